@@ -1,0 +1,1 @@
+"""A live, correct, pruned copy of Kubernetes objects inside a process."""

@@ -1,0 +1,1 @@
+"""The compiled floor: bytes in, bytes out. Imports nothing of kinform."""
