@@ -1,0 +1,94 @@
+"""One server as a child process: started, stopped by signal, frozen, thawed, and never left behind.
+
+Knows nothing of Kubernetes. Waits for nothing but the end of what it has killed. Whatever is still running
+when the interpreter ends is killed then, also after a test run that broke.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+@atexit.register
+def _kill_all() -> None:
+    for child in list(_running):
+        child.kill()
+
+
+class Process:
+    """A command that can be run more than once; its output is added to one log file.
+
+    Args:
+        command: The program and its arguments.
+        log: The file that takes stdout and stderr.
+    """
+
+    def __init__(self, command: Sequence[str | os.PathLike[str]], log: Path) -> None:
+        self.command = [os.fspath(part) for part in command]
+        self.log = log
+        self._child: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, or None when it does not run."""
+        return self._child.pid if self.running and self._child is not None else None
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is there, be it frozen."""
+        return self._child is not None and self._child.poll() is None
+
+    def start(self) -> None:
+        """Starts the program; it must not be running."""
+        assert not self.running, f"{self.command[0]} runs already"
+        with open(self.log, "ab") as log:
+            self._log_start = log.tell()
+            # A session of its own: Ctrl-C in the terminal is for the tests, which then stop their servers.
+            self._child = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                cwd=self.log.parent,
+                start_new_session=True,
+            )
+        _running.add(self._child)
+
+    def kill(self) -> None:
+        """Ends the process with SIGKILL, frozen or not, and waits until it is gone; idempotent."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait(timeout=30)
+            _running.discard(self._child)
+
+    def freeze(self) -> None:
+        """Stops the process with SIGSTOP: its sockets stay open and nothing answers on them."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Lets a frozen process go on; harmless for one that is not frozen."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self.running and self._child is not None:
+            self._child.send_signal(number)
+
+    def output(self) -> str:
+        """Gives what the present run, or the last, has written to the log."""
+        if not self.log.exists():
+            return ""
+        with open(self.log, "rb") as log:
+            log.seek(self._log_start)
+            return log.read().decode(errors="replace")
+
+    def tail(self, lines: int = 15) -> str:
+        """Gives the last lines that the present run, or the last, has written."""
+        return "\n".join(self.output().splitlines()[-lines:])
