@@ -16,7 +16,7 @@ import shutil
 import socket
 import ssl
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -96,7 +96,7 @@ class ControlPlane:
                     if "address already in use" not in str(error) or attempt == 2:
                         raise
                     self._kill()
-            self._write_kubeconfig()
+            write_kubeconfig(self.kubeconfig, self.url, self.ca, self.tokens)
             await self.grant("reader", ["get", "list", "watch"])
             await self.grant("lister", ["get", "list"])
         except BaseException:
@@ -129,6 +129,15 @@ class ControlPlane:
     async def thaw(self) -> None:
         """Lets a frozen API server go on."""
         self.apiserver.thaw()
+
+    async def mend(self) -> None:
+        """Thaws what is frozen and starts what is dead; at once where nothing is."""
+        self.etcd.thaw()
+        self.apiserver.thaw()
+        if not self.etcd.running:
+            await self._start_etcd()
+        if not self.apiserver.running:
+            await self.resurrect()
 
     async def compact(self) -> int:
         """Compacts etcd up to its present revision, which it gives.
@@ -242,20 +251,6 @@ class ControlPlane:
         lines = [f"{token},{user},{user}{groups.get(user, '')}\n" for user, token in self.tokens.items()]
         _write_private(self.folder / "tokens.csv", "".join(lines))
 
-    def _write_kubeconfig(self) -> None:
-        users: dict[str, dict[str, str]] = {user: {"token": token} for user, token in self.tokens.items()}
-        users["anonymous"] = {}
-        cluster = {"server": self.url, "certificate-authority": str(self.ca)}
-        config = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "plane", "cluster": cluster}],
-            "users": [{"name": user, "user": credentials} for user, credentials in users.items()],
-            "contexts": [{"name": user, "context": {"cluster": "plane", "user": user}} for user in users],
-            "current-context": "admin",
-        }
-        _write_private(self.kubeconfig, json.dumps(config, indent=1))  # JSON is YAML
-
     async def _start_etcd(self) -> None:
         self.etcd.start()
         await self._wait(self.etcd, self._etcd_ready)
@@ -298,6 +293,22 @@ class ControlPlane:
             session.request(method, self.url + path, json=body, headers=headers) as answer,
         ):
             return answer.status
+
+
+def write_kubeconfig(path: Path, url: str, ca: Path | None, tokens: Mapping[str, str]) -> None:
+    """Writes a kubeconfig: a context for each user, named like it, the first one current, and `anonymous`."""
+    cluster = {"server": url, **({"certificate-authority": str(ca)} if ca else {})}
+    users: dict[str, dict[str, str]] = {user: {"token": token} for user, token in tokens.items()}
+    users["anonymous"] = {}
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "test", "cluster": cluster}],
+        "users": [{"name": user, "user": credentials} for user, credentials in users.items()],
+        "contexts": [{"name": user, "context": {"cluster": "test", "user": user}} for user in users],
+        "current-context": next(iter(users)),
+    }
+    _write_private(path, json.dumps(config, indent=1))  # JSON is YAML
 
 
 def _session(connector: aiohttp.TCPConnector | None = None) -> aiohttp.ClientSession:
