@@ -102,14 +102,14 @@ class ApiClientTransport:
     """
 
     def __init__(self, api_client: ApiClient) -> None:
-        self._api_client = api_client
+        self.api_client = api_client
         self._serializes = hasattr(api_client, "param_serialize")  # `kubernetes.aio`
         self._load = _loads.setdefault(api_client, _Load())
 
     @property
     def identity(self) -> object:
         """The ApiClient."""
-        return self._api_client
+        return self.api_client
 
     async def open(self, request: Request) -> Response:
         """See `Transport.open`.
@@ -118,9 +118,9 @@ class ApiClientTransport:
             OptionError: The ApiClient has been closed.
             TransportError: There was no answer.
         """
-        session = self._api_client.rest_client.pool_manager
+        session = self.api_client.rest_client.pool_manager
         if session is not None and session.closed:
-            raise OptionError("api", self._api_client, "an ApiClient that is still open")
+            raise OptionError("api", self.api_client, "an ApiClient that is still open")
         self._load.watch_limit(session)
         try:
             answer = await self._call(request)
@@ -130,7 +130,9 @@ class ApiClientTransport:
         except Exception as error:
             if any(base.__name__ == "ApiException" for base in type(error).__mro__):  # either package's
                 return _answered(error)
-            if self._api_client.configuration.refresh_api_key_hook is None:
+            if session is not None and session.closed:  # in the meantime, which aiohttp tells as RuntimeError
+                raise TransportError(f"{request.path}: the client was closed", reached=False) from error
+            if self.api_client.configuration.refresh_api_key_hook is None:
                 raise
             # Getting a token is a request of its own, and fails like one. Its text may quote the kubeconfig.
             why = f"the credentials cannot be renewed ({type(error).__name__})"
@@ -142,7 +144,7 @@ class ApiClientTransport:
             "Accept": request.accept,
             "Accept-Encoding": "gzip" if request.gzip and not request.watch else "identity",
         }
-        api_client: Any = self._api_client
+        api_client: Any = self.api_client
         if self._serializes:
             serialized = api_client.param_serialize(
                 "GET",
@@ -170,7 +172,7 @@ class ApiClientTransport:
 
     async def refresh_credentials(self) -> bool:
         """Runs the client's own `refresh_api_key_hook` once, if it has one."""
-        configuration: Any = self._api_client.configuration
+        configuration: Any = self.api_client.configuration
         hook = configuration.refresh_api_key_hook
         if hook is None:
             return False
