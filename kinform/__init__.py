@@ -1,1 +1,88 @@
-"""A live, correct, pruned copy of Kubernetes objects inside a process."""
+"""A live, correct, pruned copy of Kubernetes objects inside a process, in little memory.
+
+Three doors into one machine: `Informer` is the whole convenience, `reflector` fills a store from a stream,
+`watcher` gives the stream alone.
+"""
+
+from kinform._connection import Connection, connect
+from kinform._errors import (
+    BadRequestError,
+    DecodeError,
+    ExpiredError,
+    ForbiddenError,
+    KinformError,
+    NotFoundError,
+    OptionError,
+    ProtocolError,
+    SkippedError,
+    StalledError,
+    StatusError,
+    TransportError,
+    UnauthorizedError,
+)
+from kinform._events import (
+    Added,
+    Apply,
+    Delete,
+    Deleted,
+    Init,
+    InitApply,
+    InitDone,
+    Meta,
+    Object,
+    Synced,
+    Updated,
+)
+from kinform._informer import Changes, Informer, Stats, StreamStats
+from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
+from kinform._reflector import Stream, reflector, watcher
+from kinform._request import Request
+from kinform._store import Store, Writer, store
+from kinform._transport import Response, Transport
+
+__all__ = [
+    "Added",
+    "Apply",
+    "Backoff",
+    "BadRequestError",
+    "Changes",
+    "Connection",
+    "DecodeError",
+    "Delete",
+    "Deleted",
+    "ExpiredError",
+    "ForbiddenError",
+    "Informer",
+    "Init",
+    "InitApply",
+    "InitDone",
+    "KinformError",
+    "Meta",
+    "NotFoundError",
+    "Object",
+    "OptionError",
+    "ProtocolError",
+    "Prune",
+    "Request",
+    "Resource",
+    "Response",
+    "Scope",
+    "SkippedError",
+    "StalledError",
+    "Stats",
+    "StatusError",
+    "Store",
+    "Stream",
+    "StreamStats",
+    "Synced",
+    "Transport",
+    "TransportError",
+    "UnauthorizedError",
+    "Updated",
+    "WatchOptions",
+    "Writer",
+    "connect",
+    "reflector",
+    "store",
+    "watcher",
+]

@@ -56,7 +56,13 @@ class StatusError(KinformError):
     text: ClassVar[str] = "the server answered"
 
     def __init__(
-        self, resource: str, status: int, reason: str = "", *, verb: str = "list", retry_after: float | None = None
+        self,
+        resource: str,
+        status: int,
+        reason: str = "",
+        *,
+        verb: str = "list",
+        retry_after: float | None = None,
     ) -> None:
         why = f" {reason}" if reason else ""
         super().__init__(f"{verb} {resource}: {self.text} {status}{why}")
@@ -88,7 +94,15 @@ class ExpiredError(StatusError):
 
 
 class TransportError(KinformError):
-    """The connection failed or broke; raised from the HTTP client's own error."""
+    """The connection failed or broke; raised from the HTTP client's own error.
+
+    Attributes:
+        reached: Whether there was a connection; False where it could not even be made.
+    """
+
+    def __init__(self, message: str, *, reached: bool = True) -> None:
+        super().__init__(message)
+        self.reached = reached
 
 
 class StalledError(TransportError):

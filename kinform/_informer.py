@@ -1,0 +1,541 @@
+"""The whole convenience: streams that fill a store, and those who want to know of each change.
+
+Starts and stops tasks, and nothing else: what a stream is, is `_reflector`'s; what is held, `_store`'s.
+Source: client-go's shared informer, kube-runtime's reflector.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import weakref
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from kinform._errors import DecodeError, ForbiddenError, KinformError, OptionError
+from kinform._events import Added, Deleted, Object, Synced, Updated, decode
+from kinform._fit import check_indexes, check_type
+from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
+from kinform._queue import QUEUE_BOUND, Entry, Handler, Queue
+from kinform._reflector import Stream, write
+from kinform._store import Change, Store, Transform, store
+from kinform._transport import as_transport
+from kinform._watcher import State
+
+log = logging.getLogger("kinform.informer")
+
+F = TypeVar("F", bound=Handler)
+Event = Added | Updated | Deleted | Synced
+
+REFUSED: tuple[State, ...] = ("unauthorized", "forbidden", "not_found")
+# A run of handlers that never await would hold the loop; after so many events others get a turn.
+EVENTS_A_TURN = 64
+
+
+class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How one stream is.
+
+    Attributes:
+        state: `"live"`, `"forbidden"`, ...
+        resource_version: Up to where it is complete and current.
+        seconds_since_byte: Since the last byte came; None before the first. Likewise for bookmark and sync.
+        skipped: Objects left out so far, because they were malformed or too large.
+        errors: Failures recovered from so far, left-out objects included.
+    """
+
+    state: State
+    resource_version: str
+    seconds_since_byte: float | None
+    seconds_since_bookmark: float | None
+    seconds_since_sync: float | None
+    skipped: int
+    errors: int
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """How an informer is, at the time of the call.
+
+    Attributes:
+        state: The state of the stream that is worst off.
+        objects: Objects held.
+        wire_bytes: Bytes of all objects that came so far, as sent.
+        pruned_bytes: Bytes of the objects held, as `raw` gives them.
+        stale: Objects held in an old version, because the newer one was left out.
+        undecodable: Events not told to readers, because the object did not fit the type.
+        queue_depth: Events that wait for handlers.
+        changes_depth: Events that wait in each `changes()`.
+        dropped_old: `Updated` events whose old version was let go because too much was waiting.
+        transform_seconds: Time spent in `transform`.
+        streams: By namespace, `""` for all.
+    """
+
+    state: State
+    objects: int
+    wire_bytes: int
+    pruned_bytes: int
+    stale: int
+    undecodable: int
+    queue_depth: int
+    changes_depth: list[int]
+    dropped_old: int
+    transform_seconds: float
+    streams: dict[str, StreamStats]
+
+
+class Informer:
+    """A live copy of a collection: `async with` starts it, and leaving stops all that it started.
+
+    It recovers from every fault of the network and the server that can be recovered from; readers see the last
+    complete state throughout. What holds it up can be asked: `state`, `stats()`.
+
+    Args:
+        api: What `kinform.connect()` gives, a kubernetes_asyncio `ApiClient`, or any `Transport`. Not closed here.
+        resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
+        scope: Which objects; all by default.
+        prune: What of each object; by default all but `metadata.managedFields`.
+        indexes: Name to path of the values to find objects by.
+        type: What objects are decoded to: `dict`, or any type msgspec decodes to.
+        transform: Replaces an object's pruned bytes before they are stored, or leaves it out by None.
+        options: How to start, and how long to wait.
+        queue_bound: Events that wait for a slow reader before those of one object are merged.
+
+    Raises:
+        OptionError: An option cannot mean anything, or `type` or an index needs what is pruned.
+
+    Attributes:
+        store: What is held, to read from.
+    """
+
+    def __init__(
+        self,
+        api: object,
+        resource: Resource | str,
+        *,
+        scope: Scope | None = None,
+        prune: Prune | None = None,
+        indexes: Mapping[str, str] | None = None,
+        type: Any = dict,
+        transform: Transform | None = None,
+        options: WatchOptions | None = None,
+        queue_bound: int = QUEUE_BOUND,
+    ) -> None:
+        if isinstance(queue_bound, bool) or not isinstance(queue_bound, int) or queue_bound < 1:
+            raise OptionError("queue_bound", queue_bound, "a positive number of events")
+        if transform is not None and not callable(transform):
+            raise OptionError("transform", transform, "a callable from bytes to bytes or None")
+        self.resource = Resource.of(resource)
+        self._transport = as_transport(api)
+        self._scope = _instance("scope", scope, Scope, Scope())
+        self._prune = _instance("prune", prune, Prune, DEFAULT_PRUNE)
+        self._options = _instance("options", options, WatchOptions, WatchOptions())
+        program = self._prune.program()
+        check_type(type, program)
+        check_indexes(indexes or {}, program)
+        self.store: Store[Any]
+        self._writer, self.store = store(type=type, indexes=indexes or {})
+        self._writer.transform = transform
+        self._decoder = msgspec.json.Decoder(type)
+        self._bound = queue_bound
+        self._streams: dict[str, Stream] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._handlers: dict[str, list[Handler]] = {"added": [], "updated": [], "deleted": []}
+        self._inbox = Queue(queue_bound)
+        self._runner: asyncio.Task[None] | None = None
+        self._changes: weakref.WeakSet[Changes[Any]] = weakref.WeakSet()
+        self._news = asyncio.Event()
+        self._failure: KinformError | None = None
+        self._was_synced = False
+        self._stopped = False
+        self.undecodable = 0
+
+    # Life
+
+    async def __aenter__(self) -> Informer:
+        if self._streams or self._stopped:
+            raise KinformError(f"{self.resource}: an informer is started once; make another")
+        self._writer.listener = self._changed
+        for namespace in self._scope.namespaces or (None,):
+            self._start(namespace)
+        self._runner = asyncio.create_task(self._run_handlers(), name=f"kinform handlers of {self.resource}")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._stopped = True
+        tasks = [*self._tasks.values(), *([self._runner] if self._runner else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._inbox.close()
+        for changes in list(self._changes):
+            changes.queue.close()
+        self._wake()
+
+    def _start(self, namespace: str | None) -> None:
+        stream = Stream(
+            self._transport,
+            self.resource,
+            namespace=namespace,
+            scope=self._scope,
+            prune=self._prune,
+            options=self._options,
+        )
+        stream.on_state = self._wake
+        self._streams[stream.namespace] = stream
+        self._tasks[stream.namespace] = asyncio.create_task(self._follow(stream), name=f"kinform {stream.name}")
+
+    async def _follow(self, stream: Stream) -> None:
+        try:
+            async with aclosing(stream.steps()) as steps:
+                async for step in steps:
+                    write(self._writer, stream.namespace, step)
+                    self._wake()
+        except KinformError as error:
+            log.error("%s: given up: %s", stream.name, error)
+            self._failure = error
+            for changes in list(self._changes):
+                changes.queue.close()
+        finally:
+            self._writer.abort(stream.namespace)
+            self._wake()
+
+    # What it is
+
+    @property
+    def state(self) -> State:
+        """The state of the stream that is worst off; `"live"` if all are."""
+        if self._stopped:
+            return "stopped"
+        states = [stream.state for stream in self._streams.values()] or ["starting"]
+        return max(states, key=_BADNESS.__getitem__)
+
+    def stats(self) -> Stats:
+        """Counts and ages, as of now."""
+        return Stats(
+            state=self.state,
+            objects=len(self.store),
+            wire_bytes=self._writer.wire_bytes,
+            pruned_bytes=self.store.pruned_bytes,
+            stale=self.store.stale,
+            undecodable=self.undecodable,
+            queue_depth=self._inbox.depth,
+            changes_depth=[changes.queue.depth for changes in list(self._changes)],
+            dropped_old=self._inbox.dropped_old + sum(changes.queue.dropped_old for changes in list(self._changes)),
+            transform_seconds=self._writer.transform_seconds,
+            streams={namespace: _stream_stats(stream) for namespace, stream in self._streams.items()},
+        )
+
+    async def synced(self, timeout: float | None = None, *, allow_partial: bool = False) -> None:
+        """Waits until the first complete state of every stream is in the store.
+
+        Args:
+            timeout: Seconds to wait; None: as long as it takes.
+            allow_partial: Do not wait for streams that the server refuses (401, 403, 404).
+
+        Raises:
+            ForbiddenError: At the timeout, where a stream is forbidden; names it.
+            TimeoutError: At the timeout; names the state of each stream.
+            StatusError: The server said that asking again is no use.
+        """
+
+        def synced() -> bool:
+            return all(
+                stream.last_sync is not None or (allow_partial and stream.state in REFUSED)
+                for stream in self._streams.values()
+            )
+
+        await self._wait(synced, timeout, "not synced", refusals=True)
+
+    async def wait_for(self, resource_version: str, timeout: float | None = None) -> None:
+        """Waits until the store has seen a resourceVersion: read your writes.
+
+        A quiet collection advances by bookmarks alone, about once a minute.
+
+        Args:
+            resource_version: What the API server answered to a write; a number.
+            timeout: Seconds to wait; None: as long as it takes.
+
+        Raises:
+            ValueError: The resourceVersion, or that of a stream, is no number.
+            TimeoutError: At the timeout; names the state of each stream.
+            StatusError: The server said that asking again is no use.
+        """
+        wanted = _number(resource_version)
+        await self._wait(
+            lambda: all(_number(stream.resource_version or "0") >= wanted for stream in self._streams.values()),
+            timeout,
+            f"resourceVersion {resource_version} not seen",
+        )
+
+    async def add_namespace(self, namespace: str) -> None:
+        """Follows one more namespace; returns when its objects are in the store.
+
+        Raises:
+            OptionError: All namespaces are followed already, or it is no name.
+            StatusError: The server said that asking again is no use.
+        """
+        self._check_namespaced(namespace)
+        Scope(namespaces=[namespace])
+        if namespace not in self._streams:
+            self._start(namespace)
+        await self._wait(lambda: self._streams[namespace].last_sync is not None, None, "not synced")
+
+    async def remove_namespace(self, namespace: str) -> None:
+        """Follows a namespace no longer; its objects leave the store, and handlers are told so.
+
+        Raises:
+            OptionError: All namespaces are followed, or not this one.
+        """
+        self._check_namespaced(namespace)
+        if namespace not in self._streams:
+            raise OptionError("namespace", namespace, f"one that is followed: {', '.join(self._streams)}")
+        task = self._tasks.pop(namespace)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        del self._streams[namespace]
+        self._writer.drop(namespace)
+        self._wake()
+
+    def _check_namespaced(self, namespace: str) -> None:
+        if self._scope.namespaces is None:
+            raise OptionError("namespace", namespace, "an informer whose Scope names its namespaces: this one has all")
+        if self._stopped or not self._runner:
+            raise KinformError(f"{self.resource}: the informer is not running")
+
+    async def _wait(
+        self, holds: Callable[[], bool], timeout: float | None, what: str, *, refusals: bool = False
+    ) -> None:
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    news = self._news
+                    if self._failure is not None:
+                        raise self._failure
+                    if not self._runner or self._stopped:
+                        raise KinformError(f"{self.resource}: the informer is not running")
+                    if holds():
+                        return
+                    await news.wait()
+        except TimeoutError:
+            for stream in self._streams.values():
+                if refusals and isinstance(stream.error, ForbiddenError):
+                    raise stream.error from None
+            states = ", ".join(f"{stream.name}: {_state(stream)}" for stream in self._streams.values())
+            raise TimeoutError(f"{what} after {timeout:g} s; {states}") from None
+
+    def _wake(self) -> None:
+        if not self._was_synced and self._streams and all(s.last_sync is not None for s in self._streams.values()):
+            self._was_synced = True
+            for changes in list(self._changes):
+                changes.queue.push(Entry("synced"))
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
+    # Who wants to know
+
+    def on_add(self, handler: F) -> F:
+        """Calls `handler(object)` for each object that is added; at once for those that are there already.
+
+        Handlers may be coroutine functions. They run one at a time, in the order of what happened; a slow one
+        makes events wait, merged per object beyond a bound, but never the stream. An exception is logged with
+        the key, and stops nothing. All handlers of one event are given the same object.
+        """
+        self._handlers["added"].append(_callable(handler))
+        if self._runner:
+            for found in self.store.records():
+                self._inbox.push(Entry("added", found.key, found, only=handler))
+        return handler
+
+    def on_update(self, handler: F) -> F:
+        """Calls `handler(old, new)` for each object that changes. `old` may be None: see `Updated`."""
+        self._handlers["updated"].append(_callable(handler))
+        return handler
+
+    def on_delete(self, handler: F) -> F:
+        """Calls `handler(object)` with the last known state of each object that is deleted."""
+        self._handlers["deleted"].append(_callable(handler))
+        return handler
+
+    def changes(self) -> Changes[Any]:
+        """The present state as `Added`, one `Synced`, then what happens, each object decoded as it is reached.
+
+        The state is that at the call. A reader who is slow gets the newest of each object: events wait up to a
+        bound, and are merged per object beyond it.
+
+        Returns:
+            An async iterator; it ends when the informer stops, and raises where the informer gave up.
+        """
+        changes: Changes[Any] = Changes(self, Queue(self._bound), self.store.records(), synced=self._was_synced)
+        if self._stopped:
+            changes.queue.close()
+        self._changes.add(changes)
+        return changes
+
+    def _changed(self, change: Change) -> None:
+        if any(self._handlers.values()):
+            self._inbox.push(Entry.of(change))
+        for changes in list(self._changes):
+            changes.queue.push(Entry.of(change))
+
+    async def _run_handlers(self) -> None:
+        done = 0
+        while entry := await self._inbox.pop():
+            handlers = [entry.only] if entry.only else list(self._handlers[entry.kind])
+            event = self.event(entry) if handlers else None
+            for handler in handlers:
+                match event:
+                    case Updated(_, new, old):
+                        await self._call(handler, entry.key, old, new)
+                    case Added(_, found) | Deleted(_, found):
+                        await self._call(handler, entry.key, found)
+            done += 1
+            if done % EVENTS_A_TURN == 0:
+                await asyncio.sleep(0)
+
+    async def _call(self, handler: Handler, key: str, *arguments: object) -> None:
+        try:
+            result = handler(*arguments)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:
+            name = getattr(handler, "__qualname__", type(handler).__name__)
+            log.exception("%s: handler %s raised at %s", self.resource, name, key)
+
+    def event(self, entry: Entry) -> Event | None:
+        """What a reader is told of an entry; None, counted and logged, where it cannot be decoded."""
+        try:
+            match entry.kind, entry.new, entry.old:
+                case "synced", _, _:
+                    return Synced()
+                case "added", Object() as new, _:
+                    return Added(entry.key, self._decode(new))
+                case "updated", Object() as new, old:
+                    return Updated(entry.key, self._decode(new), self._decode_old(old))
+                case "deleted", _, Object() as old:
+                    return Deleted(entry.key, self._decode(old), entry.synthetic)
+        except DecodeError as error:
+            self.undecodable += 1
+            log.warning("%s: not told to handlers: %s", self.resource, error)
+        return None
+
+    def _decode(self, found: Object) -> Any:
+        return decode(self._decoder, found.key, found.raw)
+
+    def _decode_old(self, old: Object | None) -> Any:
+        try:
+            return None if old is None else self._decode(old)
+        except DecodeError:
+            return None
+
+    @property
+    def failure(self) -> KinformError | None:
+        """Why the informer gave up, or None."""
+        return self._failure
+
+
+T = TypeVar("T")
+
+
+class Changes(Generic[T]):
+    """What `Informer.changes` returns: an async iterator of `Added`, `Synced`, `Updated` and `Deleted`."""
+
+    def __init__(self, informer: Informer, queue: Queue, present: list[Object], *, synced: bool) -> None:
+        self.queue = queue
+        self._informer = informer
+        self._present = deque(present)
+        self._owed_synced = synced
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while True:
+            entry = await self._next()
+            if entry is None:
+                if self._informer.failure is not None:
+                    raise self._informer.failure
+                raise StopAsyncIteration
+            if event := self._informer.event(entry):
+                return event
+
+    async def _next(self) -> Entry | None:
+        if self._present:
+            found = self._present.popleft()
+            return Entry("added", found.key, found)
+        if self._owed_synced:
+            self._owed_synced = False
+            return Entry("synced")
+        return await self.queue.pop()
+
+    async def aclose(self) -> None:
+        """No more is wanted."""
+        self._present.clear()
+        self.queue.close()
+
+
+# From best to worst: what one stream needs to be told of before others.
+_BADNESS: dict[State, int] = {
+    state: badness
+    for badness, state in enumerate(
+        (
+            "live",
+            "relisting",
+            "syncing",
+            "starting",
+            "retrying",
+            "stopped",
+            "not_found",
+            "unauthorized",
+            "forbidden",
+            "failed",
+        )
+    )
+}
+
+
+def _state(stream: Stream) -> str:
+    return f"{stream.state} ({stream.error})" if stream.error is not None else stream.state
+
+
+def _stream_stats(stream: Stream) -> StreamStats:
+    now = asyncio.get_running_loop().time()
+
+    def since(then: float | None) -> float | None:
+        return None if then is None else now - then
+
+    return StreamStats(
+        state=stream.state,
+        resource_version=stream.resource_version,
+        seconds_since_byte=since(stream.last_byte),
+        seconds_since_bookmark=since(stream.last_bookmark),
+        seconds_since_sync=since(stream.last_sync),
+        skipped=stream.skipped,
+        errors=stream.errors,
+    )
+
+
+def _instance(field: str, value: Any, kind: Any, default: Any) -> Any:
+    if value is None:
+        return default
+    if not isinstance(value, kind):
+        raise OptionError(field, value, f"a kinform.{kind.__name__}")
+    return value
+
+
+def _callable(handler: F) -> F:
+    if not callable(handler):
+        raise OptionError("handler", handler, "a callable")
+    return handler
+
+
+def _number(resource_version: str) -> int:
+    if not isinstance(resource_version, str) or not resource_version.isdecimal():
+        raise ValueError(f"resourceVersion {resource_version!r} is no number, so there is no telling which is newer")
+    return int(resource_version)

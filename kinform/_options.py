@@ -1,0 +1,258 @@
+"""What a caller can choose: resource, scope, pruning, and how to watch. Frozen, and checked when made.
+
+Everything here raises `OptionError` for what can be known to be wrong without a network.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Literal, get_args
+
+import msgspec
+from msgspec.structs import force_setattr
+
+from kinform import _paths
+from kinform._errors import KinformError, OptionError
+from kinform._selectors import check_fields, parse_labels
+
+Start = Literal["auto", "list", "stream"]
+Compression = Literal["identity", "gzip"]
+
+_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_DOMAIN = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
+_VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A kind of objects as the API server serves it: group, version and plural.
+
+    Attributes:
+        group: API group; `""` for the core group.
+        version: API version, `"v1"`.
+        plural: The plural in lower case, `"pods"`.
+
+    Raises:
+        OptionError: One of them cannot be a group, version or plural.
+    """
+
+    group: str = ""
+    version: str
+    plural: str
+
+    def __post_init__(self) -> None:
+        if self.group != "":
+            _match("Resource.group", self.group, _DOMAIN, '"" for the core group, or a DNS name like "apps"')
+        _match("Resource.version", self.version, _VERSION, 'a version like "v1" or "v1beta1"')
+        _match("Resource.plural", self.plural, _DOMAIN, 'a plural in lower case like "pods"')
+
+    @classmethod
+    def of(cls, resource: Resource | str) -> Resource:
+        """Reads `"v1/pods"` or `"apps/v1/deployments"`; what is a Resource already is returned as it is."""
+        if isinstance(resource, Resource):
+            return resource
+        allowed = '"version/plural" or "group/version/plural", like "v1/pods" or "apps/v1/deployments"'
+        parts = resource.split("/") if isinstance(resource, str) else []
+        if len(parts) not in (2, 3):
+            raise OptionError("resource", resource, allowed)
+        try:
+            return cls(group="/".join(parts[:-2]), version=parts[-2], plural=parts[-1])
+        except OptionError as error:
+            raise OptionError("resource", resource, f"{allowed}; {error.value!r} is not {error.allowed}") from None
+
+    def __str__(self) -> str:
+        return f"{self.api_version}/{self.plural}"
+
+    @property
+    def api_version(self) -> str:
+        """`"v1"` or `"apps/v1"`, as in an object's `apiVersion`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None) -> str:
+        """The collection's path on the API server; all namespaces where none is named."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        return f"{root}/namespaces/{namespace}/{self.plural}" if namespace else f"{root}/{self.plural}"
+
+
+class Scope(msgspec.Struct, frozen=True, kw_only=True):
+    """Which objects of a resource, decided by the server, so that the rest never crosses the network.
+
+    Attributes:
+        namespaces: Names of namespaces, each watched by a stream of its own; None: all, in one stream. Has no
+            meaning for a cluster-scoped resource, which then stays `not_found`.
+        label_selector: As in `kubectl -l`; `""`: no condition.
+        field_selector: As in `kubectl --field-selector`; which fields a resource offers only the server knows.
+        metadata_only: Ask for metadata alone (`PartialObjectMetadata`): no spec, no status.
+
+    Raises:
+        OptionError: A namespace or selector cannot be one.
+    """
+
+    namespaces: tuple[str, ...] | Iterable[str] | None = None
+    label_selector: str = ""
+    field_selector: str = ""
+    metadata_only: bool = False
+
+    def __post_init__(self) -> None:
+        if self.namespaces is not None:
+            allowed = 'None for all namespaces, or a list of names like ["shop", "till"]'
+            names = _strings("Scope.namespaces", self.namespaces, allowed)
+            if not names:
+                raise OptionError("Scope.namespaces", self.namespaces, allowed)
+            for name in names:
+                _match("Scope.namespaces", name, _LABEL, allowed)
+            force_setattr(self, "namespaces", tuple(dict.fromkeys(names)))
+        for field in ("label_selector", "field_selector"):
+            _instance(f"Scope.{field}", getattr(self, field), str, "a string")
+        parse_labels(self.label_selector, field="Scope.label_selector")
+        check_fields(self.field_selector, field="Scope.field_selector")
+        _instance("Scope.metadata_only", self.metadata_only, bool, "True or False")
+
+
+class Prune(msgspec.Struct, frozen=True, kw_only=True):
+    """What of each object is kept, decided on bytes before anything of it exists in memory.
+
+    A path is names joined by dots; `["a.b/c"]` for a name with dots; `[*]` for each element of a list or each
+    value of an object. First `keep` and `keep_last`, then `drop`. `kind`, `apiVersion`, `metadata.name`,
+    `.namespace`, `.uid` and `.resourceVersion` always stay. Containers on the way to a path stay, maybe empty.
+
+    Attributes:
+        drop: Paths to leave out.
+        keep: If given, everything but these paths is left out.
+        keep_last: List path to n: of a list of conditions, for each `type` the n newest by
+            `lastTransitionTime`; of a list without `type`, the last n.
+
+    Raises:
+        OptionError: A path cannot be parsed, would drop what must stay, or n is not a positive number.
+    """
+
+    drop: tuple[str, ...] | Iterable[str] = ()
+    keep: tuple[str, ...] | Iterable[str] = ()
+    keep_last: Mapping[str, int] = {}
+
+    def __post_init__(self) -> None:
+        for field in ("drop", "keep"):
+            allowed = 'a list of paths like ["metadata.managedFields"]'
+            force_setattr(self, field, _strings(f"Prune.{field}", getattr(self, field), allowed))
+        _instance("Prune.keep_last", self.keep_last, Mapping, 'a dict like {"status.conditions": 3}')
+        force_setattr(self, "keep_last", dict(self.keep_last))
+        self.program()
+
+    def program(self) -> _paths.Program | None:
+        """The compiled form that the scanner runs; None where nothing is pruned."""
+        return _paths.compile(self.drop, self.keep, self.keep_last)
+
+
+DEFAULT_PRUNE = Prune(drop=["metadata.managedFields"])
+
+
+class Backoff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How long to wait after a failure. Only real progress starts it over: a state complete, an event, a bookmark.
+
+    Attributes:
+        initial: Seconds after the first failure; each further one doubles it.
+        maximum: Seconds it never grows beyond, jitter aside.
+        jitter: Each wait is lengthened by a random part of up to this fraction, so that clients part.
+        refused: Seconds after 401, 403 and 404, which heal slowly if at all.
+
+    Raises:
+        OptionError: A wait is not positive, or the maximum is below the initial one.
+    """
+
+    initial: float = 0.8
+    maximum: float = 30.0
+    jitter: float = 0.5
+    refused: float = 30.0
+
+    def __post_init__(self) -> None:
+        for field in ("initial", "maximum", "refused"):
+            _positive(f"Backoff.{field}", getattr(self, field))
+        if self.maximum < self.initial:
+            raise OptionError("Backoff.maximum", self.maximum, f"at least Backoff.initial, {self.initial}")
+        _number("Backoff.jitter", self.jitter, "a fraction from 0 to 1", lambda n: 0 <= n <= 1)
+
+
+class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """How a collection is followed.
+
+    Attributes:
+        initial: `"list"`: LIST, then WATCH. `"stream"`: WatchList (KEP-3157), and an error where the server has
+            none. `"auto"`: WatchList, and LIST where it is refused or never completes, remembered per resource.
+        page_size: Objects a page of a LIST; 0: one page. Has no effect on a stream.
+        compression: `"gzip"` invites the server to compress LISTs, which saves network and costs CPU time. Has
+            no effect on a watch.
+        watch_timeout: Seconds after which the server is asked to end a watch, drawn anew from once to twice this
+            for each.
+        headers_timeout: Seconds to wait for an answer to begin; and, until a state is complete, for each next
+            piece of it.
+        silence_timeout: Seconds without a byte after which a watch counts as dead; None: the watch's own time
+            plus 15, at most 200.
+        max_object_bytes: Largest object accepted, as sent; larger ones are left out and reported.
+        backoff: Waits after failures.
+        on_error: Called with each error that was recovered from. An exception in it is logged.
+
+    Raises:
+        OptionError: A value is out of range.
+    """
+
+    initial: Start = "auto"
+    page_size: int = 500
+    compression: Compression = "identity"
+    watch_timeout: float = 300.0
+    headers_timeout: float = 60.0
+    silence_timeout: float | None = None
+    max_object_bytes: int = 16 << 20
+    backoff: Backoff = Backoff()
+    on_error: Callable[[KinformError], object] | None = None
+
+    def __post_init__(self) -> None:
+        _one_of("WatchOptions.initial", self.initial, get_args(Start))
+        _one_of("WatchOptions.compression", self.compression, get_args(Compression))
+        _whole("WatchOptions.page_size", self.page_size, 0, "0 for one page, or a positive number")
+        _whole("WatchOptions.max_object_bytes", self.max_object_bytes, 1024, "at least 1024 bytes")
+        _number("WatchOptions.watch_timeout", self.watch_timeout, "at least 1 second", lambda n: n >= 1)
+        _positive("WatchOptions.headers_timeout", self.headers_timeout)
+        if self.silence_timeout is not None:
+            _positive("WatchOptions.silence_timeout", self.silence_timeout)
+        _instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
+        if self.on_error is not None and not callable(self.on_error):
+            raise OptionError("WatchOptions.on_error", self.on_error, "a callable, or None")
+
+
+def _match(field: str, value: object, pattern: re.Pattern[str], allowed: str) -> None:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise OptionError(field, value, allowed)
+
+
+def _instance(field: str, value: object, type: type[object], allowed: str) -> None:
+    if not isinstance(value, type):
+        raise OptionError(field, value, allowed)
+
+
+def _strings(field: str, value: object, allowed: str) -> tuple[str, ...]:
+    # A lone string is iterable too, and each of its letters would pass for a name.
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise OptionError(field, value, allowed)
+    strings = tuple(value)
+    for string in strings:
+        _instance(field, string, str, allowed)
+    return strings
+
+
+def _one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise OptionError(field, value, " or ".join(f'"{choice}"' for choice in allowed))
+
+
+def _number(field: str, value: object, allowed: str, holds: Callable[[float], bool]) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+        raise OptionError(field, value, allowed)
+
+
+def _positive(field: str, value: object) -> None:
+    _number(field, value, "a positive number of seconds", lambda n: 0 < n < float("inf"))
+
+
+def _whole(field: str, value: object, least: int, allowed: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise OptionError(field, value, allowed)

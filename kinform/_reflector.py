@@ -1,0 +1,327 @@
+"""The loop around the state machine: the network, the clock, retries and cancellation.
+
+The only module that awaits the network. Knows nothing of stores but that a writer takes steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import logging
+import random
+import time
+import weakref
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import aclosing
+from typing import TypeVar
+
+from kinform._errors import (
+    KinformError,
+    OptionError,
+    ProtocolError,
+    SkippedError,
+    StalledError,
+    TransportError,
+)
+from kinform._events import Apply, Delete, Init, InitApply, InitDone, Object
+from kinform._frames import Bookmark, Frame, Frames, Skip, read_status
+from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
+from kinform._store import Writer
+from kinform._transport import Response, Transport, as_transport
+from kinform._watcher import Applied, Capabilities, Skipped, State, Step, Watcher
+
+log = logging.getLogger("kinform.reflector")
+
+T = TypeVar("T")
+Event = Init | InitApply | InitDone | Apply | Delete
+
+ERROR_BODY_BYTES = 64 << 10
+REPEATED_LOG_SECONDS = 600.0
+
+# What was learnt about a cluster is shared by all streams to it, and forgotten with the client.
+_capabilities: weakref.WeakKeyDictionary[object, Capabilities] = weakref.WeakKeyDictionary()
+
+
+class Stream:
+    """One collection, followed through every fault: all namespaces, or one.
+
+    Iterating gives events, one an object. Errors that can be recovered from are, with waits in between; what
+    cannot be is raised. Leaving the iteration closes the connection.
+
+    Attributes:
+        namespace: The namespace it follows, `""` for all.
+        skipped: Objects left out so far.
+        errors: Failures recovered from so far.
+        last_byte: When the last byte came, in seconds of the loop's clock; None before the first.
+        last_bookmark: Likewise for the last bookmark.
+        last_sync: Likewise for the last complete state.
+        on_state: Called when a connection has ended, and the state may have changed.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        resource: Resource,
+        *,
+        namespace: str | None,
+        scope: Scope,
+        prune: Prune,
+        options: WatchOptions,
+    ) -> None:
+        self.namespace = namespace or ""
+        self.skipped = 0
+        self.errors = 0
+        self.last_byte: float | None = None
+        self.last_bookmark: float | None = None
+        self.last_sync: float | None = None
+        self.on_state: Callable[[], None] | None = None
+        self._transport = transport
+        self._resource = resource
+        self._program = prune.program()
+        self._options = options
+        self._told: dict[str, tuple[float, int]] = {}
+        self._watcher = Watcher(
+            resource,
+            namespace,
+            scope,
+            options,
+            capabilities=_capabilities.setdefault(transport.identity, Capabilities()),
+            random=random.random,
+        )
+
+    @property
+    def name(self) -> str:
+        """The resource, and the namespace where it is one."""
+        return self._watcher.name
+
+    @property
+    def state(self) -> State:
+        """What a user should know: `"live"`, `"forbidden"`, ..."""
+        return self._watcher.state
+
+    @property
+    def error(self) -> KinformError | None:
+        """The last failure, or None since the last progress."""
+        return self._watcher.error
+
+    @property
+    def resource_version(self) -> str:
+        """Up to where the stream is complete and current; `""` before the first state is."""
+        return self._watcher.resource_version
+
+    async def __aiter__(self) -> AsyncGenerator[Event, None]:
+        async with aclosing(self.steps()) as steps:
+            async for step in steps:
+                for event in _events(step):
+                    yield event
+
+    async def steps(self) -> AsyncGenerator[Step, None]:
+        """The stream in its natural pieces: batches of objects, a chunk each.
+
+        Raises:
+            StatusError: The server says that asking again is no use.
+        """
+        try:
+            while True:
+                async with aclosing(self._connection()) as connection:
+                    async for step in connection:
+                        yield step
+                if self._watcher.reload_credentials:
+                    await self._reload_credentials()
+                if self._watcher.delay:
+                    await asyncio.sleep(self._watcher.delay)
+        finally:
+            self._watcher.stop()
+
+    async def _connection(self) -> AsyncGenerator[Step, None]:
+        """One request and its answer, to the end, the turn or the failure of it."""
+        watcher, clock = self._watcher, asyncio.get_running_loop().time
+        begun = clock()
+        failure: TransportError | ProtocolError | None = None
+        response: Response | None = None
+        request = watcher.request()
+        try:
+            response = await self._within(self._options.headers_timeout, self._transport.open(request))
+            if response.status != 200:
+                body = await self._within(self._options.headers_timeout, response.head(ERROR_BODY_BYTES))
+                watcher.refused(
+                    read_status(response.status, body),
+                    retry_after=_seconds(response.headers.get("Retry-After")),
+                )
+            else:
+                if init := watcher.accepted():
+                    yield init
+                frames = Frames(
+                    "watch" if request.watch else "list",
+                    self._resource,
+                    self._program,
+                    max_object_bytes=self._options.max_object_bytes,
+                )
+                chunks = aiter(response.chunks())
+                while not watcher.turned:
+                    chunk = await self._within(watcher.silence, anext(chunks, None))
+                    if chunk is None:
+                        frames.finish()
+                        break
+                    self.last_byte = clock()
+                    for frame in frames.feed(chunk):
+                        step = watcher.take(frame)
+                        self._note(frame, step)
+                        if step is not None:
+                            yield step
+                        if watcher.turned:
+                            break
+                    await asyncio.sleep(0)  # a body that is already here would hold the loop
+        except (TransportError, ProtocolError) as error:
+            failure = error
+        finally:
+            if response is not None:
+                response.close()
+        if not watcher.turned:
+            watcher.ended(failure, clock() - begun)
+        if watcher.error is not None:
+            self._recovered(watcher.error)
+        if self.on_state is not None:
+            self.on_state()
+
+    async def _within(self, seconds: float, awaitable: Awaitable[T]) -> T:
+        try:
+            async with asyncio.timeout(seconds):
+                return await awaitable
+        except TimeoutError as error:
+            raise StalledError(f"{self.name}: nothing came for {seconds:g} s") from error
+
+    async def _reload_credentials(self) -> None:
+        self._watcher.reload_credentials = False
+        try:
+            await self._transport.refresh_credentials()
+        except KinformError as error:
+            self._recovered(error)
+
+    def _note(self, frame: Frame, step: Step | None) -> None:
+        if isinstance(frame, Bookmark):
+            self.last_bookmark = self.last_byte
+        elif isinstance(frame, Skip):
+            self.skipped += 1
+            self._recovered(SkippedError(self.name, frame.key, frame.reason, offset=frame.offset, size=frame.size))
+        if isinstance(step, InitDone):
+            self.last_sync = self.last_byte
+
+    def _recovered(self, error: KinformError) -> None:
+        self.errors += 1
+        self._tell(error)
+        if self._options.on_error is not None:
+            try:
+                self._options.on_error(error)
+            except Exception:
+                log.exception("%s: on_error raised", self.name)
+
+    def _tell(self, error: KinformError) -> None:
+        """Logs an error, but one of the same sort no more than once in a while."""
+        sort = f"{type(error).__name__} {getattr(error, 'status', '')}"
+        last, unsaid = self._told.get(sort, (float("-inf"), 0))
+        now = time.monotonic()
+        if now - last < REPEATED_LOG_SECONDS:
+            self._told[sort] = (last, unsaid + 1)
+            return
+        self._told[sort] = (now, 0)
+        log.warning("%s%s", error, f" (and {unsaid} more of this sort since the last word)" if unsaid else "")
+
+
+def write(writer: Writer, stream: str, step: Step) -> None:
+    """Gives one step of a stream to the store."""
+    match step:
+        case Init():
+            writer.begin(stream)
+        case Applied(batch, initial):
+            writer.apply(stream, batch, initial=initial)
+        case Skipped(skip, initial):
+            writer.skip(stream, skip, initial=initial)
+        case InitDone():
+            writer.commit(stream)
+
+
+def _events(step: Step) -> Iterator[Event]:
+    match step:
+        case Init() | InitDone():
+            yield step
+        case Applied(batch, initial):
+            for i in range(len(batch)):
+                found = Object(batch.namespace(i), batch.name(i), batch.uid(i), batch.resource_version(i), batch.raw(i))
+                if batch.verb(i) == "DELETED":
+                    yield Delete(found)
+                else:
+                    yield InitApply(found) if initial else Apply(found)
+
+
+def watcher(
+    api: object,
+    resource: Resource | str,
+    *,
+    scope: Scope | None = None,
+    prune: Prune | None = None,
+    options: WatchOptions | None = None,
+) -> Stream:
+    """Follows a collection and tells what happens; holds nothing of it.
+
+    Args:
+        api: What `kinform.connect()` gives, a kubernetes_asyncio `ApiClient`, or any `Transport`.
+        resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
+        scope: Which objects; all by default. At most one namespace: an `Informer` follows several.
+        prune: What of each object; by default all but `metadata.managedFields`.
+        options: How to start, and how long to wait.
+
+    Returns:
+        An async iterable of `Init`, `InitApply`, `InitDone`, `Apply` and `Delete`.
+
+    Raises:
+        OptionError: An option cannot mean anything.
+    """
+    scope = scope if scope is not None else Scope()
+    namespaces = tuple(scope.namespaces or ())
+    if len(namespaces) > 1:
+        raise OptionError("Scope.namespaces", list(namespaces), "None or one namespace here; an Informer takes several")
+    return Stream(
+        as_transport(api),
+        Resource.of(resource),
+        namespace=namespaces[0] if namespaces else None,
+        scope=scope,
+        prune=prune if prune is not None else DEFAULT_PRUNE,
+        options=options if options is not None else WatchOptions(),
+    )
+
+
+async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[Event, None]:
+    """Fills a store from a stream, and passes on each event after the store has taken it.
+
+    Leaving the iteration leaves the store as it was at the last complete state and the changes since.
+
+    Args:
+        writer: The writing end that `kinform.store()` made.
+        stream: What `kinform.watcher()` made.
+
+    Raises:
+        StatusError: The server says that asking again is no use.
+    """
+    try:
+        async with aclosing(stream.steps()) as steps:
+            async for step in steps:
+                write(writer, stream.namespace, step)
+                for event in _events(step):
+                    yield event
+    finally:
+        writer.abort(stream.namespace)
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Reads a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
+    if not retry_after:
+        return None
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None

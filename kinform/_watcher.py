@@ -1,0 +1,486 @@
+"""Where one stream of a collection stands, without a socket in sight.
+
+Says what to request next, turns frames into steps, and decides after each failure how long to wait and whether
+the state held can be carried on. Never awaits, sleeps or reads a clock: the reflector does, and
+tells it what happened.
+Source: kube-runtime's watcher, client-go's reflector, KEP-3157 (WatchList), Kubernetes' API concepts.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable
+from typing import Literal
+
+import msgspec
+
+from kinform._errors import (
+    BadRequestError,
+    ExpiredError,
+    ForbiddenError,
+    KinformError,
+    NotFoundError,
+    ProtocolError,
+    StalledError,
+    StatusError,
+    TransportError,
+    UnauthorizedError,
+)
+from kinform._events import Init, InitDone
+from kinform._frames import Bookmark, Frame, ListEnd, Skip, Status
+from kinform._options import Resource, Scope, WatchOptions
+from kinform._request import Request
+from kinform_ext._scan import Batch
+
+State = Literal[
+    "starting",  # nothing was answered yet
+    "syncing",  # a state is coming in, and none is complete
+    "live",  # the state is complete, and changes come in
+    "relisting",  # the state is complete but old, and a new one is coming in
+    "retrying",  # the last connection failed, and the next is due
+    "unauthorized",  # 401
+    "forbidden",  # 403
+    "not_found",  # 404
+    "failed",  # the server says that asking again is no use
+    "stopped",  # nobody listens any more
+]
+
+# A stream that was accepted this often and never reached its end bookmark is given up for a LIST.
+STREAM_TRIES = 2
+# So many watches in a row that the server answered and ended without a word: the resourceVersion is stale.
+# Some resources answer one in this way instead of by 410.
+BARREN_WATCHES = 3
+# A stream's initial events normally hold no bookmark but the last; so many mean that it will not come.
+PLAIN_BOOKMARKS = 5
+
+_METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
+
+
+class Applied(msgspec.Struct, frozen=True, gc=False):
+    """Objects that came, in order; `initial` ones belong to the state that `Init` began."""
+
+    batch: Batch
+    initial: bool
+
+
+class Skipped(msgspec.Struct, frozen=True, gc=False):
+    """An object that came and was left out."""
+
+    skip: Skip
+    initial: bool
+
+
+Step = Init | Applied | Skipped | InitDone
+
+
+class Capabilities:
+    """What was learnt about a server, shared by all streams to it."""
+
+    def __init__(self) -> None:
+        self.without_stream: set[Resource] = set()
+
+
+class _Listing(msgspec.Struct):
+    """Pages of a LIST come in; nothing counts before the last."""
+
+    page: str = ""
+    whole: bool = False  # without pages: a token expired, and those of another try might too
+    begun: bool = False
+
+
+class _Streaming(msgspec.Struct):
+    """The initial events of a WatchList come in; nothing counts before the end bookmark."""
+
+    begun: bool = False
+    bookmarks: int = 0
+
+
+class _Watching(msgspec.Struct):
+    """The state is complete; changes since the last resourceVersion come in."""
+
+
+class _Verdict(enum.Enum):
+    """What a refusal means, whatever the state."""
+
+    EXPIRED = "only a new state helps"
+    BUSY = "the same again, later"
+    SLOW = "the same again, much later: it heals by other hands, or not at all"
+    USELESS = "never the same again"
+
+
+class Watcher:
+    """The state machine of one stream: all namespaces, or one.
+
+    The order of calls is: `request`, then `accepted` or `refused` or `ended`; after `accepted` any number of
+    `take`, until it sets `turned` or the body ends; then `ended`. Before the next `request`, wait `delay` seconds.
+
+    Args:
+        resource: What is watched.
+        namespace: One namespace, or None for all.
+        scope: Selectors and whether metadata alone is asked for; its namespaces are not looked at.
+        options: How to start and how long to wait.
+        capabilities: What is known of the server; added to.
+        random: Gives numbers from 0 up to 1, for jitter.
+
+    Attributes:
+        name: The resource, and the namespace where it is one, for messages.
+        state: What a user should know.
+        resource_version: Up to where the state is complete and current; `""` before that.
+        error: The last failure, or None since the last progress.
+        delay: Seconds to wait before the next request.
+        turned: The connection in hand has served its purpose, or cannot any more: close it.
+        reload_credentials: The last answer was 401, and credentials should be read again before the next request.
+    """
+
+    def __init__(
+        self,
+        resource: Resource,
+        namespace: str | None,
+        scope: Scope,
+        options: WatchOptions,
+        *,
+        capabilities: Capabilities,
+        random: Callable[[], float],
+        resource_version: str = "",
+    ) -> None:
+        self._resource = resource
+        self._namespace = namespace
+        self._scope = scope
+        self._options = options
+        self._capabilities = capabilities
+        self._random = random
+        self._timeout = 0
+        self._failures = 0  # in a row: how far the backoff has grown
+        self._barren = 0  # watches in a row that brought nothing
+        self._progress = False  # the connection in hand brought something
+        self._stream_tries = 0
+        self._unauthorized = 0  # answers of 401 in a row
+        self.name = f"{resource} in {namespace}" if namespace else str(resource)
+        self.state: State = "starting"
+        self.resource_version = resource_version
+        self.error: KinformError | None = None
+        self.delay = 0.0
+        self.turned = False
+        self.reload_credentials = False
+        self._phase: _Listing | _Streaming | _Watching = _Watching() if resource_version else self._fresh()
+
+    # What to ask
+
+    def request(self) -> Request:
+        """The request that the state calls for."""
+        self.turned = False
+        self._progress = False
+        self._timeout = int(self._options.watch_timeout * (1 + self._random()))
+        scope, phase = self._scope, self._phase
+        params = [
+            (name, value)
+            for name, value in (
+                ("labelSelector", scope.label_selector),
+                ("fieldSelector", scope.field_selector),
+            )
+            if value
+        ]
+        watch = not isinstance(phase, _Listing)
+        match phase:
+            case _Listing(page=page, whole=whole):
+                if self._options.page_size and not whole:
+                    params.append(("limit", str(self._options.page_size)))
+                if page:
+                    params.append(("continue", page))
+            case _Streaming():
+                params += [
+                    ("watch", "true"),
+                    ("sendInitialEvents", "true"),
+                    ("resourceVersionMatch", "NotOlderThan"),
+                    ("allowWatchBookmarks", "true"),
+                    ("timeoutSeconds", str(self._timeout)),
+                ]
+            case _Watching():
+                params += [
+                    ("watch", "true"),
+                    ("allowWatchBookmarks", "true"),
+                    ("timeoutSeconds", str(self._timeout)),
+                ]
+                if self.resource_version:  # aggregated APIs may have none
+                    params.append(("resourceVersion", self.resource_version))
+        return Request(
+            path=self._resource.path(self._namespace),
+            params=tuple(params),
+            accept=_METADATA_ONLY.format("" if watch else "List") if scope.metadata_only else "application/json",
+            gzip=self._options.compression == "gzip" and not watch,
+            watch=watch,
+        )
+
+    @property
+    def silence(self) -> float:
+        """Seconds without a byte after which the connection in hand counts as dead."""
+        if not isinstance(self._phase, _Watching):
+            return self._options.headers_timeout
+        if self._options.silence_timeout is not None:
+            return self._options.silence_timeout
+        return min(self._timeout + 15.0, 200.0)  # three bookmarks missed; load balancers give up after 240
+
+    # What was answered
+
+    def accepted(self) -> Init | None:
+        """The server answered 200, and a body follows."""
+        self._unauthorized = 0
+        phase = self._phase
+        if isinstance(phase, _Watching):
+            self.state = "live"
+            return None
+        self.state = "relisting" if self.resource_version else "syncing"
+        if isinstance(phase, _Streaming):
+            self._stream_tries += 1
+        if phase.begun:
+            return None
+        phase.begun = True
+        return Init()
+
+    def take(self, frame: Frame) -> Step | None:
+        """Takes the next frame of the body."""
+        match frame:
+            case Batch():
+                return self._applied(frame)
+            case Skip():
+                return self._skipped(frame)
+            case Bookmark():
+                return self._bookmark(frame)
+            case ListEnd():
+                return self._list_end(frame)
+            case Status():
+                self.refused(frame, event=True)
+        return None
+
+    def refused(self, status: Status, *, retry_after: float | None = None, event: bool = False) -> None:
+        """The server answered with a refusal, by HTTP status or (`event`) in the middle of a stream.
+
+        Raises:
+            StatusError: Asking again is no use.
+        """
+        self.turned = True
+        retry_after = retry_after if retry_after is not None else status.retry_after
+        error, verdict = self._judge(status, retry_after)
+        self.error = error
+        match self._phase:
+            case _Listing() as phase:
+                self._listing_refused(phase, error, verdict)
+            case _Streaming():
+                self._streaming_refused(error, verdict, event=event)
+            case _Watching():
+                self._watching_refused(error, verdict, event=event)
+
+    def ended(self, error: TransportError | ProtocolError | None, elapsed: float) -> None:
+        """The connection is over, or never came to be, and `turned` was not set.
+
+        Args:
+            error: What broke it; None where the server ended it in good order.
+            elapsed: Seconds it stood.
+        """
+        self.error = error
+        self.delay = 0.0
+        match self._phase:
+            case _Listing():
+                self._retry(error)
+            case _Streaming():
+                given_up = self._stream_tries >= STREAM_TRIES and self._options.initial == "auto"
+                if given_up and (error is None or isinstance(error, StalledError)):  # not where the network failed
+                    self._capabilities.without_stream.add(self._resource)
+                self._phase = self._fresh()
+                self._retry(error)
+            case _Watching():
+                stood = self._progress or elapsed >= self._options.backoff.maximum
+                if stood and error is None:
+                    self._progressed()
+                    return
+                if stood:
+                    self._failures = self._barren = 0
+                self._barren += _answered(error)
+                if self._barren >= BARREN_WATCHES:
+                    self._phase = self._fresh()
+                self._retry(error)
+
+    def stop(self) -> None:
+        """Nobody listens any more."""
+        if self.state != "failed":
+            self.state = "stopped"
+
+    # Frames
+
+    def _applied(self, batch: Batch) -> Applied:
+        initial = not isinstance(self._phase, _Watching)
+        if not initial:
+            self._reached(batch.last_resource_version)
+        return Applied(batch, initial)
+
+    def _skipped(self, skip: Skip) -> Skipped:
+        initial = not isinstance(self._phase, _Watching)
+        if not initial:
+            self._reached(skip.resource_version)
+        return Skipped(skip, initial)
+
+    def _bookmark(self, bookmark: Bookmark) -> InitDone | None:
+        match self._phase:
+            case _Watching():
+                self._reached(bookmark.resource_version)
+            case _Streaming() if bookmark.initial_events_end:
+                return self._complete(bookmark.resource_version)
+            case _Streaming() as phase:
+                phase.bookmarks += 1
+                self.turned = phase.bookmarks >= PLAIN_BOOKMARKS
+                if self.turned:
+                    self.ended(None, 0.0)
+        return None
+
+    def _list_end(self, end: ListEnd) -> InitDone | None:
+        self.turned = True
+        if end.page and isinstance(self._phase, _Listing):
+            self._phase.page = end.page
+            self.delay = 0.0
+            return None
+        return self._complete(end.resource_version)
+
+    def _complete(self, resource_version: str) -> InitDone:
+        self._phase = _Watching()
+        self.resource_version = resource_version
+        self.state = "live"
+        self._stream_tries = 0
+        self._progress = True
+        if not self._barren:  # else it was made necessary by watches that do not work
+            self._progressed()
+        self.delay = 0.0
+        return InitDone(resource_version)
+
+    def _reached(self, resource_version: str) -> None:
+        if resource_version and resource_version == self.resource_version:  # repeating itself is no progress
+            return
+        if resource_version:
+            self.resource_version = resource_version
+        self._progressed()
+
+    def _progressed(self) -> None:
+        self._progress = True
+        self._failures = 0
+        self._barren = 0
+        self.error = None
+        self.delay = 0.0
+
+    # Refusals
+
+    def _judge(self, status: Status, retry_after: float | None) -> tuple[StatusError, _Verdict]:
+        kind, verdict = _verdict(status)
+        verb = "list" if isinstance(self._phase, _Listing) else "watch"
+        return kind(self.name, status.code, status.reason, verb=verb, retry_after=retry_after), verdict
+
+    def _listing_refused(self, phase: _Listing, error: StatusError, verdict: _Verdict) -> None:
+        if verdict in (_Verdict.EXPIRED, _Verdict.USELESS) and phase.page:
+            self._phase = _Listing(whole=True)
+            self._retry(error)
+        elif verdict is _Verdict.USELESS:
+            self._fail(error)
+        elif verdict is _Verdict.SLOW:
+            self._wait_slowly(error)
+        else:
+            self._retry(error)
+
+    def _streaming_refused(self, error: StatusError, verdict: _Verdict, *, event: bool) -> None:
+        # An ERROR event of 500 says that the server's etcd cannot tell how far it is: it never will.
+        never = error.status == 422 or (event and error.status == 500)
+        refused = verdict is _Verdict.USELESS or error.status == 403 or never
+        if refused and self._options.initial == "stream":
+            if error.status == 403:
+                self._phase = _Streaming()
+                self._wait_slowly(error)
+            else:
+                self._fail(error)
+        elif refused:
+            if never:
+                self._capabilities.without_stream.add(self._resource)
+            self._phase = _Listing()
+            self.delay = 0.0
+        elif verdict is _Verdict.SLOW:
+            self._phase = _Streaming()
+            self._wait_slowly(error)
+        else:
+            self._phase = self._fresh()
+            self._retry(error)
+
+    def _watching_refused(self, error: StatusError, verdict: _Verdict, *, event: bool) -> None:
+        if self._progress:
+            self._barren = 0
+        if verdict is _Verdict.SLOW:
+            if error.status == 404:  # with the resource went its objects
+                self._phase = self._fresh()
+            self._wait_slowly(error)
+            return
+        if verdict is _Verdict.USELESS and (error.status == 405 or self._barren >= BARREN_WATCHES):
+            self._fail(error)
+        first = not self._barren
+        self._barren += event or verdict is not _Verdict.BUSY
+        if verdict is not _Verdict.BUSY or self._barren >= BARREN_WATCHES:
+            self._phase = self._fresh()
+        if verdict is _Verdict.EXPIRED and first:
+            self.state = "relisting"
+            self.delay = 0.0
+        else:
+            self._retry(error)
+
+    # Waiting
+
+    def _retry(self, error: KinformError | None) -> None:
+        backoff = self._options.backoff
+        delay = min(backoff.maximum, backoff.initial * 2.0 ** min(self._failures, 64))
+        asked = error.retry_after if isinstance(error, StatusError) else None
+        self._failures += 1
+        self._wait(max(delay, asked or 0.0))
+        self.state = "retrying"
+
+    def _wait_slowly(self, error: StatusError) -> None:
+        self._wait(self._options.backoff.refused)
+        if isinstance(error, UnauthorizedError):
+            self.state = "unauthorized"
+            self._unauthorized += 1
+            self.reload_credentials = True
+            if self._unauthorized == 1:  # the credentials may only be old
+                self.delay = 0.0
+        else:
+            self.state = "forbidden" if isinstance(error, ForbiddenError) else "not_found"
+
+    def _wait(self, seconds: float) -> None:
+        self.delay = seconds * (1 + self._options.backoff.jitter * self._random())
+
+    def _fail(self, error: StatusError) -> None:
+        self.state = "failed"
+        raise error
+
+    def _fresh(self) -> _Listing | _Streaming:
+        if self._options.initial == "list":
+            return _Listing()
+        if self._options.initial == "auto" and (
+            self._resource in self._capabilities.without_stream or self._stream_tries >= STREAM_TRIES
+        ):
+            return _Listing()
+        return _Streaming()
+
+
+def _verdict(status: Status) -> tuple[type[StatusError], _Verdict]:
+    too_large = status.caused_by("ResourceVersionTooLarge") or "Too large resource version" in status.message
+    if status.code == 410 or status.reason in ("Expired", "Gone") or too_large:
+        return ExpiredError, _Verdict.EXPIRED
+    match status.code:
+        case 401:
+            return UnauthorizedError, _Verdict.SLOW
+        case 403:
+            return ForbiddenError, _Verdict.SLOW
+        case 404:
+            return NotFoundError, _Verdict.SLOW
+        case 400 | 405 | 406 | 415 | 422:
+            return BadRequestError, _Verdict.USELESS
+    return StatusError, _Verdict.BUSY
+
+
+def _answered(error: TransportError | ProtocolError | None) -> bool:
+    """Whether the server spoke at all: an unreachable or a silent one says nothing about the resourceVersion."""
+    if isinstance(error, TransportError):
+        return error.reached and not isinstance(error, StalledError)
+    return True
