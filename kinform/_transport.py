@@ -220,12 +220,22 @@ class _Streamed:
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self  # no generator: one that is left half-way costs the loop a task to end it
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = b""
         try:
-            while chunk := await self._read(CHUNK_BYTES):
-                yield chunk
+            chunk = await self._read(CHUNK_BYTES)
         finally:
-            self.close()
+            if not chunk:
+                self.close()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
 
     async def head(self, limit: int) -> bytes:
         parts: list[bytes] = []
@@ -242,6 +252,8 @@ class _Streamed:
 
     async def _read(self, limit: int) -> bytes:
         if self._load is None:
+            if self._answer.content.at_eof():
+                return b""
             raise TransportError(f"{self._path}: the answer was closed")
         try:
             # Not `readany`, which joins all that is buffered, up to twice the session's `read_bufsize`.
