@@ -1,0 +1,72 @@
+"""A Kubernetes API server for tests: real HTTP on loopback, faithful where it matters, broken on demand.
+
+    async with kinform.testing.Server() as server:
+        server.generate("v1/pods", 1_000)
+        server.fault(kinform.testing.Gone(), on="watch")
+        ...                                 # connect any client to server.url
+        assert server.requests[0].params["limit"] == "500"
+
+It speaks LIST, WATCH, WatchList, bookmarks, selectors and metadata-only answers as kube-apiserver does;
+clients of any make can be tested against it. `python -m kinform.testing` runs it in a process of its own.
+It does no admission, defaulting, validation, discovery or RBAC: what is put is what is served.
+"""
+
+from kinform.testing._admin import digest
+from kinform.testing._faults import (
+    Answer,
+    BookmarkWithoutEnd,
+    Break,
+    CutMidObject,
+    Empty,
+    Fault,
+    Forbidden,
+    Gone,
+    Hangup,
+    InternalError,
+    Invalid,
+    LateBookmark,
+    MalformedFrame,
+    MalformedObject,
+    NoBookmark,
+    NotFound,
+    Oversized,
+    ResourceVersionTooLarge,
+    ShortPage,
+    Stall,
+    TooManyRequests,
+    Trickle,
+    Unauthorized,
+    Unavailable,
+)
+from kinform.testing._requests import Request
+from kinform.testing._server import Server
+
+__all__ = [
+    "Answer",
+    "BookmarkWithoutEnd",
+    "Break",
+    "CutMidObject",
+    "Empty",
+    "Fault",
+    "Forbidden",
+    "Gone",
+    "Hangup",
+    "InternalError",
+    "Invalid",
+    "LateBookmark",
+    "MalformedFrame",
+    "MalformedObject",
+    "NoBookmark",
+    "NotFound",
+    "Oversized",
+    "Request",
+    "ResourceVersionTooLarge",
+    "Server",
+    "ShortPage",
+    "Stall",
+    "TooManyRequests",
+    "Trickle",
+    "Unauthorized",
+    "Unavailable",
+    "digest",
+]

@@ -1,0 +1,167 @@
+"""JSON as kube-apiserver writes it: byte for byte in what a parser can trip over.
+
+Built-in objects have their keys in the order of the Go structs (metadata's fields, then spec, then
+status), custom resources have all keys sorted; `<`, `>`, `&`, U+2028 and U+2029 are escaped as Go's
+encoder does. Nothing here knows revisions or sockets.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kinform.testing._resources import Resource
+
+Object = dict[str, Any]
+"""An API object as plain JSON values."""
+
+_METADATA_ORDER = (
+    "name",
+    "generateName",
+    "namespace",
+    "uid",
+    "resourceVersion",
+    "generation",
+    "creationTimestamp",
+    "deletionTimestamp",
+    "deletionGracePeriodSeconds",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "managedFields",
+)
+_ESCAPES = (
+    (b"<", rb"\u003c"),
+    (b">", rb"\u003e"),
+    (b"&", rb"\u0026"),
+    ("\u2028".encode(), rb"\u2028"),
+    ("\u2029".encode(), rb"\u2029"),
+)
+
+
+def dumps(value: Any) -> bytes:
+    """Compact JSON with Go's escapes, keys in the order given."""
+    return _escape(msgspec.json.encode(value))
+
+
+def _escape(data: bytes) -> bytes:
+    # These characters occur only inside strings, so that replacing the bytes cannot hit anything else.
+    for plain, escaped in _ESCAPES:
+        if plain in data:
+            data = data.replace(plain, escaped)
+    return data
+
+
+def encode_body(resource: Resource, obj: Object) -> bytes:
+    """The object as an item of a LIST: built-in ones without kind and apiVersion, metadata first."""
+    if resource.custom:
+        whole = {**obj, "kind": resource.kind, "apiVersion": resource.api_version}
+        return _escape(msgspec.json.encode(whole, order="sorted"))
+    given = obj["metadata"]
+    metadata = {field: given[field] for field in _METADATA_ORDER if field in given}
+    metadata.update((field, value) for field, value in given.items() if field not in metadata)
+    for field in ("labels", "annotations"):
+        if field in metadata:
+            metadata[field] = dict(sorted(metadata[field].items()))
+    body: Object = {"metadata": metadata}
+    body.update((field, value) for field, value in obj.items() if field not in ("kind", "apiVersion", "metadata"))
+    return dumps(body)
+
+
+def watch_form(resource: Resource, body: bytes) -> bytes:
+    """The object as a WATCH event or a GET carries it: with kind and apiVersion."""
+    if resource.custom:
+        return body
+    return b'{"kind":"%b","apiVersion":"%b",%b' % (
+        resource.kind.encode(),
+        resource.api_version.encode(),
+        body[1:],
+    )
+
+
+class _OnlyMetadata(msgspec.Struct):
+    metadata: msgspec.Raw
+
+
+def metadata_form(body: bytes) -> bytes:
+    """The object as a PartialObjectMetadata."""
+    raw = bytes(msgspec.json.decode(body, type=_OnlyMetadata).metadata)
+    return b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":%b}' % raw
+
+
+def event_line(verb: str, obj: bytes) -> bytes:
+    """One line of a WATCH body."""
+    return b'{"type":"%b","object":%b}\n' % (verb.encode(), obj)
+
+
+def bookmark_line(
+    resource: Resource,
+    revision: int,
+    annotations: dict[str, str] | None = None,
+    *,
+    metadata_only: bool = False,
+) -> bytes:
+    """A BOOKMARK: an object of the kind watched that holds nothing but a resourceVersion."""
+    metadata: Object = {"resourceVersion": str(revision)}
+    if annotations:
+        metadata["annotations"] = annotations
+    if metadata_only:
+        obj: Object = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata}
+    elif resource.custom:
+        obj = {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "metadata": dict(sorted(metadata.items())),
+        }
+    else:
+        obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": metadata}
+        obj.update(_EMPTY.get(resource.kind, {}))
+    return event_line("BOOKMARK", dumps(obj))
+
+
+# What the zero value of these kinds encodes to: fields without omitempty.
+_EMPTY: dict[str, Object] = {
+    "Pod": {"spec": {"containers": None}, "status": {}},
+    "Namespace": {"spec": {}, "status": {}},
+    "Node": {"spec": {}, "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": {}}},
+    "Service": {"spec": {}, "status": {"loadBalancer": {}}},
+    "Deployment": {
+        "spec": {"selector": None, "template": {"metadata": {}, "spec": {"containers": None}}},
+        "status": {},
+    },
+    "Lease": {"spec": {}},
+    "EndpointSlice": {"addressType": "", "endpoints": None, "ports": None},
+}
+
+
+def list_envelope(
+    resource: Resource,
+    revision: int,
+    continue_: str = "",
+    remaining: int | None = None,
+    *,
+    metadata_only: bool = False,
+) -> tuple[bytes, bytes]:
+    """What stands before and after the items of a LIST."""
+    metadata: Object = {"resourceVersion": str(revision)}
+    if continue_:
+        metadata["continue"] = continue_
+    if remaining is not None:
+        metadata["remainingItemCount"] = remaining
+    if metadata_only:
+        kind, api_version = b"PartialObjectMetadataList", b"meta.k8s.io/v1"
+    else:
+        kind, api_version = resource.kind.encode() + b"List", resource.api_version.encode()
+        if resource.custom:
+            metadata = dict(sorted({"continue": "", **metadata}.items()))
+            tail = b'],"kind":"%b","metadata":%b}\n' % (kind, dumps(metadata))
+            return b'{"apiVersion":"%b","items":[' % api_version, tail
+    head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (kind, api_version, dumps(metadata))
+    return head, b"]}\n"
+
+
+def indent(data: bytes) -> bytes:
+    """The same JSON, indented by two spaces: what curl and browsers are sent."""
+    return msgspec.json.format(data, indent=2) + b"\n"

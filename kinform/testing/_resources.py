@@ -1,0 +1,106 @@
+"""Which resources the simulator serves, and what an API server knows about each.
+
+Names, paths and the field selectors a kind supports; no objects. The field labels are those that
+kube-apiserver registers for each kind.
+"""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+
+_NAME = re.compile(r"(?:(?P<group>[a-z0-9.-]+)/)?(?P<version>v[0-9]+(?:(?:alpha|beta)[0-9]+)?)/(?P<plural>[a-z0-9-]+)")
+_EVERYWHERE = ("metadata.name", "metadata.namespace")
+
+
+class Resource(msgspec.Struct, frozen=True, kw_only=True):
+    """One collection that is served."""
+
+    group: str
+    """`""` for the core group."""
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+    custom: bool = False
+    """Defined by a CRD: another envelope, sorted keys, items that carry their kind."""
+    fields: tuple[str, ...] = ()
+    """Field selectors beyond metadata.name and metadata.namespace."""
+
+    @property
+    def api_version(self) -> str:
+        """`"v1"` or `"apps/v1"`."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def name(self) -> str:
+        """`"v1/pods"`: how a resource is written in calls."""
+        return f"{self.api_version}/{self.plural}"
+
+    @property
+    def root(self) -> str:
+        """The path of its group and version: `/api/v1` or `/apis/apps/v1`."""
+        return f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+
+    @property
+    def qualified(self) -> str:
+        """`"pods"` or `"deployments.apps"`: how messages name it."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    def selectable(self) -> frozenset[str]:
+        """The field labels that a selector may use."""
+        return frozenset(_EVERYWHERE + self.fields)
+
+
+def parse_name(name: str) -> tuple[str, str, str]:
+    """Splits `"apps/v1/deployments"` into group, version and plural; ValueError where it is no such thing."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        raise ValueError(f"{name!r} is no resource; expected 'v1/pods' or 'group/version/plural'")
+    return found["group"] or "", found["version"], found["plural"]
+
+
+def _built_in(name: str, kind: str, *fields: str, namespaced: bool = True) -> Resource:
+    group, version, plural = parse_name(name)
+    return Resource(group=group, version=version, plural=plural, kind=kind, namespaced=namespaced, fields=fields)
+
+
+BUILT_IN: tuple[Resource, ...] = (
+    _built_in(
+        "v1/pods",
+        "Pod",
+        "spec.nodeName",
+        "spec.restartPolicy",
+        "spec.schedulerName",
+        "spec.serviceAccountName",
+        "spec.hostNetwork",
+        "status.phase",
+        "status.podIP",
+        "status.nominatedNodeName",
+    ),
+    _built_in("v1/namespaces", "Namespace", "status.phase", namespaced=False),
+    _built_in("v1/nodes", "Node", "spec.unschedulable", namespaced=False),
+    _built_in(
+        "v1/events",
+        "Event",
+        "involvedObject.kind",
+        "involvedObject.namespace",
+        "involvedObject.name",
+        "involvedObject.uid",
+        "involvedObject.apiVersion",
+        "involvedObject.resourceVersion",
+        "involvedObject.fieldPath",
+        "reason",
+        "reportingComponent",
+        "source",
+        "type",
+    ),
+    _built_in("v1/configmaps", "ConfigMap"),
+    _built_in("v1/secrets", "Secret", "type"),
+    _built_in("v1/services", "Service", "spec.clusterIP", "spec.type"),
+    _built_in("apps/v1/deployments", "Deployment"),
+    _built_in("coordination.k8s.io/v1/leases", "Lease"),
+    _built_in("discovery.k8s.io/v1/endpointslices", "EndpointSlice"),
+)
+"""What is served from the start."""

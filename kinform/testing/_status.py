@@ -1,0 +1,187 @@
+"""The answers that refuse: Kubernetes' Status objects, and the plain texts that stand in for them.
+
+Builds bodies and codes; sends nothing. Source: the API conventions' "Response Status Kind" and what
+kube-apiserver 1.36 answers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kinform.testing._encoding import dumps
+from kinform.testing._resources import Resource
+
+Status = dict[str, Any]
+
+
+class Refusal(Exception):
+    """An answer that is not what was asked for. Internal: it never leaves the server but as HTTP.
+
+    Attributes:
+        code: The HTTP status.
+        status: The Status object, or None where the body is plain text.
+        text: That plain text.
+        headers: Further headers (`Retry-After`).
+    """
+
+    def __init__(
+        self, code: int, *, status: Status | None = None, text: str = "", retry_after: int | None = None
+    ) -> None:
+        super().__init__(code)
+        self.code = code
+        self.status = status
+        self.text = text
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+
+    @property
+    def content_type(self) -> str:
+        """The body's media type."""
+        return "text/plain" if self.status is None else "application/json"
+
+    def body(self) -> bytes:
+        """The body as sent."""
+        return f"{self.text}\n".encode() if self.status is None else dumps(self.status) + b"\n"
+
+    def as_status(self) -> Status:
+        """What an ERROR event carries: the Status, made up from the text where there was none."""
+        if self.status is not None:
+            return self.status
+        return make_status(self.code, "InternalError", self.text)
+
+
+def make_status(
+    code: int, reason: str, message: str, *, details: dict[str, Any] | None = None, continue_: str = ""
+) -> Status:
+    """A Status of failure, keys in the server's order."""
+    status: Status = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {"continue": continue_} if continue_ else {},
+        "status": "Failure",
+        "message": message,
+    }
+    if reason:
+        status["reason"] = reason
+    if details is not None:
+        status["details"] = details
+    status["code"] = code
+    return status
+
+
+def _refuse(code: int, reason: str, message: str, details: dict[str, Any] | None = None) -> Refusal:
+    return Refusal(code, status=make_status(code, reason, message, details=details))
+
+
+def bad_request(message: str) -> Refusal:
+    """400."""
+    return _refuse(400, "BadRequest", message)
+
+
+def unauthorized() -> Refusal:
+    """401."""
+    return _refuse(401, "Unauthorized", "Unauthorized")
+
+
+def forbidden(verb: str, resource: Resource | None, namespace: str | None, user: str = "system:anonymous") -> Refusal:
+    """403, as RBAC says it."""
+    if resource is None:
+        return _refuse(403, "Forbidden", f'forbidden: User "{user}" cannot {verb} this path', {})
+    where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
+    message = (
+        f'{resource.qualified} is forbidden: User "{user}" cannot {verb} resource "{resource.plural}" '
+        f'in API group "{resource.group}" {where}'
+    )
+    return _refuse(403, "Forbidden", message, _about(resource))
+
+
+def _about(resource: Resource, name: str = "") -> dict[str, Any]:
+    about = {"name": name, "group": resource.group, "kind": resource.plural}
+    return {field: value for field, value in about.items() if value}
+
+
+def no_such_resource() -> Refusal:
+    """404 for a resource unknown in a group that is known."""
+    return _refuse(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def no_such_path() -> Refusal:
+    """404 for anything else: plain text."""
+    return Refusal(404, text="404 page not found")
+
+
+def no_such_object(resource: Resource, name: str) -> Refusal:
+    """404 for an object."""
+    return _refuse(404, "NotFound", f'{resource.qualified} "{name}" not found', _about(resource, name))
+
+
+def method_not_allowed() -> Refusal:
+    """405."""
+    return _refuse(405, "MethodNotAllowed", "the server does not allow this method on the requested resource", {})
+
+
+def not_acceptable() -> Refusal:
+    """406: none of the media types asked for."""
+    accepted = "only the following media types are accepted: application/json"
+    return _refuse(406, "NotAcceptable", accepted)
+
+
+def already_exists(resource: Resource, name: str) -> Refusal:
+    """409 on a create."""
+    return _refuse(409, "AlreadyExists", f'{resource.qualified} "{name}" already exists', _about(resource, name))
+
+
+def conflict(resource: Resource, name: str) -> Refusal:
+    """409 on a replace with a resourceVersion that has passed."""
+    message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": the object has been modified'
+    return _refuse(409, "Conflict", message, _about(resource, name))
+
+
+def invalid(*causes: tuple[str, str, str]) -> Refusal:
+    """422 for parameters; each cause is field, reason (`FieldValueForbidden`), message."""
+    errors = ", ".join(f"{field}: {message}" for field, _, message in causes)
+    whole = errors if len(causes) == 1 else f"[{errors}]"
+    details = {
+        "group": "meta.k8s.io",
+        "kind": "ListOptions",
+        "causes": [{"reason": reason, "message": message, "field": field} for field, reason, message in causes],
+    }
+    return _refuse(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {whole}', details)
+
+
+def expired(message: str, continue_: str = "") -> Refusal:
+    """410, with a token for the inconsistent rest where there is one."""
+    return Refusal(410, status=make_status(410, "Expired", message, continue_=continue_))
+
+
+def too_many_requests(retry_after: int | None, *, plain: bool) -> Refusal:
+    """429: plain text, as priority and fairness answers, or a Status."""
+    message = "Too many requests, please try again later."
+    if plain:
+        return Refusal(429, text=message, retry_after=retry_after)
+    return Refusal(429, status=_retryable(429, "TooManyRequests", message, retry_after), retry_after=retry_after)
+
+
+def internal_error(message: str) -> Refusal:
+    """500."""
+    return _refuse(500, "InternalError", f"Internal error occurred: {message}", {"causes": [{"message": message}]})
+
+
+def unavailable(retry_after: int | None, *, plain: bool) -> Refusal:
+    """503."""
+    message = "the server is currently unable to handle the request"
+    if plain:
+        return Refusal(503, text=message, retry_after=retry_after)
+    return Refusal(503, status=_retryable(503, "ServiceUnavailable", message, retry_after), retry_after=retry_after)
+
+
+def too_large(asked: int, current: int) -> Refusal:
+    """504 for a resourceVersion that this server has not reached."""
+    message = f"Timeout: Too large resource version: {asked}, current: {current}"
+    causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
+    status = make_status(504, "Timeout", message, details={"causes": causes, "retryAfterSeconds": 1})
+    return Refusal(504, status=status, retry_after=1)
+
+
+def _retryable(code: int, reason: str, message: str, retry_after: int | None) -> Status:
+    details = None if retry_after is None else {"retryAfterSeconds": retry_after}
+    return make_status(code, reason, message, details=details)
