@@ -11,6 +11,7 @@ extensions = [
     Extension(
         "kinform_ext._scan",
         ["kinform_ext/_scan.pyx"],
+        depends=["kinform_ext/_batch.h", "kinform_ext/_json.h", "kinform_ext/_prune.h"],
         extra_compile_args=["-O3", "-fno-strict-aliasing"],
     ),
 ]

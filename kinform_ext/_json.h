@@ -1,0 +1,593 @@
+/* JSON on bytes: whether a value is one, and where it ends.
+ *
+ * Three ways through a value: kj_value checks the whole grammar (what is kept), kj_nest finds the closing bracket
+ * 64 bytes at a time (what is dropped), kj_unit does the same across chunks, never looking at a byte twice.
+ * Allocates nothing, calls nothing of Python, never reads outside [p, end).
+ * Source: RFC 8259; masks of a block as in Langdale and Lemire, "Parsing gigabytes of JSON per second" (2019).
+ */
+#ifndef KINFORM_JSON_H
+#define KINFORM_JSON_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#if defined(__SSE2__) && !defined(KINFORM_PORTABLE)
+#define KJ_SSE2
+#include <emmintrin.h>
+#endif
+
+/* Half of what CPython's own recursion limit leaves to a decoder: what passes here can be decoded by anyone. */
+#define KJ_MAX_DEPTH 500
+
+typedef const unsigned char *kj_ptr;
+
+enum { KJ_OK, KJ_MORE, KJ_BAD, KJ_DEEP, KJ_NOMEM };
+enum { KJ_ESCAPES = 1 };
+
+static inline int kj_is_space(unsigned char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
+
+static inline kj_ptr kj_space(kj_ptr p, kj_ptr end)
+{
+    while (p < end && kj_is_space(*p))
+        p++;
+    return p;
+}
+
+/* To the next byte that is no white space; `more` where there is none. */
+#define KJ_SPACE(p, end, more)                          \
+    do {                                                \
+        if ((p) < (end) && *(p) <= ' ')                 \
+            (p) = kj_space((p), (end));                 \
+        if ((p) == (end))                               \
+            goto more;                                  \
+    } while (0)
+
+/* ---- eight, sixteen or sixty-four bytes at once ---- */
+
+#define KJ_LANES(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+static inline uint64_t kj_load(kj_ptr p)
+{
+    uint64_t x;
+    memcpy(&x, p, sizeof x);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    x = __builtin_bswap64(x);
+#endif
+    return x;
+}
+
+/* The high bit of every byte that is zero; exact, no carry from byte to byte. */
+static inline uint64_t kj_zeros(uint64_t x) { return ~(((x & KJ_LANES(0x7f)) + KJ_LANES(0x7f)) | x | KJ_LANES(0x7f)); }
+
+static inline int kj_popcount(uint64_t x)
+{
+#if defined(__x86_64__) && !defined(__POPCNT__) /* else gcc calls a function with a table */
+    x -= x >> 1 & KJ_LANES(0x55);
+    x = (x & KJ_LANES(0x33)) + (x >> 2 & KJ_LANES(0x33));
+    return (int)(((x + (x >> 4)) & KJ_LANES(0x0f)) * KJ_LANES(1) >> 56);
+#else
+    return __builtin_popcountll(x);
+#endif
+}
+
+typedef struct {
+    uint64_t quote, backslash, control, open, close;
+} kj_masks;
+
+/* A bit a byte, the first byte lowest. Brackets of both kinds differ from each other in the bit 0x20 alone. */
+static inline kj_masks kj_classify(kj_ptr p)
+{
+    kj_masks m = {0, 0, 0, 0, 0};
+#ifdef KJ_SSE2
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), last = _mm_set1_epi8(0x1f);
+    const __m128i fold = _mm_set1_epi8(0x20), open = _mm_set1_epi8('{'), close = _mm_set1_epi8('}');
+    for (int at = 0; at < 64; at += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(p + at)), folded = _mm_or_si128(x, fold);
+        m.quote |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, quote)) << at;
+        m.backslash |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, backslash)) << at;
+        m.control |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(x, last), x)) << at;
+        m.open |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(folded, open)) << at;
+        m.close |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(folded, close)) << at;
+    }
+#else
+#define KJ_PACK(high) (((high) >> 7) * UINT64_C(0x0102040810204080) >> 56)
+    for (int at = 0; at < 64; at += 8) {
+        uint64_t x = kj_load(p + at), folded = x | KJ_LANES(0x20);
+        m.quote |= KJ_PACK(kj_zeros(x ^ KJ_LANES('"'))) << at;
+        m.backslash |= KJ_PACK(kj_zeros(x ^ KJ_LANES('\\'))) << at;
+        m.control |= KJ_PACK(kj_zeros(x & KJ_LANES(0xe0))) << at;
+        m.open |= KJ_PACK(kj_zeros(folded ^ KJ_LANES('{'))) << at;
+        m.close |= KJ_PACK(kj_zeros(folded ^ KJ_LANES('}'))) << at;
+    }
+#undef KJ_PACK
+#endif
+    return m;
+}
+
+/* ---- strings ---- */
+
+static inline int kj_hex(unsigned char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static inline long kj_hex4(kj_ptr p)
+{
+    int a = kj_hex(p[0]), b = kj_hex(p[1]), c = kj_hex(p[2]), d = kj_hex(p[3]);
+    return (a | b | c | d) < 0 ? -1 : (long)a << 12 | b << 8 | c << 4 | d;
+}
+
+/* One escape sequence, `*pp` on its backslash: past it, its code point in `*point`. Half a surrogate pair is no
+ * character, and msgspec refuses it too. */
+static inline int kj_escape(kj_ptr *pp, kj_ptr end, long *point)
+{
+    kj_ptr p = *pp;
+    static const char plain[] = "\"\\/bfnrt", meant[] = "\"\\/\b\f\n\r\t";
+    if (end - p < 2)
+        return KJ_MORE;
+    if (p[1] != 'u') {
+        const char *found = p[1] ? strchr(plain, p[1]) : NULL;
+        if (!found)
+            return KJ_BAD;
+        *point = meant[found - plain];
+        *pp = p + 2;
+        return KJ_OK;
+    }
+    if (end - p < 6)
+        return KJ_MORE;
+    long high = kj_hex4(p + 2), low;
+    if (high < 0 || (high >= 0xdc00 && high <= 0xdfff))
+        return KJ_BAD;
+    *point = high;
+    *pp = p + 6;
+    if (high < 0xd800 || high > 0xdfff)
+        return KJ_OK;
+    *pp = p;
+    if (end - p < 12)
+        return KJ_MORE;
+    if (p[6] != '\\' || p[7] != 'u' || (low = kj_hex4(p + 8)) < 0xdc00 || low > 0xdfff)
+        return KJ_BAD;
+    *point = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+    *pp = p + 12;
+    return KJ_OK;
+}
+
+static inline int kj_encode(long point, unsigned char *out)
+{
+    if (point < 0x80) {
+        out[0] = (unsigned char)point;
+        return 1;
+    }
+    if (point < 0x800) {
+        out[0] = (unsigned char)(0xc0 | point >> 6);
+        out[1] = (unsigned char)(0x80 | (point & 0x3f));
+        return 2;
+    }
+    if (point < 0x10000) {
+        out[0] = (unsigned char)(0xe0 | point >> 12);
+        out[1] = (unsigned char)(0x80 | (point >> 6 & 0x3f));
+        out[2] = (unsigned char)(0x80 | (point & 0x3f));
+        return 3;
+    }
+    out[0] = (unsigned char)(0xf0 | point >> 18);
+    out[1] = (unsigned char)(0x80 | (point >> 12 & 0x3f));
+    out[2] = (unsigned char)(0x80 | (point >> 6 & 0x3f));
+    out[3] = (unsigned char)(0x80 | (point & 0x3f));
+    return 4;
+}
+
+/* The inside of a string that kj_string has passed, as UTF-8; returns its length, never more than what it was. */
+static inline size_t kj_unescape(kj_ptr p, size_t len, unsigned char *out)
+{
+    kj_ptr end = p + len;
+    unsigned char *o = out;
+    long point = 0;
+    while (p < end) {
+        if (*p != '\\')
+            *o++ = *p++;
+        else if (kj_escape(&p, end, &point) == KJ_OK)
+            o += kj_encode(point, o);
+        else
+            break;
+    }
+    return (size_t)(o - out);
+}
+
+typedef struct {
+    kj_ptr p, end;
+    int escapes, ready, next;
+    unsigned char one[4];
+} kj_reader;
+
+/* The next byte of what a string means, -1 at its end. */
+static inline int kj_read(kj_reader *s)
+{
+    long point = 0;
+    if (s->next < s->ready)
+        return s->one[s->next++];
+    if (s->p == s->end)
+        return -1;
+    if (!s->escapes || *s->p != '\\')
+        return *s->p++;
+    if (kj_escape(&s->p, s->end, &point))
+        return -1;
+    s->ready = kj_encode(point, s->one);
+    s->next = 1;
+    return s->one[0];
+}
+
+/* As memcmp orders what both strings mean, the shorter first; `escapes` tells which hold escape sequences. */
+static inline int kj_compare(kj_ptr a, size_t a_len, int a_escapes, kj_ptr b, size_t b_len, int b_escapes)
+{
+    kj_reader left = {a, a + a_len, a_escapes, 0, 0, {0}}, right = {b, b + b_len, b_escapes, 0, 0, {0}};
+    for (;;) {
+        int x = kj_read(&left), y = kj_read(&right);
+        if (x != y || x < 0)
+            return x - y;
+    }
+}
+
+static inline int kj_utf8(kj_ptr p, kj_ptr end)
+{
+    while (p < end) {
+        unsigned char c = *p, least = 0x80, most = 0xbf;
+        int n;
+        if (c < 0x80) {
+            p++;
+            continue;
+        }
+        if (c >= 0xc2 && c <= 0xdf)
+            n = 1;
+        else if (c >= 0xe0 && c <= 0xef) {
+            n = 2;
+            if (c == 0xe0)
+                least = 0xa0; /* overlong */
+            if (c == 0xed)
+                most = 0x9f; /* surrogates */
+        } else if (c >= 0xf0 && c <= 0xf4) {
+            n = 3;
+            if (c == 0xf0)
+                least = 0x90;
+            if (c == 0xf4)
+                most = 0x8f; /* beyond U+10FFFF */
+        } else
+            return 0;
+        if (end - p <= n || p[1] < least || p[1] > most)
+            return 0;
+        for (int i = 2; i <= n; i++)
+            if (p[i] < 0x80 || p[i] > 0xbf)
+                return 0;
+        p += n + 1;
+    }
+    return 1;
+}
+
+/* `*pp` stands after the opening quote; KJ_OK leaves it on the closing one. A raw control character is an error:
+ * it is what tells a string that was cut off from one that runs on into the next line. */
+static inline int kj_string(kj_ptr *pp, kj_ptr end, int *how)
+{
+    kj_ptr start = *pp, p = start;
+    unsigned wide = 0;
+    long point;
+    int r;
+    *how = 0;
+    for (;;) {
+#ifdef KJ_SSE2
+        const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), last = _mm_set1_epi8(0x1f);
+        while (end - p >= 16) {
+            __m128i x = _mm_loadu_si128((const __m128i *)p);
+            __m128i stop = _mm_or_si128(_mm_cmpeq_epi8(x, quote), _mm_cmpeq_epi8(x, backslash));
+            stop = _mm_or_si128(stop, _mm_cmpeq_epi8(_mm_min_epu8(x, last), x));
+            unsigned stops = (unsigned)_mm_movemask_epi8(stop), high = (unsigned)_mm_movemask_epi8(x);
+            if (stops) {
+                wide |= high & (stops ^ (stops - 1));
+                p += __builtin_ctz(stops);
+                goto stopped;
+            }
+            wide |= high;
+            p += 16;
+        }
+#else
+        while (end - p >= 8) {
+            uint64_t x = kj_load(p);
+            uint64_t stops = kj_zeros(x ^ KJ_LANES('"')) | kj_zeros(x ^ KJ_LANES('\\')) | kj_zeros(x & KJ_LANES(0xe0));
+            if (stops) {
+                wide |= (x & KJ_LANES(0x80) & (stops ^ (stops - 1))) != 0;
+                p += __builtin_ctzll(stops) / 8;
+                goto stopped;
+            }
+            wide |= (x & KJ_LANES(0x80)) != 0;
+            p += 8;
+        }
+#endif
+        for (; p < end && *p != '"' && *p != '\\' && *p >= 0x20; p++)
+            wide |= *p & 0x80;
+        if (p == end) {
+            *pp = p;
+            return KJ_MORE;
+        }
+    stopped:
+        if (*p == '"')
+            break;
+        *pp = p;
+        if (*p != '\\')
+            return KJ_BAD;
+        if ((r = kj_escape(&p, end, &point)))
+            return r;
+        *how = KJ_ESCAPES;
+    }
+    *pp = p;
+    return wide && !kj_utf8(start, p) ? KJ_BAD : KJ_OK;
+}
+
+/* ---- the whole grammar ---- */
+
+static inline int kj_digits(kj_ptr *pp, kj_ptr end)
+{
+    kj_ptr p = *pp;
+    while (p < end && *p >= '0' && *p <= '9')
+        p++;
+    int r = p == end ? KJ_MORE : p == *pp ? KJ_BAD : KJ_OK;
+    *pp = p;
+    return r;
+}
+
+static inline int kj_number(kj_ptr *pp, kj_ptr end)
+{
+    kj_ptr p = *pp;
+    int r = KJ_OK;
+    if (*p == '-')
+        p++;
+    if (p < end && *p == '0')
+        p++;
+    else if ((r = kj_digits(&p, end)))
+        goto out;
+    if (p < end && *p == '.') {
+        p++;
+        if ((r = kj_digits(&p, end)))
+            goto out;
+    }
+    if (p < end && (*p | 0x20) == 'e') {
+        p++;
+        if (p < end && (*p == '+' || *p == '-'))
+            p++;
+        r = kj_digits(&p, end);
+    } else if (p == end)
+        r = KJ_MORE;
+out:
+    *pp = p;
+    return r;
+}
+
+static inline int kj_word(kj_ptr *pp, kj_ptr end, const char *word, size_t len)
+{
+    if ((size_t)(end - *pp) < len)
+        return KJ_MORE;
+    if (memcmp(*pp, word, len))
+        return KJ_BAD;
+    *pp += len;
+    return KJ_OK;
+}
+
+/* A number, true, false or null; one that touches `end` may go on. */
+static inline int kj_scalar(kj_ptr *pp, kj_ptr end)
+{
+    switch (**pp) {
+    case 't':
+        return kj_word(pp, end, "true", 4);
+    case 'f':
+        return kj_word(pp, end, "false", 5);
+    case 'n':
+        return kj_word(pp, end, "null", 4);
+    default:
+        return kj_number(pp, end);
+    }
+}
+
+/* Past the value that starts at `*pp`, inside `depth` containers. Anything but KJ_OK leaves `*pp` where it failed. */
+static inline int kj_value(kj_ptr *pp, kj_ptr end, int depth)
+{
+    unsigned char closer[KJ_MAX_DEPTH];
+    int open = 0, room = KJ_MAX_DEPTH - depth, r = KJ_OK, how;
+    kj_ptr p = *pp;
+value:
+    if (*p == '"') {
+        p++;
+        if ((r = kj_string(&p, end, &how)))
+            goto out;
+        p++;
+    } else if (*p == '{' || *p == '[') {
+        if (open >= room) {
+            r = KJ_DEEP;
+            goto out;
+        }
+        closer[open++] = *p + 2;
+        p++;
+        KJ_SPACE(p, end, more);
+        if (*p != closer[open - 1]) {
+            if (closer[open - 1] == '}')
+                goto key;
+            goto value;
+        }
+        p++;
+        open--;
+    } else if ((r = kj_scalar(&p, end)))
+        goto out;
+after:
+    if (!open)
+        goto out;
+    KJ_SPACE(p, end, more);
+    if (*p == ',') {
+        p++;
+        KJ_SPACE(p, end, more);
+        if (closer[open - 1] == ']')
+            goto value;
+    } else if (*p == closer[open - 1]) {
+        p++;
+        open--;
+        goto after;
+    } else
+        goto bad;
+key:
+    if (*p != '"')
+        goto bad;
+    p++;
+    if ((r = kj_string(&p, end, &how)))
+        goto out;
+    p++;
+    KJ_SPACE(p, end, more);
+    if (*p != ':')
+        goto bad;
+    p++;
+    KJ_SPACE(p, end, more);
+    goto value;
+bad:
+    r = KJ_BAD;
+    goto out;
+more:
+    r = KJ_MORE;
+out:
+    *pp = p;
+    return r;
+}
+
+/* ---- boundaries only ---- */
+
+typedef struct {
+    uint64_t depth;
+    uint64_t in_string; /* all ones or none */
+    uint64_t escaped;   /* 1: the next byte follows a backslash that counts */
+} kj_nest;
+
+/* To the byte after the bracket that brings the depth back to none. Brackets of both kinds count alike, so the end
+ * of `[}` is found too. KJ_BAD leaves `*pp` on a raw control character inside a string. */
+static inline int kj_nest_end(kj_nest *s, kj_ptr *pp, kj_ptr end)
+{
+    const uint64_t even = UINT64_C(0x5555555555555555);
+    kj_ptr p = *pp;
+    unsigned char last[64];
+    while (p < end) {
+        size_t n = (size_t)(end - p);
+        kj_masks m;
+        if (n >= 64) {
+            n = 64;
+            m = kj_classify(p);
+        } else {
+            memset(last, ' ', sizeof last);
+            memcpy(last, p, n);
+            m = kj_classify(last);
+        }
+        uint64_t escaped = s->escaped;
+        if (m.backslash | escaped) {
+            uint64_t backslash = m.backslash & ~escaped, follows = backslash << 1 | escaped, runs;
+            uint64_t odd = backslash & ~even & ~follows;
+            uint64_t over = (uint64_t)__builtin_add_overflow(odd, backslash, &runs);
+            escaped = (even ^ runs << 1) & follows;
+            s->escaped = n == 64 ? over : escaped >> n & 1;
+        }
+        uint64_t in = m.quote & ~escaped;
+        in ^= in << 1;
+        in ^= in << 2;
+        in ^= in << 4;
+        in ^= in << 8;
+        in ^= in << 16;
+        in ^= in << 32;
+        in ^= s->in_string;
+        uint64_t open = m.open & ~in, close = m.close & ~in, control = m.control & in;
+        uint64_t closing = (uint64_t)kj_popcount(close), at = UINT64_C(1) << 63;
+        if (s->depth <= closing) { /* else it cannot end in this block */
+            uint64_t depth = s->depth, left = close;
+            for (; left; left &= left - 1) {
+                at = left & -left;
+                if (depth + (uint64_t)kj_popcount(open & (at - 1)) == (uint64_t)kj_popcount(close & (at - 1)) + 1)
+                    break;
+            }
+            if (left) {
+                if (!(control & (at - 1))) {
+                    *pp = p + __builtin_ctzll(at) + 1;
+                    return KJ_OK;
+                }
+            }
+        }
+        if (control) {
+            *pp = p + __builtin_ctzll(control);
+            return KJ_BAD;
+        }
+        s->depth += (uint64_t)kj_popcount(open) - closing;
+        s->in_string = (uint64_t)((int64_t)in >> 63);
+        p += n;
+    }
+    *pp = p;
+    return KJ_MORE;
+}
+
+/* A value of which only the end matters, fed piece by piece; all zero to begin with. */
+typedef struct {
+    kj_nest nest;
+    unsigned char first; /* '{' or '[', '"', or any other for a bare word */
+    unsigned char escaped;
+} kj_unit;
+
+static inline int kj_is_delimiter(unsigned char c)
+{
+    return c <= ' ' || c == ',' || c == ':' || c == '"' || (c | 0x20) == '{' || (c | 0x20) == '}';
+}
+
+/* KJ_OK: past the end (a bare word ends before what follows it). KJ_BAD: on a control character inside a string. */
+static inline int kj_unit_end(kj_unit *u, kj_ptr *pp, kj_ptr end)
+{
+    kj_ptr p = *pp;
+    if (!u->first && p < end) {
+        u->first = *p;
+        if (*p == '"')
+            p++;
+    }
+    if ((u->first | 0x20) == '{')
+        return kj_nest_end(&u->nest, pp, end);
+    if (u->first == '"')
+        for (; p < end; p++) {
+            if (*p < 0x20) {
+                *pp = p;
+                return KJ_BAD;
+            }
+            if (u->escaped)
+                u->escaped = 0;
+            else if (*p == '\\')
+                u->escaped = 1;
+            else if (*p == '"') {
+                *pp = p + 1;
+                return KJ_OK;
+            }
+        }
+    else {
+        while (p < end && !kj_is_delimiter(*p))
+            p++;
+        if (p < end) {
+            *pp = p;
+            return KJ_OK;
+        }
+    }
+    *pp = p;
+    return KJ_MORE;
+}
+
+/* Past a value that nobody keeps: its boundary, and the grammar where that costs nothing. */
+static inline int kj_drop(kj_ptr *pp, kj_ptr end)
+{
+    kj_nest nest = {0, 0, 0};
+    int how, r;
+    if ((**pp | 0x20) == '{')
+        return kj_nest_end(&nest, pp, end);
+    if (**pp != '"')
+        return kj_scalar(pp, end);
+    ++*pp;
+    if ((r = kj_string(pp, end, &how)) == KJ_OK)
+        ++*pp;
+    return r;
+}
+
+#endif
