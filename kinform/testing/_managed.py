@@ -34,7 +34,8 @@ def fields_of(value: Any, name: str = "", depth: int = 0) -> dict[str, Any]:
         return fields
     keys = _MERGE_KEYS.get(name)
     if isinstance(value, list) and value and keys and all(isinstance(item, dict) for item in value):
-        return {".": {}} | {_element(item, keys): fields_of(item, "", depth + 2) for item in value}
+        elements = sorted(((_element(item, keys), item) for item in value), key=lambda pair: pair[0])
+        return {".": {}} | {element: fields_of(item, "", depth + 2) for element, item in elements}
     return {}
 
 

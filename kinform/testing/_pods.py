@@ -42,6 +42,16 @@ _ENV = (
 )
 
 
+_NOT_THE_CONTROLLERS = ("nodeName", "tolerations", "priority", "preemptionPolicy")
+_NOT_THE_KUBELETS = ("qosClass", "podIPs")
+
+
+def _without_token(container: Object) -> Object:
+    mounts = [mount for mount in container["volumeMounts"] if mount["name"] != "kube-api-access"]
+    rest = {name: value for name, value in container.items() if name != "volumeMounts"}
+    return {**rest, "volumeMounts": mounts} if mounts else rest
+
+
 def letters(rng: random.Random, n: int) -> str:
     """A suffix as the API server draws them for generateName."""
     return "".join(rng.choices(_LETTERS, k=n))
@@ -83,8 +93,6 @@ class Workload:
             self.labels["controller-revision-hash"] = f"{self.app}-{self.hash}"
         self.annotations = {
             "checksum/config": hexadecimal(rng, 64),
-            "prometheus.io/path": "/metrics",
-            "prometheus.io/port": "9090",
             "prometheus.io/scrape": "true",
         }
         self.volumes = self._volumes()
@@ -101,8 +109,6 @@ class Workload:
     def _volumes(self) -> list[Object]:
         return [
             {"name": "config", "configMap": {"name": f"{self.app}-config", "defaultMode": 420}},
-            {"name": "tls", "secret": {"secretName": f"{self.app}-tls", "defaultMode": 420}},
-            {"name": "scratch", "emptyDir": {"sizeLimit": "256Mi"}},
             {
                 "name": "kube-api-access",
                 "projected": {
@@ -126,14 +132,8 @@ class Workload:
                 "name": name,
                 "value": f"{name.lower().replace('_', '-')}.{self.namespace}.svc:{rng.randint(1000, 9999)}",
             }
-            for name in rng.sample(_ENV, 5)
+            for name in rng.sample(_ENV, 2)
         ]
-        env.append(
-            {
-                "name": "POD_NAME",
-                "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}},
-            }
-        )
         env.append({"name": "API_KEY", "valueFrom": {"secretKeyRef": {"name": f"{self.app}-keys", "key": "api-key"}}})
         return {
             "name": self.app,
@@ -141,27 +141,27 @@ class Workload:
             "args": ["serve", "--config=/etc/app/config.yaml", f"--workers={rng.randint(2, 16)}"],
             "ports": [
                 {"name": "http", "containerPort": 8080, "protocol": "TCP"},
-                {"name": "metrics", "containerPort": 9090, "protocol": "TCP"},
             ],
             "env": env,
             "resources": {
-                "limits": {"cpu": "2", "memory": f"{rng.choice((256, 512, 1024))}Mi"},
+                "limits": {"memory": f"{rng.choice((256, 512, 1024))}Mi"},
                 "requests": {"cpu": f"{rng.choice((50, 100, 250))}m", "memory": "128Mi"},
             },
             "volumeMounts": [
                 {"name": "config", "readOnly": True, "mountPath": "/etc/app"},
-                {"name": "tls", "readOnly": True, "mountPath": "/etc/tls"},
-                {"name": "scratch", "mountPath": "/tmp"},
                 self._token_mount(),
             ],
-            "livenessProbe": self._probe("/healthz", 10, 3),
-            "readinessProbe": self._probe("/readyz", 5, 2),
+            "readinessProbe": {
+                "httpGet": {"path": "/readyz", "port": "http", "scheme": "HTTP"},
+                "timeoutSeconds": 1,
+                "periodSeconds": 5,
+                "successThreshold": 1,
+                "failureThreshold": 2,
+            },
             "terminationMessagePath": "/dev/termination-log",
             "terminationMessagePolicy": "File",
             "imagePullPolicy": "IfNotPresent",
             "securityContext": {
-                "capabilities": {"drop": ["ALL"]},
-                "runAsNonRoot": True,
                 "readOnlyRootFilesystem": True,
                 "allowPrivilegeEscalation": False,
             },
@@ -171,8 +171,7 @@ class Workload:
         return {
             "name": "proxy",
             "image": self.sidecar,
-            "ports": [{"name": "admin", "containerPort": 15000, "protocol": "TCP"}],
-            "resources": {"limits": {"memory": "128Mi"}, "requests": {"cpu": "10m", "memory": "64Mi"}},
+            "resources": {},
             "volumeMounts": [self._token_mount()],
             "terminationMessagePath": "/dev/termination-log",
             "terminationMessagePolicy": "File",
@@ -186,25 +185,18 @@ class Workload:
             "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount",
         }
 
-    def _probe(self, path: str, period: int, failures: int) -> Object:
-        return {
-            "httpGet": {"path": path, "port": "http", "scheme": "HTTP"},
-            "timeoutSeconds": 1,
-            "periodSeconds": period,
-            "successThreshold": 1,
-            "failureThreshold": failures,
-        }
-
     def managed_fields(self, pod: Object, created: str, seen: str) -> list[Object]:
         """Who wrote which field: kube-controller-manager the spec, the kubelet the status."""
         if self._managed is None:
             metadata = {
-                field: pod["metadata"][field] for field in ("annotations", "generateName", "labels", "ownerReferences")
+                name: pod["metadata"][name] for name in ("annotations", "generateName", "labels", "ownerReferences")
             }
-            spec = {field: value for field, value in pod["spec"].items() if field != "nodeName"}
-            status = {
-                field: value for field, value in pod["status"].items() if field not in ("phase", "qosClass", "podIPs")
-            }
+            # What admission and the scheduler add (the token's volume, tolerations, the node) is neither's.
+            spec = {name: value for name, value in pod["spec"].items() if name not in _NOT_THE_CONTROLLERS}
+            spec["volumes"] = self.volumes[:-1]
+            spec["containers"] = [_without_token(container) for container in self.containers]
+            status = {name: value for name, value in pod["status"].items() if name not in _NOT_THE_KUBELETS}
+            status["conditions"] = status["conditions"][:-1]
             self._managed = fields_of({"metadata": metadata, "spec": spec}), fields_of({"status": status})
         spec_fields, status_fields = self._managed
         addresses = {"f:podIPs": fields_of(pod["status"]["podIPs"], "podIPs", 3)}

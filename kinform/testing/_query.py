@@ -58,7 +58,7 @@ def parse_options(
     """Reads and judges the parameters; raises Refusal."""
     try:
         labels = parse_labels(params.get("labelSelector", ""))
-        fields = parse_fields(params.get("fieldSelector", ""), resource.selectable())
+        fields = parse_fields(params.get("fieldSelector", ""), resource.selectable(), resource.unsupported)
     except ValueError as error:
         raise _status.bad_request(str(error)) from None
     watch = is_watch(params)

@@ -48,6 +48,13 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
         """`"pods"` or `"deployments.apps"`: how messages name it."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
+    @property
+    def unsupported(self) -> str:
+        """What is said of a field label that it does not support."""
+        if self.custom or self.fields:
+            return "field label not supported: {label}"
+        return '"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
+
     def selectable(self) -> frozenset[str]:
         """The field labels that a selector may use."""
         return frozenset(_EVERYWHERE + self.fields)

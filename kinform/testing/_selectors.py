@@ -155,8 +155,11 @@ def parse_labels(text: str) -> tuple[Requirement, ...]:
     return _Labels(text).parse() if text.strip() else ()
 
 
-def parse_fields(text: str, supported: frozenset[str]) -> tuple[FieldTerm, ...]:
-    """The terms of a field selector, all of which must be met."""
+def parse_fields(text: str, supported: frozenset[str], unsupported: str) -> tuple[FieldTerm, ...]:
+    """The terms of a field selector, all of which must be met.
+
+    `unsupported` is the message for a label that is not supported, with `{label}` in it.
+    """
     terms = []
     for part in _split_terms(text):
         found = re.match(r"(?P<label>[^=!\\]*)(?P<operator>!=|==|=)(?P<value>.*)", part, re.DOTALL)
@@ -164,7 +167,7 @@ def parse_fields(text: str, supported: frozenset[str]) -> tuple[FieldTerm, ...]:
             raise ValueError(f"invalid selector: '{text}'; can't understand '{part}'")
         label = found["label"]
         if label not in supported:
-            raise ValueError(f"field label not supported: {label}")
+            raise ValueError(unsupported.format(label=label))
         terms.append(FieldTerm(tuple(label.split(".")), _unescape(found["value"], text), found["operator"] != "!="))
     return tuple(terms)
 
