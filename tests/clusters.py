@@ -25,14 +25,16 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
-import pytest
 from aiohttp import hdrs
 
 from .controlplane.plane import ControlPlane, write_kubeconfig
 from .waiting import until
+
+if TYPE_CHECKING:
+    from kinform.testing import Server
 
 Object = dict[str, Any]
 
@@ -115,12 +117,19 @@ class Admin:
             self._headers["Authorization"] = f"Bearer {token}"
         self._tls = tls
         self._session: aiohttp.ClientSession | None = None
+        self._past: list[aiohttp.ClientSession] = []
         self.made: dict[tuple[str, str], list[str]] = {}
 
     async def close(self) -> None:
-        """Closes what is open; the next call opens anew. To be called after a server has gone and returned."""
+        """Closes all that is open, streams included; the next call opens anew."""
+        self.renew()
+        while self._past:
+            await self._past.pop().close()
+
+    def renew(self) -> None:
+        """Takes no old connection for the next call; open streams stay. For when the server has gone."""
         if self._session is not None:
-            await self._session.close()
+            self._past.append(self._session)
             self._session = None
 
     def _client(self) -> aiohttp.ClientSession:
@@ -154,10 +163,16 @@ class Admin:
         *,
         namespace: str | None = None,
         headers: Mapping[str, str | None] | None = None,
+        within: float = 60.0,
         **params: object,
     ) -> Answer:
-        """Lists; keyword arguments are query parameters: `limit=2`, `continue_=token`, `resourceVersion="0"`."""
-        return await self.request("GET", path_of(resource, namespace), params=_query(params), headers=headers)
+        """Lists; other keyword arguments are query parameters: `limit=2`, `continue_=token`.
+
+        Raises:
+            TimeoutError: No answer came in `within` seconds.
+        """
+        async with asyncio.timeout(within):
+            return await self.request("GET", path_of(resource, namespace), params=_query(params), headers=headers)
 
     @asynccontextmanager
     async def watch(
@@ -343,12 +358,12 @@ class RealCluster(Cluster):
     async def expire(self) -> None:
         """Compacts etcd and restarts the API server: about two seconds."""
         await self.plane.expire()
-        await self.api.close()
+        self.api.renew()
 
     async def crash(self) -> None:
         """SIGKILL."""
         await self.plane.crash()
-        await self.api.close()
+        self.api.renew()
 
     async def resurrect(self) -> None:
         """About two seconds."""
@@ -394,11 +409,72 @@ async def real_cluster(plane: ControlPlane) -> AsyncIterator[RealCluster]:
         await api.close()
 
 
+@dataclass
+class SimCluster(Cluster):
+    """A simulator of the test's own; `server` has what only a simulator can do: faults, requests, generation."""
+
+    server: Server
+    folder: Path
+    name: str = "sim"
+    namespace: str = "here"
+
+    def __post_init__(self) -> None:
+        self.url = self.server.url
+        self.access = {}
+        self.api = Admin(self.url)
+        self.kubeconfig = self.kubeconfig_at(self.url)
+
+    async def custom(self, *, namespaced: bool = True) -> str:
+        """Registers it."""
+        resource = f"x{uuid.uuid4().hex[:8]}.example.com/v1/widgets"
+        self.server.register(resource, kind="Widget", namespaced=namespaced)
+        return resource
+
+    def kubeconfig_at(self, url: str) -> Path:
+        """Writes it into the test's temporary folder."""
+        path = self.folder / f"kubeconfig-{uuid.uuid4().hex[:8]}"
+        write_kubeconfig(path, url, None, {"admin": "ignored"})
+        return path
+
+    async def expire(self) -> None:
+        """Moves the revision on, forgets the history and comes back, as a restart after a compaction does."""
+        await self.server.stop()
+        self.server.put("v1/namespaces", {"metadata": {"name": "expired"}})
+        self.server.compact()
+        await self.server.start()
+        self.api.renew()
+
+    async def crash(self) -> None:
+        """Stops it."""
+        await self.server.stop()
+        self.api.renew()
+
+    async def resurrect(self) -> None:
+        """Starts it, with all that it held."""
+        await self.server.start()
+
+    async def freeze(self) -> None:
+        """Freezes it: the admin client hangs as well."""
+        self.server.freeze()
+
+    async def thaw(self) -> None:
+        """Thaws it."""
+        self.server.thaw()
+
+
 @asynccontextmanager
-async def sim_cluster(folder: Path) -> AsyncIterator[Cluster]:
+async def sim_cluster(folder: Path) -> AsyncIterator[SimCluster]:
     """Gives one test a simulator of its own behind the same face; its kubeconfigs go into `folder`."""
-    pytest.skip("the simulator is not there yet")
-    yield
+    from kinform.testing import Server
+
+    async with Server() as server:
+        server.put("v1/namespaces", {"metadata": {"name": "default"}})
+        cluster = SimCluster(server, folder)
+        server.put("v1/namespaces", {"metadata": {"name": cluster.namespace}})
+        try:
+            yield cluster
+        finally:
+            await cluster.api.close()
 
 
 def path_of(resource: str, namespace: str | None = None) -> str:

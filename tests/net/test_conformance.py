@@ -1,0 +1,652 @@
+"""The wire as it is: each fact is proved against a real kube-apiserver and held by the simulator alike.
+
+No line of kinform's client runs here. What only the real server can show is in tests/real/test_protocol.py.
+Source: the Kubernetes API concepts page, KEP-3157, KEP-2523; what each says was looked up on the real server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests.clusters import Answer, Cluster, Object, Stream
+from tests.waiting import until
+
+LIST_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+WATCH_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
+WATCH_LIST: dict[str, Any] = {
+    "sendInitialEvents": "true",
+    "resourceVersionMatch": "NotOlderThan",
+    "allowWatchBookmarks": "true",
+}
+END = {"k8s.io/initial-events-end": "true"}
+
+
+def names(listed: Answer) -> list[str]:
+    assert listed.status == 200, listed.body
+    return [item["metadata"]["name"] for item in listed.json()["items"]]
+
+
+def heard(events: list[Object]) -> list[tuple[str, str]]:
+    return [(event["type"], event["object"]["metadata"].get("name", "")) for event in events]
+
+
+async def rest(stream: Stream) -> list[Object]:
+    events = []
+    while (event := await stream.event()) is not None:
+        events.append(event)
+    return events
+
+
+async def version(cluster: Cluster, resource: str | None = None) -> str:
+    listed = await cluster.api.list_raw(resource or cluster.resource, namespace=cluster.namespace)
+    return str(listed.json()["metadata"]["resourceVersion"])
+
+
+def refused(answer: Answer, code: int, reason: str) -> Object:
+    """Checks that an answer is a Status of failure in all its parts, and gives it."""
+    assert answer.status == code, answer.body
+    assert answer.headers["Content-Type"] == "application/json"
+    status: Object = answer.json()
+    assert list(status)[:4] == ["kind", "apiVersion", "metadata", "status"]
+    assert (status["kind"], status["apiVersion"], status["status"]) == ("Status", "v1", "Failure")
+    assert (status["code"], status["reason"]) == (code, reason)
+    return status
+
+
+# LIST: envelopes and items
+
+
+async def test_a_list_of_a_built_in_type_tells_what_it_is_before_its_items(cluster: Cluster) -> None:
+    await cluster.create("a")
+    listed = (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)).json()
+    assert list(listed) == ["kind", "apiVersion", "metadata", "items"]
+    assert (listed["kind"], listed["apiVersion"]) == ("ConfigMapList", "v1")
+    assert list(listed["metadata"]) == ["resourceVersion"]
+
+
+async def test_items_of_a_built_in_type_carry_neither_kind_nor_api_version(cluster: Cluster) -> None:
+    await cluster.create("a", data={"k": "v"})
+    listed = (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)).json()
+    assert list(listed["items"][0]) == ["metadata", "data"]
+
+
+async def test_a_list_of_a_custom_resource_tells_its_version_after_its_items(cluster: Cluster) -> None:
+    resource = await cluster.custom()
+    await cluster.create("a", resource)
+    listed = (await cluster.api.list_raw(resource)).json()
+    assert list(listed) == ["apiVersion", "items", "kind", "metadata"]
+    assert (listed["kind"], listed["apiVersion"]) == ("WidgetList", resource.rpartition("/")[0])
+    assert listed["metadata"].keys() == {"continue", "resourceVersion"}
+    assert listed["metadata"]["continue"] == ""
+
+
+async def test_items_of_a_custom_resource_carry_kind_and_api_version_in_sorted_order(cluster: Cluster) -> None:
+    resource = await cluster.custom()
+    await cluster.create("a", resource, spec={"size": 1})
+    (item,) = (await cluster.api.list_raw(resource)).json()["items"]
+    assert list(item) == ["apiVersion", "kind", "metadata", "spec"]
+    assert item["kind"] == "Widget"
+    assert list(item["metadata"]) == sorted(item["metadata"])
+
+
+@pytest.mark.parametrize("custom", [False, True], ids=["built-in", "custom"])
+async def test_metadata_only_lists_are_partial_objects_each_with_its_kind(cluster: Cluster, custom: bool) -> None:
+    resource = await cluster.custom() if custom else cluster.resource
+    await cluster.create("a", resource, data={"k": "v"})
+    listed = (
+        await cluster.api.list_raw(resource, namespace=cluster.namespace, headers={"Accept": LIST_METADATA})
+    ).json()
+    assert list(listed) == ["kind", "apiVersion", "metadata", "items"]
+    assert (listed["kind"], listed["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")
+    (item,) = listed["items"]
+    assert list(item) == ["kind", "apiVersion", "metadata"]
+    assert (item["kind"], item["apiVersion"]) == ("PartialObjectMetadata", "meta.k8s.io/v1")
+
+
+async def test_an_empty_collection_has_items_and_they_are_a_list(cluster: Cluster) -> None:
+    listed = await cluster.api.list_raw(cluster.resource, namespace="there-is-no-such-namespace")
+    assert listed.status == 200
+    assert listed.json()["items"] == []
+
+
+async def test_a_body_ends_with_a_newline(cluster: Cluster) -> None:
+    listed = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)
+    assert listed.body.endswith(b"}\n")
+
+
+async def test_cluster_scoped_objects_have_no_namespace(cluster: Cluster) -> None:
+    resource = await cluster.custom(namespaced=False)
+    stored = await cluster.api.create(resource, {"metadata": {"name": "a"}})
+    assert "namespace" not in stored["metadata"]
+    assert names(await cluster.api.list_raw(resource)) == ["a"]
+
+
+async def test_a_list_over_all_namespaces_is_ordered_by_the_bytes_of_its_keys(cluster: Cluster) -> None:
+    resource = await cluster.custom()
+    other = f"{cluster.namespace}-b"
+    await cluster.api.create("v1/namespaces", {"metadata": {"name": other}})
+    await cluster.api.create(resource, {"metadata": {"name": "a", "namespace": other}})
+    await cluster.create("c", resource)
+    await cluster.create("b", resource)
+    listed = (await cluster.api.list_raw(resource)).json()
+    keys = [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in listed["items"]]
+    # "-" comes before "/": the longer namespace is first.
+    assert keys == [(other, "a"), (cluster.namespace, "b"), (cluster.namespace, "c")]
+
+
+# LIST: pages
+
+
+async def test_pages_show_one_state_and_say_how_many_items_remain(cluster: Cluster) -> None:
+    for name in "abc":
+        await cluster.create(name)
+    api = cluster.api
+    where: Object = {"namespace": cluster.namespace}
+    first = await api.list_raw(cluster.resource, **where, limit=1)
+    await cluster.create("aa")
+    second = await api.list_raw(cluster.resource, **where, limit=1, continue_=first.json()["metadata"]["continue"])
+    third = await api.list_raw(cluster.resource, **where, limit=1, continue_=second.json()["metadata"]["continue"])
+    assert [names(page) for page in (first, second, third)] == [["a"], ["b"], ["c"]]
+    metadata = [page.json()["metadata"] for page in (first, second, third)]
+    assert len({page["resourceVersion"] for page in metadata}) == 1
+    assert [page.get("remainingItemCount") for page in metadata] == [2, 1, None]
+    assert "continue" not in metadata[2]
+
+
+async def test_resource_version_zero_ignores_the_limit(cluster: Cluster) -> None:
+    for name in "abc":
+        await cluster.create(name)
+    listed = await cluster.api.list_raw(
+        cluster.resource,
+        namespace=cluster.namespace,
+        limit=1,
+        resourceVersion=0,
+        resourceVersionMatch="NotOlderThan",
+    )
+    assert "continue" not in listed.json()["metadata"]
+    assert len(names(listed)) in (2, 3)  # the watch cache may lag behind the last write
+
+
+async def test_a_page_with_a_resource_version_is_refused(cluster: Cluster) -> None:
+    for name in "ab":
+        await cluster.create(name)
+    first = (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, limit=1)).json()["metadata"]
+    answer = await cluster.api.list_raw(
+        cluster.resource, limit=1, continue_=first["continue"], resourceVersion=first["resourceVersion"]
+    )
+    status = refused(answer, 400, "BadRequest")
+    assert status["message"] == "specifying resource version is not allowed when using continue"
+
+
+async def test_an_expired_page_is_410_and_gives_a_token_for_the_inconsistent_rest(cluster: Cluster) -> None:
+    for name in "abc":
+        await cluster.create(name)
+    api = cluster.api
+    where: Object = {"namespace": cluster.namespace}
+    first = (await api.list_raw(cluster.resource, **where, limit=1)).json()["metadata"]
+    await cluster.expire()
+    await cluster.create("bb")
+    answer = await api.list_raw(cluster.resource, **where, limit=1, continue_=first["continue"])
+    token = refused(answer, 410, "Expired")["metadata"]["continue"]
+    second = await api.list_raw(cluster.resource, **where, limit=2, continue_=token)
+    assert names(second) == ["b", "bb"]
+    assert int(second.json()["metadata"]["resourceVersion"]) > int(first["resourceVersion"])
+
+
+async def test_an_exact_version_that_is_compacted_is_410(cluster: Cluster) -> None:
+    before = await version(cluster)
+    await cluster.expire()
+    answer = await cluster.api.list_raw(
+        cluster.resource, namespace=cluster.namespace, resourceVersion=before, resourceVersionMatch="Exact"
+    )
+    refused(answer, 410, "Expired")
+
+
+async def test_a_version_that_is_compacted_still_serves_not_older_than(cluster: Cluster) -> None:
+    before = await version(cluster)
+    await cluster.expire()
+    listed = await cluster.api.list_raw(
+        cluster.resource, namespace=cluster.namespace, resourceVersion=before, resourceVersionMatch="NotOlderThan"
+    )
+    assert listed.status == 200
+    assert int(listed.json()["metadata"]["resourceVersion"]) > int(before)
+
+
+# LIST and WATCH: what is refused
+
+
+@pytest.mark.parametrize("match", [None, "NotOlderThan"])
+async def test_a_version_of_the_future_is_504_with_a_cause(cluster: Cluster, match: str | None) -> None:
+    params: Object = {"resourceVersionMatch": match} if match else {}
+    answer = await cluster.api.list_raw(cluster.resource, resourceVersion=99_999_999, **params)
+    status = refused(answer, 504, "Timeout")
+    assert status["details"]["causes"] == [
+        {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+    ]
+    assert status["details"]["retryAfterSeconds"] == 1
+    assert answer.headers["Retry-After"] == "1"
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"labelSelector": "a b c,,"}, "unable to parse requirement"),
+        ({"fieldSelector": "data.k=v"}, "is not a known field selector"),
+        ({"fieldSelector": "nope"}, "invalid selector"),
+        ({"continue_": "xyz", "limit": 1}, "invalid continue token"),
+        ({"resourceVersion": "abc"}, "invalid resource version"),
+        ({"limit": "abc"}, "invalid syntax"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
+)
+async def test_parameters_that_mean_nothing_are_400(cluster: Cluster, params: Object, message: str) -> None:
+    answer = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, **params)
+    assert message in refused(answer, 400, "BadRequest")["message"]
+
+
+async def test_a_field_that_a_custom_resource_cannot_select_by_is_400(cluster: Cluster) -> None:
+    answer = await cluster.api.list_raw(await cluster.custom(), fieldSelector="spec.a=1")
+    refused(answer, 400, "BadRequest")
+
+
+async def test_bad_selectors_are_400_on_a_watch_too(cluster: Cluster) -> None:
+    async with cluster.api.watch(cluster.resource, fieldSelector="data.k=v") as stream:
+        assert stream.status == 400
+        assert json.loads(await stream.line())["reason"] == "BadRequest"
+
+
+@pytest.mark.parametrize(
+    ("params", "field"),
+    [
+        ({"resourceVersionMatch": "Exact"}, "resourceVersionMatch"),
+        ({"resourceVersionMatch": "Exact", "resourceVersion": 0}, "resourceVersionMatch"),
+        ({"sendInitialEvents": "true"}, "sendInitialEvents"),
+        ({"watch": "true", "sendInitialEvents": "true"}, "resourceVersionMatch"),
+    ],
+    ids=["match alone", "exactly zero", "initial events of a list", "initial events without match"],
+)
+async def test_parameters_that_contradict_each_other_are_422_with_the_field(
+    cluster: Cluster, params: Object, field: str
+) -> None:
+    answer = await cluster.api.list_raw(cluster.resource, timeoutSeconds=1, **params)
+    status = refused(answer, 422, "Invalid")
+    assert [cause["field"] for cause in status["details"]["causes"]] == [field]
+
+
+async def test_an_unknown_group_is_404_in_plain_text(cluster: Cluster) -> None:
+    answer = await cluster.api.list_raw("nobody.example.com/v1/things")
+    assert answer.status == 404
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    assert answer.body == b"404 page not found\n"
+
+
+@pytest.mark.parametrize("resource", ["v1/things", "apps/v1/things"])
+async def test_an_unknown_resource_of_a_known_group_is_404_with_a_status(cluster: Cluster, resource: str) -> None:
+    status = refused(await cluster.api.list_raw(resource), 404, "NotFound")
+    assert status["message"] == "the server could not find the requested resource"
+
+
+async def test_a_cluster_scoped_resource_in_a_namespace_is_404(cluster: Cluster) -> None:
+    answer = await cluster.api.list_raw("v1/nodes", namespace=cluster.namespace)
+    refused(answer, 404, "NotFound")
+
+
+# Selectors
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"),
+    [
+        ("app=web", ["a", "b"]),
+        ("app==web,tier=back", ["b"]),
+        ("app!=web", ["c", "d"]),
+        ("app in (web, db)", ["a", "b", "c"]),
+        ("app notin (web)", ["c", "d"]),
+        ("tier", ["b"]),
+        ("!app", ["d"]),
+        ("", ["a", "b", "c", "d"]),
+    ],
+)
+async def test_label_selectors_select(cluster: Cluster, selector: str, expected: list[str]) -> None:
+    labels = {"a": {"app": "web"}, "b": {"app": "web", "tier": "back"}, "c": {"app": "db"}, "d": {}}
+    for name, these in labels.items():
+        await cluster.create(name, labels=these)
+    listed = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, labelSelector=selector)
+    assert names(listed) == expected
+
+
+@pytest.mark.parametrize(
+    ("selector", "expected"), [("metadata.name=a", ["a"]), ("metadata.name!=a", ["b"]), ("metadata.name=z", [])]
+)
+async def test_field_selectors_select(cluster: Cluster, selector: str, expected: list[str]) -> None:
+    for name in "ab":
+        await cluster.create(name)
+    listed = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, fieldSelector=selector)
+    assert names(listed) == expected
+
+
+async def test_a_selected_page_does_not_say_how_many_items_remain(cluster: Cluster) -> None:
+    for name in "abc":
+        await cluster.create(name, labels={"app": "web"})
+    listed = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, labelSelector="app=web", limit=1)
+    assert listed.json()["metadata"]["continue"]
+    assert "remainingItemCount" not in listed.json()["metadata"]
+
+
+async def test_an_object_that_leaves_the_selection_is_deleted_as_it_was_and_enters_as_added(
+    cluster: Cluster,
+) -> None:
+    await cluster.create("a", labels={"in": "yes"})
+    before = await version(cluster)
+    changed = await cluster.replace("a", labels={"in": "no"})
+    back = await cluster.replace("a", labels={"in": "yes"})
+    async with cluster.api.watch(
+        cluster.resource,
+        namespace=cluster.namespace,
+        labelSelector="in=yes",
+        resourceVersion=before,
+        timeoutSeconds=10,
+    ) as stream:
+        left = await stream.event()
+        entered = await stream.event()
+    assert left is not None
+    assert entered is not None
+    assert (left["type"], entered["type"]) == ("DELETED", "ADDED")
+    assert left["object"]["metadata"]["labels"] == {"in": "yes"}
+    assert left["object"]["metadata"]["resourceVersion"] == changed["metadata"]["resourceVersion"]
+    assert entered["object"]["metadata"]["resourceVersion"] == back["metadata"]["resourceVersion"]
+
+
+# WATCH
+
+
+async def test_a_watch_from_a_list_tells_what_came_after_it_in_order(cluster: Cluster) -> None:
+    await cluster.create("a", data={"k": "1"})
+    await cluster.create("b")
+    before = await version(cluster)
+    await cluster.replace("a", data={"k": "2"})
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=2
+    ) as stream:
+        assert stream.status == 200
+        assert stream.headers["Content-Type"] == "application/json"
+        await cluster.delete("b")
+        await cluster.create("c")
+        events = await rest(stream)
+    assert heard(events) == [("MODIFIED", "a"), ("DELETED", "b"), ("ADDED", "c")]
+    versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in events]
+    assert versions == sorted(set(versions))
+    assert versions[0] > int(before)
+
+
+async def test_objects_of_a_watch_carry_kind_and_api_version_first(cluster: Cluster) -> None:
+    resource = await cluster.custom()
+    await cluster.create("a")
+    await cluster.create("a", resource)
+    orders = {cluster.resource: ["kind", "apiVersion", "metadata"], resource: ["apiVersion", "kind", "metadata"]}
+    for each, order in orders.items():
+        async with cluster.api.watch(each, namespace=cluster.namespace, **WATCH_LIST) as stream:
+            events = await stream.until("BOOKMARK")
+        assert [list(event) for event in events] == [["type", "object"]] * 2
+        assert [list(event["object"]) for event in events] == [order, order]
+
+
+async def test_a_deleted_event_carries_the_last_state_at_a_new_version(cluster: Cluster) -> None:
+    stored = await cluster.create("a", data={"k": "v"})
+    before = await version(cluster)
+    await cluster.delete("a")
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=10
+    ) as stream:
+        event = await stream.event()
+    assert event is not None
+    assert event["type"] == "DELETED"
+    assert event["object"]["data"] == {"k": "v"}
+    assert event["object"]["metadata"]["uid"] == stored["metadata"]["uid"]
+    assert int(event["object"]["metadata"]["resourceVersion"]) > int(before)
+
+
+@pytest.mark.parametrize("params", [{}, {"resourceVersion": 0}], ids=["unset", "zero"])
+async def test_a_watch_from_nowhere_tells_what_is_there_as_added(cluster: Cluster, params: Object) -> None:
+    await cluster.create("a")
+    async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=10, **params) as stream:
+        assert heard([await stream.event() or {}]) == [("ADDED", "a")]
+        await cluster.create("b")
+        assert heard([await stream.event() or {}]) == [("ADDED", "b")]
+
+
+async def test_a_watch_ends_in_good_order_after_its_time(cluster: Cluster) -> None:
+    started = asyncio.get_running_loop().time()
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, resourceVersion=await version(cluster), timeoutSeconds=1
+    ) as stream:
+        assert await stream.line() == b""
+    assert 0.8 < asyncio.get_running_loop().time() - started < 4
+
+
+async def test_a_bookmark_before_the_end_tells_of_versions_that_passed_a_watch_by(cluster: Cluster) -> None:
+    before = await version(cluster)
+    # It is due two seconds before the end, from a timer that may be late: no promise, so not on the first try.
+    for index in range(5):
+        async with cluster.api.watch(
+            cluster.resource,
+            namespace=cluster.namespace,
+            resourceVersion=before,
+            timeoutSeconds=4,
+            allowWatchBookmarks="true",
+        ) as stream:
+            obj = {"metadata": {"name": f"elsewhere-{index}", "namespace": "default"}}
+            elsewhere = await cluster.api.create(cluster.resource, obj)
+            await cluster.api.delete(cluster.resource, f"default/elsewhere-{index}")
+            if events := await rest(stream):
+                break
+    assert heard(events) == [("BOOKMARK", "")]
+    bookmark = events[0]["object"]
+    assert list(bookmark) == ["kind", "apiVersion", "metadata"]
+    assert bookmark["kind"] == "ConfigMap"
+    assert list(bookmark["metadata"]) == ["resourceVersion"]
+    assert int(bookmark["metadata"]["resourceVersion"]) >= int(elsewhere["metadata"]["resourceVersion"])
+
+
+async def test_bookmarks_do_not_come_to_those_who_do_not_ask(cluster: Cluster) -> None:
+    before = await version(cluster)
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=3
+    ) as stream:
+        assert await rest(stream) == []
+
+
+async def test_a_watch_of_metadata_gives_partial_objects(cluster: Cluster) -> None:
+    await cluster.create("a", data={"k": "v"})
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, headers={"Accept": WATCH_METADATA}, **WATCH_LIST
+    ) as stream:
+        events = await stream.until("BOOKMARK")
+    assert heard(events) == [("ADDED", "a"), ("BOOKMARK", "")]
+    for event in events:
+        assert list(event["object"]) == ["kind", "apiVersion", "metadata"]
+        assert event["object"]["kind"] == "PartialObjectMetadata"
+        assert event["object"]["apiVersion"] == "meta.k8s.io/v1"
+
+
+@pytest.mark.parametrize("custom", [False, True], ids=["built-in", "custom"])
+async def test_a_version_too_old_to_watch_from_is_200_and_an_error_event_410(cluster: Cluster, custom: bool) -> None:
+    resource = await cluster.custom() if custom else cluster.resource
+    before = await version(cluster, resource)
+    await cluster.expire()
+
+    async def error() -> Object | None:
+        # A custom resource's cache is made at the first request after a restart: until then it is 429.
+        async with cluster.api.watch(
+            resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=5
+        ) as stream:
+            if stream.status == 429:
+                assert cluster.name == "real"
+                return None
+            assert stream.status == 200
+            event = await stream.event()
+            assert await stream.event() is None
+            return event
+
+    events: list[Object] = []
+
+    async def answered() -> bool:
+        events.extend(event for event in [await error()] if event is not None)
+        return bool(events)
+
+    await until(answered)
+    assert events[0]["type"] == "ERROR"
+    status = events[0]["object"]
+    assert (status["kind"], status["code"], status["reason"]) == ("Status", 410, "Expired")
+    assert f"too old resource version: {before} (" in status["message"]
+
+
+async def test_a_watch_from_the_future_is_silent(cluster: Cluster) -> None:
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, resourceVersion=99_999_999, timeoutSeconds=1
+    ) as stream:
+        assert stream.status == 200
+        assert await rest(stream) == []
+
+
+# WatchList
+
+
+async def test_a_watch_list_tells_what_is_there_then_its_end_then_what_happens(cluster: Cluster) -> None:
+    for name in "ab":
+        await cluster.create(name)
+    async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, **WATCH_LIST) as stream:
+        events = await stream.until("BOOKMARK")
+        assert sorted(heard(events)) == [("ADDED", "a"), ("ADDED", "b"), ("BOOKMARK", "")]
+        metadata = events[-1]["object"]["metadata"]
+        assert metadata.keys() == {"resourceVersion", "annotations"}
+        assert metadata["annotations"] == END
+        assert int(metadata["resourceVersion"]) >= int(events[1]["object"]["metadata"]["resourceVersion"])
+        await cluster.delete("a")
+        assert heard([await stream.event() or {}]) == [("DELETED", "a")]
+
+
+async def test_a_watch_list_of_nothing_is_its_end(cluster: Cluster) -> None:
+    resource = await cluster.custom(namespaced=False)
+    async with cluster.api.watch(resource, **WATCH_LIST) as stream:
+        events = await stream.until("BOOKMARK")
+    assert len(events) == 1
+    assert events[0]["object"]["kind"] == "Widget"
+    assert events[0]["object"]["metadata"]["annotations"] == END
+
+
+async def test_a_watch_list_follows_selectors(cluster: Cluster) -> None:
+    await cluster.create("a", labels={"in": "yes"})
+    await cluster.create("b", labels={"in": "no"})
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, labelSelector="in=yes", **WATCH_LIST
+    ) as stream:
+        assert heard(await stream.until("BOOKMARK")) == [("ADDED", "a"), ("BOOKMARK", "")]
+
+
+async def test_a_watch_list_without_bookmarks_never_tells_its_end(cluster: Cluster) -> None:
+    await cluster.create("a")
+    params = {name: value for name, value in WATCH_LIST.items() if name != "allowWatchBookmarks"}
+    async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=1, **params) as stream:
+        assert heard(await rest(stream)) == [("ADDED", "a")]
+
+
+async def test_a_watch_list_not_older_than_the_past_shows_the_present(cluster: Cluster) -> None:
+    before = await version(cluster)
+    await cluster.expire()
+    await cluster.create("a")
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, resourceVersion=before, **WATCH_LIST
+    ) as stream:
+        assert heard(await stream.until("BOOKMARK")) == [("ADDED", "a"), ("BOOKMARK", "")]
+
+
+async def test_a_watch_list_from_the_future_is_an_error_event_504(cluster: Cluster) -> None:
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, resourceVersion=99_999_999, timeoutSeconds=5, **WATCH_LIST
+    ) as stream:
+        assert stream.status == 200
+        (event,) = await rest(stream)
+    assert event["type"] == "ERROR"
+    assert event["object"]["code"] == 504
+    assert event["object"]["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
+
+
+# Bytes
+
+
+async def test_a_large_list_is_gzipped_for_those_who_invite_it_and_a_small_one_is_not(cluster: Cluster) -> None:
+    async def listed(accept: str) -> Answer:
+        headers = {"Accept-Encoding": accept}
+        return await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, headers=headers)
+
+    await cluster.create("small")
+    assert "Content-Encoding" not in (await listed("gzip")).headers
+    for index in range(3):
+        await cluster.create(f"large-{index}", data={"text": "x" * 60_000})
+    plain, zipped = await listed("identity"), await listed("gzip")
+    assert "Content-Encoding" not in plain.headers
+    assert zipped.headers["Content-Encoding"] == "gzip"
+    assert json.loads(gzip.decompress(zipped.body)) == plain.json()
+
+
+async def test_a_watch_is_not_gzipped(cluster: Cluster) -> None:
+    await cluster.create("a", data={"text": "x" * 200_000})
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, headers={"Accept-Encoding": "gzip"}, **WATCH_LIST
+    ) as stream:
+        assert "Content-Encoding" not in stream.headers
+        assert len(await stream.until("BOOKMARK")) == 2
+
+
+@pytest.mark.parametrize("params", [{"pretty": "true"}, {}], ids=["asked for", "curl"])
+async def test_lists_are_indented_for_people_and_their_watches_are_not(cluster: Cluster, params: Object) -> None:
+    await cluster.create("a")
+    headers = {} if params else {"User-Agent": "curl/8.5.0"}
+    listed = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, headers=headers, **params)
+    assert listed.body.startswith(b'{\n  "kind": "ConfigMapList",\n')
+    assert names(listed) == ["a"]
+    async with cluster.api.watch(
+        cluster.resource, namespace=cluster.namespace, headers=headers, **params, **WATCH_LIST
+    ) as stream:
+        assert (await stream.line()).startswith(b'{"type":"ADDED","object":{"kind":"ConfigMap"')
+
+
+async def test_text_comes_as_it_was_sent(cluster: Cluster) -> None:
+    text = 'é ✓ 🙂 <&> " \\ / \u2028 \u0085 \u007f \t\n'
+    await cluster.create("a", data={"text": text})
+    listed = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)
+    assert listed.json()["items"][0]["data"]["text"] == text
+
+
+# Life
+
+
+async def test_a_killed_server_cuts_streams_and_comes_back_with_all_it_had(cluster: Cluster) -> None:
+    await cluster.create("a")
+    async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, **WATCH_LIST) as stream:
+        await stream.until("BOOKMARK")
+        await cluster.crash()
+        with pytest.raises(aiohttp.ClientError):
+            await stream.line()
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await cluster.api.list_raw(cluster.resource)
+    await cluster.resurrect()
+    assert names(await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)) == ["a"]
+
+
+async def test_a_frozen_server_is_silent_and_goes_on_where_it_was(cluster: Cluster) -> None:
+    async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, **WATCH_LIST) as stream:
+        await stream.until("BOOKMARK")
+        await cluster.freeze()
+        with pytest.raises(TimeoutError):
+            await cluster.api.list_raw(cluster.resource, headers={"Connection": "close"}, within=0.5)
+        await cluster.thaw()
+        await cluster.create("a")
+        assert heard([await stream.event() or {}]) == [("ADDED", "a")]
