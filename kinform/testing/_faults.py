@@ -194,6 +194,10 @@ class Trickle(Fault, frozen=True, kw_only=True):
     pause: float = 0.0
     """Seconds between pieces; the event loop gets its turn in any case."""
 
+    def __post_init__(self) -> None:
+        if self.bytes < 1:
+            raise ValueError(f"Trickle.bytes must be at least 1: {self.bytes}")
+
 
 class ShortPage(Fault, frozen=True, kw_only=True):
     """A page of a LIST holds fewer items than its limit, even none, and a token for the rest."""

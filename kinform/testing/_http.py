@@ -20,7 +20,7 @@ from kinform.testing._list import answer_list
 from kinform.testing._query import is_watch, parse_options
 from kinform.testing._requests import Bell, Request
 from kinform.testing._resources import Resource
-from kinform.testing._shape import Shape, negotiate
+from kinform.testing._shape import Shape, negotiate, wants_indent
 from kinform.testing._storage import Collection, Record, Storage
 from kinform.testing._watch import Watcher, answer_watch
 from kinform.testing._wire import Wire
@@ -68,7 +68,10 @@ class Handler:
             try:
                 return await self._answer(exchange, wire, request, collection)
             except _status.Refusal as refusal:
-                return await wire.answer(refusal.code, refusal.content_type, refusal.body(), refusal.headers)
+                body = refusal.body()
+                if refusal.status is not None and wants_indent(request.headers, request.params):
+                    body = indent(body)
+                return await wire.answer(refusal.code, refusal.content_type, body, refusal.headers)
 
     @contextmanager
     def _recorded(self, request: Request) -> Iterator[None]:

@@ -79,9 +79,13 @@ class Server:
         await self.stop()
 
     async def start(self) -> None:
-        """Listens, on the same port as before if it ran already. OSError where the port is taken."""
+        """Listens, on the same port as before if it ran already. OSError where the port is taken.
+
+        A server that was frozen when it died comes back thawed.
+        """
         if self._listener is not None:
             return
+        self.thaw()
         loop = asyncio.get_running_loop()
         self._web = web.Server(Handler(self._state, self._admin), handler_cancellation=True, access_log=None)
         self._listener = await loop.create_server(self._web, _HOST, self._port, backlog=1024)
@@ -291,6 +295,8 @@ class Server:
         """
         if resource is not None:
             parse_name(resource)
+        if on not in ("list", "watch", "any"):
+            raise ValueError(f"on must be 'list', 'watch' or 'any': {on!r}")
         if times is not None and times < 1:
             raise ValueError(f"times must be at least 1, or None: {times}")
         self._state.faults.arm(

@@ -52,13 +52,14 @@ def negotiate(headers: Mapping[str, str], params: Mapping[str, str], *, list_: b
             continue
         return Shape(
             metadata_only=metadata_only,
-            pretty=_pretty(headers, params),
+            pretty=wants_indent(headers, params),
             gzip="gzip" in (part.split(";")[0].strip() for part in headers.get("Accept-Encoding", "").split(",")),
         )
     raise _status.not_acceptable()
 
 
-def _pretty(headers: Mapping[str, str], params: Mapping[str, str]) -> bool:
+def wants_indent(headers: Mapping[str, str], params: Mapping[str, str]) -> bool:
+    """Whether the answer is for people: asked for, or from curl, wget or a browser."""
     asked = params.get("pretty")
     if asked:
         return asked in ("1", "t", "T", "true", "TRUE", "True")

@@ -31,6 +31,7 @@ from kinform.testing._faults import (
     NoBookmark,
     Oversized,
     Stall,
+    Trickle,
 )
 from kinform.testing._query import ListOptions, revision_of
 from kinform.testing._resources import Resource
@@ -189,6 +190,8 @@ class Watcher:
             case _Bookmark():
                 if self._options.bookmarks and not isinstance(self._fault, NoBookmark) and order.revision >= self._from:
                     await self._tell_bookmark(order.revision)
+            case Trickle():
+                self._wire.trickle = order
             case Fault():
                 self._fault = order
                 self._events = 0
@@ -196,7 +199,7 @@ class Watcher:
             case _:
                 if order.revision > self._from and (seen := as_seen(self._resource, order, self._options.selection)):
                     await self._tell(*seen)
-                    if self._late and not self._state:
+                    if self._late:
                         self._late -= 1
                         if not self._late:
                             await self._tell_end()
@@ -218,7 +221,9 @@ class Watcher:
     async def _tell_spoilt(self, verb: Verb, record: Record, fault: Fault) -> None:
         if isinstance(fault, (MalformedObject, Oversized)):
             record = damaged(self._resource, record, fault)
-        line = event_line(verb, Shape().single(self._resource, record))
+        # Damaged metadata cannot be cut out of its object.
+        shape = Shape() if isinstance(fault, MalformedObject) else self._shape
+        line = event_line(verb, shape.single(self._resource, record))
         match fault:
             case CutMidObject():
                 await self._hold(line[: len(line) // 2])
