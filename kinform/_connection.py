@@ -98,6 +98,7 @@ class Connection:
         self._closed = False
         self._loading = asyncio.Lock()
         self._loads = 0
+        self._certificates: list[tuple[str, int, int]] = []
 
     def __repr__(self) -> str:
         state = "open" if self._transport else "closed" if self._closed else "not open yet"
@@ -137,6 +138,7 @@ class Connection:
             why = f"certificates and keys that can be loaded ({type(error).__name__})"
             raise OptionError("connect.target", str(self._source), why) from error
         self._transport = ApiClientTransport(_reading_less_ahead(self._api_client))
+        self._certificates = _certificates(configuration)
         return self
 
     async def __aexit__(
@@ -145,7 +147,7 @@ class Connection:
         self._closed = True
         transport, self._transport = self._transport, None
         if transport is not None:
-            await transport.api_client.rest_client.close()
+            await _close(transport)
         api_client, self._api_client = self._api_client, None
         if api_client is not None:
             await api_client.close()  # and with it the connector that both sessions use
@@ -168,7 +170,7 @@ class Connection:
         Returns:
             False if there is nothing to read again, or reading failed, which is logged.
         """
-        transport = self._opened()
+        self._opened()
         if not self._source.reloads:
             return False
         seen = self._loads
@@ -178,24 +180,24 @@ class Connection:
             api_client = self.api_client
             configuration: Configuration = api_client.configuration
             try:
-                certificates = _certificates(configuration)
                 await self._source.load(configuration)
                 if self._api_client is not api_client:
                     return False  # closed in the meantime
-                if _certificates(configuration) != certificates:
-                    await self._exchange_certificates(api_client, transport)
+                if _certificates(configuration) != self._certificates:
+                    await self._exchange_certificates(api_client)
             except (OptionError, TransportError, OSError, ValueError) as error:
                 _log.warning("%s: the credentials cannot be read again: %s", self._source, error)
                 return False
             self._loads += 1
         return True
 
-    async def _exchange_certificates(self, api_client: ApiClient, transport: ApiClientTransport) -> None:
-        old = api_client.rest_client
-        api_client.rest_client = type(old)(api_client.configuration)
+    async def _exchange_certificates(self, api_client: ApiClient) -> None:
+        client, transport = api_client.rest_client, self._opened()
+        api_client.rest_client = type(client)(api_client.configuration)
         self._transport = ApiClientTransport(_reading_less_ahead(api_client))
-        await transport.api_client.rest_client.close()
-        await old.close()
+        self._certificates = _certificates(api_client.configuration)
+        await _close(transport)
+        await client.close()
 
     def _opened(self) -> ApiClientTransport:
         if self._transport is None:
@@ -215,6 +217,11 @@ def _reading_less_ahead(api_client: ApiClient) -> ApiClient:
         connector=session.connector, connector_owner=False, trust_env=session.trust_env, read_bufsize=CHUNK_BYTES
     )
     return smaller
+
+
+async def _close(transport: ApiClientTransport) -> None:
+    transport.close_answers()  # whoever waits for one learns of it here; of the session's end it would not
+    await transport.api_client.rest_client.close()
 
 
 class _Source(Protocol):
@@ -366,23 +373,16 @@ class _Kubeconfig:
             except OSError as error:
                 _log.warning("%s: a renewed token cannot be saved: %s", self, error.strerror)
 
-        try:
-            loader = kube_config.KubeConfigLoader(
-                config_dict=merger.config,
-                config_base_path=None,
-                active_context=context,
-                config_persister=persist,
-            )
-        except Exception:
-            allowed = f"a kubeconfig in which context {context!r} names a cluster and a user that are in it"
-            raise OptionError("connect.target", self._paths, allowed) from None
+        loader = kube_config.KubeConfigLoader(
+            config_dict=merger.config,
+            config_base_path=None,
+            active_context=context,
+            config_persister=persist,
+        )
         try:
             await loader.load_and_set(configuration)
         except Exception as error:
             raise self._refused(error) from None
-        if not getattr(loader, "host", None):
-            allowed = f"a kubeconfig in which the cluster of context {context!r} has a server"
-            raise OptionError("connect.target", self._paths, allowed)
         self._expiry = getattr(loader, "exec_plugin_expiry", None)
         token_file = _token_file(merger, loader)
         configuration.refresh_api_key_hook = None if token_file is None else _reads(token_file)
@@ -403,6 +403,14 @@ class _Kubeconfig:
             raise OptionError("connect.context", self._context, allowed)
         if context not in names:
             raise OptionError("connect.context", context, f"a context of {self._paths}, which has {names}")
+        try:
+            chosen = _named(merged, "contexts", context)["context"].value
+            server = _named(merged, "clusters", chosen["cluster"])["cluster"]["server"]
+            if "user" in chosen or server.startswith("https:"):
+                _named(merged, "users", chosen["user"])["user"]
+        except Exception:
+            allowed = f"a kubeconfig with a cluster, its server and a user for context {context!r}"
+            raise OptionError("connect.target", self._paths, allowed) from None
         return merger, context
 
     def _refused(self, error: Exception) -> OptionError | TransportError:
@@ -419,12 +427,17 @@ def _token_file(merger: kube_config.KubeConfigMerger, loader: kube_config.KubeCo
     """The `tokenFile` of the user in use, if that is where the token came from."""
     context: Any = loader.current_context
     merged: dict[str, Any] = merger.config.value if merger.config else {}
-    for user in merged["users"]:
-        held = user["user"].value
-        if user["name"] == context["context"].get("user") and held.get("tokenFile"):
-            overruled = any(held.get(other) for other in ("token", "exec", "auth-provider"))
-            return None if overruled else Path(user.path).parent / held["tokenFile"]
-    return None
+    if "user" not in context["context"]:
+        return None
+    user = _named(merged, "users", context["context"]["user"])
+    held = user["user"].value
+    if not held.get("tokenFile") or any(held.get(other) for other in ("token", "exec", "auth-provider")):
+        return None
+    return Path(user.path).parent / str(held["tokenFile"])
+
+
+def _named(merged: dict[str, Any], kind: str, name: str) -> Any:
+    return next(entry for entry in merged[kind] if entry["name"] == name)
 
 
 def _reads(path: Path) -> Any:

@@ -14,7 +14,7 @@ import inspect
 import logging
 from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol, runtime_checkable
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import aiohttp.http
@@ -139,6 +139,11 @@ class ApiClientTransport:
             raise TransportError(f"{request.path}: {why}", reached=False) from None
         return _Streamed(answer, request.path, self._load)
 
+    def close_answers(self) -> None:
+        """Closes all answers of this client that are still open, as `Response.close` does."""
+        for answer in list(self._load.held):
+            answer.close()
+
     async def _call(self, request: Request) -> aiohttp.ClientResponse:
         headers = {
             "Accept": request.accept,
@@ -187,21 +192,21 @@ class ApiClientTransport:
 
 
 class _Load:
-    """How many connections of one ApiClient are held here, over all its transports."""
+    """The answers of one ApiClient that are open, over all its transports: each holds a connection."""
 
     def __init__(self) -> None:
-        self.held = 0
+        self.held: WeakSet[_Streamed] = WeakSet()
         self.warned = False
 
     def watch_limit(self, session: aiohttp.ClientSession | None) -> None:
         limit = session.connector.limit if session is not None and session.connector is not None else 0
-        if not limit or self.warned or self.held + 1 < limit * 9 / 10:
+        if not limit or self.warned or len(self.held) + 1 < limit * 9 / 10:
             return
         self.warned = True
         _log.warning(
             "%d of the %d connections of this ApiClient are held and one more is asked for; beyond the limit "
             "requests wait for ever. Set configuration.connection_pool_maxsize = 0 or use kinform.connect()",
-            self.held,
+            len(self.held),
             limit,
         )
 
@@ -216,7 +221,7 @@ class _Streamed:
         self._answer = answer
         self._path = path
         self._load: _Load | None = load
-        load.held += 1
+        load.held.add(self)
         self.status = answer.status
         self.headers: Mapping[str, str] = answer.headers
 
@@ -258,13 +263,13 @@ class _Streamed:
         try:
             # Not `readany`, which joins all that is buffered, up to twice the session's `read_bufsize`.
             return await self._answer.content.read(limit)
-        except _BROKEN as error:
+        except (*_BROKEN, RuntimeError) as error:  # RuntimeError: the client was closed meanwhile
             raise TransportError(f"{self._path}: {_describe(error)}") from error
 
     def close(self) -> None:
         self._answer.close()  # not `release`, which reads the rest first; after the end of the body a no-op
         if self._load is not None:
-            self._load.held -= 1
+            self._load.held.discard(self)
             self._load = None
 
 

@@ -22,6 +22,7 @@ class Call:
         self.params = parse_qsl(parts.query, keep_blank_values=True)
         self.headers = headers
         self.connection = number
+        self.certificate = writer.get_extra_info("peercert")
         self.left = asyncio.Event()
         self._writer = writer
 
