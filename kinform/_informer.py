@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import time
 import weakref
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -18,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from kinform._check import whole
 from kinform._errors import DecodeError, ForbiddenError, KinformError, OptionError
 from kinform._events import Added, Deleted, Object, Synced, Updated, decode
 from kinform._fit import check_indexes, check_type
@@ -43,6 +45,7 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         state: `"live"`, `"forbidden"`, ...
+        error: The last failure, or None since the last progress.
         resource_version: Up to where it is complete and current.
         seconds_since_byte: Since the last byte came; None before the first. Likewise for bookmark and sync.
         skipped: Objects left out so far, because they were malformed or too large.
@@ -50,6 +53,7 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """
 
     state: State
+    error: str | None
     resource_version: str
     seconds_since_byte: float | None
     seconds_since_bookmark: float | None
@@ -125,8 +129,7 @@ class Informer:
         options: WatchOptions | None = None,
         queue_bound: int = QUEUE_BOUND,
     ) -> None:
-        if isinstance(queue_bound, bool) or not isinstance(queue_bound, int) or queue_bound < 1:
-            raise OptionError("queue_bound", queue_bound, "a positive number of events")
+        whole("queue_bound", queue_bound, 1, "a positive number of events")
         if transform is not None and not callable(transform):
             raise OptionError("transform", transform, "a callable from bytes to bytes or None")
         self.resource = Resource.of(resource)
@@ -187,7 +190,7 @@ class Informer:
             prune=self._prune,
             options=self._options,
         )
-        stream.on_state = self._wake
+        stream.on_news = self._wake
         self._streams[stream.namespace] = stream
         self._tasks[stream.namespace] = asyncio.create_task(self._follow(stream), name=f"kinform {stream.name}")
 
@@ -196,7 +199,6 @@ class Informer:
             async with aclosing(stream.steps()) as steps:
                 async for step in steps:
                     write(self._writer, stream.namespace, step)
-                    self._wake()
         except KinformError as error:
             log.error("%s: given up: %s", stream.name, error)
             self._failure = error
@@ -373,7 +375,7 @@ class Informer:
             An async iterator; it ends when the informer stops, and raises where the informer gave up.
         """
         changes: Changes[Any] = Changes(self, Queue(self._bound), self.store.records(), synced=self._was_synced)
-        if self._stopped:
+        if self._stopped or self._failure is not None:
             changes.queue.close()
         self._changes.add(changes)
         return changes
@@ -505,13 +507,14 @@ def _state(stream: Stream) -> str:
 
 
 def _stream_stats(stream: Stream) -> StreamStats:
-    now = asyncio.get_running_loop().time()
+    now = time.monotonic()
 
     def since(then: float | None) -> float | None:
         return None if then is None else now - then
 
     return StreamStats(
         state=stream.state,
+        error=None if stream.error is None else str(stream.error),
         resource_version=stream.resource_version,
         seconds_since_byte=since(stream.last_byte),
         seconds_since_bookmark=since(stream.last_bookmark),

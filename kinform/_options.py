@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from kinform import _paths
+from kinform._check import instance, match, number, one_of, positive, strings, whole
 from kinform._errors import KinformError, OptionError
 from kinform._selectors import check_fields, parse_labels
 
@@ -42,9 +43,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         if self.group != "":
-            _match("Resource.group", self.group, _DOMAIN, '"" for the core group, or a DNS name like "apps"')
-        _match("Resource.version", self.version, _VERSION, 'a version like "v1" or "v1beta1"')
-        _match("Resource.plural", self.plural, _DOMAIN, 'a plural in lower case like "pods"')
+            match("Resource.group", self.group, _DOMAIN, '"" for the core group, or a DNS name like "apps"')
+        match("Resource.version", self.version, _VERSION, 'a version like "v1" or "v1beta1"')
+        match("Resource.plural", self.plural, _DOMAIN, 'a plural in lower case like "pods"')
 
     @classmethod
     def of(cls, resource: Resource | str) -> Resource:
@@ -53,7 +54,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             return resource
         allowed = '"version/plural" or "group/version/plural", like "v1/pods" or "apps/v1/deployments"'
         parts = resource.split("/") if isinstance(resource, str) else []
-        if len(parts) not in (2, 3):
+        if len(parts) not in (2, 3) or not parts[0]:
             raise OptionError("resource", resource, allowed)
         try:
             return cls(group="/".join(parts[:-2]), version=parts[-2], plural=parts[-1])
@@ -96,17 +97,17 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.namespaces is not None:
             allowed = 'None for all namespaces, or a list of names like ["shop", "till"]'
-            names = _strings("Scope.namespaces", self.namespaces, allowed)
+            names = strings("Scope.namespaces", self.namespaces, allowed)
             if not names:
                 raise OptionError("Scope.namespaces", self.namespaces, allowed)
             for name in names:
-                _match("Scope.namespaces", name, _LABEL, allowed)
+                match("Scope.namespaces", name, _LABEL, allowed)
             force_setattr(self, "namespaces", tuple(dict.fromkeys(names)))
         for field in ("label_selector", "field_selector"):
-            _instance(f"Scope.{field}", getattr(self, field), str, "a string")
+            instance(f"Scope.{field}", getattr(self, field), str, "a string")
         parse_labels(self.label_selector, field="Scope.label_selector")
         check_fields(self.field_selector, field="Scope.field_selector")
-        _instance("Scope.metadata_only", self.metadata_only, bool, "True or False")
+        instance("Scope.metadata_only", self.metadata_only, bool, "True or False")
 
 
 class Prune(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,8 +134,8 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for field in ("drop", "keep"):
             allowed = 'a list of paths like ["metadata.managedFields"]'
-            force_setattr(self, field, _strings(f"Prune.{field}", getattr(self, field), allowed))
-        _instance("Prune.keep_last", self.keep_last, Mapping, 'a dict like {"status.conditions": 3}')
+            force_setattr(self, field, strings(f"Prune.{field}", getattr(self, field), allowed))
+        instance("Prune.keep_last", self.keep_last, Mapping, 'a dict like {"status.conditions": 3}')
         force_setattr(self, "keep_last", dict(self.keep_last))
         self.program()
 
@@ -166,10 +167,10 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         for field in ("initial", "maximum", "refused"):
-            _positive(f"Backoff.{field}", getattr(self, field))
+            positive(f"Backoff.{field}", getattr(self, field))
         if self.maximum < self.initial:
             raise OptionError("Backoff.maximum", self.maximum, f"at least Backoff.initial, {self.initial}")
-        _number("Backoff.jitter", self.jitter, "a fraction from 0 to 1", lambda n: 0 <= n <= 1)
+        number("Backoff.jitter", self.jitter, "a fraction from 0 to 1", lambda n: 0 <= n <= 1)
 
 
 class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -206,53 +207,14 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     on_error: Callable[[KinformError], object] | None = None
 
     def __post_init__(self) -> None:
-        _one_of("WatchOptions.initial", self.initial, get_args(Start))
-        _one_of("WatchOptions.compression", self.compression, get_args(Compression))
-        _whole("WatchOptions.page_size", self.page_size, 0, "0 for one page, or a positive number")
-        _whole("WatchOptions.max_object_bytes", self.max_object_bytes, 1024, "at least 1024 bytes")
-        _number("WatchOptions.watch_timeout", self.watch_timeout, "at least 1 second", lambda n: n >= 1)
-        _positive("WatchOptions.headers_timeout", self.headers_timeout)
+        one_of("WatchOptions.initial", self.initial, get_args(Start))
+        one_of("WatchOptions.compression", self.compression, get_args(Compression))
+        whole("WatchOptions.page_size", self.page_size, 0, "0 for one page, or a positive number")
+        whole("WatchOptions.max_object_bytes", self.max_object_bytes, 1024, "at least 1024 bytes")
+        number("WatchOptions.watch_timeout", self.watch_timeout, "at least 1 second", lambda n: n >= 1)
+        positive("WatchOptions.headers_timeout", self.headers_timeout)
         if self.silence_timeout is not None:
-            _positive("WatchOptions.silence_timeout", self.silence_timeout)
-        _instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
+            positive("WatchOptions.silence_timeout", self.silence_timeout)
+        instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
         if self.on_error is not None and not callable(self.on_error):
             raise OptionError("WatchOptions.on_error", self.on_error, "a callable, or None")
-
-
-def _match(field: str, value: object, pattern: re.Pattern[str], allowed: str) -> None:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise OptionError(field, value, allowed)
-
-
-def _instance(field: str, value: object, type: type[object], allowed: str) -> None:
-    if not isinstance(value, type):
-        raise OptionError(field, value, allowed)
-
-
-def _strings(field: str, value: object, allowed: str) -> tuple[str, ...]:
-    # A lone string is iterable too, and each of its letters would pass for a name.
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        raise OptionError(field, value, allowed)
-    strings = tuple(value)
-    for string in strings:
-        _instance(field, string, str, allowed)
-    return strings
-
-
-def _one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise OptionError(field, value, " or ".join(f'"{choice}"' for choice in allowed))
-
-
-def _number(field: str, value: object, allowed: str, holds: Callable[[float], bool]) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
-        raise OptionError(field, value, allowed)
-
-
-def _positive(field: str, value: object) -> None:
-    _number(field, value, "a positive number of seconds", lambda n: 0 < n < float("inf"))
-
-
-def _whole(field: str, value: object, least: int, allowed: str) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise OptionError(field, value, allowed)

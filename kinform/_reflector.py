@@ -52,10 +52,10 @@ class Stream:
         namespace: The namespace it follows, `""` for all.
         skipped: Objects left out so far.
         errors: Failures recovered from so far.
-        last_byte: When the last byte came, in seconds of the loop's clock; None before the first.
+        last_byte: When the last byte came, by `time.monotonic`; None before the first.
         last_bookmark: Likewise for the last bookmark.
         last_sync: Likewise for the last complete state.
-        on_state: Called when a connection has ended, and the state may have changed.
+        on_news: Called after each piece of a body, and after each connection: anything here may have changed.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Stream:
         self.last_byte: float | None = None
         self.last_bookmark: float | None = None
         self.last_sync: float | None = None
-        self.on_state: Callable[[], None] | None = None
+        self.on_news: Callable[[], None] = _ignore
         self._transport = transport
         self._resource = resource
         self._program = prune.program()
@@ -135,8 +135,7 @@ class Stream:
 
     async def _connection(self) -> AsyncGenerator[Step, None]:
         """One request and its answer, to the end, the turn or the failure of it."""
-        watcher, clock = self._watcher, asyncio.get_running_loop().time
-        begun = clock()
+        watcher, begun = self._watcher, time.monotonic()
         failure: TransportError | ProtocolError | None = None
         response: Response | None = None
         request = watcher.request()
@@ -163,7 +162,7 @@ class Stream:
                     if chunk is None:
                         frames.finish()
                         break
-                    self.last_byte = clock()
+                    self.last_byte = time.monotonic()
                     for frame in frames.feed(chunk):
                         step = watcher.take(frame)
                         self._note(frame, step)
@@ -171,6 +170,7 @@ class Stream:
                             yield step
                         if watcher.turned:
                             break
+                    self.on_news()
                     await asyncio.sleep(0)  # a body that is already here would hold the loop
         except (TransportError, ProtocolError) as error:
             failure = error
@@ -178,11 +178,10 @@ class Stream:
             if response is not None:
                 response.close()
         if not watcher.turned:
-            watcher.ended(failure, clock() - begun)
+            watcher.ended(failure, time.monotonic() - begun)
         if watcher.error is not None:
             self._recovered(watcher.error)
-        if self.on_state is not None:
-            self.on_state()
+        self.on_news()
 
     async def _within(self, seconds: float, awaitable: Awaitable[T]) -> T:
         try:
@@ -239,6 +238,10 @@ def write(writer: Writer, stream: str, step: Step) -> None:
             writer.skip(stream, skip, initial=initial)
         case InitDone():
             writer.commit(stream)
+
+
+def _ignore() -> None:
+    """Nobody wants to know."""
 
 
 def _events(step: Step) -> Iterator[Event]:

@@ -18,7 +18,7 @@ _KEY = re.compile(rf"(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}")
 _VALUE = re.compile(rf"(?:{_NAME})?")
 _SET = re.compile(r"(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)")
 _EQUAL = re.compile(r"(?P<key>[^\s!=,()]+)\s*(?P<op>==|!=|=)\s*(?P<value>[^\s!=,()]*)")
-_EXISTS = re.compile(r"(?P<op>!?)\s*(?P<key>[^\s!=,()]+)")
+_EXISTS = re.compile(r"(?P<op>!?)\s*(?P<key>[^\s!=,()<>]+)")
 _COMPARE = re.compile(r"(?P<key>[^\s!=,()<>]+)\s*(?P<op>[<>])\s*(?P<value>-?\d+)")
 _FIELD = re.compile(r"(?P<key>[A-Za-z0-9_.\-/\[\]]+)\s*(?:==|!=|=)\s*(?:[^\\,=]|\\[\\,=])*")
 

@@ -52,13 +52,9 @@ class _Contents:
                 return found
         return None
 
-    def index(self, change: Change) -> None:
+    def index(self, key: str, old: Object | None, new: Object | None) -> None:
         for index in self.indexes.values():
-            index.replace(
-                change.key,
-                None if change.old is None else change.old.raw,
-                None if change.new is None else change.new.raw,
-            )
+            index.replace(key, None if old is None else old.raw, None if new is None else new.raw)
 
 
 class _Staged:
@@ -168,7 +164,8 @@ class Writer:
         if deleted:
             if old is not None and not replaced:  # a late word about a predecessor is no news
                 del table[key]
-                self._changed(Change(key, None, new if new.raw else old))
+                # Told is the state that the deletion came with, which may be newer than the one held.
+                self._changed(Change(key, None, new), held=old)
             return
         if old is not None and _same(old, new):
             return
@@ -177,11 +174,11 @@ class Writer:
             self._changed(Change(key, None, old, synthetic=True))
         self._changed(Change(key, new, None if replaced else old))
 
-    def _changed(self, change: Change) -> None:
+    def _changed(self, change: Change, held: Object | None = None) -> None:
         contents = self._contents
         contents.stale.discard(change.key)
         if contents.indexes:
-            contents.index(change)
+            contents.index(change.key, held or change.old, change.new)
         if self.listener is not None:
             self.listener(change)
 

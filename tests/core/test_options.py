@@ -1,0 +1,104 @@
+"""What cannot mean anything is refused where it is constructed: field, value, and what is allowed."""
+
+from __future__ import annotations
+
+import pytest
+
+from kinform._errors import OptionError
+from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "namespaced"),
+    [
+        ("v1/pods", "/api/v1/pods", "/api/v1/namespaces/shop/pods"),
+        ("apps/v1/deployments", "/apis/apps/v1/deployments", "/apis/apps/v1/namespaces/shop/deployments"),
+        (
+            "example.com/v1alpha1/widgets",
+            "/apis/example.com/v1alpha1/widgets",
+            "/apis/example.com/v1alpha1/namespaces/shop/widgets",
+        ),
+    ],
+)
+def test_a_resource_is_group_version_and_plural(text, path, namespaced):
+    resource = Resource.of(text)
+    assert str(resource) == text
+    assert resource.path() == path
+    assert resource.path("shop") == namespaced
+    assert Resource.of(resource) is resource
+    assert hash(resource) == hash(Resource(group=resource.group, version=resource.version, plural=resource.plural))
+
+
+@pytest.mark.parametrize(
+    "text", ["pods", "v1/Pods", "v1/", "/v1/pods", "a/b/c/d", "apps/1/deployments", "v1/pods/x", "", 7]
+)
+def test_a_malformed_resource_is_refused(text):
+    with pytest.raises(OptionError, match="resource") as caught:
+        Resource.of(text)
+    assert caught.value.value == text
+    assert "version/plural" in caught.value.allowed
+
+
+def test_a_string_of_namespaces_is_refused_and_the_message_says_what_is_allowed():
+    with pytest.raises(OptionError) as caught:
+        Scope(namespaces="shop")
+    assert str(caught.value) == (
+        "Scope.namespaces: 'shop' is not allowed; expected None for all namespaces, or a list of names like "
+        '["shop", "till"]'
+    )
+
+
+@pytest.mark.parametrize("namespaces", [[], ["Shop"], [""], [7], 7, {"shop": 1}, b"shop", ["a" * 64]])
+def test_bad_namespaces_are_refused(namespaces):
+    with pytest.raises(OptionError, match=r"Scope\.namespaces"):
+        Scope(namespaces=namespaces)
+
+
+def test_namespaces_keep_their_order_and_lose_their_doubles():
+    assert Scope(namespaces=iter(["till", "shop", "till"])).namespaces == ("till", "shop")
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: Scope(label_selector="a b"), "Scope.label_selector"),
+        (lambda: Scope(field_selector="x"), "Scope.field_selector"),
+        (lambda: Scope(label_selector=None), "Scope.label_selector"),
+        (lambda: Scope(metadata_only="yes"), "Scope.metadata_only"),
+        (lambda: Prune(drop="metadata.labels"), "Prune.drop"),
+        (lambda: Prune(drop=["a..b"]), "Prune.drop"),
+        (lambda: Prune(keep=[7]), "Prune.keep"),
+        (lambda: Prune(keep_last=["status.conditions"]), "Prune.keep_last"),
+        (lambda: Prune(keep_last={"status.conditions": 0}), "Prune.keep_last"),
+        (lambda: WatchOptions(page_size=-1), "WatchOptions.page_size"),
+        (lambda: WatchOptions(page_size=1.5), "WatchOptions.page_size"),
+        (lambda: WatchOptions(page_size=True), "WatchOptions.page_size"),
+        (lambda: WatchOptions(initial="lists"), "WatchOptions.initial"),
+        (lambda: WatchOptions(compression="br"), "WatchOptions.compression"),
+        (lambda: WatchOptions(watch_timeout=0), "WatchOptions.watch_timeout"),
+        (lambda: WatchOptions(headers_timeout=-1), "WatchOptions.headers_timeout"),
+        (lambda: WatchOptions(silence_timeout="9"), "WatchOptions.silence_timeout"),
+        (lambda: WatchOptions(max_object_bytes=0), "WatchOptions.max_object_bytes"),
+        (lambda: WatchOptions(backoff=0.5), "WatchOptions.backoff"),
+        (lambda: WatchOptions(on_error="print"), "WatchOptions.on_error"),
+        (lambda: Backoff(initial=0), "Backoff.initial"),
+        (lambda: Backoff(initial=2, maximum=1), "Backoff.maximum"),
+        (lambda: Backoff(jitter=2), "Backoff.jitter"),
+        (lambda: Backoff(refused=float("inf")), "Backoff.refused"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_name(make, field):
+    with pytest.raises(OptionError) as caught:
+        make()
+    assert caught.value.field.startswith(field)
+    assert caught.value.allowed
+
+
+def test_options_are_frozen():
+    with pytest.raises(AttributeError):
+        WatchOptions().page_size = 1
+
+
+def test_an_option_error_is_a_value_error_too():
+    with pytest.raises(ValueError, match="page_size"):
+        WatchOptions(page_size=-1)

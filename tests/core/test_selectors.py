@@ -1,0 +1,63 @@
+"""Selectors: what is refused before it is sent, and what a label selector matches."""
+
+from __future__ import annotations
+
+import pytest
+
+from kinform._errors import OptionError
+from kinform._selectors import check_fields, parse_labels
+
+WEB = {"app": "web", "tier": "front", "example.com/rank": "3"}
+
+
+@pytest.mark.parametrize(
+    ("selector", "matches"),
+    [
+        ("", True),
+        ("app=web", True),
+        ("app==web", True),
+        ("app = web", True),
+        ("app=db", False),
+        ("app!=db", True),
+        ("missing!=x", True),
+        ("app in (web, db)", True),
+        ("app in (db)", False),
+        ("app notin (db,cache)", True),
+        ("app notin (web)", False),
+        ("app", True),
+        ("missing", False),
+        ("!app", False),
+        ("!missing", True),
+        ("example.com/rank", True),
+        ("app=web,tier in (front,back),!missing", True),
+        ("app=web,tier=back", False),
+        ("example.com/rank>2", True),
+        ("example.com/rank<2", False),
+        ("app>2", False),
+        ("app=", False),
+        ("app in (web,)", True),
+    ],
+)
+def test_a_label_selector_matches_as_the_server_would(selector, matches):
+    assert parse_labels(selector, field="Scope.label_selector")(WEB) is matches
+
+
+@pytest.mark.parametrize(
+    "selector", ["=web", "app in web", "app in (web", "a b", "app=web,,tier=x", "-app=web", "app=we b", "app=a/b", ","]
+)
+def test_a_bad_label_selector_is_refused_and_named(selector):
+    with pytest.raises(OptionError, match=r"Scope\.label_selector") as caught:
+        parse_labels(selector, field="Scope.label_selector")
+    assert caught.value.value == selector
+    assert "key=value" in str(caught.value)
+
+
+@pytest.mark.parametrize("selector", ["", "status.phase=Running", "metadata.name!=a,spec.nodeName==n1", r"a=x\,y"])
+def test_a_good_field_selector_passes(selector):
+    check_fields(selector, field="Scope.field_selector")
+
+
+@pytest.mark.parametrize("selector", ["status.phase", "=x", "a=b,", "a in (b)", "a=b=c"])
+def test_a_bad_field_selector_is_refused_and_named(selector):
+    with pytest.raises(OptionError, match=r"Scope\.field_selector"):
+        check_fields(selector, field="Scope.field_selector")

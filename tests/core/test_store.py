@@ -1,0 +1,361 @@
+"""A store: complete states, exact changes, and nothing copied that did not change."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+
+import msgspec
+import pytest
+
+from kinform._errors import DecodeError, OptionError
+from kinform._events import Meta
+from kinform._frames import Skip
+from kinform._store import Change, store
+from tests.core.oracle import StoreOracle
+from tests.core.wire import batch, events, obj
+
+
+class Metadata(msgspec.Struct):
+    name: str
+
+
+class Pod(msgspec.Struct):
+    metadata: Metadata
+    replicas: int = 0
+
+
+class Kept:
+    """A store, its writer, and the changes it told."""
+
+    def __init__(self, **options):
+        self.writer, self.store = store(**options)
+        self.changes: list[Change] = []
+        self.writer.listener = self.changes.append
+
+    def relist(self, *objects, stream="", skips=()):
+        self.writer.begin(stream)
+        if objects:
+            self.writer.apply(stream, batch(*objects), initial=True)
+        for skip in skips:
+            self.writer.skip(stream, skip, initial=True)
+        self.writer.commit(stream)
+
+    def live(self, verb, *objects, stream=""):
+        self.writer.apply(stream, batch(*objects, verb=verb), initial=False)
+
+    def told(self):
+        """What was told since the last time, as (kind, key, new rv, old rv, synthetic)."""
+        told = [
+            (
+                "deleted" if change.new is None else "added" if change.old is None else "updated",
+                change.key,
+                change.new and change.new.resource_version,
+                change.old and change.old.resource_version,
+                change.synthetic,
+            )
+            for change in self.changes
+        ]
+        self.changes.clear()
+        return told
+
+
+@pytest.fixture
+def kept():
+    kept = Kept()
+    kept.relist(obj("a"), obj("b"), obj("c"))
+    kept.told()
+    return kept
+
+
+def test_readers_see_the_whole_old_state_until_the_new_one_is_complete(kept):
+    kept.writer.begin("")
+    kept.writer.apply("", batch(obj("a", rv=2), obj("d", rv=2)), initial=True)
+    assert sorted(kept.store.keys()) == ["shop/a", "shop/b", "shop/c"]
+    assert kept.store.meta("shop/a").resource_version == "1"
+    assert kept.told() == []
+    kept.writer.commit("")
+    assert sorted(kept.store.keys()) == ["shop/a", "shop/d"]
+    assert kept.store.meta("shop/a").resource_version == "2"
+
+
+def test_a_relist_tells_exactly_what_was_updated_removed_and_added(kept):
+    kept.relist(obj("a"), obj("b", rv=2), obj("d"))
+    assert sorted(kept.told()) == [
+        ("added", "shop/d", "1", None, False),
+        ("deleted", "shop/c", None, "1", True),
+        ("updated", "shop/b", "2", "1", False),
+    ]
+
+
+def test_a_relist_is_exact_for_cluster_scoped_keys_too():
+    kept = Kept()
+    kept.relist(obj("a", namespace=""), obj("b", namespace=""))
+    kept.relist(obj("b", namespace="", rv=2), obj("c", namespace=""))
+    assert sorted(kept.store.keys()) == ["b", "c"]
+    assert kept.told()[2:] == [
+        ("deleted", "a", None, "1", True),
+        ("updated", "b", "2", "1", False),
+        ("added", "c", "1", None, False),
+    ]
+
+
+def test_an_unchanged_object_is_neither_copied_nor_told(kept):
+    before = kept.store.raw("shop/a")
+    kept.relist(obj("a", changed="only on the wire"), obj("b"), obj("c"))
+    assert kept.told() == []
+    assert kept.store.raw("shop/a") is before
+
+
+@pytest.mark.parametrize("missing", [{"uid": ""}, {"rv": ""}])
+def test_without_uid_or_resource_version_the_bytes_decide(missing):
+    kept = Kept()
+    kept.relist(obj("a", **missing, cpu=1), obj("b", **missing, cpu=1))
+    kept.told()
+    kept.relist(obj("a", **missing, cpu=1), obj("b", **missing, cpu=2))
+    assert [change[:2] for change in kept.told()] == [("updated", "shop/b")]
+
+
+def test_a_state_that_was_begun_anew_keeps_nothing_of_the_one_before(kept):
+    kept.writer.begin("")
+    kept.writer.apply("", batch(obj("ghost")), initial=True)
+    kept.relist(obj("a"))
+    assert list(kept.store.keys()) == ["shop/a"]
+
+
+def test_a_delete_before_the_end_takes_the_object_out_of_the_state(kept):
+    kept.writer.begin("")
+    kept.writer.apply("", events([("ADDED", obj("a")), ("ADDED", obj("b")), ("DELETED", obj("a"))]), initial=True)
+    kept.writer.commit("")
+    assert list(kept.store.keys()) == ["shop/b"]
+
+
+def test_an_abort_leaves_no_trace(kept):
+    kept.writer.begin("")
+    kept.writer.apply("", batch(obj("ghost")), initial=True)
+    kept.writer.abort("")
+    assert sorted(kept.store.keys()) == ["shop/a", "shop/b", "shop/c"]
+    assert kept.told() == []
+
+
+def test_live_events_add_update_and_delete(kept):
+    kept.live("ADDED", obj("d"))
+    kept.live("MODIFIED", obj("a", rv=2))
+    kept.live("DELETED", obj("b", rv=3))
+    assert kept.told() == [
+        ("added", "shop/d", "1", None, False),
+        ("updated", "shop/a", "2", "1", False),
+        ("deleted", "shop/b", None, "3", False),
+    ]
+    assert "shop/b" not in kept.store
+
+
+def test_an_event_that_repeats_what_is_held_is_no_update(kept):
+    kept.live("MODIFIED", obj("a"))
+    assert kept.told() == []
+
+
+def test_the_same_name_with_a_new_uid_is_a_delete_and_an_add(kept):
+    expected = [("deleted", "shop/a", None, "1", True), ("added", "shop/a", "5", None, False)]
+    kept.live("MODIFIED", obj("a", uid="new", rv=5))
+    assert kept.told() == expected
+    kept.relist(obj("a", uid="newer", rv=6), obj("b"), obj("c"))
+    assert [change[:2] for change in kept.told()] == [("deleted", "shop/a"), ("added", "shop/a")]
+
+
+def test_a_late_word_of_a_predecessors_death_is_no_news(kept):
+    kept.live("DELETED", obj("a", uid="older"))
+    assert "shop/a" in kept.store
+
+
+def test_streams_fill_one_store_and_a_relist_of_one_leaves_the_others_alone():
+    kept = Kept()
+    kept.relist(obj("a", namespace="shop"), stream="shop")
+    kept.relist(obj("a", namespace="till"), stream="till")
+    kept.writer.begin("shop")
+    kept.live("ADDED", obj("b", namespace="till"), stream="till")
+    kept.writer.commit("shop")
+    assert sorted(kept.store.keys()) == ["till/a", "till/b"]
+    kept.writer.drop("till")
+    assert len(kept.store) == 0
+    assert kept.told()[-1] == ("deleted", "till/b", None, "1", True)
+
+
+class TestSkipped:
+    def skip(self, key, verb="MODIFIED"):
+        return Skip(verb, key, "9", "oversized", 0, 1 << 30)
+
+    def test_in_a_relist_keeps_its_old_record_marked_stale(self, kept):
+        kept.relist(obj("a"), skips=[self.skip("shop/b")])
+        assert sorted(kept.store.keys()) == ["shop/a", "shop/b"]
+        assert kept.store.stale == 1
+        assert kept.told() == [("deleted", "shop/c", None, "1", True)]
+        kept.relist(obj("a"), obj("b"))
+        assert kept.store.stale == 0
+
+    def test_in_a_relist_without_a_key_nothing_is_told_as_deleted(self, kept, caplog):
+        kept.relist(obj("a", rv=2), skips=[self.skip(None)])
+        assert sorted(kept.store.keys()) == ["shop/a", "shop/b", "shop/c"]
+        assert kept.told() == [("updated", "shop/a", "2", "1", False)]
+        assert "2 missing objects stay" in caplog.text
+        assert kept.store.stale == 2
+        kept.relist(obj("a", rv=2))
+        assert list(kept.store.keys()) == ["shop/a"]
+
+    def test_live_marks_the_old_record_stale_until_the_next_version(self, kept):
+        kept.writer.skip("", self.skip("shop/a"), initial=False)
+        assert (kept.store.stale, kept.store.meta("shop/a").resource_version) == (1, "1")
+        kept.live("MODIFIED", obj("a", rv=10))
+        assert kept.store.stale == 0
+
+    def test_a_skipped_delete_deletes(self, kept):
+        kept.writer.skip("", self.skip("shop/a", "DELETED"), initial=False)
+        assert "shop/a" not in kept.store
+        assert kept.told() == [("deleted", "shop/a", None, "1", False)]
+
+
+class TestReading:
+    def test_an_object_decodes_afresh_each_time(self, kept):
+        first = kept.store.get("shop/a")
+        first["metadata"]["name"] = "changed"
+        assert kept.store["shop/a"]["metadata"]["name"] == "a"
+
+    def test_raw_is_json_and_meta_needs_no_decoding(self, kept):
+        assert json.loads(kept.store.raw("shop/a"))["metadata"]["uid"] == "uid-a"
+        assert kept.store.meta("shop/a") == Meta("shop", "a", "uid-a", "1")
+        assert kept.store.meta("shop/a").key == "shop/a"
+
+    def test_what_is_not_there_is_none_or_a_key_error(self, kept):
+        assert kept.store.get("shop/x") is None
+        assert kept.store.raw("shop/x") is None
+        assert kept.store.meta("shop/x") is None
+        assert "shop/x" not in kept.store
+        assert 7 not in kept.store
+        with pytest.raises(KeyError):
+            kept.store["shop/x"]
+
+    def test_an_iteration_sees_the_state_of_its_call(self, kept):
+        items, keys = kept.store.items(), kept.store.keys()
+        kept.live("DELETED", obj("a", rv=2))
+        kept.live("ADDED", obj("z"))
+        assert [key for key, _ in items] == list(keys) == ["shop/a", "shop/b", "shop/c"]
+
+    def test_keys_and_items_of_one_namespace(self):
+        kept = Kept()
+        kept.relist(obj("a", namespace="shop"), obj("b", namespace="till"))
+        assert list(kept.store.keys(namespace="till")) == ["till/b"]
+        assert [key for key, _ in kept.store.items(namespace="shop")] == ["shop/a"]
+
+    def test_items_can_be_filtered_by_labels(self):
+        kept = Kept()
+        for name, labels in (("a", {"app": "web"}), ("b", {"app": "db"}), ("c", None)):
+            found = obj(name)
+            found["metadata"]["labels"] = labels
+            kept.live("ADDED", found)
+        assert [key for key, _ in kept.store.items(label_selector="app=web")] == ["shop/a"]
+        with pytest.raises(OptionError, match="label_selector"):
+            kept.store.items(label_selector="a b")
+
+    def test_a_type_of_the_users_own(self):
+        kept = Kept(type=Pod)
+        kept.relist(obj("a", replicas=3), obj("b", replicas="hunter2"))
+        assert kept.store["shop/a"].replicas == 3
+        with pytest.raises(DecodeError, match=r"shop/b: cannot be decoded at \$\.replicas") as caught:
+            kept.store.get("shop/b")
+        assert "hunter2" not in str(caught.value)
+        assert caught.value.__cause__ is None
+
+
+class TestTransform:
+    def test_replaces_the_bytes_or_leaves_the_object_out(self):
+        kept = Kept()
+        kept.writer.transform = lambda raw: None if b'"b"' in raw else raw.replace(b"uid-a", b"uid-x")
+        kept.relist(obj("a"), obj("b"))
+        assert list(kept.store.keys()) == ["shop/a"]
+        assert b"uid-x" in kept.store.raw("shop/a")
+        assert kept.writer.transform_seconds > 0
+
+    def test_an_exception_keeps_the_object_and_is_logged_without_its_contents(self, caplog):
+        kept = Kept()
+
+        def transform(raw):
+            raise ValueError(raw)
+
+        kept.writer.transform = transform
+        kept.relist(obj("a", password="hunter2"))
+        assert "shop/a" in kept.store
+        assert "shop/a: transform raised ValueError" in caplog.text
+        assert "hunter2" not in caplog.text
+
+
+class TestIndexes:
+    @pytest.fixture
+    def kept(self):
+        kept = Kept(indexes={"node": "spec.nodeName", "image": "spec.containers[*].image"})
+        kept.relist(self.pod("a", "n1", "nginx", "redis"), self.pod("b", "n1", "nginx"), self.pod("c", "n2"))
+        return kept
+
+    def pod(self, name, node, *images, rv=1):
+        return obj(name, rv=rv, spec={"nodeName": node, "containers": [{"image": image} for image in images]})
+
+    def test_find_objects_by_value(self, kept):
+        assert kept.store.index_keys("node", "n1") == ["shop/a", "shop/b"]
+        assert [pod["metadata"]["name"] for pod in kept.store.index("image", "redis")] == ["a"]
+        assert kept.store.index_values("image") == ["nginx", "redis"]
+
+    def test_drop_old_values_and_empty_sets(self, kept):
+        kept.live("MODIFIED", self.pod("a", "n2", "redis", rv=2))
+        assert kept.store.index_keys("image", "nginx") == ["shop/b"]
+        kept.live("DELETED", self.pod("b", "n1", rv=3))
+        assert kept.store.index_values("image") == ["redis"]
+        assert kept.store.index_values("node") == ["n2"]
+
+    def test_survive_a_relist(self, kept):
+        kept.relist(self.pod("a", "n1", "nginx", "redis"), self.pod("d", "n3", "nginx"))
+        assert kept.store.index_keys("image", "nginx") == ["shop/a", "shop/d"]
+        assert kept.store.index_values("node") == ["n1", "n3"]
+
+    def test_an_unknown_index_is_refused_by_name(self, kept):
+        with pytest.raises(OptionError, match="'node' or 'image'"):
+            kept.store.index_keys("nodes", "n1")
+
+
+def test_100_000_random_operations_agree_with_the_oracle():
+    seed = int(os.environ.get("KINFORM_SEED", "20261122"))
+    rng = random.Random(seed)
+    kept, oracle = Kept(indexes={"node": "spec.nodeName"}), StoreOracle()
+    version = 0
+
+    def draw(stream):
+        nonlocal version
+        version += 1
+        name = f"p{rng.randrange(60)}"
+        uid = f"uid-{name}-{rng.randrange(2)}"
+        return obj(name, namespace=stream, uid=uid, rv=version, spec={"nodeName": f"n{rng.randrange(5)}"})
+
+    for _ in range(100_000 // 10):
+        stream = rng.choice(["shop", "till"])
+        dice = rng.random()
+        if dice < 0.9:
+            pairs = [(rng.choice(["ADDED", "MODIFIED", "MODIFIED", "DELETED"]), draw(stream)) for _ in range(10)]
+            kept.writer.apply(stream, events(pairs), initial=False)
+            oracle.live(stream, pairs)
+        else:
+            present = [found for _, found in oracle.objects(stream)]
+            chosen = [found if rng.random() < 0.7 else draw(stream) for found in present if rng.random() < 0.9]
+            kept.writer.begin(stream)
+            for at in range(0, len(chosen), 7):
+                kept.writer.apply(stream, batch(*chosen[at : at + 7]), initial=True)
+            if rng.random() < 0.2:
+                kept.writer.abort(stream)
+            else:
+                kept.writer.commit(stream)
+                oracle.relist(stream, chosen)
+        assert sorted(kept.told(), key=str) == sorted(oracle.told(), key=str), f"KINFORM_SEED={seed}"
+        if rng.random() < 0.05:
+            assert {key: json.loads(kept.store.raw(key)) for key in kept.store} == oracle.state(), (
+                f"KINFORM_SEED={seed}"
+            )
+            for node in (f"n{i}" for i in range(5)):
+                assert kept.store.index_keys("node", node) == oracle.index(node), f"KINFORM_SEED={seed}"

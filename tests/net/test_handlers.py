@@ -1,0 +1,331 @@
+"""Those who want to know of each change: handlers, and `changes()`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+import pytest
+
+import kinform
+from kinform.testing import Forbidden
+from tests.net.informers import quick, same
+from tests.waiting import until
+
+PODS = "v1/pods"
+
+
+class Metadata(msgspec.Struct):
+    name: str
+
+
+class Config(msgspec.Struct):
+    metadata: Metadata
+    data: dict[str, str] = {}
+
+
+class Spec(msgspec.Struct):
+    nodeName: str
+
+
+class Pod(msgspec.Struct):
+    spec: Spec
+
+
+@pytest.fixture
+async def pods(server):
+    """An informer that has not been started."""
+    async with kinform.connect(server.url) as api:
+        yield kinform.Informer(api, PODS, options=quick())
+
+
+def name(pod) -> str:
+    return pod["metadata"]["name"]
+
+
+def version(pod) -> str:
+    return pod["metadata"]["resourceVersion"]
+
+
+async def test_add_update_and_delete_are_told_to_sync_and_async_handlers(server, pods):
+    told = []
+
+    @pods.on_add
+    async def added(pod):
+        await asyncio.sleep(0)
+        told.append(("added", version(pod)))
+
+    @pods.on_update
+    def updated(old, new):
+        told.append(("updated", version(old), version(new)))
+
+    @pods.on_delete
+    def deleted(pod):
+        told.append(("deleted", version(pod)))
+
+    (key,) = server.generate(PODS, 1)
+    first = server.versions(PODS)[key][1]
+    async with pods:
+        await pods.synced(timeout=10)
+        second = server.touch(PODS, key)
+        third = server.touch(PODS, key)
+        fourth = server.delete(PODS, key)
+        await until(lambda: len(told) == 4)
+    assert told == [("added", first), ("updated", first, second), ("updated", second, third), ("deleted", fourth)]
+
+
+async def test_an_exception_is_logged_with_the_key_and_stops_nothing(server, pods, caplog):
+    told = []
+
+    @pods.on_add
+    def broken(pod):
+        raise RuntimeError("boom")
+
+    @pods.on_add
+    async def broken_too(pod):
+        raise RuntimeError("bang")
+
+    pods.on_add(lambda pod: told.append(name(pod)))
+    keys = server.generate(PODS, 2)
+    async with pods:
+        await until(lambda: len(told) == 2)
+        server.touch(PODS, keys[0])
+        await until(lambda: same(pods.store, server, PODS))
+    for key in keys:
+        assert f"raised at {key}" in caplog.text
+    assert "broken" in caplog.text
+    assert "broken_too" in caplog.text
+
+
+async def test_a_handler_added_late_gets_what_is_there_and_then_only_what_comes_after(server, pods):
+    keys = server.generate(PODS, 5)
+    early, late = [], []
+    async with pods:
+        pods.on_add(lambda pod: early.append(name(pod)))
+        await pods.synced(timeout=10)
+        server.delete(PODS, keys[0])
+        await until(lambda: len(pods.store) == 4)
+        pods.on_add(lambda pod: late.append(name(pod)))
+        server.put(PODS, {"metadata": {"name": "new", "namespace": "shop"}})
+        await until(lambda: "new" in late and "new" in early)
+    assert sorted(late) == sorted([key.split("/")[1] for key in keys[1:]] + ["new"])
+    assert sorted(early) == sorted([key.split("/")[1] for key in keys] + ["new"])
+
+
+async def test_a_slow_handler_has_a_bounded_queue_that_keeps_the_newest_of_each_key(server):
+    keys = server.generate(PODS, 3)
+    gate = asyncio.Event()
+    newest = {}
+    async with kinform.connect(server.url) as api:
+        pods = kinform.Informer(api, PODS, options=quick(), queue_bound=4)
+
+        @pods.on_update
+        async def slow(old, new):
+            await gate.wait()
+            newest[name(new)] = version(new)
+
+        async with pods:
+            await pods.synced(timeout=10)
+            server.storm(PODS, 300)
+            await until(lambda: same(pods.store, server, PODS))
+            assert 3 <= pods.stats().queue_depth <= 4 + 3
+            gate.set()
+            await until(lambda: pods.stats().queue_depth == 0)
+            held = server.versions(PODS)
+            await until(lambda: newest == {key.split("/")[1]: held[key][1] for key in keys})
+
+
+async def test_changes_give_the_present_then_synced_once_then_what_happens(server, pods):
+    keys = server.generate(PODS, 3)
+    async with pods:
+        early = pods.changes()
+        await pods.synced(timeout=10)
+        late = pods.changes()
+        server.touch(PODS, keys[0])
+        server.delete(PODS, keys[1])
+        for changes in (early, late):
+            told = [await anext(changes) for _ in range(6)]
+            kinds = [type(change) for change in told]
+            assert kinds == [kinform.Added] * 3 + [kinform.Synced, kinform.Updated, kinform.Deleted]
+            assert {change.key for change in told[:3]} == set(keys)
+            assert version(told[4].old) < version(told[4].object)
+            assert (told[5].key, told[5].synthetic) == (keys[1], False)
+
+
+async def test_changes_hold_the_state_of_their_call(server, pods):
+    keys = server.generate(PODS, 3)
+    async with pods:
+        await pods.synced(timeout=10)
+        changes = pods.changes()
+        server.delete(PODS, keys[0])
+        await until(lambda: len(pods.store) == 2)
+        told = [await anext(changes) for _ in range(5)]
+    assert [type(change) for change in told] == [kinform.Added] * 3 + [kinform.Synced, kinform.Deleted]
+
+
+async def test_changes_end_when_the_informer_stops(server, pods):
+    server.generate(PODS, 2)
+    async with pods:
+        await pods.synced(timeout=10)
+        changes = pods.changes()
+    present = [kinform.Added, kinform.Added, kinform.Synced]
+    assert [type(change) async for change in changes] == present
+    assert [type(change) async for change in pods.changes()] == present
+
+
+async def test_changes_that_nobody_holds_any_more_cost_nothing(server, pods):
+    server.generate(PODS, 2)
+    async with pods:
+        await pods.synced(timeout=10)
+        changes = pods.changes()
+        assert len(pods.stats().changes_depth) == 1
+        del changes
+        assert pods.stats().changes_depth == []
+
+
+async def test_an_object_that_does_not_fit_the_type_is_skipped_counted_and_logged(server, caplog):
+    server.put("v1/configmaps", {"metadata": {"name": "bad", "namespace": "shop"}, "data": {"password": 5}})
+    server.put("v1/configmaps", {"metadata": {"name": "good", "namespace": "shop"}, "data": {"password": "x"}})
+    told = []
+    async with kinform.connect(server.url) as api:
+        informer = kinform.Informer(api, "v1/configmaps", type=Config, options=quick())
+        informer.on_add(lambda found: told.append(found.metadata.name))
+        async with informer:
+            await informer.synced(timeout=10)
+            await until(lambda: told and informer.stats().undecodable == 1)
+            assert told == ["good"]
+            assert informer.store.raw("shop/bad") is not None
+            with pytest.raises(kinform.DecodeError, match="shop/bad"):
+                informer.store.get("shop/bad")
+    assert "shop/bad" in caplog.text
+
+
+async def test_leaving_the_block_leaves_no_task_and_no_connection(server):
+    before = asyncio.all_tasks()
+    async with kinform.connect(server.url) as api:
+        async with kinform.Informer(api, PODS, options=quick()) as pods:
+            pods.on_add(lambda pod: None)
+            await pods.synced(timeout=10)
+            await server.wait_for_watchers(1)
+        assert pods.state == "stopped"
+        await server.wait_for_watchers(0)
+        with pytest.raises(kinform.KinformError, match="not running"):
+            await pods.synced(timeout=1)
+        with pytest.raises(kinform.KinformError, match="started once"):
+            async with pods:
+                pass
+    await until(lambda: asyncio.all_tasks() <= before)
+
+
+@pytest.mark.parametrize("after", [0.0, 0.001, 0.003, 0.01, 0.03, 0.1])
+async def test_cancelling_at_any_time_leaves_nothing_behind(server, after):
+    server.generate(PODS, 300)
+    before = asyncio.all_tasks()
+
+    async def use() -> None:
+        async with kinform.connect(server.url) as api:
+            writer, store = kinform.store()
+            async for _ in kinform.reflector(writer, kinform.watcher(api, PODS, options=quick())):
+                sizes.add(len(store))
+
+    sizes: set[int] = set()
+    task = asyncio.create_task(use())
+    await asyncio.sleep(after)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sizes <= {0, 300}
+    await until(lambda: asyncio.all_tasks() <= before)
+    await server.wait_for_watchers(0)
+
+
+async def test_namespaces_come_and_go(server):
+    server.generate(PODS, 4, namespace=["shop", "till"])
+    deleted = []
+    async with kinform.connect(server.url) as api:
+        scope = kinform.Scope(namespaces=["shop"])
+        async with kinform.Informer(api, PODS, scope=scope, options=quick()) as pods:
+            pods.on_delete(lambda pod: deleted.append(name(pod)))
+            await pods.synced(timeout=10)
+            await pods.add_namespace("till")
+            assert same(pods.store, server, PODS)
+            await pods.remove_namespace("shop")
+            assert set(pods.store.keys()) == set(server.keys(PODS, namespace="till"))
+            await until(lambda: len(deleted) == 2)
+            with pytest.raises(kinform.OptionError, match="till"):
+                await pods.remove_namespace("shop")
+            with pytest.raises(kinform.OptionError):
+                await pods.add_namespace("No")
+        async with kinform.Informer(api, PODS, options=quick()) as pods:
+            with pytest.raises(kinform.OptionError, match="this one has all"):
+                await pods.add_namespace("shop")
+
+
+async def test_wait_for_returns_once_the_store_has_seen_a_write(server, pods):
+    async with pods:
+        await pods.synced(timeout=10)
+        written = server.put(PODS, {"metadata": {"name": "new", "namespace": "shop"}})
+        await pods.wait_for(written, timeout=10)
+        assert "shop/new" in pods.store
+        with pytest.raises(TimeoutError, match="v1/pods: live"):
+            await pods.wait_for("999999999", timeout=0.05)
+        with pytest.raises(ValueError, match="no number"):
+            await pods.wait_for("abc")
+
+
+async def test_stats_tell_state_and_ages(server, pods):
+    server.generate(PODS, 3)
+    assert pods.state == "starting"
+    async with pods:
+        await pods.synced(timeout=10)
+        server.bookmark()
+        await until(lambda: pods.stats().streams[""].seconds_since_bookmark is not None)
+        stats = pods.stats()
+        assert (stats.state, stats.objects) == ("live", 3)
+        assert stats.pruned_bytes == sum(len(pods.store.raw(key)) for key in pods.store)
+        assert stats.wire_bytes > stats.pruned_bytes
+        stream = stats.streams[""]
+        assert 0 <= stream.seconds_since_byte <= stream.seconds_since_sync
+        assert stream.resource_version == pods.stats().streams[""].resource_version
+        server.fault(Forbidden(), times=None)
+        server.disconnect()
+        await until(lambda: pods.stats().state == "forbidden")
+    assert pods.stats().state == "stopped"
+
+
+async def test_selectors_scope_what_is_held(server):
+    for app, node in (("web", "n1"), ("web", "n2"), ("db", "n1")):
+        metadata = {"name": f"{app}-{node}", "namespace": "shop", "labels": {"app": app}}
+        server.put(PODS, {"metadata": metadata, "spec": {"nodeName": node}})
+    scope = kinform.Scope(label_selector="app=web", field_selector="spec.nodeName=n1")
+    async with kinform.connect(server.url) as api:
+        async with kinform.Informer(api, PODS, scope=scope, options=quick()) as pods:
+            await pods.synced(timeout=10)
+            assert list(pods.store.keys()) == ["shop/web-n1"]
+            server.put(PODS, {"metadata": {"name": "web-n1", "namespace": "shop"}, "spec": {"nodeName": "n1"}})
+            await until(lambda: len(pods.store) == 0)
+
+
+async def test_a_wrong_argument_is_refused_at_construction(server):
+    async with kinform.connect(server.url) as api:
+        for arguments, field in (
+            ({"resource": "pods"}, "resource"),
+            ({"scope": "shop"}, "scope"),
+            ({"prune": ["a"]}, "prune"),
+            ({"options": {}}, "options"),
+            ({"queue_bound": 0}, "queue_bound"),
+            ({"transform": "upper"}, "transform"),
+            ({"indexes": ["a"]}, "indexes"),
+            ({"indexes": {"node": "spec..x"}}, "indexes"),
+            ({"indexes": {"fields": "metadata.managedFields"}}, "indexes"),
+            ({"prune": kinform.Prune(drop=["spec.nodeName"]), "type": Pod}, "type"),
+            ({"prune": kinform.Prune(keep=["metadata.labels"]), "type": Pod}, "type"),
+        ):
+            with pytest.raises(kinform.OptionError) as caught:
+                kinform.Informer(api, **{"resource": PODS, **arguments})
+            assert caught.value.field.startswith(field), arguments
+        kinform.Informer(api, PODS, prune=kinform.Prune(keep=["spec.nodeName"]), type=Pod)
+        with pytest.raises(kinform.OptionError, match="api"):
+            kinform.Informer("https://example.com", PODS)
+        with pytest.raises(kinform.OptionError, match="one namespace"):
+            kinform.watcher(api, PODS, scope=kinform.Scope(namespaces=["a", "b"]))
