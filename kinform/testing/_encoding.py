@@ -122,13 +122,37 @@ def bookmark_line(
 
 
 # What the zero value of these kinds encodes to: fields without omitempty.
+_NODE_INFO = (
+    "machineID systemUUID bootID kernelVersion osImage containerRuntimeVersion kubeletVersion kubeProxyVersion "
+    "operatingSystem architecture"
+)
 _EMPTY: dict[str, Object] = {
     "Pod": {"spec": {"containers": None}, "status": {}},
     "Namespace": {"spec": {}, "status": {}},
-    "Node": {"spec": {}, "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": {}}},
+    "Node": {
+        "spec": {},
+        "status": {
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
+            "nodeInfo": dict.fromkeys(_NODE_INFO.split(), ""),
+        },
+    },
+    "Event": {
+        "involvedObject": {},
+        "source": {},
+        "firstTimestamp": None,
+        "lastTimestamp": None,
+        "eventTime": None,
+        "reportingComponent": "",
+        "reportingInstance": "",
+    },
     "Service": {"spec": {}, "status": {"loadBalancer": {}}},
     "Deployment": {
-        "spec": {"selector": None, "template": {"metadata": {}, "spec": {"containers": None}}},
+        "spec": {
+            "replicas": 0,
+            "selector": None,
+            "template": {"metadata": {}, "spec": {"containers": None}},
+            "strategy": {},
+        },
         "status": {},
     },
     "Lease": {"spec": {}},
@@ -164,4 +188,4 @@ def list_envelope(
 
 def indent(data: bytes) -> bytes:
     """The same JSON, indented by two spaces: what curl and browsers are sent."""
-    return msgspec.json.format(data, indent=2) + b"\n"
+    return msgspec.json.format(data, indent=2)

@@ -19,7 +19,7 @@ from kinform.testing._faults import Answer, Empty, Fault, FaultBook, Hangup, Sta
 from kinform.testing._list import answer_list
 from kinform.testing._query import is_watch, parse_options
 from kinform.testing._requests import Bell, Request
-from kinform.testing._resources import Resource
+from kinform.testing._resources import BUILT_IN, Resource
 from kinform.testing._shape import Shape, negotiate, wants_indent
 from kinform.testing._storage import Collection, Record, Storage
 from kinform.testing._watch import Watcher, answer_watch
@@ -159,8 +159,9 @@ class Handler:
             raise _status.unauthorized()
 
     def _unknown(self, path: str) -> _status.Refusal:
-        roots = {f"{collection.resource.root}/" for collection in self._state.storage.collections.values()}
-        return _status.no_such_resource() if path.startswith(tuple(roots)) else _status.no_such_path()
+        # Groups of custom resources are known by their resources alone.
+        known = {"/api/"} | {f"/apis/{resource.group}/" for resource in BUILT_IN if resource.group}
+        return _status.no_such_resource() if path.startswith(tuple(known)) else _status.no_such_path()
 
     async def _collection(
         self, wire: Wire, request: Request, collection: Collection, fault: Fault | None
@@ -195,7 +196,9 @@ class Handler:
         sent = await exchange.read()
         if request.verb == "delete":
             record = storage.delete(collection, self._find(request, collection).key)
-            return await wire.answer(200, _JSON, Shape().single(resource, record) + b"\n")
+            if resource.name == "v1/pods":
+                return await wire.answer(200, _JSON, Shape().single(resource, record) + b"\n")
+            return await wire.answer(200, _JSON, dumps(_status.deleted(resource, record.name, record.uid)) + b"\n")
         obj = self._decode(sent, request, resource)
         metadata = obj["metadata"]
         if request.verb == "create":
@@ -208,6 +211,8 @@ class Handler:
                 raise _status.bad_request("the name of the object does not match the name on the URL")
             if metadata.get("resourceVersion") not in (None, "", str(old.revision)):
                 raise _status.conflict(resource, old.name)
+            if storage.same(collection, old, obj):
+                return await wire.answer(200, _JSON, Shape().single(resource, old) + b"\n")
         try:
             record = storage.put(collection, obj)
         except ValueError as error:

@@ -88,7 +88,7 @@ def _state_asked_for(storage: Storage, options: ListOptions) -> tuple[int, str]:
         try:
             asked = revision_of(options.version)
         except ValueError as error:
-            raise _status.bad_request(f"invalid resource version: {error}") from None
+            raise _status.bad_request(f"invalid resource version: resourceVersion: {error}") from None
         # A limit with a resourceVersion and no match meant "exactly" before there was a match.
         exact = options.match == "Exact" or (not options.match and options.limit > 0 and asked > 0)
         start = ""

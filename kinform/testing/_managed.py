@@ -23,19 +23,23 @@ _MERGE_KEYS: dict[str, tuple[str, ...]] = {
     "volumeMounts": ("mountPath",),
     "volumes": ("name",),
 }
+# These always belong to somebody as a whole, or never do.
+_OWNED = ("annotations", "data", "labels")
+_UNOWNED = ("conditions", "containers")
 _WHOLE = ("matchLabels", "nodeSelector", "selector")
 
 
 def fields_of(value: Any, name: str = "", depth: int = 0) -> dict[str, Any]:
     """The field set of a value: `{"f:spec": {"f:replicas": {}}}`."""
     if isinstance(value, dict) and value and name not in _WHOLE:
-        fields: dict[str, Any] = {".": {}} if depth > 2 else {}
+        fields: dict[str, Any] = {".": {}} if depth > 2 or name in _OWNED else {}
         fields.update((f"f:{key}", fields_of(inner, key, depth + 1)) for key, inner in sorted(value.items()))
         return fields
     keys = _MERGE_KEYS.get(name)
     if isinstance(value, list) and value and keys and all(isinstance(item, dict) for item in value):
         elements = sorted(((_element(item, keys), item) for item in value), key=lambda pair: pair[0])
-        return {".": {}} | {element: fields_of(item, "", depth + 2) for element, item in elements}
+        dot: dict[str, Any] = {} if name in _UNOWNED else {".": {}}
+        return dot | {element: fields_of(item, "", depth + 2) for element, item in elements}
     return {}
 
 

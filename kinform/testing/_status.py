@@ -148,6 +148,11 @@ def invalid(*causes: tuple[str, str, str]) -> Refusal:
     return _refuse(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {whole}', details)
 
 
+def unreadable_version(message: str) -> Refusal:
+    """500 without a reason: what a WATCH from a resourceVersion that is no number is answered."""
+    return _refuse(500, "", f"resourceVersion: {message}")
+
+
 def expired(message: str, continue_: str = "") -> Refusal:
     """410, with a token for the inconsistent rest where there is one."""
     return Refusal(410, status=make_status(410, "Expired", message, continue_=continue_))
@@ -180,6 +185,12 @@ def too_large(asked: int, current: int) -> Refusal:
     causes = [{"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}]
     status = make_status(504, "Timeout", message, details={"causes": causes, "retryAfterSeconds": 1})
     return Refusal(504, status=status, retry_after=1)
+
+
+def deleted(resource: Resource, name: str, uid: str) -> Status:
+    """The Status of success that a DELETE is answered."""
+    details = {**_about(resource, name), "uid": uid}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
 def _retryable(code: int, reason: str, message: str, retry_after: int | None) -> Status:

@@ -243,6 +243,13 @@ class Storage:
         collection.apply(Change(verb, self.revision, new.key, old, new))
         return new
 
+    def same(self, collection: Collection, old: Record, obj: Mapping[str, Any]) -> bool:
+        """Whether writing the object would change nothing but the revision."""
+        metadata = dict(obj["metadata"])
+        kept = old.decode()["metadata"]
+        metadata.update({field: kept[field] for field in ("uid", "resourceVersion", "creationTimestamp")})
+        return encode_body(collection.resource, {**obj, "metadata": metadata}) == old.body
+
     def _identify(self, resource: Resource, obj: Mapping[str, Any]) -> tuple[Object, str, str]:
         given = obj.get("metadata")
         if not isinstance(given, Mapping):

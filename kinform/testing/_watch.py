@@ -112,7 +112,7 @@ class Watcher:
         try:
             asked = revision_of(options.version)
         except ValueError as error:
-            raise _status.invalid(("resourceVersion", "FieldValueInvalid", str(error))) from None
+            raise _status.unreadable_version(str(error)) from None
         current = self._storage.revision
         if options.initial or (options.initial is None and asked == 0):
             if asked > current:

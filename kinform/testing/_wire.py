@@ -21,6 +21,8 @@ PIECE = 256 * 1024
 GZIP_FROM = 128 * 1024
 """Bodies above so many bytes are compressed where the client invites it."""
 
+_HEADERS = {"Cache-Control": "no-cache, private"}
+
 
 class Wire:
     """One exchange, from the server's side."""
@@ -37,7 +39,7 @@ class Wire:
     async def begin(self, status: int, content_type: str, headers: dict[str, str] | None = None) -> None:
         """Sends the status line and the headers; the body will be chunked."""
         await self._thawed.wait()
-        response = web.StreamResponse(status=status, headers={"Cache-Control": "no-cache, private", **(headers or {})})
+        response = web.StreamResponse(status=status, headers={**_HEADERS, **(headers or {})})
         response.content_type = content_type
         response.enable_chunked_encoding()
         self.response = response
@@ -75,8 +77,10 @@ class Wire:
     ) -> web.StreamResponse:
         """Sends a short answer as a whole, with its length."""
         await self._thawed.wait()
-        response = web.Response(status=status, body=body, headers=headers or {})
+        response = web.Response(status=status, body=body, headers={**_HEADERS, **(headers or {})})
         response.content_type = content_type
+        if content_type == "text/plain":
+            response.charset = "utf-8"
         self.response = response
         self.request.status = status
         await response.prepare(self._exchange)
