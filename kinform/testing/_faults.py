@@ -148,8 +148,8 @@ class Hangup(Break, frozen=True, kw_only=True):
     """The connection is closed without a word.
 
     With None before anything is sent; otherwise after so many objects, the chunked body left unfinished.
-    Note that HTTP clients may send an idempotent request anew by themselves where a kept-alive connection
-    closes before the answer.
+    Note that HTTP clients may send a GET anew by themselves where the connection closes before the answer:
+    aiohttp does so once, and meets the next fault or none. Order it twice for such a client.
     """
 
     after: int | None = None  # type: ignore[assignment]

@@ -1,0 +1,416 @@
+"""The simulator by itself, with plain aiohttp as the client: life, objects, waiting, generated shapes.
+
+What it shares with a real API server is in test_conformance.py; what goes wrong on demand in
+test_simulator_faults.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from kinform.testing import Server, digest
+
+PODS = "/api/v1/pods"
+MAPS = "/api/v1/configmaps"
+WATCH_LIST = {
+    "watch": "true",
+    "sendInitialEvents": "true",
+    "resourceVersionMatch": "NotOlderThan",
+    "allowWatchBookmarks": "true",
+}
+
+
+def config_map(name: str, namespace: str = "shop", **labels: str) -> dict[str, Any]:
+    return {"metadata": {"name": name, "namespace": namespace, "labels": labels}, "data": {"k": "v"}}
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(server.url, timeout=aiohttp.ClientTimeout(total=10)) as session:
+        yield session
+
+
+async def listed(client: aiohttp.ClientSession, path: str, **params: str) -> Any:
+    async with client.get(path, params=params) as response:
+        assert response.status == 200, await response.text()
+        return await response.json()
+
+
+async def next_event(response: aiohttp.ClientResponse) -> tuple[str, dict[str, Any]]:
+    line = json.loads(await response.content.readline())
+    return line["type"], line["object"]
+
+
+# Life
+
+
+async def test_the_program_of_the_documentation_runs_as_written() -> None:
+    import kinform.testing
+
+    async with kinform.testing.Server() as server:
+        server.put("v1/pods", {"metadata": {"name": "web-0", "namespace": "shop"}})
+        server.delete("v1/pods", "shop/web-0")
+        server.generate("v1/pods", 100)
+        server.fault(kinform.testing.Gone(), on="watch")
+        server.compact()
+        async with aiohttp.ClientSession() as session:
+            async with session.get(f"{server.url}{PODS}?limit=10") as response:
+                assert len((await response.json())["items"]) == 10
+            async with session.get(f"{server.url}{PODS}?watch=true") as response:
+                assert response.status == 410
+        assert [(request.verb, request.params, request.status) for request in server.requests] == [
+            ("list", {"limit": "10"}, 200),
+            ("watch", {"watch": "true"}, 410),
+        ]
+
+
+async def test_leaving_leaves_no_task_behind_even_with_streams_open() -> None:
+    before = asyncio.all_tasks()
+    session = aiohttp.ClientSession()
+    async with session, Server() as server:
+        responses = [await session.get(server.url + PODS, params=WATCH_LIST) for _ in range(3)]
+        await server.wait_for_watchers(3)
+        await server.stop()
+        assert asyncio.all_tasks() == before
+        for response in responses:
+            with pytest.raises(aiohttp.ClientError):
+                await response.read()
+            response.close()
+
+
+async def test_it_comes_back_on_its_port_with_its_objects(server: Server, client: aiohttp.ClientSession) -> None:
+    server.put("v1/configmaps", config_map("a"))
+    url = server.url
+    await server.stop()
+    server.put("v1/configmaps", config_map("b"))
+    with pytest.raises(aiohttp.ClientConnectorError):
+        await listed(client, MAPS)
+    await server.start()
+    assert server.url == url
+    assert [item["metadata"]["name"] for item in (await listed(client, MAPS))["items"]] == ["a", "b"]
+
+
+async def test_a_frozen_server_can_be_stopped(server: Server, client: aiohttp.ClientSession) -> None:
+    server.freeze()
+    asking = asyncio.create_task(listed(client, MAPS))
+    await server.wait_for_request(on="list")
+    await server.stop()
+    with pytest.raises(aiohttp.ClientError):
+        await asking
+
+
+async def test_a_stream_ends_for_the_server_when_its_client_leaves(
+    server: Server, client: aiohttp.ClientSession
+) -> None:
+    response = await client.get(PODS, params=WATCH_LIST)
+    await server.wait_for_watchers(1)
+    response.close()
+    await server.wait_for_watchers(0)
+    assert server.requests[-1].ended
+
+
+async def test_waiting_in_vain_says_for_what(server: Server) -> None:
+    with pytest.raises(TimeoutError, match="2 open watch streams"):
+        await server.wait_for_watchers(2, timeout=0.01)
+
+
+async def test_a_token_is_asked_for_and_may_change(server: Server, client: aiohttp.ClientSession) -> None:
+    server.token = "first"
+    answers = []
+    for header in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Bearer first"}):
+        async with client.get(PODS, headers=header) as response:
+            answers.append((response.status, (await response.json()).get("reason")))
+    assert answers == [(403, "Forbidden"), (401, "Unauthorized"), (200, None)]
+    server.token = "second"
+    async with client.get(PODS, headers={"Authorization": "Bearer first"}) as response:
+        assert response.status == 401
+
+
+def test_a_kubeconfig_is_kept_from_others(tmp_path: Path) -> None:
+    path = Server(port=12345, token="abc").write_kubeconfig(tmp_path / "config")
+    assert path.stat().st_mode & 0o777 == 0o600
+    config = json.loads(path.read_text())
+    assert config["clusters"][0]["cluster"]["server"] == "http://127.0.0.1:12345"
+    assert config["users"][0]["user"]["token"] == "abc"
+
+
+# Objects
+
+
+def test_objects_can_be_put_before_the_server_starts() -> None:
+    server = Server()
+    first = server.put("v1/configmaps", config_map("a"))
+    second = server.update("v1/configmaps", "shop/a", lambda obj: obj["data"].update(k="w"))
+    assert int(second) == int(first) + 1
+    stored = server.get("v1/configmaps", "shop/a")
+    assert stored is not None
+    assert stored["data"] == {"k": "w"}
+    assert stored["metadata"]["resourceVersion"] == second == server.resource_version
+    assert server.get("v1/configmaps", "shop/b") is None
+
+
+def test_a_deleted_name_comes_back_with_another_uid() -> None:
+    server = Server()
+    server.put("v1/configmaps", config_map("a"))
+    before = server.versions("v1/configmaps")["shop/a"]
+    server.delete("v1/configmaps", "shop/a")
+    server.put("v1/configmaps", config_map("a"))
+    after = server.versions("v1/configmaps")["shop/a"]
+    assert before[0] != after[0]
+    assert int(after[1]) == int(before[1]) + 2
+
+
+@pytest.mark.parametrize(
+    ("resource", "obj"),
+    [
+        ("v1/pods", {}),
+        ("v1/pods", {"metadata": {}}),
+        ("v1/nodes", {"metadata": {"name": "n", "namespace": "shop"}}),
+        ("pods", {"metadata": {"name": "a"}}),
+    ],
+)
+def test_what_cannot_be_an_object_is_refused(resource: str, obj: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"metadata|no resource"):
+        Server().put(resource, obj)
+
+
+def test_a_resource_that_is_not_served_is_a_key_error() -> None:
+    with pytest.raises(KeyError, match="register"):
+        Server().put("example.com/v1/widgets", {"metadata": {"name": "a"}})
+
+
+def test_what_is_put_is_not_kept_nor_changed() -> None:
+    server, obj = Server(), config_map("a")
+    server.put("v1/configmaps", obj)
+    assert obj == config_map("a")
+    obj["data"]["k"] = "changed"
+    stored = server.get("v1/configmaps", "shop/a")
+    assert stored is not None
+    assert stored["data"] == {"k": "v"}
+
+
+async def test_a_custom_resource_that_is_unregistered_is_gone(server: Server, client: aiohttp.ClientSession) -> None:
+    server.register("example.com/v1/widgets", kind="Widget")
+    server.put("example.com/v1/widgets", {"metadata": {"name": "a", "namespace": "shop"}})
+    path = "/apis/example.com/v1/widgets"
+    async with client.get(path, params=WATCH_LIST) as response:
+        assert [(await next_event(response))[0] for _ in range(2)] == ["ADDED", "BOOKMARK"]
+        server.unregister("example.com/v1/widgets")
+        assert (await next_event(response))[0] == "DELETED"
+        assert await response.content.read() == b""
+    async with client.get(path) as response:
+        assert (response.status, await response.text()) == (404, "404 page not found\n")
+
+
+async def test_pages_of_a_collection_that_changes_show_the_first_pages_state(
+    server: Server, client: aiohttp.ClientSession
+) -> None:
+    keys = server.generate("v1/configmaps", 40)
+    expected = server.versions("v1/configmaps")
+    seen: dict[str, tuple[str, str]] = {}
+    token = ""
+    for turn in range(20):
+        page = await listed(client, MAPS, limit="2", **({"continue": token} if token else {}))
+        for item in page["items"]:
+            metadata = item["metadata"]
+            seen[f"{metadata['namespace']}/{metadata['name']}"] = (metadata["uid"], metadata["resourceVersion"])
+        token = page["metadata"].get("continue", "")
+        server.touch("v1/configmaps", keys[turn + 20])
+        server.delete("v1/configmaps", keys[turn])
+        server.put("v1/configmaps", config_map(f"new-{turn}"))
+    assert token == ""
+    assert seen == expected
+
+
+async def test_history_is_bounded(client: aiohttp.ClientSession) -> None:
+    async with Server(history=3) as server:
+        first = server.put("v1/configmaps", config_map("a"))
+        for _ in range(4):
+            last = server.put("v1/configmaps", config_map("a"))
+        params = {"watch": "true", "timeoutSeconds": "1"}
+        async with client.get(f"{server.url}{MAPS}", params={**params, "resourceVersion": first}) as response:
+            assert (await next_event(response))[1]["code"] == 410
+        async with client.get(
+            f"{server.url}{MAPS}", params={**params, "resourceVersion": str(int(last) - 3)}
+        ) as response:
+            assert [(await next_event(response))[0] for _ in range(3)] == ["MODIFIED"] * 3
+
+
+async def test_fields_of_pods_select(server: Server, client: aiohttp.ClientSession) -> None:
+    for name, node, phase in (("a", "n1", "Running"), ("b", "n1", "Failed"), ("c", "n2", "Running")):
+        pod = {"metadata": {"name": name}, "spec": {"nodeName": node}, "status": {"phase": phase}}
+        server.put("v1/pods", pod)
+    page = await listed(client, PODS, fieldSelector="spec.nodeName=n1,status.phase!=Failed")
+    assert [item["metadata"]["name"] for item in page["items"]] == ["a"]
+
+
+# Streams
+
+
+async def test_bookmarks_can_be_ordered_and_come_by_the_clock() -> None:
+    async with Server(bookmark_interval=0.05) as server, aiohttp.ClientSession(server.url) as client:
+        response = await client.get(PODS, params=WATCH_LIST)
+        async with response:
+            end = await next_event(response)
+            assert end[1]["metadata"]["annotations"] == {"k8s.io/initial-events-end": "true"}
+            server.put("v1/configmaps", config_map("a"))
+            assert server.bookmark() == 1
+            kind, obj = await next_event(response)
+            assert (kind, obj["metadata"]) == ("BOOKMARK", {"resourceVersion": server.resource_version})
+            assert (await next_event(response))[0] == "BOOKMARK"
+
+
+async def test_disconnecting_ends_streams_cleanly_after_what_they_were_to_be_sent(
+    server: Server, client: aiohttp.ClientSession
+) -> None:
+    async with client.get(MAPS, params=WATCH_LIST) as response:
+        await next_event(response)
+        server.put("v1/configmaps", config_map("a"))
+        assert server.disconnect("v1/pods") == 0
+        assert server.disconnect() == 1
+        assert (await next_event(response))[0] == "ADDED"
+        assert await response.content.read() == b""
+
+
+async def test_a_storm_reaches_an_open_stream_in_order_and_whole(server: Server, client: aiohttp.ClientSession) -> None:
+    server.generate("v1/pods", 50)
+    async with client.get(
+        PODS, params={**WATCH_LIST, "sendInitialEvents": "false", "resourceVersion": "0"}
+    ) as response:
+        await server.wait_for_watchers(1)
+        server.storm("v1/pods", 2_000)
+        versions = []
+        for _ in range(2_000):
+            kind, obj = await next_event(response)
+            assert kind == "MODIFIED"
+            versions.append(int(obj["metadata"]["resourceVersion"]))
+        await server.wait_until_sent()
+    assert versions == sorted(set(versions))
+    assert str(versions[-1]) == server.resource_version
+
+
+# Generated objects
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    def made(seed: int) -> list[bytes | None]:
+        server = Server(seed=seed)
+        return [server.raw(kind, key) for kind in ("v1/pods", "v1/events") for key in server.generate(kind, 30)]
+
+    assert made(1) == made(1)
+    assert made(1) != made(2)
+
+
+def test_pods_are_as_large_as_in_a_busy_cluster() -> None:
+    server = Server()
+    for key in server.generate("v1/pods", 200):
+        raw = server.raw("v1/pods", key)
+        assert raw is not None
+        pod = json.loads(raw)
+        assert list(pod)[:3] == ["kind", "apiVersion", "metadata"]
+        assert 6_500 < len(raw) < 8_000
+        managed = json.dumps(pod["metadata"].pop("managedFields"), separators=(",", ":"))
+        assert 2_300 < len(managed) < 3_300
+        assert pod["status"]["phase"] in ("Running", "Pending")
+
+
+def test_namespaces_are_small() -> None:
+    server = Server()
+    sizes = [len(server.raw("v1/namespaces", key) or b"") for key in server.generate("v1/namespaces", 50)]
+    assert 650 < sum(sizes) / len(sizes) < 800
+
+
+def test_every_resource_can_be_generated_twice_without_a_clash() -> None:
+    server = Server()
+    server.register("example.com/v1/widgets", kind="Widget")
+    server.register("example.com/v1/racks", kind="Rack", namespaced=False)
+    for resource in server.resources:
+        keys = server.generate(resource, 60) + server.generate(resource, 60)
+        assert len(set(keys)) == 120
+        assert sorted(keys) == server.keys(resource)
+
+
+def test_generated_objects_go_where_they_are_told() -> None:
+    server = Server()
+    server.generate("v1/pods", 10, namespace="shop")
+    server.generate("v1/pods", 10, namespace=["till", "stock"])
+    assert len(server.keys("v1/pods", namespace="shop")) == 10
+    assert len(server.keys("v1/pods", namespace="till")) == 5
+
+
+def test_conditions_of_custom_resources_repeat_by_type() -> None:
+    server = Server()
+    server.register("example.com/v1/widgets", kind="Widget")
+    (key,) = server.generate("example.com/v1/widgets", 1)
+    widget = server.get("example.com/v1/widgets", key)
+    assert widget is not None
+    assert [condition["type"] for condition in widget["status"]["conditions"]] == ["Ready"] * 3 + ["Synced"] * 3
+
+
+# Orders over HTTP
+
+
+async def test_orders_over_http_meet_no_freeze_and_leave_no_record(
+    server: Server, client: aiohttp.ClientSession
+) -> None:
+    server.freeze()
+
+    async def order(method: str, path: str) -> Any:
+        async with client.request(method, f"/_kinform/{path}") as response:
+            return response.status, await response.json()
+
+    await order("POST", "generate?resource=v1/pods&count=20")
+    before = server.versions("v1/pods")
+    assert await order("POST", "storm?resource=v1/pods&count=30") == (
+        200,
+        {"resourceVersion": server.resource_version},
+    )
+    assert server.versions("v1/pods") != before
+    assert await order("GET", "digest?resource=v1/pods") == (
+        200,
+        {
+            "objects": 20,
+            "digest": digest(server.versions("v1/pods")),
+            "resourceVersion": server.resource_version,
+        },
+    )
+    status, stats = await order("GET", "stats")
+    assert (status, stats["objects"]["v1/pods"], stats["watchers"]) == (200, 20, 0)
+    assert (await order("POST", "compact"))[0] == 200
+    assert (await order("POST", "disconnect")) == (200, {"streams": 0})
+    assert (await order("POST", "storm?resource=v1/nodes&count=1"))[0] == 400
+    assert (await order("POST", "storm"))[0] == 400
+    assert (await order("GET", "nonsense"))[0] == 404
+    assert server.requests == []
+
+
+async def test_it_runs_in_a_process_of_its_own_until_its_input_closes(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-m", "kinform.testing", "--pods", "30", "--namespaces", "7"),
+        *("--kubeconfig", str(tmp_path / "config"), "--until-stdin-closes"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(20):
+            url = (await process.stdout.readline()).decode().strip()
+            async with aiohttp.ClientSession(url) as client:
+                assert len((await listed(client, PODS))["items"]) == 30
+                assert len((await listed(client, "/api/v1/namespaces"))["items"]) == 7
+            assert json.loads((tmp_path / "config").read_text())["clusters"][0]["cluster"]["server"] == url
+            process.stdin.close()
+            assert await process.wait() == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
