@@ -215,8 +215,8 @@ class Informer:
         """The state of the stream that is worst off; `"live"` if all are."""
         if self._stopped:
             return "stopped"
-        states = [stream.state for stream in self._streams.values()] or ["starting"]
-        return max(states, key=_BADNESS.__getitem__)
+        states = [stream.state for stream in self._streams.values()]
+        return max(states or ["starting"], key=_BADNESS.index)
 
     def stats(self) -> Stats:
         """Counts and ages, as of now."""
@@ -483,23 +483,18 @@ class Changes(Generic[T]):
 
 
 # From best to worst: what one stream needs to be told of before others.
-_BADNESS: dict[State, int] = {
-    state: badness
-    for badness, state in enumerate(
-        (
-            "live",
-            "relisting",
-            "syncing",
-            "starting",
-            "retrying",
-            "stopped",
-            "not_found",
-            "unauthorized",
-            "forbidden",
-            "failed",
-        )
-    )
-}
+_BADNESS: tuple[State, ...] = (
+    "live",
+    "relisting",
+    "syncing",
+    "starting",
+    "retrying",
+    "stopped",
+    "not_found",
+    "unauthorized",
+    "forbidden",
+    "failed",
+)
 
 
 def _state(stream: Stream) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 
 import pytest
-from kinform_ext._scan import Batch, Scanner
 
 from kinform._errors import (
     BadRequestError,
@@ -20,6 +19,7 @@ from kinform._events import Init, InitDone
 from kinform._frames import Bookmark, Cause, Details, ListEnd, Skip, Status
 from kinform._options import Backoff, Resource, Scope, WatchOptions
 from kinform._watcher import PLAIN_BOOKMARKS, Applied, Capabilities, Skipped, Watcher
+from kinform_ext._scan import Batch, Scanner
 
 PODS = Resource.of("v1/pods")
 EXPIRED = Status(410, "Expired")

@@ -22,7 +22,7 @@ def quick(**changes: Any) -> kinform.WatchOptions:
 
 def versions(store: kinform.Store[Any]) -> dict[str, tuple[str, str]]:
     """uid and resourceVersion of all that a store holds, by key."""
-    metas = {key: store.meta(key) for key in store.keys()}
+    metas = {key: store.meta(key) for key in store}
     return {key: (meta.uid, meta.resource_version) for key, meta in metas.items() if meta is not None}
 
 
