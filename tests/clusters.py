@@ -83,6 +83,14 @@ class Stream:
         line = await self.line(within=within)
         return json.loads(line) if line else None
 
+    async def change(self, *, within: float = 15.0) -> Object:
+        """Gives the next frame that is no bookmark; bookmarks come when the server likes."""
+        async with asyncio.timeout(within):
+            while (event := await self.event(within=within)) is not None:
+                if event["type"] != "BOOKMARK":
+                    return event
+        raise AssertionError("the stream ended before a change")
+
     async def until(self, kind: str, *, within: float = 15.0) -> list[Object]:
         """Gives the frames up to and with the first of this type; a stream that ends before is an error."""
         events: list[Object] = []

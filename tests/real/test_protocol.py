@@ -170,7 +170,7 @@ async def test_a_deleted_definition_ends_its_streams_and_is_404_from_then_on(rea
         await stream.until("BOOKMARK")
         group = resource.partition("/")[0]
         await real.api.delete("apiextensions.k8s.io/v1/customresourcedefinitions", f"widgets.{group}")
-        event = await first(stream)
+        event = await stream.change()
         assert (event["type"], event["object"]["metadata"]["name"]) == ("DELETED", "a")
         while await stream.event() is not None:
             pass
