@@ -12,11 +12,17 @@ import os
 import signal
 import sys
 
+from kinform.testing import _admin
 from kinform.testing._server import Server
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m kinform.testing", description="A Kubernetes API server simulator.")
+    parser = argparse.ArgumentParser(
+        prog="python -m kinform.testing",
+        description="A Kubernetes API server simulator. Prints its URL as the first line.",
+        epilog=_admin.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--port", type=int, default=0, help="TCP port; 0 picks a free one (default)")
     parser.add_argument("--pods", type=int, default=0, metavar="N", help="pods of about 7 KB to begin with")
     parser.add_argument("--namespaces", type=int, default=0, metavar="N", help="namespaces to begin with")
