@@ -1,0 +1,87 @@
+"""What a real cluster holds, read page by page as plain JSON, to judge the copies by. Never writes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+
+import kinform
+from kinform.cli.sides.digest import RESOURCES, Versions, digest_of, entry
+
+PAGE = 500
+
+
+class Refused(kinform.KinformError):
+    """The cluster refused a list."""
+
+    def __init__(self, path: str, status: int) -> None:
+        super().__init__(f"list {path}: the server answered {status}")
+        self.status = status
+
+
+class Cluster:
+    """A reader of a real cluster, without a cache and without kinform's scanner."""
+
+    def __init__(self, *, kubeconfig: str | None, context: str | None) -> None:
+        self._connection = kinform.connect(kubeconfig, context=context)
+        self.objects = 0
+
+    async def open(self) -> None:
+        """Connects, and asks for an object of each collection, to know early whether that is allowed."""
+        await self._connection.__aenter__()
+        for resource in RESOURCES:
+            await self._page(resource, 1, "")
+
+    async def close(self) -> None:
+        await self._connection.__aexit__(None, None, None)
+
+    async def _page(self, resource: str, limit: int, token: str) -> dict[str, Any]:
+        params = [("limit", str(limit))] + ([("continue", token)] if token else [])
+        path = kinform.Resource.of(resource).path()
+        request = kinform.Request(path=path, params=tuple(params), accept="application/json")
+        response = await self._connection.open(request)
+        try:
+            if response.status != 200:
+                raise Refused(path, response.status)
+            page: dict[str, Any] = msgspec.json.decode(b"".join([chunk async for chunk in response.chunks()]))
+        finally:
+            response.close()
+        return page
+
+    async def _all(self, resource: str) -> AsyncIterator[tuple[str, str, str, dict[str, Any]]]:
+        token, self.objects = "", 0
+        while True:
+            page = await self._page(resource, PAGE, token)
+            for found in page["items"]:
+                metadata = found["metadata"]
+                namespace = metadata.get("namespace")
+                key = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
+                found["kind"], found["apiVersion"] = page["kind"].removesuffix("List"), page["apiVersion"]
+                self.objects += 1
+                yield key, metadata["uid"], metadata["resourceVersion"], found
+            token = page["metadata"].get("continue") or ""
+            if not token:
+                return
+
+    async def sizes(self) -> dict[str, int]:
+        """Bytes of JSON of all objects, by resource."""
+        return {
+            resource: sum([len(msgspec.json.encode(found)) async for *_, found in self._all(resource)])
+            for resource in RESOURCES
+        }
+
+    async def versions(self) -> dict[str, Versions]:
+        """Key to uid and resourceVersion of all objects."""
+        return {
+            resource: {key: (uid, version) async for key, uid, version, _ in self._all(resource)}
+            for resource in RESOURCES
+        }
+
+    async def digest(self) -> dict[str, dict[str, Any]]:
+        """What identifies the objects, and what is in them."""
+        return {resource: digest_of([entry(*found) async for found in self._all(resource)]) for resource in RESOURCES}
+
+
+make = Cluster
