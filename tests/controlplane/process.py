@@ -1,25 +1,19 @@
 """One server as a child process: started, stopped by signal, frozen, thawed, and never left behind.
 
 Knows nothing of Kubernetes. Waits for nothing but the end of what it has killed. Whatever is still running
-when the interpreter ends is killed then, also after a test run that broke.
+when the interpreter ends is killed then: each server has a guard that holds the reading end of a pipe, and
+kills it by pid and removes its folder once nobody holds the other end, however the run came to its end.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import signal
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-_running: set[subprocess.Popen[bytes]] = set()
-
-
-@atexit.register
-def _kill_all() -> None:
-    for child in list(_running):
-        child.kill()
+_GUARD = 'read -r line; kill -9 "$1"; sleep 1; rm -rf "$2"'
 
 
 class Process:
@@ -27,13 +21,14 @@ class Process:
 
     Args:
         command: The program and its arguments.
-        log: The file that takes stdout and stderr.
+        log: The file that takes stdout and stderr, in the folder that is the process's own.
     """
 
     def __init__(self, command: Sequence[str | os.PathLike[str]], log: Path) -> None:
         self.command = [os.fspath(part) for part in command]
         self.log = log
         self._child: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
         self._log_start = 0
 
     @property
@@ -60,14 +55,23 @@ class Process:
                 cwd=self.log.parent,
                 start_new_session=True,
             )
-        _running.add(self._child)
+        self._guard = subprocess.Popen(
+            ["/bin/sh", "-c", _GUARD, "guard", str(self._child.pid), self.log.parent],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
 
     def kill(self) -> None:
         """Ends the process with SIGKILL, frozen or not, and waits until it is gone; idempotent."""
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+            self._guard = None
         if self._child is not None:
             self._child.kill()
             self._child.wait(timeout=30)
-            _running.discard(self._child)
 
     def freeze(self) -> None:
         """Stops the process with SIGSTOP: its sockets stay open and nothing answers on them."""
