@@ -17,15 +17,18 @@ import os
 import ssl
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 from urllib.parse import urlsplit
 
 import aiohttp
 
 from kinform._errors import OptionError, TransportError
-from kinform._lean import ApiClient, ConfigException, Configuration, incluster_config, kube_config
+from kinform._lean import ApiClient, Configuration
 from kinform._request import Request
 from kinform._transport import CHUNK_BYTES, ApiClientTransport, Response
+
+if TYPE_CHECKING:
+    from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
 _log = logging.getLogger("kinform.connection")
 
@@ -75,7 +78,7 @@ def connect(
     if place is None:
         return Connection(_found(context))
     path = os.path.expanduser(place)
-    if not os.path.isfile(path) or kube_config.ENV_KUBECONFIG_PATH_SEPARATOR in path:
+    if not os.path.isfile(path) or os.pathsep in path:
         raise OptionError("connect.target", target, "the path of an existing kubeconfig, or an http(s):// URL")
     return Connection(_Kubeconfig(path, context))
 
@@ -313,39 +316,34 @@ class _Url:
 
 
 class _InCluster:
-    """The service account that Kubernetes mounts into a pod."""
+    """The service account that Kubernetes mounts into a pod, as client-go's `InClusterConfig` reads it."""
 
     reloads = True
+    folder = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
     def __str__(self) -> str:
         return "the cluster of this pod"
 
     def missing(self) -> str:
         """What a pod has and this process lacks, or nothing."""
-        lacks = [
-            f"${name}"
-            for name in (incluster_config.SERVICE_HOST_ENV_NAME, incluster_config.SERVICE_PORT_ENV_NAME)
-            if not os.environ.get(name)
-        ]
-        lacks += [
-            path
-            for path in (incluster_config.SERVICE_TOKEN_FILENAME, incluster_config.SERVICE_CERT_FILENAME)
-            if not os.path.isfile(path)
-        ]
+        names = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
+        lacks = [f"${name}" for name in names if not os.environ.get(name)]
+        paths = (self.folder / "token", self.folder / "ca.crt")
+        lacks += [str(path) for path in paths if not path.is_file()]
         return f"a pod's service account (no {', no '.join(lacks)})" if lacks else ""
 
     def due(self) -> bool:
-        return False  # the loader's own hook reads the token once a minute
+        return False  # the token is read for each request
 
     async def load(self, configuration: Configuration) -> None:
-        loader = incluster_config.InClusterConfigLoader(
-            token_filename=incluster_config.SERVICE_TOKEN_FILENAME,
-            cert_filename=incluster_config.SERVICE_CERT_FILENAME,
-        )
-        try:
-            loader.load_and_set(configuration)
-        except (ConfigException, OSError):
-            raise OptionError("connect.target", None, self.missing() or "a token and a certificate") from None
+        if missing := self.missing():
+            raise OptionError("connect.target", None, missing)
+        host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+        configuration.host = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        configuration.ssl_ca_cert = str(self.folder / "ca.crt")
+        read = _reads(self.folder / "token")
+        read(configuration)
+        configuration.refresh_api_key_hook = read
 
 
 class _Kubeconfig:
@@ -365,7 +363,10 @@ class _Kubeconfig:
         return self._expiry is not None and datetime.datetime.now(datetime.UTC) >= self._expiry - _EXPIRY_MARGIN
 
     async def load(self, configuration: Configuration) -> None:
-        merger, context = self._read()
+        # Here and not above: a pod needs neither this nor the YAML parser, 1.5 MiB together.
+        from kubernetes_asyncio.config import kube_config
+
+        merger, context = self._read(kube_config.KubeConfigMerger)
 
         def persist(_: object) -> None:
             try:
@@ -387,9 +388,9 @@ class _Kubeconfig:
         token_file = _token_file(merger, loader)
         configuration.refresh_api_key_hook = None if token_file is None else _reads(token_file)
 
-    def _read(self) -> tuple[kube_config.KubeConfigMerger, str]:
+    def _read(self, merge: type[KubeConfigMerger]) -> tuple[KubeConfigMerger, str]:
         try:
-            merger = kube_config.KubeConfigMerger(self._paths)
+            merger = merge(self._paths)
             merged: dict[str, Any] = merger.config.value if merger.config else {}
             names = [entry["name"] for entry in merged["contexts"]]
         except Exception as error:
@@ -415,7 +416,7 @@ class _Kubeconfig:
 
     def _refused(self, error: Exception) -> OptionError | TransportError:
         # Only these texts are known to name files and programs, and nothing out of the kubeconfig.
-        text = str(error) if isinstance(error, ConfigException) else ""
+        text = str(error) if type(error).__name__ == "ConfigException" else ""
         if text.startswith("File does not exist"):
             return OptionError("connect.target", self._paths, f"a kubeconfig whose files exist; {text}")
         if text.startswith("exec: process returned") or isinstance(error, OSError):
@@ -423,7 +424,7 @@ class _Kubeconfig:
         return TransportError(f"{self}: getting credentials failed: {type(error).__name__}", reached=False)
 
 
-def _token_file(merger: kube_config.KubeConfigMerger, loader: kube_config.KubeConfigLoader) -> Path | None:
+def _token_file(merger: KubeConfigMerger, loader: KubeConfigLoader) -> Path | None:
     """The `tokenFile` of the user in use, if that is where the token came from."""
     context: Any = loader.current_context
     merged: dict[str, Any] = merger.config.value if merger.config else {}

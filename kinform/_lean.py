@@ -47,25 +47,27 @@ class _Deferred:
         vars(module)["__dir__"] = self.dir
 
     def getattr(self, name: str) -> Any:
-        if name.startswith("__") and name.endswith("__") and not self._defines(name):
-            raise self._missing(name)  # tools probe every module for `__warningregistry__` and the like
-        try:
-            with _bootstrap._ModuleLockManager(_ROOT):
-                self._run()
-        except _bootstrap._DeadlockError:
-            pass  # half-initialised is what the import system shows in this case, too
+        dunder = name.startswith("__") and name.endswith("__")
+        if not (dunder and not self._defines(name)):  # tools probe every module for `__warningregistry__`
+            try:
+                with _bootstrap._ModuleLockManager(_ROOT):
+                    self._supply(name)
+            except _bootstrap._DeadlockError:
+                pass  # half-initialised is what the import system shows in this case, too
         try:
             return vars(self.module)[name]
         except KeyError:
-            raise self._missing(name) from None
+            text = f"module {self.spec.name!r} has no attribute {name!r}"
+            raise AttributeError(text, name=name, obj=self.module) from None
 
     def dir(self) -> list[str]:
         with _bootstrap._ModuleLockManager(_ROOT):
-            self._run()
+            self.run()
         return sorted(vars(self.module))
 
-    def _run(self) -> None:
-        if self.running or self.done:  # running: an import inside `__init__` asks for a submodule yet to come
+    def run(self) -> None:
+        """Executes `__init__`, unless that has been done or is being done by this very thread."""
+        if self.running or self.done:
             return
         self.running = True
         try:
@@ -77,14 +79,25 @@ class _Deferred:
             if vars(self.module).get(name) == hook:
                 del vars(self.module)[name]
 
+    def _supply(self, name: str) -> None:
+        if self.running or self.done:  # running: an import inside `__init__` asks for a submodule yet to come
+            return
+        submodule = f"{self.spec.name}.{name}"
+        if self._defines(name) and importlib.util.find_spec(submodule) is not None:
+            importlib.import_module(submodule)
+            return
+        try:
+            self.run()
+        except ImportError:
+            # Asked by a submodule in the middle of its own import, which `__init__` imports from further
+            # down: it gets what has been defined so far, and `__init__` is run again when asked again.
+            if name not in vars(self.module):
+                raise
+
     def _defines(self, name: str) -> bool:
         get_code = getattr(self.loader, "get_code", None)
         code = get_code(self.spec.name) if get_code else None
         return code is None or name in code.co_names
-
-    def _missing(self, name: str) -> AttributeError:
-        text = f"module {self.spec.name!r} has no attribute {name!r}"
-        return AttributeError(text, name=name, obj=self.module)
 
 
 def _find_specs() -> list[importlib.machinery.ModuleSpec]:
@@ -101,7 +114,7 @@ def _find_specs() -> list[importlib.machinery.ModuleSpec]:
 
 
 def _install() -> None:
-    """Puts the deferred packages in place and loads what is needed below them."""
+    """Puts the deferred packages in place and loads the client below them."""
     if not hasattr(_bootstrap, "_ModuleLockManager") or not hasattr(_bootstrap, "_DeadlockError"):
         return
     with _bootstrap._ModuleLockManager(_ROOT):
@@ -113,28 +126,30 @@ def _install() -> None:
         deferred = [_Deferred(importlib.util.module_from_spec(spec), spec) for spec in specs]
         for package in deferred:
             package.running = True
+            parent, _, child = package.spec.name.rpartition(".")
+            if parent:
+                setattr(sys.modules[parent], child, package.module)
+            sys.modules[package.spec.name] = package.module
+        root, client, models = deferred
         try:
-            for package in deferred:
-                parent, _, child = package.spec.name.rpartition(".")
-                if parent:
-                    setattr(sys.modules[parent], child, package.module)
-                sys.modules[package.spec.name] = package.module
-            client = vars(deferred[1].module)  # `config` takes both names from the package itself
-            client["Configuration"] = importlib.import_module(f"{_ROOT}.client.configuration").Configuration
-            client["ApiClient"] = importlib.import_module(f"{_ROOT}.client.api_client").ApiClient
-            importlib.import_module(f"{_ROOT}.config")
-        finally:
+            configuration = importlib.import_module(f"{client.spec.name}.configuration").Configuration
+            api_client = importlib.import_module(f"{client.spec.name}.api_client").ApiClient
+        except (AttributeError, ImportError) as error:
+            _log.debug("%s has another shape than expected, and is imported in full: %s", _ROOT, error)
             for package in deferred:
                 package.running = False
+            for package in (client, models, root):  # the client first, as `__init__` of the root would
+                package.run()
+            return
+        # `config` and `watch` take these from the package, and are no reason to load the rest of it.
+        vars(client.module).update(ApiClient=api_client, Configuration=configuration)
+        for package in deferred:
+            package.running = False
 
 
-try:
-    _install()
-except (AttributeError, ImportError) as error:  # the deferred packages that are in place complete themselves
-    _log.debug("kubernetes_asyncio has another shape than expected, and is imported in full: %s", error)
+_install()
 
 from kubernetes_asyncio.client.api_client import ApiClient  # noqa: E402
 from kubernetes_asyncio.client.configuration import Configuration  # noqa: E402
-from kubernetes_asyncio.config import ConfigException, incluster_config, kube_config  # noqa: E402
 
-__all__ = ["ApiClient", "ConfigException", "Configuration", "incluster_config", "kube_config"]
+__all__ = ["ApiClient", "Configuration"]

@@ -6,9 +6,12 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
 import msgspec
+
+CERTIFICATES = Path(__file__).parent / "certificates"  # made for these tests alone, and good until 2120
 
 Answer = Callable[["Call"], Awaitable[None]]
 
@@ -65,6 +68,13 @@ class Peer(msgspec.Struct):
     @property
     def authorizations(self) -> list[str | None]:
         return [call.headers.get("authorization") for call in self.calls]
+
+
+def tls() -> ssl.SSLContext:
+    """What a server at 127.0.0.1 shows to those who trust `CERTIFICATES / "ca.pem"`."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=CERTIFICATES / "ca.pem")
+    context.load_cert_chain(CERTIFICATES / "server.pem")
+    return context
 
 
 async def an_empty_list(call: Call) -> None:

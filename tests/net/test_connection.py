@@ -9,15 +9,13 @@ from typing import Any
 
 import pytest
 
-from kinform._connection import connect
+from kinform._connection import _InCluster, connect
 from kinform._errors import OptionError, TransportError
-from kinform._lean import incluster_config
 from kinform._request import Request
 from kinform._transport import as_transport
 
-from .peer import peer
+from .peer import CERTIFICATES, peer, tls
 
-CERTIFICATES = Path(__file__).parent / "certificates"
 PODS = Request(path="/api/v1/pods", params=())
 
 
@@ -96,28 +94,35 @@ async def test_a_variable_that_names_no_file_is_not_replaced_by_the_home_folder(
 
 
 def in_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "ca.crt").write_bytes((CERTIFICATES / "ca.pem").read_bytes())
     token = tmp_path / "token"
-    token.write_text("first")
-    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
-    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(CERTIFICATES / "ca.pem"))
+    token.write_text("first\n")
+    monkeypatch.setattr(_InCluster, "folder", tmp_path)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "6443")
     return token
 
 
-async def test_in_a_pod_it_is_the_service_account_and_its_token_is_read_again(
+async def test_in_a_pod_it_is_the_service_account_and_its_token_is_read_for_each_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = in_cluster(tmp_path, monkeypatch)
     async with connect() as api:
-        configuration = api.api_client.configuration
-        assert configuration.host == "https://[fd00::1]:6443"
-        assert configuration.ssl_ca_cert == str(CERTIFICATES / "ca.pem")
-        assert configuration.refresh_api_key_hook is not None  # re-reads by itself
-        assert configuration.api_key["BearerToken"] == "Bearer first"
-        token.write_text("second")
-        assert await api.refresh_credentials() is True
-        assert configuration.api_key["BearerToken"] == "Bearer second"
+        assert api.api_client.configuration.host == "https://[fd00::1]:6443"
+    async with peer(tls=tls()) as server:
+        host, port = server.url.removeprefix("https://").split(":")
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", host)
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", port)
+        async with connect() as api:
+            (await api.open(PODS)).close()
+            token.write_text("second")
+            (await api.open(PODS)).close()
+            assert await api.refresh_credentials() is True
+            token.unlink()
+            assert await api.refresh_credentials() is False
+            with pytest.raises(TransportError):
+                await api.open(PODS)
+    assert server.authorizations == ["Bearer first", "Bearer second"]
 
 
 async def test_a_kubeconfig_wins_over_the_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,8 +17,8 @@ import pytest
 from kinform._connection import connect
 from kinform._errors import TransportError
 
-from .peer import Call, peer
-from .test_connection import CERTIFICATES, PODS, _nowhere, kubeconfig  # noqa: F401
+from .peer import CERTIFICATES, Call, peer, tls
+from .test_connection import PODS, kubeconfig
 
 PLUGIN = """\
 import json, pathlib, sys
@@ -180,12 +180,6 @@ async def test_an_exec_plugin_that_is_not_installed_is_named(tmp_path: Path) -> 
 
 
 # --- certificates
-
-
-def tls() -> ssl.SSLContext:
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=CERTIFICATES / "ca.pem")
-    context.load_cert_chain(CERTIFICATES / "server.pem")
-    return context
 
 
 async def test_an_https_url_is_verified_by_the_systems_certificates() -> None:

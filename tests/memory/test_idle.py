@@ -1,0 +1,73 @@
+"""What a process holds that has imported kinform and connected, and does nothing else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.net.test_connection import kubeconfig
+
+ROOT = Path(__file__).parents[2]
+MIB = 1024.0
+
+CONNECTED = """
+import asyncio, sys
+import kinform
+
+async def main():
+    async with kinform.connect(sys.argv[1]):
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+asyncio.run(main())
+"""
+
+FULL_CLIENT = """
+import asyncio, sys
+from kubernetes_asyncio import client, config
+
+async def main():
+    configuration = client.Configuration()
+    if sys.argv[1].startswith("http"):
+        configuration.host = sys.argv[1]
+    else:
+        await config.load_kube_config(sys.argv[1], client_configuration=configuration)
+    async with client.ApiClient(configuration):
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+asyncio.run(main())
+"""
+
+
+def resident(program: str, *arguments: str) -> float:
+    """MiB of a fresh process that has written its first line, as the system counts them."""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        process.communicate(timeout=30)
+    assert process.returncode == 0
+    return int(rollup.split("Rss:")[1].split()[0]) / MIB
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux' /proc")
+@pytest.mark.parametrize("target", ["url", "kubeconfig"])
+def test_an_idle_connected_process_holds_at_most_42_mib(
+    target: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = "http://127.0.0.1:1" if target == "url" else str(kubeconfig(tmp_path / "config", "shop"))
+    lean, full = resident(CONNECTED, where), resident(FULL_CLIENT, where)
+    with capsys.disabled():
+        print(f"\nidle, connected by {target}: kinform {lean:.1f} MiB, kubernetes_asyncio alone {full:.1f} MiB")
+    assert lean <= 42
+    assert lean < full - 25
