@@ -1,8 +1,11 @@
 """A live, correct, pruned copy of Kubernetes objects inside a process, in little memory.
 
 Three doors into one machine: `Informer` is the whole convenience, `reflector` fills a store from a stream,
-`watcher` gives the stream alone.
+`watcher` gives the stream alone. `kinform.testing` is loaded when it is first used.
 """
+
+import importlib
+from types import ModuleType
 
 from kinform._connection import Connection, connect
 from kinform._errors import (
@@ -86,3 +89,9 @@ __all__ = [
     "store",
     "watcher",
 ]
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name == "testing":  # brings a web server along, which nobody needs in production
+        return importlib.import_module("kinform.testing")
+    raise AttributeError(f"module 'kinform' has no attribute {name!r}")
