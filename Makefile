@@ -1,0 +1,67 @@
+# Everything is done in an environment of its own, made at the first use and again when its parts changed.
+#
+#     make test     the tests; against real servers too where there is Go to build them with, once
+#     make demo     kinform beside a naive loop
+#     make lint     what CI checks besides
+#     make real     only the tests against the real servers, which must be there
+#     make clean    removes all that these made
+#
+#     make test ARGS='-k watcher -x'    passes arguments on to pytest, and likewise to the demo
+#     make test PYTHON=python3.13       chooses the Python, when the environment is made
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(BIN)/python -m
+INSTALL := $(RUN) pip install --quiet --disable-pip-version-check --editable
+
+SOURCES := pyproject.toml setup.py $(wildcard kinform_ext/*.pyx kinform_ext/*.pxd kinform_ext/*.h)
+
+.PHONY: demo test real lint clean
+.NOTPARALLEL:
+
+demo: $(VENV)/.demo
+	@$(RUN) kinform demo $(ARGS)
+
+test: $(VENV)/.test
+	@$(RUN) pytest $(ARGS)
+
+real: $(VENV)/.test
+	@KINFORM_REAL=require $(RUN) pytest -m real $(ARGS)
+
+lint: $(VENV)/.lint
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+	@$(BIN)/cython-lint kinform_ext
+	@$(RUN) mypy.stubtest --concise kinform_ext
+
+clean:
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	@rm -f kinform_ext/*.so kinform_ext/*.c
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp stands for an environment with these extras; the larger ones stand for the smaller as well.
+
+$(VENV)/.made:
+	@PYTHON='$(PYTHON)' tools/preflight
+	@echo 'making $(VENV) with $(PYTHON)'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.demo: $(SOURCES) | $(VENV)/.made
+	@echo 'building and installing kinform into $(VENV)'
+	@$(INSTALL) '.[cli]'
+	@touch $@
+
+$(VENV)/.test: $(SOURCES) | $(VENV)/.made
+	@echo 'building and installing kinform and what its tests need into $(VENV)'
+	@$(INSTALL) '.[test]'
+	@touch $(VENV)/.demo $@
+
+$(VENV)/.lint: $(SOURCES) | $(VENV)/.made
+	@echo 'building and installing kinform, what its tests need and the linters into $(VENV)'
+	@$(INSTALL) '.[test,lint]'
+	@touch $(VENV)/.demo $(VENV)/.test $@
