@@ -7,13 +7,16 @@ from setuptools import Extension, setup
 
 CHECKED = os.environ.get("KINFORM_CHECKED") == "1"  # bounds and overflow checks on: slower, for CI and for debugging
 
+HEADERS = [f"kinform_ext/{name}.h" for name in ("_batch", "_bounds", "_json", "_last", "_peek", "_prune")]
+
 extensions = [
     Extension(
-        "kinform_ext._scan",
-        ["kinform_ext/_scan.pyx"],
-        depends=["kinform_ext/_batch.h", "kinform_ext/_json.h", "kinform_ext/_prune.h"],
+        f"kinform_ext.{name}",
+        [f"kinform_ext/{name}.pyx"],
+        depends=HEADERS,
         extra_compile_args=["-O3", "-fno-strict-aliasing"],
-    ),
+    )
+    for name in ("_batch", "_scan")
 ]
 
 setup(

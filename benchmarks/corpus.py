@@ -166,7 +166,7 @@ def managed(by: str, at: str, fields: dict[str, Any], subresource: str | None) -
 
 
 def managed_spec(app: str) -> dict[str, Any]:
-    each = {
+    each: dict[str, Any] = {
         f"f:{field}": {}
         for field in (
             "args",
@@ -212,7 +212,7 @@ def managed_spec(app: str) -> dict[str, Any]:
 
 
 def managed_status(ip: str) -> dict[str, Any]:
-    fields = {f"f:{field}": {} for field in ("lastProbeTime", "lastTransitionTime", "status", "type")}
+    fields: dict[str, Any] = {f"f:{field}": {} for field in ("lastProbeTime", "lastTransitionTime", "status", "type")}
     types = ("ContainersReady", "Initialized", "PodReadyToStartContainers", "Ready")
     return {
         "f:status": {

@@ -73,9 +73,7 @@ def measure(mode: str, pods: list[dict[str, Any]], rounds: int, size: int) -> di
             run()
             times[name].append(time.perf_counter() - start)
     speeds = {name: sorted(len(whole) / taken / 1e9 for taken in each) for name, each in times.items()}
-    return {
-        name: {"median": statistics.median(each), "min": each[0], "max": each[-1]} for name, each in speeds.items()
-    }
+    return {name: {"median": statistics.median(each), "min": each[0], "max": each[-1]} for name, each in speeds.items()}
 
 
 def body(mode: str, pods: list[dict[str, Any]]) -> list[bytes]:

@@ -10,93 +10,39 @@ Source: the Kubernetes API concepts page (LIST, WATCH, bookmarks), RFC 8259; pat
 
 import json
 
+cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
 from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdint cimport uint64_t
-from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy, memset
 
+from kinform_ext._batch cimport Builder
+from kinform_ext._json cimport (
+    KJ_BAD,
+    KJ_DEEP,
+    KJ_MAX_DEPTH,
+    KJ_MORE,
+    KJ_OK,
+    kj_is,
+    kj_is_delimiter,
+    kj_key,
+    kj_ptr,
+    kj_space,
+    kj_take,
+    kj_text,
+    kj_unescape,
+    kj_unit,
+    kj_unit_end,
+    kj_value,
+)
+from kinform_ext._peek cimport KB_NAME, KB_NAMESPACE, KB_UID, KB_VERSION, KP_FRAME, KP_ITEM, kp_found, kp_peek
 
-cdef extern from "_json.h":
-    ctypedef const unsigned char *kj_ptr
-
-    enum:
-        KJ_OK
-        KJ_MORE
-        KJ_BAD
-        KJ_DEEP
-        KJ_NOMEM
-        KJ_MAX_DEPTH
-
-    ctypedef struct kj_unit:
-        unsigned char first
-
-    kj_ptr kj_space(kj_ptr p, kj_ptr end) nogil
-    bint kj_is_delimiter(unsigned char c) nogil
-    int kj_value(kj_ptr *pp, kj_ptr end, int depth) nogil
-    int kj_unit_end(kj_unit *u, kj_ptr *pp, kj_ptr end) nogil
-    size_t kj_unescape(kj_ptr p, size_t len, unsigned char *out) nogil
-
-
-cdef extern from "_prune.h":
-    enum:
-        KP_KEEP
-        KP_DROP
-        KP_FIELD
-        KP_KIND
-        KP_API
-        KP_FRAME
-        KP_ITEM
-
-    ctypedef struct kp_child:
-        kj_ptr name
-        size_t len
-        int target
-
-    ctypedef struct kp_node:
-        kp_child *children
-        int count
-        int other
-        int keep_scalar
-        size_t keep_last
-
-    ctypedef struct kp_text:
-        kj_ptr at
-        size_t len
-        int how
-
-    ctypedef struct kp_key_found:
-        kp_text verb
-        kp_text field[4]
-        int complete
-
-    ctypedef struct kp_element:
-        pass
-
-    ctypedef struct kp_walk:
-        unsigned char *block
-        size_t used
-        size_t room
-        kp_node *nodes
-        int root
-        int metadata
-        unsigned char *kind
-        unsigned char *api
-        size_t kind_len
-        size_t api_len
-        kp_element *elements
-
-    bint kp_is(const kp_text *t, const char *plain) nogil
-    int kp_key(kj_ptr *pp, kj_ptr end, kp_text *key) nogil
-    int kp_string(kj_ptr *pp, kj_ptr end, kp_text *t) nogil
-    int kp_take(kp_walk *w, kj_ptr *pp, kj_ptr end, kb_record *rec) nogil
-    void kp_peek(kj_ptr *pp, kj_ptr end, int level, kp_key_found *found) nogil
-
+from kinform_ext._batch import Batch
 
 MAX_DEPTH = KJ_MAX_DEPTH
 
-cdef tuple VERBS = ("ADDED", "MODIFIED", "DELETED")
 cdef enum:
     FLOOR_OF_CARRY = 4096
     CEILING_OF_CARRY = 1 << 20  # a larger one is given back as soon as it is empty
@@ -114,77 +60,7 @@ cdef enum Member:
     OTHER, KIND, API_VERSION, METADATA, ITEMS
 
 
-cdef class Batch:
-    """Complete objects in the order of the wire, in one block of bytes. Nothing in it changes any more.
-
-    No Python object exists per object held; each method makes what it returns. An index out of range is an
-    IndexError; negative indexes are out of range.
-
-    Attributes:
-        wire_bytes: What its items (LIST) or frames (WATCH) took in the body.
-        pruned_bytes: What `raw` of all of them takes together.
-    """
-
-    def __dealloc__(self):
-        free(self.block)
-        free(self.records)
-
-    def __len__(self):
-        return self.count
-
-    cdef kb_record *at(self, Py_ssize_t i) except NULL:
-        if i < 0 or i >= self.count:
-            raise IndexError("batch index out of range")
-        return &self.records[i]
-
-    cdef str text(self, Py_ssize_t i, int which):
-        cdef kb_span *span = &self.at(i).text[which]
-        return PyUnicode_DecodeUTF8(<char *>self.block + span.at, span.len, NULL)
-
-    def verb(self, Py_ssize_t i):
-        """`"ADDED"`, `"MODIFIED"` or `"DELETED"`; items of a LIST are `"ADDED"`."""
-        return VERBS[self.at(i).verb]
-
-    def key(self, Py_ssize_t i):
-        """`"namespace/name"`, or `"name"` where there is no namespace."""
-        cdef str namespace = self.text(i, KB_NAMESPACE)
-        cdef str name = self.text(i, KB_NAME)
-        return f"{namespace}/{name}" if namespace else name
-
-    def namespace(self, Py_ssize_t i):
-        """`metadata.namespace`, `""` where there is none."""
-        return self.text(i, KB_NAMESPACE)
-
-    def name(self, Py_ssize_t i):
-        """`metadata.name`, never empty."""
-        return self.text(i, KB_NAME)
-
-    def uid(self, Py_ssize_t i):
-        """`metadata.uid`, `""` where there is none."""
-        return self.text(i, KB_UID)
-
-    def resource_version(self, Py_ssize_t i):
-        """`metadata.resourceVersion`, `""` where there is none."""
-        return self.text(i, KB_VERSION)
-
-    def raw(self, Py_ssize_t i):
-        """The pruned JSON: `apiVersion` and `kind` first, then what the server sent. A copy.
-
-        Both are left out only where neither the object nor the envelope nor the scanner's defaults know them.
-        """
-        cdef kb_record *record = self.at(i)
-        return PyBytes_FromStringAndSize(<char *>self.block + record.raw.at, record.raw.len)
-
-    def offset(self, Py_ssize_t i):
-        """Where its item (LIST) or frame (WATCH) began in the body, in bytes."""
-        return self.at(i).offset
-
-    @property
-    def last_resource_version(self):
-        """The resourceVersion of the last object, `""` for an empty batch."""
-        return self.text(self.count - 1, KB_VERSION) if self.count else ""
-
-
+@cython.final
 cdef class Scanner:
     """Cuts one LIST or WATCH body into objects, and prunes them, from chunks of any size.
 
@@ -208,14 +84,7 @@ cdef class Scanner:
         size_t limit
         str default_kind
         str default_api
-        object program  # keeps the names alive that the nodes point at
-        int node_count
-        kp_walk walk
-        kb_record *records
-        size_t record_count
-        size_t record_room
-        uint64_t batch_wire
-        uint64_t batch_pruned
+        Builder builder
         list items  # what the present feed gives
         State state
         readonly uint64_t offset
@@ -242,7 +111,7 @@ cdef class Scanner:
                  str api_version not None=""):
         if mode not in ("list", "watch"):
             raise ValueError("mode: expected 'list' or 'watch'")
-        if self.nodes_loaded():
+        if self.builder is not None:
             raise ValueError("a scanner reads one body")
         if not isinstance(max_object_bytes, int) or isinstance(max_object_bytes, bool):
             raise TypeError("max_object_bytes: expected a number of bytes")
@@ -255,20 +124,10 @@ cdef class Scanner:
         self.list_kind = self.list_api = ""
         self.list_metadata = ("", "", None, "")
         self.state = FRAME if self.watch else ENVELOPE
-        self.load(program if program is not None else (((), KP_KEEP, True, 0),))
-        self.set_defaults()
+        self.builder = Builder(program)
+        self.expect()
 
     def __dealloc__(self):
-        cdef int i
-        if self.walk.nodes:
-            for i in range(self.node_count):
-                free(self.walk.nodes[i].children)
-        free(self.walk.nodes)
-        free(self.walk.block)
-        free(self.walk.kind)
-        free(self.walk.api)
-        free(self.walk.elements)
-        free(self.records)
         free(self.carry)
 
     def feed(self, chunk):
@@ -294,9 +153,6 @@ cdef class Scanner:
         try:
             self.run(<kj_ptr>view.buf, <kj_ptr>view.buf + view.len)
             self.flush()
-            free(self.walk.block)
-            self.walk.block = NULL
-            self.walk.room = 0
             self.failed = None
         except ValueError as error:
             self.failed = str(error)
@@ -320,95 +176,12 @@ cdef class Scanner:
             raise ValueError(self.failed)
         self.failed = f"the body has ended at byte {self.offset}"
 
-    # -- setting up --
-
-    cdef bint nodes_loaded(self):
-        return self.walk.nodes != NULL
-
-    cdef int load(self, program) except -1:
-        """Nodes as they are, then copies of the root and of its `metadata` that know the fields which always stay."""
-        cdef int count, i, metadata = KP_KEEP
-        if not isinstance(program, tuple) or not program:
-            raise TypeError("program: expected a tuple of nodes")
-        count = len(program)
-        root_children, other, keep_scalar, _ = program[0]
-        children = dict(root_children)
-        metadata = children.get(b"metadata", other)
-        if metadata < KP_KEEP:
-            raise ValueError("program: metadata must be a node")
-        if metadata >= count:
-            raise ValueError("program: no such node")
-        source = program[metadata] if metadata >= 0 else ((), KP_KEEP, True, 0)
-        children |= {b"metadata": count + 1, b"kind": KP_FIELD - KP_KIND, b"apiVersion": KP_FIELD - KP_API}
-        inner = dict(source[0])
-        inner |= {
-            b"namespace": KP_FIELD - KB_NAMESPACE,
-            b"name": KP_FIELD - KB_NAME,
-            b"uid": KP_FIELD - KB_UID,
-            b"resourceVersion": KP_FIELD - KB_VERSION,
-        }
-        self.program = (*program, (tuple(children.items()), other, keep_scalar, 0),
-                        (tuple(inner.items()), *source[1:]))
-        self.walk.nodes = <kp_node *>calloc(count + 2, sizeof(kp_node))
-        if self.walk.nodes == NULL:
-            raise MemoryError
-        self.node_count = count + 2
-        for i in range(count + 2):
-            self.load_node(&self.walk.nodes[i], self.program[i], count if i < count else count + 2)
-        self.walk.root = count
-        self.walk.metadata = count + 1
-        return 0
-
-    cdef int load_node(self, kp_node *node, tuple source, int count) except -1:
-        cdef int i, lowest = KP_FIELD - KP_API if count == self.node_count else KP_DROP
-        children, other, keep_scalar, keep_last = source
-        node.other = other
-        node.keep_scalar = bool(keep_scalar)
-        node.keep_last = keep_last
-        if not KP_DROP <= node.other < count:
-            raise ValueError("program: no such node")
-        node.children = <kp_child *>calloc(len(children) + 1, sizeof(kp_child))
-        if node.children == NULL:
-            raise MemoryError
-        for i, (name, target) in enumerate(children):
-            if not isinstance(name, bytes):
-                raise TypeError("program: expected names as bytes")
-            if not lowest <= target < count:
-                raise ValueError("program: no such node")
-            node.children[i].name = <kj_ptr><char *>name
-            node.children[i].len = len(name)
-            node.children[i].target = target
-            node.count = i + 1
-        return 0
-
-    cdef int set_defaults(self) except -1:
-        """What an object is that does not tell: what the envelope says so far, else what the caller said."""
-        kind = self.list_kind[:-4] if self.list_kind.endswith("List") else ""
-        self.walk.kind_len = fill(&self.walk.kind, kind or self.default_kind)
-        self.walk.api_len = fill(&self.walk.api, self.list_api or self.default_api)
-        return 0
-
     # -- what a feed gives --
 
     cdef int flush(self) except -1:
-        cdef Batch batch
-        cdef void *smaller
-        if not self.record_count:
-            return 0
-        batch = Batch.__new__(Batch)
-        batch.count = self.record_count
-        batch.wire_bytes = self.batch_wire
-        batch.pruned_bytes = self.batch_pruned
-        smaller = realloc(self.walk.block, self.walk.used)
-        batch.block = <unsigned char *>(smaller if smaller != NULL else self.walk.block)
-        smaller = realloc(self.records, self.record_count * sizeof(kb_record))
-        batch.records = <kb_record *>(smaller if smaller != NULL else self.records)
-        self.walk.block = NULL
-        self.walk.used = self.walk.room = 0
-        self.records = NULL
-        self.record_count = self.record_room = 0
-        self.batch_wire = self.batch_pruned = 0
-        self.items.append(batch)
+        batch = self.builder.flush()
+        if batch is not None:
+            self.items.append(batch)
         return 0
 
     cdef int control(self, tuple item) except -1:
@@ -416,37 +189,17 @@ cdef class Scanner:
         self.items.append(item)
         return 0
 
-    cdef kb_record *next_record(self) except NULL:
-        cdef size_t room
-        cdef void *grown
-        if self.record_count == self.record_room:
-            room = self.record_room * 2 if self.record_room else 8
-            grown = realloc(self.records, room * sizeof(kb_record))
-            if grown == NULL:
-                raise MemoryError
-            self.records = <kb_record *>grown
-            self.record_room = room
-        return &self.records[self.record_count]
+    cdef int leave_out(self, str reason, kj_ptr start, kj_ptr end) except -1:
+        return self.skipped(self.peek(start, end), reason, self.place(start), <uint64_t>(end - start))
 
-    cdef int accept(self, kj_ptr start, kj_ptr end, int verb) except -1:
-        """The object that was taken last is complete, and so is what it came in."""
-        cdef kb_record *record = &self.records[self.record_count]
-        record.offset = self.place(start)
-        record.wire = <size_t>(end - start)
-        record.verb = verb
-        self.record_count += 1
-        self.batch_wire += record.wire
-        self.batch_pruned += record.raw.len
-        return 0
-
-    cdef int leave_out(self, tuple known, str reason, uint64_t offset, uint64_t size) except -1:
+    cdef int skipped(self, tuple known, str reason, uint64_t offset, uint64_t size) except -1:
         """`known`: verb, namespace, name, uid, resourceVersion."""
         if self.watch and known[0] in ("BOOKMARK", "ERROR"):
             raise ValueError(f"{reason} control frame at byte {offset}")
         return self.control(("SKIP", offset, *known, reason, size))
 
     cdef tuple peek(self, kj_ptr p, kj_ptr end):
-        cdef kp_key_found found
+        cdef kp_found found
         memset(&found, 0, sizeof(found))
         if end - p > <Py_ssize_t>self.limit:
             end = p + self.limit
@@ -472,6 +225,7 @@ cdef class Scanner:
 
     cdef int run(self, kj_ptr p, kj_ptr end) except -1:
         cdef unsigned char c
+        cdef kj_ptr start
         cdef State state
         self.origin = p
         self.origin_offset = self.offset
@@ -486,16 +240,20 @@ cdef class Scanner:
             if state == FRAME:
                 if c != b"{":
                     self.reject("expected a frame", p)
+                start = p
                 if self.frame(&p, end, False) != KJ_OK:
+                    p = start
                     self.start(FRAME_UNIT, FRAME, &p, end)
             elif state == ITEM or state == FIRST_ITEM:
                 if c == b"]" and state == FIRST_ITEM:
                     p += 1
                     self.state = AFTER_MEMBER
                     continue
+                start = p
                 if c == b"{" and self.item(&p, end, False) == KJ_OK:
                     self.state = AFTER_ITEM
                     continue
+                p = start
                 if kj_is_delimiter(c) and c not in b'{["':
                     self.reject("expected an item", p)
                 self.start(ITEM_UNIT, AFTER_ITEM, &p, end)
@@ -573,7 +331,7 @@ cdef class Scanner:
         self.pending = NO_UNIT
         if self.left_out is not None:
             known, self.left_out = self.left_out, None
-            self.leave_out(known, "oversized", self.unit_offset, self.unit_size)
+            self.skipped(known, "oversized", self.unit_offset, self.unit_size)
         elif not self.dropping:
             self.origin = self.carry
             origin_offset, self.origin_offset = self.origin_offset, self.unit_offset
@@ -630,136 +388,87 @@ cdef class Scanner:
         return 0
 
     cdef int whole(self, Unit kind, kj_ptr p, kj_ptr end) except -1:
-        if kind == FRAME_UNIT:
-            self.frame(&p, end, True)
-        elif kind == ITEM_UNIT:
-            self.item(&p, end, True)
-        elif kind == NAME_UNIT:
-            self.read_name(p, end)
-        else:
-            self.read_value(p, end)
-        return 0
+        """A unit that has come to its end."""
+        if kind == NAME_UNIT:
+            return self.read_name(p, end)
+        if kind == VALUE_UNIT:
+            return self.read_value(p, end)
+        if <size_t>(end - p) > self.limit:
+            return self.leave_out("oversized", p, end)
+        return self.frame(&p, end, True) if kind == FRAME_UNIT else self.item(&p, end, True)
 
     cdef int item(self, kj_ptr *pp, kj_ptr end, bint whole) except -1:
         """One item of a LIST. Unless `whole`, anything but KJ_OK says that nothing has happened."""
         cdef kj_ptr start = pp[0]
-        cdef size_t used = self.walk.used
-        cdef int r = KJ_BAD
-        if start[0] == b"{":
-            r = kp_take(&self.walk, pp, end, self.next_record())
-        if r == KJ_NOMEM:
-            raise MemoryError
+        cdef int r = self.builder.take(pp, end) if start[0] == b"{" else KJ_BAD
         if r == KJ_OK and <size_t>(pp[0] - start) <= self.limit:
-            self.accept(start, pp[0], 0)
-            return KJ_OK
-        if r == KJ_OK:
-            self.walk.used = used
-            self.leave_out(self.peek(start, pp[0]), "oversized", self.place(start), <size_t>(pp[0] - start))
-            return KJ_OK
-        if whole:
-            reason = "oversized" if <size_t>(end - start) > self.limit else "too deep" if r == KJ_DEEP else "malformed"
-            self.leave_out(self.peek(start, end), reason, self.place(start), <size_t>(end - start))
-            return KJ_OK
-        pp[0] = start
-        return r
+            return self.builder.accept(self.place(start), <size_t>(pp[0] - start), 0)
+        if not whole:
+            return KJ_BAD
+        return self.leave_out("too deep" if r == KJ_DEEP else "malformed", start, end)
 
     cdef int frame(self, kj_ptr *pp, kj_ptr end, bint whole) except -1:
-        """One frame of a WATCH. Unless `whole`, KJ_MORE says that nothing has happened; else KJ_OK or an error."""
+        """One frame of a WATCH. Unless `whole`, anything but KJ_OK says that nothing has happened."""
         cdef kj_ptr start = pp[0], p = kj_space(start + 1, end), value, inner = NULL, inner_end = NULL
-        cdef kp_text key, kind
-        cdef size_t used = self.walk.used
-        cdef int r = KJ_MORE, taken = -1, verb = -1
+        cdef kj_text key, kind
+        cdef int r, taken = -1, verb = -1
+        cdef bint closed = False
         kind.at = NULL
         while p < end:
-            r = kp_key(&p, end, &key)
-            if r == KJ_MORE:
-                break
+            r = kj_key(&p, end, &key)
             if r != KJ_OK:
-                self.reject("malformed frame", p)
+                break
+            r = KJ_BAD
             value = p
-            if kp_is(&key, b"type"):
+            if kj_is(&key, b"type"):
                 if p[0] != b'"' or kind.at != NULL:
-                    self.reject("malformed frame", p)
-                r = kp_string(&p, end, &kind)
-                if r == KJ_BAD:
-                    self.reject("malformed frame", p)
-                verb = verb_of(&kind) if r == KJ_OK else -1
-            elif kp_is(&key, b"object"):
+                    break
+                r = kj_take(&p, end, &kind)
+                if r == KJ_OK:
+                    verb = verb_of(&kind)
+            elif kj_is(&key, b"object"):
                 if inner != NULL:
-                    self.reject("malformed frame", p)
+                    break
                 if verb >= 0 and p[0] == b"{":
-                    r = taken = kp_take(&self.walk, &p, end, self.next_record())
+                    r = taken = self.builder.take(&p, end)
                 if taken != KJ_OK and taken != KJ_MORE:
                     p = value
-                    r = self.skip(&p, end)
+                    r = skip(&p, end)
                 inner = value
                 inner_end = p
             else:
-                r = self.skip(&p, end)
-            if r == KJ_MORE:
+                r = skip(&p, end)
+            if r != KJ_OK:
                 break
-            r = KJ_MORE
             p = kj_space(p, end)
-            if p == end:
+            if p == end or p[0] != b",":
+                closed = p < end and p[0] == b"}"
                 break
-            if p[0] == b"}":
-                r = KJ_OK
-                p += 1
-                break
-            if p[0] != b",":
-                self.reject("malformed frame", p)
             p = kj_space(p + 1, end)
-        if r != KJ_OK:
-            self.walk.used = used
-            if whole:
-                self.reject("malformed frame", p)
-            return KJ_MORE
-        if kind.at == NULL or inner == NULL:
-            self.reject("malformed frame", start)
-        pp[0] = p
-        if verb >= 0 and taken < 0:
-            taken = KJ_BAD
-            if inner[0] == b"{":
-                value = inner
-                taken = kp_take(&self.walk, &value, inner_end, self.next_record())
-        if taken == KJ_NOMEM:
-            raise MemoryError
-        if taken == KJ_OK and <size_t>(p - start) <= self.limit:
-            self.accept(start, p, verb)
-            return KJ_OK
-        self.walk.used = used
-        reason = None
-        if <size_t>(p - start) > self.limit:
-            reason = "oversized"
-        elif verb >= 0:
-            reason = "too deep" if taken == KJ_DEEP else "malformed"
-        elif not kp_is(&kind, b"BOOKMARK") and not kp_is(&kind, b"ERROR"):
-            reason = "unknown event type"
-        if reason is not None:
-            self.leave_out(self.peek(start, p), reason, self.place(start), <size_t>(p - start))
-            return KJ_OK
+        if not closed or kind.at == NULL or inner == NULL:
+            return self.reject("malformed frame", p) if whole else KJ_BAD
+        pp[0] = p + 1
+        if <size_t>(pp[0] - start) > self.limit:
+            return KJ_BAD  # `whole` has seen to it already
+        if verb >= 0:
+            if taken < 0 and inner[0] == b"{":
+                taken = self.builder.take(&inner, inner_end)
+            if taken == KJ_OK:
+                return self.builder.accept(self.place(start), <size_t>(pp[0] - start), verb)
+            return self.leave_out("too deep" if taken == KJ_DEEP else "malformed", start, pp[0])
+        if not kj_is(&kind, b"BOOKMARK") and not kj_is(&kind, b"ERROR"):
+            return self.leave_out("unknown event type", start, pp[0])
         value = inner
         if inner[0] != b"{" or kj_value(&value, inner_end, 0) != KJ_OK or value != inner_end:
-            self.reject("malformed control frame", value)
-        self.control((plain(&kind), self.place(start), PyBytes_FromStringAndSize(<char *>inner, inner_end - inner)))
-        return KJ_OK
-
-    cdef int skip(self, kj_ptr *pp, kj_ptr end) except -1:
-        """Past a value of which nothing but its end matters: KJ_OK or KJ_MORE."""
-        cdef kj_unit unit
-        cdef int r
-        memset(&unit, 0, sizeof(unit))
-        if kj_is_delimiter(pp[0][0]) and pp[0][0] not in b'{["':
-            self.reject("expected a value", pp[0])
-        r = kj_unit_end(&unit, pp, end)
-        if r == KJ_BAD:
-            self.reject("control character in a string", pp[0])
-        return r
+            return self.reject("malformed control frame", value) if whole else KJ_BAD
+        return self.control((plain(&kind), self.place(start), PyBytes_FromStringAndSize(<char *>inner, value - inner)))
 
     # -- the envelope of a LIST --
 
     cdef object decode(self, kj_ptr p, kj_ptr end):
         cdef kj_ptr q = p
+        if <size_t>(end - p) > self.limit:
+            self.reject("oversized member of the list", p)
         if p[0] in b'{["' and (kj_value(&q, end, 0) != KJ_OK or q != end):
             self.reject("malformed member of the list", q)
         try:
@@ -797,7 +506,12 @@ cdef class Scanner:
             self.list_kind = value
         elif self.member == API_VERSION:
             self.list_api = value
-        return self.set_defaults()
+        return self.expect()
+
+    cdef int expect(self) except -1:
+        """What an item is that does not tell: what the envelope says so far, else what the caller said."""
+        kind = self.list_kind.removesuffix("List") if self.list_kind.endswith("List") else ""
+        return self.builder.expect(kind or self.default_kind, self.list_api or self.default_api)
 
     cdef int close(self, kj_ptr p) except -1:
         if not self.seen_items:
@@ -806,10 +520,19 @@ cdef class Scanner:
         return self.control(("LIST_END", self.place(p), self.list_kind, self.list_api, *self.list_metadata))
 
 
+cdef int skip(kj_ptr *pp, kj_ptr end) noexcept:
+    """Past a value of which nothing but its end matters."""
+    cdef kj_unit unit
+    memset(&unit, 0, sizeof(unit))
+    if kj_is_delimiter(pp[0][0]) and pp[0][0] not in b'{["':
+        return KJ_BAD
+    return kj_unit_end(&unit, pp, end)
+
+
 cdef dict MEMBERS = {"kind": KIND, "apiVersion": API_VERSION, "metadata": METADATA, "items": ITEMS}
 
 
-cdef str plain(const kp_text *text):
+cdef str plain(const kj_text *text):
     """What a string means, None for an absent one."""
     cdef unsigned char *out
     if text.at == NULL:
@@ -825,20 +548,9 @@ cdef str plain(const kp_text *text):
         free(out)
 
 
-cdef int verb_of(const kp_text *kind) noexcept:
-    if kp_is(kind, b"ADDED"):
+cdef int verb_of(const kj_text *kind) noexcept:
+    if kj_is(kind, b"ADDED"):
         return 0
-    if kp_is(kind, b"MODIFIED"):
+    if kj_is(kind, b"MODIFIED"):
         return 1
-    return 2 if kp_is(kind, b"DELETED") else -1
-
-
-cdef size_t fill(unsigned char **to, str text) except? 0:
-    """The inside of the JSON string that says `text`."""
-    cdef bytes inside = json.dumps(text, ensure_ascii=False)[1:-1].encode()
-    cdef void *grown = realloc(to[0], len(inside) + 1)
-    if grown == NULL:
-        raise MemoryError
-    to[0] = <unsigned char *>grown
-    memcpy(to[0], <char *>inside, len(inside))
-    return len(inside)
+    return 2 if kj_is(kind, b"DELETED") else -1

@@ -1,0 +1,191 @@
+/* JSON on bytes, boundaries only: where a value ends that nobody keeps, or that a chunk has cut off.
+ *
+ * kj_nest finds the bracket that closes a value 64 bytes at a time, kj_unit any value across chunks; neither looks at
+ * a byte twice. Checks no grammar, but for a raw control character in a string: that is how a string which was cut off
+ * and runs on into the next line is told.
+ * Source: masks of a block as in Langdale and Lemire, "Parsing gigabytes of JSON per second" (2019).
+ */
+#ifndef KINFORM_BOUNDS_H
+#define KINFORM_BOUNDS_H
+
+#include "_json.h"
+
+static inline int kj_popcount(uint64_t x)
+{
+#if defined(__x86_64__) && !defined(__POPCNT__) /* else gcc calls a function with a table */
+    x -= x >> 1 & KJ_LANES(0x55);
+    x = (x & KJ_LANES(0x33)) + (x >> 2 & KJ_LANES(0x33));
+    return (int)(((x + (x >> 4)) & KJ_LANES(0x0f)) * KJ_LANES(1) >> 56);
+#else
+    return __builtin_popcountll(x);
+#endif
+}
+
+typedef struct {
+    uint64_t quote, backslash, control, open, close;
+} kj_masks;
+
+/* A bit a byte, the first byte lowest. Brackets of both kinds differ from each other in the bit 0x20 alone. */
+static inline kj_masks kj_classify(kj_ptr p)
+{
+    kj_masks m = {0, 0, 0, 0, 0};
+#ifdef KJ_SSE2
+    const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), last = _mm_set1_epi8(0x1f);
+    const __m128i fold = _mm_set1_epi8(0x20), open = _mm_set1_epi8('{'), close = _mm_set1_epi8('}');
+    for (int at = 0; at < 64; at += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(p + at)), folded = _mm_or_si128(x, fold);
+        m.quote |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, quote)) << at;
+        m.backslash |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(x, backslash)) << at;
+        m.control |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_min_epu8(x, last), x)) << at;
+        m.open |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(folded, open)) << at;
+        m.close |= (uint64_t)_mm_movemask_epi8(_mm_cmpeq_epi8(folded, close)) << at;
+    }
+#else
+#define KJ_PACK(high) (((high) >> 7) * UINT64_C(0x0102040810204080) >> 56)
+    for (int at = 0; at < 64; at += 8) {
+        uint64_t x = kj_load(p + at), folded = x | KJ_LANES(0x20);
+        m.quote |= KJ_PACK(kj_zeros(x ^ KJ_LANES('"'))) << at;
+        m.backslash |= KJ_PACK(kj_zeros(x ^ KJ_LANES('\\'))) << at;
+        m.control |= KJ_PACK(kj_zeros(x & KJ_LANES(0xe0))) << at;
+        m.open |= KJ_PACK(kj_zeros(folded ^ KJ_LANES('{'))) << at;
+        m.close |= KJ_PACK(kj_zeros(folded ^ KJ_LANES('}'))) << at;
+    }
+#undef KJ_PACK
+#endif
+    return m;
+}
+
+typedef struct {
+    uint64_t depth;
+    uint64_t in_string; /* all ones or none */
+    uint64_t escaped;   /* 1: the next byte follows a backslash that counts */
+} kj_nest;
+
+/* To the byte after the bracket that brings the depth back to none. Brackets of both kinds count alike, so the end
+ * of `[}` is found too. KJ_BAD leaves `*pp` on a raw control character inside a string. */
+static inline int kj_nest_end(kj_nest *s, kj_ptr *pp, kj_ptr end)
+{
+    const uint64_t even = UINT64_C(0x5555555555555555);
+    kj_ptr p = *pp;
+    unsigned char last[64];
+    while (p < end) {
+        size_t n = (size_t)(end - p);
+        kj_masks m;
+        if (n >= 64) {
+            n = 64;
+            m = kj_classify(p);
+        } else {
+            memset(last, ' ', sizeof last);
+            memcpy(last, p, n);
+            m = kj_classify(last);
+        }
+        uint64_t escaped = s->escaped;
+        if (m.backslash | escaped) {
+            uint64_t backslash = m.backslash & ~escaped, follows = backslash << 1 | escaped, runs;
+            uint64_t odd = backslash & ~even & ~follows;
+            uint64_t over = (uint64_t)__builtin_add_overflow(odd, backslash, &runs);
+            escaped = (even ^ runs << 1) & follows;
+            s->escaped = n == 64 ? over : escaped >> n & 1;
+        }
+        uint64_t in = m.quote & ~escaped;
+        in ^= in << 1;
+        in ^= in << 2;
+        in ^= in << 4;
+        in ^= in << 8;
+        in ^= in << 16;
+        in ^= in << 32;
+        in ^= s->in_string;
+        uint64_t open = m.open & ~in, close = m.close & ~in, control = m.control & in;
+        uint64_t closing = (uint64_t)kj_popcount(close), at = UINT64_C(1) << 63;
+        if (s->depth <= closing) { /* else it cannot end in this block */
+            uint64_t depth = s->depth, left = close;
+            for (; left; left &= left - 1) {
+                at = left & -left;
+                if (depth + (uint64_t)kj_popcount(open & (at - 1)) == (uint64_t)kj_popcount(close & (at - 1)) + 1)
+                    break;
+            }
+            if (left) {
+                if (!(control & (at - 1))) {
+                    *pp = p + __builtin_ctzll(at) + 1;
+                    return KJ_OK;
+                }
+            }
+        }
+        if (control) {
+            *pp = p + __builtin_ctzll(control);
+            return KJ_BAD;
+        }
+        s->depth += (uint64_t)kj_popcount(open) - closing;
+        s->in_string = (uint64_t)((int64_t)in >> 63);
+        p += n;
+    }
+    *pp = p;
+    return KJ_MORE;
+}
+
+/* A value of which only the end matters, fed piece by piece; all zero to begin with. */
+typedef struct {
+    kj_nest nest;
+    unsigned char first; /* '{' or '[', '"', or any other for a bare word */
+    unsigned char escaped;
+} kj_unit;
+
+static inline int kj_is_delimiter(unsigned char c)
+{
+    return c <= ' ' || c == ',' || c == ':' || c == '"' || (c | 0x20) == '{' || (c | 0x20) == '}';
+}
+
+/* KJ_OK: past the end (a bare word ends before what follows it). KJ_BAD: on a control character inside a string. */
+static inline int kj_unit_end(kj_unit *u, kj_ptr *pp, kj_ptr end)
+{
+    kj_ptr p = *pp;
+    if (!u->first && p < end) {
+        u->first = *p;
+        if (*p == '"')
+            p++;
+    }
+    if ((u->first | 0x20) == '{')
+        return kj_nest_end(&u->nest, pp, end);
+    if (u->first == '"')
+        for (; p < end; p++) {
+            if (*p < 0x20) {
+                *pp = p;
+                return KJ_BAD;
+            }
+            if (u->escaped)
+                u->escaped = 0;
+            else if (*p == '\\')
+                u->escaped = 1;
+            else if (*p == '"') {
+                *pp = p + 1;
+                return KJ_OK;
+            }
+        }
+    else {
+        while (p < end && !kj_is_delimiter(*p))
+            p++;
+        if (p < end) {
+            *pp = p;
+            return KJ_OK;
+        }
+    }
+    *pp = p;
+    return KJ_MORE;
+}
+
+/* Past a value that nobody keeps: its boundary, and the grammar where that costs nothing. */
+static inline int kj_drop(kj_ptr *pp, kj_ptr end)
+{
+    kj_nest nest = {0, 0, 0};
+    int how, r;
+    if ((**pp | 0x20) == '{')
+        return kj_nest_end(&nest, pp, end);
+    if (**pp != '"')
+        return kj_scalar(pp, end);
+    ++*pp;
+    if ((r = kj_string(pp, end, &how)) == KJ_OK)
+        ++*pp;
+    return r;
+}
+
+#endif

@@ -1,0 +1,194 @@
+/* Which elements of a list stay under keep_last: of each `type` the newest, or the last ones where none has a type.
+ *
+ * Reads the elements as they came, first level only. n log n in the elements, whatever the server sends.
+ * Source of the times: RFC 3339.
+ */
+#ifndef KINFORM_LAST_H
+#define KINFORM_LAST_H
+
+#include <stdlib.h>
+
+#include "_bounds.h"
+
+/* An element of a list under keep_last. */
+typedef struct {
+    kj_ptr stop;
+    kj_text type;
+    int64_t seconds;
+    uint64_t fraction;
+    size_t position;
+    int keep;
+} kl_element;
+
+/* A stack: lists can stand in lists. */
+typedef struct {
+    kl_element *elements;
+    size_t count, room;
+} kl_stack;
+
+static inline int kl_two(kj_ptr p) { return (p[0] - '0') * 10 + p[1] - '0'; }
+
+/* RFC 3339, any offset and fraction (18 digits count); all that is none is the oldest of all. */
+static void kl_time(kl_element *e, const kj_text *t)
+{
+    unsigned char s[64];
+    e->seconds = INT64_MIN;
+    e->fraction = 0;
+    if (!t->at || t->len > sizeof s)
+        return;
+    size_t n = kj_unescape(t->at, t->len, s), i;
+    static const char shape[] = "dddd-dd-ddTdd:dd:dd";
+    if (n < 20)
+        return;
+    for (i = 0; i < 19; i++)
+        if (shape[i] == 'd' ? s[i] < '0' || s[i] > '9' : shape[i] == 'T' ? (s[i] | 0x20) != 't' : s[i] != shape[i])
+            return;
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    int year = kl_two(s) * 100 + kl_two(s + 2), month = kl_two(s + 5), day = kl_two(s + 8);
+    int hour = kl_two(s + 11), minute = kl_two(s + 14), second = kl_two(s + 17);
+    int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (year < 1 || month < 1 || month > 12 || hour > 23 || minute > 59 || second > 60)
+        return;
+    if (day < 1 || day > days[month - 1] + (leap && month == 2))
+        return;
+    uint64_t fraction = 0, unit = UINT64_C(100000000000000000);
+    if (s[i] == '.') {
+        size_t first = ++i;
+        for (; i < n && s[i] >= '0' && s[i] <= '9'; i++, unit /= 10)
+            fraction += (uint64_t)(s[i] - '0') * unit;
+        if (i == first)
+            return;
+    }
+    int64_t shift = 0;
+    if (i + 6 == n && (s[i] == '+' || s[i] == '-') && s[i + 3] == ':') {
+        for (size_t k = 1; k < 6; k++)
+            if (k != 3 && (s[i + k] < '0' || s[i + k] > '9'))
+                return;
+        if (kl_two(s + i + 1) > 23 || kl_two(s + i + 4) > 59)
+            return;
+        shift = (kl_two(s + i + 1) * 60 + kl_two(s + i + 4)) * (s[i] == '+' ? 60 : -60);
+    } else if (i + 1 != n || (s[i] | 0x20) != 'z')
+        return;
+    int64_t before = year - 1, count = before * 365 + before / 4 - before / 100 + before / 400 + day;
+    for (int m = 1; m < month; m++)
+        count += days[m - 1] + (leap && m == 2);
+    e->seconds = ((count * 24 + hour) * 60 + minute) * 60 + second - shift;
+    e->fraction = fraction;
+}
+
+static int kl_type_order(const kj_text *a, const kj_text *b)
+{
+    if (!a->at || !b->at)
+        return (a->at != NULL) - (b->at != NULL);
+    return kj_compare(a->at, a->len, a->how, b->at, b->len, b->how);
+}
+
+static int kl_by_age(const void *left, const void *right)
+{
+    const kl_element *a = (const kl_element *)left, *b = (const kl_element *)right;
+    int order = kl_type_order(&a->type, &b->type);
+    if (order)
+        return order;
+    if (a->seconds != b->seconds)
+        return a->seconds > b->seconds ? 1 : -1;
+    if (a->fraction != b->fraction)
+        return a->fraction > b->fraction ? 1 : -1;
+    return a->position > b->position ? 1 : -1;
+}
+
+static int kl_by_position(const void *left, const void *right)
+{
+    const kl_element *a = (const kl_element *)left, *b = (const kl_element *)right;
+    return a->position > b->position ? 1 : -1;
+}
+
+/* The first level of an element: past it, its `type` and its time. */
+static int kl_condition(kj_ptr *pp, kj_ptr end, kl_element *e)
+{
+    kj_ptr p = *pp + 1;
+    kj_text time = {0}, key, *to;
+    int r = KJ_MORE;
+    KJ_SPACE(p, end, out);
+    for (int first = 1; !(first && *p == '}'); first = 0) {
+        if ((r = kj_key(&p, end, &key)))
+            goto out;
+        to = kj_is(&key, "type") ? &e->type : kj_is(&key, "lastTransitionTime") ? &time : NULL;
+        if (to)
+            to->at = NULL;
+        if ((r = to && *p == '"' ? kj_take(&p, end, to) : kj_drop(&p, end)))
+            goto out;
+        r = KJ_MORE;
+        KJ_SPACE(p, end, out);
+        if (*p == '}')
+            break;
+        r = KJ_BAD;
+        if (*p != ',')
+            goto out;
+        p++;
+        r = KJ_MORE;
+        KJ_SPACE(p, end, out);
+    }
+    p++;
+    kl_time(e, &time);
+    r = KJ_OK;
+out:
+    *pp = p;
+    return r;
+}
+
+/* Looks through the list whose first element may start at `p`, and marks what stays. Leaves its elements, in order,
+ * at the top of the stack. */
+static int kl_choose(kl_stack *s, kj_ptr p, kj_ptr end, size_t last)
+{
+    size_t base = s->count, n, run = 0;
+    int r = KJ_MORE, typed = 0;
+    kl_element *e;
+    KJ_SPACE(p, end, out);
+    while (!(s->count == base && *p == ']')) {
+        if (s->count == s->room) {
+            size_t room = s->room ? s->room * 2 : 16;
+            kl_element *grown = (kl_element *)realloc(s->elements, room * sizeof *grown);
+            if (!grown)
+                return KJ_NOMEM;
+            s->elements = grown;
+            s->room = room;
+        }
+        e = &s->elements[s->count];
+        memset(e, 0, sizeof *e);
+        e->seconds = INT64_MIN;
+        e->position = s->count - base;
+        if ((r = *p == '{' ? kl_condition(&p, end, e) : kj_drop(&p, end)))
+            return r;
+        typed |= e->type.at != NULL;
+        e->stop = p;
+        s->count++;
+        r = KJ_MORE;
+        KJ_SPACE(p, end, out);
+        if (*p == ']')
+            break;
+        if (*p != ',')
+            return KJ_BAD;
+        p++;
+        KJ_SPACE(p, end, out);
+    }
+    n = s->count - base;
+    r = KJ_OK;
+    if (!n)
+        goto out;
+    e = s->elements + base;
+    if (!typed) {
+        for (size_t i = 0; i < n; i++)
+            e[i].keep = n - i <= last;
+        goto out;
+    }
+    qsort(e, n, sizeof *e, kl_by_age);
+    for (size_t i = n; i-- > 0;) {
+        run = i + 1 < n && !kl_type_order(&e[i].type, &e[i + 1].type) ? run + 1 : 1;
+        e[i].keep = run <= last;
+    }
+    qsort(e, n, sizeof *e, kl_by_position);
+out:
+    return r;
+}
+
+#endif

@@ -1,0 +1,79 @@
+/* What can be told of an object that is left out: its verb and its key, as far as they can be read.
+ *
+ * Reads bytes that may be malformed or end early, and stops where it cannot go on.
+ */
+#ifndef KINFORM_PEEK_H
+#define KINFORM_PEEK_H
+
+#include "_batch.h"
+#include "_bounds.h"
+
+enum { KP_FRAME, KP_ITEM, KP_META };
+
+typedef struct {
+    kj_text verb, field[KB_TEXTS];
+    int complete; /* the metadata was read to its end: what is absent is absent */
+} kp_found;
+
+/* Looks for the key in bytes that may be malformed or end early; stops where it cannot go on. */
+static void kp_peek(kj_ptr *pp, kj_ptr end, int level, kp_found *found)
+{
+    static const char *const names[] = {"namespace", "name", "uid", "resourceVersion"};
+    kj_ptr p = *pp;
+    int plain = 1;
+    if (p == end || *p != '{')
+        return;
+    p++;
+    if (level == KP_META) {
+        memset(found->field, 0, sizeof found->field);
+        found->complete = 0;
+    }
+    for (;;) {
+        kj_text key, *to = NULL;
+        int inner = 0;
+        KJ_SPACE(p, end, out);
+        if (*p == '}')
+            break;
+        if (kj_key(&p, end, &key))
+            goto out;
+        if (level == KP_FRAME) {
+            to = kj_is(&key, "type") ? &found->verb : NULL;
+            inner = kj_is(&key, "object") ? KP_ITEM : 0;
+        } else if (level == KP_ITEM)
+            inner = kj_is(&key, "metadata") ? KP_META : 0;
+        else
+            for (int i = 0; i < KB_TEXTS; i++)
+                if (kj_is(&key, names[i]))
+                    to = &found->field[i];
+        if (to)
+            to->at = NULL;
+        if (inner) {
+            kj_ptr q = p;
+            kp_peek(&q, end, inner, found);
+        }
+        if (to && *p == '"') {
+            kj_text t;
+            if (kj_take(&p, end, &t))
+                goto out;
+            *to = t;
+        } else {
+            plain &= !to || *p == 'n'; /* a namespace that is no string is not the absence of one */
+            kj_unit unit = {{0, 0, 0}, 0, 0};
+            if (kj_is_delimiter(*p) && *p != '"' && (*p | 0x20) != '{')
+                goto out;
+            if (kj_unit_end(&unit, &p, end))
+                goto out;
+        }
+        KJ_SPACE(p, end, out);
+        if (*p == ',')
+            p++;
+        else if (*p != '}')
+            goto out;
+    }
+    if (level == KP_META)
+        found->complete = plain;
+out:
+    *pp = p;
+}
+
+#endif

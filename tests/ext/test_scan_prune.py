@@ -1,0 +1,198 @@
+"""Pruning on bytes: what is dropped, what outlives it, and how the result is written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from kinform._paths import compile
+from kinform_ext._scan import Batch, Scanner
+
+HEAD = '{"apiVersion":"v1","kind":"Pod",'
+META = '"metadata":{"name":"a"}'
+
+
+def prune(
+    text: str, drop: Sequence[str] = (), keep: Sequence[str] = (), keep_last: Mapping[str, int] | None = None
+) -> str:
+    """What is left of one object; the same when it comes cut in two at any byte."""
+    program = compile(drop, keep, keep_last or {})
+    data = text.encode()
+    frame = b'{"type":"ADDED","object":' + data + b"}"
+    found = set()
+    for at in range(len(frame)):
+        scanner = Scanner("watch", program, kind="Pod", api_version="v1")
+        items = scanner.feed(frame[:at]) + scanner.feed(frame[at:])
+        assert isinstance(items[0], Batch), items
+        assert items[0].name(0) == "a"
+        found.add(items[0].raw(0))
+    (raw,) = found
+    return raw.decode()
+
+
+def test_nothing_is_touched_without_a_program() -> None:
+    text = '{"metadata": {"name":"a"} ,\t"b":[1, 2,{}],"c":"\\u0041\\/","d":1E400,"e":-0.0,"f":123456789012345678901}'
+    assert prune(text) == HEAD + text[1:]
+
+
+def test_dropped_members_leave_no_comma_behind() -> None:
+    for order in ('"x":1,"b":2,"c":3', '"b":2,"x":1,"c":3', '"b":2,"c":3,"x":1'):
+        assert prune("{" + META + ',"s":{' + order + "}}", ["s.x"]) == HEAD + META + ',"s":{"b":2,"c":3}}'
+    for order in ('"x":1,"y":1,"b":2', '"x":1,"b":2,"y":1', '"b":2,"x":1,"y":1'):
+        assert prune("{" + META + ',"s":{' + order + "}}", ["s.x", "s.y"]) == HEAD + META + ',"s":{"b":2}}'
+    assert prune("{" + META + ',"s":{"x":1,"y":{"z":[]}}}', ["s.x", "s.y"]) == HEAD + META + ',"s":{}}'
+
+
+def test_dropped_members_leave_white_space_that_is_still_json() -> None:
+    text = json.dumps({"metadata": {"managedFields": [1], "name": "a", "x": 1}, "y": 2, "z": [{"x": 3}, {"x": 4}]}, indent=3)
+    raw = prune(text, ["metadata.managedFields", "metadata.x", "y", "z[*].x"])
+    assert json.loads(raw) == {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "z": [{}, {}]}
+
+
+def test_kind_and_version_come_first_wherever_the_server_put_them() -> None:
+    wanted = '{"apiVersion":"w/v2","kind":"W",' + META + ',"spec":{}}'
+    for text in (
+        '{"kind":"W","apiVersion":"w/v2",' + META + ',"spec":{}}',
+        '{"apiVersion":"w/v2","kind":"W",' + META + ',"spec":{}}',
+        "{" + META + ',"kind":"W","spec":{},"apiVersion":"w/v2"}',
+        "{" + META + ',"spec":{},"kind":"W","apiVersion":"w/v2"}',
+        '{"kind":"W",' + META + ',"spec":{},"apiVersion":"w/v2"}',
+        '{"k\\u0069nd":"W",' + META + ',"spec":{},"apiVersion":"w/v2"}',
+    ):
+        assert prune(text) == wanted
+        assert prune(text, keep=["spec"]) == wanted
+
+
+def test_a_longer_header_than_the_one_before_moves_nothing_else() -> None:
+    scanner = Scanner("list")
+    items = [{"kind": "K" * n, "metadata": {"name": f"n{n}", "uid": f"u{n}"}} for n in (1, 90, 3, 200, 0)]
+    (batch, _) = scanner.feed(json.dumps({"kind": "ZList", "apiVersion": "v1", "items": items}).encode())
+    assert isinstance(batch, Batch)
+    for i, item in enumerate(items):
+        assert json.loads(batch.raw(i)) == {"apiVersion": "v1", **item, "kind": item["kind"] or "Z"}
+        assert (batch.name(i), batch.uid(i)) == (item["metadata"]["name"], item["metadata"]["uid"])  # type: ignore[index]
+
+
+def test_mandatory_fields_outlive_any_keep() -> None:
+    text = '{"kind":"Pod","spec":{"a":1},"metadata":{"labels":{},"uid":"u","name":"a","namespace":"n","resourceVersion":"1","z":1}}'
+    assert prune(text, keep=["status"]) == HEAD + '"metadata":{"uid":"u","name":"a","namespace":"n","resourceVersion":"1"}}'
+
+
+def test_the_way_to_a_path_keeps_containers_and_loses_scalars_under_keep() -> None:
+    text = "{" + META + ',"spec":{"a":{"b":1,"c":2},"d":3},"status":7,"list":[1,{"b":1}]}'
+    kept = prune(text, keep=["spec.a.b", "spec.d.e", "status.phase", "list[*].b", "absent.x"])
+    assert kept == HEAD + META + ',"spec":{"a":{"b":1}},"list":[{"b":1}]}'
+    assert prune(text, keep=["spec.x.y"]) == HEAD + META + ',"spec":{}}'
+
+
+def test_a_scalar_on_the_way_to_a_dropped_path_stays() -> None:
+    text = "{" + META + ',"spec":7,"list":[1,{"b":1,"c":2}],"a":null}'
+    assert prune(text, ["spec.x", "list[*].b", "a.b"]) == HEAD + META + ',"spec":7,"list":[1,{"c":2}],"a":null}'
+
+
+def test_names_match_members_only_and_stars_match_both() -> None:
+    text = "{" + META + ',"l":[{"x":1,"y":2}],"o":{"p":{"x":1,"y":2},"q":{"x":3}}}'
+    assert prune(text, ["l.x", "o.x"]) == HEAD + text[1:]
+    assert prune(text, ["l[*].x", "o[*].x"]) == HEAD + META + ',"l":[{"y":2}],"o":{"p":{"y":2},"q":{}}}'
+    assert prune(text, ["l[*]", "o[*]"]) == HEAD + META + ',"l":[],"o":{}}'
+
+
+def test_keep_comes_first_then_drop() -> None:
+    text = "{" + META + ',"spec":{"a":{"x":1,"y":2},"b":3}}'
+    assert prune(text, drop=["spec.a.x"], keep=["spec.a"]) == HEAD + META + ',"spec":{"a":{"y":2}}}'
+    assert prune(text, drop=["spec.a"], keep=["spec.a.x"]) == HEAD + META + ',"spec":{}}'
+
+
+def test_paths_match_however_a_key_is_spelled() -> None:
+    for key in ("a.b/c", "\\u0061.b/c", "a\\u002eb\\/c", "\\u0061\\u002E\\u0062\\u002f\\u0063"):
+        text = "{" + META + f',"s":{{"{key}":{{"deep":[1,"}}"]}},"z":1}}}}'
+        assert prune(text, ['s["a.b/c"]']) == HEAD + META + ',"s":{"z":1}}'
+    for key in ("é\U0001f600", "\\u00e9\\ud83d\\ude00", "\\u00E9\U0001f600"):
+        assert prune("{" + META + f',"{key}":1}}', ['["é\U0001f600"]']) == HEAD + META + "}"
+    backslash = "{" + META + ',"a\\\\b":1,"a\\b":2}'
+    assert prune(backslash, ['["a\\\\b"]']) == HEAD + META + ',"a\\b":2}'
+    assert prune("{" + META + ',"k:{\\"name\\":\\"x\\"}":1}', ['["k:{\\"name\\":\\"x\\"}"]']) == HEAD + META + "}"
+
+
+def test_metadata_is_found_however_it_is_spelled() -> None:
+    text = '{"m\\u0065tadata":{"n\\u0061me":"\\u0061","managedFields":[{"name":"x"}],"labels":{"name":"b"}},"name":"c"}'
+    raw = prune(text, ["metadata.managedFields"])
+    assert raw == HEAD + '"m\\u0065tadata":{"n\\u0061me":"\\u0061","labels":{"name":"b"}},"name":"c"}'
+
+
+def test_texts_with_escapes_read_as_what_they_mean() -> None:
+    text = r'{"metadata":{"name":"\u0061\"\\\/\b\f\n\r\t\u00e9\u2028\ud83d\ude00\u0000","namespace":"\u006e","uid":"é"}}'
+    (batch, _) = Scanner("list").feed(b'{"items":[' + text.encode() + b"]}")
+    assert isinstance(batch, Batch)
+    assert batch.name(0) == json.loads(text)["metadata"]["name"]
+    assert batch.key(0) == "n/" + batch.name(0)
+    assert batch.uid(0) == "é"
+    assert batch.raw(0).decode() == text
+
+
+def test_the_last_of_members_that_come_twice_counts() -> None:
+    text = '{"kind":"Pod","metadata":{"name":"x","uid":"u"},"kind":"Q","metadata":{"name":"y","name":"a","managedFields":1}}'
+    (batch, _) = Scanner("list", compile(["metadata.managedFields"], (), {})).feed(b'{"items":[' + text.encode() + b"]}")
+    assert isinstance(batch, Batch)
+    assert (batch.name(0), batch.uid(0)) == ("a", "")
+    assert json.loads(batch.raw(0)) == {"kind": "Q", "metadata": {"name": "a"}}
+
+
+def conditions(*found: tuple[str | None, str | None, object]) -> str:
+    each = [
+        {name: text for name, text in (("type", a), ("lastTransitionTime", b), ("n", c)) if text is not None}
+        for a, b, c in found
+    ]
+    return "{" + META + ',"c":' + json.dumps(each) + "}"
+
+
+@pytest.mark.parametrize(
+    ("found", "n", "left"),
+    [
+        ([("R", "2026-01-01T00:00:00Z", 1), ("A", "2020-01-01T00:00:00Z", 2), ("R", "2026-01-02T00:00:00Z", 3)], 1, [2, 3]),
+        ([("R", "2026-01-03T00:00:00Z", 1), ("R", "2026-01-01T00:00:00Z", 2), ("R", "2026-01-02T00:00:00Z", 3)], 2, [1, 3]),
+        ([("R", "2026-01-01T00:00:00Z", 1), ("R", "2026-01-01T00:00:00.000Z", 2)], 1, [2]),
+        ([("R", "2026-01-01T00:00:00.2Z", 1), ("R", "2026-01-01T00:00:00.19Z", 2)], 1, [1]),
+        ([("R", "2026-01-01T00:30:00Z", 1), ("R", "2026-01-01T01:00:00+01:00", 2)], 1, [1]),
+        ([("R", None, 1), ("R", "2001-01-01T00:00:00Z", 2), ("R", "later", 3)], 1, [2]),
+        ([("R", None, 1), ("R", "2001-01-01T00:00:00Z", 2), ("R", "later", 3)], 2, [2, 3]),
+        ([(None, "2026-01-01T00:00:00Z", 1), (None, "2020-01-01T00:00:00Z", 2), (None, None, 3)], 2, [2, 3]),
+        ([(None, "2026-01-01T00:00:00Z", 1), ("R", None, 2), (None, "2020-01-01T00:00:00Z", 3)], 1, [1, 2]),
+        ([("R", None, 1)], 3, [1]),
+        ([], 3, []),
+    ],
+)  # fmt: skip
+def test_keep_last_keeps_the_newest_of_each_type(
+    found: list[tuple[str | None, str | None, object]], n: int, left: list[int]
+) -> None:
+    raw = prune(conditions(*found), keep_last={"c": n})
+    assert [each["n"] for each in json.loads(raw)["c"]] == left
+
+
+def test_keep_last_of_a_list_of_anything_keeps_the_last() -> None:
+    assert prune("{" + META + ',"c":[1, "b", {"type":7}, null, [2] ]}', keep_last={"c": 2}) == HEAD + META + ',"c":[null, [2] ]}'
+
+
+def test_keep_last_sees_types_as_they_mean_and_before_they_are_pruned() -> None:
+    text = "{" + META + ',"c":[{"type":"\\u0052","n":1},{"type":"R","n":2}]}'
+    assert json.loads(prune(text, ["c[*].type"], keep_last={"c": 1}))["c"] == [{"n": 2}]
+
+
+def test_keep_last_does_nothing_to_what_is_no_list() -> None:
+    text = "{" + META + ',"c":{"a":[1,2]},"d":7}'
+    assert prune(text, keep_last={"c": 1, "d": 1}) == HEAD + text[1:]
+
+
+def test_keep_last_works_inside_keep_last() -> None:
+    text = "{" + META + ',"c":[{"type":"A","l":[1,2]},{"type":"A","l":[3,4]},{"type":"B","l":[5]}]}'
+    raw = prune(text, keep_last={"c": 1, "c[*].l": 1})
+    assert json.loads(raw)["c"] == [{"type": "A", "l": [4]}, {"type": "B", "l": [5]}]
+
+
+def test_keep_last_is_quick_on_a_list_of_many_types() -> None:
+    body = b'{"metadata":{"name":"a"},"c":[%s]}' % b",".join(b'{"type":"%d"}' % (n % 30_000) for n in range(60_000))
+    items = Scanner("list", compile((), (), {"c": 1})).feed(b'{"items":[' + body + b"]}")
+    assert isinstance(items[0], Batch)
+    assert len(json.loads(items[0].raw(0))["c"]) == 30_000
