@@ -37,7 +37,7 @@ class Board:
         self._last_line = 0.0
         self._live: Live | None = None
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
-            self._live = Live(console=Console(stderr=True), auto_refresh=False)
+            self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
 
     async def run(self) -> None:
         """Keeps it in motion until it is cancelled."""
@@ -49,7 +49,6 @@ class Board:
                 await asyncio.sleep(TICK)
         finally:
             if self._live is not None:
-                self._live.update(self._table(), refresh=True)
                 self._live.stop()
 
     def say(self, text: str) -> None:

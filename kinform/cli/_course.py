@@ -166,7 +166,7 @@ class Course:
         else:
             await self._phase(audience, RELIST, "relist")
         audience.say("comparing with the server")
-        await self._compare()
+        await self.compare()
 
     async def _phase(self, audience: Audience, phase: str, order: str, **options: Any) -> None:
         for side in self.sides:
@@ -188,7 +188,8 @@ class Course:
         assert self.server is not None
         return await self.server.do(order, **options)
 
-    async def _compare(self) -> None:
+    async def compare(self) -> None:
+        """Compares each copy with what the server holds; more than once where others change that meanwhile."""
         for side in self.sides:
             side.child.resume()
         for _ in range(1 if self.plan.embedded else ROUNDS):

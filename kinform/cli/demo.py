@@ -66,7 +66,10 @@ def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, contex
         kubeconfig = str(Path(kubeconfig).expanduser())
         sizes = dict.fromkeys(sizes, 0)
     plan = Plan(embedded=kubeconfig is None, kubeconfig=kubeconfig, context=context, **sizes)
-    course = asyncio.run(_demo(plan))
+    try:
+        course = asyncio.run(_demo(plan))
+    except asyncio.CancelledError:  # by SIGTERM or SIGHUP; for Ctrl-C asyncio has its own word
+        raise KeyboardInterrupt from None
     if as_json:
         click.echo(msgspec.json.encode(report(course)).decode())
     else:
@@ -100,8 +103,6 @@ async def _demo(plan: Plan) -> Course:
     try:
         async with course.opened(board):
             await course.run(board)
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
     finally:
         moving.cancel()
         with suppress(asyncio.CancelledError):
