@@ -35,7 +35,7 @@ lint: $(VENV)/.lint
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
-	@$(BIN)/cython-lint kinform_ext
+	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint kinform_ext
 	@$(RUN) mypy.stubtest --concise kinform_ext
 
 clean:
