@@ -17,6 +17,7 @@ from kinform.cli._course import RELIST, SYNC, Course, Measured, Plan, Side
 from kinform.cli._exits import Failure
 from kinform.cli.demo import report
 from kinform.testing import Forbidden, Server
+from tests.clusters import RealCluster
 from tests.waiting import until
 
 from .cli import Running, run
@@ -69,6 +70,15 @@ async def test_a_real_cluster_is_only_read(tmp_path: Path) -> None:
     for side in told["sides"].values():
         assert list(side["phases"]) == ["initial sync", "relist"]
         assert side["agreement"]["objects"] == 150
+
+
+async def test_it_agrees_with_a_real_kube_apiserver(real: RealCluster) -> None:
+    ended = await run("demo", "--json", "--kubeconfig", str(real.kubeconfig), "--context", "reader")
+    assert ended.code == 0, ended.err
+    told = json.loads(ended.out)
+    assert told["same"] is True
+    assert told["sides"]["kinform"]["agreement"]["same_contents"] is True
+    assert told["sides"]["kinform"]["agreement"]["objects"] >= 4  # the namespaces that every cluster has
 
 
 async def test_missing_rights_exit_with_77(tmp_path: Path) -> None:

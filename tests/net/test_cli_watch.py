@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kinform.testing import Forbidden, Server
+from tests.clusters import RealCluster
 
 from .cli import Running, run
 
@@ -157,6 +158,18 @@ async def test_a_kubeconfig_is_used_and_credentials_that_are_refused_exit_with_7
         ended = await run("watch", "v1/pods", "--kubeconfig", kubeconfig, "--timeout", "1")
         assert ended.code == 77
         assert "401" in ended.err
+
+
+async def test_a_real_kube_apiserver_is_followed_and_its_refusal_exits_with_77(real: RealCluster) -> None:
+    kubeconfig = str(real.kubeconfig)
+    watching = await Running.start("watch", "v1/configmaps", "--kubeconfig", kubeconfig, "-n", real.namespace)
+    await watching.line(watching.out, "SYNCED")
+    await real.api.create("v1/configmaps", {"metadata": {"name": "one", "namespace": real.namespace}})
+    assert await watching.line(watching.out, f"ADDED    {real.namespace}/one")
+    watching.interrupt()
+    assert (await watching.ended()).code == 0
+    ended = await run("watch", "v1/pods", "--kubeconfig", kubeconfig, "--context", "anonymous", "--timeout", "2")
+    assert ended.code == 77
 
 
 async def test_a_resource_that_the_server_does_not_know_is_waited_for(server: Server) -> None:
