@@ -1,4 +1,4 @@
-from typing import TypeAlias, final
+from typing import Self, TypeAlias, final
 
 _Node: TypeAlias = tuple[tuple[tuple[bytes, int], ...], int, bool, int]
 
@@ -22,4 +22,4 @@ class Batch:
 
 @final
 class Builder:
-    def __init__(self, program: tuple[_Node, ...] | None) -> None: ...
+    def __new__(cls, program: tuple[_Node, ...] | None) -> Self: ...

@@ -13,22 +13,9 @@ from libc.string cimport memcpy
 
 from kinform_ext._json cimport KJ_NOMEM, kj_ptr
 from kinform_ext._prune cimport (
-    KB_NAME,
-    KB_NAMESPACE,
-    KB_UID,
-    KB_VERSION,
-    KP_API,
-    KP_DROP,
-    KP_FIELD,
-    KP_KEEP,
-    KP_KIND,
-    kb_record,
-    kb_span,
-    kp_child,
-    kp_node,
-    kp_take,
+    KB_NAME, KB_NAMESPACE, KB_UID, KB_VERSION, KP_API, KP_DROP, KP_FIELD, KP_KEEP, KP_KIND,
+    kb_record, kb_span, kp_child, kp_node, kp_take,
 )
-
 
 cdef tuple VERBS = ("ADDED", "MODIFIED", "DELETED")
 cdef tuple KEEP_ALL = ((), KP_KEEP, True, 0)
@@ -138,7 +125,7 @@ cdef class Builder:
         free(self.records)
 
     cdef int load(self, tuple program) except -1:
-        """The nodes as they are, then copies of the root and of its `metadata` that know the fields which always stay."""
+        """The nodes as they are, then copies of the root and of its `metadata` that know the fields that stay."""
         cdef int count = <int>len(program), i
         children, other, keep_scalar, _ = program[0]
         children = dict(children)
@@ -248,7 +235,8 @@ cdef class Builder:
 
 cdef size_t fill(unsigned char **to, str text) except? 0:
     """The inside of the JSON string that says `text`."""
-    cdef bytes inside = json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    cdef str quoted = json.dumps(text, ensure_ascii=False)
+    cdef bytes inside = quoted[1:len(quoted) - 1].encode()
     cdef void *grown = realloc(to[0], len(inside) + 1)
     if grown == NULL:
         raise MemoryError

@@ -211,7 +211,7 @@ static inline unsigned char *kp_put(unsigned char *o, const void *from, size_t n
 
 /* Takes the object at `*pp` (a brace): past it, pruned bytes at the end of the block, `rec` filled except for offset,
  * wire and verb. KJ_BAD also where it has no name. */
-static int kp_take(kp_walk *w, kj_ptr *pp, kj_ptr end, kb_record *rec)
+static inline int kp_take(kp_walk *w, kj_ptr *pp, kj_ptr end, kb_record *rec)
 {
     kj_ptr p = *pp + 1;
     size_t gap = w->header;

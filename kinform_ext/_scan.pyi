@@ -1,6 +1,6 @@
 from typing import Final, Literal, TypeAlias, final
 
-from kinform_ext._batch import Batch as Batch
+from kinform_ext._batch import Batch
 
 _Node: TypeAlias = tuple[tuple[tuple[bytes, int], ...], int, bool, int]
 # type, offset, the frame's object as it came
@@ -10,6 +10,8 @@ _ListEnd: TypeAlias = tuple[Literal["LIST_END"], int, str, str, str, str, int | 
 # offset, verb, namespace (None: unknown), name (None: unknown), uid, resourceVersion, reason, size
 _Skip: TypeAlias = tuple[Literal["SKIP"], int, str, str | None, str | None, str, str, _Reason, int]
 _Reason: TypeAlias = Literal["oversized", "malformed", "too deep", "unknown event type"]
+
+__all__ = ["MAX_DEPTH", "Batch", "Scanner"]
 
 MAX_DEPTH: Final[int]
 

@@ -4,11 +4,10 @@ An object that lies whole in a chunk is walked where it is, once. One that is cu
 for its end goes on chunk by chunk without looking back, and it is walked when it is complete: the work is linear in
 the bytes, also with chunks of one byte. Held are at most the object in hand and what the last feed gave.
 
-Never imports kinform, never keeps a reference to a chunk, never puts the contents of an object into an error.
+Never imports kinform, never keeps a reference to a chunk, never puts the contents of an object into an error. Over 500
+lines because it is one state machine on C fields.
 Source: the Kubernetes API concepts page (LIST, WATCH, bookmarks), RFC 8259; paths: kinform/_paths.py.
 """
-
-import json
 
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
@@ -20,28 +19,17 @@ from libc.string cimport memchr, memcpy, memset
 
 from kinform_ext._batch cimport Builder
 from kinform_ext._json cimport (
-    KJ_BAD,
-    KJ_DEEP,
-    KJ_MAX_DEPTH,
-    KJ_MORE,
-    KJ_OK,
-    kj_is,
-    kj_is_delimiter,
-    kj_key,
-    kj_ptr,
-    kj_space,
-    kj_take,
-    kj_text,
-    kj_unescape,
-    kj_unit,
-    kj_unit_end,
-    kj_value,
+    KJ_BAD, KJ_DEEP, KJ_MAX_DEPTH, KJ_MORE, KJ_OK,
+    kj_is, kj_is_delimiter, kj_key, kj_ptr, kj_space, kj_take, kj_text, kj_unescape, kj_unit, kj_unit_end, kj_value,
 )
 from kinform_ext._peek cimport KB_NAME, KB_NAMESPACE, KB_UID, KB_VERSION, KP_FRAME, KP_ITEM, kp_found, kp_peek
 
 from kinform_ext._batch import Batch
+from kinform_ext._envelope import READ, Envelope, decode
 
-MAX_DEPTH = KJ_MAX_DEPTH
+__all__ = ["MAX_DEPTH", "Batch", "Scanner"]
+
+MAX_DEPTH = KJ_MAX_DEPTH  # containers in each other
 
 cdef enum:
     FLOOR_OF_CARRY = 4096
@@ -54,10 +42,6 @@ cdef enum State:
 # What may be cut off by the end of a chunk.
 cdef enum Unit:
     NO_UNIT, FRAME_UNIT, ITEM_UNIT, NAME_UNIT, VALUE_UNIT
-
-# Members of the LIST envelope.
-cdef enum Member:
-    OTHER, KIND, API_VERSION, METADATA, ITEMS
 
 
 @cython.final
@@ -101,11 +85,11 @@ cdef class Scanner:
         size_t carried
         size_t carry_room
         size_t next_look
-        Member member
-        bint seen_items
-        str list_kind
-        str list_api
-        tuple list_metadata  # resourceVersion, continue, remainingItemCount, shard selector
+        object envelope
+        str member  # of the envelope, None for one that means nothing here
+
+    def __cinit__(self, *_, **__):
+        self.failed = "the scanner was never set up"
 
     def __init__(self, str mode not None, program=None, *, max_object_bytes=16 << 20, str kind not None="",
                  str api_version not None=""):
@@ -121,11 +105,11 @@ cdef class Scanner:
         self.limit = max_object_bytes
         self.default_kind = kind
         self.default_api = api_version
-        self.list_kind = self.list_api = ""
-        self.list_metadata = ("", "", None, "")
+        self.envelope = Envelope()
         self.state = FRAME if self.watch else ENVELOPE
         self.builder = Builder(program)
         self.expect()
+        self.failed = None
 
     def __dealloc__(self):
         free(self.carry)
@@ -281,9 +265,9 @@ cdef class Scanner:
                 p += 1
                 self.state = VALUE
             elif state == VALUE:
-                if self.member == ITEMS and c == b"[":
+                if c == b"[" and self.member == "items":
+                    self.open_items(p)
                     p += 1
-                    self.state = FIRST_ITEM
                 elif kj_is_delimiter(c) and c not in b'{["':
                     self.reject("expected a value", p)
                 else:
@@ -315,7 +299,7 @@ cdef class Scanner:
         self.unit_size = 0
         self.carried = 0
         self.next_look = 0
-        self.dropping = kind == VALUE_UNIT and self.member == OTHER
+        self.dropping = kind == VALUE_UNIT and self.member is None
         return self.stash(p, end)
 
     cdef int resume(self, kj_ptr *pp, kj_ptr end) except -1:
@@ -384,7 +368,8 @@ cdef class Scanner:
         cdef kj_ptr p = self.carry
         self.next_look = 2 * self.carried
         if kj_value(&p, self.carry + self.carried, 0) == KJ_BAD:
-            raise ValueError(f"a malformed frame without an end at byte {self.unit_offset + <uint64_t>(p - self.carry)}")
+            at = self.unit_offset + <uint64_t>(p - self.carry)
+            raise ValueError(f"a malformed frame without an end at byte {at}")
         return 0
 
     cdef int whole(self, Unit kind, kj_ptr p, kj_ptr end) except -1:
@@ -465,59 +450,48 @@ cdef class Scanner:
 
     # -- the envelope of a LIST --
 
-    cdef object decode(self, kj_ptr p, kj_ptr end):
+    cdef bytes member_text(self, kj_ptr p, kj_ptr end):
         cdef kj_ptr q = p
         if <size_t>(end - p) > self.limit:
             self.reject("oversized member of the list", p)
         if p[0] in b'{["' and (kj_value(&q, end, 0) != KJ_OK or q != end):
             self.reject("malformed member of the list", q)
-        try:
-            return json.loads(PyUnicode_DecodeUTF8(<char *>p, end - p, NULL))
-        except ValueError:
-            pass
-        self.reject("malformed member of the list", p)
+        return PyBytes_FromStringAndSize(<char *>p, end - p)
 
     cdef int read_name(self, kj_ptr p, kj_ptr end) except -1:
-        name = self.decode(p, end)
-        self.member = MEMBERS.get(name, OTHER)
-        if self.member == ITEMS:
-            if self.seen_items:
-                self.reject("a list with items twice", p)
-            self.seen_items = True
+        name = decode(self.member_text(p, end))
+        self.member = name if name in READ else None
         return 0
 
     cdef int read_value(self, kj_ptr p, kj_ptr end) except -1:
-        if self.member == OTHER:
+        if self.member is None:
             return 0
-        value = self.decode(p, end)
-        if value is None:
-            value = {} if self.member == METADATA else ""
-        elif self.member == ITEMS or not isinstance(value, dict if self.member == METADATA else str):
-            self.reject("malformed member of the list", p)
-        if self.member == METADATA:
-            shard = value.get("shardInfo") or {}
-            remaining = value.get("remainingItemCount")
-            texts = [value.get("resourceVersion") or "", value.get("continue") or ""]
-            texts.append(shard.get("selector") or "" if isinstance(shard, dict) else None)
-            if not all(isinstance(text, str) for text in texts) or type(remaining) not in (int, type(None)):
-                self.reject("malformed member of the list", p)
-            self.list_metadata = (texts[0], texts[1], remaining, texts[2])
-        elif self.member == KIND:
-            self.list_kind = value
-        elif self.member == API_VERSION:
-            self.list_api = value
+        text = self.member_text(p, end)
+        try:
+            self.envelope.read(self.member, text)
+        except ValueError as error:
+            raise ValueError(f"{error} at byte {self.place(p)}") from None
         return self.expect()
 
     cdef int expect(self) except -1:
         """What an item is that does not tell: what the envelope says so far, else what the caller said."""
-        kind = self.list_kind.removesuffix("List") if self.list_kind.endswith("List") else ""
-        return self.builder.expect(kind or self.default_kind, self.list_api or self.default_api)
+        return self.builder.expect(
+            self.envelope.item_kind or self.default_kind, self.envelope.api_version or self.default_api
+        )
+
+    cdef int open_items(self, kj_ptr p) except -1:
+        if self.envelope.has_items:
+            self.reject("a list with items twice", p)
+        self.envelope.has_items = True
+        self.state = FIRST_ITEM
+        return 0
 
     cdef int close(self, kj_ptr p) except -1:
-        if not self.seen_items:
+        if not self.envelope.has_items:
             self.reject("a list without items", p)
         self.state = DONE
-        return self.control(("LIST_END", self.place(p), self.list_kind, self.list_api, *self.list_metadata))
+        envelope = self.envelope
+        return self.control(("LIST_END", self.place(p), envelope.kind, envelope.api_version, *envelope.metadata))
 
 
 cdef int skip(kj_ptr *pp, kj_ptr end) noexcept:
@@ -527,9 +501,6 @@ cdef int skip(kj_ptr *pp, kj_ptr end) noexcept:
     if kj_is_delimiter(pp[0][0]) and pp[0][0] not in b'{["':
         return KJ_BAD
     return kj_unit_end(&unit, pp, end)
-
-
-cdef dict MEMBERS = {"kind": KIND, "apiVersion": API_VERSION, "metadata": METADATA, "items": ITEMS}
 
 
 cdef str plain(const kj_text *text):

@@ -99,9 +99,8 @@ def spell(value: Any, rng: random.Random, indent: bool = False, level: int = 0) 
     if isinstance(value, list):
         return "[" + inside([spell(inner, rng, indent, level + 1) for inner in value]) + "]"
     if isinstance(value, dict):
-        return "{" + inside(
-            [f"{spell(name, rng)}{gap()}:{gap()}{spell(inner, rng, indent, level + 1)}" for name, inner in value.items()]
-        ) + "}"  # fmt: skip
+        return "{" + inside([f"{spell(name, rng)}{gap()}:{gap()}{spell(inner, rng, indent, level + 1)}"
+                             for name, inner in value.items()]) + "}"  # fmt: skip
     return json.dumps(value)
 
 
@@ -131,7 +130,7 @@ def cut(data: bytes, rng: random.Random) -> list[bytes | bytearray | memoryview]
 
 
 def run(scanner: Scanner, chunks: Any, finish: bool = True) -> list[Any]:
-    """All that a body gives: objects as `(verb, namespace, name, uid, resource_version, raw)`, control items as they are.
+    """All that a body gives: objects as `(verb, namespace, name, uid, resource_version, raw)`, control items as such.
 
     Checks on the way what holds for every batch.
     """

@@ -83,7 +83,9 @@ def test_an_indented_answer_reads_the_same() -> None:
     value = json.loads(BUILT_IN % (POD + b"," + POD))
     indented = json.dumps(value, indent=4).replace("\n", "\r\n\t").encode()
     found = every_way(b" \n" + indented + b"\n\n")
-    assert [json.loads(item[5]) for item in found[:2]] == [json.loads(b'{"apiVersion":"v1","kind":"Pod",' + POD[1:])] * 2
+    assert [json.loads(item[5]) for item in found[:2]] == [
+        json.loads(b'{"apiVersion":"v1","kind":"Pod",' + POD[1:])
+    ] * 2
     assert all(item[5].startswith(b'{"apiVersion":"v1","kind":"Pod","metadata":') for item in found[:2])
 
 
@@ -138,8 +140,11 @@ def test_a_malformed_item_tells_its_whole_key_where_it_can_be_read() -> None:
 def test_objects_nested_to_the_bound_pass_and_deeper_ones_are_left_out() -> None:
     def nested(levels: int) -> bytes:
         pairs = levels - 1  # the object itself is one
-        return b'{"metadata":{"name":"a"},"x":' + b'[{"y":' * (pairs // 2) + b"[1]" * (pairs % 2) + (
-            b"0" * (1 - pairs % 2) + b"}]" * (pairs // 2) + b"}"
+        return (
+            b'{"metadata":{"name":"a"},"x":'
+            + b'[{"y":' * (pairs // 2)
+            + b"[1]" * (pairs % 2)
+            + (b"0" * (1 - pairs % 2) + b"}]" * (pairs // 2) + b"}")
         )
 
     for levels in (MAX_DEPTH - 1, MAX_DEPTH):
@@ -175,7 +180,8 @@ def test_the_key_of_an_oversized_item_is_unknown_beyond_what_was_held() -> None:
         b'{"items":[],"metadata":{"continue":7}}', b'{"items":[],"metadata":{"remainingItemCount":"x"}}',
         b'{"items":[],"metadata":{"a":nope}}', b'{"items":[],"metadata":nope}', b'{"items":[],"ki\\xnd":"x"}',
         b'{"items":[{"a":"\n"}]}', b'{"items":[{"a":"x\x00"}]}', b'{"items":["\t"]}', b'{"a":"\x1f","items":[]}',
-        b'{"items":[{"a":["x\n\n"]}]}', b'{"items":[{"a":[}]}]}', b"\x00", b'{"a":,"items":[]}', b'{"items":[{"metadata":{"name":"a"}}',
+        b'{"items":[{"a":["x\n\n"]}]}',
+        b'{"items":[{"a":[}]}]}', b"\x00", b'{"a":,"items":[]}', b'{"items":[{"metadata":{"name":"a"}}',
         b'{"items":[{"metadata":{"name":"a"}}]', b'{"items":[{"a":1', b"", b"  ", b'{"items":[nul', b'{"it',
     ],
 )  # fmt: skip

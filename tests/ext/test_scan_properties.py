@@ -81,15 +81,22 @@ def test_any_split_of_any_list_gives_what_json_and_a_plain_prune_give(
     rng = random.Random(seed)
     prune, program = compiled(prune)
     metadata = {"resourceVersion": "12", "continue": rng.choice(["", 'a"é']), "remainingItemCount": 3, "z": [{}]}
-    envelope: list[tuple[str, Any]] = [("kind", "PodList"), ("apiVersion", "v1"), ("metadata", metadata), ("x", [{"items": 1}])]
+    envelope: list[tuple[str, Any]] = [
+        ("kind", "PodList"),
+        ("apiVersion", "v1"),
+        ("metadata", metadata),
+        ("x", [{"items": 1}]),
+    ]
     rng.shuffle(envelope)
     place = 0 if items_first else rng.randrange(len(envelope) + 1)
     envelope.insert(place, ("items", values))
     before = dict(envelope[:place])
     data = spell(dict(envelope), rng, indent).encode()
-    options = {"kind": "Other", "api_version": "other/v1"}
+    options: dict[str, Any] = {"kind": "Other", "api_version": "other/v1"}
     kind = "Pod" if "kind" in before else options["kind"]
-    wanted = [expected("ADDED", value, prune, kind, before.get("apiVersion", options["api_version"])) for value in values]
+    wanted = [
+        expected("ADDED", value, prune, kind, before.get("apiVersion", options["api_version"])) for value in values
+    ]
     for _ in range(3):
         found = run(Scanner("list", program, **options), cut(data, rng))
         assert [read(item) for item in found[:-1]] == wanted
@@ -150,9 +157,9 @@ def test_no_mutation_does_harm_and_any_split_gives_the_same(
             found = run(scanner, chunks)
             outcomes.append([read(item) for item in found])
         except ValueError as error:
-            assert str(error).rsplit(" ", 2)[-2:-1] == ["byte"], error
-            outcomes.append([])
+            outcomes.append([str(error).rsplit(" ", 1)[0].endswith("at byte")])
     assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert outcomes[0] != [False], "an error that names no byte"
 
 
 def mutated(body: bytes, rng: random.Random) -> bytes:

@@ -46,7 +46,8 @@ def test_dropped_members_leave_no_comma_behind() -> None:
 
 
 def test_dropped_members_leave_white_space_that_is_still_json() -> None:
-    text = json.dumps({"metadata": {"managedFields": [1], "name": "a", "x": 1}, "y": 2, "z": [{"x": 3}, {"x": 4}]}, indent=3)
+    metadata = {"managedFields": [1], "name": "a", "x": 1}
+    text = json.dumps({"metadata": metadata, "y": 2, "z": [{"x": 3}, {"x": 4}]}, indent=3)
     raw = prune(text, ["metadata.managedFields", "metadata.x", "y", "z[*].x"])
     assert json.loads(raw) == {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "z": [{}, {}]}
 
@@ -76,8 +77,9 @@ def test_a_longer_header_than_the_one_before_moves_nothing_else() -> None:
 
 
 def test_mandatory_fields_outlive_any_keep() -> None:
-    text = '{"kind":"Pod","spec":{"a":1},"metadata":{"labels":{},"uid":"u","name":"a","namespace":"n","resourceVersion":"1","z":1}}'
-    assert prune(text, keep=["status"]) == HEAD + '"metadata":{"uid":"u","name":"a","namespace":"n","resourceVersion":"1"}}'
+    always = '"uid":"u","name":"a","namespace":"n","resourceVersion":"1"'
+    text = f'{{"kind":"Pod","spec":{{"a":1}},"metadata":{{"labels":{{}},{always},"z":1}}}}'
+    assert prune(text, keep=["status"]) == HEAD + f'"metadata":{{{always}}}}}'
 
 
 def test_the_way_to_a_path_keeps_containers_and_loses_scalars_under_keep() -> None:
@@ -123,7 +125,8 @@ def test_metadata_is_found_however_it_is_spelled() -> None:
 
 
 def test_texts_with_escapes_read_as_what_they_mean() -> None:
-    text = r'{"metadata":{"name":"\u0061\"\\\/\b\f\n\r\t\u00e9\u2028\ud83d\ude00\u0000","namespace":"\u006e","uid":"é"}}'
+    name = r'"\u0061\"\\\/\b\f\n\r\t\u00e9\u2028\ud83d\ude00\u0000"'
+    text = '{"metadata":{"name":' + name + r',"namespace":"\u006e","uid":"é"}}'
     (batch, _) = Scanner("list").feed(b'{"items":[' + text.encode() + b"]}")
     assert isinstance(batch, Batch)
     assert batch.name(0) == json.loads(text)["metadata"]["name"]
@@ -133,8 +136,9 @@ def test_texts_with_escapes_read_as_what_they_mean() -> None:
 
 
 def test_the_last_of_members_that_come_twice_counts() -> None:
-    text = '{"kind":"Pod","metadata":{"name":"x","uid":"u"},"kind":"Q","metadata":{"name":"y","name":"a","managedFields":1}}'
-    (batch, _) = Scanner("list", compile(["metadata.managedFields"], (), {})).feed(b'{"items":[' + text.encode() + b"]}")
+    second = b'"metadata":{"name":"y","name":"a","managedFields":1}'
+    text = b'{"kind":"Pod","metadata":{"name":"x","uid":"u"},"kind":"Q",' + second + b"}"
+    (batch, _) = Scanner("list", compile(["metadata.managedFields"], (), {})).feed(b'{"items":[' + text + b"]}")
     assert isinstance(batch, Batch)
     assert (batch.name(0), batch.uid(0)) == ("a", "")
     assert json.loads(batch.raw(0)) == {"kind": "Q", "metadata": {"name": "a"}}
@@ -151,8 +155,10 @@ def conditions(*found: tuple[str | None, str | None, object]) -> str:
 @pytest.mark.parametrize(
     ("found", "n", "left"),
     [
-        ([("R", "2026-01-01T00:00:00Z", 1), ("A", "2020-01-01T00:00:00Z", 2), ("R", "2026-01-02T00:00:00Z", 3)], 1, [2, 3]),
-        ([("R", "2026-01-03T00:00:00Z", 1), ("R", "2026-01-01T00:00:00Z", 2), ("R", "2026-01-02T00:00:00Z", 3)], 2, [1, 3]),
+        ([("R", "2026-01-01T00:00:00Z", 1), ("A", "2020-01-01T00:00:00Z", 2), ("R", "2026-01-02T00:00:00Z", 3)],
+         1, [2, 3]),
+        ([("R", "2026-01-03T00:00:00Z", 1), ("R", "2026-01-01T00:00:00Z", 2), ("R", "2026-01-02T00:00:00Z", 3)],
+         2, [1, 3]),
         ([("R", "2026-01-01T00:00:00Z", 1), ("R", "2026-01-01T00:00:00.000Z", 2)], 1, [2]),
         ([("R", "2026-01-01T00:00:00.2Z", 1), ("R", "2026-01-01T00:00:00.19Z", 2)], 1, [1]),
         ([("R", "2026-01-01T00:30:00Z", 1), ("R", "2026-01-01T01:00:00+01:00", 2)], 1, [1]),
@@ -172,7 +178,8 @@ def test_keep_last_keeps_the_newest_of_each_type(
 
 
 def test_keep_last_of_a_list_of_anything_keeps_the_last() -> None:
-    assert prune("{" + META + ',"c":[1, "b", {"type":7}, null, [2] ]}', keep_last={"c": 2}) == HEAD + META + ',"c":[null, [2] ]}'
+    text = "{" + META + ',"c":[1, "b", {"type":7}, null, [2] ]}'
+    assert prune(text, keep_last={"c": 2}) == HEAD + META + ',"c":[null, [2] ]}'
 
 
 def test_keep_last_sees_types_as_they_mean_and_before_they_are_pruned() -> None:

@@ -1,0 +1,162 @@
+"""The grammar of paths, where its errors point, and the programs that paths become."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kinform import OptionError
+from kinform._paths import DROP, KEEP, MAX_NODES, STAR, Path, Program, compile, parse
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("metadata.managedFields", ("metadata", "managedFields")),
+        ('metadata.annotations["kubectl.kubernetes.io/last-applied-configuration"]',
+         ("metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration")),
+        ("spec.containers[*].env", ("spec", "containers", STAR, "env")),
+        ("[*]", (STAR,)),
+        ('["a.b"]', ("a.b",)),
+        ('["a.b"].c[*][*]["d"]', ("a.b", "c", STAR, STAR, "d")),
+        ('[""]', ("",)),
+        (r'["\"\\\u0061\ud83d\ude00"]', ('"\\a\U0001f600',)),
+        ("f:spec.k8s/é-_*", ("f:spec", "k8s/é-_*")),
+    ],
+)  # fmt: skip
+def test_a_path_reads_as_its_steps(text: str, path: Path) -> None:
+    assert parse(text, field="drop") == path
+
+
+@pytest.mark.parametrize(
+    ("text", "character", "allowed"),
+    [
+        ("", 1, "a name"),
+        (".a", 1, "a name"),
+        ("a.", 3, "a name"),
+        ("a..b", 3, "a name"),
+        ("a.[*]", 3, "a name"),
+        (" a", 1, "a name"),
+        ("a b", 2, "a dot or a bracket"),
+        ("a]", 2, "a dot or a bracket"),
+        ("a[*]b", 5, "a dot or a bracket"),
+        ('a"b"', 2, "a dot or a bracket"),
+        ("a[", 3, "a string in quotes"),
+        ("a[0]", 3, "a string in quotes"),
+        ("a[*", 3, "a string in quotes"),
+        ("a['b']", 3, "a string in quotes"),
+        ('a["b"', 6, "a closing bracket"),
+        ('a["b]', 3, "a JSON string"),
+        ('a["b\\q"]', 5, "a JSON string"),
+        ('a["\\ud800"]', 4, "surrogate"),
+    ],
+)
+def test_an_error_points_at_the_character(text: str, character: int, allowed: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        parse(text, field="Prune.drop")
+    assert str(caught.value).endswith(f"(^ at character {character})")
+    assert allowed in str(caught.value)
+    assert f"{text[: character - 1]}^{text[character - 1 :]}" in str(caught.value)
+    assert (caught.value.field, caught.value.value) == ("Prune.drop", text)
+
+
+@pytest.mark.parametrize("wrong", [None, 7, ("a", "b"), b"a"])
+def test_what_is_no_string_is_no_path(wrong: Any) -> None:
+    with pytest.raises(OptionError):
+        parse(wrong, field="Prune.drop")
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_a_path_or_an_option_error(text: str) -> None:
+    try:
+        assert parse(text, field="x")
+    except OptionError as error:
+        assert error.value == text  # noqa: PT017
+
+
+def test_nothing_to_do_is_no_program() -> None:
+    assert compile((), (), {}) is None
+
+
+def test_the_usual_drop_is_two_nodes() -> None:
+    assert compile(["metadata.managedFields"], (), {}) == (
+        (((b"metadata", 1),), KEEP, True, 0),
+        (((b"managedFields", DROP),), KEEP, True, 0),
+    )
+
+
+def test_the_root_and_its_metadata_are_nodes_in_every_program() -> None:
+    for program in (compile(["a"], (), {}), compile((), ["a"], {}), compile((), ["metadata"], {"a": 1})):
+        assert program is not None
+        assert dict(program[0][0])[b"metadata"] > 0
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["kind", "apiVersion", "metadata", "metadata.name", "metadata.namespace", "metadata.uid",
+     "metadata.resourceVersion", "metadata[*]", "[*]", "[*].name", "[*][*]", '["metadata"]["uid"]'],
+)  # fmt: skip
+def test_a_drop_that_takes_a_mandatory_field_is_refused(path: str) -> None:
+    with pytest.raises(OptionError, match=r"Prune\.drop.*leaves"):
+        compile([path], (), {})
+
+
+@pytest.mark.parametrize("path", ["metadata.labels", "metadata.labels.name", "spec.kind", "spec[*]", "[*].labels"])
+def test_a_drop_beside_the_mandatory_fields_is_not(path: str) -> None:
+    assert compile([path], (), {}) is not None
+
+
+@pytest.mark.parametrize("n", [0, -1, True, 1.0, "1", None])
+def test_keep_last_of_less_than_one_is_refused(n: Any) -> None:
+    with pytest.raises(OptionError, match=r"Prune\.keep_last"):
+        compile((), (), {"status.conditions": n})
+
+
+@pytest.mark.parametrize("options", [{"drop": ["a..b"]}, {"keep": ["a..b"]}, {"keep_last": {"a..b": 1}}])
+def test_a_bad_path_names_the_option_it_came_in(options: dict[str, Any]) -> None:
+    (field,) = options
+    with pytest.raises(OptionError, match=rf"^Prune\.{field}: .*character 3"):
+        compile(**{"drop": (), "keep": (), "keep_last": {}} | options)
+
+
+def test_branches_are_merged_so_that_one_step_leads_to_one_place() -> None:
+    program = compile(["a.x", "[*].y", "a.b.z", "[*].b.w"], (), {})
+    assert program is not None
+    assert leads(program, "a", "x") == leads(program, "a", "y") == DROP
+    assert leads(program, "a", "b", "z") == leads(program, "a", "b", "w") == DROP
+    assert leads(program, "other", "x") == leads(program, "other", "b", "z") == KEEP
+    assert leads(program, "other", "y") == leads(program, "other", "b", "w") == DROP
+
+
+def test_keep_comes_before_drop() -> None:
+    program = compile(["spec.a.x"], ["spec.a", "status[*].b"], {})
+    assert program is not None
+    assert leads(program, "spec", "a", "y") == KEEP
+    assert leads(program, "spec", "a", "x") == leads(program, "spec", "b") == leads(program, "other") == DROP
+    assert leads(program, "metadata", "uid") == leads(program, "kind") == KEEP
+
+
+def test_the_smaller_of_two_keep_lasts_counts() -> None:
+    program = compile((), (), {"status.conditions": 3, "status[*]": 2})
+    assert program is not None
+    assert program[leads(program, "status", "conditions")][3] == 2
+
+
+def test_paths_that_multiply_each_other_are_refused() -> None:
+    paths = ["[*]" * n + "." * (n > 0) + "a" + "[*]" * (14 - n) + f".z{n}" for n in range(15)]
+    with pytest.raises(OptionError, match="overlap less"):
+        compile(paths, (), {})
+    assert MAX_NODES == 10_000
+
+
+def leads(program: Program, *names: str) -> int:
+    at = 0
+    for name in names:
+        children, other, _, _ = program[at]
+        at = dict(children).get(name.encode(), other)
+        if at < 0:
+            break
+    return at
