@@ -147,12 +147,12 @@ class Informer:
         self._bound = queue_bound
         self._streams: dict[str, Stream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._handlers: dict[str, list[Handler]] = {"added": [], "updated": [], "deleted": []}
+        self._handlers: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
         self._inbox = Queue(queue_bound)
         self._runner: asyncio.Task[None] | None = None
         self._changes: weakref.WeakSet[Changes[Any]] = weakref.WeakSet()
         self._news = asyncio.Event()
-        self._failure: KinformError | None = None
+        self._failure: Exception | None = None
         self._was_synced = False
         self._stopped = False
         self.undecodable = 0
@@ -199,8 +199,10 @@ class Informer:
             async with aclosing(stream.steps()) as steps:
                 async for step in steps:
                     write(self._writer, stream.namespace, step)
-        except KinformError as error:
-            log.error("%s: given up: %s", stream.name, error)
+        except Exception as error:
+            # Of what is not ours, such as a transport's bug, the text may quote anything.
+            why = error if isinstance(error, KinformError) else type(error).__name__
+            log.error("%s: given up: %s", stream.name, why)
             self._failure = error
             for changes in list(self._changes):
                 changes.queue.close()
@@ -349,7 +351,7 @@ class Informer:
         makes events wait, merged per object beyond a bound, but never the stream. An exception is logged with
         the key, and stops nothing. All handlers of one event are given the same object.
         """
-        self._handlers["added"].append(_callable(handler))
+        self._handle("added", handler)
         if self._runner:
             for found in self.store.records():
                 self._inbox.push(Entry("added", found.key, found, only=handler))
@@ -357,12 +359,15 @@ class Informer:
 
     def on_update(self, handler: F) -> F:
         """Calls `handler(old, new)` for each object that changes. `old` may be None: see `Updated`."""
-        self._handlers["updated"].append(_callable(handler))
-        return handler
+        return self._handle("updated", handler)
 
     def on_delete(self, handler: F) -> F:
         """Calls `handler(object)` with the last known state of each object that is deleted."""
-        self._handlers["deleted"].append(_callable(handler))
+        return self._handle("deleted", handler)
+
+    def _handle(self, kind: str, handler: F) -> F:
+        # What waits already happened before it came, and is in what `on_add` gives it.
+        self._handlers[kind].append((_callable(handler), self._inbox.pushed))
         return handler
 
     def changes(self) -> Changes[Any]:
@@ -389,7 +394,8 @@ class Informer:
     async def _run_handlers(self) -> None:
         done = 0
         while entry := await self._inbox.pop():
-            handlers = [entry.only] if entry.only else list(self._handlers[entry.kind])
+            known = self._handlers[entry.kind]
+            handlers = [entry.only] if entry.only else [handler for handler, since in known if entry.number > since]
             event = self.event(entry) if handlers else None
             for handler in handlers:
                 match event:
@@ -437,7 +443,7 @@ class Informer:
             return None
 
     @property
-    def failure(self) -> KinformError | None:
+    def failure(self) -> Exception | None:
         """Why the informer gave up, or None."""
         return self._failure
 

@@ -8,7 +8,7 @@ object went, and that another of the same name came.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -24,9 +24,12 @@ Handler = Callable[..., Any]
 
 
 class Entry:
-    """One waiting change. `only` names the one handler that it is for, where it is not for all."""
+    """One waiting change. `only` names the one handler that it is for, where it is not for all.
 
-    __slots__ = ("key", "kind", "new", "old", "only", "synthetic")
+    `number` is that of the newest change in it, by the order in which they came to the queue.
+    """
+
+    __slots__ = ("key", "kind", "new", "number", "old", "only", "synthetic")
 
     def __init__(
         self,
@@ -44,6 +47,7 @@ class Entry:
         self.old = old
         self.synthetic = synthetic
         self.only = only
+        self.number = 0
 
     @classmethod
     def of(cls, change: Change) -> Entry:
@@ -59,27 +63,35 @@ class Queue:
 
     Attributes:
         depth: Entries that wait.
+        pushed: Entries that came so far.
         dropped_old: `Updated`s whose old version was let go.
     """
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._entries: deque[Entry] = deque()
+        self._entries: OrderedDict[Entry, None] = OrderedDict()
         self._latest: dict[str, Entry] = {}
         self._pinned = 0
         self._closed = False
         self._waiting: asyncio.Future[None] | None = None
         self.depth = 0
+        self.pushed = 0
         self.dropped_old = 0
 
     def push(self, entry: Entry) -> None:
-        """Adds a change, merged into an earlier one of the same object if the queue is full."""
+        """Adds a change, merged into an earlier one of the same object if the queue is full; none after `close`."""
+        if self._closed:
+            return
+        self.pushed += 1
+        entry.number = self.pushed
         waiting = self._latest.get(entry.key)
         if self.depth >= self._bound and waiting is not None:
             pinned = _pinned(waiting)
             if _merge(waiting, entry):
                 self._pinned += _pinned(waiting) - pinned
+                waiting.number = entry.number
                 if waiting.kind == "void":
+                    del self._entries[waiting]
                     del self._latest[entry.key]
                     self.depth -= 1
                 return
@@ -87,7 +99,7 @@ class Queue:
             entry.old = None
             self.dropped_old += 1
         self._pinned += _pinned(entry)
-        self._entries.append(entry)
+        self._entries[entry] = None
         self._latest[entry.key] = entry
         self.depth += 1
         self._wake()
@@ -103,10 +115,8 @@ class Queue:
     async def pop(self) -> Entry | None:
         """The oldest change, once there is one; None after `close`."""
         while True:
-            while self._entries:
-                entry = self._entries.popleft()
-                if entry.kind == "void":
-                    continue
+            if self._entries:
+                entry, _ = self._entries.popitem(last=False)
                 self.depth -= 1
                 if self._latest.get(entry.key) is entry:
                     del self._latest[entry.key]

@@ -9,6 +9,7 @@ import asyncio
 import email.utils
 import logging
 import random
+import re
 import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
@@ -130,6 +131,9 @@ class Stream:
                     await self._reload_credentials()
                 if self._watcher.delay:
                     await asyncio.sleep(self._watcher.delay)
+        except Exception:
+            self._watcher.give_up()
+            raise
         finally:
             self._watcher.stop()
 
@@ -320,11 +324,9 @@ def _seconds(retry_after: str | None) -> float | None:
     """Reads a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
     if not retry_after:
         return None
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
+    if re.fullmatch(r"\d{1,9}(\.\d*)?", retry_after.strip()):
+        return float(retry_after)
     try:
         return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError):
         return None

@@ -92,22 +92,24 @@ class Writer:
         """Takes a batch whole, into the state that was begun (`initial`) or into what readers see."""
         self.wire_bytes += batch.wire_bytes
         table = self._contents.tables.setdefault(stream, {})
-        staged = self._staged[stream].table if initial else None
+        staged = self._staged[stream] if initial else None
         for i in range(len(batch)):
             key, raw = batch.key(i), batch.raw(i)
             deleted = batch.verb(i) == "DELETED"
-            if not deleted and self.transform is not None:
+            if self.transform is not None:
                 transformed = self._transformed(key, raw)
-                deleted = transformed is None
-                raw = transformed or raw
+                deleted = deleted or transformed is None
+                raw = transformed or b""
             new = Object(batch.namespace(i), batch.name(i), batch.uid(i), batch.resource_version(i), raw)
             if staged is None:
                 self._live(table, key, new, deleted=deleted)
             elif deleted:
-                staged.pop(key, None)
+                staged.table.pop(key, None)
+                staged.stale.discard(key)
             else:
                 old = table.get(key)
-                staged[key] = old if old is not None and _same(old, new) else new
+                staged.table[key] = old if old is not None and _same(old, new) else new
+                staged.stale.discard(key)
 
     def skip(self, stream: str, skip: Skip, *, initial: bool) -> None:
         """Takes note of an object that was left out: its old record stays, and counts as stale.
@@ -120,15 +122,18 @@ class Writer:
         if skip.verb == "DELETED":
             if staged is not None and skip.key is not None:
                 staged.table.pop(skip.key, None)
+                staged.stale.discard(skip.key)
             elif old is not None:
                 self._live(table, old.key, old, deleted=True)
-        elif old is not None and staged is not None:
-            staged.table[old.key] = old
-            staged.stale.add(old.key)
+        elif staged is not None and skip.key is not None:
+            if old is not None:  # what came before in this very state is newer
+                staged.table.setdefault(skip.key, old)
+            if skip.key in staged.table:
+                staged.stale.add(skip.key)
+        elif staged is not None:
+            staged.sweep = False
         elif old is not None:
             self._contents.stale.add(old.key)
-        elif skip.key is None and staged is not None:
-            staged.sweep = False
 
     def commit(self, stream: str) -> None:
         """The state is complete: it takes the place of the old one in one step, then the changes are told."""
@@ -142,11 +147,11 @@ class Writer:
             new_table.update(kept)
         stale = self._contents.stale
         stale.difference_update([key for key in stale if key in new_table])
-        stale.update(staged.stale)
         changes = list(_difference(old_table, new_table))
         self._contents.tables[stream] = new_table
         for change in changes:
             self._changed(change)
+        stale.update(staged.stale)  # at last: a change of a key is the end of its staleness otherwise
 
     def abort(self, stream: str) -> None:
         """The state that was begun will not be completed."""
@@ -164,8 +169,9 @@ class Writer:
         if deleted:
             if old is not None and not replaced:  # a late word about a predecessor is no news
                 del table[key]
-                # Told is the state that the deletion came with, which may be newer than the one held.
-                self._changed(Change(key, None, new), held=old)
+                # Told is the state that the deletion came with, which may be newer than the one held;
+                # a transform that leaves it out leaves no such state.
+                self._changed(Change(key, None, new if new.raw else old), held=old)
             return
         if old is not None and _same(old, new):
             return

@@ -280,7 +280,9 @@ class Watcher:
         self.error = error
         self.delay = 0.0
         match self._phase:
-            case _Listing():
+            case _Listing() as phase:
+                if not phase.page:  # a first page that is asked for again is that of another state
+                    self._phase = _Listing(whole=phase.whole)
                 self._retry(error)
             case _Streaming():
                 given_up = self._stream_tries >= STREAM_TRIES and self._options.initial == "auto"
@@ -299,6 +301,10 @@ class Watcher:
                 if self._barren >= BARREN_WATCHES:
                     self._phase = self._fresh()
                 self._retry(error)
+
+    def give_up(self) -> None:
+        """What happened cannot be recovered from."""
+        self.state = "failed"
 
     def stop(self) -> None:
         """Nobody listens any more."""
@@ -450,7 +456,7 @@ class Watcher:
         self.delay = seconds * (1 + self._options.backoff.jitter * self._random())
 
     def _fail(self, error: StatusError) -> None:
-        self.state = "failed"
+        self.give_up()
         raise error
 
     def _fresh(self) -> _Listing | _Streaming:

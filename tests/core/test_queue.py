@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 
 import pytest
 
@@ -77,6 +78,27 @@ async def test_a_storm_on_few_objects_stays_bounded_and_ends_with_the_newest_of_
         entry = await queue.pop()
         newest[entry.key] = entry.new.resource_version
     assert newest == {"shop/0": "999", "shop/1": "999", "shop/2": "999"}
+
+
+async def test_objects_that_come_and_go_in_a_full_queue_leave_nothing_in_it():
+    queue = Queue(2)
+    queue.push(added(1, key="shop/first"))
+    queue.push(added(1, key="shop/second"))
+    objects = [version(f"u{number}", 1) for number in range(100)]
+    for number, found in enumerate(objects):
+        queue.push(Entry("added", f"shop/{number}", found))
+        queue.push(Entry("deleted", f"shop/{number}", None, found))
+    assert queue.depth == 2
+    del found
+    assert {sys.getrefcount(objects[number]) for number in range(100)} == {2}  # the list's, and the call's
+
+
+async def test_after_close_nothing_is_taken():
+    queue = Queue(2)
+    queue.close()
+    queue.push(added(1))
+    assert queue.depth == 0
+    assert await queue.pop() is None
 
 
 async def test_what_waits_for_one_handler_is_not_merged_with_what_is_for_all():

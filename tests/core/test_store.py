@@ -209,6 +209,25 @@ class TestSkipped:
         kept.live("MODIFIED", obj("a", rv=10))
         assert kept.store.stale == 0
 
+    def test_in_a_stream_what_came_before_it_in_the_same_state_is_newer_than_the_old_record(self, kept):
+        kept.writer.begin("")
+        kept.writer.apply("", batch(obj("a", rv=5), obj("d", rv=5)), initial=True)
+        for key in ("shop/a", "shop/d", "shop/e"):
+            kept.writer.skip("", self.skip(key), initial=True)
+        kept.writer.commit("")
+        assert kept.store.meta("shop/a").resource_version == "5"
+        assert sorted(kept.store.keys()) == ["shop/a", "shop/d"]
+        assert kept.store.stale == 2
+
+    @pytest.mark.parametrize("verb", ["MODIFIED", "DELETED"])
+    def test_in_a_stream_the_next_version_ends_the_staleness(self, kept, verb):
+        kept.writer.begin("")
+        kept.writer.skip("", self.skip("shop/a"), initial=True)
+        kept.writer.apply("", batch(obj("a", rv=10), verb=verb), initial=True)
+        kept.writer.commit("")
+        assert kept.store.stale == 0
+        assert ("shop/a" in kept.store) == (verb == "MODIFIED")
+
     def test_a_skipped_delete_deletes(self, kept):
         kept.writer.skip("", self.skip("shop/a", "DELETED"), initial=False)
         assert "shop/a" not in kept.store
@@ -275,6 +294,25 @@ class TestTransform:
         assert list(kept.store.keys()) == ["shop/a"]
         assert b"uid-x" in kept.store.raw("shop/a")
         assert kept.writer.transform_seconds > 0
+
+    def test_what_was_deleted_is_told_transformed_too(self):
+        kept = Kept()
+        kept.writer.transform = lambda raw: raw.replace(b"hunter2", b"")
+        kept.relist(obj("a", password="hunter2"))
+        kept.live("DELETED", obj("a", rv=2, password="hunter2"))
+        (_, deleted) = kept.changes
+        assert deleted.old.resource_version == "2"
+        assert b"hunter2" not in deleted.old.raw
+
+    def test_what_is_left_out_from_now_on_is_deleted_and_told_as_it_was_last_held(self):
+        kept = Kept()
+        kept.writer.transform = lambda raw: None if b"hunter2" in raw else raw
+        kept.relist(obj("a"), obj("b"))
+        kept.told()
+        kept.live("MODIFIED", obj("a", rv=2, password="hunter2"))
+        kept.live("DELETED", obj("b", rv=2, password="hunter2"))
+        assert [change.old.resource_version for change in kept.changes] == ["1", "1"]
+        assert len(kept.store) == 0
 
     def test_an_exception_keeps_the_object_and_is_logged_without_its_contents(self, caplog):
         kept = Kept()

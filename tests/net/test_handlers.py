@@ -112,6 +112,30 @@ async def test_a_handler_added_late_gets_what_is_there_and_then_only_what_comes_
     assert sorted(early) == sorted([key.split("/")[1] for key in keys] + ["new"])
 
 
+async def test_a_handler_added_while_events_wait_gets_none_of_them_twice(server, pods):
+    server.generate(PODS, 5)
+    gate = asyncio.Event()
+    late = []
+
+    @pods.on_add
+    async def slow(pod):
+        await gate.wait()
+
+    async with pods:
+        await pods.synced(timeout=10)
+        key = server.keys(PODS)[0]
+        server.touch(PODS, key)
+        await until(lambda: same(pods.store, server, PODS))
+        assert pods.stats().queue_depth == 5
+        pods.on_add(lambda pod: late.append(("added", name(pod))))
+        pods.on_update(lambda old, new: late.append(("updated", name(new))))
+        pods.on_delete(lambda pod: late.append(("deleted", name(pod))))
+        gate.set()
+        server.delete(PODS, key)
+        await until(lambda: ("deleted", key.split("/")[1]) in late)
+    assert [kind for kind, _ in late] == ["added"] * 5 + ["deleted"]
+
+
 async def test_a_slow_handler_has_a_bounded_queue_that_keeps_the_newest_of_each_key(server):
     keys = server.generate(PODS, 3)
     gate = asyncio.Event()
