@@ -1,0 +1,209 @@
+"""How a start goes, request by request, against the simulator and a real kube-apiserver alike.
+
+What is asked is seen through a transport that stands between an informer and the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+import kinform
+from tests.clusters import Cluster
+from tests.net.informers import quick
+from tests.proxy import Proxy
+from tests.recording import Recording
+from tests.waiting import until
+
+
+@pytest.fixture
+async def recording(cluster: Cluster) -> AsyncIterator[Recording]:
+    async with kinform.connect(cluster.url, **cluster.access) as api:
+        yield Recording(api)
+
+
+def scoped(cluster: Cluster) -> kinform.Scope:
+    return kinform.Scope(namespaces=[cluster.namespace])
+
+
+def informer(api: object, cluster: Cluster, **options: object) -> kinform.Informer:
+    return kinform.Informer(api, cluster.resource, scope=scoped(cluster), options=quick(**options))
+
+
+def names(store: kinform.Store) -> set[str]:
+    return {key.partition("/")[2] for key in store}
+
+
+async def test_a_list_in_pages_sends_each_token_and_no_resource_version_and_watches_from_where_it_stands(
+    cluster, recording
+):
+    for name in ("a", "b", "c"):
+        await cluster.create(name)
+    async with informer(recording, cluster, initial="list", page_size=1) as configs:
+        await configs.synced(timeout=20)
+        assert names(configs.store) >= {"a", "b", "c"}
+        listed = configs.stats().streams[cluster.namespace].resource_version
+        await until(lambda: recording.watches)
+    asked = recording.lists
+    tokens = [params.pop("continue", None) for params in asked]
+    assert tokens[0] is None
+    assert all(tokens[1:])
+    assert len(set(tokens)) == len(tokens) == len(configs.store)
+    assert asked == [{"limit": "1"}] * len(tokens)
+    assert recording.watches[0]["resourceVersion"] == listed
+    assert recording.streams == []
+
+
+async def test_a_stream_goes_on_in_the_same_connection_and_asks_for_no_list(cluster, recording):
+    await cluster.create("a")
+    async with informer(recording, cluster, initial="auto") as configs:
+        await configs.synced(timeout=20)
+        await cluster.create("b")
+        await until(lambda: names(configs.store) >= {"a", "b"})
+    assert len(recording.asked) == 1
+    assert len(recording.streams) == 1
+
+
+async def test_nothing_is_synced_before_the_bookmark_that_says_true(cluster, recording):
+    await cluster.create("a")
+    recording.through = lambda chunk: chunk.replace(b'initial-events-end":"true"', b'initial-events-end":"nope"')
+    async with informer(recording, cluster, initial="stream", headers_timeout=1.0) as configs:
+        with pytest.raises(TimeoutError, match=r"syncing|retrying"):
+            await configs.synced(timeout=0.5)
+        assert len(configs.store) == 0
+        assert configs.stats().streams[cluster.namespace].resource_version == ""
+        recording.through = lambda chunk: chunk
+        await configs.synced(timeout=20)
+        assert "a" in names(configs.store)
+
+
+async def test_a_stream_that_never_ends_its_start_is_given_up_for_a_list_and_that_is_remembered(cluster, recording):
+    await cluster.create("a")
+    recording.through = lambda chunk: chunk.replace(b"k8s.io/initial-events-end", b"k8s.io/no-such-annotation")
+    for attempt in range(2):
+        async with informer(recording, cluster, initial="auto", headers_timeout=0.5) as configs:
+            await configs.synced(timeout=20)
+            assert "a" in names(configs.store)
+        assert 1 <= len(recording.streams) <= 3
+        assert len(recording.lists) == attempt + 1
+
+
+async def test_changes_and_deletes_while_a_stream_starts_are_not_lost(cluster, recording):
+    for number in range(30):
+        await cluster.create(f"c{number}", data={"k": "x" * 500})
+
+    async def churn() -> None:
+        for number in range(0, 30, 2):
+            await cluster.delete(f"c{number}")
+            await cluster.replace(f"c{number + 1}", data={"k": "changed"})
+
+    async def start(at: float) -> kinform.Informer:
+        await asyncio.sleep(at)
+        return await informer(recording, cluster, initial="stream").__aenter__()
+
+    churning = asyncio.create_task(churn())
+    started = await asyncio.gather(*(start(at / 100) for at in range(12)))
+    await churning
+    listed = (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)).json()["items"]
+    expected = {found["metadata"]["name"]: found["metadata"]["resourceVersion"] for found in listed}
+    try:
+        for configs in started:
+            await configs.synced(timeout=20)
+            await until(lambda store=configs.store: {m.name: m.resource_version for m in metas(store)} == expected)
+    finally:
+        for configs in started:
+            await configs.__aexit__(None, None, None)
+
+
+def metas(store: kinform.Store) -> list[kinform.Meta]:
+    return [meta for key in store if (meta := store.meta(key))]
+
+
+@pytest.mark.parametrize("initial", ["list", "stream"])
+async def test_what_is_deleted_while_a_start_is_cut_does_not_survive_it(cluster, proxy: Proxy, initial):
+    for number in range(10):
+        await cluster.create(f"c{number}", data={"k": "x" * 20_000})
+    async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
+        recording = Recording(api)
+        told: list[object] = []
+
+        async def in_between(request: kinform.Request) -> None:
+            if len(recording.asked) == 2:
+                await cluster.delete("c0")
+
+        recording.before = in_between
+        writer, store = kinform.store()
+        async with asyncio.timeout(30):
+            proxy.cut_after(150_000)
+            stream = kinform.watcher(recording, cluster.resource, scope=scoped(cluster), options=quick(initial=initial))
+            async for event in kinform.reflector(writer, stream):
+                told.append(event)
+                if isinstance(event, kinform.InitDone):
+                    break
+        assert len(recording.asked) == 2
+        inits = [at for at, event in enumerate(told) if isinstance(event, kinform.Init)]
+        assert len(inits) == 2
+        assert "c0" in {event.object.name for event in told[: inits[1]] if isinstance(event, kinform.InitApply)}
+        assert "c0" not in names(store)
+        assert len(names(store) & {f"c{number}" for number in range(10)}) == 9
+
+
+async def test_a_page_that_is_cut_is_asked_for_again_and_the_state_stays_one(cluster, proxy: Proxy):
+    for number in range(10):
+        await cluster.create(f"c{number}", data={"k": "x" * 20_000})
+    async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
+        recording = Recording(api)
+
+        async def cut_the_second_page(request: kinform.Request) -> None:
+            if len(recording.asked) == 2:
+                proxy.cut_after(30_000)
+
+        recording.before = cut_the_second_page
+        async with informer(recording, cluster, initial="list", page_size=5) as configs:
+            await configs.synced(timeout=20)
+            assert {f"c{number}" for number in range(10)} <= names(configs.store)
+        second = recording.lists[1]["continue"]
+        assert [params.get("continue") for params in recording.lists[:3]] == [None, second, second]
+
+
+async def test_a_token_that_expired_leads_to_a_list_without_pages(cluster, recording):
+    for name in ("a", "b", "c"):
+        await cluster.create(name)
+
+    async def expire_before_the_second_page(request: kinform.Request) -> None:
+        if len(recording.asked) == 2:
+            await cluster.delete("a")
+            await cluster.expire()
+
+    recording.before = expire_before_the_second_page
+    async with informer(recording, cluster, initial="list", page_size=1) as configs:
+        await configs.synced(timeout=60)
+        assert names(configs.store) >= {"b", "c"}
+        assert "a" not in names(configs.store)
+    assert [("limit" in params, "continue" in params) for params in recording.lists][:2] == [
+        (True, False),
+        (True, True),
+    ]
+    assert recording.lists[-1] == {}
+
+
+async def test_a_watch_ended_by_the_server_resumes_at_its_last_bookmark_and_asks_for_no_list(cluster, recording):
+    await cluster.create("a")
+    elsewhere = f"{cluster.namespace}-elsewhere"
+    await cluster.api.create("v1/namespaces", {"metadata": {"name": elsewhere}})
+    async with informer(recording, cluster, initial="list", watch_timeout=4) as configs:
+        await configs.synced(timeout=20)
+        await until(lambda: recording.watches)
+        thing = {"metadata": {"name": "b", "namespace": elsewhere}}
+        written = (await cluster.api.create(cluster.resource, thing))["metadata"]["resourceVersion"]
+        if cluster.name == "sim":
+            cluster.server.bookmark()
+        await configs.wait_for(written, timeout=20)
+        if cluster.name == "sim":
+            cluster.server.disconnect()
+        await until(lambda: len(recording.watches) == 2, within=20)
+    assert "b" not in names(configs.store)
+    assert int(recording.watches[1]["resourceVersion"]) >= int(written)
+    assert len(recording.lists) == 1
