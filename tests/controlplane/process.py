@@ -74,8 +74,13 @@ class Process:
             self._child.wait(timeout=30)
 
     def freeze(self) -> None:
-        """Stops the process with SIGSTOP: its sockets stay open and nothing answers on them."""
+        """Stops the process with SIGSTOP: its sockets stay open and nothing answers on them.
+
+        Returns when every thread stands still.
+        """
         self._signal(signal.SIGSTOP)
+        if self.pid is not None:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Lets a frozen process go on; harmless for one that is not frozen."""

@@ -1,51 +1,21 @@
-"""The wire as it is: each fact is proved against a real kube-apiserver and held by the simulator alike.
+"""LIST as it is: each fact is proved against a real kube-apiserver and held by the simulator alike.
 
-No line of kinform's client runs here. What only the real server can show is in tests/real/test_protocol.py.
-Source: the Kubernetes API concepts page, KEP-3157, KEP-2523; what each says was looked up on the real server.
+No line of kinform's client runs here. WATCH is in test_conformance_watch.py; what only the real server can
+show is in tests/real/test_protocol.py.
+Source: the Kubernetes API concepts page; what it says was looked up on the real server.
 """
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
-from typing import Any
 
-import aiohttp
 import pytest
 
-from tests.clusters import Answer, Cluster, Object, Stream
-from tests.waiting import until
+from tests.admin import WATCH_LIST, Answer, Object, names
+from tests.clusters import Cluster
 
-LIST_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
-WATCH_METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
-WATCH_LIST: dict[str, Any] = {
-    "sendInitialEvents": "true",
-    "resourceVersionMatch": "NotOlderThan",
-    "allowWatchBookmarks": "true",
-}
-END = {"k8s.io/initial-events-end": "true"}
-
-
-def names(listed: Answer) -> list[str]:
-    assert listed.status == 200, listed.body
-    return [item["metadata"]["name"] for item in listed.json()["items"]]
-
-
-def heard(events: list[Object]) -> list[tuple[str, str]]:
-    return [(event["type"], event["object"]["metadata"].get("name", "")) for event in events]
-
-
-async def rest(stream: Stream) -> list[Object]:
-    events = []
-    while (event := await stream.event()) is not None:
-        events.append(event)
-    return events
-
-
-async def version(cluster: Cluster, resource: str | None = None) -> str:
-    listed = await cluster.api.list_raw(resource or cluster.resource, namespace=cluster.namespace)
-    return str(listed.json()["metadata"]["resourceVersion"])
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
 def refused(answer: Answer, code: int, reason: str) -> Object:
@@ -99,9 +69,7 @@ async def test_items_of_a_custom_resource_carry_kind_and_api_version_in_sorted_o
 async def test_metadata_only_lists_are_partial_objects_each_with_its_kind(cluster: Cluster, custom: bool) -> None:
     resource = await cluster.custom() if custom else cluster.resource
     await cluster.create("a", resource, data={"k": "v"})
-    listed = (
-        await cluster.api.list_raw(resource, namespace=cluster.namespace, headers={"Accept": LIST_METADATA})
-    ).json()
+    listed = (await cluster.api.list_raw(resource, namespace=cluster.namespace, headers={"Accept": METADATA})).json()
     assert list(listed) == ["kind", "apiVersion", "metadata", "items"]
     assert (listed["kind"], listed["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")
     (item,) = listed["items"]
@@ -200,7 +168,7 @@ async def test_an_expired_page_is_410_and_gives_a_token_for_the_inconsistent_res
 
 
 async def test_an_exact_version_that_is_compacted_is_410(cluster: Cluster) -> None:
-    before = await version(cluster)
+    before = await cluster.version()
     await cluster.expire()
     answer = await cluster.api.list_raw(
         cluster.resource, namespace=cluster.namespace, resourceVersion=before, resourceVersionMatch="Exact"
@@ -209,7 +177,7 @@ async def test_an_exact_version_that_is_compacted_is_410(cluster: Cluster) -> No
 
 
 async def test_a_version_that_is_compacted_still_serves_not_older_than(cluster: Cluster) -> None:
-    before = await version(cluster)
+    before = await cluster.version()
     await cluster.expire()
     listed = await cluster.api.list_raw(
         cluster.resource, namespace=cluster.namespace, resourceVersion=before, resourceVersionMatch="NotOlderThan"
@@ -339,245 +307,6 @@ async def test_a_selected_page_does_not_say_how_many_items_remain(cluster: Clust
     assert "remainingItemCount" not in listed.json()["metadata"]
 
 
-async def test_an_object_that_leaves_the_selection_is_deleted_as_it_was_and_enters_as_added(
-    cluster: Cluster,
-) -> None:
-    await cluster.create("a", labels={"in": "yes"})
-    before = await version(cluster)
-    changed = await cluster.replace("a", labels={"in": "no"})
-    back = await cluster.replace("a", labels={"in": "yes"})
-    async with cluster.api.watch(
-        cluster.resource,
-        namespace=cluster.namespace,
-        labelSelector="in=yes",
-        resourceVersion=before,
-        timeoutSeconds=10,
-    ) as stream:
-        left = await stream.event()
-        entered = await stream.event()
-    assert left is not None
-    assert entered is not None
-    assert (left["type"], entered["type"]) == ("DELETED", "ADDED")
-    assert left["object"]["metadata"]["labels"] == {"in": "yes"}
-    assert left["object"]["metadata"]["resourceVersion"] == changed["metadata"]["resourceVersion"]
-    assert entered["object"]["metadata"]["resourceVersion"] == back["metadata"]["resourceVersion"]
-
-
-# WATCH
-
-
-async def test_a_watch_from_a_list_tells_what_came_after_it_in_order(cluster: Cluster) -> None:
-    await cluster.create("a", data={"k": "1"})
-    await cluster.create("b")
-    before = await version(cluster)
-    await cluster.replace("a", data={"k": "2"})
-    async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=2
-    ) as stream:
-        assert stream.status == 200
-        assert stream.headers["Content-Type"] == "application/json"
-        await cluster.delete("b")
-        await cluster.create("c")
-        events = await rest(stream)
-    assert heard(events) == [("MODIFIED", "a"), ("DELETED", "b"), ("ADDED", "c")]
-    versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in events]
-    assert versions == sorted(set(versions))
-    assert versions[0] > int(before)
-
-
-async def test_objects_of_a_watch_carry_kind_and_api_version_first(cluster: Cluster) -> None:
-    resource = await cluster.custom()
-    await cluster.create("a")
-    await cluster.create("a", resource)
-    orders = {cluster.resource: ["kind", "apiVersion", "metadata"], resource: ["apiVersion", "kind", "metadata"]}
-    for each, order in orders.items():
-        async with cluster.api.watch(each, namespace=cluster.namespace, **WATCH_LIST) as stream:
-            events = await stream.until("BOOKMARK")
-        assert [list(event) for event in events] == [["type", "object"]] * 2
-        assert [list(event["object"]) for event in events] == [order, order]
-
-
-async def test_a_deleted_event_carries_the_last_state_at_a_new_version(cluster: Cluster) -> None:
-    stored = await cluster.create("a", data={"k": "v"})
-    before = await version(cluster)
-    await cluster.delete("a")
-    async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=10
-    ) as stream:
-        event = await stream.event()
-    assert event is not None
-    assert event["type"] == "DELETED"
-    assert event["object"]["data"] == {"k": "v"}
-    assert event["object"]["metadata"]["uid"] == stored["metadata"]["uid"]
-    assert int(event["object"]["metadata"]["resourceVersion"]) > int(before)
-
-
-@pytest.mark.parametrize("params", [{}, {"resourceVersion": 0}], ids=["unset", "zero"])
-async def test_a_watch_from_nowhere_tells_what_is_there_as_added(cluster: Cluster, params: Object) -> None:
-    await cluster.create("a")
-    async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=10, **params) as stream:
-        assert heard([await stream.change()]) == [("ADDED", "a")]
-        await cluster.create("b")
-        assert heard([await stream.change()]) == [("ADDED", "b")]
-
-
-async def test_a_watch_ends_in_good_order_after_its_time(cluster: Cluster) -> None:
-    started = asyncio.get_running_loop().time()
-    async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, resourceVersion=await version(cluster), timeoutSeconds=1
-    ) as stream:
-        assert await stream.line() == b""
-    assert 0.8 < asyncio.get_running_loop().time() - started < 4
-
-
-async def test_a_bookmark_before_the_end_tells_of_versions_that_passed_a_watch_by(cluster: Cluster) -> None:
-    before = await version(cluster)
-    # It is due two seconds before the end, from a timer that may be late: no promise, so not on the first try.
-    for index in range(5):
-        async with cluster.api.watch(
-            cluster.resource,
-            namespace=cluster.namespace,
-            resourceVersion=before,
-            timeoutSeconds=4,
-            allowWatchBookmarks="true",
-        ) as stream:
-            obj = {"metadata": {"name": f"elsewhere-{index}", "namespace": "default"}}
-            elsewhere = await cluster.api.create(cluster.resource, obj)
-            await cluster.api.delete(cluster.resource, f"default/elsewhere-{index}")
-            if events := await rest(stream):
-                break
-    assert {event["type"] for event in events} == {"BOOKMARK"}
-    bookmark = events[-1]["object"]
-    assert list(bookmark) == ["kind", "apiVersion", "metadata"]
-    assert bookmark["kind"] == "ConfigMap"
-    assert list(bookmark["metadata"]) == ["resourceVersion"]
-    assert int(bookmark["metadata"]["resourceVersion"]) >= int(elsewhere["metadata"]["resourceVersion"])
-
-
-async def test_bookmarks_do_not_come_to_those_who_do_not_ask(cluster: Cluster) -> None:
-    before = await version(cluster)
-    async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=3
-    ) as stream:
-        assert await rest(stream) == []
-
-
-async def test_a_watch_of_metadata_gives_partial_objects(cluster: Cluster) -> None:
-    await cluster.create("a", data={"k": "v"})
-    async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, headers={"Accept": WATCH_METADATA}, **WATCH_LIST
-    ) as stream:
-        events = await stream.until("BOOKMARK")
-    assert heard(events) == [("ADDED", "a"), ("BOOKMARK", "")]
-    for event in events:
-        assert list(event["object"]) == ["kind", "apiVersion", "metadata"]
-        assert event["object"]["kind"] == "PartialObjectMetadata"
-        assert event["object"]["apiVersion"] == "meta.k8s.io/v1"
-
-
-@pytest.mark.parametrize("custom", [False, True], ids=["built-in", "custom"])
-async def test_a_version_too_old_to_watch_from_is_200_and_an_error_event_410(cluster: Cluster, custom: bool) -> None:
-    resource = await cluster.custom() if custom else cluster.resource
-    before = await version(cluster, resource)
-    await cluster.expire()
-
-    async def error() -> Object | None:
-        # A custom resource's cache is made at the first request after a restart: until then it is 429.
-        async with cluster.api.watch(
-            resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=5
-        ) as stream:
-            if stream.status == 429:
-                assert cluster.name == "real"
-                return None
-            assert stream.status == 200
-            event = await stream.event()
-            assert await stream.event() is None
-            return event
-
-    events: list[Object] = []
-
-    async def answered() -> bool:
-        events.extend(event for event in [await error()] if event is not None)
-        return bool(events)
-
-    await until(answered)
-    assert events[0]["type"] == "ERROR"
-    status = events[0]["object"]
-    assert (status["kind"], status["code"], status["reason"]) == ("Status", 410, "Expired")
-    assert f"too old resource version: {before} (" in status["message"]
-
-
-async def test_a_watch_from_the_future_is_silent(cluster: Cluster) -> None:
-    async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, resourceVersion=99_999_999, timeoutSeconds=1
-    ) as stream:
-        assert stream.status == 200
-        assert await rest(stream) == []
-
-
-# WatchList
-
-
-async def test_a_watch_list_tells_what_is_there_then_its_end_then_what_happens(cluster: Cluster) -> None:
-    for name in "ab":
-        await cluster.create(name)
-    async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, **WATCH_LIST) as stream:
-        events = await stream.until("BOOKMARK")
-        assert sorted(heard(events)) == [("ADDED", "a"), ("ADDED", "b"), ("BOOKMARK", "")]
-        metadata = events[-1]["object"]["metadata"]
-        assert metadata.keys() == {"resourceVersion", "annotations"}
-        assert metadata["annotations"] == END
-        assert int(metadata["resourceVersion"]) >= int(events[1]["object"]["metadata"]["resourceVersion"])
-        await cluster.delete("a")
-        assert heard([await stream.change()]) == [("DELETED", "a")]
-
-
-async def test_a_watch_list_of_nothing_is_its_end(cluster: Cluster) -> None:
-    resource = await cluster.custom(namespaced=False)
-    async with cluster.api.watch(resource, **WATCH_LIST) as stream:
-        events = await stream.until("BOOKMARK")
-    assert len(events) == 1
-    assert events[0]["object"]["kind"] == "Widget"
-    assert events[0]["object"]["metadata"]["annotations"] == END
-
-
-async def test_a_watch_list_follows_selectors(cluster: Cluster) -> None:
-    await cluster.create("a", labels={"in": "yes"})
-    await cluster.create("b", labels={"in": "no"})
-    async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, labelSelector="in=yes", **WATCH_LIST
-    ) as stream:
-        assert heard(await stream.until("BOOKMARK")) == [("ADDED", "a"), ("BOOKMARK", "")]
-
-
-async def test_a_watch_list_without_bookmarks_never_tells_its_end(cluster: Cluster) -> None:
-    await cluster.create("a")
-    params = {name: value for name, value in WATCH_LIST.items() if name != "allowWatchBookmarks"}
-    async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=1, **params) as stream:
-        assert heard(await rest(stream)) == [("ADDED", "a")]
-
-
-async def test_a_watch_list_not_older_than_the_past_shows_the_present(cluster: Cluster) -> None:
-    before = await version(cluster)
-    await cluster.expire()
-    await cluster.create("a")
-    async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, resourceVersion=before, **WATCH_LIST
-    ) as stream:
-        assert heard(await stream.until("BOOKMARK")) == [("ADDED", "a"), ("BOOKMARK", "")]
-
-
-async def test_a_watch_list_from_the_future_is_an_error_event_504(cluster: Cluster) -> None:
-    async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, resourceVersion=99_999_999, timeoutSeconds=5, **WATCH_LIST
-    ) as stream:
-        assert stream.status == 200
-        (event,) = await rest(stream)
-    assert event["type"] == "ERROR"
-    assert event["object"]["code"] == 504
-    assert event["object"]["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
-
-
 # Bytes
 
 
@@ -594,15 +323,6 @@ async def test_a_large_list_is_gzipped_for_those_who_invite_it_and_a_small_one_i
     assert "Content-Encoding" not in plain.headers
     assert zipped.headers["Content-Encoding"] == "gzip"
     assert json.loads(gzip.decompress(zipped.body)) == plain.json()
-
-
-async def test_a_watch_is_not_gzipped(cluster: Cluster) -> None:
-    await cluster.create("a", data={"text": "x" * 200_000})
-    async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, headers={"Accept-Encoding": "gzip"}, **WATCH_LIST
-    ) as stream:
-        assert "Content-Encoding" not in stream.headers
-        assert len(await stream.until("BOOKMARK")) == 2
 
 
 @pytest.mark.parametrize("params", [{"pretty": "true"}, {}], ids=["asked for", "curl"])
@@ -623,30 +343,3 @@ async def test_text_comes_as_it_was_sent(cluster: Cluster) -> None:
     await cluster.create("a", data={"text": text})
     listed = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)
     assert listed.json()["items"][0]["data"]["text"] == text
-
-
-# Life
-
-
-async def test_a_killed_server_cuts_streams_and_comes_back_with_all_it_had(cluster: Cluster) -> None:
-    await cluster.create("a")
-    async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, **WATCH_LIST) as stream:
-        await stream.until("BOOKMARK")
-        await cluster.crash()
-        with pytest.raises(aiohttp.ClientError):
-            await stream.line()
-    with pytest.raises(aiohttp.ClientConnectorError):
-        await cluster.api.list_raw(cluster.resource)
-    await cluster.resurrect()
-    assert names(await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)) == ["a"]
-
-
-async def test_a_frozen_server_is_silent_and_goes_on_where_it_was(cluster: Cluster) -> None:
-    async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, **WATCH_LIST) as stream:
-        await stream.until("BOOKMARK")
-        await cluster.freeze()
-        with pytest.raises(TimeoutError):
-            await cluster.api.list_raw(cluster.resource, headers={"Connection": "close"}, within=0.5)
-        await cluster.thaw()
-        await cluster.create("a")
-        assert heard([await stream.change()]) == [("ADDED", "a")]

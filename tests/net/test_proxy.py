@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.clusters import Admin, Cluster, RealCluster
+from tests.admin import Admin
+from tests.clusters import Cluster, RealCluster
 from tests.proxy import Proxy
 
 

@@ -10,16 +10,11 @@ from typing import Any
 
 import pytest
 
-from tests.clusters import Answer, RealCluster, Stream, real_cluster
+from tests.admin import WATCH_LIST, Answer, Stream
+from tests.clusters import RealCluster, real_cluster
 from tests.conftest import Planes
 from tests.waiting import until
 
-WATCH_LIST: dict[str, Any] = {
-    "sendInitialEvents": "true",
-    "resourceVersionMatch": "NotOlderThan",
-    "allowWatchBookmarks": "true",
-    "timeoutSeconds": 10,
-}
 LOWER_HALF = "shardRange(object.metadata.uid, '0x0000000000000000', '0x8000000000000000')"
 
 
@@ -166,7 +161,7 @@ async def test_a_custom_resource_after_a_restart_may_be_429_with_a_status_until_
 async def test_a_deleted_definition_ends_its_streams_and_is_404_from_then_on(real: RealCluster) -> None:
     resource = await real.custom()
     await real.create("a", resource)
-    async with real.api.watch(resource, **{**WATCH_LIST, "timeoutSeconds": 60}) as stream:
+    async with real.api.watch(resource, **WATCH_LIST) as stream:
         await stream.until("BOOKMARK")
         group = resource.partition("/")[0]
         await real.api.delete("apiextensions.k8s.io/v1/customresourcedefinitions", f"widgets.{group}")
