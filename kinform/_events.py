@@ -144,4 +144,10 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Synced(msgspec.Struct, frozen=True, gc=False):
-    """What was there at the start has been told; from here on it is what happens."""
+    """What was there at the start has been told; from here on it is what happens.
+
+    Attributes:
+        key: `""`, since it is about no object: so every change has a key.
+    """
+
+    key: str = ""
