@@ -54,20 +54,19 @@ def run(*parts: str) -> str:
     return done.stdout
 
 
-ORDERS = pytest.mark.parametrize(
-    "imports",
-    [
-        [LEAN, FULL, FULL_CLIENT],
-        [LEAN, FULL_CLIENT],
-        [LEAN, MODELS, FULL_CLIENT],
-        [LEAN, CONFIG, FULL_CLIENT],
-        [FULL, LEAN, FULL_CLIENT],
-        [FULL_CLIENT, LEAN],
-        [MODELS, LEAN, FULL_CLIENT],
-        [CONFIG, LEAN, FULL_CLIENT],
-    ],
-    ids=lambda imports: " then ".join(line.split()[-1] for line in imports),
-)
+EACH_ONCE = """
+    import gc, sys, types
+    import kubernetes_asyncio
+    from kubernetes_asyncio.client.models.v1_pod import V1Pod
+    assert kubernetes_asyncio.client is client is sys.modules["kubernetes_asyncio.client"]
+    assert client.models is sys.modules["kubernetes_asyncio.client.models"]
+    assert client.V1Pod is client.models.V1Pod is V1Pod
+    assert client.api_client.kubernetes_asyncio.client.models.V1Pod is V1Pod
+    assert client.api_client.ApiClient is client.ApiClient is lean.ApiClient
+    names = [module.__name__ for module in gc.get_objects()
+             if isinstance(module, types.ModuleType) and module.__name__.startswith("kubernetes_asyncio")]
+    assert len(names) == len(set(names))
+    """
 
 
 def test_only_what_a_watch_needs_is_loaded() -> None:
@@ -85,8 +84,21 @@ def test_only_what_a_watch_needs_is_loaded() -> None:
     )
 
 
-@ORDERS
-def test_a_full_client_works_in_any_order_of_imports(imports: list[str]) -> None:
+@pytest.mark.parametrize(
+    "imports",
+    [
+        [LEAN, FULL, FULL_CLIENT],
+        [LEAN, FULL_CLIENT],
+        [LEAN, MODELS, FULL_CLIENT],
+        [LEAN, CONFIG, FULL_CLIENT],
+        [FULL, LEAN, FULL_CLIENT],
+        [FULL_CLIENT, LEAN],
+        [MODELS, LEAN, FULL_CLIENT],
+        [CONFIG, LEAN, FULL_CLIENT],
+    ],
+    ids=lambda imports: " then ".join(line.split()[-1] for line in imports),
+)
+def test_a_full_client_works_in_any_order_of_imports_and_is_there_once(imports: list[str]) -> None:
     run(
         SERVER,
         *imports,
@@ -121,26 +133,7 @@ def test_a_full_client_works_in_any_order_of_imports(imports: list[str]) -> None
         assert client.rest is kubernetes_asyncio.client.rest
         assert client.rest.ApiException is client.exceptions.ApiException is client.ApiException
         """,
-    )
-
-
-@ORDERS
-def test_every_module_and_class_exists_once(imports: list[str]) -> None:
-    run(
-        *imports,
-        """
-        import gc, sys, types
-        import kubernetes_asyncio
-        from kubernetes_asyncio.client.models.v1_pod import V1Pod
-        assert kubernetes_asyncio.client is client is sys.modules["kubernetes_asyncio.client"]
-        assert client.models is sys.modules["kubernetes_asyncio.client.models"]
-        assert client.V1Pod is client.models.V1Pod is V1Pod
-        assert client.api_client.kubernetes_asyncio.client.models.V1Pod is V1Pod
-        assert client.api_client.ApiClient is client.ApiClient is lean.ApiClient
-        names = [module.__name__ for module in gc.get_objects()
-                 if isinstance(module, types.ModuleType) and module.__name__.startswith("kubernetes_asyncio")]
-        assert len(names) == len(set(names))
-        """,
+        EACH_ONCE,
     )
 
 
@@ -269,7 +262,6 @@ def test_threads_may_complete_it_at_the_same_time_from_all_sides() -> None:
             "from kubernetes_asyncio import watch; watch.Watch",
             "from kubernetes_asyncio import client; client.models.V1Pod",
             "from kubernetes_asyncio.client.models import V1Node",
-            "import kubernetes_asyncio.utils; kubernetes_asyncio.utils.create_from_dict",
         ] * 2
         """,
         THREADS,
