@@ -1,0 +1,276 @@
+"""`python -m tests.docs.reference`: writes what the reference pages take from the code.
+
+A page says where: between `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name
+(`kinform.Scope`), `errors` or `options of kinform COMMAND`. What stands outside is written by hand and left alone.
+Reads docstrings, signatures and click's commands, and imports nothing else of the project.
+"""
+
+from __future__ import annotations
+
+import ast
+import enum
+import importlib
+import inspect
+import re
+import sys
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+import click
+import msgspec
+
+from tests.docs.markdown import DOCS
+
+_REGION = re.compile(r"(<!-- from the code: (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
+_SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Yields):")
+_ENTRY = re.compile(r"(?P<name>[\w, ]+): (?P<text>.*)")
+_PARAMETERS = {"Args": "Arguments", "Attributes": "Attributes", "Raises": "Raises"}
+
+# Public by name for the sake of other modules; what they take is not public.
+_UNTOLD_MEMBERS = {"event", "refusal"}
+_UNTOLD_MEMBERS_OF = {"Writer", "Changes"}
+_MADE_ELSEWHERE = {"Changes", "Connection", "Store", "Stream", "Writer"}
+
+
+def filled(page: str) -> str:
+    """The page with every region as the code has it now."""
+    return _REGION.sub(lambda found: f"{found[1]}\n{rendered(found['name'])}\n{found[3]}", page)
+
+
+def names(page: str) -> list[str]:
+    """What the regions of a page show."""
+    return [found["name"] for found in _REGION.finditer(page)]
+
+
+def rendered(name: str) -> str:
+    """One region's Markdown."""
+    if name == "errors":
+        tree = inspect.getdoc(importlib.import_module("kinform._errors")) or ""
+        lines = [line for line in tree.splitlines() if line.startswith("    ")]
+        return f"```text\n{textwrap.dedent(chr(10).join(lines))}\n```\n"
+    if name.startswith("options of kinform "):
+        return _options(name.removeprefix("options of kinform "))
+    module, _, attribute = name.rpartition(".")
+    return _public(attribute, getattr(importlib.import_module(module), attribute))
+
+
+# What is public
+
+
+def _public(name: str, found: Any) -> str:
+    if not inspect.isclass(found):
+        return _callable(name, found, level=3)
+    parts = [_heading(name, 3)]
+    fields = _fields(found)
+    made = not issubclass(found, BaseException) and not getattr(found, "_is_protocol", False)
+    if fields is None and made and name not in _MADE_ELSEWHERE:
+        parts.append(_signature(name, found))
+    bases = [base.__name__ for base in found.__bases__ if base.__module__.startswith("kinform")]
+    if bases:
+        parts.append(f"A kind of {', '.join(f'`{base}`' for base in bases)}.\n")
+    parts.append(_doc(found, fields or {}))
+    if name not in _UNTOLD_MEMBERS_OF:
+        parts += [_member(name, key, member) for key, member in vars(found).items() if _is_told(key, member)]
+    return "\n".join(parts)
+
+
+def _is_told(name: str, member: Any) -> bool:
+    member = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
+    if name.startswith("_") or not inspect.isfunction(member) or name in _UNTOLD_MEMBERS:
+        return False
+    return bool(inspect.getdoc(member))
+
+
+def _member(owner: str, name: str, member: Any) -> str:
+    if isinstance(member, property):
+        type_ = _annotation(inspect.get_annotations(member.fget).get("return"))
+        return f"{_heading(f'{owner}.{name}', 4)}\nProperty, `{type_}`. {_doc(member, {}).lstrip()}"
+    return _callable(f"{owner}.{name}", getattr(member, "__func__", member), level=4)
+
+
+def _callable(name: str, found: Any, *, level: int) -> str:
+    return f"{_heading(name, level)}\n{_signature(name, found)}\n{_doc(found, {})}"
+
+
+def _heading(name: str, level: int) -> str:
+    return f"{'#' * level} {name}\n"
+
+
+def _signature(name: str, found: Any) -> str:
+    target = found.__init__ if inspect.isclass(found) and "__init__" in vars(found) else found
+    signature = inspect.signature(target)
+    parts: list[str] = []
+    keyword_only = False
+    for parameter in signature.parameters.values():
+        if parameter.name in ("self", "cls"):
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
+            keyword_only = True
+            parts.append("*")
+        annotation = _annotation(parameter.annotation)
+        default = "" if parameter.default is parameter.empty else f" = {_value(parameter.default)}"
+        parts.append(f"{parameter.name}: {annotation}{default}")
+    returns = "" if inspect.isclass(found) else f" -> {_annotation(signature.return_annotation)}"
+    before = "async " if inspect.iscoroutinefunction(found) else ""
+    line = f"{before}{name}({', '.join(parts)}){returns}"
+    if len(line) > 100:
+        line = f"{before}{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){returns}"
+    return f"```text\n{line}\n```\n"
+
+
+def _annotation(annotation: Any) -> str:
+    if annotation is inspect.Signature.empty or annotation is None:
+        return "None" if annotation is None else "Any"
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", str(annotation))
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, enum.Enum) or inspect.isclass(value):
+        return str(value.__name__ if inspect.isclass(value) else value)
+    if isinstance(value, msgspec.Struct):
+        return f"{type(value).__name__}()" if value == type(value)() else repr(value)
+    if isinstance(value, str):
+        return f'"{value}"'
+    return repr(value)
+
+
+def _fields(found: type) -> dict[str, tuple[str, str]] | None:
+    """Name to type and default of a Struct's or dataclass' fields, in order; None for any other class."""
+    annotations: dict[str, Any] = {}
+    for base in reversed(found.__mro__):
+        annotations |= inspect.get_annotations(base)
+    if issubclass(found, msgspec.Struct):
+        listed = {}
+        for field in msgspec.structs.fields(found):
+            made = field.default_factory is not msgspec.NODEFAULT and not callable(field.default_factory)
+            default = field.default_factory() if callable(field.default_factory) else field.default
+            known = default is not msgspec.NODEFAULT or made
+            listed[field.name] = (_annotation(annotations[field.name]), _value(default) if known else "")
+        return listed
+    if hasattr(found, "__dataclass_fields__"):
+        return {name: (_annotation(annotations[name]), "") for name in found.__dataclass_fields__}
+    return None
+
+
+# What docstrings say
+
+
+def _doc(found: Any, fields: dict[str, tuple[str, str]]) -> str:
+    prose, sections = _sections(inspect.getdoc(found) or "")
+    told = dict(sections)
+    entries = _entries(told.pop("Attributes", ""))
+    if fields:
+        described = {**_below(found), **entries}
+        lines = []
+        for name, (type_, default) in fields.items():
+            after = f", default `{default}`" if default else ""
+            lines.append(f"- `{name}` (`{type_}`{after}): {described.get(name, '')}".rstrip(": ") + "\n")
+        prose += "\nFields:\n\n" + "".join(lines)
+    elif entries:
+        told["Attributes"] = "\n".join(f"{name}: {text}" for name, text in entries.items())
+    for section, text in told.items():
+        if section in _PARAMETERS:
+            prose += f"\n{_PARAMETERS[section]}:\n\n{_list(_entries(text))}"
+        else:
+            prose += f"\n{section}: {_flow(text)}\n"
+    return prose
+
+
+def _sections(doc: str) -> tuple[str, list[tuple[str, str]]]:
+    prose: list[str] = []
+    sections: list[tuple[str, list[str]]] = []
+    for line in doc.splitlines():
+        if _SECTION.fullmatch(line):
+            sections.append((line[:-1], []))
+        elif sections and (not line or line.startswith(" ")):
+            sections[-1][1].append(line)
+        else:
+            prose.append(line)
+    paragraphs = re.split(r"\n\s*\n", "\n".join(prose).strip())
+    text = "\n\n".join(each if each.startswith("    ") else _flow(each) for each in paragraphs)
+    return text + "\n", [(name, textwrap.dedent("\n".join(lines)).strip()) for name, lines in sections]
+
+
+def _entries(text: str) -> dict[str, str]:
+    entries: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        found = None if line.startswith(" ") else _ENTRY.fullmatch(line)
+        if found:
+            name = found["name"]
+            entries[name] = found["text"]
+        elif name:
+            entries[name] = f"{entries[name]} {line.strip()}".strip()
+    return entries
+
+
+def _list(entries: dict[str, str]) -> str:
+    return "".join(f"- `{name}`: {text}\n" for name, text in entries.items())
+
+
+def _below(found: type) -> dict[str, str]:
+    """The strings that stand below a class' fields, those of its bases included."""
+    described: dict[str, str] = {}
+    for base in reversed(found.__mro__):
+        if not base.__module__.startswith("kinform"):
+            continue
+        body = ast.parse(textwrap.dedent(inspect.getsource(base))).body[0]
+        assert isinstance(body, ast.ClassDef)
+        for statement, after in zip(body.body, body.body[1:], strict=False):
+            if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
+                described.pop(statement.target.id, None)
+                if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
+                    described[statement.target.id] = _flow(inspect.cleandoc(str(after.value.value)))
+    return described
+
+
+def _flow(text: str) -> str:
+    return " ".join(text.split())
+
+
+# What the command line says
+
+
+def _options(command: str) -> str:
+    found: click.Command = importlib.import_module(f"kinform.cli.{command}").command
+    context = click.Context(found, info_name=f"kinform {command}")
+    usage = found.get_usage(context).removeprefix("Usage: ")
+    rows = "".join(_row(parameter) for parameter in found.params if isinstance(parameter, click.Option))
+    return f"```text\n{usage}\n```\n\n{_flow_all(found.help or '')}\n\n| option | default | |\n|---|---|---|\n{rows}"
+
+
+def _row(option: click.Option) -> str:
+    value = "" if option.is_flag else " " + (option.metavar or _choices(option))
+    default = option.default if option.show_default and not option.is_flag else ""
+    written = ", ".join(f"`{flag}{value}`" for flag in option.opts)
+    return f"| {written} | {f'`{default}`' if default != '' else ''} | {option.help} |\n".replace("`-", "`-")
+
+
+def _choices(option: click.Option) -> str:
+    kind = option.type
+    return "\\|".join(map(str, kind.choices)) if isinstance(kind, click.Choice) else "VALUE"
+
+
+def _flow_all(text: str) -> str:
+    return "\n\n".join(_flow(paragraph) for paragraph in re.split(r"\n\s*\n", text.strip()))
+
+
+def stale() -> Iterator[str]:
+    """The pages whose regions are not as the code has them."""
+    for page in sorted(DOCS.rglob("*.md")):
+        if filled(page.read_text()) != page.read_text():
+            yield str(page.relative_to(DOCS.parent))
+
+
+def main() -> int:
+    """Fills all regions of all pages; names the pages that changed."""
+    for name in list(stale()):
+        page = DOCS.parent / name
+        page.write_text(filled(page.read_text()))
+        print(name)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
