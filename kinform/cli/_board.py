@@ -129,6 +129,7 @@ def result(course: Course) -> Table:
     names[RELIST] += " after 410" if plan.embedded else ""
     for phase in plan.phases:
         row(f"{names[phase]}, s", lambda side, phase=phase: side.done[phase].seconds, _seconds)  # type: ignore[misc]
+        row("  CPU, s", lambda side, phase=phase: side.done[phase].cpu_seconds, _seconds)  # type: ignore[misc]
         row("  peak, MiB", lambda side, phase=phase: side.done[phase].peak_bytes, _mib)  # type: ignore[misc]
         row("  held after it, MiB", lambda side, phase=phase: side.done[phase].held_bytes, _mib)  # type: ignore[misc]
         table.add_section()

@@ -45,9 +45,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One side's turn in one phase. Bytes are None where there is no /proc."""
+    """One side's turn in one phase. Bytes and CPU time are None where there is no /proc."""
 
     seconds: float
+    cpu_seconds: float | None
     objects: int
     peak_bytes: int | None
     held_bytes: int | None
@@ -173,13 +174,17 @@ class Course:
             child, gauge = side.child, side.child.gauge
             gauge.forget_peak()
             audience.turn(side, phase)
-            begun = time.monotonic()
+            begun, used = time.monotonic(), gauge.cpu_seconds()
             child.resume()
             await child.do(order, **options)
-            seconds = time.monotonic() - begun
+            seconds, used_now = time.monotonic() - begun, gauge.cpu_seconds()
             await asyncio.sleep(SETTLE)
             side.done[phase] = Measured(
-                seconds=seconds, objects=child.objects, peak_bytes=gauge.peak(), held_bytes=gauge.held()
+                seconds=seconds,
+                cpu_seconds=None if used is None or used_now is None else used_now - used,
+                objects=child.objects,
+                peak_bytes=gauge.peak(),
+                held_bytes=gauge.held(),
             )
             child.pause()
             audience.turned(side, phase)

@@ -1,16 +1,18 @@
-"""The memory of a process, read from outside.
+"""The memory of a process and its CPU time, read from outside.
 
-RSS from /proc/PID/smaps_rollup; the peak from VmHWM, set back through /proc/PID/clear_refs. Source: proc(5).
+RSS from /proc/PID/smaps_rollup; the peak from VmHWM, set back through /proc/PID/clear_refs; CPU time from
+/proc/PID/stat. Source: proc(5).
 """
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 
 class Gauge:
-    """What one process holds, in bytes; None where there is no /proc, or the process is gone."""
+    """What one process holds in bytes and has used in seconds; None without /proc, or once the process is gone."""
 
     def __init__(self, pid: int) -> None:
         self._proc = Path("/proc") / str(pid)
@@ -34,6 +36,14 @@ class Gauge:
         except OSError:
             return False
         return True
+
+    def cpu_seconds(self) -> float | None:
+        """CPU time of all its threads so far, in user and kernel mode."""
+        try:
+            fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return None
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _field(self, file: str, name: str) -> int | None:
         try:

@@ -43,7 +43,10 @@ class News:
         self._told: tuple[str, float] = ("", 0.0)
         self._status: Status | None = None
         self._moving = moving and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
-        # The reflector's own warnings come here as errors, and the informer's as what ends the command.
+
+    @staticmethod
+    def replace_logs() -> None:
+        """Silences the loggers that say the same: the reflector's of errors, the informer's of giving up."""
         for name in ("kinform.reflector", "kinform.informer"):
             logging.getLogger(name).propagate = False
             logging.getLogger(name).addHandler(logging.NullHandler())

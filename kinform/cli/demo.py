@@ -48,8 +48,8 @@ def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, contex
 
     Starts an API server of its own with pods and namespaces, then has a naive loop over kubernetes_asyncio (list,
     watch, into a dict) and kinform follow them through a first sync, a storm of updates and a relist after 410,
-    each in its own process. They take turns, so that neither slows the other. About two minutes on two cores,
-    nearly all of it the naive loop's; and a few GiB of memory, likewise.
+    each in its own process. They take turns, so that neither slows the other. About two minutes on two
+    cores that have nothing else to do, nearly all of it the naive loop's; and 3 GiB of memory, likewise.
 
     Exits with 1 if the copies differ from what the server holds.
     """

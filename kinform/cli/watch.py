@@ -115,6 +115,7 @@ async def _watch(wanted: Wanted) -> None:
         # Raw passes the bytes on as they are; a type without fields decodes nothing.
         kind = msgspec.Raw if wanted.output == "json" else _Anything
         informer = Informer(api, wanted.resource, scope=scope, prune=prune, type=kind, options=options)
+        news.replace_logs()
         lines = Lines()
         try:
             async with informer:

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+from kinform.cli import _app
+
 from .cli import run
 
 
@@ -22,6 +24,12 @@ async def test_version_is_told() -> None:
     ended = await run("--version")
     assert ended.code == 0
     assert ended.out.startswith("kinform ")
+
+
+async def test_an_exit_code_reaches_the_shell() -> None:
+    ended = await run("watch", "pods")
+    assert ended.code == 64
+    assert "Traceback" not in ended.err
 
 
 @pytest.mark.parametrize("command", ["demo", "watch"])
@@ -49,12 +57,11 @@ async def test_each_command_has_help(command: str) -> None:
         (("demo", "--kubeconfig", sys.executable, "--updates", "5"), "--updates"),
     ],
 )
-async def test_usage_errors_exit_with_64(arguments: tuple[str, ...], said: str) -> None:
-    ended = await run(*arguments)
-    assert ended.code == 64
-    assert said in ended.err
-    assert ended.out == ""
-    assert "Traceback" not in ended.err
+def test_usage_errors_exit_with_64(arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _app.run(arguments) == 64
+    out, err = capsys.readouterr()
+    assert said in err
+    assert out == ""
 
 
 @pytest.mark.parametrize(
@@ -68,13 +75,14 @@ async def test_usage_errors_exit_with_64(arguments: tuple[str, ...], said: str) 
         (("v1/pods", "--context", "mine"), "connect.context"),
     ],
 )
-async def test_an_option_that_cannot_mean_anything_is_a_usage_error_in_one_line(
-    arguments: tuple[str, ...], said: str
+def test_an_option_that_cannot_mean_anything_is_a_usage_error_in_one_line(
+    arguments: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ended = await run("watch", "--server", "http://127.0.0.1:1", "--timeout", "5", *arguments)
-    assert ended.code == 64
-    assert said in ended.err
-    assert ended.err.count("\n") == 1
+    assert _app.run(["watch", "--server", "http://127.0.0.1:1", "--timeout", "5", *arguments]) == 64
+    out, err = capsys.readouterr()
+    assert said in err
+    assert err.count("\n") == 1
+    assert out == ""
 
 
 @pytest.mark.parametrize("lacking", ["click", "rich"])

@@ -50,6 +50,7 @@ async def test_json_has_what_was_measured_and_nothing_else_on_standard_output() 
         assert list(side["phases"]) == ["initial sync", "storm", "relist"]
         for phase in side["phases"].values():
             assert phase["seconds"] > 0
+            assert 0 <= phase["cpu_seconds"] < 60
             assert phase["objects"] == 300
             assert phase["peak_bytes"] >= phase["held_bytes"] - (1 << 20) > 10 << 20
         assert side["bytes_per_object"] > 0
@@ -181,7 +182,7 @@ async def test_a_difference_is_shown_as_plainly_as_agreement(
     course = Course(Plan(embedded=True, pods=2, namespaces=1, updates=1))
     course.server = Canned({"shop/a": ("1", "10"), "shop/b": ("2", "20")}, "x")  # type: ignore[assignment]
     side = Side("kinform", Canned(held, contents))  # type: ignore[arg-type]
-    measured = Measured(seconds=1.0, objects=2, peak_bytes=None, held_bytes=None)
+    measured = Measured(seconds=1.0, cpu_seconds=None, objects=2, peak_bytes=None, held_bytes=None)
     side.done = dict.fromkeys(course.plan.phases, measured)
     course.sides = [side]
     await course.compare()
