@@ -198,7 +198,7 @@ class Informer:
         try:
             async with aclosing(stream.steps()) as steps:
                 async for step in steps:
-                    write(self._writer, stream.namespace, step)
+                    write(self._writer, stream, step)
         except Exception as error:
             # Of what is not ours, such as a transport's bug, the text may quote anything.
             why = error if isinstance(error, KinformError) else type(error).__name__
@@ -207,7 +207,7 @@ class Informer:
             for changes in list(self._changes):
                 changes.queue.close()
         finally:
-            self._writer.abort(stream.namespace)
+            self._writer.abort(stream.namespace, stream)
             self._wake()
 
     # What it is

@@ -231,17 +231,18 @@ class Stream:
         log.warning("%s%s", error, f" (and {unsaid} more of this sort since the last word)" if unsaid else "")
 
 
-def write(writer: Writer, stream: str, step: Step) -> None:
+def write(writer: Writer, stream: Stream, step: Step) -> None:
     """Gives one step of a stream to the store."""
+    name = stream.namespace
     match step:
         case Init():
-            writer.begin(stream)
+            writer.begin(name, stream)
         case Applied(batch, initial):
-            writer.apply(stream, batch, initial=initial)
+            writer.apply(name, batch, initial=initial)
         case Skipped(skip, initial):
-            writer.skip(stream, skip, initial=initial)
+            writer.skip(name, skip, initial=initial)
         case InitDone():
-            writer.commit(stream)
+            writer.commit(name)
 
 
 def _ignore() -> None:
@@ -313,11 +314,12 @@ async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[Event, Non
     try:
         async with aclosing(stream.steps()) as steps:
             async for step in steps:
-                write(writer, stream.namespace, step)
+                write(writer, stream, step)
                 for event in _events(step):
                     yield event
     finally:
-        writer.abort(stream.namespace)
+        # A loop that was broken off ends its iterator late, when the next may be writing already.
+        writer.abort(stream.namespace, stream)
 
 
 def _seconds(retry_after: str | None) -> float | None:

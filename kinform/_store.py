@@ -60,7 +60,8 @@ class _Contents:
 class _Staged:
     """A state that is coming in."""
 
-    def __init__(self) -> None:
+    def __init__(self, owner: object) -> None:
+        self.owner = owner
         self.table: Table = {}
         self.stale: set[str] = set()
         self.sweep = True  # what is not in it is gone; not so once an object without a known key was left out
@@ -84,9 +85,9 @@ class Writer:
         self.transform_seconds = 0.0
         self.wire_bytes = 0
 
-    def begin(self, stream: str) -> None:
+    def begin(self, stream: str, owner: object = None) -> None:
         """A new state of this stream begins; one that was begun and not committed leaves no trace."""
-        self._staged[stream] = _Staged()
+        self._staged[stream] = _Staged(owner)
 
     def apply(self, stream: str, batch: Batch, *, initial: bool) -> None:
         """Takes a batch whole, into the state that was begun (`initial`) or into what readers see."""
@@ -153,13 +154,14 @@ class Writer:
             self._changed(change)
         stale.update(staged.stale)  # at last: a change of a key is the end of its staleness otherwise
 
-    def abort(self, stream: str) -> None:
-        """The state that was begun will not be completed."""
-        self._staged.pop(stream, None)
+    def abort(self, stream: str, owner: object = None) -> None:
+        """The state that was begun will not be completed; one that another owner has begun since then goes on."""
+        if (staged := self._staged.get(stream)) is not None and staged.owner is owner:
+            del self._staged[stream]
 
     def drop(self, stream: str) -> None:
         """The stream is no longer followed: its objects go."""
-        self.abort(stream)
+        self._staged.pop(stream, None)
         for key, old in self._contents.tables.pop(stream, {}).items():
             self._changed(Change(key, None, old, synthetic=True))
 

@@ -1,0 +1,251 @@
+"""Cancelled at any await, nothing stays behind: no task, no connection, no half of a state.
+
+The server is a few lines in this process that give the loop a turn wherever a network would, so that turns of the
+loop can be counted and an informer cancelled at each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+import pytest
+
+import kinform
+from tests.net.informers import quick
+from tests.recording import Recording
+from tests.waiting import until
+
+PODS = "v1/pods"
+OBJECTS = 6
+
+
+class Paper:
+    """A transport without a network: it answers LISTs in pages, WatchLists and watches, a turn of the loop a piece.
+
+    Attributes:
+        opening: Requests that are not answered yet.
+        unclosed: Answers that were not closed.
+    """
+
+    identity: object
+
+    def __init__(self, *, refuse: int = 0) -> None:
+        self.identity = self
+        self.opening = 0
+        self.unclosed: set[Reply] = set()
+        self._refuse = refuse  # so many first requests
+
+    async def open(self, request: kinform.Request) -> kinform.Response:
+        self.opening += 1
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self.opening -= 1
+        if self._refuse:
+            self._refuse -= 1
+            return Reply(self, 503, [b"try later"])
+        return Reply(self, 200, _body(dict(request.params)), endless=request.watch)
+
+    async def refresh_credentials(self) -> bool:
+        await asyncio.sleep(0)
+        return True
+
+
+class Reply:
+    def __init__(self, paper: Paper, status: int, pieces: list[bytes], *, endless: bool = False) -> None:
+        self.status = status
+        self.headers: Mapping[str, str] = {}
+        self._paper = paper
+        self._pieces = pieces
+        self._endless = endless
+        paper.unclosed.add(self)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for piece in self._pieces:
+            await asyncio.sleep(0)
+            yield piece
+        if self._endless:
+            await asyncio.get_running_loop().create_future()
+
+    async def head(self, limit: int) -> bytes:
+        await asyncio.sleep(0)
+        self.close()
+        return b"".join(self._pieces)[:limit]
+
+    def close(self) -> None:
+        self._paper.unclosed.discard(self)
+
+
+def _pod(number: int) -> dict[str, Any]:
+    return {"metadata": {"name": f"p{number}", "namespace": "shop", "uid": f"u{number}", "resourceVersion": "5"}}
+
+
+def _body(params: dict[str, str]) -> list[bytes]:
+    pods = [_pod(number) for number in range(OBJECTS)]
+    if "watch" not in params:
+        at, limit = int(params.get("continue", "0")), int(params["limit"])
+        token = {"continue": str(at + limit)} if at + limit < OBJECTS else {}
+        page = {"metadata": {"resourceVersion": "9", **token}, "items": pods[at : at + limit]}
+        body = json.dumps({"kind": "PodList", "apiVersion": "v1", **page}).encode()
+        return [body[:70], body[70:]]
+    events: list[tuple[str, Any]] = [("ADDED", pod) for pod in pods] if "sendInitialEvents" in params else []
+    end = {"resourceVersion": "9", "annotations": {"k8s.io/initial-events-end": "true"}}
+    events.append(("BOOKMARK", {"metadata": end}))
+    return [json.dumps({"type": verb, "object": found}).encode() + b"\n" for verb, found in events]
+
+
+async def through(store: kinform.Store[Any], sizes: set[int]) -> None:
+    while True:
+        sizes.add(len(store))
+        await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("initial", ["list", "stream"])
+async def test_a_reflector_cancelled_at_each_turn_of_the_loop_leaves_nothing(initial):
+    before = asyncio.all_tasks()
+    reached = set()
+    for turns in range(60):
+        paper = Paper(refuse=1)
+        writer, store = kinform.store()
+        backoff = kinform.Backoff(initial=1e-9, maximum=1e-9)
+        stream = kinform.watcher(paper, PODS, options=quick(initial=initial, page_size=2, backoff=backoff))
+
+        async def use(writer=writer, stream=stream) -> None:
+            async for _ in kinform.reflector(writer, stream):
+                pass
+
+        task = asyncio.create_task(use())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        reached.add((stream.state, len(store)))
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert len(store) in (0, OBJECTS)
+        assert (paper.opening, paper.unclosed) == (0, set())
+        assert stream.state == ("stopped" if turns else "starting")
+        with pytest.raises(KeyError):
+            writer.commit("")  # of a state that was begun nothing is left
+        assert asyncio.all_tasks() <= before
+    assert {state for state, _ in reached} >= {"starting", "syncing", "retrying", "live"}
+
+
+@pytest.mark.parametrize("initial", ["list", "stream"])
+async def test_an_informer_cancelled_at_each_turn_of_the_loop_leaves_nothing(initial):
+    before = asyncio.all_tasks()
+    for turns in range(60):
+        paper = Paper(refuse=1)
+        backoff = kinform.Backoff(initial=1e-9, maximum=1e-9)
+        options = quick(initial=initial, page_size=2, backoff=backoff)
+        pods = kinform.Informer(paper, PODS, options=options)
+        sizes: set[int] = set()
+
+        @pods.on_add
+        async def slow(pod: Any) -> None:
+            await asyncio.sleep(0)
+
+        async def use(pods=pods, sizes=sizes) -> None:
+            async with pods:
+                await pods.synced()
+                async for _ in pods.changes():
+                    sizes.add(len(pods.store))
+
+        task = asyncio.create_task(use())
+        reading = asyncio.create_task(through(pods.store, sizes))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        reading.cancel()
+        assert sizes <= {0, OBJECTS}
+        assert (paper.opening, paper.unclosed) == (0, set())
+        await asyncio.wait([reading])
+        assert asyncio.all_tasks() <= before
+        held = len(pods.store)
+        await asyncio.sleep(0)
+        assert len(pods.store) == held
+
+
+async def test_a_half_written_relist_is_let_go_and_what_was_there_stays_also_after_a_loop_broken_off():
+    paper = Paper()
+    writer, store = kinform.store()
+    async for event in kinform.reflector(writer, kinform.watcher(paper, PODS, options=quick(initial="list"))):
+        if isinstance(event, kinform.InitDone):
+            break
+    keys = set(store)
+    async with asyncio.timeout(10):
+        events = kinform.reflector(writer, kinform.watcher(paper, PODS, options=quick(initial="list", page_size=2)))
+        for _ in range(5):
+            await anext(events)
+        await events.aclose()
+    assert set(store) == keys
+    with pytest.raises(KeyError):
+        writer.commit("")
+
+
+async def test_leaving_the_iteration_closes_the_connection():
+    paper = Paper()
+    events = aiter(kinform.watcher(paper, PODS, options=quick(initial="stream")))
+    await anext(events)
+    assert len(paper.unclosed) == 1
+    await events.aclose()
+    assert paper.unclosed == set()
+
+
+async def test_an_informer_cancelled_again_while_it_is_left_closes_all():
+    before = asyncio.all_tasks()
+    for turns in range(30):
+        paper = Paper()
+
+        async def use(paper=paper) -> None:
+            async with kinform.Informer(paper, PODS, options=quick(initial="list")) as pods:
+                await pods.synced()
+
+        task = asyncio.create_task(use())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for _ in range(3):
+            task.cancel()
+            await asyncio.sleep(0)
+        await asyncio.wait([task])
+        await until(lambda paper=paper: asyncio.all_tasks() <= before and not paper.unclosed)
+
+
+@pytest.mark.parametrize("initial", ["list", "stream"])
+async def test_no_server_is_left_with_an_open_stream(cluster, initial):
+    for number in range(20):
+        await cluster.create(f"c{number}", data={"k": "x" * 5_000})
+    before = asyncio.all_tasks()
+    scope = kinform.Scope(namespaces=[cluster.namespace])
+    async with kinform.connect(cluster.url, **cluster.access) as api:
+        recording = Recording(api)
+        running = asyncio.all_tasks()
+        whole = None
+        for turns in itertools.chain(range(0, 40), range(40, 200, 10)):
+            writer, store = kinform.store()
+            options = quick(initial=initial, page_size=5)
+
+            async def use(writer=writer, options=options) -> None:
+                stream = kinform.watcher(recording, cluster.resource, scope=scope, options=options)
+                async for _ in kinform.reflector(writer, stream):
+                    pass
+
+            task = asyncio.create_task(use())
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            whole = whole or (len(store) or None)
+            assert len(store) in (0, whole)
+            assert recording.open_answers == set()
+            if cluster.name == "real":  # the simulator's tasks are in this loop too
+                await until(lambda: asyncio.all_tasks() <= running)
+        if cluster.name == "sim":
+            await cluster.server.wait_for_watchers(0)
+    await until(lambda: asyncio.all_tasks() <= before)
