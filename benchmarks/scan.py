@@ -9,6 +9,7 @@ to be pruned; memcpy only copies. Every round runs all of them; GB/s are 10**9 b
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import platform
 import statistics
@@ -69,9 +70,12 @@ def measure(mode: str, pods: list[dict[str, Any]], rounds: int, size: int) -> di
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
+            gc.collect()
+            gc.disable()  # or the dicts of a whole LIST cost most of their time there
             start = time.perf_counter()
             run()
             times[name].append(time.perf_counter() - start)
+            gc.enable()
     speeds = {name: sorted(len(whole) / taken / 1e9 for taken in each) for name, each in times.items()}
     return {name: {"median": statistics.median(each), "min": each[0], "max": each[-1]} for name, each in speeds.items()}
 

@@ -24,6 +24,9 @@ typedef const unsigned char *kj_ptr;
 enum { KJ_OK, KJ_MORE, KJ_BAD, KJ_DEEP, KJ_NOMEM };
 enum { KJ_ESCAPES = 1 };
 
+/* For Cython, whose checked builds cannot subtract pointers. */
+static inline size_t kj_span(kj_ptr p, kj_ptr end) { return (size_t)(end - p); }
+
 static inline int kj_is_space(unsigned char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 
 static inline kj_ptr kj_space(kj_ptr p, kj_ptr end)

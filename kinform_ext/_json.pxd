@@ -20,6 +20,7 @@ cdef extern from "_bounds.h":
     ctypedef struct kj_unit:
         unsigned char first
 
+    size_t kj_span(kj_ptr p, kj_ptr end) nogil
     kj_ptr kj_space(kj_ptr p, kj_ptr end) nogil
     bint kj_is_delimiter(unsigned char c) nogil
     bint kj_is(const kj_text *t, const char *plain) nogil

@@ -20,7 +20,8 @@ from libc.string cimport memchr, memcpy, memset
 from kinform_ext._batch cimport Builder
 from kinform_ext._json cimport (
     KJ_BAD, KJ_DEEP, KJ_MAX_DEPTH, KJ_MORE, KJ_OK,
-    kj_is, kj_is_delimiter, kj_key, kj_ptr, kj_space, kj_take, kj_text, kj_unescape, kj_unit, kj_unit_end, kj_value,
+    kj_is, kj_is_delimiter, kj_key, kj_ptr, kj_space, kj_span, kj_take, kj_text, kj_unescape, kj_unit, kj_unit_end,
+    kj_value,
 )
 from kinform_ext._peek cimport KB_NAME, KB_NAMESPACE, KB_UID, KB_VERSION, KP_FRAME, KP_ITEM, kp_found, kp_peek
 
@@ -33,7 +34,7 @@ MAX_DEPTH = KJ_MAX_DEPTH  # containers in each other
 
 cdef enum:
     FLOOR_OF_CARRY = 4096
-    CEILING_OF_CARRY = 1 << 20  # a larger one is given back as soon as it is empty
+    CEILING_OF_CARRY = 1048576  # a larger one is given back as soon as it is empty
 
 # What is expected next.
 cdef enum State:
@@ -174,7 +175,7 @@ cdef class Scanner:
         return 0
 
     cdef int leave_out(self, str reason, kj_ptr start, kj_ptr end) except -1:
-        return self.skipped(self.peek(start, end), reason, self.place(start), <uint64_t>(end - start))
+        return self.skipped(self.peek(start, end), reason, self.place(start), kj_span(start, end))
 
     cdef int skipped(self, tuple known, str reason, uint64_t offset, uint64_t size) except -1:
         """`known`: verb, namespace, name, uid, resourceVersion."""
@@ -185,7 +186,7 @@ cdef class Scanner:
     cdef tuple peek(self, kj_ptr p, kj_ptr end):
         cdef kp_found found
         memset(&found, 0, sizeof(found))
-        if end - p > <Py_ssize_t>self.limit:
+        if kj_span(p, end) > self.limit:
             end = p + self.limit
         kp_peek(&p, end, KP_FRAME if self.watch else KP_ITEM, &found)
         namespace = plain(&found.field[KB_NAMESPACE])
@@ -202,7 +203,7 @@ cdef class Scanner:
     # -- reading --
 
     cdef uint64_t place(self, kj_ptr p) noexcept:
-        return self.origin_offset + <uint64_t>(p - self.origin)
+        return self.origin_offset + kj_span(self.origin, p)
 
     cdef int reject(self, str why, kj_ptr p) except -1:
         raise ValueError(f"{why} at byte {self.place(p)}")
@@ -328,7 +329,7 @@ cdef class Scanner:
 
     cdef int stash(self, kj_ptr p, kj_ptr end, bint complete=False) except -1:
         """Adds to the carry, as far as its bound allows; beyond that, only the key of the unit is kept."""
-        cdef size_t more = <size_t>(end - p), room
+        cdef size_t more = kj_span(p, end), room
         cdef void *grown
         self.unit_size += more
         if self.dropping:
@@ -368,7 +369,7 @@ cdef class Scanner:
         cdef kj_ptr p = self.carry
         self.next_look = 2 * self.carried
         if kj_value(&p, self.carry + self.carried, 0) == KJ_BAD:
-            at = self.unit_offset + <uint64_t>(p - self.carry)
+            at = self.unit_offset + kj_span(self.carry, p)
             raise ValueError(f"a malformed frame without an end at byte {at}")
         return 0
 
@@ -378,7 +379,7 @@ cdef class Scanner:
             return self.read_name(p, end)
         if kind == VALUE_UNIT:
             return self.read_value(p, end)
-        if <size_t>(end - p) > self.limit:
+        if kj_span(p, end) > self.limit:
             return self.leave_out("oversized", p, end)
         return self.frame(&p, end, True) if kind == FRAME_UNIT else self.item(&p, end, True)
 
@@ -386,8 +387,8 @@ cdef class Scanner:
         """One item of a LIST. Unless `whole`, anything but KJ_OK says that nothing has happened."""
         cdef kj_ptr start = pp[0]
         cdef int r = self.builder.take(pp, end) if start[0] == b"{" else KJ_BAD
-        if r == KJ_OK and <size_t>(pp[0] - start) <= self.limit:
-            return self.builder.accept(self.place(start), <size_t>(pp[0] - start), 0)
+        if r == KJ_OK and kj_span(start, pp[0]) <= self.limit:
+            return self.builder.accept(self.place(start), kj_span(start, pp[0]), 0)
         if not whole:
             return KJ_BAD
         return self.leave_out("too deep" if r == KJ_DEEP else "malformed", start, end)
@@ -433,30 +434,31 @@ cdef class Scanner:
         if not closed or kind.at == NULL or inner == NULL:
             return self.reject("malformed frame", p) if whole else KJ_BAD
         pp[0] = p + 1
-        if <size_t>(pp[0] - start) > self.limit:
+        if kj_span(start, pp[0]) > self.limit:
             return KJ_BAD  # `whole` has seen to it already
         if verb >= 0:
             if taken < 0 and inner[0] == b"{":
                 taken = self.builder.take(&inner, inner_end)
             if taken == KJ_OK:
-                return self.builder.accept(self.place(start), <size_t>(pp[0] - start), verb)
+                return self.builder.accept(self.place(start), kj_span(start, pp[0]), verb)
             return self.leave_out("too deep" if taken == KJ_DEEP else "malformed", start, pp[0])
         if not kj_is(&kind, b"BOOKMARK") and not kj_is(&kind, b"ERROR"):
             return self.leave_out("unknown event type", start, pp[0])
         value = inner
         if inner[0] != b"{" or kj_value(&value, inner_end, 0) != KJ_OK or value != inner_end:
             return self.reject("malformed control frame", value) if whole else KJ_BAD
-        return self.control((plain(&kind), self.place(start), PyBytes_FromStringAndSize(<char *>inner, value - inner)))
+        raw = PyBytes_FromStringAndSize(<char *>inner, kj_span(inner, value))
+        return self.control((plain(&kind), self.place(start), raw))
 
     # -- the envelope of a LIST --
 
     cdef bytes member_text(self, kj_ptr p, kj_ptr end):
         cdef kj_ptr q = p
-        if <size_t>(end - p) > self.limit:
+        if kj_span(p, end) > self.limit:
             self.reject("oversized member of the list", p)
         if p[0] in b'{["' and (kj_value(&q, end, 0) != KJ_OK or q != end):
             self.reject("malformed member of the list", q)
-        return PyBytes_FromStringAndSize(<char *>p, end - p)
+        return PyBytes_FromStringAndSize(<char *>p, kj_span(p, end))
 
     cdef int read_name(self, kj_ptr p, kj_ptr end) except -1:
         name = decode(self.member_text(p, end))
