@@ -84,11 +84,12 @@ def _run(block: Block, program: str) -> None:
 
 def _run_pytest(tests: str, folder: Path) -> None:
     scope = "asyncio_default_fixture_loop_scope=function"
-    options = ["-q", "-p", "no:cacheprovider", "-c", os.devnull, "-W", "error", "-o", scope]
+    plugins = ["-p", "pytest_asyncio.plugin", "-p", "no:cacheprovider"]
+    options = ["-q", *plugins, "-c", os.devnull, "-W", "error", "-o", scope]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, tests],
         cwd=folder,
-        env=_environment(),
+        env=_environment(PYTEST_DISABLE_PLUGIN_AUTOLOAD="1"),
         capture_output=True,
         text=True,
         timeout=SECONDS,
