@@ -267,7 +267,7 @@ class _Streamed:
             raise TransportError(f"{self._path}: {_describe(error)}") from error
 
     def close(self) -> None:
-        self._answer.close()  # not `release`, which reads the rest first; after the end of the body a no-op
+        self._answer.close()  # after the end of the body a no-op: the connection has gone back to the pool
         if self._load is not None:
             self._load.held.discard(self)
             self._load = None

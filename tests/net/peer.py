@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit
 
@@ -85,29 +85,33 @@ async def an_empty_list(call: Call) -> None:
 async def peer(answer: Answer = an_empty_list, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Peer]:
     """A server on loopback; all its connections end with the block."""
     running = Peer(answer)
-    tasks: set[asyncio.Task[None]] = set()
+    serving: set[asyncio.Task[None]] = set()
+    answering: set[asyncio.Task[None]] = set()
+    writers: set[asyncio.StreamWriter] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        tasks.add(task)
+        serving.add(task)
+        writers.add(writer)
         running.connections += 1
         number = running.connections
-        call: Call | None = None
+        calls: list[Call] = []
         try:
             while head := await _head(reader):
-                call = Call(*head, writer, number)
-                running.calls.append(call)
-                answering = asyncio.create_task(running.answer(call))
-                tasks.add(answering)
-                answering.add_done_callback(tasks.discard)
-        except (ConnectionError, asyncio.IncompleteReadError):
+                calls.append(Call(*head, writer, number))
+                running.calls.append(calls[-1])
+                answer = asyncio.create_task(_answered(running, calls[-1]))
+                answering.add(answer)
+                answer.add_done_callback(answering.discard)
+        except ConnectionError:
             pass
         finally:
-            if call is not None:
+            for call in calls:
                 call.left.set()
             writer.close()
-            tasks.discard(task)
+            writers.discard(writer)
+            serving.discard(task)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
     host, port = server.sockets[0].getsockname()
@@ -116,10 +120,16 @@ async def peer(answer: Answer = an_empty_list, *, tls: ssl.SSLContext | None = N
         yield running
     finally:
         server.close()
-        ending = list(tasks)
-        for task in ending:
+        for task in answering:
             task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.gather(*serving, *answering, return_exceptions=True)
+
+
+async def _answered(running: Peer, call: Call) -> None:
+    with suppress(ConnectionError):  # the other side left, which is what many tests are about
+        await running.answer(call)
 
 
 async def _head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]] | None:

@@ -313,6 +313,15 @@ async def test_the_callers_client_stays_open_and_a_closed_one_is_refused() -> No
             await transport.open(PODS)
 
 
+async def test_a_client_closed_in_the_middle_of_a_body_is_a_broken_connection() -> None:
+    async with peer(hold) as server:
+        async with transport_to(server.url) as transport:
+            chunks = (await transport.open(PODS)).chunks()
+            assert await anext(chunks) == b"held"
+        with pytest.raises(TransportError):
+            await anext(chunks)
+
+
 async def hold(call: Call) -> None:
     await call.begin()
     await call.chunk(b"held")
@@ -341,8 +350,10 @@ async def test_a_client_with_room_is_not_warned_about(caplog: pytest.LogCaptureF
 
 async def test_connections_that_were_closed_do_not_count_to_the_limit(caplog: pytest.LogCaptureFixture) -> None:
     async with peer() as server, transport_to(server.url, limit=3) as transport:
+        answers = []
         for _ in range(10):
-            await body_of(await transport.open(PODS))
+            answers.append(await transport.open(PODS))
+            await body_of(answers[-1])
     assert not caplog.records
 
 
