@@ -193,7 +193,7 @@ async def test_a_watch_ended_by_the_server_resumes_at_its_last_bookmark_and_asks
     await cluster.create("a")
     elsewhere = f"{cluster.namespace}-elsewhere"
     await cluster.api.create("v1/namespaces", {"metadata": {"name": elsewhere}})
-    async with informer(recording, cluster, initial="list", watch_timeout=4) as configs:
+    async with informer(recording, cluster, initial="list", watch_timeout=3) as configs:
         await configs.synced(timeout=20)
         await until(lambda: recording.watches)
         thing = {"metadata": {"name": "b", "namespace": elsewhere}}

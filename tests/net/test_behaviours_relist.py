@@ -1,0 +1,211 @@
+"""What readers see through relists: whole states only, and exactly what changed."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+
+import kinform
+from kinform.testing import Gone, MalformedObject, Server
+from tests.net.informers import quick, same
+from tests.waiting import until
+
+PODS = "v1/pods"
+METRICS = "metrics.example.com/v1/nodes"
+
+
+@pytest.fixture
+async def api(server: Server):
+    async with kinform.connect(server.url) as api:
+        yield api
+
+
+def state(store: kinform.Store[Any]) -> frozenset[tuple[str, str]]:
+    """One iteration: keys and versions."""
+    return frozenset((key, found["metadata"]["resourceVersion"]) for key, found in store.items())
+
+
+def truth(server: Server) -> frozenset[tuple[str, str]]:
+    return frozenset((key, version) for key, (_, version) in server.versions(PODS).items())
+
+
+@pytest.mark.parametrize("initial", ["list", "stream"])
+async def test_a_thousand_objects_stay_a_thousand_for_every_reader_through_relists(server, api, initial):
+    for number in range(1000):
+        labels = {"app": "web" if number % 2 else "db"}
+        server.put(PODS, {"metadata": {"name": f"p{number}", "namespace": "shop", "labels": labels}})
+    options = quick(initial=initial, page_size=50)
+    async with kinform.Informer(api, PODS, indexes={"app": "metadata.labels.app"}, options=options) as pods:
+        await pods.synced(timeout=20)
+        await server.wait_for_watchers(1)
+        store, over = pods.store, threading.Event()
+        seen: dict[str, set[Any]] = {"len": set(), "keys": set(), "items": set(), "index": set(), "gets": set()}
+
+        def read() -> None:
+            seen["len"].add(len(store))
+            seen["keys"].add(len(list(store.keys())))
+            seen["index"].add(len(store.index_keys("app", "web")))
+            seen["gets"].add(store.meta("shop/p7") is not None)
+
+        async def often() -> None:
+            while not over.is_set():
+                read()
+                await asyncio.sleep(0)
+
+        async def slowly() -> None:
+            while not over.is_set():
+                items, read_so_far = store.items(), []
+                for key, found in items:
+                    read_so_far.append((key, found["metadata"]["resourceVersion"]))
+                    if len(read_so_far) % 100 == 0:
+                        await asyncio.sleep(0)
+                seen["items"].add(frozenset(read_so_far))
+
+        def from_a_thread() -> None:
+            while not over.wait(0.001):
+                seen["len"].add(len(store))
+                seen["gets"].add(store.meta("shop/p7") is not None)
+
+        states = {truth(server)}
+        thread = threading.Thread(target=from_a_thread)
+        thread.start()
+        readers = [asyncio.create_task(reader()) for reader in (often, often, often, slowly, slowly)]
+        try:
+            for _ in range(3):
+                await server.stop()
+                for number in range(0, 1000, 2):
+                    server.touch(PODS, f"shop/p{number}")
+                states.add(truth(server))
+                server.compact()
+                await server.start()
+                await until(lambda: same(store, server, PODS), within=20)
+        finally:
+            over.set()
+            await asyncio.gather(*readers)
+            await asyncio.to_thread(thread.join)
+    assert seen["len"] == seen["keys"] == {1000}
+    assert seen["index"] == {500}
+    assert seen["gets"] == {True}
+    assert seen["items"] <= states
+    assert len(seen["items"]) > 1
+
+
+@pytest.mark.parametrize("resource", [PODS, "v1/namespaces"])
+async def test_a_relist_tells_what_was_updated_removed_and_added_and_nothing_else(server, api, resource):
+    def put(name: str) -> None:
+        namespace = {"namespace": "shop"} if resource == PODS else {}
+        server.put(resource, {"metadata": {"name": name, "labels": {"at": server.resource_version}, **namespace}})
+
+    prefix = "shop/" if resource == PODS else ""
+    for name in ("same", "changed", "gone"):
+        put(name)
+    async with kinform.Informer(api, resource, options=quick(initial="list", page_size=2)) as informer:
+        await informer.synced(timeout=10)
+        await server.wait_for_watchers(1)
+        changes = informer.changes()
+        unchanged = informer.store.raw(f"{prefix}same")
+        last = informer.store[f"{prefix}gone"]
+        await server.stop()
+        put("changed")
+        put("new")
+        server.delete(resource, f"{prefix}gone")
+        server.compact()
+        await server.start()
+        await until(lambda: same(informer.store, server, resource))
+        told = [await anext(changes) for _ in range(7)]
+        assert informer.store.raw(f"{prefix}same") is unchanged
+        assert informer.stats().changes_depth == [0]
+    assert isinstance(told[3], kinform.Synced)
+    by_key = {change.key: change for change in told[4:]}
+    assert set(by_key) == {f"{prefix}changed", f"{prefix}gone", f"{prefix}new"}
+    assert by_key[f"{prefix}gone"] == kinform.Deleted(f"{prefix}gone", last, True)
+    assert isinstance(by_key[f"{prefix}new"], kinform.Added)
+    updated = by_key[f"{prefix}changed"]
+    assert updated.old["metadata"]["labels"] != updated.object["metadata"]["labels"]
+
+
+class Aggregated:
+    """Takes uid and resourceVersion out of what passes, as aggregated APIs have none."""
+
+    def __init__(self, inner: kinform.Transport) -> None:
+        self._inner = inner
+        self.identity = self
+        self.usage = b"5"
+
+    async def open(self, request: kinform.Request) -> Any:
+        return AggregatedAnswer(await self._inner.open(request), self)
+
+    async def refresh_credentials(self) -> bool:
+        return False
+
+
+class AggregatedAnswer:
+    def __init__(self, inner: Any, owner: Aggregated) -> None:
+        self._inner = inner
+        self._owner = owner
+        self.status = inner.status
+        self.headers = inner.headers
+
+    async def chunks(self) -> Any:
+        async for _ in self._inner.chunks():
+            pass
+        items = b",".join(
+            b'{"metadata":{"name":"%s"},"usage":%s}' % (name, usage)
+            for name, usage in ((b"n1", b"5"), (b"n2", self._owner.usage))
+        )
+        yield b'{"kind":"NodeMetricsList","apiVersion":"metrics.example.com/v1","metadata":{},"items":[%s]}' % items
+
+    async def head(self, limit: int) -> bytes:
+        head: bytes = await self._inner.head(limit)
+        return head
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+async def test_without_uid_and_version_an_object_is_updated_when_its_bytes_are(server, api):
+    server.register(METRICS, kind="NodeMetrics", namespaced=False)
+    server.fault(Gone(), on="watch", times=None)
+    aggregated = Aggregated(api)
+    async with kinform.Informer(aggregated, METRICS, options=quick(initial="list")) as nodes:
+        changes = nodes.changes()
+        await nodes.synced(timeout=10)
+        told = [await anext(changes) for _ in range(3)]
+        assert {type(change) for change in told} == {kinform.Added, kinform.Synced}
+        await server.wait_for_request(on="list", count=len(server.requests) + 2)
+        assert nodes.stats().changes_depth == [0]
+        aggregated.usage = b"7"
+        async with asyncio.timeout(10):
+            change = await anext(changes)
+        assert (type(change), change.key) == (kinform.Updated, "n2")
+        assert (change.old["usage"], change.object["usage"]) == (5, 7)
+
+
+@pytest.mark.parametrize("readable", [True, False])
+async def test_what_could_not_be_read_in_a_relist_is_not_deleted_and_that_is_said(server, api, readable, caplog):
+    keys = server.generate(PODS, 6)
+    async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
+        await pods.synced(timeout=10)
+        await server.wait_for_watchers(1)
+        deleted: list[str] = []
+        pods.on_delete(lambda pod: deleted.append(pod["metadata"]["name"]))
+        await server.stop()
+        server.delete(PODS, keys[0])
+        server.compact()
+        server.fault(MalformedObject(after=2, readable_key=readable), on="list")
+        await server.start()
+        await until(lambda: pods.stats().streams[""].skipped == 1)
+        await until(lambda: pods.state == "live")
+        if readable:  # then what is missing is known to be gone
+            await until(lambda: deleted == [keys[0].partition("/")[2]])
+            assert set(pods.store) == set(keys[1:])
+            assert pods.stats().stale == 1
+        else:
+            assert set(pods.store) == set(keys)
+            assert deleted == []
+            assert "an object without a known key was left out" in caplog.text
+            assert pods.stats().stale == 2
+        assert "left out" in caplog.text
