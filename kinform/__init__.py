@@ -7,6 +7,7 @@ Three doors into one machine: `Informer` is the whole convenience, `reflector` f
 import importlib
 from types import ModuleType
 
+from kinform._changes import Changes
 from kinform._connection import Connection, connect
 from kinform._errors import (
     BadRequestError,
@@ -36,10 +37,11 @@ from kinform._events import (
     Synced,
     Updated,
 )
-from kinform._informer import Changes, Informer, Stats, StreamStats
+from kinform._informer import Informer
 from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
 from kinform._reflector import Stream, reflector, watcher
 from kinform._request import Request
+from kinform._stats import Stats, StreamStats
 from kinform._store import Store, Writer, store
 from kinform._transport import Response, Transport
 

@@ -7,25 +7,22 @@ Source: client-go's shared informer, kube-runtime's reflector.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import logging
-import time
 import weakref
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-import msgspec
-
+from kinform._changes import Changes, Retelling
 from kinform._check import whole
-from kinform._errors import DecodeError, ForbiddenError, KinformError, OptionError
-from kinform._events import Added, Deleted, Object, Synced, Updated, decode
+from kinform._errors import ForbiddenError, KinformError, OptionError
 from kinform._fit import check_indexes, check_type
+from kinform._handlers import Handlers
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
 from kinform._queue import QUEUE_BOUND, Entry, Handler, Queue
 from kinform._reflector import Stream, write
+from kinform._stats import Stats, stream_stats, worst
 from kinform._store import Change, Store, Transform, store
 from kinform._transport import as_transport
 from kinform._watcher import State
@@ -33,63 +30,8 @@ from kinform._watcher import State
 log = logging.getLogger("kinform.informer")
 
 F = TypeVar("F", bound=Handler)
-Event = Added | Updated | Deleted | Synced
 
 REFUSED: tuple[State, ...] = ("unauthorized", "forbidden", "not_found")
-# A run of handlers that never await would hold the loop; after so many events others get a turn.
-EVENTS_A_TURN = 64
-
-
-class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How one stream is.
-
-    Attributes:
-        state: `"live"`, `"forbidden"`, ...
-        error: The last failure, or None since the last progress.
-        resource_version: Up to where it is complete and current.
-        seconds_since_byte: Since the last byte came; None before the first. Likewise for bookmark and sync.
-        skipped: Objects left out so far, because they were malformed or too large.
-        errors: Failures recovered from so far, left-out objects included.
-    """
-
-    state: State
-    error: str | None
-    resource_version: str
-    seconds_since_byte: float | None
-    seconds_since_bookmark: float | None
-    seconds_since_sync: float | None
-    skipped: int
-    errors: int
-
-
-class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """How an informer is, at the time of the call.
-
-    Attributes:
-        state: The state of the stream that is worst off.
-        objects: Objects held.
-        wire_bytes: Bytes of all objects that came so far, as sent.
-        pruned_bytes: Bytes of the objects held, as `raw` gives them.
-        stale: Objects held in an old version, because the newer one was left out.
-        undecodable: Events not told to readers, because the object did not fit the type.
-        queue_depth: Events that wait for handlers.
-        changes_depth: Events that wait in each `changes()`.
-        dropped_old: `Updated` events whose old version was let go because too much was waiting.
-        transform_seconds: Time spent in `transform`.
-        streams: By namespace, `""` for all.
-    """
-
-    state: State
-    objects: int
-    wire_bytes: int
-    pruned_bytes: int
-    stale: int
-    undecodable: int
-    queue_depth: int
-    changes_depth: list[int]
-    dropped_old: int
-    transform_seconds: float
-    streams: dict[str, StreamStats]
 
 
 class Informer:
@@ -143,19 +85,17 @@ class Informer:
         self.store: Store[Any]
         self._writer, self.store = store(type=type, indexes=indexes or {})
         self._writer.transform = transform
-        self._decoder = msgspec.json.Decoder(type)
+        self._retell = Retelling(type, str(self.resource))
         self._bound = queue_bound
         self._streams: dict[str, Stream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._handlers: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
-        self._inbox = Queue(queue_bound)
+        self._handlers = Handlers(self._retell, str(self.resource), queue_bound)
         self._runner: asyncio.Task[None] | None = None
-        self._changes: weakref.WeakSet[Changes[Any]] = weakref.WeakSet()
+        self._changes: weakref.WeakSet[Changes] = weakref.WeakSet()
         self._news = asyncio.Event()
         self._failure: Exception | None = None
         self._was_synced = False
         self._stopped = False
-        self.undecodable = 0
 
     # Life
 
@@ -165,7 +105,7 @@ class Informer:
         self._writer.listener = self._changed
         for namespace in self._scope.namespaces or (None,):
             self._start(namespace)
-        self._runner = asyncio.create_task(self._run_handlers(), name=f"kinform handlers of {self.resource}")
+        self._runner = asyncio.create_task(self._handlers.run(), name=f"kinform handlers of {self.resource}")
         return self
 
     async def __aexit__(
@@ -176,7 +116,7 @@ class Informer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        self._inbox.close()
+        self._handlers.queue.close()
         for changes in list(self._changes):
             changes.queue.close()
         self._wake()
@@ -217,8 +157,7 @@ class Informer:
         """The state of the stream that is worst off; `"live"` if all are."""
         if self._stopped:
             return "stopped"
-        states = [stream.state for stream in self._streams.values()]
-        return max(states or ["starting"], key=_BADNESS.index)
+        return worst(stream.state for stream in self._streams.values())
 
     def stats(self) -> Stats:
         """Counts and ages, as of now."""
@@ -228,12 +167,13 @@ class Informer:
             wire_bytes=self._writer.wire_bytes,
             pruned_bytes=self.store.pruned_bytes,
             stale=self.store.stale,
-            undecodable=self.undecodable,
-            queue_depth=self._inbox.depth,
+            undecodable=self._retell.undecodable,
+            queue_depth=self._handlers.queue.depth,
             changes_depth=[changes.queue.depth for changes in list(self._changes)],
-            dropped_old=self._inbox.dropped_old + sum(changes.queue.dropped_old for changes in list(self._changes)),
+            dropped_old=self._handlers.queue.dropped_old
+            + sum(changes.queue.dropped_old for changes in list(self._changes)),
             transform_seconds=self._writer.transform_seconds,
-            streams={namespace: _stream_stats(stream) for namespace, stream in self._streams.items()},
+            streams={namespace: stream_stats(stream) for namespace, stream in self._streams.items()},
         )
 
     async def synced(self, timeout: float | None = None, *, allow_partial: bool = False) -> None:
@@ -351,26 +291,17 @@ class Informer:
         makes events wait, merged per object beyond a bound, but never the stream. An exception is logged with
         the key, and stops nothing. All handlers of one event are given the same object.
         """
-        self._handle("added", handler)
-        if self._runner:
-            for found in self.store.records():
-                self._inbox.push(Entry("added", found.key, found, only=handler))
-        return handler
+        return self._handlers.add("added", handler, self.store.records() if self._runner else ())
 
     def on_update(self, handler: F) -> F:
         """Calls `handler(old, new)` for each object that changes. `old` may be None: see `Updated`."""
-        return self._handle("updated", handler)
+        return self._handlers.add("updated", handler)
 
     def on_delete(self, handler: F) -> F:
         """Calls `handler(object)` with the last known state of each object that is deleted."""
-        return self._handle("deleted", handler)
+        return self._handlers.add("deleted", handler)
 
-    def _handle(self, kind: str, handler: F) -> F:
-        # What waits already happened before it came, and is in what `on_add` gives it.
-        self._handlers[kind].append((_callable(handler), self._inbox.pushed))
-        return handler
-
-    def changes(self) -> Changes[Any]:
+    def changes(self) -> Changes:
         """The present state as `Added`, one `Synced`, then what happens, each object decoded as it is reached.
 
         The state is that at the call. A reader who is slow gets the newest of each object: events wait up to a
@@ -379,150 +310,26 @@ class Informer:
         Returns:
             An async iterator; it ends when the informer stops, and raises where the informer gave up.
         """
-        changes: Changes[Any] = Changes(self, Queue(self._bound), self.store.records(), synced=self._was_synced)
+        changes = Changes(
+            self._retell,
+            Queue(self._bound),
+            self.store.records(),
+            synced=self._was_synced,
+            failure=lambda: self._failure,
+        )
         if self._stopped or self._failure is not None:
             changes.queue.close()
         self._changes.add(changes)
         return changes
 
     def _changed(self, change: Change) -> None:
-        if any(self._handlers.values()):
-            self._inbox.push(Entry.of(change))
+        self._handlers.push(change)
         for changes in list(self._changes):
             changes.queue.push(Entry.of(change))
-
-    async def _run_handlers(self) -> None:
-        done = 0
-        while entry := await self._inbox.pop():
-            known = self._handlers[entry.kind]
-            handlers = [entry.only] if entry.only else [handler for handler, since in known if entry.number > since]
-            event = self.event(entry) if handlers else None
-            for handler in handlers:
-                match event:
-                    case Updated(_, new, old):
-                        await self._call(handler, entry.key, old, new)
-                    case Added(_, found) | Deleted(_, found):
-                        await self._call(handler, entry.key, found)
-            done += 1
-            if done % EVENTS_A_TURN == 0:
-                await asyncio.sleep(0)
-
-    async def _call(self, handler: Handler, key: str, *arguments: object) -> None:
-        try:
-            result = handler(*arguments)
-            if inspect.isawaitable(result):
-                await result
-        except Exception:
-            name = getattr(handler, "__qualname__", type(handler).__name__)
-            log.exception("%s: handler %s raised at %s", self.resource, name, key)
-
-    def event(self, entry: Entry) -> Event | None:
-        """What a reader is told of an entry; None, counted and logged, where it cannot be decoded."""
-        try:
-            match entry.kind, entry.new, entry.old:
-                case "synced", _, _:
-                    return Synced()
-                case "added", Object() as new, _:
-                    return Added(entry.key, self._decode(new))
-                case "updated", Object() as new, old:
-                    return Updated(entry.key, self._decode(new), self._decode_old(old))
-                case "deleted", _, Object() as old:
-                    return Deleted(entry.key, self._decode(old), entry.synthetic)
-        except DecodeError as error:
-            self.undecodable += 1
-            log.warning("%s: not told to handlers: %s", self.resource, error)
-        return None
-
-    def _decode(self, found: Object) -> Any:
-        return decode(self._decoder, found.key, found.raw)
-
-    def _decode_old(self, old: Object | None) -> Any:
-        try:
-            return None if old is None else self._decode(old)
-        except DecodeError:
-            return None
-
-    @property
-    def failure(self) -> Exception | None:
-        """Why the informer gave up, or None."""
-        return self._failure
-
-
-T = TypeVar("T")
-
-
-class Changes(Generic[T]):
-    """What `Informer.changes` returns: an async iterator of `Added`, `Synced`, `Updated` and `Deleted`."""
-
-    def __init__(self, informer: Informer, queue: Queue, present: list[Object], *, synced: bool) -> None:
-        self.queue = queue
-        self._informer = informer
-        self._present = deque(present)
-        self._owed_synced = synced
-
-    def __aiter__(self) -> AsyncIterator[Event]:
-        return self
-
-    async def __anext__(self) -> Event:
-        while True:
-            entry = await self._next()
-            if entry is None:
-                if self._informer.failure is not None:
-                    raise self._informer.failure
-                raise StopAsyncIteration
-            if event := self._informer.event(entry):
-                return event
-
-    async def _next(self) -> Entry | None:
-        if self._present:
-            found = self._present.popleft()
-            return Entry("added", found.key, found)
-        if self._owed_synced:
-            self._owed_synced = False
-            return Entry("synced")
-        return await self.queue.pop()
-
-    async def aclose(self) -> None:
-        """No more is wanted."""
-        self._present.clear()
-        self.queue.close()
-
-
-# From best to worst: what one stream needs to be told of before others.
-_BADNESS: tuple[State, ...] = (
-    "live",
-    "relisting",
-    "syncing",
-    "starting",
-    "retrying",
-    "stopped",
-    "not_found",
-    "unauthorized",
-    "forbidden",
-    "failed",
-)
 
 
 def _state(stream: Stream) -> str:
     return f"{stream.state} ({stream.error})" if stream.error is not None else stream.state
-
-
-def _stream_stats(stream: Stream) -> StreamStats:
-    now = time.monotonic()
-
-    def since(then: float | None) -> float | None:
-        return None if then is None else now - then
-
-    return StreamStats(
-        state=stream.state,
-        error=None if stream.error is None else str(stream.error),
-        resource_version=stream.resource_version,
-        seconds_since_byte=since(stream.last_byte),
-        seconds_since_bookmark=since(stream.last_bookmark),
-        seconds_since_sync=since(stream.last_sync),
-        skipped=stream.skipped,
-        errors=stream.errors,
-    )
 
 
 def _instance(field: str, value: Any, kind: Any, default: Any) -> Any:
@@ -531,12 +338,6 @@ def _instance(field: str, value: Any, kind: Any, default: Any) -> Any:
     if not isinstance(value, kind):
         raise OptionError(field, value, f"a kinform.{kind.__name__}")
     return value
-
-
-def _callable(handler: F) -> F:
-    if not callable(handler):
-        raise OptionError("handler", handler, "a callable")
-    return handler
 
 
 def _number(resource_version: str) -> int:

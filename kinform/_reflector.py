@@ -27,6 +27,7 @@ from kinform._errors import (
 from kinform._events import Apply, Delete, Init, InitApply, InitDone, Object
 from kinform._frames import Bookmark, Frame, Frames, Skip, read_status
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
+from kinform._sparing import SparingLog
 from kinform._store import Writer
 from kinform._transport import Response, Transport, as_transport
 from kinform._watcher import Applied, Capabilities, Skipped, State, Step, Watcher
@@ -37,7 +38,6 @@ T = TypeVar("T")
 Event = Init | InitApply | InitDone | Apply | Delete
 
 ERROR_BODY_BYTES = 64 << 10
-REPEATED_LOG_SECONDS = 600.0
 
 # What was learnt about a cluster is shared by all streams to it, and forgotten with the client.
 _capabilities: weakref.WeakKeyDictionary[object, Capabilities] = weakref.WeakKeyDictionary()
@@ -80,7 +80,7 @@ class Stream:
         self._resource = resource
         self._program = prune.program()
         self._options = options
-        self._told: dict[str, tuple[float, int]] = {}
+        self._log = SparingLog(log)
         self._watcher = Watcher(
             resource,
             namespace,
@@ -212,23 +212,12 @@ class Stream:
 
     def _recovered(self, error: KinformError) -> None:
         self.errors += 1
-        self._tell(error)
+        self._log.warning(f"{type(error).__name__} {getattr(error, 'status', '')}", str(error))
         if self._options.on_error is not None:
             try:
                 self._options.on_error(error)
             except Exception:
                 log.exception("%s: on_error raised", self.name)
-
-    def _tell(self, error: KinformError) -> None:
-        """Logs an error, but one of the same sort no more than once in a while."""
-        sort = f"{type(error).__name__} {getattr(error, 'status', '')}"
-        last, unsaid = self._told.get(sort, (float("-inf"), 0))
-        now = time.monotonic()
-        if now - last < REPEATED_LOG_SECONDS:
-            self._told[sort] = (last, unsaid + 1)
-            return
-        self._told[sort] = (now, 0)
-        log.warning("%s%s", error, f" (and {unsaid} more of this sort since the last word)" if unsaid else "")
 
 
 def write(writer: Writer, stream: Stream, step: Step) -> None:

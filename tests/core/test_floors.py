@@ -11,11 +11,13 @@ import kinform
 
 ROOT = Path(kinform.__file__).parent
 FLOORS = [
-    {"_check", "_errors", "_events", "_paths", "_selectors"},
+    {"_check", "_errors", "_events", "_paths", "_selectors", "_sparing"},
     {"_options", "_request", "_lean"},
     {"_fit", "_frames", "_index", "_transport"},
     {"_connection", "_store", "_watcher"},
     {"_queue", "_reflector"},
+    {"_changes", "_stats"},
+    {"_handlers"},
     {"_informer"},
     {"__init__"},
     {"__main__", "cli"},

@@ -26,11 +26,11 @@ EXPIRED = Status(410, "Expired")
 TOO_LARGE = Status(504, "Timeout", details=Details(causes=[Cause(reason="ResourceVersionTooLarge")]))
 
 
-def machine(initial="list", *, capabilities=None, scope=Scope(), namespace=None, random=lambda: 0.0, **options):
+def machine(initial="list", *, capabilities=None, scope=None, namespace=None, random=lambda: 0.0, **options):
     return Watcher(
         PODS,
         namespace,
-        scope,
+        scope or Scope(),
         WatchOptions(initial=initial, **options),
         capabilities=capabilities or Capabilities(),
         random=random,
@@ -209,7 +209,7 @@ class TestStreamRefused:
     def test_stream_only_raises_where_there_is_none(self):
         watcher = machine("stream")
         watcher.request()
-        with pytest.raises(BadRequestError, match="v1/pods.*422"):
+        with pytest.raises(BadRequestError, match=r"v1/pods.*422"):
             watcher.refused(Status(422, "Invalid"))
         assert watcher.state == "failed"
 

@@ -41,7 +41,7 @@ def test_every_field_of_every_option_is_described():
 
 
 def test_every_state_is_explained_in_the_order_of_badness():
-    from kinform._informer import _BADNESS
+    from kinform._stats import _BADNESS
 
     for page in (DOCS / "reference/states.md", DOCS / "howto/not-synced.md"):
         told = re.findall(r"^\| `(\w+)` \|", page.read_text(), re.MULTILINE)

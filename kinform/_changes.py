@@ -1,0 +1,110 @@
+"""A reader's view of changes: the present state, then what happens, each object decoded as it is reached.
+
+Holds records that wait, never decoded objects; knows nothing of streams.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import msgspec
+
+from kinform._errors import DecodeError
+from kinform._events import Added, Deleted, Object, Synced, Updated, decode
+from kinform._queue import Entry, Queue
+from kinform._sparing import SparingLog
+
+log = logging.getLogger("kinform.informer")
+
+Event = Added | Updated | Deleted | Synced
+
+
+class Retelling:
+    """Turns what waits into what readers are told.
+
+    Args:
+        type: What objects are decoded to.
+        name: What the objects are, for the log.
+
+    Attributes:
+        undecodable: Entries that could not be told, because an object did not fit the type.
+    """
+
+    def __init__(self, type: Any, name: str) -> None:
+        self._decoder = msgspec.json.Decoder(type)
+        self._name = name
+        self._log = SparingLog(log)
+        self.undecodable = 0
+
+    def __call__(self, entry: Entry) -> Event | None:
+        """The event; None, counted and logged, where the object cannot be decoded."""
+        try:
+            match entry.kind, entry.new, entry.old:
+                case "synced", _, _:
+                    return Synced()
+                case "added", Object() as new, _:
+                    return Added(entry.key, self._decode(new))
+                case "updated", Object() as new, old:
+                    return Updated(entry.key, self._decode(new), self._decode_old(old))
+                case "deleted", _, Object() as old:
+                    return Deleted(entry.key, self._decode(old), entry.synthetic)
+        except DecodeError as error:
+            self.undecodable += 1
+            self._log.warning("undecodable", f"{self._name}: not told to handlers: {error}")
+        return None
+
+    def _decode(self, found: Object) -> Any:
+        return decode(self._decoder, found.key, found.raw)
+
+    def _decode_old(self, old: Object | None) -> Any:
+        try:
+            return None if old is None else self._decode(old)
+        except DecodeError:
+            return None
+
+
+class Changes:
+    """What `Informer.changes` returns: an async iterator of `Added`, `Synced`, `Updated` and `Deleted`."""
+
+    def __init__(
+        self,
+        retell: Retelling,
+        queue: Queue,
+        present: list[Object],
+        *,
+        synced: bool,
+        failure: Callable[[], Exception | None],
+    ) -> None:
+        self.queue = queue
+        self._retell = retell
+        self._present = deque(present)
+        self._owed_synced = synced
+        self._failure = failure
+
+    def __aiter__(self) -> AsyncIterator[Event]:
+        return self
+
+    async def __anext__(self) -> Event:
+        while entry := await self._next():
+            if event := self._retell(entry):
+                return event
+        if failure := self._failure():
+            raise failure
+        raise StopAsyncIteration
+
+    async def _next(self) -> Entry | None:
+        if self._present:
+            found = self._present.popleft()
+            return Entry("added", found.key, found)
+        if self._owed_synced:
+            self._owed_synced = False
+            return Entry("synced")
+        return await self.queue.pop()
+
+    async def aclose(self) -> None:
+        """No more is wanted."""
+        self._present.clear()
+        self.queue.close()

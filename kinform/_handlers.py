@@ -1,0 +1,82 @@
+"""Functions that are called for what happens: one queue, one at a time, in the order of what happened.
+
+One queue for all handlers of an informer, so that for one object `on_delete` never overtakes `on_add`. Who must
+not wait for another's slow handler reads `changes()`, which has a queue of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Iterable
+from typing import Literal, TypeVar
+
+from kinform._changes import Retelling
+from kinform._errors import OptionError
+from kinform._events import Added, Deleted, Object, Updated
+from kinform._queue import Entry, Handler, Queue
+from kinform._store import Change
+
+log = logging.getLogger("kinform.informer")
+
+F = TypeVar("F", bound=Handler)
+Occasion = Literal["added", "updated", "deleted"]
+
+# A run of handlers that never await would hold the loop; after so many events others get a turn.
+EVENTS_A_TURN = 64
+
+
+class Handlers:
+    """An informer's handlers and what waits for them."""
+
+    def __init__(self, retell: Retelling, name: str, bound: int) -> None:
+        self.queue = Queue(bound)
+        self._retell = retell
+        self._name = name
+        self._known: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
+
+    def add(self, occasion: Occasion, handler: F, present: Iterable[Object] = ()) -> F:
+        """Registers a handler for what happens from here on; `present` is told to it alone, as added.
+
+        Raises:
+            OptionError: It is not callable.
+        """
+        if not callable(handler):
+            raise OptionError("handler", handler, "a callable")
+        # What waits already happened before it came, and is in what is present.
+        self._known[occasion].append((handler, self.queue.pushed))
+        for found in present:
+            self.queue.push(Entry("added", found.key, found, only=handler))
+        return handler
+
+    def push(self, change: Change) -> None:
+        """Takes a change, if anybody wants to know."""
+        if any(self._known.values()):
+            self.queue.push(Entry.of(change))
+
+    async def run(self) -> None:
+        """Calls handlers until the queue is closed."""
+        done = 0
+        while entry := await self.queue.pop():
+            known = self._known[entry.kind]
+            handlers = [entry.only] if entry.only else [handler for handler, since in known if entry.number > since]
+            event = self._retell(entry) if handlers else None
+            for handler in handlers:
+                match event:
+                    case Updated(_, new, old):
+                        await self._call(handler, entry.key, old, new)
+                    case Added(_, found) | Deleted(_, found):
+                        await self._call(handler, entry.key, found)
+            done += 1
+            if done % EVENTS_A_TURN == 0:
+                await asyncio.sleep(0)
+
+    async def _call(self, handler: Handler, key: str, *arguments: object) -> None:
+        try:
+            result = handler(*arguments)
+            if inspect.isawaitable(result):
+                await result
+        except Exception:
+            name = getattr(handler, "__qualname__", type(handler).__name__)
+            log.exception("%s: handler %s raised at %s", self._name, name, key)

@@ -1,0 +1,104 @@
+"""How an informer is, told without its doing anything: states, counts and ages.
+
+Source: the questions that operators ask of a client-go reflector and cannot (its last sync, its last byte).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from kinform._reflector import Stream
+from kinform._watcher import State
+
+# From best to worst: what one stream needs to be told of before others.
+_BADNESS: tuple[State, ...] = (
+    "live",
+    "relisting",
+    "syncing",
+    "starting",
+    "retrying",
+    "stopped",
+    "not_found",
+    "unauthorized",
+    "forbidden",
+    "failed",
+)
+
+
+class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How one stream is.
+
+    Attributes:
+        state: `"live"`, `"forbidden"`, ...
+        error: The last failure, or None since the last progress.
+        resource_version: Up to where it is complete and current.
+        seconds_since_byte: Since the last byte came; None before the first. Likewise for bookmark and sync.
+        skipped: Objects left out so far, because they were malformed or too large.
+        errors: Failures recovered from so far, left-out objects included.
+    """
+
+    state: State
+    error: str | None
+    resource_version: str
+    seconds_since_byte: float | None
+    seconds_since_bookmark: float | None
+    seconds_since_sync: float | None
+    skipped: int
+    errors: int
+
+
+class Stats(msgspec.Struct, frozen=True, kw_only=True):
+    """How an informer is, at the time of the call.
+
+    Attributes:
+        state: The state of the stream that is worst off.
+        objects: Objects held.
+        wire_bytes: Bytes of all objects that came so far, as sent.
+        pruned_bytes: Bytes of the objects held, as `raw` gives them.
+        stale: Objects held in an old version, because the newer one was left out.
+        undecodable: Events not told to readers, because the object did not fit the type.
+        queue_depth: Events that wait for handlers.
+        changes_depth: Events that wait in each `changes()`.
+        dropped_old: `Updated` events whose old version was let go because too much was waiting.
+        transform_seconds: Time spent in `transform`.
+        streams: By namespace, `""` for all.
+    """
+
+    state: State
+    objects: int
+    wire_bytes: int
+    pruned_bytes: int
+    stale: int
+    undecodable: int
+    queue_depth: int
+    changes_depth: list[int]
+    dropped_old: int
+    transform_seconds: float
+    streams: dict[str, StreamStats]
+
+
+def worst(states: Iterable[State]) -> State:
+    """The state to be told of before the others; `"starting"` where there is none."""
+    return max(states, key=_BADNESS.index, default="starting")
+
+
+def stream_stats(stream: Stream) -> StreamStats:
+    """How one stream is now."""
+    now = time.monotonic()
+
+    def since(then: float | None) -> float | None:
+        return None if then is None else now - then
+
+    return StreamStats(
+        state=stream.state,
+        error=None if stream.error is None else str(stream.error),
+        resource_version=stream.resource_version,
+        seconds_since_byte=since(stream.last_byte),
+        seconds_since_bookmark=since(stream.last_bookmark),
+        seconds_since_sync=since(stream.last_sync),
+        skipped=stream.skipped,
+        errors=stream.errors,
+    )
