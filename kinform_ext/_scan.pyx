@@ -348,11 +348,13 @@ cdef class Scanner:
         if self.unit_size > self.limit:
             if self.pending == NAME_UNIT or self.pending == VALUE_UNIT:
                 raise ValueError(f"oversized member of the list at byte {self.unit_offset}")
+            self.look(self.carry, self.carry + self.carried, self.unit_offset)
             self.left_out = self.peek(self.carry, self.carry + self.carried)
             self.dropping = True
             self.give_up_carry()
-        elif self.watch and not complete and memchr(p, b"\n", more) != NULL and self.carried >= self.next_look:
-            self.look()
+        elif not complete and self.carried >= self.next_look and memchr(p, b"\n", more) != NULL:
+            self.next_look = 2 * self.carried  # so that all looks together stay linear
+            self.look(self.carry, self.carry + self.carried, self.unit_offset)
         return 0
 
     cdef int give_up_carry(self) except -1:
@@ -361,16 +363,14 @@ cdef class Scanner:
         self.carried = self.carry_room = 0
         return 0
 
-    cdef int look(self) except -1:
-        """A frame that goes on over a line's end: servers send none, so see that it is not one whose end is lost.
+    cdef int look(self, kj_ptr p, kj_ptr end, uint64_t offset) except -1:
+        """Refuses the beginning of a frame that is malformed and goes on over a line's end.
 
-        Doubling the size between looks keeps the work linear.
+        Servers write a frame on one line. Whether the brackets that follow are this one's or the next one's nobody
+        can tell, and waiting for its end could swallow the rest of the stream.
         """
-        cdef kj_ptr p = self.carry
-        self.next_look = 2 * self.carried
-        if kj_value(&p, self.carry + self.carried, 0) == KJ_BAD:
-            at = self.unit_offset + kj_span(self.carry, p)
-            raise ValueError(f"a malformed frame without an end at byte {at}")
+        if self.watch and memchr(p, b"\n", kj_span(p, end)) != NULL and self.frame(&p, end, False) == KJ_BAD:
+            raise ValueError(f"a malformed frame of several lines at byte {offset}")
         return 0
 
     cdef int whole(self, Unit kind, kj_ptr p, kj_ptr end) except -1:
@@ -380,6 +380,7 @@ cdef class Scanner:
         if kind == VALUE_UNIT:
             return self.read_value(p, end)
         if kj_span(p, end) > self.limit:
+            self.look(p, p + self.limit, self.place(p))
             return self.leave_out("oversized", p, end)
         return self.frame(&p, end, True) if kind == FRAME_UNIT else self.item(&p, end, True)
 
@@ -394,11 +395,11 @@ cdef class Scanner:
         return self.leave_out("too deep" if r == KJ_DEEP else "malformed", start, end)
 
     cdef int frame(self, kj_ptr *pp, kj_ptr end, bint whole) except -1:
-        """One frame of a WATCH. Unless `whole`, anything but KJ_OK says that nothing has happened."""
+        """One frame of a WATCH. Unless `whole`, anything but KJ_OK says that nothing has happened; KJ_BAD that no byte
+        more could make it right."""
         cdef kj_ptr start = pp[0], p = kj_space(start + 1, end), value, inner = NULL, inner_end = NULL
         cdef kj_text key, kind
-        cdef int r, taken = -1, verb = -1
-        cdef bint closed = False
+        cdef int r = KJ_MORE, taken = -1, verb = -1
         kind.at = NULL
         while p < end:
             r = kj_key(&p, end, &key)
@@ -426,22 +427,31 @@ cdef class Scanner:
                 r = skip(&p, end)
             if r != KJ_OK:
                 break
+            r = KJ_MORE
             p = kj_space(p, end)
-            if p == end or p[0] != b",":
-                closed = p < end and p[0] == b"}"
+            if p == end:
+                break
+            if p[0] != b",":
+                r = KJ_OK if p[0] == b"}" and kind.at != NULL and inner != NULL else KJ_BAD
                 break
             p = kj_space(p + 1, end)
-        if not closed or kind.at == NULL or inner == NULL:
-            return self.reject("malformed frame", p) if whole else KJ_BAD
+        if r != KJ_OK:
+            if whole:
+                self.reject("malformed frame", p)
+            return KJ_BAD if taken == KJ_BAD else r
         pp[0] = p + 1
         if kj_span(start, pp[0]) > self.limit:
-            return KJ_BAD  # `whole` has seen to it already
+            return KJ_MORE  # `whole` has seen to it already
         if verb >= 0:
             if taken < 0 and inner[0] == b"{":
                 taken = self.builder.take(&inner, inner_end)
             if taken == KJ_OK:
                 return self.builder.accept(self.place(start), kj_span(start, pp[0]), verb)
-            return self.leave_out("too deep" if taken == KJ_DEEP else "malformed", start, pp[0])
+            if taken == KJ_DEEP:
+                return self.leave_out("too deep", start, pp[0])
+            if memchr(start, b"\n", kj_span(start, pp[0])) != NULL:
+                raise ValueError(f"a malformed frame of several lines at byte {self.place(start)}")
+            return self.leave_out("malformed", start, pp[0])
         if not kj_is(&kind, b"BOOKMARK") and not kj_is(&kind, b"ERROR"):
             return self.leave_out("unknown event type", start, pp[0])
         value = inner

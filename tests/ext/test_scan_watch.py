@@ -125,8 +125,17 @@ def test_a_malformed_frame_without_an_end_is_noticed_at_the_end_of_its_line() ->
     bad = b'{"type":"ADDED","object":{"metadata":{"name":"a"},"x":[[}}\n'
     for size in (1, 10, len(bad)):
         chunks = [bad[at : at + size] for at in range(0, len(bad), size)]
-        with pytest.raises(ValueError, match=r"without an end at byte \d+$"):
+        with pytest.raises(ValueError, match="a malformed frame of several lines at byte 0"):
             run(Scanner("watch"), chunks, finish=False)
+
+
+def test_a_malformed_frame_of_several_lines_ends_the_stream_however_it_is_cut() -> None:
+    bad = b'{"type":"ADDED","object":{"metadata":{"name":"a"},\n"x":nope}}'
+    for data in (bad, frame("ADDED", b"7\n")):
+        for size in (1, 10, 52, len(data)):
+            chunks = [data[at : at + size] for at in range(0, len(data), size)]
+            with pytest.raises(ValueError, match="a malformed frame of several lines at byte 0"):
+                run(Scanner("watch"), chunks, finish=False)
 
 
 def test_an_oversized_control_frame_ends_the_stream() -> None:
