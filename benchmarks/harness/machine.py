@@ -1,0 +1,66 @@
+"""Where figures were measured: what must stand in each result, so that it can be judged and repeated."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("kinform", "aiohttp", "kubernetes-asyncio", "msgspec", "zstandard")
+
+
+def machine() -> dict[str, Any]:
+    """The machine, its kernel, what governs its memory, and the versions of all that takes part."""
+    return {
+        "cpu": _first("/proc/cpuinfo", "model name"),
+        "cores": os.cpu_count(),
+        "memory_bytes": os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"),
+        "page_bytes": os.sysconf("SC_PAGE_SIZE"),
+        "load": round(os.getloadavg()[0], 2),
+        "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "transparent_huge_pages": _chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
+        "libc": " ".join(platform.libc_ver()),
+        "allocator": {name: text for name, text in sorted(os.environ.items()) if _about_memory(name)},
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
+        "versions": {name: _version(name) for name in PACKAGES},
+        "commit": _commit(),
+        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    """What is checked out, with a mark where files differ from it."""
+    try:
+        command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def _about_memory(name: str) -> bool:
+    return name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "PYTHONMALLOC"))
+
+
+def _first(file: str, name: str) -> str:
+    lines = Path(file).read_text().splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "unknown")
+
+
+def _chosen(file: str) -> str:
+    try:
+        return Path(file).read_text().partition("[")[2].partition("]")[0]
+    except OSError:
+        return "unknown"

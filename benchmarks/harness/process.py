@@ -1,0 +1,90 @@
+"""A process of a measurement's own: started, ordered about, and ended with the block it was started in.
+
+It takes orders as JSON, one a line, on its standard input, `{"do": NAME, "with": {...}}`, and answers each with one
+line on its standard output. What it writes to stderr is seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.harness.gauge import Gauge
+
+ROOT = Path(__file__).parents[2]
+PATIENCE = 600.0
+"""Seconds, for any one order."""
+
+
+class Died(Exception):
+    """The process ended, or was silent for too long."""
+
+
+class Process:
+    """A fresh Python process that runs one file, with its options in JSON as its only argument.
+
+    Args:
+        file: The program, by its path from the root of the project.
+        options: What it is started with.
+
+    Attributes:
+        gauge: What it holds.
+    """
+
+    def __init__(self, file: str, **options: Any) -> None:
+        self._name = file
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(ROOT / file), json.dumps(options)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            # Bytecode is written by whoever runs first, and compiling takes memory.
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *_inherited()])},
+        )
+        self.gauge = Gauge(self._process.pid)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.close()
+            self._process.wait(10 if kind is None else 0.5)
+        except (BrokenPipeError, subprocess.TimeoutExpired):
+            self._process.kill()
+            self._process.wait()
+        finally:
+            self._process.stdout.close()
+
+    def do(self, order: str, **options: Any) -> Any:
+        """Orders something, waits until it is done, and returns its result.
+
+        Raises:
+            Died: It will not be done.
+        """
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        try:
+            self._process.stdin.write(json.dumps({"do": order, "with": options}).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            raise Died(f"{self._name} is dead: it cannot {order}") from None
+        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
+            raise Died(f"{self._name} did not {order} within {PATIENCE:g} s")
+        line = self._process.stdout.readline()
+        if not line:
+            raise Died(f"{self._name} died with exit status {self._process.wait()}; it was to {order}")
+        return json.loads(line)
+
+
+def _inherited() -> list[str]:
+    return [path for path in [os.environ.get("PYTHONPATH")] if path]
