@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kinform._errors import StalledError, TransportError
+from kinform._errors import ExpiredError, StalledError, TransportError
 from kinform._events import Init, InitDone
 from kinform._frames import Bookmark, Cause, Details, ListEnd, Status
 from kinform._options import Resource, Scope, WatchOptions
@@ -115,6 +115,18 @@ class TestCapabilities:
         watcher.refused(Status(500))
         assert "sendInitialEvents" in params(watcher)
         assert watcher.delay == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize("status", [Status(410), Status(410, "Gone"), Status(410, "Expired"), Status(0, "Expired")])
+@pytest.mark.parametrize("event", [False, True])
+def test_a_410_is_known_by_its_code_alone_as_proxies_send_it_and_by_its_reason(status, event):
+    watcher = listed(machine())
+    if event:
+        watcher.take(status)
+    else:
+        watcher.refused(status)
+    assert isinstance(watcher.error, ExpiredError)
+    assert params(watcher) == {"limit": "500"}
 
 
 class TestTooLarge:
