@@ -1,9 +1,9 @@
 """An API server for measurements: one collection, kept as the bytes to be sent, so that what is measured is the client.
 
-LIST with pages, WATCH, WatchList (KEP-3157), and bookmarks; no history: a watch from any version but the present is
-answered 410. A thread a connection, blocking writes. A WATCH comes in pieces of 64 KiB, each a chunk of the transfer
-encoding, where a kube-apiserver under load sends smaller ones. Whatever path is asked for that is not the collection's
-is an empty collection. All is made before an order is carried out: while the clock runs, bytes are joined and sent.
+LIST with pages, WATCH, WatchList and bookmarks; no history: a watch from any version but the present is answered 410.
+A thread a connection, blocking writes. A WATCH comes in pieces of 64 KiB, each a chunk of the transfer encoding, where
+a kube-apiserver under load sends smaller ones. Whatever path is asked for that is not the collection's is an empty
+collection. What happens is made before the clock runs: then bytes are sent, and nothing else is done.
 """
 
 from __future__ import annotations
@@ -14,104 +14,19 @@ import random
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from benchmarks.harness.digest import Digest
+from benchmarks.harness.collection import Collection, Piece, Pieces, in_pieces
 from benchmarks.harness.dump import read_dump
-from benchmarks.harness.objects import Kind, Object, key_of, make, touch
+from benchmarks.harness.objects import Kind, make, touch
 
-PIECE = 64 << 10
-OBJECTS_A_PIECE = 64
 PATIENCE = 60.0
 """Seconds to wait for a client to open the stream that an order speaks of."""
-
-Pieces = Callable[[], Iterable[bytes]]
-
-
-class Collection:
-    """What is served.
-
-    Attributes:
-        items: Each object by its key, as a LIST has it; in the order of keys.
-        version: The present resourceVersion.
-    """
-
-    def __init__(self, kind: Kind, objects: Iterable[Object]) -> None:
-        self.kind = kind
-        group, _, version = kind.api_version.rpartition("/")
-        plural = kind.resource.rpartition("/")[2]
-        self.path = f"/apis/{group}/{version}/{plural}" if group else f"/api/{version}/{plural}"
-        encoded = sorted((key_of(found), self.encode(found)) for found in objects)
-        self.items = dict(encoded)
-        self.version = 10**9
-
-    def encode(self, found: Object) -> bytes:
-        """The object as an item of a LIST: those of built-in kinds do not tell their kind."""
-        if not self.kind.custom:
-            found = {name: value for name, value in found.items() if name not in ("apiVersion", "kind")}
-        return msgspec.json.encode(found)
-
-    def line(self, verb: str, item: bytes) -> bytes:
-        """The object as an event of a WATCH."""
-        about = b"" if self.kind.custom else b'"kind":"%s","apiVersion":"%s",' % self._names("")
-        return b'{"type":"%s","object":{%s%s}\n' % (verb.encode(), about, item[1:])
-
-    def bookmark(self, *, end: bool = False) -> bytes:
-        """The event that tells the present version, and whether the initial events are over."""
-        metadata = b'"resourceVersion":"%d"' % self.version
-        if end:
-            metadata += b',"annotations":{"k8s.io/initial-events-end":"true"}'
-        about = (*self._names(""), metadata)
-        return b'{"type":"BOOKMARK","object":{"kind":"%s","apiVersion":"%s","metadata":{%s}}}\n' % about
-
-    def page(self, start: int, limit: int) -> Iterator[bytes]:
-        """The answer to a LIST, in pieces."""
-        items = list(self.items.values())
-        end = min(start + limit, len(items)) if limit else len(items)
-        more = b',"continue":"%d","remainingItemCount":%d' % (end, len(items) - end) if end < len(items) else b""
-        about = (*self._names("List"), self.version, more)
-        yield b'{"kind":"%s","apiVersion":"%s","metadata":{"resourceVersion":"%d"%s},"items":[' % about
-        for at in range(start, end, OBJECTS_A_PIECE):
-            yield (b"," if at > start else b"") + b",".join(items[at : min(at + OBJECTS_A_PIECE, end)])
-        yield b"]}\n"
-
-    def state(self) -> Pieces:
-        """The initial events of a WatchList, and the bookmark that ends them: those of now, whenever they are sent."""
-        items, end = self.items, self.bookmark(end=True)
-        return lambda: chain(in_pieces(self.line("ADDED", item) for item in items.values()), [end])
-
-    def digest(self) -> Digest:
-        """That of what a client should hold."""
-        names = {} if self.kind.custom else {"apiVersion": self.kind.api_version, "kind": self.kind.kind}
-        digest = Digest()
-        for key, item in self.items.items():
-            found = msgspec.json.decode(item)
-            metadata = found["metadata"]
-            digest.add(key, metadata.get("uid", ""), metadata.get("resourceVersion", ""), names | found)
-        return digest
-
-    def _names(self, suffix: str) -> tuple[bytes, bytes]:
-        return (self.kind.kind + suffix).encode(), self.kind.api_version.encode()
-
-
-def in_pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines joined to pieces of about 64 KiB."""
-    held, size = list[bytes](), 0
-    for line in lines:
-        held.append(line)
-        size += len(line)
-        if size >= PIECE:
-            yield b"".join(held)
-            held.clear()
-            size = 0
-    if held:
-        yield b"".join(held)
 
 
 class Prepared(msgspec.Struct):
@@ -183,7 +98,7 @@ class Server:
                 del items[key]
         pieces = list(in_pieces(lines))
         self._prepared = Prepared(items, version, lambda: pieces)
-        return {"events": len(lines), "bytes": sum(map(len, pieces))}
+        return {"events": len(lines), "bytes": sum(map(len, lines))}
 
     def prepare_churn(self, *, events: int) -> dict[str, int]:
         """Makes what `go` will do: updates in turn in which little but the version changes, made as they are sent."""
@@ -231,7 +146,7 @@ class Server:
                 prepared = self._take()
                 self._collection.items, self._collection.version = prepared.items, prepared.version
             self._collection.version += 1
-            self._end_streams(lambda: [last])
+            self._end_streams(lambda: [[last]])
         return self._collection.version
 
     def _take(self) -> Prepared:
@@ -291,19 +206,28 @@ class Server:
         connection.sendall(_head("200 OK", b"Transfer-Encoding: chunked"))
         while (pieces := stream.get()) is not None:
             for piece in pieces():
-                connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece))
+                _send(connection, [b"%x\r\n" % _size(piece), *piece, b"\r\n"])
         connection.sendall(b"0\r\n\r\n")
 
     def _list(self, connection: socket.socket, collection: Collection, query: dict[str, str]) -> None:
         with self._watched:
-            pieces = list(collection.page(int(query.get("continue", "0")), int(query.get("limit", "0"))))
-        connection.sendall(_head("200 OK", b"Content-Length: %d" % sum(map(len, pieces))))
+            pieces = collection.page(int(query.get("continue", "0")), int(query.get("limit", "0")))
+        connection.sendall(_head("200 OK", b"Content-Length: %d" % sum(map(_size, pieces))))
         for piece in pieces:
-            connection.sendall(piece)
+            _send(connection, piece)
 
 
 def _version_of(item: bytes) -> bytes:
     return b'"resourceVersion":"%s"' % msgspec.json.decode(item)["metadata"]["resourceVersion"].encode()
+
+
+def _size(piece: Piece) -> int:
+    return sum(map(len, piece))
+
+
+def _send(connection: socket.socket, piece: Piece) -> None:
+    if (sent := connection.sendmsg(piece)) < _size(piece):
+        connection.sendall(b"".join(piece)[sent:])
 
 
 def _head(status: str, length: bytes) -> bytes:

@@ -1,0 +1,113 @@
+"""A collection as the bytes that an API server sends of it: LIST, WATCH, WatchList (KEP-3157) and bookmarks.
+
+The bytes of an object are made once and never copied: an answer is a list of buffers, most of them objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from benchmarks.harness.digest import Digest
+from benchmarks.harness.objects import Kind, Object, key_of
+
+PIECE = 64 << 10
+BUFFERS = 600
+"""In one piece, at most about so many: the system takes 1024 at once."""
+
+Buffer = bytes | memoryview
+Piece = list[Buffer]
+Pieces = Callable[[], Iterable[Piece]]
+
+
+class Collection:
+    """What is served.
+
+    Attributes:
+        items: Each object by its key, as a LIST has it; in the order of keys.
+        version: The present resourceVersion.
+    """
+
+    def __init__(self, kind: Kind, objects: Iterable[Object]) -> None:
+        self.kind = kind
+        group, _, version = kind.api_version.rpartition("/")
+        plural = kind.resource.rpartition("/")[2]
+        self.path = f"/apis/{group}/{version}/{plural}" if group else f"/api/{version}/{plural}"
+        encoded = sorted((key_of(found), self.encode(found)) for found in objects)
+        self.items = dict(encoded)
+        self.version = 10**9
+
+    def encode(self, found: Object) -> bytes:
+        """The object as an item of a LIST: those of built-in kinds do not tell their kind."""
+        if not self.kind.custom:
+            found = {name: value for name, value in found.items() if name not in ("apiVersion", "kind")}
+        return msgspec.json.encode(found)
+
+    def line(self, verb: str, item: bytes) -> bytes:
+        """The object as an event of a WATCH."""
+        about = b"" if self.kind.custom else b'"kind":"%s","apiVersion":"%s",' % self._names("")
+        return b'{"type":"%s","object":{%s%s}\n' % (verb.encode(), about, item[1:])
+
+    def bookmark(self, *, end: bool = False) -> bytes:
+        """The event that tells the present version, and whether the initial events are over."""
+        metadata = b'"resourceVersion":"%d"' % self.version
+        if end:
+            metadata += b',"annotations":{"k8s.io/initial-events-end":"true"}'
+        about = (*self._names(""), metadata)
+        return b'{"type":"BOOKMARK","object":{"kind":"%s","apiVersion":"%s","metadata":{%s}}}\n' % about
+
+    def page(self, start: int, limit: int) -> list[Piece]:
+        """The answer to a LIST."""
+        items = list(self.items.values())
+        end = min(start + limit, len(items)) if limit else len(items)
+        more = b',"continue":"%d","remainingItemCount":%d' % (end, len(items) - end) if end < len(items) else b""
+        about = (*self._names("List"), self.version, more)
+        head = b'{"kind":"%s","apiVersion":"%s","metadata":{"resourceVersion":"%d"%s},"items":[' % about
+        buffers: Piece = [buffer for item in items[start:end] for buffer in (b",", item)][1:]
+        parts = [buffers[at : at + BUFFERS] for at in range(0, len(buffers), BUFFERS)]
+        return [[head], *parts, [b"]}\n"]]
+
+    def state(self) -> Pieces:
+        """The initial events of a WatchList, and the bookmark that ends them: those of now, whenever they are sent."""
+        items, end = self.items, self.bookmark(end=True)
+        before, after = self.line("ADDED", b"{\0").split(b"\0")
+
+        def pieces() -> Iterator[Piece]:
+            held, size = list[Buffer](), 0
+            for item in items.values():
+                held += (before, memoryview(item)[1:], after)
+                size += len(item)
+                if size >= PIECE or len(held) >= BUFFERS:
+                    yield held
+                    held, size = [], 0
+            yield [*held, end]
+
+        return pieces
+
+    def digest(self) -> Digest:
+        """That of what a client should hold."""
+        names = {} if self.kind.custom else {"apiVersion": self.kind.api_version, "kind": self.kind.kind}
+        digest = Digest()
+        for key, item in self.items.items():
+            found = msgspec.json.decode(item)
+            metadata = found["metadata"]
+            digest.add(key, metadata.get("uid", ""), metadata.get("resourceVersion", ""), names | found)
+        return digest
+
+    def _names(self, suffix: str) -> tuple[bytes, bytes]:
+        return (self.kind.kind + suffix).encode(), self.kind.api_version.encode()
+
+
+def in_pieces(lines: Iterable[bytes]) -> Iterator[Piece]:
+    """Lines as pieces of about 64 KiB."""
+    held, size = list[Buffer](), 0
+    for line in lines:
+        held.append(line)
+        size += len(line)
+        if size >= PIECE:
+            yield [b"".join(held)]
+            held.clear()
+            size = 0
+    if held:
+        yield [b"".join(held)]
