@@ -90,6 +90,44 @@ async def test_a_stream_that_never_ends_its_start_is_given_up_for_a_list_and_tha
         assert len(recording.lists) == attempt + 1
 
 
+async def test_what_is_changed_and_deleted_before_the_end_bookmark_is_so_in_the_state(cluster, recording):
+    for name in ("a", "b", "c"):
+        await cluster.create(name, data={"k": name})
+    held: list[bytes] = []
+
+    def late_bookmark(chunk: bytes) -> bytes:
+        """Keeps the end bookmark back until a deletion has passed; the collection is small, a chunk whole lines."""
+        lines = chunk.splitlines(keepends=True)
+        ends = [line for line in lines if b"initial-events-end" in line]
+        held.extend(ends)
+        passing = [line for line in lines if line not in ends]
+        if any(b'"type":"DELETED"' in line for line in passing):
+            passing += held
+        return b"".join(passing) or b"\n"
+
+    recording.through = late_bookmark
+    async with informer(recording, cluster, initial="stream") as configs:
+        changes = configs.changes()
+        await until(lambda: held)
+        await cluster.create("d")
+        await cluster.replace("b", data={"k": "changed"})
+        await cluster.delete("a")
+        await configs.synced(timeout=20)
+        assert names(configs.store) & {"a", "b", "c", "d"} == {"b", "c", "d"}
+        assert configs.store[f"{cluster.namespace}/b"]["data"] == {"k": "changed"}
+        told = [change async for change in until_synced(changes)]
+    assert {type(change) for change in told[:-1]} == {kinform.Added}
+    assert f"{cluster.namespace}/a" not in {change.key for change in told}
+    assert len(recording.asked) == 1
+
+
+async def until_synced(changes: kinform.Changes) -> AsyncIterator[object]:
+    async for change in changes:
+        yield change
+        if isinstance(change, kinform.Synced):
+            return
+
+
 async def test_changes_and_deletes_while_a_stream_starts_are_not_lost(cluster, recording):
     for number in range(30):
         await cluster.create(f"c{number}", data={"k": "x" * 500})

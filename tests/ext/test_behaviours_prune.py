@@ -1,0 +1,89 @@
+"""What is pruned is never stored: every kind of value, place, spelling and spacing, one by one."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import pytest
+
+from kinform._paths import compile
+from kinform_ext._scan import Batch, Scanner
+
+VALUES = [
+    b'"hunter2"', b'"\\u0068unter2 \\" } ] , hunter2"', b'""', b"42", b"-0.5e+3", b"true", b"false", b"null",
+    b"{}", b"[]", b'{"hunter2":{"hunter2":["hunter2"]}}', b'["hunter2",{"hunter2":1},[["hunter2"]]]',
+    b'"' + b"hunter2 " * 5000 + b'"',
+]  # fmt: skip
+SPELLINGS = [b'"secret"', b'"\\u0073ecret"', b'"s\\u0065\\u0063ret"', b'"secre\\u0074"']
+SPACES = [b"", b" ", b"\r\n\t  "]
+
+
+def scanned(body: bytes, **prune: object) -> bytes:
+    options: dict[str, object] = {"drop": (), "keep": (), "keep_last": {}, **prune}
+    program = compile(options["drop"], options["keep"], options["keep_last"])  # type: ignore[arg-type]
+    found = [item for item in Scanner("watch", program).feed(body) if isinstance(item, Batch)]
+    assert [len(batch) for batch in found] == [1]
+    return found[0].raw(0)
+
+
+def frame(members: list[bytes], space: bytes) -> bytes:
+    inner = (b"," + space).join(members)
+    return b'{"type":"ADDED","object":{%s%s%s}}' % (space, inner, space)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:12].decode())
+def test_a_dropped_member_is_gone_and_the_others_are_whole_wherever_it_stands(value, spelling):
+    others = [b'"metadata":{"name":"a"}', b'"first":[1, {"x":"}"}]', b'"last":"\\u00e9"']
+    for space, at in itertools.product(SPACES, range(4)):
+        secret = spelling + space + b":" + space + value
+        body = frame([*others[:at], secret, *others[at:]], space)
+        raw = scanned(body, drop=["secret"])
+        assert b"hunter2" not in raw
+        assert json.loads(raw) == {"metadata": {"name": "a"}, "first": [1, {"x": "}"}], "last": "é"}
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:12].decode())
+def test_all_but_what_is_kept_is_gone_wherever_it_stands(value):
+    for space, at in itertools.product(SPACES, range(3)):
+        members = [
+            b'"metadata":{"name":"a","secret":%s,"labels":{"app":"web"}}' % value,
+            b'"spec":{"node":"n","x":%s}' % value,
+        ]
+        members.insert(at, b'"secret":' + space + value)
+        raw = scanned(frame(members, space), keep=["metadata.labels", "spec.node"])
+        assert b"hunter2" not in raw
+        assert json.loads(raw) == {"metadata": {"name": "a", "labels": {"app": "web"}}, "spec": {"node": "n"}}
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:12].decode())
+def test_a_secret_in_each_element_and_in_each_value_is_gone(value):
+    containers = b'[{"secret":%b,"name":"x"},{"name":"y","secret":%b},7,{"secret":%b}]' % (value, value, value)
+    by_key = b'{"one":{"secret":%b},"two":{"b":1,"secret":%b}}' % (value, value)
+    members = [b'"metadata":{"name":"a"}', b'"spec":{"containers":%b,"map":%b}' % (containers, by_key)]
+    raw = scanned(frame(members, b" "), drop=["spec.containers[*].secret", "spec.map[*].secret"])
+    assert b"hunter2" not in raw
+    spec = json.loads(raw)["spec"]
+    assert spec == {"containers": [{"name": "x"}, {"name": "y"}, 7, {}], "map": {"one": {}, "two": {"b": 1}}}
+
+
+def test_a_member_given_twice_is_dropped_twice():
+    body = frame([b'"secret":"hunter2"', b'"metadata":{"name":"a"}', b'"\\u0073ecret":["hunter2"]'], b"")
+    assert scanned(body, drop=["secret"]) == b'{"metadata":{"name":"a"}}'
+
+
+def test_a_string_of_a_mebibyte_and_great_numbers_come_through_to_the_byte():
+    text = 'é\u2028\u0085 \\" \u0000 😀 ' * 60_000
+    value = {"text": text, 'k:{"name":"x"}': 1, "\u0000": 2**63 + 1, "big": 10**400, "small": 1e-300}
+    for ascii_only in (True, False):
+        body = json.dumps(
+            {"type": "ADDED", "object": {"metadata": {"name": "a"}, "data": value}}, ensure_ascii=ascii_only
+        ).encode()
+        for size in (len(body), 4099):
+            scanner, found = Scanner("watch", compile(["gone"], [], {})), []
+            for at in range(0, len(body), size):
+                found += scanner.feed(body[at : at + size])
+            (batch,) = found
+            assert isinstance(batch, Batch)
+            assert json.loads(batch.raw(0))["data"] == value
