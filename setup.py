@@ -7,16 +7,18 @@ from setuptools import Extension, setup
 
 CHECKED = os.environ.get("KINFORM_CHECKED") == "1"  # bounds and overflow checks on: slower, for CI and for debugging
 
-HEADERS = [f"kinform_ext/{name}.h" for name in ("_batch", "_bounds", "_json", "_last", "_peek", "_prune")]
+WIRE = ("_batch", "_bounds", "_json", "_last", "_peek", "_prune")
+STORE = ("_cut", "_ids", "_keymap", "_places", "_record", "_slabs", "_table", "_users")
+MODULES = {"_batch": WIRE, "_scan": WIRE, "_version": STORE, "_table": WIRE + STORE}
 
 extensions = [
     Extension(
         f"kinform_ext.{name}",
         [f"kinform_ext/{name}.pyx"],
-        depends=HEADERS,
+        depends=[f"kinform_ext/{header}.h" for header in headers],
         extra_compile_args=["-O3", "-fno-strict-aliasing"],
     )
-    for name in ("_batch", "_scan")
+    for name, headers in MODULES.items()
 ]
 
 setup(

@@ -7,6 +7,7 @@
 #define KINFORM_CUT_H
 
 #include "_record.h"
+#include <stdlib.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -63,6 +64,29 @@ static inline const kt_byte *kc_next(const kt_byte *p, const kt_byte *end)
     return p;
 }
 
+/* The spans where a JSON string says one of the values first, in order; how many. */
+static inline int kc_seek(kc_span *span, const kt_byte *raw, size_t len, const kt_text value[KC_VALUES])
+{
+    int count = 0, kept = 0;
+    const kt_byte *end = raw + len;
+    if (kc_next(raw, end) != end)
+        return 0;
+    for (int i = 0; i < KC_VALUES; i++) {
+        const kt_byte *p = raw;
+        size_t n = value[i].len;
+        while (n && (p = (const kt_byte *)memmem(p, (size_t)(end - p), value[i].at, n))
+               && !(p > raw && p[-1] == '"' && p + n < end && p[n] == '"'))
+            p++;
+        if (n && p)
+            span[count++] = (kc_span){(size_t)(p - raw), n, (kt_byte)(i + 1)};
+    }
+    kc_sort(span, count);
+    for (int i = 0; i < count; i++)
+        if (!kept || span[i].at >= span[kept - 1].at + span[kept - 1].len)
+            span[kept++] = span[i];
+    return kept;
+}
+
 /* Puts the values back: 0 unless exactly `room` bytes come out. */
 static inline int kc_restore(kt_byte *to, size_t room, const kt_byte *cut, size_t len, const kt_text value[KC_VALUES])
 {
@@ -86,6 +110,35 @@ static inline int kc_restore(kt_byte *to, size_t room, const kt_byte *cut, size_
         room -= v->len;
         p = next + 1;
     }
+}
+
+/* The values of a record, copied: a record may go while its blob is decoded. */
+typedef struct {
+    kt_text value[KC_VALUES];
+    kt_byte small[512], *large;
+} kc_values;
+
+/* 0 if there is no memory. */
+static inline int kc_hold(kc_values *held, const kt_view *v, const kt_text *space)
+{
+    kt_byte uid[36], rv[20];
+    kt_text value[KC_VALUES] = {*space, v->name, kt_uid_text(v, uid), kt_rv_text(v, rv)};
+    size_t size = value[0].len + value[1].len + value[2].len + value[3].len;
+    kt_byte *to = held->small;
+    held->large = NULL;
+    if (size > sizeof held->small && !(to = held->large = (kt_byte *)malloc(size)))
+        return 0;
+    for (int i = 0; i < KC_VALUES; i++) {
+        held->value[i].at = to;
+        held->value[i].len = value[i].len;
+        to = kt_put_text(to, &value[i]);
+    }
+    return 1;
+}
+
+static inline void kc_let(kc_values *held)
+{
+    free(held->large);
 }
 
 #endif

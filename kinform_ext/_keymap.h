@@ -155,7 +155,7 @@ static void km_forget(kt_keymap *m, uint32_t number)
         *km_at(m, number) = *km_at(m, last);
         km_point(m, km_at(m, number), number);
     }
-    if (m->pages + KM_PIECE <= m->pieces * KM_PIECE)
+    if (m->pages + KM_PIECE + KM_PIECE / 2 <= m->pieces * KM_PIECE)
         kt_unmap(m->piece[--m->pieces], KM_PIECE_BYTES);
 }
 

@@ -173,7 +173,7 @@ static uint32_t kt_slab_sparsest(const kt_slabs *s)
     double most = 1.0 / 64;
     for (uint32_t i = 0; i < s->count; i++) {
         const kt_slab *slab = &s->slab[i];
-        double part = slab->base && i != s->open ? (double)slab->dead / slab->used : 0;
+        double part = slab->base && slab->used ? (double)slab->dead / slab->used : 0;
         if (part > most) {
             most = part;
             best = i;
