@@ -162,6 +162,8 @@ def test_the_same_name_with_a_new_uid_is_a_delete_and_an_add(kept):
     assert kept.told() == expected
     kept.relist(obj("a", uid="newer", rv=6), obj("b"), obj("c"))
     assert [change[:2] for change in kept.told()] == [("deleted", "shop/a"), ("added", "shop/a")]
+    kept.relist(obj("a", uid="newest", rv=6), obj("b"), obj("c"))  # another object, whatever its version
+    assert [change[:2] for change in kept.told()] == [("deleted", "shop/a"), ("added", "shop/a")]
 
 
 def test_a_late_word_of_a_predecessors_death_is_no_news(kept):
