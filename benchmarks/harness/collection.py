@@ -64,7 +64,7 @@ class Collection:
         more = b',"continue":"%d","remainingItemCount":%d' % (end, len(items) - end) if end < len(items) else b""
         about = (*self._names("List"), self.version, more)
         head = b'{"kind":"%s","apiVersion":"%s","metadata":{"resourceVersion":"%d"%s},"items":[' % about
-        buffers: Piece = [buffer for item in items[start:end] for buffer in (b",", item)][1:]
+        buffers = list[Buffer](buffer for item in items[start:end] for buffer in (b",", item))[1:]
         parts = [buffers[at : at + BUFFERS] for at in range(0, len(buffers), BUFFERS)]
         return [[head], *parts, [b"]}\n"]]
 

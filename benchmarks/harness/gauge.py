@@ -11,9 +11,9 @@ import re
 import time
 from pathlib import Path
 
-QUIET_SECONDS = 1.0
-QUIET_SHARE = 0.03
-"""A process is quiet when it takes no more than this share of a core for so long. A tick is a hundredth."""
+QUIET_SECONDS = 6.0
+"""kinform looks every five seconds whether there is something to do in the background."""
+QUIET_CPU_SECONDS = 0.03
 
 
 class Gauge:
@@ -43,16 +43,20 @@ class Gauge:
         fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def until_quiet(self, limit: float) -> float | None:
-        """Waits until the process does next to nothing: the seconds that took; None if the limit came first."""
+    def until_quiet(self, limit: float, *, quiet: float = QUIET_SECONDS) -> float | None:
+        """Waits until the process has done next to nothing for so many seconds.
+
+        Returns:
+            Seconds until it began to do nothing; None if the limit, in seconds, came first.
+        """
         begun = since = time.monotonic()
         used = self.cpu_seconds()
         while (now := time.monotonic()) - begun < limit:
-            if self.cpu_seconds() - used > QUIET_SHARE * QUIET_SECONDS:
+            if self.cpu_seconds() - used > QUIET_CPU_SECONDS:
                 since, used = now, self.cpu_seconds()
-            elif now - since >= QUIET_SECONDS:
+            elif now - since >= quiet:
                 return since - begun
-            time.sleep(0.1)
+            time.sleep(0.05)
         return None
 
     def _field(self, file: str, name: str) -> int:
