@@ -4,8 +4,8 @@ What each contender does is not the same, and the bias is ours to state. The sto
 gets an object of his own. The dict of bytes decodes as the store does, and pays in memory. The dict of dicts pays most,
 and hands out the very object that it holds: whoever changes it changes it for all; bytes and structs it has to make.
 Both have an index by hand, and a relist makes them anew. Every answer is checked before any time is told. Every round
-runs all contenders, one operation after another. Times are CPU times of the one thread. What the store does later, in the background, is not in these times;
-`benchmarks memory` counts it.
+runs all contenders, one operation after another. Times are CPU times of the one thread: what the store does later, in
+the background, is not in them; `benchmarks memory` counts it.
 """
 
 from __future__ import annotations
