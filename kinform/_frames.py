@@ -157,7 +157,9 @@ def _control(item: tuple[object, ...]) -> Frame:
             str(reason),
             int(size),
         ):
-            key = None if name is None else f"{namespace}/{name}" if namespace else str(name)
+            # A name without its namespace is no key: None is a namespace that could not be read, "" that there is none.
+            unknown = name is None or namespace is None
+            key = None if unknown else f"{namespace}/{name}" if namespace else str(name)
             return Skip(verb, key, resource_version, reason, offset, size)
     raise AssertionError(item[0])
 

@@ -89,6 +89,14 @@ def test_a_relist_tells_exactly_what_was_updated_removed_and_added(kept):
     ]
 
 
+def test_who_is_told_of_a_change_reads_the_new_state_whole(kept):
+    seen = []
+    kept.writer.listener = lambda change: seen.append(sorted(kept.store.keys()))
+    kept.relist(obj("a", rv=2), obj("d"))
+    kept.live("DELETED", obj("a", rv=3))
+    assert seen == [["shop/a", "shop/d"]] * 4 + [["shop/d"]]
+
+
 def test_a_relist_is_exact_for_cluster_scoped_keys_too():
     kept = Kept()
     kept.relist(obj("a", namespace=""), obj("b", namespace=""))

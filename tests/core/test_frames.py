@@ -1,0 +1,88 @@
+"""From the bytes of a body to named frames: what a bookmark says, and what is known of an object left out."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kinform._errors import ProtocolError
+from kinform._frames import Bookmark, Frames, ListEnd, Skip, Status, read_status
+from kinform._options import Resource
+from kinform._store import store
+from kinform_ext._scan import Batch
+
+PODS = Resource.of("v1/pods")
+
+
+def frames(body: bytes, kind: str = "watch", limit: int = 16 << 20) -> list[object]:
+    return list(Frames(kind, PODS, None, max_object_bytes=limit).feed(body))
+
+
+@pytest.mark.parametrize(
+    ("annotations", "ends"),
+    [
+        ({"k8s.io/initial-events-end": "true"}, True),
+        ({"k8s.io/initial-events-end": "false"}, False),
+        ({"k8s.io/initial-events-end": ""}, False),
+        ({"k8s.io/initial-events-end": "True"}, False),
+        ({"other": "true"}, False),
+        ({}, False),
+        (None, False),
+    ],
+)
+def test_a_bookmark_ends_the_initial_events_where_its_annotation_says_true_and_only_there(annotations, ends):
+    body = json.dumps(
+        {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7", "annotations": annotations}}}
+    ).encode()
+    assert frames(body) == [Bookmark("7", ends)]
+
+
+@pytest.mark.parametrize(
+    ("metadata", "key"),
+    [
+        ('"name":"big","namespace":"shop"', "shop/big"),
+        ('"name":"big"', "big"),
+        ('"name":"big","labels":{"a":"' + "x" * 300 + '"},"namespace":"shop"', None),
+        ('"labels":{"a":"' + "x" * 300 + '"},"namespace":"shop","name":"big"', None),
+    ],
+)
+def test_a_key_is_known_only_where_name_and_namespace_are(metadata, key):
+    item = f'{{"metadata":{{{metadata}}},"data":"{"y" * 300}"}}'
+    body = f'{{"kind":"PodList","apiVersion":"v1","metadata":{{"resourceVersion":"7"}},"items":[{item}]}}'
+    skip, end = frames(body.encode(), "list", limit=200)
+    assert isinstance(skip, Skip)
+    assert (skip.key, skip.reason) == (key, "oversized")
+    assert end == ListEnd("7")
+
+
+def test_an_object_left_out_whose_namespace_could_not_be_read_is_not_deleted():
+    pod = '{"metadata":{"name":"%s",%s"namespace":"shop","uid":"u"}}'
+    list_of = '{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[%s]}'
+    writer, held = store()
+    for padding in ("", '"labels":{"a":"%s"},' % ("x" * 300)):
+        body = list_of % f"{pod % ('a', '')},{pod % ('big', padding)}"
+        writer.begin("")
+        for frame in frames(body.encode(), "list", limit=200):
+            if isinstance(frame, Batch):
+                writer.apply("", frame, initial=True)
+            elif isinstance(frame, Skip):
+                writer.skip("", frame, initial=True)
+        writer.commit("")
+    assert set(held) == {"shop/a", "shop/big"}
+
+
+def test_a_status_is_read_and_an_answer_that_is_none_leaves_its_code():
+    body = b'{"kind":"Status","code":7,"reason":"Expired","details":{"retryAfterSeconds":2}}'
+    assert read_status(410, body) == Status(410, "Expired", "", read_status(410, body).details)
+    assert read_status(410, body).retry_after == 2
+    for other in (b"<html>", b"", b"[]", b'"text"', b'{"code":"x"}', b"\xff"):
+        assert read_status(502, other) == Status(502)
+
+
+def test_a_control_frame_that_cannot_be_read_breaks_the_stream_and_quotes_nothing():
+    with pytest.raises(ProtocolError) as caught:
+        frames(b'{"type":"BOOKMARK","object":{"metadata":"hunter2"}}')
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is not None
+    assert "hunter2" not in str(caught.value.__cause__)
