@@ -1,0 +1,159 @@
+"""What a table should hold and tell, in the plainest terms: dicts of records, compared whole.
+
+Written from the behaviours, not from the table: it shares no code with it.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from kinform_ext._batch import Batch
+from kinform_ext._table import Table
+from kinform_ext._version import Change, Version
+from tests.core.wire import events
+
+DICTIONARY = (
+    b'{"apiVersion":"v1","kind":"Pod","metadata": {"name": "", "namespace": "", "uid": "", "resourceVersion": ""}'
+)
+
+
+def pack(cut: bytes) -> bytes:
+    return zlib.compress(cut, 1)
+
+
+def pack_better(cut: bytes) -> bytes:
+    packer = zlib.compressobj(9, zdict=DICTIONARY)
+    return packer.compress(cut) + packer.flush()
+
+
+def unpack_better(blob: bytes) -> bytes:
+    return zlib.decompressobj(zdict=DICTIONARY).decompress(blob)
+
+
+def packing() -> Table:
+    """A table with an encoder, codec 1, and a decoder for codec 2."""
+    table = Table()
+    table.set_decoder(1, zlib.decompress)
+    table.set_decoder(2, unpack_better)
+    table.encoder = pack
+    table.encoder_codec = 1
+    return table
+
+
+class Record(NamedTuple):
+    namespace: str
+    name: str
+    uid: str
+    rv: str
+    raw: bytes
+
+    @property
+    def key(self) -> str:
+        return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    def same(self, other: Record) -> bool:
+        if self.uid and self.rv and other.uid and other.rv:
+            return (self.uid, self.rv) == (other.uid, other.rv)
+        return self.raw == other.raw
+
+    def succeeds(self, other: Record) -> bool:
+        """Whether it is another object of the same name."""
+        return bool(self.uid and other.uid) and self.uid != other.uid
+
+
+class Stream:
+    def __init__(self) -> None:
+        self.seen: dict[str, Record] = {}
+        self.stale: set[str] = set()
+        self.told: dict[str, Record] = {}  # what a listener knows
+        self.staged: dict[str, Record] | None = None
+        self.later: set[str] = set()
+
+    def begin(self) -> None:
+        self.staged, self.later = {}, set()
+
+    def abort(self) -> None:
+        self.staged = None
+
+    def commit(self, sweep_missing: bool) -> None:
+        assert self.staged is not None
+        if not sweep_missing:
+            missing = {key: old for key, old in self.seen.items() if key not in self.staged}
+            self.staged |= missing
+            self.later |= missing.keys()
+        self.seen, self.stale, self.staged = self.staged, self.later, None
+
+    def stage(self, verb: str, new: Record) -> None:
+        assert self.staged is not None
+        self.later.discard(new.key)
+        if verb == "DELETED":
+            self.staged.pop(new.key, None)
+        else:
+            old, before = self.seen.get(new.key), self.staged.get(new.key)
+            if old is not None and old.same(new):
+                self.staged[new.key] = old
+            elif before is None or not (before.same(new) and new.uid and new.rv):
+                self.staged[new.key] = new
+
+    def live(self, verb: str, new: Record) -> None:
+        old = self.seen.get(new.key)
+        if verb == "DELETED":
+            if old is not None and not new.succeeds(old):
+                del self.seen[new.key]
+                self.stale.discard(new.key)
+        elif old is None or not old.same(new):
+            self.seen[new.key] = new
+            self.stale.discard(new.key)
+
+    def skip(self, key: str) -> bool:
+        if self.staged is None:
+            if key in self.seen:
+                self.stale.add(key)
+            return key in self.seen
+        if key not in self.staged and key in self.seen:
+            self.staged[key] = self.seen[key]
+        if key in self.staged:
+            self.later.add(key)
+        return key in self.staged
+
+    def take(self, changes: Iterable[Change]) -> None:
+        """Each change must follow from what was told before."""
+        for change in changes:
+            old = self.told.get(change.key)
+            assert (change.held is None) == (old is None), change
+            if change.held is not None:
+                assert record_of(change.held) == old, change
+            if change.new is None:
+                assert change.old is not None
+                assert not change.synthetic or record_of(change.old) == old
+                del self.told[change.key]
+            else:
+                new = record_of(change.new)
+                assert change.old is None or (record_of(change.old) == old and not (old and new.succeeds(old)))
+                assert old is None or not old.same(new)
+                self.told[change.key] = new
+
+
+def record_of(found: Version) -> Record:
+    return Record(found.namespace, found.name, found.uid, found.resource_version, found.raw())
+
+
+def records(batch: Batch) -> list[tuple[str, Record]]:
+    return [
+        (
+            batch.verb(i),
+            Record(batch.namespace(i), batch.name(i), batch.uid(i), batch.resource_version(i), batch.raw(i)),
+        )
+        for i in range(len(batch))
+    ]
+
+
+def meta(record: Record) -> tuple[str, str, str, str]:
+    return record[:4]
+
+
+def scanned(pairs: list[tuple[str, dict[str, Any]]]) -> tuple[Batch, list[tuple[str, Record]]]:
+    batch = events(pairs)
+    return batch, records(batch)
