@@ -342,7 +342,11 @@ class _InCluster:
         configuration.host = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
         configuration.ssl_ca_cert = str(self.folder / "ca.crt")
         read = _reads(self.folder / "token")
-        read(configuration)
+        try:
+            read(configuration)
+        except (OSError, ValueError) as error:
+            allowed = f"a service account whose token can be read ({type(error).__name__})"
+            raise OptionError("connect.target", None, allowed) from None
         configuration.refresh_api_key_hook = read
 
 

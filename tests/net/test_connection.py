@@ -125,6 +125,15 @@ async def test_in_a_pod_it_is_the_service_account_and_its_token_is_read_for_each
     assert server.authorizations == ["Bearer first", "Bearer second"]
 
 
+async def test_a_service_account_whose_token_cannot_be_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_cluster(tmp_path, monkeypatch).write_bytes(b"secret\xff")
+    with pytest.raises(OptionError, match=r"token can be read \(UnicodeDecodeError\)"):
+        async with connect():
+            pass
+
+
 async def test_a_kubeconfig_wins_over_the_service_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     in_cluster(tmp_path, monkeypatch)
     kubeconfig(tmp_path / ".kube/config", "home")
