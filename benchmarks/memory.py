@@ -110,7 +110,6 @@ class Run:
             idle.do("sync")
             time.sleep(settle)
             found |= {"idle.rss": idle.gauge.rss(), "idle.pss": idle.gauge.pss()}
-            idle.do("leave")
         with self._subject() as subject:
             gauge = subject.gauge
             subject.do("connect")
@@ -145,13 +144,11 @@ class Run:
             with phase(found, "deleted", gauge, settle):
                 subject.do("reach", version=server.do("go"))
             self._check(subject)
-            subject.do("leave")
         with self._subject() as fresh:
             fresh.do("connect")
             with phase(found, "fresh", fresh.gauge, settle):
                 fresh.do("sync")
             self._check(fresh)
-            fresh.do("leave")
         return found, stats
 
     def _delays(self) -> dict[str, dict[str, float]]:
@@ -185,7 +182,6 @@ class Run:
             with noting("deleted"):
                 subject.do("reach", version=server.do("go"))
             self._check(subject)
-            subject.do("leave")
         return delays
 
     def _prepare_storm(self) -> int:

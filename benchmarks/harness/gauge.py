@@ -59,6 +59,13 @@ class Gauge:
             time.sleep(0.05)
         return None
 
+    def until_rss(self, most: float, limit: float) -> int:
+        """Waits until no more bytes than that are resident, or the limit, in seconds, is over; the bytes then."""
+        begun = time.monotonic()
+        while (rss := self.rss()) > most and time.monotonic() - begun < limit:
+            time.sleep(0.1)
+        return rss
+
     def _field(self, file: str, name: str) -> int:
         found = re.search(rf"^{name}:\s+(\d+) kB$", (self._proc / file).read_text(), re.MULTILINE)
         if found is None:

@@ -12,6 +12,7 @@ import logging
 import sys
 import time
 from array import array
+from contextlib import AsyncExitStack
 from typing import Any
 
 import msgspec
@@ -45,8 +46,8 @@ class Subject:
         self._url = url
         self._resource = resource
         self._options = kinform.WatchOptions(initial=initial)  # type: ignore[arg-type]
-        self._connection: kinform.Connection
         self._informer: kinform.Informer
+        self._started: list[kinform.Connection | kinform.Informer] = []
         self._handled = 0
         self._key = ""
         self._last = ""
@@ -57,13 +58,14 @@ class Subject:
 
     async def connect(self) -> None:
         """Connects and makes the informer, which does nothing yet."""
-        self._connection = await kinform.connect(self._url).__aenter__()
-        self._informer = kinform.Informer(self._connection, self._resource, type=Keyed, options=self._options)
+        connection = await kinform.connect(self._url).__aenter__()
+        self._started.append(connection)
+        self._informer = kinform.Informer(connection, self._resource, type=Keyed, options=self._options)
 
     async def sync(self) -> float:
         """Starts the informer; the seconds until its first state was complete."""
         begun = time.perf_counter()
-        await self._informer.__aenter__()
+        self._started.append(await self._informer.__aenter__())
         await self._informer.synced()
         return time.perf_counter() - begun
 
@@ -130,8 +132,9 @@ class Subject:
 
     async def leave(self) -> None:
         """Stops what was started."""
-        await self._informer.__aexit__(None, None, None)
-        await self._connection.__aexit__(None, None, None)
+        async with AsyncExitStack() as stack:
+            for each in self._started:
+                stack.push_async_exit(each)
 
 
 async def main() -> None:
@@ -140,9 +143,12 @@ async def main() -> None:
     subject = Subject(**json.loads(sys.argv[1]))
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    while line := await orders.readline():
-        order = json.loads(line)
-        print(json.dumps(await getattr(subject, order["do"])(**order["with"])), flush=True)
+    try:
+        while line := await orders.readline():
+            order = json.loads(line)
+            print(json.dumps(await getattr(subject, order["do"])(**order["with"])), flush=True)
+    finally:
+        await subject.leave()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""A process that follows a collection, the server that it follows, and what it would hold of an empty one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.process import Process
+from tests.memory.follower import Follower, Source
+
+SERVER, SUBJECT = "benchmarks/harness/server.py", "benchmarks/harness/subject.py"
+HERE = Path(__file__).parent
+
+Follow = Callable[[Source], AbstractContextManager[Follower]]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Registers the marker."""
+    config.addinivalue_line("markers", "memory: measures a process of its own, from outside")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks what is in this folder: `-m "not memory"` leaves it out."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.memory)
+
+
+@contextmanager
+def serving(resource: str, objects: int) -> Iterator[Source]:
+    with Process(SERVER, resource=resource, objects=objects, seed=0, corpus=None) as process:
+        yield Source(process)
+
+
+@pytest.fixture(scope="session")
+def namespaces() -> Iterator[Source]:
+    """A server of many small objects."""
+    with serving("namespaces", 30_000) as source:
+        yield source
+
+
+@pytest.fixture(scope="session")
+def pods() -> Iterator[Source]:
+    """A server of fewer, larger objects."""
+    with serving("pods", 5_000) as source:
+        yield source
+
+
+@pytest.fixture(scope="session")
+def few_namespaces() -> Iterator[Source]:
+    """A server of few small objects."""
+    with serving("namespaces", 1_000) as source:
+        yield source
+
+
+@pytest.fixture
+def source(request: pytest.FixtureRequest) -> Source:
+    """The server that the test names by its parameter; as it was at first."""
+    source: Source = request.getfixturevalue(request.param)
+    source.process.do("reset")
+    return source
+
+
+@pytest.fixture(scope="session")
+def idle(few_namespaces: Source) -> int:
+    """Bytes resident in a process that follows an empty collection."""
+    with Process(SUBJECT, url=few_namespaces.url, resource="v1/nothings", initial="auto") as process:
+        process.do("connect")
+        process.do("sync")
+        process.gauge.until_quiet(10.0, quiet=1.0)
+        return process.gauge.rss()
+
+
+@pytest.fixture
+def follow(idle: int) -> Follow:
+    """Starts a process that follows all there is; it has it, and nothing more to do, when the block begins."""
+
+    @contextmanager
+    def follow(source: Source) -> Iterator[Follower]:
+        with Process(SUBJECT, url=source.url, resource=source.resource, initial="auto") as process:
+            process.do("connect")
+            process.do("sync")
+            process.gauge.until_quiet(20.0, quiet=1.5)
+            yield Follower(source, process, idle)
+
+    return follow
