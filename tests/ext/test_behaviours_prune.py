@@ -87,3 +87,24 @@ def test_a_string_of_a_mebibyte_and_great_numbers_come_through_to_the_byte():
             (batch,) = found
             assert isinstance(batch, Batch)
             assert json.loads(batch.raw(0))["data"] == value
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"),
+    [
+        ("2024-02-29T23:00:00Z", "2024-03-01T00:00:00Z"),
+        ("2025-02-28T23:00:00Z", "2025-03-01T00:00:00Z"),
+        ("2100-02-28T23:59:59Z", "2100-03-01T00:00:00Z"),
+        ("2025-12-31T23:59:59.999Z", "2026-01-01T00:00:00Z"),
+        ("2026-01-01T00:00:00.09Z", "2026-01-01T00:00:00.1Z"),
+        ("2026-01-01T01:00:00+02:00", "2026-01-01T00:00:00+00:30"),
+        ("", "1970-01-01T00:00:00Z"),
+    ],
+)
+def test_the_newest_condition_of_a_type_stays_wherever_it_stands(older, newer):
+    conditions = [{"type": "Ready", "lastTransitionTime": time} for time in (older, newer)]
+    for placed in (conditions, conditions[::-1]):
+        found = {"metadata": {"name": "a"}, "conditions": placed}
+        body = json.dumps({"type": "ADDED", "object": found}).encode()
+        kept = json.loads(scanned(body, keep_last={"conditions": 1}))["conditions"]
+        assert [condition["lastTransitionTime"] for condition in kept] == [newer]
