@@ -15,6 +15,7 @@ from kinform._errors import (
     ExpiredError,
     ForbiddenError,
     KinformError,
+    MemoryLimitError,
     NotFoundError,
     OptionError,
     ProtocolError,
@@ -42,8 +43,9 @@ from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
 from kinform._reflector import Stream, reflector, watcher
 from kinform._request import Request
 from kinform._stats import Stats, StreamStats
-from kinform._store import Store, Writer, store
+from kinform._store import Store, store
 from kinform._transport import Response, Transport
+from kinform._writer import Writer
 
 __all__ = [
     "Added",
@@ -62,6 +64,7 @@ __all__ = [
     "InitApply",
     "InitDone",
     "KinformError",
+    "MemoryLimitError",
     "Meta",
     "NotFoundError",
     "Object",

@@ -6,16 +6,16 @@ Holds records that wait, never decoded objects; knows nothing of streams.
 from __future__ import annotations
 
 import logging
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import msgspec
 
 from kinform._errors import DecodeError
-from kinform._events import Added, Deleted, Object, Synced, Updated, decode
+from kinform._events import Added, Deleted, Synced, Updated, decode
 from kinform._queue import Entry, Queue
 from kinform._sparing import SparingLog
+from kinform_ext._version import Version
 
 log = logging.getLogger("kinform.informer")
 
@@ -45,21 +45,21 @@ class Retelling:
             match entry.kind, entry.new, entry.old:
                 case "synced", _, _:
                     return Synced()
-                case "added", Object() as new, _:
+                case "added", Version() as new, _:
                     return Added(entry.key, self._decode(new))
-                case "updated", Object() as new, old:
+                case "updated", Version() as new, old:
                     return Updated(entry.key, self._decode(new), self._decode_old(old))
-                case "deleted", _, Object() as old:
+                case "deleted", _, Version() as old:
                     return Deleted(entry.key, self._decode(old), entry.synthetic)
         except DecodeError as error:
             self.undecodable += 1
             self._log.warning("undecodable", f"{self._name}: not told to handlers: {error}")
         return None
 
-    def _decode(self, found: Object) -> Any:
-        return decode(self._decoder, found.key, found.raw)
+    def _decode(self, found: Version) -> Any:
+        return decode(self._decoder, found.key, found.raw())
 
-    def _decode_old(self, old: Object | None) -> Any:
+    def _decode_old(self, old: Version | None) -> Any:
         try:
             return None if old is None else self._decode(old)
         except DecodeError:
@@ -73,14 +73,14 @@ class Changes:
         self,
         retell: Retelling,
         queue: Queue,
-        present: list[Object],
+        present: Iterator[Version],
         *,
         synced: bool,
         failure: Callable[[], Exception | None],
     ) -> None:
         self.queue = queue
         self._retell = retell
-        self._present = deque(present)
+        self._present: Iterator[Version] | None = present
         self._owed_synced = synced
         self._failure = failure
 
@@ -96,9 +96,10 @@ class Changes:
         raise StopAsyncIteration
 
     async def _next(self) -> Entry | None:
-        if self._present:
-            found = self._present.popleft()
-            return Entry("added", found.key, found)
+        if self._present is not None:
+            if found := next(self._present, None):
+                return Entry("added", found.key, found)
+            self._present = None
         if self._owed_synced:
             self._owed_synced = False
             return Entry("synced")
@@ -106,5 +107,5 @@ class Changes:
 
     async def aclose(self) -> None:
         """No more is wanted."""
-        self._present.clear()
+        self._present = None
         self.queue.close()

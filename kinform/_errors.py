@@ -12,7 +12,8 @@
     │   └── StalledError         connected, and silent beyond the deadline
     ├── ProtocolError        the wire's: bytes that are no LIST or WATCH body
     ├── SkippedError         the wire's: one object was left out, the stream goes on
-    └── DecodeError          the data's: an object that cannot be decoded to the type asked for
+    ├── DecodeError          the data's: an object that cannot be decoded to the type asked for
+    └── MemoryLimitError     the collection's: it takes more than it was allowed to
 
 No message ever holds what an object holds, which may be a Secret: resource, key, path, status and byte
 offset only.
@@ -153,3 +154,25 @@ class DecodeError(KinformError):
         super().__init__(f"{key}: cannot be decoded" + (f" at {path}" if path else ""))
         self.key = key
         self.path = path
+
+
+class MemoryLimitError(KinformError):
+    """A collection takes more memory than its informer was given: it stops before the kernel stops the process.
+
+    Attributes:
+        objects: How many it holds.
+        held_bytes: What they take.
+        pruned_bytes: What their JSON would take.
+        limit_bytes: What was allowed.
+    """
+
+    def __init__(self, resource: str, objects: int, held_bytes: int, pruned_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"{resource}: {objects} objects take {held_bytes} bytes ({pruned_bytes} as pruned JSON), "
+            f"more than memory_limit, {limit_bytes}"
+        )
+        self.resource = resource
+        self.objects = objects
+        self.held_bytes = held_bytes
+        self.pruned_bytes = pruned_bytes
+        self.limit_bytes = limit_bytes

@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterator
 from typing import Literal, TypeVar
 
 from kinform._changes import Retelling
 from kinform._errors import OptionError
-from kinform._events import Added, Deleted, Object, Updated
+from kinform._events import Added, Deleted, Updated
 from kinform._queue import Entry, Handler, Queue
-from kinform._store import Change
+from kinform_ext._version import Change, Version
 
 log = logging.getLogger("kinform.informer")
 
@@ -34,9 +34,10 @@ class Handlers:
         self.queue = Queue(bound)
         self._retell = retell
         self._name = name
+        self._handled = 0
         self._known: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
 
-    def add(self, occasion: Occasion, handler: F, present: Iterable[Object] = ()) -> F:
+    def add(self, occasion: Occasion, handler: F, present: Iterator[Version] | None = None) -> F:
         """Registers a handler for what happens from here on; `present` is told to it alone, as added.
 
         Raises:
@@ -46,8 +47,8 @@ class Handlers:
             raise OptionError("handler", handler, "a callable")
         # What waits already happened before it came, and is in what is present.
         self._known[occasion].append((handler, self.queue.pushed))
-        for found in present:
-            self.queue.push(Entry("added", found.key, found, only=handler))
+        if present is not None:
+            self.queue.push(Entry("present", only=handler, present=present))
         return handler
 
     def push(self, change: Change) -> None:
@@ -57,20 +58,27 @@ class Handlers:
 
     async def run(self) -> None:
         """Calls handlers until the queue is closed."""
-        done = 0
         while entry := await self.queue.pop():
-            known = self._known[entry.kind]
-            handlers = [entry.only] if entry.only else [handler for handler, since in known if entry.number > since]
-            event = self._retell(entry) if handlers else None
-            for handler in handlers:
-                match event:
-                    case Updated(_, new, old):
-                        await self._call(handler, entry.key, old, new)
-                    case Added(_, found) | Deleted(_, found):
-                        await self._call(handler, entry.key, found)
-            done += 1
-            if done % EVENTS_A_TURN == 0:
-                await asyncio.sleep(0)
+            for found in entry.present or ():
+                await self._handle(Entry("added", found.key, found, only=entry.only))
+            await self._handle(entry)
+
+    async def _handle(self, entry: Entry) -> None:
+        self._handled += 1
+        if self._handled % EVENTS_A_TURN == 0:
+            await asyncio.sleep(0)
+        if entry.only is not None:
+            handlers = [entry.only]
+        else:
+            known = self._known.get(entry.kind, [])
+            handlers = [handler for handler, since in known if entry.number > since]
+        event = self._retell(entry) if handlers else None
+        for handler in handlers:
+            match event:
+                case Updated(_, new, old):
+                    await self._call(handler, entry.key, old, new)
+                case Added(_, found) | Deleted(_, found):
+                    await self._call(handler, entry.key, found)
 
     async def _call(self, handler: Handler, key: str, *arguments: object) -> None:
         try:

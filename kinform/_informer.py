@@ -23,9 +23,11 @@ from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
 from kinform._queue import QUEUE_BOUND, Entry, Handler, Queue
 from kinform._reflector import Stream, write
 from kinform._stats import Stats, stream_stats, worst
-from kinform._store import Change, Store, Transform, store
+from kinform._store import Store, store
 from kinform._transport import as_transport
 from kinform._watcher import State
+from kinform._writer import Transform
+from kinform_ext._version import Change
 
 log = logging.getLogger("kinform.informer")
 
@@ -49,6 +51,7 @@ class Informer:
         type: What objects are decoded to: `dict`, or any type msgspec decodes to.
         transform: Replaces an object's pruned bytes before they are stored, or leaves it out by None.
         options: How to start, and how long to wait.
+        memory_limit: Bytes that the store may take; beyond it the informer stops with a `MemoryLimitError`.
         queue_bound: Events that wait for a slow reader before those of one object are merged.
 
     Raises:
@@ -69,8 +72,11 @@ class Informer:
         type: Any = dict,
         transform: Transform | None = None,
         options: WatchOptions | None = None,
+        memory_limit: int | None = None,
         queue_bound: int = QUEUE_BOUND,
     ) -> None:
+        if memory_limit is not None:
+            whole("memory_limit", memory_limit, 1, "a positive number of bytes, or None")
         whole("queue_bound", queue_bound, 1, "a positive number of events")
         if transform is not None and not callable(transform):
             raise OptionError("transform", transform, "a callable from bytes to bytes or None")
@@ -83,7 +89,8 @@ class Informer:
         check_type(type, program)
         check_indexes(indexes or {}, program)
         self.store: Store[Any]
-        self._writer, self.store = store(type=type, indexes=indexes or {})
+        self._writer, self.store = store(type=type, indexes=indexes or {}, name=str(self.resource))
+        self._writer.memory_limit = memory_limit
         self._writer.transform = transform
         self._retell = Retelling(type, str(self.resource))
         self._bound = queue_bound
@@ -91,6 +98,7 @@ class Informer:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._handlers = Handlers(self._retell, str(self.resource), queue_bound)
         self._runner: asyncio.Task[None] | None = None
+        self._tender: asyncio.Task[None] | None = None
         self._changes: weakref.WeakSet[Changes] = weakref.WeakSet()
         self._news = asyncio.Event()
         self._failure: Exception | None = None
@@ -106,13 +114,14 @@ class Informer:
         for namespace in self._scope.namespaces or (None,):
             self._start(namespace)
         self._runner = asyncio.create_task(self._handlers.run(), name=f"kinform handlers of {self.resource}")
+        self._tender = asyncio.create_task(self._writer.tend(), name=f"kinform background of {self.resource}")
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stopped = True
-        tasks = [*self._tasks.values(), *([self._runner] if self._runner else [])]
+        tasks = [*self._tasks.values(), *(task for task in (self._runner, self._tender) if task)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -138,7 +147,7 @@ class Informer:
         try:
             async with aclosing(stream.steps()) as steps:
                 async for step in steps:
-                    write(self._writer, stream, step)
+                    await write(self._writer, stream, step)
         except Exception as error:
             # Of what is not ours, such as a transport's bug, the text may quote anything.
             why = error if isinstance(error, KinformError) else type(error).__name__
@@ -161,11 +170,19 @@ class Informer:
 
     def stats(self) -> Stats:
         """Counts and ages, as of now."""
+        held = self._writer.held()
         return Stats(
             state=self.state,
             objects=len(self.store),
             wire_bytes=self._writer.wire_bytes,
-            pruned_bytes=self.store.pruned_bytes,
+            pruned_bytes=held.pruned_bytes,
+            held_bytes=held.held_bytes,
+            mapped_bytes=held.mapped_bytes,
+            map_bytes=held.map_bytes,
+            dictionary_bytes=held.dictionary_bytes,
+            dead_bytes=held.dead_bytes,
+            limbo_bytes=held.limbo_bytes,
+            peak_bytes=self._writer.peak_bytes,
             stale=self.store.stale,
             undecodable=self._retell.undecodable,
             queue_depth=self._handlers.queue.depth,
@@ -244,7 +261,8 @@ class Informer:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         del self._streams[namespace]
-        self._writer.drop(namespace)
+        while self._writer.drop(namespace):
+            await asyncio.sleep(0)
         self._wake()
 
     def _check_namespaced(self, namespace: str) -> None:
@@ -291,7 +309,7 @@ class Informer:
         makes events wait, merged per object beyond a bound, but never the stream. An exception is logged with
         the key, and stops nothing. All handlers of one event are given the same object.
         """
-        return self._handlers.add("added", handler, self.store.records() if self._runner else ())
+        return self._handlers.add("added", handler, self.store.versions() if self._runner else None)
 
     def on_update(self, handler: F) -> F:
         """Calls `handler(old, new)` for each object that changes. `old` may be None: see `Updated`."""
@@ -313,7 +331,7 @@ class Informer:
         changes = Changes(
             self._retell,
             Queue(self._bound),
-            self.store.records(),
+            self.store.versions(),
             synced=self._was_synced,
             failure=lambda: self._failure,
         )

@@ -9,37 +9,38 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
-from kinform._events import Object
-from kinform._store import Change
+from kinform_ext._version import Change, Version
 
 QUEUE_BOUND = 1024
 # Old versions that only a waiting `Updated` keeps alive; beyond it `old` is let go.
 PINNED_BYTES = 16 << 20
 
-Kind = Literal["added", "updated", "deleted", "synced", "void"]
+Kind = Literal["added", "updated", "deleted", "present", "synced", "void"]
 Handler = Callable[..., Any]
 
 
 class Entry:
     """One waiting change. `only` names the one handler that it is for, where it is not for all.
 
-    `number` is that of the newest change in it, by the order in which they came to the queue.
+    `number` is that of the newest change in it, by the order in which they came to the queue. One of kind
+    "present" stands for all that was there when a handler came.
     """
 
-    __slots__ = ("key", "kind", "new", "number", "old", "only", "synthetic")
+    __slots__ = ("key", "kind", "new", "number", "old", "only", "present", "synthetic")
 
     def __init__(
         self,
         kind: Kind,
         key: str = "",
-        new: Object | None = None,
-        old: Object | None = None,
+        new: Version | None = None,
+        old: Version | None = None,
         *,
         synthetic: bool = False,
         only: Handler | None = None,
+        present: Iterator[Version] | None = None,
     ) -> None:
         self.kind: Kind = kind
         self.key = key
@@ -47,6 +48,7 @@ class Entry:
         self.old = old
         self.synthetic = synthetic
         self.only = only
+        self.present = present
         self.number = 0
 
     @classmethod
@@ -136,7 +138,7 @@ class Queue:
 
 
 def _pinned(entry: Entry) -> int:
-    return len(entry.old.raw) if entry.kind == "updated" and entry.old is not None else 0
+    return entry.old.nbytes if entry.kind == "updated" and entry.old is not None else 0
 
 
 def _merge(waiting: Entry, entry: Entry) -> bool:

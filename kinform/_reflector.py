@@ -28,9 +28,9 @@ from kinform._events import Apply, Delete, Init, InitApply, InitDone, Object
 from kinform._frames import Bookmark, Frame, Frames, Skip, read_status
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
 from kinform._sparing import SparingLog
-from kinform._store import Writer
 from kinform._transport import Response, Transport, as_transport
 from kinform._watcher import Applied, Capabilities, Skipped, State, Step, Watcher
+from kinform._writer import Writer
 
 log = logging.getLogger("kinform.reflector")
 
@@ -220,8 +220,8 @@ class Stream:
                 log.exception("%s: on_error raised", self.name)
 
 
-def write(writer: Writer, stream: Stream, step: Step) -> None:
-    """Gives one step of a stream to the store."""
+async def write(writer: Writer, stream: Stream, step: Step) -> None:
+    """Gives one step of a stream to the store. What a new state changed is told in slices, others in between."""
     name = stream.namespace
     match step:
         case Init():
@@ -232,6 +232,8 @@ def write(writer: Writer, stream: Stream, step: Step) -> None:
             writer.skip(name, skip, initial=initial)
         case InitDone():
             writer.commit(name)
+            while writer.sweep(name):
+                await asyncio.sleep(0)
 
 
 def _ignore() -> None:
@@ -300,13 +302,15 @@ async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[Event, Non
     Raises:
         StatusError: The server says that asking again is no use.
     """
+    tending = asyncio.create_task(writer.tend(), name=f"kinform background of {stream.name}")
     try:
         async with aclosing(stream.steps()) as steps:
             async for step in steps:
-                write(writer, stream, step)
+                await write(writer, stream, step)
                 for event in _events(step):
                     yield event
     finally:
+        tending.cancel()
         # A loop that was broken off ends its iterator late, when the next may be writing already.
         writer.abort(stream.namespace, stream)
 

@@ -58,6 +58,13 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         objects: Objects held.
         wire_bytes: Bytes of all objects that came so far, as sent.
         pruned_bytes: Bytes of the objects held, as `raw` gives them.
+        held_bytes: All that is kept for them: records, maps and dictionaries.
+        mapped_bytes: Of these, mapped from the system for records.
+        map_bytes: Of these, the maps: keys, ids, names of namespaces.
+        dictionary_bytes: Of these, what compression needs.
+        dead_bytes: Of the mapped ones, those that wait to be used again.
+        limbo_bytes: Of the mapped ones, those that only running iterations still read.
+        peak_bytes: The most that was held while the last complete state came in.
         stale: Objects held in an old version, because the newer one was left out.
         undecodable: Events not told to readers, because the object did not fit the type.
         queue_depth: Events that wait for handlers.
@@ -71,6 +78,13 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     objects: int
     wire_bytes: int
     pruned_bytes: int
+    held_bytes: int
+    mapped_bytes: int
+    map_bytes: int
+    dictionary_bytes: int
+    dead_bytes: int
+    limbo_bytes: int
+    peak_bytes: int
     stale: int
     undecodable: int
     queue_depth: int

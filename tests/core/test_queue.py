@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+from typing import NamedTuple
 import sys
 
 import pytest
 
 from kinform import _queue
-from kinform._events import Object
 from kinform._queue import Entry, Queue
 
 
-def version(uid: str, number: int, size: int = 2) -> Object:
-    return Object("shop", "web", uid, str(number), b" " * size)
+class Version(NamedTuple):
+    """As much of a version as a queue looks at."""
+
+    uid: str
+    resource_version: str
+    nbytes: int
+
+
+def version(uid: str, number: int, size: int = 2) -> Version:
+    return Version(uid, str(number), size)
 
 
 def added(number: int, uid: str = "u1", key: str = "shop/web") -> Entry:

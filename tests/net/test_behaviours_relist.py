@@ -116,7 +116,7 @@ async def test_a_relist_tells_what_was_updated_removed_and_added_and_nothing_els
         await server.start()
         await until(lambda: same(informer.store, server, resource))
         told = [await anext(changes) for _ in range(7)]
-        assert informer.store.raw(f"{prefix}same") is unchanged
+        assert informer.store.raw(f"{prefix}same") == unchanged
         assert informer.stats().changes_depth == [0]
     assert isinstance(told[3], kinform.Synced)
     by_key = {change.key: change for change in told[4:]}

@@ -1,0 +1,506 @@
+"""How a collection is compressed: what its objects are coded with as they come, and what becomes of them later.
+
+Objects are written plainly, or with a dictionary once a large collection has one: a few microseconds each. In the
+background everything is coded again, once: against what `_dictionary` found best for this collection, or as a delta
+against an exemplar of `_exemplars`. A codec's number says what a blob needs to be read, and whether it was through
+that; what it needs is kept until nothing does. Objects change under the background work: a blob takes the place of
+another only if that is still the one it was made from.
+Never tells anybody what is in an object.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+import zstandard
+
+from kinform._coding import Base, Dictionary, Encode, Exemplar, Prefix, decode, encode, forget, plain_encoder
+from kinform._dictionary import LARGEST_SAMPLE, SAMPLE_BYTES, SMALL, Choice, Reservoir, choose
+from kinform._exemplars import WORTH_BYTES, Groups, Member, Ripe, hint, sketch
+from kinform_ext._table import Table
+
+AS_IT_IS = 0
+PLAIN = 1  # as it came
+PLAIN_DONE = 2  # and nothing better was found
+FIRST_BASE = 3
+LAST_CODEC = 0xFFFF
+
+PERIOD = 5.0  # seconds between two looks at what was written
+FEW = 100  # less than one in so many objects was written: that can wait,
+PATIENCE = 12  # but not for more looks than that
+SLICE = 0.0015  # seconds of the loop at a time
+REST = 2.0  # seconds of rest for each second of work
+BATCH = 16  # objects between two looks at the clock
+LARGE_BYTES = 64 << 10  # an object of that size is coded in a thread
+BEGINNINGS = 3  # dictionaries, at most, while a collection first comes in
+FIRST_OBJECTS = 1_024  # or `SAMPLE_BYTES`: a collection that is still coming in is large
+GROWN = 4  # times as many objects: choose again
+FEWEST = 16  # objects worth a thought
+WORSE = 1.25  # times the bytes an object that were expected: choose again
+WORSE_OBJECTS = 128  # on so many objects
+FORMAT = 1
+
+
+class _Generation(msgspec.Struct, frozen=True):
+    """A base and its two codecs: of objects written as they came, and of those that were through."""
+
+    base: Base
+    inline: int
+    done: int
+
+
+class _Outcome(msgspec.Struct):
+    """What an object should become."""
+
+    codec: int
+    blob: bytes
+    exemplar: Exemplar | None = None  # new, to be known before the blob is
+    members: tuple[Member, ...] = ()  # which go to it as well
+
+
+class _State(msgspec.Struct, array_like=True):
+    """What a snapshot keeps."""
+
+    format: int
+    chosen_for: int
+    current: int
+    generations: list[tuple[int, int, bool, bytes]]
+    exemplars: list[tuple[int, int, bytes, tuple[int, ...]]]
+
+
+class Codec:
+    """Compresses what is in a table, and keeps what is needed to read it.
+
+    Args:
+        table: Its encoder, observer and decoders belong to the codec from now on.
+        period: Seconds between two looks at what was written.
+        rest: Seconds of rest for each second of work in the background.
+    """
+
+    def __init__(self, table: Table, *, period: float = PERIOD, rest: float = REST) -> None:
+        self._table = table
+        self._period = period
+        self._rest = rest
+        self._groups = Groups()
+        self._generations: dict[int, _Generation] = {}  # by the codec of what was through
+        self._current: _Generation | None = None
+        self._next = FIRST_BASE
+        self._chosen_for = 0  # objects, when it was last chosen
+        self._began_for = 0  # objects seen, when a dictionary was last made while they came in
+        self._expected = 0.0  # bytes out for a byte in; 0: not known yet
+        self._in = self._out = self._count = 0
+        self._look_at_all = False
+        self._wanted = asyncio.Event()
+        self._free = asyncio.Event()
+        self._free.set()
+        self._turning = asyncio.Lock()
+        self._reservoir: Reservoir | None = Reservoir()
+        table.observer = self._observe
+        table.set_decoder(PLAIN, decode)
+        table.set_decoder(PLAIN_DONE, decode)
+        self._write_plainly()
+
+    # What others ask
+
+    @property
+    def paused(self) -> bool:
+        """Whether objects are left as they are: set while a list comes in."""
+        return not self._free.is_set()
+
+    @paused.setter
+    def paused(self, paused: bool) -> None:
+        if paused:
+            self._free.clear()
+        else:
+            self._free.set()
+            self._wanted.set()
+
+    @property
+    def dictionary_bytes(self) -> int:
+        """What is held to read and write with, samples included."""
+        held = sum(generation.base.held_bytes for generation in self._generations.values())
+        return held + self._groups.held_bytes + (self._reservoir.held_bytes if self._reservoir is not None else 0)
+
+    @property
+    def base(self) -> Base | None:
+        """What objects that are not deltas are coded against from now on; None: against nothing."""
+        return None if self._current is None else self._current.base
+
+    @property
+    def exemplars(self) -> int:
+        """How many exemplars there are."""
+        return len(self._groups.exemplars)
+
+    @property
+    def dictionaries(self) -> int:
+        """How many dictionaries and prefixes there are: one, or more while old ones are still needed."""
+        return len(self._generations)
+
+    def numbers(self) -> list[tuple[int, int]]:
+        """The codecs of what is coded against bases: as it came, and once it was through."""
+        return [(each.inline, each.done) for each in self._generations.values()]
+
+    async def tend(self) -> None:
+        """Works in the background until cancelled; at any moment everything can be read.
+
+        Takes `SLICE` of the loop at a time and rests between; what takes longer goes to a thread.
+        """
+        waited = 0
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._period):
+                    await self._wanted.wait()
+            waited += 1
+            waiting = sum(map(self._table.users, self._waiting()))
+            if self._wanted.is_set() or waiting * FEW > len(self._table) or waited > PATIENCE:
+                waited = 0
+                self._wanted.clear()
+                await self.turn()
+
+    async def settled(self) -> None:
+        """Returns when nothing is left to do; does it, if nobody else does. Not while paused."""
+        await self._free.wait()
+        while await self.turn():
+            await self._free.wait()
+
+    async def turn(self) -> bool:
+        """Chooses if that is due, and goes through all that was written since; whether there was anything to do."""
+        async with self._turning:
+            if self.paused or not len(self._table):
+                return await self._begin()
+            self._stop_observing()
+            chosen = await self._choose() if self._due() else False
+            moved = await self._go_through()
+            await self._free_unused()
+            self._judge()
+            return chosen or moved > 0 or self._due()
+
+    # While objects first come in
+
+    def _observe(self, data: bytes) -> None:
+        if self._reservoir is not None:
+            self._reservoir.observe(data)
+            if self._enough(self._reservoir):
+                self._wanted.set()
+
+    def _enough(self, reservoir: Reservoir) -> bool:
+        enough = reservoir.full or reservoir.seen >= FIRST_OBJECTS
+        return enough and reservoir.seen >= GROWN * self._began_for and len(self._generations) < BEGINNINGS
+
+    def _stop_observing(self) -> None:
+        if self._reservoir is not None:
+            self._reservoir = None
+            self._table.observer = None
+
+    async def _begin(self) -> bool:
+        """Makes a dictionary of what has come so far, for what is to come."""
+        reservoir = self._reservoir
+        if reservoir is None or not self._enough(reservoir):
+            return False
+        self._began_for = reservoir.seen
+        samples = reservoir.samples()
+        choice = await asyncio.to_thread(choose, samples, 8 * SMALL, self.base, quick=True)
+        if choice.base is None or choice.base is self.base:
+            return False
+        self._install(choice, write=True)
+        return True
+
+    # Choosing
+
+    def _due(self) -> bool:
+        objects = len(self._table)
+        return objects >= FEWEST and objects >= GROWN * self._chosen_for
+
+    async def _choose(self) -> bool:
+        objects = self._chosen_for = len(self._table)
+        samples = await self._samples()
+        choice = await asyncio.to_thread(choose, samples, objects, self.base)
+        self._expected = 0.0
+        self._in = self._out = self._count = 0
+        if choice.base is self.base:
+            return False
+        self._groups.restart()
+        plain = sum(len(encode(sample)) for sample in samples[:64]) / max(min(len(samples), 64), 1)
+        write = objects > SMALL // 2 and objects * (plain - choice.object_bytes) > SAMPLE_BYTES
+        self._install(choice, write=write)
+        self._look_at_all = True
+        compress = self._compressor()
+        for exemplar in list(self._groups.exemplars.values()):
+            exemplar.move(self.base, compress)
+            await self._breathe(0.0)
+        return True
+
+    async def _samples(self) -> Sequence[bytes]:
+        """Objects from all over the table."""
+        table, reservoir = self._table, Reservoir(seed=len(self._table))
+        begun = time.perf_counter()
+        ids = table.ids()
+        try:
+            wanted = 2 * SAMPLE_BYTES // 512
+            for id in itertools.islice(ids, 0, None, max(len(ids) // wanted, 1)):
+                reservoir.pass_by(lambda id=id: table.cut_of(id)[:LARGEST_SAMPLE])  # type: ignore[misc]
+                if time.perf_counter() - begun > SLICE:
+                    await self._breathe(SLICE)
+                    begun = time.perf_counter()
+        finally:
+            ids.close()
+        return reservoir.samples()
+
+    def _install(self, choice: Choice, *, write: bool) -> None:
+        if isinstance(self.base, Dictionary):
+            self.base.stop_writing()
+        if choice.base is None:
+            self._current = None
+            self._write_plainly()
+            return
+        inline, done = self._number(), self._number()
+        generation = _Generation(choice.base, inline, done)
+        self._know(generation)
+        self._current = generation
+        if write and isinstance(choice.base, Dictionary):
+            self._table.encoder, self._table.encoder_codec = choice.base.fast_encoder(), inline
+        else:
+            self._write_plainly()
+
+    def _know(self, generation: _Generation) -> None:
+        self._generations[generation.done] = generation
+        for codec in (generation.inline, generation.done):
+            self._table.set_decoder(codec, generation.base.decode)
+
+    def _write_plainly(self) -> None:
+        self._table.encoder, self._table.encoder_codec = encode, PLAIN
+
+    def _number(self) -> int:
+        """A codec that nothing has."""
+        used = {*itertools.chain(*self.numbers())}
+        used |= self._groups.exemplars.keys()
+        while self._next in used or self._table.users(self._next):
+            self._next = self._next + 1 if self._next < LAST_CODEC else FIRST_BASE
+        number = self._next
+        self._next = number + 1 if number < LAST_CODEC else FIRST_BASE
+        return number
+
+    # Going through what was written
+
+    @property
+    def _done(self) -> int:
+        return PLAIN_DONE if self._current is None else self._current.done
+
+    def _waiting(self) -> list[int]:
+        """The codecs of what was not through yet."""
+        codecs = [PLAIN, PLAIN_DONE, *([AS_IT_IS] if self._look_at_all else [])]
+        codecs += itertools.chain(*self.numbers())
+        return [codec for codec in codecs if codec != self._done and self._table.users(codec)]
+
+    def _compressor(self) -> Encode:
+        return plain_encoder() if self._current is None else self._current.base.encoder()
+
+    async def _go_through(self) -> int:
+        """Codes anew what was not through yet; how many objects changed their codec."""
+        waiting = self._waiting()
+        if not waiting:
+            return 0
+        self._look_at_all = False
+        compress = self._compressor()
+        moved = 0
+        try:
+            for codec in waiting:
+                moved += await self._go_through_coded(codec, compress)
+        finally:
+            self._groups.rest()
+        return moved
+
+    async def _go_through_coded(self, codec: int, compress: Encode) -> int:
+        table, start, moved = self._table, 0, 0
+        begun = time.perf_counter()
+        while ids := table.coded(codec, start, BATCH):
+            for id in ids:
+                start = id + 1
+                cut = table.cut_of(id)
+                if len(cut) > LARGE_BYTES:
+                    moved += await self._move_large(id, codec, cut, compress)
+                    begun = time.perf_counter()
+                    break
+                moved += self._move(id, codec, self._outcome(id, codec, cut, compress))
+                if time.perf_counter() - begun > SLICE:
+                    break
+            spent = time.perf_counter() - begun
+            if spent > SLICE or self.paused:
+                # Ids that were fetched before may name other objects after.
+                await self._breathe(spent)
+                begun = time.perf_counter()
+        return moved
+
+    async def _breathe(self, spent: float) -> None:
+        await asyncio.sleep(spent * self._rest)
+        await self._free.wait()
+
+    async def _move_large(self, id: int, codec: int, cut: bytes, compress: Encode) -> int:
+        before, key = self._table.blob_of(id), self._table.key_of(id)
+        outcome = await asyncio.to_thread(self._outcome_of, cut, key, (id, codec), len(before), compress)
+        await self._breathe(0.0)
+        return self._move(id, codec, outcome, before)
+
+    def _outcome(self, id: int, codec: int, cut: bytes, compress: Encode) -> _Outcome:
+        written = len(self._table.blob_of(id)) if self._table.encoder_codec == codec != PLAIN else 0
+        return self._outcome_of(cut, self._table.key_of(id), (id, codec), written, compress)
+
+    def _move(self, id: int, codec: int, outcome: _Outcome, before: bytes | None = None) -> int:
+        exemplar = outcome.exemplar
+        if exemplar is not None:
+            self._table.set_decoder(outcome.codec, exemplar.decode)
+            self._groups.add(exemplar)
+        # The id may name another version by now; one that has the same blob is as good.
+        moved = self._table.recode(id, codec, outcome.codec, outcome.blob, before)
+        for member, member_codec in outcome.members:
+            if exemplar is not None and (cut := self._cut_of(member)) is not None:
+                blob = self._groups.encode(exemplar, cut)
+                if len(blob) < len(before := self._table.blob_of(member)):
+                    self._table.recode(member, member_codec, outcome.codec, blob, before)
+        return moved
+
+    def _cut_of(self, id: int) -> bytes | None:
+        try:
+            return self._table.cut_of(id)
+        except KeyError:
+            return None
+
+    def _outcome_of(self, cut: bytes, key: str, member: Member, written: int, compress: Encode) -> _Outcome:
+        """What becomes of an object: a delta, an exemplar, or what the base makes of it.
+
+        Args:
+            cut: Its bytes.
+            key: Its key.
+            member: Its id and codec.
+            written: Bytes of the blob that a dictionary made of it, 0 if none did.
+            compress: What codes against the base.
+        """
+        groups = self._groups
+        own = hint(cut, key)
+        hints = (own,) if own else ()
+        near = groups.find(hints)
+        if near and written:
+            # Most often a replica: spares it the base.
+            blob = groups.encode(near[0], cut)
+            if 2 * len(blob) < written:
+                return _Outcome(near[0].codec, blob)
+        plain = compress(cut)
+        self._in += len(cut)
+        self._out += len(plain)
+        self._count += 1
+        best = _Outcome(self._done, plain) if len(plain) < len(cut) else _Outcome(AS_IT_IS, cut)
+        if len(plain) < WORTH_BYTES:
+            return best
+        for exemplar in near:
+            best = self._better(best, exemplar, cut, plain)
+        features = () if near else hints
+        if best.codec == self._done and (ripe := groups.ripe(features, len(plain))):
+            made = self._exemplify(cut, (*hints, *sketch(cut)), ripe, plain)
+            if made is not None:
+                return made
+        if best.codec == self._done and groups.sketching:
+            sketched = sketch(cut)
+            for exemplar in groups.find(sketched):
+                best = self._better(best, exemplar, cut, plain)
+            ripe = groups.ripe(sketched, len(plain)) if best.codec == self._done else None
+            made = self._exemplify(cut, (*hints, *sketched), ripe, plain) if ripe is not None else None
+            groups.sketched(matched=best.codec != self._done or made is not None)
+            if made is not None:
+                return made
+            if best.codec == self._done:
+                features = (*features, *sketched)
+        groups.wait(features, (member[0], best.codec))
+        return best
+
+    def _better(self, best: _Outcome, exemplar: Exemplar, cut: bytes, plain: bytes) -> _Outcome:
+        blob = self._groups.encode(exemplar, cut)
+        if len(blob) < len(best.blob) and len(blob) + 8 < 0.85 * len(plain):
+            return _Outcome(exemplar.codec, blob)
+        return best
+
+    def _exemplify(self, cut: bytes, features: tuple[int, ...], ripe: Ripe, plain: bytes) -> _Outcome | None:
+        """Makes an object an exemplar, if what its group saves by that is more than what it costs."""
+        count, members = ripe
+        if (other := self._cut_of(members[-1][0])) is None:
+            return None
+        exemplar = Exemplar(plain, self.base, self._number(), features)
+        against = exemplar.encoder()
+        # Where so many are, more will come.
+        if count * (len(plain) - len(against(other))) * 4 < exemplar.held_bytes * 3:
+            return None
+        return _Outcome(exemplar.codec, against(cut), exemplar, members)
+
+    # What is no longer needed
+
+    async def _free_unused(self) -> None:
+        table = self._table
+        for exemplar in list(self._groups.exemplars.values()):
+            if not table.users(exemplar.codec):
+                self._groups.remove(exemplar)
+                table.set_decoder(exemplar.codec, None)
+                forget(exemplar)
+        for generation in list(self._generations.values()):
+            if generation is not self._current and not (table.users(generation.inline) + table.users(generation.done)):
+                del self._generations[generation.done]
+                table.set_decoder(generation.inline, None)
+                table.set_decoder(generation.done, None)
+
+    def _judge(self) -> None:
+        """Whether what was written lately compresses as well as what was chosen for."""
+        if self._count < min(WORSE_OBJECTS, len(self._table) // 2 + 1):
+            return
+        ratio = self._out / max(self._in, 1)
+        if not self._expected:
+            self._expected = ratio
+        elif ratio > WORSE * self._expected:
+            self._chosen_for = 0
+        self._in = self._out = self._count = 0
+
+    # Snapshots
+
+    def state(self) -> bytes:
+        """All that is needed to read what is in the table now."""
+        codecs: dict[int, int] = {id(each.base): each.done for each in self._generations.values()}
+        generations = [
+            (each.inline, each.done, isinstance(each.base, Dictionary), each.base.content())
+            for each in self._generations.values()
+        ]
+        exemplars = [
+            (each.codec, codecs.get(id(each.over), PLAIN), each.blob, each.features)
+            for each in self._groups.exemplars.values()
+        ]
+        return msgspec.msgpack.encode(_State(FORMAT, self._chosen_for, self._done, generations, exemplars))
+
+    def restore(self, state: bytes) -> None:
+        """Takes a state up, before anything is written to the table.
+
+        Raises:
+            ValueError: It is none, or one of another format.
+        """
+        try:
+            kept = msgspec.msgpack.decode(state, type=_State)
+            if kept.format != FORMAT:
+                raise ValueError("a codec's state of another format")
+            bases: dict[int, Base | None] = {PLAIN: None}
+            for inline, done, tables, content in kept.generations:
+                base: Base = Dictionary(content) if tables else Prefix(content)
+                base.encoder()
+                bases[done] = base
+                self._know(_Generation(base, inline, done))
+            for codec, over, blob, features in kept.exemplars:
+                exemplar = Exemplar(blob, bases[over], codec, features)
+                exemplar.content()
+                self._groups.add(exemplar)
+                self._table.set_decoder(codec, exemplar.decode)
+        except (msgspec.MsgspecError, zstandard.ZstdError, KeyError):
+            raise ValueError("not a codec's state") from None
+        self._chosen_for = kept.chosen_for
+        self._current = self._generations.get(kept.current)
+        if self._chosen_for > SMALL and isinstance(self.base, Dictionary) and self._current is not None:
+            self._table.encoder, self._table.encoder_codec = self.base.fast_encoder(), self._current.inline
+        self._stop_observing()

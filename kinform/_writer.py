@@ -1,0 +1,216 @@
+"""The writing end of a store: takes what streams bring, and tells what changed.
+
+Several streams (one a namespace, or one for all) fill one table. A stream's new state is staged beside the one that
+is read, and takes its place by the change of one number; an object whose uid and resourceVersion did not change is
+only marked. What a new state changed is told and freed afterwards, in slices.
+Source: kube-runtime's reflector and store.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from kinform._contents import Contents, Held
+from kinform._errors import MemoryLimitError
+from kinform._frames import Skip
+from kinform_ext._batch import Batch
+from kinform_ext._version import Change, Version
+
+log = logging.getLogger("kinform.store")
+
+Transform = Callable[[bytes], bytes | None]
+
+# Changes told between two turns of the loop: about a millisecond's worth.
+SWEEP = 128
+
+
+class Writer:
+    """Fills a store. All calls are made from one thread; each is atomic for readers on any thread.
+
+    Attributes:
+        listener: Called with each change after readers can see it; where it is None no change is made up.
+        transform: Replaces an object's pruned bytes before they are stored, or leaves it out by None.
+        transform_seconds: Time spent in `transform`.
+        wire_bytes: Bytes of the objects that came, as sent.
+        memory_limit: Bytes that the store may take; None: no limit.
+        peak_bytes: The most that was held while the last complete state came in.
+    """
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+        self._table = contents.table
+        self._numbers: dict[str, int] = {}
+        self._begun: dict[str, object] = {}
+        self._keyless: set[str] = set()
+        self._tending = False
+        self.listener: Callable[[Change], None] | None = None
+        self.transform: Transform | None = None
+        self.transform_seconds = 0.0
+        self.wire_bytes = 0
+        self.memory_limit: int | None = None
+        self.peak_bytes = 0
+
+    def begin(self, stream: str, owner: object = None) -> None:
+        """A new state of this stream begins; one that was begun and not committed leaves no trace."""
+        while self.sweep(stream):
+            pass
+        if not self._begun:
+            self.peak_bytes = 0
+        self._table.begin(self._number(stream))
+        self._begun[stream] = owner
+        self._keyless.discard(stream)
+        self._contents.codec.paused = True
+
+    def apply(self, stream: str, batch: Batch, *, initial: bool) -> None:
+        """Takes a batch whole, into the state that was begun (`initial`) or into what readers see.
+
+        Raises:
+            MemoryLimitError: The store takes more than `memory_limit`.
+        """
+        self.wire_bytes += batch.wire_bytes
+        if self.transform is None:
+            self._tell(self._table.apply(self._number(stream), batch, initial, self._listens))
+        else:
+            for i in range(len(batch)):
+                self._take(stream, batch, i, initial=initial)
+        self._weigh()
+
+    def skip(self, stream: str, skip: Skip, *, initial: bool) -> None:
+        """Takes note of an object that was left out: its old record stays, and counts as stale.
+
+        Where its key is unknown, the state in hand deletes nothing: any object that is missing may be the one.
+        """
+        number = self._number(stream)
+        if skip.key is None:
+            if initial and skip.verb != "DELETED":
+                self._keyless.add(stream)
+        elif skip.verb == "DELETED":
+            self._tell(self._table.delete(number, skip.key, self._listens, initial))
+        else:
+            self._table.skip(number, skip.key, initial)
+
+    def commit(self, stream: str) -> None:
+        """The state is complete: readers see it from here on. What it changed is told by `sweep`."""
+        del self._begun[stream]
+        if stream in self._keyless:
+            log.warning("an object without a known key was left out of a list: what is missing from it stays")
+        self._table.commit(self._number(stream), stream not in self._keyless)
+
+    def sweep(self, stream: str) -> bool:
+        """Tells and frees a slice of what a commit changed; whether there is more."""
+        changes, more = self._table.sweep(self._number(stream), SWEEP, self._listens)
+        self._tell(changes)
+        if not more:
+            self._rest()
+        return more
+
+    def abort(self, stream: str, owner: object = None) -> None:
+        """The state that was begun will not be completed; one that another owner has begun since then goes on."""
+        if stream in self._begun and self._begun[stream] is owner:
+            del self._begun[stream]
+            self._table.abort(self._number(stream))
+            self._rest()
+
+    def drop(self, stream: str) -> bool:
+        """The stream is no longer followed: readers see none of its objects from the first call on.
+
+        Returns:
+            Whether there is more to free and to tell.
+        """
+        self._begun.pop(stream, None)
+        changes, more = self._table.drop(self._number(stream), SWEEP, self._listens)
+        self._tell(changes)
+        if not more:
+            self._rest()
+        return more
+
+    async def tend(self) -> None:
+        """Compresses better what was written, in the background, until cancelled."""
+        if self._tending:
+            return
+        self._tending = True
+        try:
+            await self._contents.codec.tend()
+        finally:
+            self._tending = False
+
+    async def settled(self) -> None:
+        """Waits until the background has nothing left to do."""
+        await self._contents.codec.settled()
+
+    def held(self) -> Held:
+        """What the store takes now."""
+        return self._contents.held()
+
+    @property
+    def _listens(self) -> bool:
+        return self.listener is not None or bool(self._contents.indexes)
+
+    def _number(self, stream: str) -> int:
+        return self._numbers.setdefault(stream, len(self._numbers))
+
+    def _rest(self) -> None:
+        self._contents.codec.paused = bool(self._begun)
+
+    def _weigh(self) -> None:
+        if self.memory_limit is None and not self._begun:
+            return
+        held = self._contents.held()
+        if self._begun:
+            self.peak_bytes = max(self.peak_bytes, held.held_bytes)
+        if self.memory_limit is not None and held.held_bytes > self.memory_limit:
+            raise MemoryLimitError(
+                self._contents.name, held.objects, held.held_bytes, held.pruned_bytes, self.memory_limit
+            )
+
+    def _tell(self, changes: list[Change] | None) -> None:
+        self._index(changes)
+        if self.listener is not None:
+            for change in changes or ():
+                self.listener(change)
+
+    def _index(self, changes: list[Change] | None) -> None:
+        if self._contents.indexes:
+            for change in changes or ():
+                held, new = _raw(change.held), _raw(change.new)
+                for index in self._contents.indexes.values():
+                    index.replace(change.key, held, new)
+
+    def _take(self, stream: str, batch: Batch, i: int, *, initial: bool) -> None:
+        """Takes one object of a batch, transformed."""
+        key, number, listens = batch.key(i), self._number(stream), self._listens
+        raw = self._transformed(key, batch.raw(i))
+        meta = batch.namespace(i), batch.name(i), batch.uid(i), batch.resource_version(i)
+        if batch.verb(i) == "DELETED":
+            if not initial:
+                if not self._holds(key, batch.uid(i)):
+                    return
+                if raw is not None:  # the state it died in is what is told
+                    self._index(self._table.put(number, *meta, raw, False, listens))
+            self._tell(self._table.delete(number, key, listens, initial))
+        elif raw is None:
+            self._tell(self._table.delete(number, key, listens, initial))
+        else:
+            self._tell(self._table.put(number, *meta, raw, initial, listens))
+
+    def _transformed(self, key: str, raw: bytes) -> bytes | None:
+        assert self.transform is not None
+        begun = time.perf_counter()
+        try:
+            return self.transform(raw)
+        except Exception as error:
+            # Its message may quote the object.
+            log.error("%s: transform raised %s; the object is kept untransformed", key, type(error).__name__)
+            return raw
+        finally:
+            self.transform_seconds += time.perf_counter() - begun
+
+    def _holds(self, key: str, uid: str) -> bool:
+        meta = self._table.meta(key)
+        return meta is not None and (not uid or not meta[2] or meta[2] == uid)
+
+
+def _raw(version: Version | None) -> bytes | None:
+    return None if version is None else version.raw()
