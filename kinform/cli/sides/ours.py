@@ -60,7 +60,7 @@ class Ours:
         loop = asyncio.get_running_loop()
         begun = loop.time()
         self._expiring.expire()
-        while any(since >= loop.time() - begun for since in self._since_sync()):  # noqa: ASYNC110
+        while any(since >= loop.time() - begun for since in self._since_sync()):
             await asyncio.sleep(0.02)
 
     def _since_sync(self) -> list[float]:
