@@ -26,8 +26,8 @@ from typing import Any
 import zstandard
 
 from benchmarks.corpus import dump
-from kinform._coding import encode
 from kinform._codec import Codec
+from kinform._coding import encode
 from kinform._paths import compile
 from kinform_ext._batch import Batch
 from kinform_ext._scan import Scanner

@@ -20,7 +20,7 @@ import msgspec
 import zstandard
 
 from kinform._coding import Base, Dictionary, Encode, Exemplar, Prefix, decode, encode, forget, plain_encoder
-from kinform._dictionary import LARGEST_SAMPLE, SAMPLE_BYTES, SMALL, Choice, Reservoir, choose
+from kinform._dictionary import LARGEST_SAMPLE, SAMPLE_BYTES, Reservoir, begin, choose
 from kinform._exemplars import WORTH_BYTES, Groups, Member, Ripe, hint, sketch
 from kinform_ext._table import Table
 
@@ -41,8 +41,9 @@ BEGINNINGS = 3  # dictionaries, at most, while a collection first comes in
 FIRST_OBJECTS = 1_024  # or `SAMPLE_BYTES`: a collection that is still coming in is large
 GROWN = 4  # times as many objects: choose again
 FEWEST = 16  # objects worth a thought
-WORSE = 1.25  # times the bytes an object that were expected: choose again
-WORSE_OBJECTS = 128  # on so many objects
+WORSE = 1.25  # times what was expected is left of plain blobs: choose again
+WORSE_OBJECTS = 128  # at least, of which
+LOOK_AT = 4  # one in so many is coded plainly as well
 FORMAT = 1
 
 
@@ -69,6 +70,7 @@ class _State(msgspec.Struct, array_like=True):
     format: int
     chosen_for: int
     current: int
+    write: bool
     generations: list[tuple[int, int, bool, bytes]]
     exemplars: list[tuple[int, int, bytes, tuple[int, ...]]]
 
@@ -92,8 +94,8 @@ class Codec:
         self._next = FIRST_BASE
         self._chosen_for = 0  # objects, when it was last chosen
         self._began_for = 0  # objects seen, when a dictionary was last made while they came in
-        self._expected = 0.0  # bytes out for a byte in; 0: not known yet
-        self._in = self._out = self._count = 0
+        self._expected = 0.0  # what the base leaves of plain blobs; 0: not known yet
+        self._plain = self._coded = self._count = 0  # bytes, of the objects looked at since
         self._look_at_all = False
         self._wanted = asyncio.Event()
         self._free = asyncio.Event()
@@ -204,11 +206,10 @@ class Codec:
             return False
         self._began_for = reservoir.seen
         samples = reservoir.samples()
-        choice = await asyncio.to_thread(choose, samples, 8 * SMALL, self.base, quick=True)
-        if choice.base is None or choice.base is self.base:
-            return False
-        self._install(choice, write=True)
-        return True
+        base = await asyncio.to_thread(begin, samples)
+        if base is not None:
+            self._install(base, write=True)
+        return base is not None
 
     # Choosing
 
@@ -221,13 +222,11 @@ class Codec:
         samples = await self._samples()
         choice = await asyncio.to_thread(choose, samples, objects, self.base)
         self._expected = 0.0
-        self._in = self._out = self._count = 0
+        self._plain = self._coded = self._count = 0
         if choice.base is self.base:
             return False
         self._groups.restart()
-        plain = sum(len(encode(sample)) for sample in samples[:64]) / max(min(len(samples), 64), 1)
-        write = objects > SMALL // 2 and objects * (plain - choice.object_bytes) > SAMPLE_BYTES
-        self._install(choice, write=write)
+        self._install(choice.base, write=choice.write)
         self._look_at_all = True
         compress = self._compressor()
         for exemplar in list(self._groups.exemplars.values()):
@@ -251,19 +250,19 @@ class Codec:
             ids.close()
         return reservoir.samples()
 
-    def _install(self, choice: Choice, *, write: bool) -> None:
+    def _install(self, base: Base | None, *, write: bool) -> None:
         if isinstance(self.base, Dictionary):
             self.base.stop_writing()
-        if choice.base is None:
+        if base is None:
             self._current = None
             self._write_plainly()
             return
         inline, done = self._number(), self._number()
-        generation = _Generation(choice.base, inline, done)
+        generation = _Generation(base, inline, done)
         self._know(generation)
         self._current = generation
-        if write and isinstance(choice.base, Dictionary):
-            self._table.encoder, self._table.encoder_codec = choice.base.fast_encoder(), inline
+        if write and isinstance(base, Dictionary):
+            self._table.encoder, self._table.encoder_codec = base.fast_encoder(), inline
         else:
             self._write_plainly()
 
@@ -390,9 +389,10 @@ class Codec:
             if 2 * len(blob) < written:
                 return _Outcome(near[0].codec, blob)
         plain = compress(cut)
-        self._in += len(cut)
-        self._out += len(plain)
         self._count += 1
+        if not self._count % LOOK_AT:
+            self._plain += len(encode(cut))
+            self._coded += len(plain)
         best = _Outcome(self._done, plain) if len(plain) < len(cut) else _Outcome(AS_IT_IS, cut)
         if len(plain) < WORTH_BYTES:
             return best
@@ -454,12 +454,12 @@ class Codec:
         """Whether what was written lately compresses as well as what was chosen for."""
         if self._count < min(WORSE_OBJECTS, len(self._table) // 2 + 1):
             return
-        ratio = self._out / max(self._in, 1)
+        ratio = self._coded / max(self._plain, 1)
         if not self._expected:
             self._expected = ratio
         elif ratio > WORSE * self._expected:
             self._chosen_for = 0
-        self._in = self._out = self._count = 0
+        self._plain = self._coded = self._count = 0
 
     # Snapshots
 
@@ -474,7 +474,9 @@ class Codec:
             (each.codec, codecs.get(id(each.over), PLAIN), each.blob, each.features)
             for each in self._groups.exemplars.values()
         ]
-        return msgspec.msgpack.encode(_State(FORMAT, self._chosen_for, self._done, generations, exemplars))
+        return msgspec.msgpack.encode(
+            _State(FORMAT, self._chosen_for, self._done, self._table.encoder_codec != PLAIN, generations, exemplars)
+        )
 
     def restore(self, state: bytes) -> None:
         """Takes a state up, before anything is written to the table.
@@ -501,6 +503,6 @@ class Codec:
             raise ValueError("not a codec's state") from None
         self._chosen_for = kept.chosen_for
         self._current = self._generations.get(kept.current)
-        if self._chosen_for > SMALL and isinstance(self.base, Dictionary) and self._current is not None:
+        if kept.write and isinstance(self.base, Dictionary) and self._current is not None:
             self._table.encoder, self._table.encoder_codec = self.base.fast_encoder(), self._current.inline
         self._stop_observing()

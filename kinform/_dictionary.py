@@ -33,18 +33,20 @@ SIZES = tuple(kib << 10 for kib in (4, 8, 16, 32, 64, 112))
 SEGMENTS = (1_000, 300, 2_000)  # bytes that COVER takes at a time; the first is best most often
 PREFIX_BYTES = 64 << 10  # a longer one is copied too often
 EXPECTED = 256  # objects, where there are fewer yet: a few KB more may be kept for them
-SMALL = 2_000  # objects: above, writing with a dictionary as they come is worth its contexts
 COMPARED = 40  # objects that are compared with one another, at most
 JUDGED = 64  # objects that are held out, at most
 FEWEST = 12  # samples
-TABLES_PAY = 1 << 20  # bytes of plain blobs: above, a dictionary's tables may be worth what they take
+TABLES_PAY = 1 << 20  # bytes of plain blobs: above, a dictionary's tables may be worth what they take,
+PREFIX_PAYS = 4 << 20  # and above, a prefix is not, as objects are not written with it as they come
+WRITING_PAYS = 1 << 20  # bytes saved: above, objects are written with a dictionary as they come
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What to code against, None for nothing, and the bytes of an object that came of it on the held-out quarter."""
+    """What to code against, None for nothing; and the bytes of an object that came of it on the held-out quarter."""
 
     base: Base | None
     object_bytes: float
+    write: bool = False  # it is worth a context to write objects with as they come
 
 
 class Recipe(msgspec.Struct, frozen=True):
@@ -55,62 +57,73 @@ class Recipe(msgspec.Struct, frozen=True):
     tables: bool  # a dictionary with tables of statistics, else a prefix
 
 
-def choose(samples: Sequence[bytes], population: int, current: Base | None = None, *, quick: bool = False) -> Choice:
+def begin(samples: Sequence[bytes]) -> Base | None:
+    """A dictionary for what follows samples that came first: of the construction that is best most often, untried."""
+    maker = _Maker(samples)
+    size = max((size for size in SIZES if size <= min(64 << 10, maker.bytes // 6)), default=SIZES[0])
+    made = maker.make(Recipe(size, SEGMENTS[0], True))
+    return made if made is not None and _works(made, samples) else None
+
+
+def choose(samples: Sequence[bytes], population: int, current: Base | None = None) -> Choice:
     """Finds what makes a collection smallest.
 
     Args:
         samples: Objects in no particular order.
         population: How many objects will be coded.
         current: What is in use. It is kept unless something is better by a twentieth.
-        quick: Only a dictionary, of the construction that is best most often, and not tried.
     """
-    if quick:
-        maker = _Maker(samples)
-        sizes = [size for size in SIZES if size <= min(64 << 10, maker.bytes // 6)]
-        made = maker.make(Recipe(max(sizes, default=SIZES[0]), SEGMENTS[0], True))
-        return Choice(made if made is not None and _works(made, samples[:8]) else current, 0.0)
-    population = max(population, EXPECTED)
     held = samples[: min(len(samples) // 4, JUDGED)]
     if len(samples) < FEWEST:
         return Choice(current, 0.0)
-    best = Choice(None, _mean(plain_encoder(), held))
-    cost = plain = population * best.object_bytes
+    population = max(population, EXPECTED)
+    plain = population * _mean(plain_encoder(), held)
+    best, cost = Choice(None, plain / population), plain
     if current is not None:
-        object_bytes = _mean(current.encoder(), held)
-        if (total := population * object_bytes + _fixed(current, population)) < cost * 1.05:
-            best, cost = Choice(current, object_bytes), total * 0.95
+        best, total = _weigh(current, held, population, plain)
+        cost = total / 1.05
+        if plain < cost:
+            best, cost = Choice(None, plain / population), plain
     chosen: Recipe | None = None
     maker = _Maker(samples[len(held) :])
-    for recipe in _candidates(maker, population, plain > TABLES_PAY):
-        if recipe.bytes >= cost:
-            continue
-        if (made := maker.make(recipe)) is None or not _works(made, held):
-            continue
-        object_bytes = _mean(made.encoder(), held)
-        if (total := population * object_bytes + _fixed(made, population)) < cost:
-            best, cost, chosen = Choice(made, object_bytes), total, recipe
+    for recipe in _candidates(maker, plain):
+        if recipe.bytes < cost and (made := maker.make(recipe)) is not None and _works(made, held):
+            choice, total = _weigh(made, held, population, plain)
+            if total < cost:
+                best, cost, chosen = choice, total, recipe
     if chosen is None:
         return best
     # Made again from all samples: what was held out is as good to have in it.
     whole = _Maker(samples).make(chosen)
-    return Choice(whole if whole is not None and _works(whole, held) else best.base, best.object_bytes)
+    return best if whole is None or not _works(whole, held) else Choice(whole, best.object_bytes, best.write)
 
 
-def _candidates(made_of: _Maker, population: int, tables: bool) -> Iterator[Recipe]:
+def _weigh(base: Base, held: Sequence[bytes], population: int, plain: float) -> tuple[Choice, float]:
+    """What a base gives, and all the memory that the collection takes with it."""
+    object_bytes = _mean(base.encoder(), held)
+    blobs = population * object_bytes
+    if not isinstance(base, Dictionary):
+        return Choice(base, object_bytes), blobs + base.held_bytes
+    write = plain - blobs > WRITING_PAYS
+    fixed = len(base.content()) + DIGESTED_BYTES + READING_BYTES + (base.writing_bytes if write else 0)
+    return Choice(base, object_bytes, write), blobs + fixed
+
+
+def _candidates(made_of: _Maker, plain: float) -> Iterator[Recipe]:
     sizes = [size for size in SIZES if size * 6 <= made_of.bytes]
     segments: tuple[int, ...] = SEGMENTS
     if len(made_of.samples) <= 2 * COMPARED:
         segments = (*SEGMENTS, 0)
         sizes = [size for size in SIZES if size * 2 <= made_of.bytes]
-    if population > SMALL:
+    if plain > PREFIX_PAYS:
         sizes = sizes[-3:]
     for size in sizes:
         for segment in segments:
             if segment and size * 6 > made_of.bytes:
                 continue
-            if population <= SMALL and size <= PREFIX_BYTES:
+            if plain <= PREFIX_PAYS and size <= PREFIX_BYTES:
                 yield Recipe(size, segment, False)
-            if tables or population > SMALL:
+            if plain > TABLES_PAY:
                 yield Recipe(size, segment, True)
 
 
@@ -189,12 +202,6 @@ def _works(base: Base, samples: Sequence[bytes]) -> bool:
 
 def _mean(compress: Encode, samples: Sequence[bytes]) -> float:
     return sum(len(compress(sample)) for sample in samples) / max(len(samples), 1)
-
-
-def _fixed(base: Base, population: int) -> int:
-    if not isinstance(base, Dictionary):
-        return base.held_bytes
-    return len(base.content()) + DIGESTED_BYTES + READING_BYTES + (base.writing_bytes if population > SMALL else 0)
 
 
 class Reservoir:

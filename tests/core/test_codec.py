@@ -1,0 +1,380 @@
+"""A codec over a real table: whatever it does in the background, every object reads as it was written."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from random import Random
+from typing import Any
+
+import pytest
+
+from kinform import _codec
+from kinform._codec import AS_IT_IS, PLAIN, PLAIN_DONE, Codec
+from kinform._coding import Dictionary, Prefix
+from kinform_ext._table import Table
+
+
+class Collection:
+    """A table, its codec, and what was written."""
+
+    def __init__(self, state: bytes | None = None) -> None:
+        self.table = Table()
+        self.codec = Codec(self.table, rest=0)
+        if state is not None:
+            self.codec.restore(state)
+        self.written: dict[str, bytes] = {}
+        self.version = 0
+
+    def put(self, key: str, found: dict[str, Any] | bytes, *, initial: bool = False) -> None:
+        raw = found if isinstance(found, bytes) else json.dumps(found, separators=(",", ":")).encode()
+        namespace, _, name = key.rpartition("/")
+        self.version += 1
+        self.table.put(0, namespace, name, "", str(self.version), raw, initial, False)
+        self.written[key] = raw
+
+    def delete(self, key: str) -> None:
+        self.table.delete(0, key, False)
+        del self.written[key]
+
+    def check(self) -> None:
+        assert len(self.table) == len(self.written)
+        for key, raw in self.written.items():
+            assert self.table.raw(key) == raw, key
+
+    @property
+    def blob_bytes(self) -> int:
+        return self.table.stats()["blob_bytes"]
+
+    def coded(self, codec: int) -> int:
+        return len(self.table.coded(codec, 0, 1_000_000))
+
+    def deltas(self) -> int:
+        return len(self.table) - sum(map(self.coded, (AS_IT_IS, PLAIN, PLAIN_DONE))) - self.against_bases()
+
+    def delta(self, key: str) -> bool:
+        found = self.table.version(key)
+        bases = {AS_IT_IS, PLAIN, PLAIN_DONE}.union(*self.codec.numbers())
+        return found is not None and found.codec not in bases
+
+    def against_bases(self) -> int:
+        return sum(self.coded(each) for pair in self.codec.numbers() for each in pair)
+
+
+def widget(number: int, rng: Random, *, fields: int = 6, shape: str = "part") -> dict[str, Any]:
+    """Like others of its shape in its members, not in its values."""
+    return {
+        "apiVersion": "factory.example/v1",
+        "kind": "Widget",
+        "metadata": {"name": f"w{number}", "labels": {"line": f"line-{rng.randrange(5)}", "shift": "night"}},
+        "spec": {f"{shape}{i}Tolerance": {"value": rng.randrange(10**9), "unit": "micrometre"} for i in range(fields)},
+        "status": {"inspectedBy": f"{rng.randrange(16**12):012x}", "phase": rng.choice(("Cut", "Milled", "Packed"))},
+    }
+
+
+def replica(template: int, number: int, rng: Random, size: int = 120) -> dict[str, Any]:
+    """One of a template whose values are like no other template's."""
+    own = Random(template)
+    return {
+        "metadata": {
+            "generateName": f"t{template}-",
+            "name": f"t{template}-{number}",
+            "ownerReferences": [{"kind": "ReplicaSet", "uid": f"{own.randrange(16**32):032x}"}],
+        },
+        "spec": {f"key{i}": f"{own.randrange(16**40):040x}" for i in range(size)},
+        "status": {"address": f"10.0.{rng.randrange(256)}.{rng.randrange(256)}"},
+    }
+
+
+def widgets(collection: Collection, count: int, **shape: Any) -> None:
+    rng = Random(count)
+    for number in range(count):
+        collection.put(f"shop/w{number}", widget(number, rng, **shape))
+
+
+async def test_a_handful_of_objects_is_kept_without_a_dictionary():
+    small = Collection()
+    widgets(small, 10)
+    await small.codec.settled()
+    small.check()
+    assert small.codec.base is None
+    assert small.coded(PLAIN_DONE) == 10
+    assert small.codec.dictionary_bytes < 16 << 10
+
+
+async def test_a_small_collection_gets_a_prefix_of_a_few_kilobytes():
+    small = Collection()
+    widgets(small, 120)
+    before = small.blob_bytes
+    await small.codec.settled()
+    small.check()
+    assert isinstance(small.codec.base, Prefix)
+    assert small.codec.dictionary_bytes < 64 << 10
+    assert small.blob_bytes < before * 0.6
+
+
+async def test_a_large_collection_gets_a_dictionary_and_is_written_with_it():
+    large = Collection()
+    widgets(large, 2_600)
+    before = large.blob_bytes
+    await large.codec.settled()
+    large.check()
+    assert isinstance(large.codec.base, Dictionary)
+    assert large.blob_bytes < before * 0.6
+    assert large.coded(PLAIN) == large.coded(PLAIN_DONE) == 0
+
+
+async def test_the_first_list_is_written_with_a_dictionary_made_from_its_beginning(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_codec, "FIRST_OBJECTS", 200)
+    first = Collection()
+    rng = Random(1)
+    first.codec.paused = True
+    first.table.begin(0)
+    for number in range(400):
+        first.put(f"shop/w{number}", widget(number, rng), initial=True)
+        if number == 200:
+            assert await first.codec.turn()
+    assert isinstance(first.codec.base, Dictionary)
+    first.table.commit(0)
+    while first.table.sweep(0, 100, False)[1]:
+        pass
+    assert first.coded(PLAIN) == 201
+    assert first.against_bases() == 199
+    first.codec.paused = False
+    await first.codec.settled()
+    first.check()
+    assert first.coded(PLAIN) == 0
+    assert first.codec.dictionaries == 1, "the first one went with its last object"
+
+
+async def test_nothing_is_coded_anew_while_paused():
+    held = Collection()
+    widgets(held, 100)
+    held.codec.paused = True
+    assert not await held.codec.turn()
+    assert held.coded(PLAIN) == 100
+    waiting = asyncio.create_task(held.codec.settled())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    held.codec.paused = False
+    await waiting
+    assert held.coded(PLAIN) == 0
+
+
+async def test_replicas_become_deltas_against_one_exemplar():
+    rng = Random(2)
+    found = Collection()
+    for template in range(30):
+        for number in range(6):
+            found.put(f"shop/t{template}-{number}", replica(template, number, rng))
+    await found.codec.settled()
+    found.check()
+    assert 15 <= found.codec.exemplars <= 30
+    assert found.deltas() >= 6 * found.codec.exemplars
+    assert found.blob_bytes / 180 < 200
+
+
+async def test_copies_are_found_in_every_namespace_by_their_name_or_by_what_is_in_them():
+    rng = Random(3)
+    bundle = "".join(f"{rng.randrange(16**60):060x}\\n" for _ in range(300))
+    found = Collection()
+    for number in range(30):
+        copied = {"metadata": {"name": "root-ca.crt"}, "data": {"ca.crt": bundle}}
+        found.put(f"ns{number}/root-ca.crt", copied)
+        renamed = {"metadata": {"name": f"other-{number}"}, "data": {f"k{i}": bundle[i * 61 :][:900] for i in range(9)}}
+        found.put(f"ns{number}/other-{number}", renamed)
+    await found.codec.settled()
+    found.check()
+    assert found.codec.exemplars <= 4
+    assert found.blob_bytes < 60 * 400
+
+
+async def test_objects_that_have_nothing_in_common_make_no_exemplars():
+    rng = Random(4)
+    found = Collection()
+    for number in range(300):
+        values = {f"{rng.randrange(16**8):08x}": f"{rng.randrange(16**40):040x}" for _ in range(20)}
+        found.put(f"shop/n{number}", {"metadata": {"name": f"n{number}"}, "spec": values})
+    await found.codec.settled()
+    found.check()
+    assert found.codec.exemplars == 0
+
+
+async def test_what_does_not_compress_is_kept_as_it_is():
+    rng = Random(5)
+    found = Collection()
+    for number in range(40):
+        found.put(f"shop/r{number}", rng.randbytes(400))
+    await found.codec.settled()
+    found.check()
+    assert found.coded(AS_IT_IS) == 40
+
+
+async def test_exemplars_and_dictionaries_go_with_their_last_object():
+    rng = Random(6)
+    found = Collection()
+    for number in range(200):
+        found.put(f"shop/t{number}", replica(number % 40, number, rng))
+    await found.codec.settled()
+    before = found.codec.exemplars
+    assert before > 20
+    for key in [key for key, raw in found.written.items() if b'-39"' not in raw and b'"t3' in raw]:
+        found.delete(key)
+    await found.codec.turn()
+    assert 0 < found.codec.exemplars < before
+    found.check()
+    kept = next(key for key in found.written if found.delta(key))
+    held = found.table.version(kept)
+    assert held is not None
+    was = found.written[kept]
+    for key in list(found.written):
+        found.delete(key)
+    found.put("shop/last", {"metadata": {"name": "last"}})
+    await found.codec.turn()
+    assert found.codec.exemplars == 1, "a copy in a handler's queue still needs one"
+    assert held.raw() == was
+    del held
+    await found.codec.turn()
+    assert found.codec.exemplars == 0
+    found.check()
+
+
+async def test_a_rollout_that_changes_every_shape_makes_a_new_base():
+    found = Collection()
+    widgets(found, 400)
+    await found.codec.settled()
+    old = found.codec.base
+    rng = Random(7)
+    for number in range(400):
+        found.put(f"shop/w{number}", widget(number, rng, fields=20, shape=f"quiteAnotherGauge{number % 3}"))
+    await found.codec.settled()
+    assert found.codec.base is not old
+    assert found.codec.dictionaries == 1
+    found.check()
+    fresh = Collection()
+    for key, raw in found.written.items():
+        fresh.put(key, raw)
+    await fresh.codec.settled()
+    assert found.blob_bytes < fresh.blob_bytes * 1.1
+
+
+async def test_a_collection_that_grew_chooses_again():
+    found = Collection()
+    widgets(found, 20)
+    await found.codec.settled()
+    small = found.codec.base
+    widgets(found, 600, shape="gauge", fields=12)
+    await found.codec.settled()
+    assert found.codec.base is not small
+    found.check()
+
+
+async def test_large_objects_are_coded_in_a_thread_while_others_change():
+    rng = Random(8)
+    found = Collection()
+    text = " ".join(f"{rng.randrange(10**6)}" for _ in range(20_000))
+    for number in range(20):
+        found.put(f"ns{number}/big", {"metadata": {"name": "big"}, "data": {"a": text + str(number)}})
+    work = asyncio.create_task(found.codec.settled())
+    for number in range(200):
+        await asyncio.sleep(0)
+        found.put(f"ns{number % 20}/big", {"metadata": {"name": "big"}, "data": {"a": text + str(rng.random())}})
+    await work
+    await found.codec.settled()
+    found.check()
+    assert found.codec.exemplars >= 1
+    assert found.blob_bytes < 20 * 2_000
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_no_byte_is_lost_under_random_changes(seed: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_codec, "SLICE", 0.0)  # to let others in as often as can be
+    rng = Random(seed)
+    found = Collection()
+    iterators = []
+    work = asyncio.create_task(found.codec.tend())
+    for _ in range(1_500):
+        key = f"ns{rng.randrange(4)}/n{rng.randrange(120)}"
+        match rng.randrange(12):
+            case 0 if key in found.written:
+                found.delete(key)
+            case 1:
+                await asyncio.sleep(0)
+                found.codec.paused = rng.randrange(3) == 0
+            case 2:
+                iterators.append((found.table.ids(), dict(found.written)))
+            case 3 if iterators:
+                ids, state = iterators.pop(rng.randrange(len(iterators)))
+                assert {found.table.key_of(id): found.table.raw_of(id) for id in ids} == state
+            case 4:
+                found.put(key, rng.randbytes(rng.randrange(1, 600)))
+            case 5:
+                shape = rng.choice(("part", "gauge"))
+                found.put(key, widget(1, rng, shape=shape))
+            case _:
+                found.put(key, replica(rng.randrange(9), 1, rng))
+        await asyncio.sleep(0)
+        if not rng.randrange(50):
+            found.check()
+    found.codec.paused = False
+    await found.codec.settled()
+    work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+    found.check()
+    for ids, state in iterators:
+        assert {found.table.key_of(id): found.table.raw_of(id) for id in ids} == state
+
+
+async def test_a_state_brings_everything_back():
+    rng = Random(9)
+    found = Collection()
+    for number in range(150):
+        found.put(f"shop/t{number}", replica(number % 30, number, rng))
+    widgets(found, 150)
+    await found.codec.settled()
+    state = found.codec.state()
+    again = Collection(state)
+    start = 0
+    while start >= 0:
+        data, start = found.table.dump(start, 4_000)
+        again.table.load(0, data)
+    again.written = dict(found.written)
+    again.check()
+    assert again.codec.exemplars == found.codec.exemplars > 0
+    assert again.codec.state() == state
+    await again.codec.settled()
+    before = again.deltas()
+    for number in range(150, 180):
+        again.put(f"shop/t{number}", replica(number % 30, number, rng))
+    await again.codec.settled()
+    again.check()
+    assert again.codec.exemplars == found.codec.exemplars
+    assert again.deltas() >= before + 10, "what is new finds the exemplars of before"
+
+
+@pytest.mark.parametrize("state", [b"", b"\x00", b"kinform", b"\x95\x63\x00\x02\x90\x90"])
+def test_a_state_that_is_none_is_refused(state: bytes):
+    with pytest.raises(ValueError, match="codec's state"):
+        Codec(Table()).restore(state)
+
+
+async def test_a_cut_state_is_refused():
+    found = Collection()
+    widgets(found, 200)
+    await found.codec.settled()
+    state = found.codec.state()
+    for length in range(0, len(state), max(len(state) // 40, 1)):
+        with pytest.raises(ValueError, match="codec's state"):
+            Codec(Table()).restore(state[:length])
+
+
+async def test_fifty_small_collections_hold_little_more_than_their_prefixes():
+    codecs = []
+    for _ in range(50):
+        small = Collection()
+        widgets(small, 40)
+        await small.codec.settled()
+        codecs.append(small.codec)
+    assert sum(codec.dictionary_bytes for codec in codecs) < 50 * (20 << 10)

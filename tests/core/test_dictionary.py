@@ -1,0 +1,95 @@
+"""What a collection is coded against is judged by objects that it was not made from."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+from kinform import _dictionary
+from kinform._coding import Dictionary, Prefix, plain_encoder
+from kinform._dictionary import SAMPLE_BYTES, Reservoir, choose
+
+
+def alike(count: int, seed: int = 1, size: int = 12) -> list[bytes]:
+    rng = Random(seed)
+    return [
+        json.dumps({f"member{i}": {"value": rng.randrange(10**6), "unit": "second"} for i in range(size)}).encode()
+        for _ in range(count)
+    ]
+
+
+def noise(count: int, size: int = 500) -> list[bytes]:
+    rng = Random(2)
+    return [rng.randbytes(size).hex().encode() for _ in range(count)]
+
+
+def test_few_samples_choose_nothing():
+    assert choose(alike(5), 5).base is None
+
+
+def test_samples_that_teach_nothing_choose_nothing():
+    assert choose(noise(100), 100).base is None
+
+
+def test_what_is_chosen_makes_objects_smaller_that_it_never_saw():
+    chosen = choose(alike(150), 150)
+    assert isinstance(chosen.base, Prefix)
+    unseen = alike(50, seed=9)
+    plain = sum(map(len, map(plain_encoder(), unseen)))
+    compress = chosen.base.encoder()
+    assert sum(len(compress(each)) for each in unseen) < plain * 0.75
+
+
+def test_the_figure_told_is_of_the_held_out_quarter():
+    """Objects repeated by the sample would look wonderful if they were judged by what they were made from."""
+    chosen = choose(noise(40, 2_000) + alike(120), 160)
+    held = (noise(40, 2_000) + alike(120))[:40]
+    if chosen.base is not None:
+        assert chosen.object_bytes > 0.9 * sum(map(len, map(plain_encoder(), held))) / 40
+
+
+def test_many_objects_get_a_dictionary_with_tables():
+    assert isinstance(choose(alike(600), 50_000).base, Dictionary)
+
+
+def test_it_is_never_large_for_its_samples():
+    samples = alike(100)
+    base = choose(samples, 1_000_000).base
+    assert base is not None
+    assert len(base.content()) <= sum(map(len, samples)) // 2 + 2_048
+
+
+def test_what_is_in_use_stays_unless_something_is_clearly_better():
+    samples = alike(200)
+    first = choose(samples, 200).base
+    assert first is not None
+    assert choose(alike(200, seed=5), 200, first).base is first
+    other = [each.replace(b"member", b"fieldNumber").replace(b"second", b"hectopascal") for each in alike(200, seed=6)]
+    assert choose(other, 200, first).base not in (first, None)
+
+
+def test_the_same_samples_choose_the_same():
+    one, other = choose(alike(150), 150).base, choose(alike(150), 150).base
+    assert one is not None
+    assert other is not None
+    assert one.content() == other.content()
+
+
+def test_a_reservoir_stays_within_its_bytes_and_keeps_from_everywhere():
+    reservoir = Reservoir()
+    for number in range(20_000):
+        reservoir.observe(memoryview(b"%05d" % number + bytes(400)))
+        assert reservoir.held_bytes <= SAMPLE_BYTES
+    kept = sorted(int(sample[:5]) for sample in reservoir.samples())
+    assert reservoir.full
+    assert reservoir.seen == 20_000
+    assert 2_000 < len(kept) <= SAMPLE_BYTES // 405
+    quarters = [sum(start <= each < start + 5_000 for each in kept) for start in range(0, 20_000, 5_000)]
+    assert min(quarters) > len(kept) * 0.15
+
+
+def test_large_objects_do_not_crowd_out_the_rest():
+    reservoir = Reservoir()
+    for _ in range(8):
+        reservoir.observe(bytes(1 << 20))
+    assert reservoir.held_bytes == 8 * _dictionary.LARGEST_SAMPLE
