@@ -309,6 +309,7 @@ class Informer:
         makes events wait, merged per object beyond a bound, but never the stream. An exception is logged with
         the key, and stops nothing. All handlers of one event are given the same object.
         """
+        self._writer.catch_up()
         return self._handlers.add("added", handler, self.store.versions() if self._runner else None)
 
     def on_update(self, handler: F) -> F:
@@ -328,6 +329,7 @@ class Informer:
         Returns:
             An async iterator; it ends when the informer stops, and raises where the informer gave up.
         """
+        self._writer.catch_up()
         changes = Changes(
             self._retell,
             Queue(self._bound),

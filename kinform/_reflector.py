@@ -51,6 +51,7 @@ class Stream:
 
     Attributes:
         namespace: The namespace it follows, `""` for all.
+        resource_version: Up to where it is complete and current, and taken so by who follows it; `""` before that.
         skipped: Objects left out so far.
         errors: Failures recovered from so far.
         last_byte: When the last byte came, by `time.monotonic`; None before the first.
@@ -70,6 +71,7 @@ class Stream:
         options: WatchOptions,
     ) -> None:
         self.namespace = namespace or ""
+        self.resource_version = ""
         self.skipped = 0
         self.errors = 0
         self.last_byte: float | None = None
@@ -104,11 +106,6 @@ class Stream:
     def error(self) -> KinformError | None:
         """The last failure, or None since the last progress."""
         return self._watcher.error
-
-    @property
-    def resource_version(self) -> str:
-        """Up to where the stream is complete and current; `""` before the first state is."""
-        return self._watcher.resource_version
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         async with aclosing(self.steps()) as steps:
@@ -169,9 +166,13 @@ class Stream:
                     self.last_byte = time.monotonic()
                     for frame in frames.feed(chunk):
                         step = watcher.take(frame)
-                        self._note(frame, step)
+                        self._note(frame)
                         if step is not None:
                             yield step
+                        # Only now, when who follows the stream has taken the step, in as many turns as it took.
+                        self.resource_version = watcher.resource_version
+                        if isinstance(step, InitDone):
+                            self.last_sync = self.last_byte
                         if watcher.turned:
                             break
                     self.on_news()
@@ -201,14 +202,12 @@ class Stream:
         except KinformError as error:
             self._recovered(error)
 
-    def _note(self, frame: Frame, step: Step | None) -> None:
+    def _note(self, frame: Frame) -> None:
         if isinstance(frame, Bookmark):
             self.last_bookmark = self.last_byte
         elif isinstance(frame, Skip):
             self.skipped += 1
             self._recovered(SkippedError(self.name, frame.key, frame.reason, offset=frame.offset, size=frame.size))
-        if isinstance(step, InitDone):
-            self.last_sync = self.last_byte
 
     def _recovered(self, error: KinformError) -> None:
         self.errors += 1

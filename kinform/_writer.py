@@ -106,6 +106,12 @@ class Writer:
             self._rest()
         return more
 
+    def catch_up(self) -> None:
+        """Tells at once what commits changed and was not told yet: who begins to listen now is to hear none of it."""
+        for stream in self._numbers:
+            while self.sweep(stream):
+                pass
+
     def abort(self, stream: str, owner: object = None) -> None:
         """The state that was begun will not be completed; one that another owner has begun since then goes on."""
         if stream in self._begun and self._begun[stream] is owner:

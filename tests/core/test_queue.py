@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
 import sys
+from typing import NamedTuple
 
 import pytest
 

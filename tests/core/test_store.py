@@ -8,12 +8,12 @@ import random
 
 import msgspec
 import pytest
-from kinform_ext._version import Change
 
 from kinform._errors import DecodeError, OptionError
 from kinform._events import Meta
 from kinform._frames import Skip
 from kinform._store import store
+from kinform_ext._version import Change
 from tests.core.oracle import StoreOracle
 from tests.core.wire import batch, events, obj
 

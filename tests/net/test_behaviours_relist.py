@@ -93,6 +93,35 @@ async def test_a_thousand_objects_stay_a_thousand_for_every_reader_through_relis
     assert len(seen["items"]) > 1
 
 
+async def test_while_a_new_state_is_told_in_slices_nobody_is_told_twice_and_synced_waits(server, api):
+    for number in range(1000):
+        server.put(PODS, {"metadata": {"name": f"p{number}", "namespace": "shop", "labels": {"app": "web"}}})
+    told: list[str] = []
+    async with kinform.Informer(api, PODS, indexes={"app": "metadata.labels.app"}, options=quick()) as pods:
+        while not len(pods.store):
+            await asyncio.sleep(0)
+        changes = pods.changes()
+        pods.on_add(lambda pod: told.append(pod["metadata"]["name"]))
+        await pods.synced(timeout=10)
+        assert len(pods.store.index_keys("app", "web")) == 1000
+        server.put(PODS, {"metadata": {"name": "last", "namespace": "shop"}})
+        await until(lambda: "last" in told)
+        seen = [await anext(changes) for _ in range(1002)]
+    assert len(told) == len(set(told)) == 1001
+    assert [type(change) for change in seen].count(kinform.Synced) == 1
+    assert len({change.key for change in seen}) == 1002
+
+
+async def test_synced_comes_when_the_indexes_are_whole_too(server, api):
+    for number in range(1000):
+        server.put(PODS, {"metadata": {"name": f"p{number}", "namespace": "shop", "labels": {"app": "web"}}})
+    async with kinform.Informer(api, PODS, indexes={"app": "metadata.labels.app"}, options=quick()) as pods:
+        while not len(pods.store):
+            await asyncio.sleep(0)
+        await pods.synced(timeout=10)
+        assert len(pods.store.index_keys("app", "web")) == 1000
+
+
 @pytest.mark.parametrize("resource", [PODS, "v1/namespaces"])
 async def test_a_relist_tells_what_was_updated_removed_and_added_and_nothing_else(server, api, resource):
     def put(name: str) -> None:
