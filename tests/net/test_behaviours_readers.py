@@ -1,0 +1,94 @@
+"""Slow readers and curious ones: what waits for them is bounded, and how old all is can be asked at any time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+import kinform
+from kinform.testing import Gone, InternalError, Stall
+from tests.net.informers import quick, same
+from tests.waiting import until
+
+PODS = "v1/pods"
+
+
+@pytest.fixture
+async def api(server):
+    async with kinform.connect(server.url) as api:
+        yield api
+
+
+async def test_changes_that_nobody_reads_are_bounded_and_end_with_the_newest_of_each(server, api):
+    server.generate(PODS, 3)
+    async with kinform.Informer(api, PODS, options=quick(), queue_bound=4) as pods:
+        await pods.synced(timeout=10)
+        changes = pods.changes()
+        server.storm(PODS, 300)
+        for number in range(200):  # objects that come and go leave nothing to tell
+            server.put(PODS, {"metadata": {"name": f"brief{number}", "namespace": "shop"}})
+            server.delete(PODS, f"shop/brief{number}")
+        await until(lambda: same(pods.store, server, PODS))
+        (depth,) = pods.stats().changes_depth
+        assert depth <= 4 + 3
+        told = [await anext(changes) for _ in range(3 + 1 + depth)]
+        newest = {change.key: change.object["metadata"]["resourceVersion"] for change in told if change.key}
+        assert newest == {key: version for key, (_, version) in server.versions(PODS).items()}
+
+
+async def test_a_slow_reader_holds_up_neither_the_stream_nor_other_readers(server, api):
+    keys = server.generate(PODS, 3)
+    gate = asyncio.Event()
+    async with kinform.Informer(api, PODS, options=quick()) as pods:
+
+        @pods.on_add
+        async def stuck(pod):
+            await gate.wait()
+
+        unread, read = pods.changes(), pods.changes()
+        await pods.synced(timeout=10)
+        server.touch(PODS, keys[0])
+        told = [await anext(read) for _ in range(5)]
+        assert isinstance(told[-1], kinform.Updated)
+        assert same(pods.store, server, PODS)
+        assert pods.stats().queue_depth > 0
+        gate.set()
+        await unread.aclose()
+
+
+async def test_ages_and_state_tell_what_happened_last(server, api):
+    keys = server.generate(PODS, 2)
+    options = quick(initial="list", silence_timeout=0.5)
+    async with kinform.Informer(api, PODS, options=options) as pods:
+        assert pods.stats().streams[""].seconds_since_byte is None
+        assert pods.stats().streams[""].seconds_since_sync is None
+        assert pods.stats().streams[""].seconds_since_bookmark is None
+        await pods.synced(timeout=10)
+        await server.wait_for_watchers(1)
+
+        def ages() -> kinform.StreamStats:
+            return pods.stats().streams[""]
+
+        def since(age: float | None, moment: float) -> bool:
+            return age is not None and time.monotonic() - age >= moment
+
+        touched = time.monotonic()
+        server.touch(PODS, keys[0])
+        await until(lambda: since(ages().seconds_since_byte, touched))
+        assert not since(ages().seconds_since_sync, touched)
+        asked = time.monotonic()
+        server.bookmark()
+        await until(lambda: since(ages().seconds_since_bookmark, asked))
+        assert ages().resource_version == server.resource_version
+
+        server.fault(InternalError(), on="watch", times=None)
+        server.interrupt(Stall())
+        await until(lambda: "500" in (ages().error or ""))
+        assert pods.state == "retrying"
+        relisted = time.monotonic()
+        server.heal()
+        server.fault(Gone(), on="watch")
+        await until(lambda: since(ages().seconds_since_sync, relisted))
+        await until(lambda: pods.state == "live")
