@@ -196,6 +196,17 @@ async def test_leaving_the_iteration_closes_the_connection():
     assert paper.unclosed == set()
 
 
+async def test_when_an_informer_has_been_left_all_has_ended_already():
+    before = asyncio.all_tasks()
+    paper = Paper()
+    async with kinform.Informer(paper, PODS, options=quick()) as pods:
+        pods.on_add(lambda pod: None)
+        await pods.synced()
+        assert len(paper.unclosed) == 1
+    assert paper.unclosed == set()
+    assert asyncio.all_tasks() <= before
+
+
 async def test_an_informer_cancelled_again_while_it_is_left_closes_all():
     before = asyncio.all_tasks()
     for turns in range(30):
