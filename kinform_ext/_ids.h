@@ -66,6 +66,18 @@ static inline int kt_id_used(const kt_ids *d, uint32_t id)
     return n < d->count && (id & (KT_PIECE - 1)) < d->piece[n].fresh && !(kt_slot_get(kt_slot_of(d, id)) & KT_FREE);
 }
 
+/* Which of the 64 ids from `id` on, a multiple of 64, are in use. */
+static inline uint64_t kt_ids_used(const kt_ids *d, uint32_t id)
+{
+    const kt_piece *piece = &d->piece[id >> KT_PIECE_BITS];
+    uint32_t first = id & (KT_PIECE - 1), count = piece->fresh > first ? piece->fresh - first : 0;
+    uint64_t bits = 0;
+    const unsigned char *p = piece->at + (size_t)first * KT_SLOT + KT_SLOT - 1;
+    for (uint32_t i = 0; i < (count < 64 ? count : 64); i++, p += KT_SLOT)
+        bits |= (uint64_t)!(*p & 128) << i; /* KT_FREE is the last byte's highest bit */
+    return bits;
+}
+
 /* The first id in use from `id` on, KT_NONE: none. */
 static inline uint32_t kt_id_from(const kt_ids *d, uint32_t id)
 {

@@ -62,6 +62,7 @@ typedef struct {
     uint32_t open;               /* the slab that is being filled */
     uint32_t victim, cursor;     /* the slab that is being emptied, and how far */
     uint64_t live, dead;         /* bytes of records */
+    kt_slab warm;                /* an emptied one whose pages the next one may use */
 } kt_slabs;
 
 static void kt_slabs_init(kt_slabs *s)
@@ -70,8 +71,16 @@ static void kt_slabs_init(kt_slabs *s)
     s->spare = s->open = s->victim = KT_NO_SLAB;
 }
 
+static void kt_slab_cool(kt_slabs *s)
+{
+    if (s->warm.base)
+        kt_unmap(s->warm.base, s->warm.room);
+    s->warm.base = NULL;
+}
+
 static void kt_slabs_close(kt_slabs *s)
 {
+    kt_slab_cool(s);
     for (uint32_t i = 0; i < s->count; i++)
         if (s->slab[i].base)
             kt_unmap(s->slab[i].base, s->slab[i].room);
@@ -107,7 +116,10 @@ static uint32_t kt_slab_new(kt_slabs *s, size_t room)
         s->slab = grown;
         s->room = more;
     }
-    if (!(base = (unsigned char *)kt_map(room)))
+    if (s->warm.base && s->warm.room == room) {
+        base = s->warm.base;
+        s->warm.base = NULL;
+    } else if (!(base = (unsigned char *)kt_map(room)))
         return KT_NO_SLAB;
     if (number == KT_NO_SLAB)
         number = s->count++;
@@ -151,8 +163,6 @@ static void kt_slab_let(kt_slabs *s, uint64_t where, size_t size)
     if (slab->dead < slab->used)
         return;
     s->dead -= slab->dead;
-    if (number == s->victim)
-        s->victim = KT_NO_SLAB;
     if (number == s->open) {
         if (s->live) {
             slab->used = slab->dead = 0;
@@ -160,7 +170,13 @@ static void kt_slab_let(kt_slabs *s, uint64_t where, size_t size)
         }
         s->open = KT_NO_SLAB;
     }
-    kt_unmap(slab->base, slab->room);
+    /* Faulting pages in costs more than all else here, so that while slabs come and go one is kept. */
+    if (number == s->victim && !s->warm.base && slab->room == kt_slab_size(s))
+        s->warm = *slab;
+    else
+        kt_unmap(slab->base, slab->room);
+    if (number == s->victim)
+        s->victim = KT_NO_SLAB;
     slab->base = NULL;
     slab->used = s->spare;
     s->spare = number;
@@ -185,7 +201,7 @@ static uint32_t kt_slab_sparsest(const kt_slabs *s)
 /* Bytes that are resident: whole pages of what was filled. */
 static uint64_t kt_slabs_bytes(const kt_slabs *s)
 {
-    uint64_t sum = s->room * sizeof *s->slab;
+    uint64_t sum = s->room * sizeof *s->slab + (s->warm.base ? kt_pages(s->warm.used) : 0);
     for (uint32_t i = 0; i < s->count; i++)
         if (s->slab[i].base)
             sum += kt_pages(s->slab[i].used);

@@ -437,27 +437,31 @@ static void kt_unpin(kt_table *t, kt_pin *pin)
     pin->words = 0;
 }
 
+static inline int kt_wanted(const kt_table *t, uint32_t id, uint32_t space)
+{
+    const kt_byte *record = kt_at(t, id);
+    uint32_t place;
+    kt_name(record, &place);
+    return kt_seen(kt_stream_of(t, place), kt_word(record))
+        && (space == KT_NONE || t->places.place[place].space == space);
+}
+
 /* Pins what is seen now, of one namespace unless that is KT_NONE; how many, or -1 if there is no memory. */
 static int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t space)
 {
-    uint32_t end = kt_ids_end(&t->ids);
     int64_t count = 0;
     int all = space == KT_NONE && t->seen == t->records && !t->limbo;
-    pin->words = end / 64 + 1;
-    pin->bits = (uint64_t *)calloc(pin->words, 8);
+    pin->words = (kt_ids_end(&t->ids) + 63) / 64;
+    pin->bits = (uint64_t *)calloc(pin->words + 1, 8);
     if (!pin->bits)
         return -1;
-    for (uint32_t id = 0; (id = kt_id_from(&t->ids, id)) != KT_NONE; id++) {
-        if (!all) {
-            const kt_byte *record = kt_at(t, id);
-            uint32_t place;
-            kt_name(record, &place);
-            if (!kt_seen(kt_stream_of(t, place), kt_word(record))
-                || (space != KT_NONE && t->places.place[place].space != space))
-                continue;
-        }
-        pin->bits[id / 64] |= (uint64_t)1 << (id % 64);
-        count++;
+    for (uint32_t i = 0; i < pin->words; i++) {
+        uint64_t bits = kt_ids_used(&t->ids, i * 64), left = all ? 0 : bits;
+        for (; left; left &= left - 1)
+            if (!kt_wanted(t, i * 64 + (uint32_t)__builtin_ctzll(left), space))
+                bits &= ~(left & -left);
+        pin->bits[i] = bits;
+        count += __builtin_popcountll(bits);
     }
     pin->next = t->pins;
     pin->link = &t->pins;

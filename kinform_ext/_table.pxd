@@ -152,6 +152,7 @@ cdef extern from "_table.h":
     uint64_t kt_space_hash(const kt_places *p, const kt_text *space) nogil
     uint32_t kt_space_find(const kt_places *p, const kt_text *space, uint64_t hash) nogil
     kt_text kt_space_of(const kt_places *p, uint32_t place) nogil
+    void kt_slab_cool(kt_slabs *s) nogil
     uint64_t kt_slabs_bytes(const kt_slabs *s) nogil
     uint64_t kt_ids_bytes(const kt_ids *ids) nogil
     uint64_t km_bytes(const kt_keymap *keys) nogil

@@ -456,6 +456,8 @@ cdef class Table:
                 replaced = self.replaced(found.plain, who)
             if blob is None:
                 blob = self.prepare(given, place, who, &new)
+                if self.t.changes != seen:
+                    continue
             old = self.version_id(found.plain) if changes is not None and found.plain != KT_NONE else None
             if self.t.changes == seen:
                 break
@@ -586,7 +588,10 @@ cdef class Table:
             kt_release(&self.t, found.plain)
             return 1
         if changes is not None:
-            old = self.version_id(found.plain) if found.plain != KT_NONE else None
+            if found.plain != KT_NONE:
+                old = self.version_id(found.plain)
+                if self.t.changes != seen:  # even making an object can run the collector, and that any finalizer
+                    return 1
             new = self.version_id(found.staged)
             if self.t.changes != seen:
                 return 1
@@ -811,7 +816,10 @@ cdef class Table:
 
     def compact(self, Py_ssize_t budget):
         """Moves about `budget` bytes out of sparse slabs, so that these go back to the system: False when done."""
-        return bool(kt_tidy(&self.t, self.t.slabs.live // 100, max(budget, 0)))
+        cdef bint more = kt_tidy(&self.t, self.t.slabs.live // 100, max(budget, 0))
+        if not more:
+            kt_slab_cool(&self.t.slabs)
+        return more
 
     def stats(self):
         """What is held, in bytes where it is no count.

@@ -1,0 +1,609 @@
+"""The table, method by method; what many together do is in test_table_oracle."""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import json
+import random
+import threading
+import zlib
+
+import pytest
+
+from kinform_ext._table import Table
+from kinform_ext._version import Change, Version
+from tests.core.wire import batch, events, obj
+from tests.ext.tables import pack, pack_better, packing, unpack_better
+
+UID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
+
+
+def put(table, name, *, namespace="shop", uid=UID, rv="1", raw=None, initial=False, listen=True, stream=0):
+    raw = raw or json.dumps({"metadata": {"name": name, "uid": uid, "resourceVersion": rv}}).encode()
+    return table.put(stream, namespace, name, uid, rv, raw, initial, listen)
+
+
+def relist(table, *objects, stream=0, sweep_missing=True):
+    table.begin(stream)
+    if objects:
+        table.apply(stream, batch(*objects), True, True)
+    table.commit(stream, sweep_missing)
+    changes, more = table.sweep(stream, 1 << 20, True)
+    assert not more
+    return told(changes)
+
+
+def contents(table):
+    return {table.key_of(id): table.raw_of(id) for id in table.ids()}
+
+
+def told(changes):
+    return [
+        (
+            "deleted" if change.new is None else "added" if change.old is None else "updated",
+            change.key,
+            change.new and change.new.resource_version,
+            change.old and change.old.resource_version,
+            change.synthetic,
+        )
+        for change in changes
+    ]
+
+
+@pytest.fixture
+def table():
+    table = packing()
+    relist(table, obj("a"), obj("b"), obj("c"))
+    return table
+
+
+class TestTaking:
+    @pytest.mark.parametrize("uid", [UID, UID.upper(), UID.replace("-", "+"), "uid", "", "0" * 36, "x" * 300])
+    @pytest.mark.parametrize(
+        "rv", ["1", "0", "", "18446744073709551615", "18446744073709551616", "007", "-1", "v" * 200]
+    )
+    @pytest.mark.parametrize("encoder", [None, pack])
+    def test_what_was_taken_comes_back_byte_for_byte(self, uid, rv, encoder):
+        table = packing()
+        table.encoder = encoder
+        for name, namespace in (
+            ("p", "shop"),
+            ("na\u00efve \u0001\u0004", "sh\u00f6p"),
+            ("n" * 253, ""),
+            ("p", rv),
+            (uid or "u", ""),
+        ):
+            given = batch(obj(name, namespace=namespace, uid=uid, rv=rv, note="\u0001 p shop p"))
+            table.apply(0, given, False, False)
+            key = given.key(0)
+            assert table.raw(key) == given.raw(0)
+            assert table.meta(key) == (namespace, name, uid, rv)
+            table.delete(0, key, False)
+            table.put(0, namespace, name, uid, rv, given.raw(0), False, False)
+            assert table.raw(key) == given.raw(0)
+            assert table.version(key).raw() == given.raw(0)
+
+    def test_bytes_that_are_no_json_come_back_too(self):
+        table = packing()
+        for raw in (b"\x01\x02\x03\x04", b'"p"' * 5, b"", b'{"p":"\x02"}'):
+            put(table, "p", raw=raw, uid="")
+            assert table.raw("shop/p") == raw or not raw
+
+    def test_values_are_cut_from_what_is_encoded_and_nothing_else(self, table):
+        seen = []
+        table.observer = seen.append
+        table.apply(0, batch(obj("name", uid=UID, rv=77, note="name")), False, False)
+        assert seen == [
+            b'{"apiVersion":"v1","kind":"Pod","metadata": {"name": "\x02", "namespace": "\x01", "uid": "\x03", '
+            b'"resourceVersion": "\x04"}, "note": "name"}'
+        ]
+        assert table.cut_of(table.find("shop/name")) == seen[0]
+
+    def test_what_does_not_get_smaller_is_kept_as_it_is(self):
+        table = packing()
+        table.encoder = lambda cut: cut + b"!"
+        put(table, "p", raw=b"tiny")
+        assert (table.users(0), table.users(1)) == (1, 0)
+        assert table.raw("shop/p") == b"tiny"
+
+    def test_large_objects_have_a_place_of_their_own(self, table):
+        before = table.stats()["mapped_bytes"]
+        table.encoder = None
+        raw = json.dumps({"data": "x" * 3_000_000}).encode()
+        put(table, "large", raw=raw)
+        put(table, "name" * 50_000)
+        assert table.raw("shop/large") == raw
+        assert table.meta("shop/" + "name" * 50_000)[1] == "name" * 50_000
+        table.delete(0, "shop/large", False)
+        table.delete(0, "shop/" + "name" * 50_000, False)
+        assert table.stats()["mapped_bytes"] < before + 32768
+
+    def test_keys_may_be_read_in_two_ways(self):
+        table = packing()
+        put(table, "b/c", namespace="a", rv="1")
+        put(table, "x/y", namespace="", rv="2")
+        assert table.meta("a/b/c")[:2] == ("a", "b/c")
+        assert table.meta("x/y")[:2] == ("", "x/y")
+        assert told(table.delete(0, "x/y", True)) == [("deleted", "x/y", None, "2", False)]
+
+    def test_namespaces_go_with_their_last_object(self):
+        table = packing()
+        for at in range(5000):
+            put(table, "p", namespace=f"space-{at}", listen=False)
+        assert table.stats()["map_bytes"] > 5000 * 60
+        for at in range(5000):
+            table.delete(0, f"space-{at}/p", False)
+        for at in range(20_000):
+            put(table, "p", namespace=f"space-{at}", listen=False)
+            table.delete(0, f"space-{at}/p", False)
+        assert table.stats()["objects"] == 0
+        assert table.stats()["map_bytes"] < 5000 * 90
+
+
+class TestChanges:
+    def test_live_events_tell_what_became_of_a_key(self, table):
+        assert told(table.apply(0, batch(obj("d"), obj("a", rv=2)), False, True)) == [
+            ("added", "shop/d", "1", None, False),
+            ("updated", "shop/a", "2", "1", False),
+        ]
+        (change,) = table.apply(0, batch(obj("a", rv=3, last=True), verb="DELETED"), False, True)
+        assert told([change]) == [("deleted", "shop/a", None, "3", False)]
+        assert b'"last": true' in change.old.raw()
+        assert (change.held.resource_version, change.id) == ("2", -1)
+        assert table.raw("shop/a") is None
+
+    def test_the_same_name_with_a_new_uid_is_a_delete_and_an_add(self, table):
+        expected = [("deleted", "shop/a", None, "1", True), ("added", "shop/a", "5", None, False)]
+        assert told(table.apply(0, batch(obj("a", uid="new", rv=5)), False, True)) == expected
+        assert relist(table, obj("a", uid="newer", rv=6), obj("b"), obj("c"))[0] == (
+            "deleted",
+            "shop/a",
+            None,
+            "5",
+            True,
+        )
+        assert table.apply(0, batch(obj("a", uid="older"), verb="DELETED"), False, True) == []
+
+    def test_ids_in_a_change_name_the_versions(self, table):
+        before = table.find("shop/a")
+        (change,) = table.apply(0, batch(obj("a", rv=2)), False, True)
+        assert (change.held_id, change.id) == (before, table.find("shop/a"))
+
+    def test_where_nobody_listens_nothing_is_told(self, table):
+        assert table.apply(0, batch(obj("a", rv=2)), False, False) is None
+        assert table.delete(0, "shop/a", False) is None
+
+    def test_a_version_outlives_the_table_and_needs_its_codec(self):
+        table = packing()
+        (change,) = table.apply(0, batch(obj("p" * 100, uid=UID, note="x" * 100)), False, True)
+        version = change.new
+        assert table.users(1) == 2
+        with pytest.raises(ValueError, match="codec 1 is needed by 2"):
+            table.set_decoder(1, None)
+        del change, table
+        gc.collect()
+        assert json.loads(version.raw())["metadata"]["uid"] == UID
+        assert (version.namespace, version.name, version.uid, version.resource_version) == ("shop", "p" * 100, UID, "1")
+        assert 150 < version.nbytes < 400
+
+    def test_versions_and_changes_show_no_contents(self):
+        change = Change("shop/a", synthetic=True)
+        assert (change.new, change.old, change.held, change.synthetic) == (None, None, None, True)
+        table = packing()
+        (change,) = put(table, "p", raw=b'{"password":"hunter2"}')
+        assert "hunter2" not in repr(change)
+        with pytest.raises(TypeError, match="come from a table"):
+            Version().raw()
+
+
+class TestRelists:
+    def test_unchanged_objects_are_neither_encoded_nor_decoded(self, table):
+        table.encoder = table.observer = None
+        table.set_decoder(1, lambda blob: pytest.fail("decoded"))
+        table.encoder = lambda cut: pytest.fail("encoded")
+        assert relist(table, obj("a"), obj("b"), obj("c")) == []
+
+    def test_readers_see_the_old_state_until_the_new_one_is_complete(self, table):
+        table.begin(0)
+        table.apply(0, batch(obj("a", rv=2), obj("d")), True, True)
+        assert sorted(table.ids().keys()) == ["shop/a", "shop/b", "shop/c"]
+        assert (len(table), table.meta("shop/a")[3]) == (3, "1")
+        table.commit(0)
+        assert sorted(table.ids().keys()) == ["shop/a", "shop/d"]
+        assert (len(table), table.meta("shop/a")[3]) == (2, "2")
+
+    def test_a_sweep_tells_its_changes_in_slices(self, table):
+        table.begin(0)
+        table.apply(0, batch(obj("a", rv=2), obj("d")), True, True)
+        table.commit(0)
+        changes = []
+        for _ in range(4):
+            some, more = table.sweep(0, 1, True)
+            assert len(some) <= 1
+            changes += some
+        while more:
+            some, more = table.sweep(0, 1, True)
+            changes += some
+        assert sorted(told(changes)) == [
+            ("added", "shop/d", "1", None, False),
+            ("deleted", "shop/b", None, "1", True),
+            ("deleted", "shop/c", None, "1", True),
+            ("updated", "shop/a", "2", "1", False),
+        ]
+
+    def test_live_events_during_a_sweep_come_after_what_the_commit_changed(self, table):
+        table.begin(0)
+        table.apply(0, batch(obj("a", rv=2)), True, True)
+        table.commit(0)
+        assert told(table.apply(0, batch(obj("a", rv=3), obj("b", rv=9)), False, True)) == [
+            ("updated", "shop/a", "2", "1", False),
+            ("updated", "shop/a", "3", "2", False),
+            ("deleted", "shop/b", None, "1", True),
+            ("added", "shop/b", "9", None, False),
+        ]
+        assert told(table.sweep(0, 100, True)[0]) == [("deleted", "shop/c", None, "1", True)]
+
+    def test_an_abort_leaves_no_trace(self, table):
+        before = table.stats()
+        table.begin(0)
+        table.apply(0, batch(obj("a"), obj("b", rv=2), obj("ghost")), True, True)
+        table.skip(0, "shop/c", True)
+        table.abort(0)
+        table.abort(0)
+        after = table.stats()
+        assert {name: after[name] for name in ("objects", "records", "stale", "blob_bytes")} == {
+            name: before[name] for name in ("objects", "records", "stale", "blob_bytes")
+        }
+        assert relist(table, obj("a"), obj("b"), obj("c")) == []
+        assert table.stale == 0
+
+    def test_what_was_left_out_stays_and_is_stale(self, table):
+        table.begin(0)
+        assert table.skip(0, "shop/b", True)
+        assert not table.skip(0, "shop/x", True)
+        assert table.stale == 0
+        table.commit(0)
+        assert (table.stale, sorted(table.ids().keys())) == (1, ["shop/b"])
+        table.sweep(0, 100, False)
+        assert relist(table, obj("b")) == []
+        assert table.stale == 0
+        assert table.skip(0, "shop/b", False)
+        assert table.stale == 1
+        table.apply(0, batch(obj("b", rv=2)), False, False)
+        assert table.stale == 0
+
+    def test_what_is_missing_may_stay(self, table):
+        assert relist(table, obj("a", rv=2), sweep_missing=False) == [("updated", "shop/a", "2", "1", False)]
+        assert (len(table), table.stale) == (3, 2)
+        assert len(relist(table, obj("a", rv=2))) == 2
+
+    def test_a_drop_is_seen_at_once_and_told_in_slices(self, table):
+        put(table, "other", stream=1)
+        changes, more = table.drop(0, 2, True)
+        assert (len(changes), more, list(table.ids().keys())) == (2, True, ["shop/other"])
+        with pytest.raises(ValueError, match="dropped"):
+            put(table, "late")
+        changes, more = table.drop(0, 2, True)
+        assert (len(changes), more) == (1, False)
+        put(table, "again")
+
+    def test_writes_that_do_not_fit_the_phase_are_refused(self, table):
+        for write in (
+            lambda: table.commit(0),
+            lambda: put(table, "p", initial=True),
+            lambda: table.delete(0, "shop/a", False, True),
+            lambda: table.skip(0, "shop/a", True),
+            lambda: table.apply(0, batch(obj("a")), True, False),
+        ):
+            with pytest.raises(ValueError, match="no state was begun"):
+                write()
+        table.begin(0)
+        with pytest.raises(ValueError, match="coming in"):
+            put(table, "p")
+        table.commit(0)
+        with pytest.raises(ValueError, match="not finished"):
+            table.begin(0)
+        for stream in (-1, 65536):
+            with pytest.raises(ValueError, match="0 to 65535"):
+                table.begin(stream)
+        with pytest.raises(ValueError, match="a name"):
+            put(table, "")
+
+
+class TestCallbacks:
+    @pytest.mark.parametrize("initial", [False, True])
+    def test_what_raises_leaves_its_object_out_and_nothing_else(self, table, initial):
+        def refuse(cut):
+            if b"poison" in cut:
+                raise OSError("no")
+            return pack(cut)
+
+        table.encoder = refuse
+        if initial:
+            table.begin(0)
+        with pytest.raises(OSError, match="no"):
+            table.apply(0, batch(obj("a", rv=2), obj("b", rv=2, note="poison"), obj("c", rv=2)), initial, True)
+        if initial:
+            table.commit(0)
+            table.sweep(0, 100, False)
+        assert table.meta("shop/a")[3] == "2"
+        assert table.meta("shop/c" if not initial else "shop/a")[3] == ("1" if not initial else "2")
+        assert len(table) == (1 if initial else 3)
+
+    def test_wrong_answers_are_refused(self, table):
+        table.encoder = lambda cut: "text"
+        with pytest.raises(TypeError, match="encoder to return bytes"):
+            put(table, "p")
+        table.set_decoder(1, lambda blob: "text")
+        with pytest.raises(TypeError, match="decoder to return bytes"):
+            table.raw("shop/a")
+        table.set_decoder(1, lambda blob: b"\x02 hunter2")
+        with pytest.raises(ValueError, match="codec 1: what it decodes to is not what was encoded") as caught:
+            table.raw("shop/a")
+        assert "hunter2" not in str(caught.value)
+        with pytest.raises(ValueError, match="1 to 65535"):
+            table.set_decoder(0, pack)
+        with pytest.raises(ValueError, match="0 to 65535"):
+            table.encoder_codec = 65536
+
+    def test_an_encoder_may_write_to_the_table(self, table):
+        def meddle(cut):
+            table.encoder = pack
+            table.apply(0, batch(obj("a", rv=7)), False, False)
+            table.delete(0, "shop/b", False)
+            table.compact(1 << 20)
+            return pack(cut)
+
+        table.encoder = meddle
+        assert told(table.apply(0, batch(obj("a", rv=8)), False, True)) == [("updated", "shop/a", "8", "7", False)]
+        assert len(table) == 2
+
+    def test_an_object_does_not_land_in_a_stream_that_its_encoder_aborted(self, table):
+        def meddle(cut):
+            table.abort(0)
+            return pack(cut)
+
+        table.begin(0)
+        table.encoder = meddle
+        with pytest.raises(ValueError, match="no state was begun"):
+            table.apply(0, batch(obj("a", rv=8)), True, True)
+        assert table.meta("shop/a")[3] == "1"
+
+    def test_a_decoder_may_write_to_the_table(self, table):
+        def meddle(blob):
+            table.set_decoder(1, zlib.decompress)
+            table.delete(0, "shop/a", False)
+            put(table, "z" * 200)
+            return zlib.decompress(blob)
+
+        before = table.raw("shop/a")
+        table.set_decoder(1, meddle)
+        assert table.raw("shop/a") == before
+        assert "shop/a" not in table
+
+    def test_threads_read_while_one_writes(self):
+        table = packing()
+        stop, wrong = threading.Event(), []
+
+        def read():
+            while not stop.is_set():
+                for id in itertools.islice(table.ids(), 50):
+                    meta, raw = table.meta_of(id), table.raw_of(id)
+                    if json.loads(raw)["metadata"]["resourceVersion"] != meta[3]:
+                        wrong.append(meta)
+                raw = table.raw("shop/p3")
+                if raw and json.loads(raw)["metadata"]["name"] != "p3":
+                    wrong.append(raw)
+
+        threads = [threading.Thread(target=read) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        try:
+            rng = random.Random(1)
+            for version in range(3000):
+                table.apply(0, batch(obj(f"p{rng.randrange(100)}", rv=version, note="x" * 50)), False, False)
+                if version % 10 == 0:
+                    table.delete(0, f"shop/p{rng.randrange(100)}", False)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join()
+        assert wrong == []
+
+
+class TestIterators:
+    def test_see_the_state_of_their_beginning_whatever_is_written(self, table):
+        expected = contents(table)
+        ids = table.ids()
+        table.apply(0, events([("MODIFIED", obj("a", rv=2)), ("DELETED", obj("b"))]), False, False)
+        put(table, "z")
+        relist(table, obj("z"))
+        assert len(ids) == 3
+        assert {table.key_of(id): table.raw_of(id) for id in ids} == expected
+        assert table.stats()["limbo_records"] == 0
+
+    @pytest.mark.parametrize("ending", ["exhausted", "closed", "collected"])
+    def test_pin_what_they_have_not_passed_until_they_end(self, table, ending):
+        ids = table.ids()
+        first = next(ids)
+        table.drop(0, 100, False)
+        assert table.stats()["limbo_records"] == 3
+        assert table.users(1) == 3
+        table.raw_of(first)
+        next(ids)
+        assert table.stats()["limbo_records"] == 2
+        with pytest.raises(KeyError):
+            table.raw_of(first)
+        if ending == "exhausted":
+            assert len(list(ids)) == 1
+        elif ending == "closed":
+            ids.close()
+            ids.close()
+        else:
+            del ids
+        assert (table.stats()["limbo_records"], table.stats()["limbo_bytes"], table.users(1)) == (0, 0, 0)
+
+    def test_updates_under_an_open_iterator_keep_one_old_version_a_key(self, table):
+        ids = table.ids()
+        for version in range(2, 1000):
+            table.apply(0, batch(obj("a", rv=version)), False, False)
+        assert table.stats()["limbo_records"] == 1
+        assert next(ids) is not None
+
+    def test_of_one_namespace(self, table):
+        put(table, "p", namespace="till")
+        assert list(table.ids("till").keys()) == ["till/p"]
+        assert list(table.ids("nowhere")) == []
+        assert len(table.ids("shop")) == 3
+
+    def test_ids_that_are_not_there_are_key_errors(self, table):
+        for read in (table.raw_of, table.meta_of, table.key_of, table.namespace_of, table.blob_of, table.cut_of):
+            for id in (-1, 3, 1 << 20, 1 << 40):
+                with pytest.raises(KeyError):
+                    read(id)
+        assert table.find("shop/x") == -1
+        assert 7 not in table
+        assert table.namespace_of(table.find("shop/a")) == "shop"
+
+
+class TestEncodingAnew:
+    def test_replaces_what_is_expected_and_keeps_the_id(self, table):
+        ids = table.coded(1, 0, 10)
+        assert (ids, table.coded(1, 1, 1), table.coded(2, 0, 10)) == ([0, 1, 2], [1], [])
+        for id in ids:
+            before, blob = table.raw_of(id), pack_better(table.cut_of(id))
+            assert not table.recode(id, 2, 2, blob)
+            assert not table.recode(id, 1, 2, blob, expected=b"")
+            assert table.recode(id, 1, 2, blob, expected=table.blob_of(id))
+            assert (table.raw_of(id), table.blob_of(id)) == (before, blob)
+        assert (table.users(1), table.users(2)) == (0, 3)
+        table.set_decoder(1, None)
+        assert not table.recode(99, 1, 2, b"")
+        with pytest.raises(ValueError, match="0 to 65535"):
+            table.recode(0, 2, 1 << 16, b"")
+
+    def test_leaves_alone_what_is_staged_or_only_pinned(self, table):
+        ids = table.ids()
+        next(ids)
+        table.delete(0, "shop/a", False)
+        table.begin(0)
+        table.apply(0, batch(obj("b", rv=2)), True, False)
+        assert table.coded(1, 0, 10) == [1, 2]
+        assert not table.recode(0, 1, 2, b"")
+        assert not table.recode(3, 1, 2, b"")
+
+
+class TestDumps:
+    def test_come_back_as_they_were(self, table):
+        table.skip(0, "shop/c", False)
+        put(table, "p", stream=3, namespace="")
+        parts, start = [], 0
+        while start >= 0:
+            data, start = table.dump(start, 1)
+            parts.append(data)
+        assert len(parts) >= 4
+        loaded = packing()
+        loaded.encoder = None
+        assert sum(loaded.load({0: 5, 3: 6}, data) for data in parts) == 4
+        assert contents(loaded) == contents(table)
+        assert (loaded.stale, loaded.users(1)) == (1, table.users(1))
+        loaded.drop(5, 100, False)
+        assert list(loaded.ids().keys()) == ["p"]
+
+    def test_of_an_iteration_are_one_state(self, table):
+        ids = table.ids()
+        table.drop(0, 100, False)
+        loaded = packing()
+        while data := ids.dump(1):
+            loaded.load(0, data)
+        assert sorted(loaded.ids().keys()) == ["shop/a", "shop/b", "shop/c"]
+
+    def test_that_do_not_fit_leave_nothing(self, table):
+        data = table.ids().dump(1 << 20)
+        with pytest.raises(ValueError, match="held already"):
+            table.load(0, data)
+        loaded = packing()
+        with pytest.raises(KeyError):
+            loaded.load({}, data)
+        with pytest.raises(ValueError, match="held already"):
+            loaded.load(0, data + data)
+        loaded.begin(1)
+        with pytest.raises(ValueError, match="coming in"):
+            loaded.load(1, data)
+        assert len(loaded) == 0
+
+    def test_that_are_cut_off_or_wrong_do_no_harm(self, table):
+        whole = table.ids().dump(1 << 20)
+        size = len(whole) // 3
+        loaded = packing()
+        for end in range(1, len(whole)):
+            if end % size:
+                with pytest.raises(ValueError, match="no records"):
+                    loaded.load(0, whole[:end])
+        assert len(loaded) == 0
+        rng = random.Random(3)
+        for at in range(len(whole)):
+            wrong = bytearray(whole)
+            wrong[at] ^= 1 << rng.randrange(8)
+            loaded = packing()
+            loaded.set_decoder(2, unpack_better)
+            try:
+                loaded.load(dict.fromkeys(range(1 << 16), 0), bytes(wrong))
+            except (ValueError, KeyError):
+                assert len(loaded) == 0
+                continue
+            for id in loaded.ids():
+                try:
+                    loaded.raw_of(id)
+                    loaded.meta_of(id)
+                except (ValueError, zlib.error, MemoryError):
+                    pass
+
+
+class TestSizes:
+    def test_a_table_tells_what_it_holds(self, table):
+        stats = table.stats()
+        assert stats["objects"] == stats["records"] == 3
+        assert stats["name_bytes"] == 3
+        assert stats["pruned_bytes"] == sum(len(table.raw_of(id)) for id in table.ids())
+        assert stats["blob_bytes"] == sum(len(table.blob_of(id)) for id in table.ids())
+        assert stats["overhead_bytes"] == stats["mapped_bytes"] + stats["map_bytes"] - 3 - stats["blob_bytes"]
+        assert table.__sizeof__() > stats["mapped_bytes"] + stats["map_bytes"]
+
+    @pytest.mark.parametrize("objects", [20_000, 100_000])
+    def test_an_object_costs_48_bytes_beyond_name_and_blob(self, objects, capsys):
+        table, rng = Table(), random.Random(1)
+        for at in range(objects):
+            digits = f"{rng.getrandbits(128):032x}"
+            uid = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+            table.put(
+                0, f"team-{at % 97}", f"web-{at:08x}-{at % 31:05d}", uid, str(10**9 + at), b"x" * 250, False, False
+            )
+        stats = table.stats()
+        overhead = stats["overhead_bytes"] / objects
+        with capsys.disabled():
+            print(f"\n{objects:,} objects: {overhead:.1f} B each beyond name and blob ({table.stats()})")
+        slack = 0.05 * (stats["name_bytes"] + stats["blob_bytes"]) / objects
+        assert overhead <= 48 + slack
+
+    def test_space_is_used_again_and_given_back(self):
+        table, rng = Table(), random.Random(2)
+        for at in range(20_000):
+            put(table, f"p{at}", raw=b"x" * rng.randrange(50, 400), listen=False)
+        full = table.stats()
+        for version in range(60_000):
+            put(table, f"p{rng.randrange(20_000)}", rv=str(version), raw=b"x" * rng.randrange(50, 400), listen=False)
+        churned = table.stats()
+        assert churned["mapped_bytes"] < 1.12 * churned["record_bytes"]
+        while table.compact(1 << 18):
+            pass
+        assert table.stats()["mapped_bytes"] < 1.03 * churned["record_bytes"]
+        for at in range(20_000):
+            if at % 10:
+                table.delete(0, f"shop/p{at}", False)
+        while table.compact(1 << 18):
+            pass
+        assert table.stats()["mapped_bytes"] < 0.13 * full["mapped_bytes"]
+        assert all(table.find(f"shop/p{at}") >= 0 for at in range(0, 20_000, 10))
+        assert table.stats()["map_bytes"] < full["map_bytes"] * 0.6
