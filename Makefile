@@ -4,6 +4,7 @@
 #     make demo     kinform beside a naive loop
 #     make lint     what CI checks besides
 #     make real     only the tests against the real servers, which must be there
+#     make checked  the compiled parts' tests, on a build that checks bounds and overflows
 #     make clean    removes all that these made
 #
 #     make test ARGS='-k watcher -x'    passes arguments on to pytest, and likewise to the demo
@@ -19,7 +20,7 @@ INSTALL := $(RUN) pip install --quiet --disable-pip-version-check --editable
 
 SOURCES := pyproject.toml setup.py $(wildcard kinform_ext/*.pyx kinform_ext/*.pxd kinform_ext/*.h)
 
-.PHONY: demo test real lint clean
+.PHONY: demo test real lint checked clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.demo
@@ -37,6 +38,14 @@ lint: $(VENV)/.lint
 	@$(RUN) mypy
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint kinform_ext
 	@$(RUN) mypy.stubtest --concise kinform_ext
+
+# In a folder of its own, so that the ordinary build stays as it is.
+checked: $(VENV)/.test
+	@rm -rf build/checked && mkdir -p build/checked
+	@cp -r kinform kinform_ext tests setup.py pyproject.toml README.md LICENSE build/checked
+	@rm -f build/checked/kinform_ext/*.so build/checked/kinform_ext/*.c
+	@cd build/checked && KINFORM_CHECKED=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
+	@cd build/checked && PYTHONPATH=. $(abspath $(BIN))/python -P -m pytest -q tests/ext tests/core/test_store.py $(ARGS)
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
