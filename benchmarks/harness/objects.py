@@ -43,7 +43,7 @@ def namespace(number: int) -> Object:
     rng = random.Random(number)
     team, name = rng.choice(TEAMS), f"tenant-{number}-{rng.getrandbits(20):05x}"
     labels = {"kubernetes.io/metadata.name": name, "team": team, "tier": rng.choice(("gold", "silver"))}
-    annotations = {"example.com/cost-centre": str(rng.randrange(1000, 9999))}
+    annotations = {"example.com/contact": f"{team}@example.com", "example.com/cost-centre": f"{rng.randrange(9999):04}"}
     fields: Object = {
         "f:metadata": {
             "f:annotations": {".": {}, "f:example.com/cost-centre": {}},
@@ -67,7 +67,7 @@ EVENTS: tuple[tuple[str, str, str, str], ...] = (
 
 
 def event(number: int) -> Object:
-    """About 1.3 KB of JSON, 0.8 KB without managedFields."""
+    """About 1,150 B of JSON, 780 B without managedFields."""
     rng = random.Random(number)
     reason, severity, by, message = rng.choice(EVENTS)
     place, app, node = rng.choice(NAMESPACES), f"app-{rng.randrange(90)}", f"node-{rng.randrange(400)}.internal"
@@ -107,7 +107,7 @@ CONDITIONS = ("Available", "BootstrapReady", "Deleting", "HealthCheckSucceeded",
 
 
 def custom(number: int) -> Object:
-    """About 3.3 KB of JSON, 2.3 KB without managedFields: a machine with six conditions, members sorted."""
+    """About 2,440 B of JSON, 1,900 B without managedFields: a machine with six conditions, members sorted."""
     rng = random.Random(number)
     cluster, name = f"cluster-{rng.randrange(60)}", f"md-{rng.randrange(9)}-{rng.getrandbits(40):010x}"
     fields: Object = {"f:conditions": {f'k:{{"type":"{type_}"}}': {".": {}, "f:status": {}} for type_ in CONDITIONS}}
