@@ -21,10 +21,11 @@ import zstandard
 
 from kinform._coding import Base, Dictionary, Encode, Exemplar, Prefix, decode, encode, forget, plain_encoder
 from kinform._dictionary import LARGEST_SAMPLE, SAMPLE_BYTES, Reservoir, begin, choose
-from kinform._exemplars import WORTH_BYTES, Groups, Member, Ripe, hint, sketch
+from kinform._exemplars import Groups
+from kinform._outcomes import AS_IT_IS, Outcome, Outcomes, Seen
+from kinform._worker import give_back, in_thread
 from kinform_ext._table import Table
 
-AS_IT_IS = 0
 PLAIN = 1  # as it came
 PLAIN_DONE = 2  # and nothing better was found
 FIRST_BASE = 3
@@ -36,14 +37,14 @@ PATIENCE = 12  # but not for more looks than that
 SLICE = 0.0015  # seconds of the loop at a time
 REST = 2.0  # seconds of rest for each second of work
 BATCH = 16  # objects between two looks at the clock
+MANY = 1_024  # objects after which memory is given back
 LARGE_BYTES = 64 << 10  # an object of that size is coded in a thread
 BEGINNINGS = 3  # dictionaries, at most, while a collection first comes in
 FIRST_OBJECTS = 1_024  # or `SAMPLE_BYTES`: a collection that is still coming in is large
 GROWN = 4  # times as many objects: choose again
 FEWEST = 16  # objects worth a thought
 WORSE = 1.25  # times what was expected is left of plain blobs: choose again
-WORSE_OBJECTS = 128  # at least, of which
-LOOK_AT = 4  # one in so many is coded plainly as well
+WORSE_OBJECTS = 128  # at least
 FORMAT = 1
 
 
@@ -53,15 +54,6 @@ class _Generation(msgspec.Struct, frozen=True):
     base: Base
     inline: int
     done: int
-
-
-class _Outcome(msgspec.Struct):
-    """What an object should become."""
-
-    codec: int
-    blob: bytes
-    exemplar: Exemplar | None = None  # new, to be known before the blob is
-    members: tuple[Member, ...] = ()  # which go to it as well
 
 
 class _State(msgspec.Struct, array_like=True):
@@ -95,7 +87,7 @@ class Codec:
         self._chosen_for = 0  # objects, when it was last chosen
         self._began_for = 0  # objects seen, when a dictionary was last made while they came in
         self._expected = 0.0  # what the base leaves of plain blobs; 0: not known yet
-        self._plain = self._coded = self._count = 0  # bytes, of the objects looked at since
+        self._seen = Seen()
         self._look_at_all = False
         self._wanted = asyncio.Event()
         self._free = asyncio.Event()
@@ -180,6 +172,8 @@ class Codec:
             moved = await self._go_through()
             await self._free_unused()
             self._judge()
+            if chosen or moved >= MANY:
+                await in_thread(give_back)
             return chosen or moved > 0 or self._due()
 
     # While objects first come in
@@ -206,7 +200,7 @@ class Codec:
             return False
         self._began_for = reservoir.seen
         samples = reservoir.samples()
-        base = await asyncio.to_thread(begin, samples)
+        base = await in_thread(begin, samples)
         if base is not None:
             self._install(base, write=True)
         return base is not None
@@ -220,9 +214,9 @@ class Codec:
     async def _choose(self) -> bool:
         objects = self._chosen_for = len(self._table)
         samples = await self._samples()
-        choice = await asyncio.to_thread(choose, samples, objects, self.base)
+        choice = await in_thread(choose, samples, objects, self.base)
         self._expected = 0.0
-        self._plain = self._coded = self._count = 0
+        self._seen = Seen()
         if choice.base is self.base:
             return False
         self._groups.restart()
@@ -306,15 +300,17 @@ class Codec:
             return 0
         self._look_at_all = False
         compress = self._compressor()
+        outcomes = Outcomes(self._groups, self.base, compress, self._done, self._number, self._cut_of, self._seen)
         moved = 0
+        await self._free.wait()  # choosing took a while
         try:
             for codec in waiting:
-                moved += await self._go_through_coded(codec, compress)
+                moved += await self._go_through_coded(codec, outcomes)
         finally:
             self._groups.rest()
         return moved
 
-    async def _go_through_coded(self, codec: int, compress: Encode) -> int:
+    async def _go_through_coded(self, codec: int, outcomes: Outcomes) -> int:
         table, start, moved = self._table, 0, 0
         begun = time.perf_counter()
         while ids := table.coded(codec, start, BATCH):
@@ -322,10 +318,10 @@ class Codec:
                 start = id + 1
                 cut = table.cut_of(id)
                 if len(cut) > LARGE_BYTES:
-                    moved += await self._move_large(id, codec, cut, compress)
+                    moved += await self._move_large(id, codec, cut, outcomes)
                     begun = time.perf_counter()
                     break
-                moved += self._move(id, codec, self._outcome(id, codec, cut, compress))
+                moved += self._move_small(id, codec, cut, outcomes)
                 if time.perf_counter() - begun > SLICE:
                     break
             spent = time.perf_counter() - begun
@@ -339,17 +335,18 @@ class Codec:
         await asyncio.sleep(spent * self._rest)
         await self._free.wait()
 
-    async def _move_large(self, id: int, codec: int, cut: bytes, compress: Encode) -> int:
+    async def _move_large(self, id: int, codec: int, cut: bytes, outcomes: Outcomes) -> int:
         before, key = self._table.blob_of(id), self._table.key_of(id)
-        outcome = await asyncio.to_thread(self._outcome_of, cut, key, (id, codec), len(before), compress)
+        outcome = await in_thread(outcomes.of, cut, key, (id, codec), len(before))
         await self._breathe(0.0)
-        return self._move(id, codec, outcome, before)
+        return self._move(id, codec, outcome, outcomes, before)
 
-    def _outcome(self, id: int, codec: int, cut: bytes, compress: Encode) -> _Outcome:
-        written = len(self._table.blob_of(id)) if self._table.encoder_codec == codec != PLAIN else 0
-        return self._outcome_of(cut, self._table.key_of(id), (id, codec), written, compress)
+    def _move_small(self, id: int, codec: int, cut: bytes, outcomes: Outcomes) -> int:
+        table = self._table
+        written = len(table.blob_of(id)) if table.encoder_codec == codec != PLAIN else 0
+        return self._move(id, codec, outcomes.of(cut, table.key_of(id), (id, codec), written), outcomes)
 
-    def _move(self, id: int, codec: int, outcome: _Outcome, before: bytes | None = None) -> int:
+    def _move(self, id: int, codec: int, outcome: Outcome, outcomes: Outcomes, before: bytes | None = None) -> int:
         exemplar = outcome.exemplar
         if exemplar is not None:
             self._table.set_decoder(outcome.codec, exemplar.decode)
@@ -358,7 +355,7 @@ class Codec:
         moved = self._table.recode(id, codec, outcome.codec, outcome.blob, before)
         for member, member_codec in outcome.members:
             if exemplar is not None and (cut := self._cut_of(member)) is not None:
-                blob = self._groups.encode(exemplar, cut)
+                blob = outcomes.delta(exemplar, cut)
                 if len(blob) < len(before := self._table.blob_of(member)):
                     self._table.recode(member, member_codec, outcome.codec, blob, before)
         return moved
@@ -368,72 +365,6 @@ class Codec:
             return self._table.cut_of(id)
         except KeyError:
             return None
-
-    def _outcome_of(self, cut: bytes, key: str, member: Member, written: int, compress: Encode) -> _Outcome:
-        """What becomes of an object: a delta, an exemplar, or what the base makes of it.
-
-        Args:
-            cut: Its bytes.
-            key: Its key.
-            member: Its id and codec.
-            written: Bytes of the blob that a dictionary made of it, 0 if none did.
-            compress: What codes against the base.
-        """
-        groups = self._groups
-        own = hint(cut, key)
-        hints = (own,) if own else ()
-        near = groups.find(hints)
-        if near and written:
-            # Most often a replica: spares it the base.
-            blob = groups.encode(near[0], cut)
-            if 2 * len(blob) < written:
-                return _Outcome(near[0].codec, blob)
-        plain = compress(cut)
-        self._count += 1
-        if not self._count % LOOK_AT:
-            self._plain += len(encode(cut))
-            self._coded += len(plain)
-        best = _Outcome(self._done, plain) if len(plain) < len(cut) else _Outcome(AS_IT_IS, cut)
-        if len(plain) < WORTH_BYTES:
-            return best
-        for exemplar in near:
-            best = self._better(best, exemplar, cut, plain)
-        features = () if near else hints
-        if best.codec == self._done and (ripe := groups.ripe(features, len(plain))):
-            made = self._exemplify(cut, (*hints, *sketch(cut)), ripe, plain)
-            if made is not None:
-                return made
-        if best.codec == self._done and groups.sketching:
-            sketched = sketch(cut)
-            for exemplar in groups.find(sketched):
-                best = self._better(best, exemplar, cut, plain)
-            ripe = groups.ripe(sketched, len(plain)) if best.codec == self._done else None
-            made = self._exemplify(cut, (*hints, *sketched), ripe, plain) if ripe is not None else None
-            groups.sketched(matched=best.codec != self._done or made is not None)
-            if made is not None:
-                return made
-            if best.codec == self._done:
-                features = (*features, *sketched)
-        groups.wait(features, (member[0], best.codec))
-        return best
-
-    def _better(self, best: _Outcome, exemplar: Exemplar, cut: bytes, plain: bytes) -> _Outcome:
-        blob = self._groups.encode(exemplar, cut)
-        if len(blob) < len(best.blob) and len(blob) + 8 < 0.85 * len(plain):
-            return _Outcome(exemplar.codec, blob)
-        return best
-
-    def _exemplify(self, cut: bytes, features: tuple[int, ...], ripe: Ripe, plain: bytes) -> _Outcome | None:
-        """Makes an object an exemplar, if what its group saves by that is more than what it costs."""
-        count, members = ripe
-        if (other := self._cut_of(members[-1][0])) is None:
-            return None
-        exemplar = Exemplar(plain, self.base, self._number(), features)
-        against = exemplar.encoder()
-        # Where so many are, more will come.
-        if count * (len(plain) - len(against(other))) * 4 < exemplar.held_bytes * 3:
-            return None
-        return _Outcome(exemplar.codec, against(cut), exemplar, members)
 
     # What is no longer needed
 
@@ -452,14 +383,15 @@ class Codec:
 
     def _judge(self) -> None:
         """Whether what was written lately compresses as well as what was chosen for."""
-        if self._count < min(WORSE_OBJECTS, len(self._table) // 2 + 1):
+        seen = self._seen
+        if seen.objects < min(WORSE_OBJECTS, len(self._table) // 2 + 1):
             return
-        ratio = self._coded / max(self._plain, 1)
+        left = seen.coded / max(seen.plain, 1)
         if not self._expected:
-            self._expected = ratio
-        elif ratio > WORSE * self._expected:
+            self._expected = left
+        elif left > WORSE * self._expected:
             self._chosen_for = 0
-        self._plain = self._coded = self._count = 0
+        self._seen = Seen()
 
     # Snapshots
 

@@ -249,7 +249,7 @@ class Exemplar:
     __slots__ = ("blob", "codec", "features", "over")
 
     def __init__(self, blob: bytes, over: Base | None, codec: int, features: tuple[int, ...]) -> None:
-        self.blob = blob
+        self.blob = _tight(blob)
         self.over = over  # what the exemplar itself is coded against
         self.codec = codec
         self.features = features
@@ -277,7 +277,12 @@ class Exemplar:
 
     def move(self, over: Base | None, compress: Encode) -> None:
         """Codes itself against something else; its deltas stay as they are."""
-        self.blob, self.over = compress(self.content()), over
+        self.blob, self.over = _tight(compress(self.content())), over
+
+
+def _tight(blob: bytes) -> bytes:
+    """The same bytes in no more memory: behind what zstandard returns stays room for the worst case."""
+    return bytes(memoryview(blob))
 
 
 _ready: dict[Exemplar, bytes] = {}

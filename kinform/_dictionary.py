@@ -159,7 +159,7 @@ class _Maker:
         size = max(size, 2 << 10)
         if (size, segment) not in self._learnt:
             try:
-                whole = zstandard.train_dictionary(size, list(self.samples), k=segment, d=8, f=18, accel=1).as_bytes()
+                whole = zstandard.train_dictionary(size, list(self.samples), k=segment, d=8, f=16, accel=1).as_bytes()
                 end = whole.rindex(REPEATED) + len(REPEATED)
                 self._learnt[size, segment] = whole[end:], whole[:end]
             except zstandard.ZstdError:

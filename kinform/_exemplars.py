@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from zlib import crc32
 
-from kinform._coding import OVERHEAD_BYTES, Encode, Exemplar
+from kinform._coding import OVERHEAD_BYTES, Exemplar
 
 PENDING = 4_096  # groups that are not worth an exemplar yet; replicas and copies are not far apart
-RESTING = 512  # of them, between passes
+RESTING = 128  # of them, between passes
 PENDING_BYTES = 350
 MOST = 4_096  # exemplars
-OPEN_WRITERS = 4
 WORTH_BYTES = 224  # blobs smaller than that are left alone: there is little to gain and reading gets slower
 REMEMBERED = 4  # members of a group without an exemplar
 SKETCHED_BYTES = 64 << 10  # of an object
@@ -58,7 +57,6 @@ class Groups:
         self.exemplars: dict[int, Exemplar] = {}
         self._by_feature: dict[int, Exemplar] = {}
         self._pending: dict[int, Ripe] = {}
-        self._writers: dict[int, Encode] = {}
         self._sketched = 0
         self._matched = 0
 
@@ -67,18 +65,8 @@ class Groups:
         found = {each.codec: each for feature in features if (each := self._by_feature.get(feature)) is not None}
         return list(found.values())
 
-    def encode(self, exemplar: Exemplar, cut: bytes) -> bytes:
-        """A delta. Keeps a few contexts, as replicas follow one another; `rest` gives them back."""
-        writer = self._writers.get(exemplar.codec)
-        if writer is None:
-            if len(self._writers) >= OPEN_WRITERS:
-                del self._writers[next(iter(self._writers))]
-            writer = self._writers[exemplar.codec] = exemplar.encoder()
-        return writer(cut)
-
     def rest(self) -> None:
         """A pass is over."""
-        self._writers.clear()
         if len(self._pending) > RESTING:
             self._pending = dict(list(self._pending.items())[-RESTING:])
 
@@ -133,7 +121,6 @@ class Groups:
     def remove(self, exemplar: Exemplar) -> None:
         """Nothing needs it any longer."""
         del self.exemplars[exemplar.codec]
-        self._writers.pop(exemplar.codec, None)
         for feature in exemplar.features:
             if self._by_feature.get(feature) is exemplar:
                 del self._by_feature[feature]

@@ -180,7 +180,7 @@ async def test_replicas_become_deltas_against_one_exemplar():
     await found.codec.settled()
     found.check()
     assert 15 <= found.codec.exemplars <= 30
-    assert found.deltas() >= 6 * found.codec.exemplars
+    assert found.deltas() > 5 * found.codec.exemplars
     assert found.blob_bytes / 180 < 200
 
 
@@ -294,6 +294,24 @@ async def test_large_objects_are_coded_in_a_thread_while_others_change():
     found.check()
     assert found.codec.exemplars >= 1
     assert found.blob_bytes < 20 * 2_000
+
+
+async def test_work_that_is_cancelled_in_a_thread_leaves_everything_readable():
+    rng = Random(8)
+    found = Collection()
+    text = " ".join(f"{rng.randrange(10**6)}" for _ in range(20_000))
+    for number in range(20):
+        found.put(f"ns{number}/big", {"metadata": {"name": "big"}, "data": {"a": text + str(number)}})
+    for steps in range(1, 12):
+        work = asyncio.create_task(found.codec.settled())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await work
+        found.check()
+    await found.codec.settled()
+    found.check()
 
 
 @pytest.mark.parametrize("seed", range(6))

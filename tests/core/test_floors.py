@@ -11,16 +11,18 @@ import kinform
 
 ROOT = Path(kinform.__file__).parent
 FLOORS = [
-    {"_check", "_errors", "_events", "_paths", "_selectors", "_sparing"},
+    {"_check", "_errors", "_events", "_paths", "_selectors", "_sparing", "_worker"},
     {"_options", "_request", "_lean"},
     {"_fit", "_frames", "_index", "_transport"},
-    {"_coding", "_connection", "_watcher"},
+    {"_cluster", "_coding", "_connection", "_watcher"},
     {"_dictionary", "_exemplars"},
+    {"_outcomes"},
     {"_codec"},
     {"_contents"},
     {"_writer"},
-    {"_store"},
+    {"_snapshot", "_store"},
     {"_queue", "_reflector"},
+    {"_keeping"},
     {"_changes", "_stats"},
     {"_handlers"},
     {"_informer"},
