@@ -11,6 +11,7 @@ import pytest
 import kinform
 from kinform.testing import Gone, MalformedObject, Server
 from tests.net.informers import quick, same
+from tests.recording import Recording
 from tests.waiting import until
 
 PODS = "v1/pods"
@@ -238,3 +239,49 @@ async def test_what_could_not_be_read_in_a_relist_is_not_deleted_and_that_is_sai
             assert "an object without a known key was left out" in caplog.text
             assert pods.stats().stale == 2
         assert "left out" in caplog.text
+
+
+@pytest.mark.parametrize("initial", ["list", "stream"])
+async def test_what_happened_while_away_beyond_the_history_is_made_up_for_exactly(cluster, proxy, initial):
+    for name in ("same", "changed", "gone", "reborn"):
+        await cluster.create(name, data={"k": name})
+    scope = kinform.Scope(namespaces=[cluster.namespace])
+    async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
+        recording = Recording(api)
+        async with kinform.Informer(
+            recording, cluster.resource, scope=scope, options=quick(initial=initial)
+        ) as configs:
+            await configs.synced(timeout=20)
+            present = len(configs.store)
+            changes = configs.changes()
+            last = configs.store[f"{cluster.namespace}/gone"]
+            await until(lambda: configs.state == "live")
+            await proxy.refuse()
+            proxy.cut()
+            await cluster.delete("gone")
+            await cluster.replace("changed", data={"k": "new"})
+            await cluster.delete("reborn")
+            await cluster.create("reborn", data={"k": "reborn"})
+            await cluster.create("new")
+            await cluster.expire()
+            assert len(configs.store) == present  # readers are served meanwhile
+            await proxy.accept()
+            async with asyncio.timeout(30):
+                told = [await anext(changes) for _ in range(present + 1 + 5)][present + 1 :]
+            await until(lambda: configs.state == "live")
+            assert configs.stats().changes_depth == [0]
+    by_key: dict[str, list[Any]] = {}
+    for change in told:
+        by_key.setdefault(change.key.partition("/")[2], []).append(change)
+    assert {name: [type(change) for change in of_it] for name, of_it in by_key.items()} == {
+        "gone": [kinform.Deleted],
+        "changed": [kinform.Updated],
+        "reborn": [kinform.Deleted, kinform.Added],
+        "new": [kinform.Added],
+    }
+    (deleted,), (updated,) = by_key["gone"], by_key["changed"]
+    assert (deleted.object, deleted.synthetic) == (last, True)
+    assert (updated.old["data"], updated.object["data"]) == ({"k": "changed"}, {"k": "new"})
+    resumed = [params for params in recording.watches if "resourceVersion" in params]
+    assert resumed  # it tried to go on where it was, and only then began anew
+    assert len(recording.lists) + len(recording.streams) == 2
