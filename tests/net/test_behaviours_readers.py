@@ -8,7 +8,7 @@ import time
 import pytest
 
 import kinform
-from kinform.testing import Gone, InternalError, Stall
+from kinform.testing import Forbidden, Gone, InternalError, Stall
 from tests.net.informers import quick, same
 from tests.waiting import until
 
@@ -91,4 +91,16 @@ async def test_ages_and_state_tell_what_happened_last(server, api):
         server.heal()
         server.fault(Gone(), on="watch")
         await until(lambda: since(ages().seconds_since_sync, relisted))
+        await until(lambda: pods.state == "live")
+
+
+async def test_the_state_is_that_of_the_stream_that_is_worst_off(server, api):
+    server.fault(Forbidden(), times=None, namespace="till")
+    scope = kinform.Scope(namespaces=["shop", "till"])
+    async with kinform.Informer(api, PODS, scope=scope, options=quick()) as pods:
+        await pods.synced(timeout=10, allow_partial=True)
+        await until(lambda: pods.stats().streams["shop"].state == "live")
+        await until(lambda: pods.stats().streams["till"].state == "forbidden")
+        assert pods.state == pods.stats().state == "forbidden"
+        server.heal()
         await until(lambda: pods.state == "live")
