@@ -27,7 +27,8 @@ OPEN_BYTES = 256 << 10  # of exemplars kept ready to be read with, in the whole 
 OPEN_DICTIONARIES = 16  # kept ready to be read with, in the whole process
 OVERHEAD_BYTES = 700  # of an exemplar, beside its blob: objects of Python and their places in maps
 DIGESTED_BYTES = 28 << 10  # a dictionary's tables for reading
-WRITING_BYTES = 300 << 10  # of a context for writing
+WRITING_BYTES = 344 << 10  # of a context for writing
+WRITING_BITS = 15  # of its tables: level 3 itself would take ones of twice the size or more, for nothing
 READING_BYTES = 62 << 10  # of a context for reading, what is touched of 94 KiB
 
 
@@ -203,7 +204,7 @@ class Dictionary:
     def fast_encoder(self) -> Encode:
         """The one context that is kept to write objects as they come, at the speed of level 3."""
         if self._fast is None:
-            params = _frame(zstandard.STRATEGY_DFAST, self._bits, 2)
+            params = _frame(zstandard.STRATEGY_DFAST, WRITING_BITS, 2)
             self._dictionary.precompute_compress(compression_params=params)
             self._fast = zstandard.ZstdCompressor(compression_params=_PLAIN, dict_data=self._dictionary)
         return self._fast.compress
@@ -217,22 +218,14 @@ class Dictionary:
     @property
     def writing_bytes(self) -> int:
         """What `fast_encoder` costs: a context, and two tables of 4 bytes an entry, the second half as long."""
-        return WRITING_BYTES + (6 << self._bits)
-
-    @property
-    def _bits(self) -> int:
-        # Level 3 itself would take tables of twice the size for nothing at 64 KiB.
-        return 15 if len(self._dictionary) <= 65 << 10 else 16
+        return WRITING_BYTES + (6 << WRITING_BITS)
 
     @property
     def held_bytes(self) -> int:
         """See `Base`."""
         held = len(self._dictionary) + DIGESTED_BYTES + READING_BYTES * len(self._idle)
         if self._fast is not None:
-            held += (
-                6 << self._bits
-            )  # digested for writing: two tables of 4 bytes an entry, the second of half the entries
-            held += self._fast.memory_size()
+            held += self.writing_bytes
         return held
 
     def content(self) -> bytes:
