@@ -20,6 +20,7 @@ from kinform._errors import (
     OptionError,
     ProtocolError,
     SkippedError,
+    SnapshotError,
     StalledError,
     StatusError,
     TransportError,
@@ -39,9 +40,11 @@ from kinform._events import (
     Updated,
 )
 from kinform._informer import Informer
+from kinform._keeping import SnapshotStats
 from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
 from kinform._reflector import Stream, reflector, watcher
 from kinform._request import Request
+from kinform._snapshot import Snapshot
 from kinform._stats import Stats, StreamStats
 from kinform._store import Store, store
 from kinform._transport import Response, Transport
@@ -76,6 +79,9 @@ __all__ = [
     "Response",
     "Scope",
     "SkippedError",
+    "Snapshot",
+    "SnapshotError",
+    "SnapshotStats",
     "StalledError",
     "Stats",
     "StatusError",

@@ -96,14 +96,18 @@ class Changes:
         raise StopAsyncIteration
 
     async def _next(self) -> Entry | None:
-        if self._present is not None:
-            if found := next(self._present, None):
-                return Entry("added", found.key, found)
-            self._present = None
-        if self._owed_synced:
-            self._owed_synced = False
-            return Entry("synced")
-        return await self.queue.pop()
+        while True:
+            if self._present is not None:
+                if found := next(self._present, None):
+                    return Entry("added", found.key, found)
+                self._present = None
+            if self._owed_synced:
+                self._owed_synced = False
+                return Entry("synced")
+            entry = await self.queue.pop()
+            if entry is None or entry.kind != "present":
+                return entry
+            self._present = entry.present
 
     async def aclose(self) -> None:
         """No more is wanted."""

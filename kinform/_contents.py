@@ -40,9 +40,14 @@ class Contents:
 
     def __init__(self, name: str, indexes: Mapping[str, str]) -> None:
         self.name = name
+        self._paths = dict(indexes)
         self.table = Table()
         self.codec = Codec(self.table)
         self.indexes = {name: Index(path, field=f"indexes[{name!r}]") for name, path in indexes.items()}
+
+    def fresh(self) -> Contents:
+        """Others, empty, of the same name and with the same indexes."""
+        return Contents(self.name, self._paths)
 
     def held(self) -> Held:
         """What it takes now."""

@@ -13,6 +13,7 @@
     ├── ProtocolError        the wire's: bytes that are no LIST or WATCH body
     ├── SkippedError         the wire's: one object was left out, the stream goes on
     ├── DecodeError          the data's: an object that cannot be decoded to the type asked for
+    ├── SnapshotError        the disk's: a snapshot that cannot be written, or must not be read
     └── MemoryLimitError     the collection's: it takes more than it was allowed to
 
 No message ever holds what an object holds, which may be a Secret: resource, key, path, status and byte
@@ -154,6 +155,20 @@ class DecodeError(KinformError):
         super().__init__(f"{key}: cannot be decoded" + (f" at {path}" if path else ""))
         self.key = key
         self.path = path
+
+
+class SnapshotError(KinformError):
+    """A snapshot that cannot be written, or is refused. Logged, never raised by an informer, which goes on without.
+
+    Attributes:
+        path: The file.
+        why: What is wrong with it.
+    """
+
+    def __init__(self, path: str, why: str) -> None:
+        super().__init__(f"snapshot {path}: {why}")
+        self.path = path
+        self.why = why
 
 
 class MemoryLimitError(KinformError):

@@ -56,11 +56,18 @@ class Handlers:
         if any(self._known.values()):
             self.queue.push(Entry.of(change))
 
+    def present(self, present: Iterator[Version]) -> None:
+        """Tells all handlers there are of what was there before anything was written, as added."""
+        if any(self._known.values()):
+            self.queue.push(Entry("present", present=present))
+
     async def run(self) -> None:
         """Calls handlers until the queue is closed."""
         while entry := await self.queue.pop():
             for found in entry.present or ():
-                await self._handle(Entry("added", found.key, found, only=entry.only))
+                added = Entry("added", found.key, found, only=entry.only)
+                added.number = entry.number
+                await self._handle(added)
             await self._handle(entry)
 
     async def _handle(self, entry: Entry) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
@@ -19,9 +20,11 @@ from kinform._check import whole
 from kinform._errors import ForbiddenError, KinformError, OptionError
 from kinform._fit import check_indexes, check_type
 from kinform._handlers import Handlers
+from kinform._keeping import Keeping
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
 from kinform._queue import QUEUE_BOUND, Entry, Handler, Queue
 from kinform._reflector import Stream, write
+from kinform._snapshot import Loaded, Snapshot
 from kinform._stats import Stats, stream_stats, worst
 from kinform._store import Store, store
 from kinform._transport import as_transport
@@ -51,6 +54,9 @@ class Informer:
         type: What objects are decoded to: `dict`, or any type msgspec decodes to.
         transform: Replaces an object's pruned bytes before they are stored, or leaves it out by None.
         options: How to start, and how long to wait.
+        snapshot: The path of a file, or a `Snapshot`: a start from it serves reads at once and sends no LIST. Its
+            state is readable but not synced until the server was seen to carry it on; until then `state` is
+            `"stale"`. It is refused where `transform` has another name, not where it does another thing.
         memory_limit: Bytes that the store may take; beyond it the informer stops with a `MemoryLimitError`.
         queue_bound: Events that wait for a slow reader before those of one object are merged.
 
@@ -72,6 +78,7 @@ class Informer:
         type: Any = dict,
         transform: Transform | None = None,
         options: WatchOptions | None = None,
+        snapshot: Snapshot | str | os.PathLike[str] | None = None,
         memory_limit: int | None = None,
         queue_bound: int = QUEUE_BOUND,
     ) -> None:
@@ -97,8 +104,21 @@ class Informer:
         self._streams: dict[str, Stream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._handlers = Handlers(self._retell, str(self.resource), queue_bound)
+        self._keeping: Keeping | None = None
+        if snapshot is not None:
+            self._keeping = Keeping(
+                Snapshot.of(snapshot),
+                self._transport,
+                self.resource,
+                self._scope,
+                self._prune,
+                transform,
+                self._writer,
+                self._streams,
+            )
+        self._entered = False
         self._runner: asyncio.Task[None] | None = None
-        self._tender: asyncio.Task[None] | None = None
+        self._aside: list[asyncio.Task[None]] = []
         self._changes: weakref.WeakSet[Changes] = weakref.WeakSet()
         self._news = asyncio.Event()
         self._failure: Exception | None = None
@@ -108,29 +128,44 @@ class Informer:
     # Life
 
     async def __aenter__(self) -> Informer:
-        if self._streams or self._stopped:
+        if self._entered:
             raise KinformError(f"{self.resource}: an informer is started once; make another")
+        self._entered = True
+        loaded = await self._keeping.load() if self._keeping is not None else None
+        if loaded is not None:
+            self._adopt(loaded)
         self._writer.listener = self._changed
         for namespace in self._scope.namespaces or (None,):
-            self._start(namespace)
+            self._start(namespace, loaded.resource_versions.get(namespace or "", "") if loaded is not None else "")
         self._runner = asyncio.create_task(self._handlers.run(), name=f"kinform handlers of {self.resource}")
-        self._tender = asyncio.create_task(self._writer.tend(), name=f"kinform background of {self.resource}")
+        self._aside.append(asyncio.create_task(self._writer.tend(), name=f"kinform background of {self.resource}"))
+        if self._keeping is not None:
+            self._aside.append(asyncio.create_task(self._keeping.run(), name=f"kinform snapshot of {self.resource}"))
         return self
+
+    def _adopt(self, loaded: Loaded) -> None:
+        self._writer.adopt(loaded.contents, loaded.numbers)
+        self.store._adopt(loaded.contents)
+        self._handlers.present(self.store.versions())
+        for changes in list(self._changes):
+            changes.queue.push(Entry("present", present=self.store.versions()))
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stopped = True
-        tasks = [*self._tasks.values(), *(task for task in (self._runner, self._tender) if task)]
+        tasks = [*self._tasks.values(), *self._aside, *([self._runner] if self._runner is not None else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        if self._keeping is not None and self._failure is None:
+            await self._keeping.write()
         self._handlers.queue.close()
         for changes in list(self._changes):
             changes.queue.close()
         self._wake()
 
-    def _start(self, namespace: str | None) -> None:
+    def _start(self, namespace: str | None, resource_version: str = "") -> None:
         stream = Stream(
             self._transport,
             self.resource,
@@ -138,6 +173,7 @@ class Informer:
             scope=self._scope,
             prune=self._prune,
             options=self._options,
+            resource_version=resource_version,
         )
         stream.on_news = self._wake
         self._streams[stream.namespace] = stream
@@ -190,11 +226,15 @@ class Informer:
             dropped_old=self._handlers.queue.dropped_old
             + sum(changes.queue.dropped_old for changes in list(self._changes)),
             transform_seconds=self._writer.transform_seconds,
+            snapshot=None if self._keeping is None else self._keeping.stats(),
             streams={namespace: stream_stats(stream) for namespace, stream in self._streams.items()},
         )
 
     async def synced(self, timeout: float | None = None, *, allow_partial: bool = False) -> None:
         """Waits until the first complete state of every stream is in the store.
+
+        A state from a snapshot is readable at once but not synced: it is when the server was seen to carry it on,
+        by the first event or bookmark of its watch, or by half a second in which it did not refuse.
 
         Args:
             timeout: Seconds to wait; None: as long as it takes.

@@ -190,6 +190,8 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
             plus 15, at most 200.
         max_object_bytes: Largest object accepted, as sent; larger ones are left out and reported.
         backoff: Waits after failures.
+        start_jitter: The first request of a stream waits a random part of so many seconds, so that thousands of
+            processes that start at once do not all ask at once.
         on_error: Called with each error that was recovered from. An exception in it is logged.
 
     Raises:
@@ -204,6 +206,7 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     silence_timeout: float | None = None
     max_object_bytes: int = 16 << 20
     backoff: Backoff = Backoff()
+    start_jitter: float = 0.0
     on_error: Callable[[KinformError], object] | None = None
 
     def __post_init__(self) -> None:
@@ -215,6 +218,7 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         positive("WatchOptions.headers_timeout", self.headers_timeout)
         if self.silence_timeout is not None:
             positive("WatchOptions.silence_timeout", self.silence_timeout)
+        number("WatchOptions.start_jitter", self.start_jitter, "0 or more seconds", lambda n: 0 <= n < float("inf"))
         instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
         if self.on_error is not None and not callable(self.on_error):
             raise OptionError("WatchOptions.on_error", self.on_error, "a callable, or None")

@@ -38,6 +38,8 @@ T = TypeVar("T")
 Event = Init | InitApply | InitDone | Apply | Delete
 
 ERROR_BODY_BYTES = 64 << 10
+# A server that cannot carry a state on accepts the watch, and says so in its first event, at once.
+ACCEPTED_SECONDS = 0.5
 
 # What was learnt about a cluster is shared by all streams to it, and forgotten with the client.
 _capabilities: weakref.WeakKeyDictionary[object, Capabilities] = weakref.WeakKeyDictionary()
@@ -56,7 +58,8 @@ class Stream:
         errors: Failures recovered from so far.
         last_byte: When the last byte came, by `time.monotonic`; None before the first.
         last_bookmark: Likewise for the last bookmark.
-        last_sync: Likewise for the last complete state.
+        last_sync: Likewise for the last complete state; or, of one from a snapshot, for when the server was seen
+            to carry it on.
         on_news: Called after each piece of a body, and after each connection: anything here may have changed.
     """
 
@@ -69,9 +72,10 @@ class Stream:
         scope: Scope,
         prune: Prune,
         options: WatchOptions,
+        resource_version: str = "",
     ) -> None:
         self.namespace = namespace or ""
-        self.resource_version = ""
+        self.resource_version = resource_version
         self.skipped = 0
         self.errors = 0
         self.last_byte: float | None = None
@@ -90,6 +94,7 @@ class Stream:
             options,
             capabilities=_capabilities.setdefault(transport.identity, Capabilities()),
             random=random.random,
+            resource_version=resource_version,
         )
 
     @property
@@ -121,13 +126,13 @@ class Stream:
         """
         try:
             while True:
+                if self._watcher.delay:
+                    await asyncio.sleep(self._watcher.delay)
                 async with aclosing(self._connection()) as connection:
                     async for step in connection:
                         yield step
                 if self._watcher.reload_credentials:
                     await self._reload_credentials()
-                if self._watcher.delay:
-                    await asyncio.sleep(self._watcher.delay)
         except Exception:
             self._watcher.give_up()
             raise
@@ -140,6 +145,7 @@ class Stream:
         failure: TransportError | ProtocolError | None = None
         response: Response | None = None
         request = watcher.request()
+        standing: asyncio.TimerHandle | None = None
         try:
             response = await self._within(self._options.headers_timeout, self._transport.open(request))
             if response.status != 200:
@@ -151,6 +157,8 @@ class Stream:
             else:
                 if init := watcher.accepted():
                     yield init
+                elif self.last_sync is None and watcher.state == "live":
+                    standing = asyncio.get_running_loop().call_later(ACCEPTED_SECONDS, self._carried_on)
                 frames = Frames(
                     "watch" if request.watch else "list",
                     self._resource,
@@ -171,7 +179,7 @@ class Stream:
                             yield step
                         # Only now, when who follows the stream has taken the step, in as many turns as it took.
                         self.resource_version = watcher.resource_version
-                        if isinstance(step, InitDone):
+                        if isinstance(step, InitDone) or (self.last_sync is None and watcher.state == "live"):
                             self.last_sync = self.last_byte
                         if watcher.turned:
                             break
@@ -180,6 +188,8 @@ class Stream:
         except (TransportError, ProtocolError) as error:
             failure = error
         finally:
+            if standing is not None:
+                standing.cancel()
             if response is not None:
                 response.close()
         if not watcher.turned:
@@ -208,6 +218,11 @@ class Stream:
         elif isinstance(frame, Skip):
             self.skipped += 1
             self._recovered(SkippedError(self.name, frame.key, frame.reason, offset=frame.offset, size=frame.size))
+
+    def _carried_on(self) -> None:
+        if self.last_sync is None:
+            self.last_sync = time.monotonic()
+            self.on_news()
 
     def _recovered(self, error: KinformError) -> None:
         self.errors += 1

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from kinform._keeping import SnapshotStats
 from kinform._reflector import Stream
 from kinform._watcher import State
 
@@ -17,6 +18,7 @@ from kinform._watcher import State
 _BADNESS: tuple[State, ...] = (
     "live",
     "relisting",
+    "stale",
     "syncing",
     "starting",
     "retrying",
@@ -71,6 +73,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         changes_depth: Events that wait in each `changes()`.
         dropped_old: `Updated` events whose old version was let go because too much was waiting.
         transform_seconds: Time spent in `transform`.
+        snapshot: How its snapshot is; None where none was asked for.
         streams: By namespace, `""` for all.
     """
 
@@ -91,6 +94,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     changes_depth: list[int]
     dropped_old: int
     transform_seconds: float
+    snapshot: SnapshotStats | None
     streams: dict[str, StreamStats]
 
 

@@ -25,9 +25,12 @@ class Store(Generic[T]):
     """
 
     def __init__(self, contents: Contents, type: type[T]) -> None:
+        self._adopt(contents)
+        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(type)
+
+    def _adopt(self, contents: Contents) -> None:
         self._table = contents.table
         self._indexes = contents.indexes
-        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(type)
 
     def __len__(self) -> int:
         return len(self._table)

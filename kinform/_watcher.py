@@ -34,6 +34,7 @@ from kinform_ext._scan import Batch
 
 State = Literal[
     "starting",  # nothing was answered yet
+    "stale",  # nothing was answered yet, and a snapshot's state can be read
     "syncing",  # a state is coming in, and none is complete
     "live",  # the state is complete, and changes come in
     "relisting",  # the state is complete but old, and a new one is coming in
@@ -121,6 +122,8 @@ class Watcher:
         options: How to start and how long to wait.
         capabilities: What is known of the server; added to.
         random: Gives numbers from 0 up to 1, for jitter.
+        resource_version: That of a state that is held already: it is carried on by a watch, and listed anew only
+            if the server refuses that.
 
     Attributes:
         name: The resource, and the namespace where it is one, for messages.
@@ -156,10 +159,10 @@ class Watcher:
         self._stream_tries = 0
         self._unauthorized = 0  # answers of 401 in a row
         self.name = f"{resource} in {namespace}" if namespace else str(resource)
-        self.state: State = "starting"
+        self.state: State = "stale" if resource_version else "starting"
         self.resource_version = resource_version
         self.error: KinformError | None = None
-        self.delay = 0.0
+        self.delay = options.start_jitter * random() if options.start_jitter else 0.0
         self.turned = False
         self.reload_credentials = False
         self._phase: _Listing | _Streaming | _Watching = _Watching() if resource_version else self._fresh()

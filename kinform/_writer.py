@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from kinform._contents import Contents, Held
 from kinform._errors import MemoryLimitError
@@ -36,13 +37,16 @@ class Writer:
         wire_bytes: Bytes of the objects that came, as sent.
         memory_limit: Bytes that the store may take; None: no limit.
         peak_bytes: The most that was held while the last complete state came in.
+        contents: What it fills.
     """
 
     def __init__(self, contents: Contents) -> None:
-        self._contents = contents
+        self.contents = contents
         self._table = contents.table
         self._numbers: dict[str, int] = {}
         self._begun: dict[str, object] = {}
+        self._unswept: set[str] = set()
+        self._stills = 0
         self._keyless: set[str] = set()
         self._tending = False
         self.listener: Callable[[Change], None] | None = None
@@ -61,7 +65,7 @@ class Writer:
         self._table.begin(self._number(stream))
         self._begun[stream] = owner
         self._keyless.discard(stream)
-        self._contents.codec.paused = True
+        self.contents.codec.paused = True
 
     def apply(self, stream: str, batch: Batch, *, initial: bool) -> None:
         """Takes a batch whole, into the state that was begun (`initial`) or into what readers see.
@@ -96,6 +100,7 @@ class Writer:
         del self._begun[stream]
         if stream in self._keyless:
             log.warning("an object without a known key was left out of a list: what is missing from it stays")
+        self._unswept.add(stream)
         self._table.commit(self._number(stream), stream not in self._keyless)
 
     def sweep(self, stream: str) -> bool:
@@ -103,6 +108,7 @@ class Writer:
         changes, more = self._table.sweep(self._number(stream), SWEEP, self._listens)
         self._tell(changes)
         if not more:
+            self._unswept.discard(stream)
             self._rest()
         return more
 
@@ -126,9 +132,11 @@ class Writer:
             Whether there is more to free and to tell.
         """
         self._begun.pop(stream, None)
+        self._unswept.add(stream)
         changes, more = self._table.drop(self._number(stream), SWEEP, self._listens)
         self._tell(changes)
         if not more:
+            self._unswept.discard(stream)
             self._rest()
         return more
 
@@ -138,37 +146,63 @@ class Writer:
             return
         self._tending = True
         try:
-            await self._contents.codec.tend()
+            await self.contents.codec.tend()
         finally:
             self._tending = False
 
     async def settled(self) -> None:
         """Waits until the background has nothing left to do."""
-        await self._contents.codec.settled()
+        await self.contents.codec.settled()
+
+    @property
+    def calm(self) -> bool:
+        """Whether no new state is coming in, and all that the last ones changed was told."""
+        return not self._begun and not self._unswept
+
+    def numbers(self, streams: Iterable[str]) -> dict[str, int]:
+        """The numbers that streams go by in the table."""
+        return {stream: self._number(stream) for stream in streams}
+
+    @contextmanager
+    def held_still(self) -> Iterator[Contents]:
+        """Within it nothing is coded anew, so that the codec's state tells how to read all that is held now."""
+        self._stills += 1
+        self._rest()
+        try:
+            yield self.contents
+        finally:
+            self._stills -= 1
+            self._rest()
+
+    def adopt(self, contents: Contents, numbers: Mapping[str, int]) -> None:
+        """Fills these from here on, where streams go by these numbers. Before anything was written."""
+        self.contents = contents
+        self._table = contents.table
+        self._numbers = dict(numbers)
 
     def held(self) -> Held:
         """What the store takes now."""
-        return self._contents.held()
+        return self.contents.held()
 
     @property
     def _listens(self) -> bool:
-        return self.listener is not None or bool(self._contents.indexes)
+        return self.listener is not None or bool(self.contents.indexes)
 
     def _number(self, stream: str) -> int:
         return self._numbers.setdefault(stream, len(self._numbers))
 
     def _rest(self) -> None:
-        self._contents.codec.paused = bool(self._begun)
+        self.contents.codec.paused = bool(self._begun or self._stills)
 
     def _weigh(self) -> None:
         if self.memory_limit is None and not self._begun:
             return
-        held = self._contents.held()
+        held = self.contents.held()
         if self._begun:
             self.peak_bytes = max(self.peak_bytes, held.held_bytes)
         if self.memory_limit is not None and held.held_bytes > self.memory_limit:
             raise MemoryLimitError(
-                self._contents.name, held.objects, held.held_bytes, held.pruned_bytes, self.memory_limit
+                self.contents.name, held.objects, held.held_bytes, held.pruned_bytes, self.memory_limit
             )
 
     def _tell(self, changes: list[Change] | None) -> None:
@@ -178,10 +212,10 @@ class Writer:
                 self.listener(change)
 
     def _index(self, changes: list[Change] | None) -> None:
-        if self._contents.indexes:
+        if self.contents.indexes:
             for change in changes or ():
                 held, new = _raw(change.held), _raw(change.new)
-                for index in self._contents.indexes.values():
+                for index in self.contents.indexes.values():
                     index.replace(change.key, held, new)
 
     def _take(self, stream: str, batch: Batch, i: int, *, initial: bool) -> None:

@@ -1,0 +1,376 @@
+"""A snapshot's file: whole, and of the right thing, or refused."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+import stat
+import sys
+import threading
+import time
+from typing import Any
+
+import msgspec
+import pytest
+
+from kinform import _snapshot
+from kinform._contents import Contents
+from kinform._errors import OptionError, SnapshotError
+from kinform._options import WatchOptions
+from kinform._snapshot import PIECE_BYTES, Header, Loaded, Origin, Snapshot, origin_prune, read, write
+from kinform._store import store
+from kinform._writer import Writer
+from tests.core.test_watcher import machine
+from tests.core.wire import batch, obj
+
+ORIGIN = Origin(
+    cluster="uid-1",
+    place="here",
+    resource="v1/pods",
+    scope=("app=web", "", False),
+    namespaces=("shop", "till"),
+    prune=origin_prune(["b", "a"], [], {"status.conditions": 1}),
+    transform="",
+)
+
+
+def filled(objects: int = 5, streams: tuple[str, ...] = ("shop", "till")) -> Writer:
+    """A store in which each stream has so many objects."""
+    writer, _ = store(name="v1/pods")
+    for stream in streams:
+        writer.begin(stream)
+        found = [
+            obj(f"p{number}", namespace=stream, rv=number + 1, spec={"image": f"web:{number % 7}", "text": "x" * 100})
+            for number in range(objects)
+        ]
+        if found:
+            writer.apply(stream, batch(*found), initial=True)
+        writer.commit(stream)
+        while writer.sweep(stream):
+            pass
+    return writer
+
+
+def raws(contents: Contents) -> dict[str, bytes]:
+    table = contents.table
+    return {table.key_of(id): table.raw_of(id) for id in table.ids()}
+
+
+def save(writer: Writer, path: Any, *, origin: Origin = ORIGIN, taken: float | None = None) -> bytes:
+    """Writes what a writer holds; the file's bytes."""
+    numbers = writer.numbers(["shop", "till"])
+    header = Header(
+        origin=origin,
+        byteorder=sys.byteorder,
+        taken=time.time() if taken is None else taken,
+        streams={"shop": (numbers["shop"], "17"), "till": (numbers["till"], "19")},
+    )
+    ids = writer.contents.table.ids()
+    pieces = iter(lambda: ids.dump(PIECE_BYTES), b"")
+    size = write(str(path), header, writer.contents.codec.state(), pieces, len(ids), threading.Event())
+    data: bytes = path.read_bytes()
+    assert len(data) == size
+    return data
+
+
+def load(path: Any, *, origin: Origin = ORIGIN, max_age: float | None = None, **indexes: str) -> Loaded | None:
+    return read(str(path), origin, Contents("v1/pods", indexes), max_age)
+
+
+def refused(path: Any, **options: Any) -> str:
+    """Why a file is refused."""
+    with pytest.raises(SnapshotError) as caught:
+        load(path, **options)
+    assert caught.value.path == str(path)
+    assert str(path) in str(caught.value)
+    return caught.value.why
+
+
+class TestWhatComesBack:
+    def test_everything_comes_back_byte_for_byte_in_its_stream(self, tmp_path):
+        writer = filled()
+        save(writer, tmp_path / "s")
+        loaded = load(tmp_path / "s", app="spec.image")
+        assert raws(loaded.contents) == raws(writer.contents)
+        assert loaded.resource_versions == {"shop": "17", "till": "19"}
+        assert sorted(loaded.contents.indexes["app"].keys("web:3")) == ["shop/p3", "till/p3"]
+        taken = Writer(loaded.contents)
+        taken.adopt(loaded.contents, loaded.numbers)
+        while taken.drop("shop"):
+            pass
+        assert {key.split("/")[0] for key in raws(loaded.contents)} == {"till"}
+
+    async def test_what_was_compressed_at_length_is_read_without_compressing_it_again(self, tmp_path):
+        writer = filled(1_000)
+        await writer.settled()
+        save(writer, tmp_path / "s")
+        loaded = load(tmp_path / "s").contents
+        assert raws(loaded) == raws(writer.contents)
+        assert writer.contents.codec.dictionaries + writer.contents.codec.exemplars
+        assert loaded.codec.dictionaries == writer.contents.codec.dictionaries
+        assert loaded.codec.exemplars == writer.contents.codec.exemplars
+        assert loaded.held().held_bytes < 1.2 * writer.held().held_bytes
+        writer, expected = Writer(loaded), raws(loaded)  # and goes on being compressed
+        await writer.settled()
+        assert raws(loaded) == expected
+
+    def test_an_empty_collection_comes_back_empty(self, tmp_path):
+        save(filled(0), tmp_path / "s")
+        loaded = load(tmp_path / "s")
+        assert len(loaded.contents.table) == 0
+        assert loaded.resource_versions == {"shop": "17", "till": "19"}
+
+    def test_no_file_is_no_error(self, tmp_path):
+        assert load(tmp_path / "s") is None
+
+
+class TestDamage:
+    def test_a_file_cut_at_any_hundredth_of_its_length_is_refused(self, tmp_path):
+        path = tmp_path / "s"
+        whole = save(filled(200), path)
+        for hundredth in range(100):
+            path.write_bytes(whole[: len(whole) * hundredth // 100])
+            refused(path)
+        path.write_bytes(whole[:-1])
+        refused(path)
+
+    def test_a_small_file_with_any_byte_flipped_is_refused(self, tmp_path):
+        path = tmp_path / "s"
+        whole = save(filled(2), path)
+        for position in range(len(whole)):
+            for bit in (0x01, 0x80):
+                path.write_bytes(whole[:position] + bytes([whole[position] ^ bit]) + whole[position + 1 :])
+                refused(path)
+
+    async def test_a_large_file_with_a_byte_flipped_is_refused(self, tmp_path):
+        path = tmp_path / "s"
+        writer = filled(2_000)
+        await writer.settled()
+        whole = save(writer, path)
+        for position in random.Random(7).sample(range(len(whole)), 200):
+            path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
+            refused(path)
+
+    def test_a_file_with_something_behind_it_is_refused(self, tmp_path):
+        path = tmp_path / "s"
+        whole = save(filled(), path)
+        for more in (b"\0", whole, whole[10:]):
+            path.write_bytes(whole + more)
+            refused(path)
+
+    def test_pieces_left_out_doubled_or_exchanged_are_refused_though_each_is_right(self, tmp_path, monkeypatch):
+        path = tmp_path / "s"
+        monkeypatch.setattr(_snapshot, "PIECE_BYTES", 500)
+        writer = filled(20)
+        numbers = writer.numbers(["shop", "till"])
+        ids = writer.contents.table.ids()
+        header = Header(
+            origin=ORIGIN, byteorder=sys.byteorder, taken=time.time(), streams={n: (i, "1") for n, i in numbers.items()}
+        )
+        pieces = iter(lambda: ids.dump(500), b"")
+        write(str(path), header, writer.contents.codec.state(), pieces, len(ids), threading.Event())
+        whole, spans = path.read_bytes(), []
+        start = 10
+        while start < len(whole):
+            length = int.from_bytes(whole[start + 1 : start + 5], "little")
+            spans.append(whole[start : start + 9 + length])
+            start += 9 + length
+        assert len(spans) > 5
+        for changed in (spans[:2] + spans[3:], [*spans[:3], *spans[2:]], [*spans[:2], spans[3], spans[2], *spans[4:]]):
+            path.write_bytes(whole[:10] + b"".join(changed))
+            refused(path)
+
+    @pytest.mark.parametrize("content", [b"", b"{}", b"\0" * 100, b"kinform\0", os.urandom(5_000)])
+    def test_a_foreign_file_is_refused(self, tmp_path, content):
+        (tmp_path / "s").write_bytes(content)
+        assert "snapshot" in refused(tmp_path / "s")
+
+    def test_what_is_no_file_is_refused_and_holds_nobody_up(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        assert refused(tmp_path / "pipe") == "not a file"
+        assert refused(tmp_path) == "not a file"
+
+    def test_a_file_that_may_not_be_read_is_refused(self, tmp_path, monkeypatch):
+        save(filled(), tmp_path / "s")
+
+        def denied(*_: object) -> int:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+        monkeypatch.setattr(os, "open", denied)
+        assert refused(tmp_path / "s") == "cannot be read: Permission denied"
+
+    def test_another_format_is_refused(self, tmp_path, monkeypatch):
+        save(filled(), tmp_path / "s")
+        monkeypatch.setattr(_snapshot, "FORMAT", 2)
+        assert refused(tmp_path / "s") == "of format 1, where this version reads 2"
+
+    def test_a_refusal_tells_nothing_of_what_is_in_the_file(self, tmp_path):
+        path = tmp_path / "s"
+        whole = save(filled(), path)
+        at = whole.index(b"shop")
+        path.write_bytes(whole[:at] + b"hush" + whole[at + 4 :])
+        assert "hush" not in refused(path)
+
+
+class TestOrigin:
+    @pytest.mark.parametrize(
+        ("other", "why"),
+        [
+            ({"cluster": "uid-2"}, "of another cluster"),
+            ({"cluster": "", "place": "there"}, "of another cluster"),
+            ({"resource": "v1/secrets"}, "of another resource"),
+            ({"scope": ("", "", False)}, "of another scope"),
+            ({"scope": ("app=web", "", True)}, "of another scope"),
+            ({"namespaces": ("shop",)}, "of other namespaces"),
+            ({"namespaces": None}, "of other namespaces"),
+            ({"prune": origin_prune(["a"], [], {})}, "of other pruning"),
+            ({"transform": "mine.strip"}, "of another transform"),
+        ],
+    )
+    def test_a_snapshot_of_something_else_is_refused(self, tmp_path, other, why):
+        save(filled(), tmp_path / "s")
+        assert refused(tmp_path / "s", origin=msgspec.structs.replace(ORIGIN, **other)) == why
+
+    @pytest.mark.parametrize("other", [{"place": "moved"}, {"cluster": ""}])
+    def test_a_cluster_is_known_by_its_uid_and_else_by_its_place(self, tmp_path, other):
+        save(filled(), tmp_path / "s")
+        assert load(tmp_path / "s", origin=msgspec.structs.replace(ORIGIN, **other)) is not None
+
+    def test_the_order_of_pruned_paths_means_nothing(self):
+        assert origin_prune(["a", "b"], ["d", "c"], {"x": 1, "y": 2}) == origin_prune(
+            ["b", "a", "b"], ["c", "d"], {"y": 2, "x": 1}
+        )
+
+    def test_an_old_one_is_refused_where_an_age_is_given(self, tmp_path):
+        save(filled(), tmp_path / "s", taken=time.time() - 100)
+        assert load(tmp_path / "s") is not None
+        assert load(tmp_path / "s", max_age=200) is not None
+        assert "more than max_age, 60 s" in refused(tmp_path / "s", max_age=60)
+
+    def test_one_from_the_future_is_refused_where_an_age_is_given(self, tmp_path):
+        save(filled(), tmp_path / "s", taken=time.time() + 1000)
+        assert "max_age" in refused(tmp_path / "s", max_age=60)
+
+
+class TestWriting:
+    def test_only_its_owner_may_read_it_from_its_first_byte_on(self, tmp_path, monkeypatch):
+        modes = []
+        before = os.umask(0)
+        try:
+            monkeypatch.setattr(os, "fsync", lambda fd: modes.append(stat.S_IMODE(os.fstat(fd).st_mode)))
+            (tmp_path / "s").write_bytes(b"old, and readable by all")
+            save(filled(), tmp_path / "s")
+        finally:
+            os.umask(before)
+        assert modes[0] == 0o600
+        assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
+
+    def test_the_file_and_then_its_folder_are_on_the_disk(self, tmp_path, monkeypatch):
+        synced = []
+        monkeypatch.setattr(os, "fsync", lambda fd: synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)))
+        save(filled(), tmp_path / "s")
+        assert synced == [False, True]
+
+    @pytest.mark.parametrize("failing", ["fsync", "replace"])
+    def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(self, tmp_path, monkeypatch, failing):
+        old = save(filled(3), tmp_path / "s")
+
+        def full(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, failing, full)
+        with pytest.raises(OSError, match="No space"):
+            save(filled(9), tmp_path / "s")
+        assert [found.name for found in tmp_path.iterdir()] == ["s"]
+        assert (tmp_path / "s").read_bytes() == old
+
+    def test_what_a_killed_writer_left_is_removed_by_the_next_and_the_old_file_is_good(self, tmp_path):
+        writer = filled(3)
+        save(writer, tmp_path / "s")
+        (tmp_path / ".s.abc.tmp").write_bytes(b"half")
+        (tmp_path / ".other.abc.tmp").write_bytes(b"half")
+        assert raws(load(tmp_path / "s").contents) == raws(writer.contents)
+        save(writer, tmp_path / "s")
+        assert sorted(found.name for found in tmp_path.iterdir()) == [".other.abc.tmp", "s"]
+
+    def test_a_writer_that_is_no_longer_wanted_leaves_nothing(self, tmp_path):
+        writer, abandon = filled(3), threading.Event()
+        abandon.set()
+        header = Header(origin=ORIGIN, byteorder="little", taken=0, streams={})
+        with pytest.raises(InterruptedError):
+            write(str(tmp_path / "s"), header, b"", iter([b"x"]), 1, abandon)
+        assert not list(tmp_path.iterdir())
+        assert writer.calm
+
+    def test_it_is_one_state_whatever_is_written_and_coded_meanwhile(self, tmp_path):
+        writer = filled(300)
+        expected = raws(writer.contents)
+        numbers = writer.numbers(["shop", "till"])
+        header = Header(
+            origin=ORIGIN, byteorder=sys.byteorder, taken=time.time(), streams={n: (i, "1") for n, i in numbers.items()}
+        )
+        with writer.held_still() as contents:
+            state, ids = contents.codec.state(), contents.table.ids()
+
+            def pieces():
+                for step in range(1_000):
+                    if not (piece := ids.dump(1_000)):
+                        return
+                    yield piece
+                    changed = [obj(f"p{n}", rv=1_000 + step, spec={"step": step}) for n in range(step, step + 50)]
+                    writer.apply("shop", batch(*changed), initial=False)
+                    writer.apply("till", batch(obj(f"p{step}", namespace="till"), verb="DELETED"), initial=False)
+                    contents.table.compact(1 << 20)
+
+            write(str(tmp_path / "s"), header, state, pieces(), len(ids), threading.Event())
+        assert raws(writer.contents) != expected
+        assert raws(load(tmp_path / "s").contents) == expected
+
+
+class TestStillness:
+    def test_nothing_is_coded_anew_while_held_still_be_it_by_two_or_after_a_relist(self):
+        writer = filled()
+        codec = writer.contents.codec
+        assert not codec.paused
+        with writer.held_still():
+            with writer.held_still():
+                assert codec.paused
+            writer.begin("shop")
+            assert not writer.calm
+            writer.commit("shop")
+            assert not writer.calm
+            while writer.sweep("shop"):
+                pass
+            assert writer.calm
+            assert codec.paused
+        assert not codec.paused
+
+
+class TestOptions:
+    @pytest.mark.parametrize("path", ["", None, 7, b"/bytes"])
+    def test_what_is_no_path_is_an_error(self, path):
+        with pytest.raises(OptionError, match="snapshot"):
+            Snapshot.of(path)
+        with pytest.raises(OptionError, match=r"Snapshot\.path"):
+            Snapshot(path=path)
+
+    @pytest.mark.parametrize("field", ["max_age", "interval"])
+    @pytest.mark.parametrize("value", [0, -1, float("inf"), "1", True])
+    def test_what_is_no_time_is_an_error(self, field, value):
+        with pytest.raises(OptionError, match=rf"Snapshot\.{field}"):
+            Snapshot(path="s", **{field: value})
+
+    def test_a_path_means_the_defaults(self, tmp_path):
+        assert Snapshot.of(tmp_path / "s") == Snapshot(path=tmp_path / "s", max_age=None, interval=300.0)
+
+    @pytest.mark.parametrize("value", [-1, float("inf"), "1", True])
+    def test_a_jitter_that_is_no_time_is_an_error(self, value):
+        with pytest.raises(OptionError, match=r"WatchOptions\.start_jitter"):
+            WatchOptions(start_jitter=value)
+
+
+class TestStart:
+    def test_the_first_request_waits_a_random_part_of_the_jitter(self):
+        assert machine(random=lambda: 0.25, start_jitter=8.0).delay == 2.0
+        assert machine(random=lambda: 0.25).delay == 0.0

@@ -1,0 +1,365 @@
+"""Starting from a snapshot: readable at once, carried on without a list, and right in the end whatever happened."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import kinform
+from kinform.testing import Server, Stall
+from tests.clusters import Cluster
+from tests.net.informers import quick, same, versions
+from tests.waiting import until
+
+PODS = "v1/pods"
+
+
+@pytest.fixture
+async def api(server: Server):
+    async with kinform.connect(server.url) as api:
+        yield api
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "pods.kinform"
+
+
+def put(server: Server, *names: str, namespace: str = "shop", **labels: str) -> None:
+    for name in names:
+        server.put(PODS, {"metadata": {"name": name, "namespace": namespace, "labels": labels}})
+
+
+def informer(api: object, snapshot: Any, **changes: Any) -> kinform.Informer:
+    options = {"options": quick(initial="list"), **changes}
+    return kinform.Informer(api, PODS, snapshot=snapshot, **options)
+
+
+async def run_once(api: object, path: Any, **changes: Any) -> None:
+    """A first run, which leaves a snapshot."""
+    async with informer(api, path, **changes) as pods:
+        await pods.synced(timeout=10)
+    assert pods.stats().snapshot.writes == 1
+
+
+def lists(server: Server) -> int:
+    return sum(request.verb == "list" for request in server.requests)
+
+
+async def test_a_start_from_a_snapshot_reads_at_once_and_sends_no_list(server, api, path):
+    server.generate(PODS, 2_000)
+    await run_once(api, path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    before, held = lists(server), server.versions(PODS)
+    put(server, "new")
+    async with informer(api, path, indexes={"app": "metadata.labels.app"}) as pods:
+        assert versions(pods.store) == held
+        assert pods.state == "stale"
+        assert pods.stats().snapshot.loaded
+        assert pods.stats().streams[""].state == "stale"
+        await pods.synced(timeout=10)
+        await until(lambda: same(pods.store, server, PODS))
+        assert pods.state == "live"
+        for key in pods.store:
+            raw = pods.store.raw(key)
+            assert raw is not None
+    assert lists(server) == before
+
+
+async def test_what_happened_in_between_is_told_as_it_happened(server, api, path):
+    put(server, "a", "b", "c")
+    await run_once(api, path)
+    put(server, "b", app="changed")
+    server.delete(PODS, "shop/c")
+    put(server, "d")
+    pods, told = informer(api, path), []
+    pods.on_add(lambda found: told.append(("added", found["metadata"]["name"])))
+    pods.on_update(lambda old, new: told.append(("updated", old["metadata"]["name"])))
+    pods.on_delete(lambda found: told.append(("deleted", found["metadata"]["name"])))
+    changes = pods.changes()
+    async with pods:
+        await until(lambda: len(told) == 6)
+        kinds = []
+        async for change in changes:
+            kinds.append((type(change).__name__, getattr(change, "key", "")))
+            if len(kinds) == 7:
+                break
+    assert sorted(told[:3]) == [("added", "a"), ("added", "b"), ("added", "c")]
+    assert told[3:] == [("updated", "b"), ("deleted", "c"), ("added", "d")]
+    assert {kind for kind, _ in kinds[:3]} == {"Added"}
+    assert [kind for kind in kinds[3:] if kind[0] != "Synced"] == [
+        ("Updated", "shop/b"), ("Deleted", "shop/c"), ("Added", "shop/d"),
+    ]  # fmt: skip
+    assert ("Synced", "") in kinds
+
+
+async def test_a_quiet_collection_is_synced_when_its_watch_stands(server, api, path):
+    put(server, "a")
+    await run_once(api, path)
+    async with informer(api, path) as pods:
+        await pods.synced(timeout=5)
+        assert pods.stats().streams[""].seconds_since_sync is not None
+
+
+async def test_it_is_not_synced_while_the_server_says_nothing(server, api, path):
+    put(server, "a")
+    await run_once(api, path)
+    await server.stop()
+    async with informer(api, path) as pods:
+        assert list(pods.store) == ["shop/a"]
+        with pytest.raises(TimeoutError):
+            await pods.synced(timeout=0.8)
+        assert list(pods.store) == ["shop/a"]
+        await server.start()
+        await pods.synced(timeout=10)
+    assert lists(server) == 1
+
+
+async def test_a_state_too_old_is_listed_again_and_only_what_changed_is_told(server, api, path):
+    put(server, "a", "b", "c")
+    await run_once(api, path)
+    put(server, "b", app="changed")
+    server.delete(PODS, "shop/c")
+    server.compact()
+    pods, told = informer(api, path), []
+    async with pods:
+        pods.on_update(lambda old, new: told.append(("updated", new["metadata"]["name"])))
+        changes = pods.changes()
+        before = {id: pods.store.raw(id) for id in pods.store}
+        assert set(before) == {"shop/a", "shop/b", "shop/c"}
+        await pods.synced(timeout=10)
+        assert same(pods.store, server, PODS)
+        after = []
+        async for change in changes:
+            if isinstance(change, kinform.Updated | kinform.Deleted):
+                after.append(change)
+            if len(after) == 2:
+                break
+        await until(lambda: len(told) == 1)
+    assert told == [("updated", "b")]
+    updated = next(change for change in after if isinstance(change, kinform.Updated))
+    deleted = next(change for change in after if isinstance(change, kinform.Deleted))
+    assert updated.key == "shop/b"
+    assert (deleted.key, deleted.synthetic) == ("shop/c", True)
+    assert lists(server) == 2
+
+
+async def test_each_namespace_goes_on_from_its_own_version(server, api, path):
+    put(server, "a", namespace="shop")
+    put(server, "b", namespace="till")
+    scope = kinform.Scope(namespaces=["till", "shop"])
+    await run_once(api, path, scope=scope)
+    before = lists(server)
+    async with informer(api, path, scope=kinform.Scope(namespaces=["shop", "till"])) as pods:
+        assert sorted(pods.store) == ["shop/a", "till/b"]
+        await pods.synced(timeout=10)
+        await pods.remove_namespace("shop")
+        assert sorted(pods.store) == ["till/b"]
+        server.delete(PODS, "till/b")
+        await until(lambda: not len(pods.store))
+    assert lists(server) == before
+
+
+@pytest.mark.parametrize(
+    ("other", "why"),
+    [
+        ({"scope": kinform.Scope(label_selector="app=web")}, "another scope"),
+        ({"scope": kinform.Scope(namespaces=["shop"])}, "other namespaces"),
+        ({"scope": kinform.Scope(metadata_only=True)}, "another scope"),
+        ({"prune": kinform.Prune(drop=["status"])}, "other pruning"),
+        ({"transform": bytes}, "another transform"),
+    ],
+    ids=["labels", "namespaces", "metadata", "prune", "transform"],
+)
+async def test_another_selection_is_refused_with_a_warning_and_listed(server, api, path, caplog, other, why):
+    put(server, "a", app="web")
+    await run_once(api, path)
+    before = lists(server)
+    with caplog.at_level(logging.WARNING, logger="kinform.snapshot"):
+        async with informer(api, path, **other) as pods:
+            assert len(pods.store) == 0
+            await pods.synced(timeout=10)
+            assert list(pods.store) == ["shop/a"]
+            assert why in pods.stats().snapshot.refused
+            assert not pods.stats().snapshot.loaded
+    assert why in caplog.text
+    assert lists(server) == before + 1
+
+
+async def test_another_cluster_is_known_by_the_uid_of_kube_system(server, path, caplog):
+    put(server, "a")
+    server.put("v1/namespaces", {"metadata": {"name": "kube-system", "uid": "one"}})
+    async with kinform.connect(server.url) as api:
+        await run_once(api, path)
+    async with Server() as other, kinform.connect(other.url) as api:
+        other.put("v1/namespaces", {"metadata": {"name": "kube-system", "uid": "one"}})
+        put(other, "x")
+        async with informer(api, path) as pods:
+            assert pods.stats().snapshot.loaded
+    async with Server() as other, kinform.connect(other.url) as api:
+        put(other, "x")
+        async with informer(api, path) as pods:
+            assert "another cluster" in pods.stats().snapshot.refused
+            await pods.synced(timeout=10)
+            assert list(pods.store) == ["shop/x"]
+    assert "another cluster" in caplog.text
+
+
+async def test_a_damaged_file_is_refused_listed_afresh_and_replaced(server, api, path):
+    put(server, "a")
+    await run_once(api, path)
+    data = bytearray(path.read_bytes())
+    data[-50] ^= 1
+    path.write_bytes(data)
+    async with informer(api, path) as pods:
+        assert "damaged" in pods.stats().snapshot.refused
+        assert len(pods.store) == 0
+        await pods.synced(timeout=10)
+    async with informer(api, path) as pods:
+        assert pods.stats().snapshot.loaded
+
+
+async def test_an_old_file_is_refused(server, api, path):
+    put(server, "a")
+    await run_once(api, path)
+    await asyncio.sleep(0.02)
+    async with informer(api, kinform.Snapshot(path=path, max_age=0.01)) as pods:
+        assert "max_age" in pods.stats().snapshot.refused
+
+
+async def test_one_that_takes_more_than_the_memory_limit_is_refused(server, api, path):
+    server.generate(PODS, 200)
+    await run_once(api, path)
+    async with informer(api, path, memory_limit=1000) as pods:
+        assert "memory_limit" in pods.stats().snapshot.refused
+        with pytest.raises(kinform.MemoryLimitError):
+            await pods.synced(timeout=10)
+
+
+async def test_it_is_written_from_time_to_time_while_something_changes(server, api, path):
+    put(server, "a")
+    async with informer(api, kinform.Snapshot(path=path, interval=0.05)) as pods:
+        await pods.synced(timeout=10)
+        await until(lambda: pods.stats().snapshot.writes == 1)
+        first = path.read_bytes()
+        put(server, "b")
+        await until(lambda: pods.stats().snapshot.writes == 2)
+        assert path.read_bytes() != first
+        assert pods.stats().snapshot.file_bytes == path.stat().st_size
+    assert pods.stats().snapshot.writes == 2
+
+
+@pytest.mark.parametrize("why", ["missing", "full"])
+async def test_a_disk_that_refuses_ends_nothing_and_is_counted(server, api, path, caplog, monkeypatch, why):
+    put(server, "a")
+    if why == "missing":
+        path = path.parent / "nowhere" / "pods"
+    else:
+
+        def full(_: int) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(os, "fsync", full)
+    async with informer(api, kinform.Snapshot(path=path, interval=0.05)) as pods:
+        await pods.synced(timeout=10)
+        await until(lambda: pods.stats().snapshot.failures >= 2)
+        put(server, "b")
+        await until(lambda: same(pods.store, server, PODS))
+        assert pods.state == "live"
+        assert "cannot be written" in pods.stats().snapshot.error
+    assert "cannot be written" in caplog.text
+    assert not path.exists()
+    assert not list(path.parent.glob("*.tmp"))
+    assert not list(path.parent.glob(".*.tmp"))
+
+
+async def test_nothing_is_written_before_the_first_complete_state(server, api, path):
+    put(server, "a")
+    server.fault(Stall(), on="list")
+    async with informer(api, path):
+        await server.wait_for_request(on="list")
+    assert not path.exists()
+
+
+async def test_what_is_written_during_a_storm_is_a_state_that_can_be_carried_on(server, api, path):
+    server.generate(PODS, 500)
+    async with informer(api, kinform.Snapshot(path=path, interval=0.02)) as pods:
+        await pods.synced(timeout=10)
+        for round in range(10):
+            server.storm(PODS, 300)
+            for key in server.keys(PODS)[:20]:
+                server.delete(PODS, key)
+            written = pods.stats().snapshot.writes
+            await until(lambda written=written: pods.stats().snapshot.writes > written)
+            copy = path.with_suffix(f".{round}")
+            copy.write_bytes(path.read_bytes())
+    before = lists(server)
+    for round in range(10):
+        async with informer(api, path.with_suffix(f".{round}")) as pods:
+            assert pods.stats().snapshot.loaded
+            await pods.synced(timeout=10)
+            await until(lambda pods=pods: same(pods.store, server, PODS))
+    assert lists(server) == before
+
+
+async def test_stopping_while_it_is_written_leaves_a_whole_file(server, api, path):
+    server.generate(PODS, 300)
+    for _ in range(5):
+        async with informer(api, kinform.Snapshot(path=path, interval=0.001)) as pods:
+            await pods.synced(timeout=10)
+            server.storm(PODS, 50)
+        assert not list(path.parent.glob(".*.tmp"))
+        async with informer(api, path) as pods:
+            assert pods.stats().snapshot.refused is None
+
+
+async def test_the_first_request_waits_for_the_jitter(server, api):
+    put(server, "a")
+    async with informer(api, None, options=quick(start_jitter=3600.0)) as pods:
+        with pytest.raises(TimeoutError):
+            await pods.synced(timeout=0.2)
+        assert not server.requests
+    async with informer(api, None, options=quick(start_jitter=0.05)) as pods:
+        await pods.synced(timeout=10)
+
+
+async def test_on_either_server_a_start_from_a_snapshot_agrees_and_one_too_old_is_listed(cluster: Cluster, path):
+    for name in ("a", "b", "c"):
+        await cluster.create(name, data={"k": name})
+    scope = kinform.Scope(namespaces=[cluster.namespace])
+    key = f"{cluster.namespace}/{{}}".format
+
+    def informer() -> kinform.Informer:
+        return kinform.Informer(api, cluster.resource, scope=scope, options=quick(initial="list"), snapshot=path)
+
+    async def truth() -> dict[str, str]:
+        answer = (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)).json()
+        return {key(found["metadata"]["name"]): found["metadata"]["resourceVersion"] for found in answer["items"]}
+
+    def held(informer: kinform.Informer) -> dict[str, str]:
+        return {key: rv for key, (_, rv) in versions(informer.store).items()}
+
+    async with kinform.connect(cluster.url, **cluster.access) as api:
+        async with informer() as first:
+            await first.synced(timeout=20)
+        await cluster.replace("a", data={"k": "changed"})
+        await cluster.delete("b")
+        expected = await truth()
+        async with informer() as second:
+            assert second.store[key("a")]["data"] == {"k": "a"}
+            assert second.stats().snapshot.loaded
+            await second.synced(timeout=20)
+            await until(lambda: held(second) == expected)
+        await cluster.replace("c", data={"k": "changed"})
+        await cluster.expire()
+        expected = await truth()
+        async with informer() as third:
+            assert third.stats().snapshot.loaded
+            await until(lambda: held(third) == expected, within=20)
+            await third.synced(timeout=20)
