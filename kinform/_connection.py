@@ -26,6 +26,7 @@ from kinform._errors import OptionError, TransportError
 from kinform._lean import ApiClient, Configuration
 from kinform._request import Request
 from kinform._transport import CHUNK_BYTES, ApiClientTransport, Response
+from kinform._worker import give_back
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
@@ -142,6 +143,7 @@ class Connection:
             raise OptionError("connect.target", str(self._source), why) from error
         self._transport = ApiClientTransport(_reading_less_ahead(self._api_client))
         self._certificates = _certificates(configuration)
+        give_back()  # what the imports left behind, nearly a megabyte
         return self
 
     async def __aexit__(
