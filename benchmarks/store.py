@@ -5,13 +5,15 @@ gets an object of his own. The dict of bytes decodes as the store does, and pays
 and hands out the very object that it holds: whoever changes it changes it for all; bytes and structs it has to make.
 Both have an index by hand, and a relist makes them anew. Every answer is checked before any time is told. Every round
 runs all contenders, one operation after another. Times are CPU times of the one thread: what the store does later, in
-the background, is not in them; `benchmarks memory` counts it.
+the background, is not in them; `benchmarks memory` counts it. Python's garbage collector rests, as with timeit: the
+objects of the dict of dicts, through which it would have to go again and again, would burden all of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import random
 import time
@@ -84,7 +86,10 @@ async def measure(options: argparse.Namespace) -> dict[str, Any]:
         for contender in contenders:
             check(contender, pods)
         operations = {each.title: each.operations(pods) for each in contenders}
+        gc.collect()
+        gc.disable()
         rounds = [await run(operations, options.seconds) for _ in range(options.rounds)]
+        gc.enable()
         for contender in contenders:
             contender.put(pods.initial)
             check(contender, pods)
