@@ -3,6 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
 
+from kinform_ext._postings cimport Postings, kx_indexes, kx_posting
 from kinform_ext._version cimport Codecs, Version, kt_byte, kt_new, kt_text, kt_users, kt_view, kt_who
 
 
@@ -37,7 +38,9 @@ cdef extern from "_cut.h":
         size_t len
         kt_byte code
 
-    void kc_sort(kc_span *span, int count) nogil
+    kt_text kc_stem(const kt_text *name) nogil
+    const kt_byte *kc_next(const kt_byte *at, const kt_byte *end) nogil
+    int kc_join(kc_span *span, int count, size_t at, size_t len, int which) nogil
     int kc_seek(kc_span *span, const kt_byte *raw, size_t len, const kt_text *value) nogil
     kt_byte *kc_cut(kt_byte *to, const kt_byte *raw, size_t len, const kc_span *span, int count) nogil
 
@@ -99,6 +102,7 @@ cdef extern from "_table.h":
         kt_stream *stream
         uint32_t streams
         kt_users *users
+        kx_indexes *indexes
         kt_pin *pins
         kt_sums sums
         uint64_t seen
@@ -140,6 +144,8 @@ cdef extern from "_table.h":
     void kt_drop(kt_table *t, kt_stream *s) nogil
     void kt_unpin(kt_table *t, kt_pin *pin) nogil
     int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t space) nogil
+    int64_t kt_pin_some(kt_table *t, kt_pin *pin, uint32_t space, kx_posting *of) nogil
+    bint kt_wanted(const kt_table *t, uint32_t id, uint32_t space) nogil
     uint32_t kt_pin_next(kt_table *t, kt_pin *pin, uint32_t passed) nogil
     int kt_tidy(kt_table *t, uint64_t slack, size_t budget) nogil
     uint64_t kt_slack(const kt_table *t) nogil
@@ -165,7 +171,7 @@ ctypedef struct Given:
     kt_text value[4]
     const kt_byte *raw
     size_t raw_len
-    kc_span span[4]
+    kc_span span[32]
     int spans
     bint deleted
     bint initial
@@ -176,6 +182,7 @@ cdef class Table:
     cdef:
         kt_table t
         Codecs codecs
+        readonly Postings postings
         uint32_t codec
         public object encoder
         public object observer
@@ -188,6 +195,8 @@ cdef class Table:
     cdef Version version_id(self, uint32_t id)
     cdef bytes raw_id(self, uint32_t id)
     cdef bytes encode(self, bytes cut, uint32_t *codec)
+    cdef int index(self, uint32_t id, const kt_byte *raw, size_t len) except -1
+    cdef kx_posting *posting(self, Py_ssize_t index, str value) except? NULL
     cdef bytes prepare(self, Given *given, uint32_t place, const kt_who *who, kt_new *new)
     cdef int same(self, uint32_t id, const kt_who *who, Given *given) except -1
     cdef bint same_version(self, uint32_t id, const kt_who *who) noexcept
@@ -212,4 +221,5 @@ cdef class Ids:
         Py_ssize_t left
         uint32_t passed
 
+    cdef int pin_down(self, str namespace, kx_posting *of) except -1
     cdef uint32_t advance(self)

@@ -15,6 +15,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.string cimport memchr, memcmp
 
 from kinform_ext._batch cimport Batch
+from kinform_ext._postings cimport KX_NONE, KX_PAGE, kx_from, kx_take, kx_value, kx_value_if
 from kinform_ext._prune cimport KB_TEXTS, kb_record
 from kinform_ext._version cimport (
     KT_UID,
@@ -28,7 +29,8 @@ from kinform_ext._version cimport (
 
 
 cdef enum:
-    NAMESPACE, NAME, UID, VERSION
+    NAMESPACE, NAME, UID, VERSION, STEM
+    SHORTEST = 2  # value worth a cut
     DELETED = 2
     LOOKED_AT = 64  # records a sweep looks at in the time that one change takes
     MOST = 0x7FFFFFFF
@@ -86,14 +88,17 @@ cdef class Table:
             what does not become smaller. What it raises leaves the object out and is passed on.
         encoder_codec: The number under which a decoder can undo that.
         observer: Called with the same bytes before; None: nobody looks.
+        postings: The values of what is held, staged versions included; each changes in one step with the version.
     """
 
-    def __cinit__(self):
+    def __cinit__(self, Postings postings=None):
         self.codecs = Codecs()
+        self.postings = postings
         if not kt_init(&self.t, &self.codecs.users, int.from_bytes(os.urandom(8), "little")):
             raise MemoryError
         if not kt_users_room(&self.codecs.users, 0):
             raise MemoryError
+        self.t.indexes = NULL if postings is None else &postings.x
 
     def __dealloc__(self):
         kt_close(&self.t)
@@ -172,6 +177,7 @@ cdef class Table:
         cdef Given given
         cdef kb_record *record
         cdef Py_ssize_t i
+        cdef int which
         self.stream(stream, initial)
         given.stream = stream
         given.initial = initial
@@ -180,7 +186,10 @@ cdef class Table:
             given.raw = batch.block + record.raw.at
             given.raw_len = record.raw.len
             given.deleted = record.verb == DELETED
-            find_spans(&given, batch.block, record)
+            for which in range(KB_TEXTS):
+                given.value[which].at = batch.block + record.text[which].at
+                given.value[which].len = record.text[which].len
+            find_spans(&given, record)
             self.take(&given, changes)
         return None if initial else changes
 
@@ -208,7 +217,7 @@ cdef class Table:
         given.value[VERSION] = utf8(resource_version)
         given.raw = <const kt_byte *>PyBytes_AS_STRING(raw)
         given.raw_len = PyBytes_GET_SIZE(raw)
-        given.spans = kc_seek(given.span, given.raw, given.raw_len, given.value)
+        find_spans(&given, NULL)
         self.take(&given, changes)
         return None if initial else changes
 
@@ -424,6 +433,7 @@ cdef class Table:
         self.check_phase(given.stream, True)
         if not kt_reserve(&self.t, &new, hash, &room):
             raise MemoryError
+        self.index(room.id, given.raw, given.raw_len)
         kt_add(&self.t, &new, hash, &room, KT_STAGED)
         if found.staged != KT_NONE:
             kt_release(&self.t, found.staged)
@@ -464,6 +474,7 @@ cdef class Table:
         self.check_phase(given.stream, False)
         if not kt_reserve(&self.t, &new, hash, &room):
             raise MemoryError
+        self.index(room.id, given.raw, given.raw_len)
         kt_add(&self.t, &new, hash, &room, self.t.stream[given.stream].turn)
         if found.plain != KT_NONE:
             kt_release(&self.t, found.plain)
@@ -509,6 +520,11 @@ cdef class Table:
     cdef int check_phase(self, uint32_t stream, bint initial) except -1:
         """A callback that turned the stream to something else must not have its object land there."""
         self.stream(stream, initial)
+        return 0
+
+    cdef int index(self, uint32_t id, const kt_byte *raw, size_t len) except -1:
+        if self.t.indexes != NULL and not kx_take(self.t.indexes, id, raw, len):
+            raise MemoryError
         return 0
 
     cdef bytes prepare(self, Given *given, uint32_t place, const kt_who *who, kt_new *new):
@@ -721,7 +737,75 @@ cdef class Table:
 
     def ids(self, str namespace=None):
         """The ids of what readers see now, of one namespace if named: stays so, whatever is written meanwhile."""
-        return Ids.__new__(Ids, self, namespace)
+        cdef Ids ids = Ids.__new__(Ids, self)
+        ids.pin_down(namespace, NULL)
+        return ids
+
+    def index_keys(self, Py_ssize_t index, str value not None):
+        """The keys of what readers see under a value, in no particular order."""
+        cdef list found = []
+        cdef kx_posting *posting = self.posting(index, value)
+        cdef uint32_t id = KX_NONE if posting == NULL else kx_from(posting, 0)
+        while id != KX_NONE:
+            if kt_wanted(&self.t, id, KT_NONE):
+                found.append(self.key_of(id))
+            id = kx_from(posting, id + 1)
+        return found
+
+    def index_ids(self, Py_ssize_t index, str value not None, str namespace=None):
+        """As `ids`, but only of what readers see under a value."""
+        cdef Ids ids = Ids.__new__(Ids, self)
+        cdef kx_posting *posting = self.posting(index, value)
+        if posting != NULL:
+            ids.pin_down(namespace, posting)
+        return ids
+
+    def index_values(self, Py_ssize_t index):
+        """The values of what readers see, in no particular order."""
+        cdef list found = []
+        cdef kx_value *value
+        cdef uint32_t number, id, its
+        if self.postings is None:
+            raise IndexError(index)
+        its = self.postings.index(index)
+        for number in range(self.t.indexes.pages * KX_PAGE):
+            value = kx_value_if(self.t.indexes, number)
+            if value == NULL or value.index != its:
+                continue
+            id = kx_from(&value.ids, 0)
+            while id != KX_NONE and not kt_wanted(&self.t, id, KT_NONE):
+                id = kx_from(&value.ids, id + 1)
+            if id != KX_NONE:
+                found.append(PyUnicode_DecodeUTF8(<const char *>value.text, value.len, NULL))
+        return found
+
+    def reindex(self, Py_ssize_t start, Py_ssize_t limit):
+        """Reads the values of up to `limit` versions from their JSON, from id `start` on.
+
+        Returns:
+            The id to go on from, or -1: that was all.
+        """
+        cdef uint32_t id = max(start, 0)
+        cdef uint64_t seen
+        cdef bytes raw
+        while limit > 0 and self.t.indexes != NULL:
+            id = kt_id_from(&self.t.ids, id)
+            if id == KT_NONE:
+                return -1
+            if not kt_word(kt_at(&self.t, id)) & KT_LIMBO:
+                seen = self.t.changes
+                raw = self.raw_id(id)
+                if self.t.changes != seen:
+                    continue
+                self.index(id, <const kt_byte *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
+                limit -= 1
+            id += 1
+        return -1 if self.t.indexes == NULL else <Py_ssize_t>id
+
+    cdef kx_posting *posting(self, Py_ssize_t index, str value) except? NULL:
+        if self.postings is None:
+            raise IndexError(index)
+        return self.postings.posting(index, value)
 
     cdef kt_byte *record(self, Py_ssize_t id) except NULL:
         if not 0 <= id <= <Py_ssize_t>KT_ID_MASK or not kt_id_used(&self.t.ids, id):
@@ -980,21 +1064,25 @@ cdef class Ids:
     What it has not passed yet stays in memory until it is passed, or the iteration exhausted, closed or collected.
     """
 
-    def __cinit__(self, Table table not None, str namespace):
+    def __cinit__(self, Table table not None):
+        self.passed = KT_NONE
+        self.table = table
+
+    cdef int pin_down(self, str namespace, kx_posting *of) except -1:
+        cdef kt_table *t = &self.table.t
         cdef kt_text name
         cdef uint32_t space = KT_NONE
         cdef int64_t count
-        self.passed = KT_NONE
-        self.table = table
         if namespace is not None:
             name = utf8(namespace)
-            space = kt_space_find(&table.t.places, &name, kt_space_hash(&table.t.places, &name))
+            space = kt_space_find(&t.places, &name, kt_space_hash(&t.places, &name))
             if space == KT_NONE:
-                return
-        count = kt_pin_all(&table.t, &self.pin, space)
+                return 0
+        count = kt_pin_all(t, &self.pin, space) if of == NULL else kt_pin_some(t, &self.pin, space, of)
         if count < 0:
             raise MemoryError
         self.left = count
+        return 0
 
     def __dealloc__(self):
         if self.table is not None:
@@ -1065,22 +1153,28 @@ cdef bint split(const kt_text *key, int form, kt_text *space, kt_text *name) noe
     return True
 
 
-cdef int find_spans(Given *given, const kt_byte *block, const kb_record *record) noexcept:
-    """The values of an object from a batch, and where in its JSON they are: cut if they stand there as they are."""
-    cdef int i, count = 0
+cdef int find_spans(Given *given, const kb_record *record) noexcept:
+    """What of an object's JSON is cut. From a batch, uid and resourceVersion are known to stand where they stand."""
+    cdef kt_text value[5]
+    cdef int i
     cdef size_t at, len
-    for i in range(KB_TEXTS):
-        at = record.text[i].at
+    given.spans = 0
+    for i in range(4):
+        value[i] = given.value[i]
+        if value[i].len < SHORTEST:
+            value[i].len = 0
+    value[STEM] = kc_stem(&value[NAME])
+    if record == NULL:
+        if kc_next(given.raw, given.raw + given.raw_len) == given.raw + given.raw_len:
+            given.spans = kc_seek(given.span, given.raw, given.raw_len, value)
+        return 0
+    value[UID].len = value[VERSION].len = 0
+    given.spans = kc_seek(given.span, given.raw, given.raw_len, value)
+    for i in range(UID, STEM):
         len = record.text[i].len
-        given.value[i].at = block + at
-        given.value[i].len = len
-        if not len or at <= record.raw.at or at + len >= record.raw.at + record.raw.len:
+        if not len or record.text[i].at <= record.raw.at:
             continue
-        if block[at - 1] == c'"' and block[at + len] == c'"':
-            given.span[count].at = at - record.raw.at
-            given.span[count].len = len
-            given.span[count].code = i + 1
-            count += 1
-    kc_sort(given.span, count)
-    given.spans = count
+        at = record.text[i].at - record.raw.at
+        if at + len < given.raw_len and given.raw[at - 1] == c'"' and given.raw[at + len] == c'"':
+            given.spans = kc_join(given.span, given.spans, at, len, i)
     return 0

@@ -57,7 +57,7 @@ cdef extern from "_users.h":
 
 cdef extern from "_cut.h":
     ctypedef struct kc_values:
-        kt_text value[4]
+        kt_text value[5]
 
     int kc_hold(kc_values *held, const kt_view *v, const kt_text *space) nogil
     void kc_let(kc_values *held) nogil

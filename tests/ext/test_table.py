@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import itertools
 import json
+import os
 import random
 import threading
 import zlib
@@ -90,15 +91,51 @@ class TestTaking:
             put(table, "p", raw=raw, uid="")
             assert table.raw("shop/p") == raw or not raw
 
-    def test_values_are_cut_from_what_is_encoded_and_nothing_else(self, table):
+    def test_strings_that_say_what_the_record_holds_are_cut_from_what_is_encoded(self, table):
         seen = []
         table.observer = seen.append
-        table.apply(0, batch(obj("name", uid=UID, rv=77, note="name")), False, False)
+        about = {"name": "web-1", "note": "shop web-1", "quoted": '{"in":"shop"}'}
+        given = batch(obj("web-1.17a8", uid=UID, rv=77, about=about, labels=["web-1.17a8", "77"]))
+        table.apply(0, given, False, False)
         assert seen == [
             b'{"apiVersion":"v1","kind":"Pod","metadata": {"name": "\x02", "namespace": "\x01", "uid": "\x03", '
-            b'"resourceVersion": "\x04"}, "note": "name"}'
+            b'"resourceVersion": "\x04"}, "about": {"name": "\x05", "note": "shop web-1", "quoted": '
+            b'"{\\"in\\":\\"\x01\\"}"}, "labels": ["\x02", "77"]}'
         ]
-        assert table.cut_of(table.find("shop/name")) == seen[0]
+        assert table.cut_of(table.find("shop/web-1.17a8")) == seen[0]
+        assert table.raw("shop/web-1.17a8") == given.raw(0)
+
+    def test_any_values_anywhere_come_back_byte_for_byte(self):
+        rng, table = random.Random(int(os.environ.get("KINFORM_SEED", "7"))), packing()
+        words = [
+            "a",
+            "aa",
+            "a.a",
+            ".",
+            "..",
+            "a.",
+            ".a",
+            '"',
+            "\\",
+            "\x01\x05",
+            "\u00e4",
+            ",",
+            ":",
+            "a" * 40,
+            "metadata",
+            "name",
+        ]
+        for _ in range(3000):
+            name, *rest = (rng.choice(words) for _ in range(4))
+            values = [
+                rng.choice([name, *rest, rng.choice(words) * rng.randrange(20)]) for _ in range(rng.randrange(60))
+            ]
+            given = batch(obj(name, namespace=rest[0], uid=rest[1], rv=rest[2], values=values, more=json.dumps(values)))
+            table.apply(0, given, False, False)
+            put(table, name, namespace="put", uid=rest[1], rv=rest[2], raw=given.raw(0))
+            assert table.raw(given.key(0)) == given.raw(0), values
+            assert table.raw(f"put/{name}") == given.raw(0), values
+            table.drop(0, 10, False)
 
     def test_what_does_not_get_smaller_is_kept_as_it_is(self):
         table = packing()
@@ -534,11 +571,11 @@ class TestDumps:
         assert len(loaded) == 0
 
     def test_that_are_cut_off_or_wrong_do_no_harm(self, table):
-        whole = table.ids().dump(1 << 20)
-        size = len(whole) // 3
-        loaded = packing()
+        ids = table.ids()
+        each = [ids.dump(1) for _ in range(3)]
+        whole, loaded = b"".join(each), packing()
         for end in range(1, len(whole)):
-            if end % size:
+            if end not in (len(each[0]), len(each[0] + each[1])):
                 with pytest.raises(ValueError, match="no records"):
                     loaded.load(0, whole[:end])
         assert len(loaded) == 0
