@@ -9,7 +9,14 @@ CHECKED = os.environ.get("KINFORM_CHECKED") == "1"  # bounds and overflow checks
 
 WIRE = ("_batch", "_bounds", "_json", "_last", "_peek", "_prune")
 STORE = ("_cut", "_ids", "_keymap", "_places", "_record", "_slabs", "_table", "_users")
-MODULES = {"_batch": WIRE, "_scan": WIRE, "_version": STORE, "_table": WIRE + STORE}
+INDEX = ("_extract", "_postings", "_values")
+MODULES = {
+    "_batch": WIRE,
+    "_scan": WIRE,
+    "_version": STORE,
+    "_postings": WIRE + STORE + INDEX,
+    "_table": WIRE + STORE + INDEX,
+}
 
 extensions = [
     Extension(

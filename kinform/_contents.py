@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Final
 
 import msgspec
 
 from kinform._codec import Codec
-from kinform._index import Index
+from kinform._index import compile
+from kinform._paths import parse
+from kinform_ext._postings import Postings
 from kinform_ext._table import Table
+
+# Objects whose values are read between two turns of the loop: about a millisecond's worth.
+SLICE: Final = 128
 
 
 class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -17,10 +23,11 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         objects: Objects that readers see.
         pruned_bytes: Their JSON, as `raw` gives it.
-        held_bytes: All that is kept for them: mapped, maps and dictionaries.
+        held_bytes: All that is kept for them: mapped, maps, dictionaries and indexes.
         mapped_bytes: Mapped from the system for their records.
         map_bytes: Key map, ids, names of namespaces.
         dictionary_bytes: What decompression and compression need.
+        index_bytes: What indexes take.
         dead_bytes: Of the mapped ones, those that wait to be used again.
         limbo_bytes: Of the mapped ones, those that only running iterations still read.
     """
@@ -31,35 +38,55 @@ class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     mapped_bytes: int
     map_bytes: int
     dictionary_bytes: int
+    index_bytes: int
     dead_bytes: int
     limbo_bytes: int
 
 
 class Contents:
-    """What writer and readers share."""
+    """What writer and readers share.
+
+    Attributes:
+        name: What the collection is called in messages.
+        table: The objects.
+        codec: What makes them small.
+        indexes: The paths of the indexes by their names; in the table they go by their numbers in this order.
+    """
 
     def __init__(self, name: str, indexes: Mapping[str, str]) -> None:
         self.name = name
         self._paths = dict(indexes)
-        self.table = Table()
+        self.indexes = {name: parse(path, field=f"indexes[{name!r}]") for name, path in indexes.items()}
+        self.table = Table(Postings(compile(list(self.indexes.values()))) if indexes else None)
         self.codec = Codec(self.table)
-        self.indexes = {name: Index(path, field=f"indexes[{name!r}]") for name, path in indexes.items()}
 
     def fresh(self) -> Contents:
         """Others, empty, of the same name and with the same indexes."""
         return Contents(self.name, self._paths)
 
+    def reindex(self) -> Iterator[None]:
+        """Reads the values of all that is held, in slices: what came by `Table.load` is under no value before.
+
+        What is written in between is right at all times; readers of an index miss what was not reached yet.
+        """
+        at = 0 if self.indexes else -1
+        while at >= 0:
+            at = self.table.reindex(at, SLICE)
+            yield
+
     def held(self) -> Held:
         """What it takes now."""
         stats = self.table.stats()
         dictionary_bytes = self.codec.dictionary_bytes
+        index_bytes = 0 if self.table.postings is None else self.table.postings.__sizeof__()
         return Held(
             objects=stats["objects"],
             pruned_bytes=stats["pruned_bytes"],
-            held_bytes=stats["mapped_bytes"] + stats["map_bytes"] + dictionary_bytes,
+            held_bytes=stats["mapped_bytes"] + stats["map_bytes"] + dictionary_bytes + index_bytes,
             mapped_bytes=stats["mapped_bytes"],
             map_bytes=stats["map_bytes"],
             dictionary_bytes=dictionary_bytes,
+            index_bytes=index_bytes,
             dead_bytes=stats["dead_bytes"],
             limbo_bytes=stats["limbo_bytes"],
         )

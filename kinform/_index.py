@@ -1,61 +1,51 @@
-"""Keys by a value found in each object, read from its pruned bytes.
+"""Paths of indexes, merged into one program that reads the values of an object in one walk over its bytes.
 
-A path with `[*]` gives an object several values. A value that no object has is not remembered.
+As `_paths` merges what prunes: one deterministic trie by subset construction, so that the walk never follows two
+branches. Holds no values: `Postings` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Final, TypeAlias
 
-import msgspec
+from kinform._errors import OptionError
+from kinform._paths import MAX_NODES, STAR, Path
 
-from kinform._paths import STAR, Path, parse
+NOWHERE: Final = -1
+Node: TypeAlias = tuple[tuple[tuple[bytes, int], ...], int, tuple[int, ...]]
+"""Children by name, what all other members and all elements lead to, and the indexes that a scalar here is a value of;
+where they lead to is the number of a node, or `NOWHERE`."""
 
-
-class Index:
-    """One index of a store. Values are strings; a number or a boolean is known by its JSON text."""
-
-    def __init__(self, path: str, *, field: str) -> None:
-        self._path = parse(path, field=field)
-        self._postings: dict[str, set[str]] = {}
-
-    def replace(self, key: str, old: bytes | None, new: bytes | None) -> None:
-        """An object's bytes changed from `old` to `new`; None on the side where there was or is none."""
-        before = self._read(old) if old is not None else set()
-        after = self._read(new) if new is not None else set()
-        for value in before - after:
-            posting = self._postings[value]
-            posting.discard(key)
-            if not posting:
-                del self._postings[value]
-        for value in after - before:
-            self._postings.setdefault(value, set()).add(key)
-
-    def keys(self, value: str) -> set[str]:
-        """The keys of the objects that have this value."""
-        return self._postings.get(value, set())
-
-    def values(self) -> list[str]:
-        """All values that some object has."""
-        return list(self._postings)
-
-    def _read(self, raw: bytes) -> set[str]:
-        try:
-            found = _walk(msgspec.json.decode(raw), self._path)
-            return {value if isinstance(value, str) else msgspec.json.encode(value).decode() for value in found}
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return set()  # what cannot be decoded is found by its key alone
+_State: TypeAlias = frozenset[tuple[int, Path]]  # what is left of each index's path
 
 
-def _walk(value: Any, path: Path) -> Iterator[str | int | float | bool]:
-    if not path:
-        if isinstance(value, str | int | float):
-            yield value
-        return
-    head, rest = path[0], path[1:]
-    if head is STAR:
-        for child in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
-            yield from _walk(child, rest)
-    elif isinstance(value, dict) and head in value:
-        yield from _walk(value[head], rest)
+def compile(paths: Sequence[Path]) -> tuple[Node, ...]:
+    """Merges the paths of indexes, numbered as they come, into a program; its first node is the root.
+
+    Raises:
+        OptionError: They multiply each other to too much.
+    """
+    start: _State = frozenset(enumerate(paths))
+    found = {start: 0}
+    program: list[Node] = []
+    queue = [start]
+    for state in queue:
+        if len(queue) > MAX_NODES:
+            raise OptionError("indexes", MAX_NODES, "paths that overlap less: their [*] multiply each other")
+
+        def number(step: str | None, state: _State = state) -> int:
+            target = frozenset(_after(state, step))
+            if target and target not in found:
+                found[target] = len(queue)
+                queue.append(target)
+            return found[target] if target else NOWHERE
+
+        names = sorted({step for _, path in state for step in path[:1] if isinstance(step, str)})
+        children = tuple((name.encode(), number(name)) for name in names)
+        program.append((children, number(None), tuple(sorted(index for index, path in state if not path))))
+    return tuple(program)
+
+
+def _after(state: _State, step: str | None) -> Iterable[tuple[int, Path]]:
+    return ((index, path[1:]) for index, path in state if path and path[0] in (step, STAR))

@@ -216,6 +216,7 @@ class Informer:
             mapped_bytes=held.mapped_bytes,
             map_bytes=held.map_bytes,
             dictionary_bytes=held.dictionary_bytes,
+            index_bytes=held.index_bytes,
             dead_bytes=held.dead_bytes,
             limbo_bytes=held.limbo_bytes,
             peak_bytes=self._writer.peak_bytes,

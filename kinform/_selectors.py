@@ -40,6 +40,18 @@ def parse_labels(text: str, *, field: str) -> LabelMatch:
     return lambda labels: all(match(labels) for match in matches)
 
 
+def equalities(text: str) -> list[tuple[str, str]]:
+    """The labels that whatever matches must have: requirements that leave one value. The selector is a valid one."""
+    found = []
+    for part in map(str.strip, _split(text)):
+        if equal := _EQUAL.fullmatch(part):
+            if equal["op"] != "!=":
+                found.append((equal["key"], equal["value"]))
+        elif (of := _SET.fullmatch(part)) and of["op"] == "in" and "," not in of["values"]:
+            found.append((of["key"], of["values"].strip()))
+    return found
+
+
 def check_fields(text: str, *, field: str) -> None:
     """Checks the grammar of a field selector.
 

@@ -60,10 +60,11 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         objects: Objects held.
         wire_bytes: Bytes of all objects that came so far, as sent.
         pruned_bytes: Bytes of the objects held, as `raw` gives them.
-        held_bytes: All that is kept for them: records, maps and dictionaries.
+        held_bytes: All that is kept for them: records, maps, dictionaries and indexes.
         mapped_bytes: Of these, mapped from the system for records.
         map_bytes: Of these, the maps: keys, ids, names of namespaces.
         dictionary_bytes: Of these, what compression needs.
+        index_bytes: Of these, what indexes take.
         dead_bytes: Of the mapped ones, those that wait to be used again.
         limbo_bytes: Of the mapped ones, those that only running iterations still read.
         peak_bytes: The most that was held while the last complete state came in.
@@ -85,6 +86,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     mapped_bytes: int
     map_bytes: int
     dictionary_bytes: int
+    index_bytes: int
     dead_bytes: int
     limbo_bytes: int
     peak_bytes: int

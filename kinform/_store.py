@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import itemgetter
 from typing import Any, Generic, TypeVar
 
 import msgspec
@@ -10,9 +11,9 @@ import msgspec
 from kinform._contents import Contents
 from kinform._errors import OptionError
 from kinform._events import Meta, decode
-from kinform._index import Index
-from kinform._selectors import parse_labels
+from kinform._selectors import equalities, parse_labels
 from kinform._writer import Writer
+from kinform_ext._table import Ids
 from kinform_ext._version import Version
 
 T = TypeVar("T")
@@ -30,7 +31,8 @@ class Store(Generic[T]):
 
     def _adopt(self, contents: Contents) -> None:
         self._table = contents.table
-        self._indexes = contents.indexes
+        self._numbers = {name: number for number, name in enumerate(contents.indexes)}
+        self._paths = {path: number for number, path in enumerate(contents.indexes.values())}
 
     def __len__(self) -> int:
         return len(self._table)
@@ -82,14 +84,16 @@ class Store(Generic[T]):
 
         Args:
             namespace: Only this one's.
-            label_selector: Only objects whose labels match.
+            label_selector: Only objects whose labels match. Where it asks for one value of a label that an index is on,
+                only the objects under that value are decompressed.
 
         Raises:
             OptionError: The selector cannot be parsed.
             DecodeError: On reaching an object that does not fit the store's type.
         """
         matches = parse_labels(label_selector, field="label_selector") if label_selector else None
-        found = ((self._table.key_of(id), self._table.raw_of(id)) for id in self._table.ids(namespace))
+        ids = self._ids(namespace, label_selector)
+        found = ((self._table.key_of(id), self._table.raw_of(id)) for id in ids)
         return (
             (key, decode(self._decoder, key, raw))
             for key, raw in found
@@ -101,33 +105,42 @@ class Store(Generic[T]):
         return (self._table.version_of(id) for id in self._table.ids())
 
     def index(self, name: str, value: str) -> list[T]:
-        """The objects under a value of an index, in the order of their keys.
+        """The objects under a value of an index, in the order of their keys; of one state, that at the call.
 
         Raises:
             OptionError: The store has no such index.
+            DecodeError: One of them does not fit the store's type.
         """
-        found = ((key, self._table.raw(key)) for key in self.index_keys(name, value))
-        return [decode(self._decoder, key, raw) for key, raw in found if raw is not None]
+        ids = self._table.index_ids(self._index(name), value)
+        found = [(key := self._table.key_of(id), decode(self._decoder, key, self._table.raw_of(id))) for id in ids]
+        return [each for _, each in sorted(found, key=itemgetter(0))]
 
     def index_keys(self, name: str, value: str) -> list[str]:
         """The keys under a value of an index, sorted."""
-        return sorted(self._index(name).keys(value))
+        return sorted(self._table.index_keys(self._index(name), value))
 
     def index_values(self, name: str) -> list[str]:
         """The values that an index holds at least one object for, sorted."""
-        return sorted(self._index(name).values())
+        return sorted(self._table.index_values(self._index(name)))
 
     @property
     def stale(self) -> int:
         """Objects held in an old version, because the newer one was left out."""
         return self._table.stale
 
-    def _index(self, name: str) -> Index:
-        index = self._indexes.get(name)
-        if index is None:
-            allowed = " or ".join(repr(known) for known in self._indexes) or "no index: the store has none"
+    def _ids(self, namespace: str | None, label_selector: str) -> Ids:
+        for label, value in equalities(label_selector) if self._paths else ():
+            number = self._paths.get(("metadata", "labels", label))
+            if number is not None:
+                return self._table.index_ids(number, value, namespace)
+        return self._table.ids(namespace)
+
+    def _index(self, name: str) -> int:
+        number = self._numbers.get(name)
+        if number is None:
+            allowed = " or ".join(repr(known) for known in self._numbers) or "no index: the store has none"
             raise OptionError("index", name, allowed)
-        return index
+        return number
 
 
 class _LabelsOnly(msgspec.Struct, gc=False):

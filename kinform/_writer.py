@@ -17,7 +17,7 @@ from kinform._contents import Contents, Held
 from kinform._errors import MemoryLimitError
 from kinform._frames import Skip
 from kinform_ext._batch import Batch
-from kinform_ext._version import Change, Version
+from kinform_ext._version import Change
 
 log = logging.getLogger("kinform.store")
 
@@ -186,7 +186,7 @@ class Writer:
 
     @property
     def _listens(self) -> bool:
-        return self.listener is not None or bool(self.contents.indexes)
+        return self.listener is not None
 
     def _number(self, stream: str) -> int:
         return self._numbers.setdefault(stream, len(self._numbers))
@@ -206,17 +206,9 @@ class Writer:
             )
 
     def _tell(self, changes: list[Change] | None) -> None:
-        self._index(changes)
         if self.listener is not None:
             for change in changes or ():
                 self.listener(change)
-
-    def _index(self, changes: list[Change] | None) -> None:
-        if self.contents.indexes:
-            for change in changes or ():
-                held, new = _raw(change.held), _raw(change.new)
-                for index in self.contents.indexes.values():
-                    index.replace(change.key, held, new)
 
     def _take(self, stream: str, batch: Batch, i: int, *, initial: bool) -> None:
         """Takes one object of a batch, transformed."""
@@ -228,7 +220,7 @@ class Writer:
                 if not self._holds(key, batch.uid(i)):
                     return
                 if raw is not None:  # the state it died in is what is told
-                    self._index(self._table.put(number, *meta, raw, False, listens))
+                    self._table.put(number, *meta, raw, False, False)
             self._tell(self._table.delete(number, key, listens, initial))
         elif raw is None:
             self._tell(self._table.delete(number, key, listens, initial))
@@ -250,7 +242,3 @@ class Writer:
     def _holds(self, key: str, uid: str) -> bool:
         meta = self._table.meta(key)
         return meta is not None and (not uid or not meta[2] or meta[2] == uid)
-
-
-def _raw(version: Version | None) -> bytes | None:
-    return None if version is None else version.raw()

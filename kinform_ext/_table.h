@@ -18,6 +18,7 @@
 #include "_keymap.h"
 #include "_places.h"
 #include "_users.h"
+#include "_values.h"
 
 enum { KT_CALM, KT_BEGUN, KT_SWEEPING, KT_DROPPING };
 
@@ -51,6 +52,7 @@ typedef struct {
     kt_stream *stream;
     uint32_t streams;
     kt_users *users;
+    kx_indexes *indexes; /* NULL: none */
     kt_pin *pins;
     kt_sums sums; /* of all records but those in limbo */
     uint64_t seen, stale, records, limbo, limbo_bytes;
@@ -296,6 +298,8 @@ static void kt_release(kt_table *t, uint32_t id)
     }
     km_remove(&t->keys, kt_key_hash(&t->places, v.place, &v.name), id);
     kt_sum(&t->sums, &v, -1);
+    if (t->indexes)
+        kx_let(t->indexes, id);
     t->records--;
     t->changes++;
     if (!kt_pinned(t, id)) {
@@ -446,6 +450,15 @@ static inline int kt_wanted(const kt_table *t, uint32_t id, uint32_t space)
         && (space == KT_NONE || t->places.place[place].space == space);
 }
 
+static void kt_pin_down(kt_table *t, kt_pin *pin)
+{
+    pin->next = t->pins;
+    pin->link = &t->pins;
+    if (pin->next)
+        pin->next->link = &pin->next;
+    t->pins = pin;
+}
+
 /* Pins what is seen now, of one namespace unless that is KT_NONE; how many, or -1 if there is no memory. */
 static int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t space)
 {
@@ -463,11 +476,24 @@ static int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t space)
         pin->bits[i] = bits;
         count += __builtin_popcountll(bits);
     }
-    pin->next = t->pins;
-    pin->link = &t->pins;
-    if (pin->next)
-        pin->next->link = &pin->next;
-    t->pins = pin;
+    kt_pin_down(t, pin);
+    return count;
+}
+
+/* The same, but only of these. */
+static int64_t kt_pin_some(kt_table *t, kt_pin *pin, uint32_t space, kx_posting *of)
+{
+    int64_t count = 0;
+    pin->words = (kt_ids_end(&t->ids) + 63) / 64;
+    pin->bits = (uint64_t *)calloc(pin->words + 1, 8);
+    if (!pin->bits)
+        return -1;
+    for (uint32_t id = 0; (id = kx_from(of, id)) != KX_NONE; id++)
+        if (kt_wanted(t, id, space)) {
+            pin->bits[id / 64] |= (uint64_t)1 << (id % 64);
+            count++;
+        }
+    kt_pin_down(t, pin);
     return count;
 }
 

@@ -5,6 +5,7 @@ Written from the behaviours, not from the store: it shares no code with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Told = tuple[str, str, str | None, str | None, bool]
@@ -56,8 +57,12 @@ class StoreOracle:
     def state(self) -> dict[str, Any]:
         return {key: found for held in self._streams.values() for key, found in held.items()}
 
-    def index(self, node: str) -> list[str]:
-        return sorted(key for key, found in self.state().items() if found["spec"]["nodeName"] == node)
+    def index(self, values: Callable[[Any], Iterator[str]]) -> dict[str, list[str]]:
+        found: dict[str, list[str]] = {}
+        for key, each in sorted(self.state().items()):
+            for value in set(values(each)):
+                found.setdefault(value, []).append(key)
+        return found
 
 
 def _key(found: Any) -> str:

@@ -1,0 +1,57 @@
+"""`_postings.h`, `_values.h` and `_extract.h` for Cython: the indexes of a store."""
+
+cimport cython
+from libc.stdint cimport uint32_t, uint64_t
+
+
+cdef extern from "_extract.h":
+    enum:
+        KX_NONE
+        KX_PAGE
+
+    ctypedef struct kx_posting:
+        uint32_t count
+
+    ctypedef struct kx_value:
+        kx_posting ids
+        uint32_t index
+        uint32_t len
+        unsigned char *text
+
+    ctypedef struct kx_child:
+        unsigned char *name
+        size_t len
+        int target
+
+    ctypedef struct kx_node:
+        kx_child *children
+        uint32_t count
+        int other
+        uint32_t *ends
+        uint32_t end_count
+
+    ctypedef struct kx_indexes:
+        kx_node *nodes
+        uint32_t node_count
+        uint32_t indexes
+        uint32_t pages
+
+    uint32_t kx_from(kx_posting *s, uint32_t id) nogil
+    int kx_init(kx_indexes *x, uint64_t seed) nogil
+    void kx_close(kx_indexes *x) nogil
+    void kx_free_nodes(kx_indexes *x) nogil
+    bint kx_take(kx_indexes *x, uint32_t id, const unsigned char *raw, size_t len) nogil
+    void kx_let(kx_indexes *x, uint32_t id) nogil
+    kx_value *kx_value_if(const kx_indexes *x, uint32_t number) nogil
+    kx_posting *kx_posting_of(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len) nogil
+    uint64_t kx_bytes(const kx_indexes *x) nogil
+
+
+@cython.final
+cdef class Postings:
+    cdef kx_indexes x
+
+    cdef int load(self, uint32_t i, node) except -1
+    cdef int target(self, target) except? -1
+    cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF
+    cdef kx_posting *posting(self, Py_ssize_t index, str value) except? NULL

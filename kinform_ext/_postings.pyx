@@ -1,0 +1,130 @@
+"""Postings: which ids have which values, for all indexes of a store.
+
+Each value is kept once, as UTF-8, and only while some id has it. Never asks whether anybody sees an id: that is the
+table's to know, which takes ids in and lets them go.
+"""
+
+import os
+
+cimport cython
+from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
+from libc.stdlib cimport calloc, malloc
+from libc.string cimport memcpy
+
+
+cdef enum:
+    IDS = 1 << 26
+
+
+@cython.final
+cdef class Postings:
+    """The values of ids.
+
+    Args:
+        program: Nodes, the first is the root: children by name, what all other members and all elements lead to (-1:
+            nowhere), and the numbers of the indexes for which a scalar here is a value.
+    """
+
+    def __cinit__(self, program not None):
+        cdef uint32_t i = 0
+        if not kx_init(&self.x, int.from_bytes(os.urandom(8), "little")):
+            raise MemoryError
+        self.x.nodes = <kx_node *>calloc(len(program) + 1, sizeof(kx_node))
+        if self.x.nodes == NULL:
+            raise MemoryError
+        self.x.node_count = len(program)
+        for node in program:
+            self.load(i, node)
+            i += 1
+
+    def __dealloc__(self):
+        kx_free_nodes(&self.x)
+        kx_close(&self.x)
+
+    cdef int load(self, uint32_t i, node) except -1:
+        cdef kx_node *to = &self.x.nodes[i]
+        cdef kx_child *child
+        cdef bytes name
+        children, other, ends = node
+        to.children = <kx_child *>calloc(len(children) + 1, sizeof(kx_child))
+        to.ends = <uint32_t *>calloc(len(ends) + 1, sizeof(uint32_t))
+        if to.children == NULL or to.ends == NULL:
+            raise MemoryError
+        to.other = self.target(other)
+        for name, target in children:
+            child = &to.children[to.count]
+            child.len = PyBytes_GET_SIZE(name)
+            child.target = self.target(target)
+            child.name = <unsigned char *>malloc(child.len + 1)
+            if child.name == NULL:
+                raise MemoryError
+            memcpy(child.name, PyBytes_AS_STRING(name), child.len)
+            to.count += 1
+        for index in ends:
+            to.ends[to.end_count] = index
+            to.end_count += 1
+            self.x.indexes = max(self.x.indexes, to.ends[to.end_count - 1] + 1)
+        return 0
+
+    cdef int target(self, target) except? -1:
+        if not -1 <= target < <Py_ssize_t>self.x.node_count:
+            raise ValueError("program: a target that is no node")
+        return target
+
+    cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF:
+        if not 0 <= index < <Py_ssize_t>self.x.indexes:
+            raise IndexError(index)
+        return index
+
+    cdef kx_posting *posting(self, Py_ssize_t index, str value) except? NULL:
+        """The ids that have a value, NULL for none; until the next change."""
+        cdef Py_ssize_t size
+        cdef const char *text
+        cdef uint32_t number = self.index(index)
+        try:
+            text = PyUnicode_AsUTF8AndSize(value, &size)
+        except UnicodeEncodeError:
+            return NULL  # half a surrogate pair: no JSON means that
+        return kx_posting_of(&self.x, number, <const unsigned char *>text, size)
+
+    def take(self, Py_ssize_t id, bytes raw not None):
+        """An id has the values of this JSON from now on, whatever it had. Bytes that are no JSON have none."""
+        if not 0 <= id < IDS:
+            raise ValueError("id: expected 0 to 2**26 - 1")
+        if not kx_take(&self.x, id, <const unsigned char *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw)):
+            raise MemoryError
+
+    def let(self, Py_ssize_t id):
+        """An id has no values from now on."""
+        if 0 <= id < IDS:
+            kx_let(&self.x, id)
+
+    def ids(self, Py_ssize_t index, str value not None):
+        """The ids that have a value now, in their order."""
+        cdef list found = []
+        cdef kx_posting *posting = self.posting(index, value)
+        cdef uint32_t id = KX_NONE if posting == NULL else kx_from(posting, 0)
+        while id != KX_NONE:
+            found.append(id)
+            id = kx_from(posting, id + 1)
+        return found
+
+    def count(self, Py_ssize_t index, str value not None):
+        """How many ids have a value."""
+        cdef kx_posting *posting = self.posting(index, value)
+        return 0 if posting == NULL else posting.count
+
+    def values(self, Py_ssize_t index):
+        """All values that some id has, in no particular order."""
+        cdef list found = []
+        cdef kx_value *value
+        cdef uint32_t number, its = self.index(index)
+        for number in range(self.x.pages * KX_PAGE):
+            value = kx_value_if(&self.x, number)
+            if value != NULL and value.index == its:
+                found.append(PyUnicode_DecodeUTF8(<const char *>value.text, value.len, NULL))
+        return found
+
+    def __sizeof__(self):
+        return sizeof(kx_indexes) + 32 + kx_bytes(&self.x)

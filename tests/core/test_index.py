@@ -1,0 +1,189 @@
+"""Indexes of a store: what a look-up finds is what readers see, in the middle of a relist, a sweep and a drop too."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import pytest
+
+from kinform import _writer
+from kinform._contents import Contents
+from kinform._index import NOWHERE, compile
+from kinform._paths import parse
+from kinform._store import Store
+from kinform._writer import Writer
+from tests.core.test_store import Kept
+from tests.core.wire import batch, obj
+
+INDEXES = {"node": "spec.nodeName", "image": "spec.containers[*].image", "app": 'metadata.labels["example.com/app"]'}
+
+
+def pod(name, node, *images, rv=1, app=None, **more):
+    found = obj(name, rv=rv, spec={"nodeName": node, "containers": [{"image": image} for image in images]}, **more)
+    if app is not None:
+        found["metadata"]["labels"] = {"example.com/app": app, "tier": "front"}
+    return found
+
+
+@pytest.fixture
+def kept():
+    kept = Kept(indexes=INDEXES)
+    kept.relist(pod("a", "n1", "nginx", "redis"), pod("b", "n1", "nginx"), pod("c", "n2"))
+    return kept
+
+
+def test_paths_of_all_indexes_are_one_program():
+    paths = [parse(text, field="indexes") for text in ("a.b", "a[*].c", "[*].b")]
+    assert compile(paths) == (
+        (((b"a", 1),), 2, ()),
+        (((b"b", 3),), 4, ()),
+        (((b"b", 5),), NOWHERE, ()),
+        (((b"c", 6),), NOWHERE, (0, 2)),
+        (((b"c", 6),), NOWHERE, ()),
+        ((), NOWHERE, (2,)),
+        ((), NOWHERE, (1,)),
+    )
+
+
+def test_an_update_keeps_the_object_under_its_values(kept):
+    kept.live("MODIFIED", pod("a", "n1", "nginx", "redis", rv=2))
+    assert kept.store.index_keys("node", "n1") == ["shop/a", "shop/b"]
+    assert [found["metadata"]["resourceVersion"] for found in kept.store.index("node", "n1")] == ["2", "1"]
+
+
+def test_a_relist_is_under_its_values_as_soon_as_readers_see_it_and_not_before(kept, monkeypatch):
+    monkeypatch.setattr(_writer, "SWEEP", 1)
+    kept.writer.begin("")
+    changed = [pod("a", "n2", "redis", rv=2), pod("c", "n2"), pod("d", "n3", "nginx")]
+    kept.writer.apply("", batch(*changed), initial=True)
+    assert kept.store.index_keys("node", "n1") == ["shop/a", "shop/b"]
+    assert kept.store.index_keys("node", "n2") == ["shop/c"]
+    assert kept.store.index_values("node") == ["n1", "n2"]
+    kept.writer.commit("")
+    more = True
+    while more:
+        assert kept.store.index_keys("node", "n1") == []
+        assert kept.store.index_keys("node", "n2") == ["shop/a", "shop/c"]
+        assert kept.store.index_keys("image", "nginx") == ["shop/d"]
+        assert [found["metadata"]["resourceVersion"] for found in kept.store.index("node", "n2")] == ["2", "1"]
+        assert kept.store.index_values("node") == ["n2", "n3"]
+        assert kept.store.index_values("image") == ["nginx", "redis"]
+        more = kept.writer.sweep("")
+
+
+def test_an_abort_leaves_no_value_behind(kept):
+    kept.writer.begin("")
+    kept.writer.apply("", batch(pod("a", "n9", rv=2), pod("z", "n9")), initial=True)
+    kept.writer.abort("")
+    assert kept.store.index_values("node") == ["n1", "n2"]
+    assert kept.writer._table.postings.values(0) == ["n1", "n2"]
+
+
+def test_a_drop_takes_all_values_at_its_first_call(kept, monkeypatch):
+    monkeypatch.setattr(_writer, "SWEEP", 1)
+    more = True
+    while more:
+        more = kept.writer.drop("")
+        assert kept.store.index_keys("node", "n1") == []
+        assert kept.store.index_values("node") == []
+    assert kept.writer._table.postings.values(0) == []
+
+
+def test_a_look_up_goes_on_with_its_own_state(kept):
+    items = kept.store.items(label_selector="example.com/app=web")
+    assert list(items) == []
+    kept.relist(pod("a", "n1", app="web", rv=2), pod("b", "n1", app="web", rv=2), pod("c", "n2", app="db", rv=2))
+    items = kept.store.items(label_selector="example.com/app=web")
+    kept.live("MODIFIED", pod("a", "n1", app="db", rv=3))
+    kept.live("DELETED", pod("b", "n1", rv=3))
+    assert [(key, found["metadata"]["resourceVersion"]) for key, found in items] == [("shop/a", "2"), ("shop/b", "2")]
+    assert list(kept.store.items(label_selector="example.com/app=web")) == []
+
+
+@pytest.mark.parametrize(
+    ("selector", "read"),
+    [
+        ("example.com/app=web", 2),
+        ("tier=front,example.com/app==web", 2),
+        ("example.com/app in (web), tier!=back", 2),
+        ("example.com/app in (web,db)", 4),
+        ("example.com/app!=db,example.com/app", 4),
+        ("tier=front", 4),
+    ],
+)
+def test_a_label_selector_reads_only_what_an_index_leaves(selector, read):
+    kept = Kept(indexes=INDEXES)
+    kept.relist(pod("a", "n1", app="web"), pod("b", "n1", app="web"), pod("c", "n2", app="db"), pod("d", "n3"))
+    plain = Kept()
+    plain.relist(*(json.loads(kept.store.raw(key)) for key in kept.store))
+    table, asked = kept.store._table, []
+
+    class Counting:
+        def __getattr__(self, name):
+            return getattr(table, name)
+
+        def raw_of(self, id):
+            asked.append(id)
+            return table.raw_of(id)
+
+    kept.store._table = Counting()
+    assert list(kept.store.items(label_selector=selector)) == list(plain.store.items(label_selector=selector))
+    assert len(asked) == read
+
+
+def test_a_label_selector_within_a_namespace_uses_the_index_too():
+    kept = Kept(indexes=INDEXES)
+    found = [pod("a", "n1", app="web"), pod("b", "n1", app="web")]
+    found[1]["metadata"]["namespace"] = "till"
+    kept.relist(*found)
+    assert [key for key, _ in kept.store.items("till", label_selector="example.com/app=web")] == ["till/b"]
+    assert list(kept.store.items("none", label_selector="example.com/app=web")) == []
+
+
+def test_a_transform_decides_the_values():
+    kept = Kept(indexes={"node": "spec.nodeName"})
+    kept.writer.transform = lambda raw: raw.replace(b'"n1"', b'"n7"')
+    kept.relist(pod("a", "n1"), pod("b", "n2"))
+    kept.live("MODIFIED", pod("b", "n1", rv=2))
+    assert kept.store.index_keys("node", "n7") == ["shop/a", "shop/b"]
+    kept.live("DELETED", pod("a", "n3", rv=2))
+    assert kept.store.index_values("node") == ["n7"]
+
+
+def test_what_is_no_json_is_found_by_its_key_alone():
+    kept = Kept(indexes={"node": "spec.nodeName"})
+    kept.writer.transform = lambda raw: raw[: len(raw) // 2]
+    kept.relist(pod("a", "n1"))
+    assert kept.store.index_values("node") == []
+    assert "shop/a" in kept.store
+
+
+def test_what_was_loaded_is_under_its_values_after_reindexing(kept):
+    kept.live("MODIFIED", pod("b", "n5", "nginx", rv=2))
+    contents = Contents("again", INDEXES)
+    contents.table.load(0, kept.writer._table.ids().dump(1 << 20))
+    store = Store(contents, dict)
+    assert store.index_values("node") == []
+    writer = Writer(contents)
+    for _ in contents.reindex():
+        writer.apply("", batch(pod("c", "n6", rv=2), verb="MODIFIED"), initial=False)
+    for name in INDEXES:
+        kept.live("MODIFIED", pod("c", "n6", rv=2))
+        assert store.index_values(name) == kept.store.index_values(name)
+        for value in store.index_values(name):
+            assert store.index_keys(name, value) == kept.store.index_keys(name, value)
+
+
+def test_reindexing_a_store_without_indexes_does_nothing(kept):
+    assert list(Contents("plain", {}).reindex()) == []
+
+
+def test_what_indexes_take_is_told():
+    plain, kept = Kept(), Kept(indexes=INDEXES)
+    for one in (plain, kept):
+        one.relist(*(pod(f"p{i}", f"n{i}", "nginx") for i in range(300)))
+    assert plain.writer.held().index_bytes == 0
+    held = kept.writer.held()
+    assert held.index_bytes == sys.getsizeof(kept.writer._table.postings) > 300 * 50
+    assert held.held_bytes == held.mapped_bytes + held.map_bytes + held.dictionary_bytes + held.index_bytes
