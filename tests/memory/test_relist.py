@@ -8,7 +8,6 @@ from tests.memory.conftest import Follow
 from tests.memory.follower import MIB, Source
 
 both = pytest.mark.parametrize("source", ["namespaces", "pods"], indirect=True)
-gives_back = pytest.mark.xfail(strict=True, reason="plain containers give little memory back to the system")
 
 
 @both
@@ -21,7 +20,6 @@ def test_a_relist_in_which_nothing_changed_takes_at_most_a_tenth_more(source: So
 
 
 @both
-@gives_back
 def test_a_relist_in_which_all_changed_takes_at_most_twice_as_much_and_gives_it_back(
     source: Source, follow: Follow
 ) -> None:
@@ -32,8 +30,10 @@ def test_a_relist_in_which_all_changed_takes_at_most_twice_as_much_and_gives_it_
         assert follower.back(most) <= most
 
 
-@both
-@gives_back
+@pytest.mark.parametrize("source", ["namespaces"], indirect=True)
+@pytest.mark.xfail(
+    strict=True, reason="the dictionary of the larger collection, and what making it left to malloc, stay"
+)
 def test_after_most_is_deleted_a_process_holds_what_a_fresh_one_would(source: Source, follow: Follow) -> None:
     with follow(source) as follower:
         follower.delete(0.9)
@@ -43,7 +43,6 @@ def test_after_most_is_deleted_a_process_holds_what_a_fresh_one_would(source: So
 
 
 @pytest.mark.parametrize("source", ["namespaces"], indirect=True)
-@gives_back
 def test_ten_relists_in_a_row_end_where_the_first_ended(source: Source, follow: Follow) -> None:
     with follow(source) as follower:
         follower.relist(changed=1.0)
