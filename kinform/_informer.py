@@ -121,6 +121,7 @@ class Informer:
         self._aside: list[asyncio.Task[None]] = []
         self._changes: weakref.WeakSet[Changes] = weakref.WeakSet()
         self._news = asyncio.Event()
+        self._moving = asyncio.Lock()  # namespaces come and go one after another
         self._failure: Exception | None = None
         self._was_synced = False
         self._stopped = False
@@ -157,13 +158,15 @@ class Informer:
         tasks = [*self._tasks.values(), *self._aside, *([self._runner] if self._runner is not None else [])]
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._keeping is not None and self._failure is None:
-            await self._keeping.write()
-        self._handlers.queue.close()
-        for changes in list(self._changes):
-            changes.queue.close()
-        self._wake()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._keeping is not None and self._failure is None:
+                await self._keeping.write()
+        finally:  # who reads or waits must learn of the end, even where this is cancelled
+            self._handlers.queue.close()
+            for changes in list(self._changes):
+                changes.queue.close()
+            self._wake()
 
     def _start(self, namespace: str | None, resource_version: str = "") -> None:
         stream = Stream(
@@ -281,13 +284,23 @@ class Informer:
 
         Raises:
             OptionError: All namespaces are followed already, or it is no name.
+        KinformError: The namespace was removed again meanwhile.
             StatusError: The server said that asking again is no use.
         """
-        self._check_namespaced(namespace)
-        Scope(namespaces=[namespace])
-        if namespace not in self._streams:
-            self._start(namespace)
-        await self._wait(lambda: self._streams[namespace].last_sync is not None, None, "not synced")
+        async with self._moving:
+            self._check_namespaced(namespace)
+            Scope(namespaces=[namespace])
+            if namespace not in self._streams:
+                self._start(namespace)
+        stream = self._streams[namespace]
+        gone = f"{stream.name}: removed again"
+
+        def synced() -> bool:
+            if self._streams.get(namespace) is not stream:
+                raise KinformError(gone)
+            return stream.last_sync is not None
+
+        await self._wait(synced, None, "not synced")
 
     async def remove_namespace(self, namespace: str) -> None:
         """Follows a namespace no longer; its objects leave the store, and handlers are told so.
@@ -295,16 +308,23 @@ class Informer:
         Raises:
             OptionError: All namespaces are followed, or not this one.
         """
-        self._check_namespaced(namespace)
-        if namespace not in self._streams:
-            raise OptionError("namespace", namespace, f"one that is followed: {', '.join(self._streams)}")
-        task = self._tasks.pop(namespace)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        del self._streams[namespace]
-        while self._writer.drop(namespace):
-            await asyncio.sleep(0)
-        self._wake()
+        async with self._moving:
+            self._check_namespaced(namespace)
+            if namespace not in self._streams:
+                raise OptionError("namespace", namespace, f"one that is followed: {', '.join(self._streams)}")
+            task = self._tasks[namespace]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            del self._tasks[namespace], self._streams[namespace]
+            try:
+                while self._writer.drop(namespace):
+                    await asyncio.sleep(0)
+            except asyncio.CancelledError:  # one that is half gone could not be followed again
+                while self._writer.drop(namespace):
+                    pass
+                raise
+            finally:
+                self._wake()
 
     def _check_namespaced(self, namespace: str) -> None:
         if self._scope.namespaces is None:

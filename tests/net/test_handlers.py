@@ -353,3 +353,16 @@ async def test_a_wrong_argument_is_refused_at_construction(server):
             kinform.Informer("https://example.com", PODS)
         with pytest.raises(kinform.OptionError, match="one namespace"):
             kinform.watcher(api, PODS, scope=kinform.Scope(namespaces=["a", "b"]))
+
+
+async def test_a_namespace_removed_while_it_is_added_is_said(server):
+    server.fault(Forbidden(), times=None, namespace="till")
+    async with kinform.connect(server.url) as api:
+        scope = kinform.Scope(namespaces=["shop"])
+        async with kinform.Informer(api, PODS, scope=scope, options=quick()) as pods:
+            await pods.synced(timeout=10)
+            adding = asyncio.create_task(pods.add_namespace("till"))
+            await until(lambda: "till" in pods.stats().streams)
+            await pods.remove_namespace("till")
+            with pytest.raises(kinform.KinformError, match="v1/pods in till: removed again"):
+                await adding
