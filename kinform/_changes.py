@@ -5,6 +5,7 @@ Holds records that wait, never decoded objects; knows nothing of streams.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -13,7 +14,7 @@ import msgspec
 
 from kinform._errors import DecodeError
 from kinform._events import Added, Deleted, Synced, Updated, decode
-from kinform._queue import Entry, Queue
+from kinform._queue import EVENTS_A_TURN, Entry, Queue
 from kinform._sparing import SparingLog
 from kinform_ext._version import Version
 
@@ -52,9 +53,14 @@ class Retelling:
                 case "deleted", _, Version() as old:
                     return Deleted(entry.key, self._decode(old), entry.synthetic)
         except DecodeError as error:
-            self.undecodable += 1
-            self._log.warning("undecodable", f"{self._name}: not told to handlers: {error}")
+            self._untold(str(error))
+        except Exception as error:  # a type's own code, such as `__post_init__`, may raise anything, and quote anything
+            self._untold(f"{entry.key}: {type(error).__name__}")
         return None
+
+    def _untold(self, why: str) -> None:
+        self.undecodable += 1
+        self._log.warning("undecodable", f"{self._name}: not told to readers: {why}")
 
     def _decode(self, found: Version) -> Any:
         return decode(self._decoder, found.key, found.raw())
@@ -62,7 +68,7 @@ class Retelling:
     def _decode_old(self, old: Version | None) -> Any:
         try:
             return None if old is None else self._decode(old)
-        except DecodeError:
+        except Exception:
             return None
 
 
@@ -83,6 +89,7 @@ class Changes:
         self._present: Iterator[Version] | None = present
         self._owed_synced = synced
         self._failure = failure
+        self._taken = 0
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -96,6 +103,9 @@ class Changes:
         raise StopAsyncIteration
 
     async def _next(self) -> Entry | None:
+        self._taken += 1
+        if self._taken % EVENTS_A_TURN == 0:
+            await asyncio.sleep(0)
         while True:
             if self._present is not None:
                 if found := next(self._present, None):

@@ -15,16 +15,13 @@ from typing import Literal, TypeVar
 from kinform._changes import Retelling
 from kinform._errors import OptionError
 from kinform._events import Added, Deleted, Updated
-from kinform._queue import Entry, Handler, Queue
+from kinform._queue import EVENTS_A_TURN, Entry, Handler, Queue
 from kinform_ext._version import Change, Version
 
 log = logging.getLogger("kinform.informer")
 
 F = TypeVar("F", bound=Handler)
 Occasion = Literal["added", "updated", "deleted"]
-
-# A run of handlers that never await would hold the loop; after so many events others get a turn.
-EVENTS_A_TURN = 64
 
 
 class Handlers:
@@ -92,6 +89,10 @@ class Handlers:
             result = handler(*arguments)
             if inspect.isawaitable(result):
                 await result
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            # What a handler awaits may be cancelled by others; that is no reason to end.
+            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+                raise
             name = getattr(handler, "__qualname__", type(handler).__name__)
             log.exception("%s: handler %s raised at %s", self._name, name, key)

@@ -122,9 +122,7 @@ class Keeping:
         )
         fresh = self._writer.contents.fresh()
         try:
-            loaded = await _threaded(
-                lambda _: read(self._path, self._origin, fresh, self._snapshot.max_age), threading.Event()
-            )
+            loaded = await _threaded(lambda _: read(self._path, self._origin, fresh, self._snapshot.max_age))
             limit = self._writer.memory_limit
             if limit is not None and fresh.held().held_bytes > limit:
                 raise SnapshotError(self._path, "takes more than memory_limit")
@@ -183,7 +181,7 @@ class Keeping:
 
     async def _write(self, header: Header, state: bytes, ids: Ids) -> int:
         work = partial(write, self._path, header, state, _pieces(ids), len(ids))
-        return await _threaded(work, threading.Event())
+        return await _threaded(work)
 
     def _refuse(self, error: SnapshotError) -> None:
         self._refused = error
@@ -200,8 +198,9 @@ def _pieces(ids: Ids) -> Iterator[bytes]:
         yield piece
 
 
-async def _threaded(work: Callable[[threading.Event], T], abandon: threading.Event) -> T:
-    """Does it in a thread; where this is cancelled, waits until the thread has given up."""
+async def _threaded(work: Callable[[threading.Event], T]) -> T:
+    """Does it in a thread; where this is cancelled, tells the thread so and waits until it has given up."""
+    abandon = threading.Event()
     future = asyncio.get_running_loop().run_in_executor(None, work, abandon)
     try:
         return await asyncio.shield(future)

@@ -17,6 +17,8 @@ from kinform_ext._version import Change, Version
 QUEUE_BOUND = 1024
 # Old versions that only a waiting `Updated` keeps alive; beyond it `old` is let go.
 PINNED_BYTES = 16 << 20
+# Who reads and never awaits would hold the loop; after so many events others get a turn.
+EVENTS_A_TURN = 64
 
 Kind = Literal["added", "updated", "deleted", "present", "synced", "void"]
 Handler = Callable[..., Any]

@@ -143,6 +143,7 @@ class Stream:
         """One request and its answer, to the end, the turn or the failure of it."""
         watcher, begun = self._watcher, time.monotonic()
         failure: TransportError | ProtocolError | None = None
+        told = watcher.error  # it stays until there is progress, which a page of a LIST is not
         response: Response | None = None
         request = watcher.request()
         standing: asyncio.TimerHandle | None = None
@@ -194,7 +195,7 @@ class Stream:
                 response.close()
         if not watcher.turned:
             watcher.ended(failure, time.monotonic() - begun)
-        if watcher.error is not None:
+        if watcher.error is not None and watcher.error is not told:
             self._recovered(watcher.error)
         self.on_news()
 
@@ -220,7 +221,7 @@ class Stream:
             self._recovered(SkippedError(self.name, frame.key, frame.reason, offset=frame.offset, size=frame.size))
 
     def _carried_on(self) -> None:
-        if self.last_sync is None:
+        if self.last_sync is None and self._watcher.state == "live":
             self.last_sync = time.monotonic()
             self.on_news()
 

@@ -8,6 +8,7 @@ Source: kube-runtime's reflector and store.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -48,7 +49,7 @@ class Writer:
         self._unswept: set[str] = set()
         self._stills = 0
         self._keyless: set[str] = set()
-        self._tending = False
+        self._tending = asyncio.Lock()
         self.listener: Callable[[Change], None] | None = None
         self.transform: Transform | None = None
         self.transform_seconds = 0.0
@@ -99,7 +100,8 @@ class Writer:
         """The state is complete: readers see it from here on. What it changed is told by `sweep`."""
         del self._begun[stream]
         if stream in self._keyless:
-            log.warning("an object without a known key was left out of a list: what is missing from it stays")
+            why = "an object without a known key was left out of a list: what is missing from it stays"
+            log.warning("%s: %s", self.contents.name, why)
         self._unswept.add(stream)
         self._table.commit(self._number(stream), stream not in self._keyless)
 
@@ -142,13 +144,8 @@ class Writer:
 
     async def tend(self) -> None:
         """Compresses better what was written, in the background, until cancelled."""
-        if self._tending:
-            return
-        self._tending = True
-        try:
+        async with self._tending:  # who comes second takes over when the first is cancelled
             await self.contents.codec.tend()
-        finally:
-            self._tending = False
 
     async def settled(self) -> None:
         """Waits until the background has nothing left to do."""
