@@ -5,7 +5,6 @@ Holds records that wait, never decoded objects; knows nothing of streams.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -14,7 +13,7 @@ import msgspec
 
 from kinform._errors import DecodeError
 from kinform._events import Added, Deleted, Synced, Updated, decode
-from kinform._queue import EVENTS_A_TURN, Entry, Queue
+from kinform._queue import Entry, Queue, Turn
 from kinform._sparing import SparingLog
 from kinform_ext._version import Version
 
@@ -89,7 +88,7 @@ class Changes:
         self._present: Iterator[Version] | None = present
         self._owed_synced = synced
         self._failure = failure
-        self._taken = 0
+        self._turn = Turn()
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -99,13 +98,11 @@ class Changes:
             if event := self._retell(entry):
                 return event
         if failure := self._failure():
-            raise failure
+            raise failure.with_traceback(None)  # raised again and again it would gather frames
         raise StopAsyncIteration
 
     async def _next(self) -> Entry | None:
-        self._taken += 1
-        if self._taken % EVENTS_A_TURN == 0:
-            await asyncio.sleep(0)
+        await self._turn.end()
         while True:
             if self._present is not None:
                 if found := next(self._present, None):

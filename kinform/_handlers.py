@@ -15,7 +15,7 @@ from typing import Literal, TypeVar
 from kinform._changes import Retelling
 from kinform._errors import OptionError
 from kinform._events import Added, Deleted, Updated
-from kinform._queue import EVENTS_A_TURN, Entry, Handler, Queue
+from kinform._queue import Entry, Handler, Queue, Turn
 from kinform_ext._version import Change, Version
 
 log = logging.getLogger("kinform.informer")
@@ -31,7 +31,7 @@ class Handlers:
         self.queue = Queue(bound)
         self._retell = retell
         self._name = name
-        self._handled = 0
+        self._turn = Turn()
         self._known: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
 
     def add(self, occasion: Occasion, handler: F, present: Iterator[Version] | None = None) -> F:
@@ -68,9 +68,7 @@ class Handlers:
             await self._handle(entry)
 
     async def _handle(self, entry: Entry) -> None:
-        self._handled += 1
-        if self._handled % EVENTS_A_TURN == 0:
-            await asyncio.sleep(0)
+        await self._turn.end()
         if entry.only is not None:
             handlers = [entry.only]
         else:

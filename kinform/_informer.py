@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import aclosing
 from types import TracebackType
 from typing import Any, TypeVar
@@ -139,9 +139,9 @@ class Informer:
         for namespace in self._scope.namespaces or (None,):
             self._start(namespace, loaded.resource_versions.get(namespace or "", "") if loaded is not None else "")
         self._runner = asyncio.create_task(self._handlers.run(), name=f"kinform handlers of {self.resource}")
-        self._aside.append(asyncio.create_task(self._writer.tend(), name=f"kinform background of {self.resource}"))
+        self._beside(self._writer.tend(), f"kinform background of {self.resource}")
         if self._keeping is not None:
-            self._aside.append(asyncio.create_task(self._keeping.run(), name=f"kinform snapshot of {self.resource}"))
+            self._beside(self._keeping.run(), f"kinform snapshot of {self.resource}")
         return self
 
     def _adopt(self, loaded: Loaded) -> None:
@@ -161,12 +161,19 @@ class Informer:
         try:
             await asyncio.gather(*tasks, return_exceptions=True)
             if self._keeping is not None and self._failure is None:
+                self._writer.catch_up()  # a sweep that was broken off would keep it from being written
                 await self._keeping.write()
         finally:  # who reads or waits must learn of the end, even where this is cancelled
             self._handlers.queue.close()
             for changes in list(self._changes):
                 changes.queue.close()
             self._wake()
+
+    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Does what the informer could do without; that it came to an end is said."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(_say_if_broken)
+        self._aside.append(task)
 
     def _start(self, namespace: str | None, resource_version: str = "") -> None:
         stream = Stream(
@@ -205,6 +212,8 @@ class Informer:
         """The state of the stream that is worst off; `"live"` if all are."""
         if self._stopped:
             return "stopped"
+        if self._failure is not None:
+            return "failed"
         return worst(stream.state for stream in self._streams.values())
 
     def stats(self) -> Stats:
@@ -340,7 +349,7 @@ class Informer:
                 while True:
                     news = self._news
                     if self._failure is not None:
-                        raise self._failure
+                        raise self._failure.with_traceback(None)  # raised again and again it would gather frames
                     if not self._runner or self._stopped:
                         raise KinformError(f"{self.resource}: the informer is not running")
                     if holds():
@@ -407,6 +416,11 @@ class Informer:
         self._handlers.push(change)
         for changes in list(self._changes):
             changes.queue.push(Entry.of(change))
+
+
+def _say_if_broken(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s: ended by %s", task.get_name(), type(error).__name__)
 
 
 def _state(stream: Stream) -> str:

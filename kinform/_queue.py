@@ -8,6 +8,7 @@ object went, and that another of the same name came.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
@@ -17,11 +18,24 @@ from kinform_ext._version import Change, Version
 QUEUE_BOUND = 1024
 # Old versions that only a waiting `Updated` keeps alive; beyond it `old` is let go.
 PINNED_BYTES = 16 << 20
-# Who reads and never awaits would hold the loop; after so many events others get a turn.
-EVENTS_A_TURN = 64
+# Who reads and never awaits would hold the loop; after so many seconds others get a turn.
+TURN_SECONDS = 0.002
 
 Kind = Literal["added", "updated", "deleted", "present", "synced", "void"]
 Handler = Callable[..., Any]
+
+
+class Turn:
+    """Gives others their turn on the loop now and then."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    async def end(self) -> None:
+        """Lets others have the loop, if this one has had it for long."""
+        if time.perf_counter() - self._since > TURN_SECONDS:
+            await asyncio.sleep(0)
+            self._since = time.perf_counter()
 
 
 class Entry:

@@ -54,6 +54,9 @@ BARREN_WATCHES = 3
 # A stream's initial events normally hold no bookmark but the last; so many mean that it will not come.
 PLAIN_BOOKMARKS = 5
 
+# Seconds a server may ask to wait: one bad header of a proxy must not park a stream for years.
+LONGEST_ASKED = 600.0
+
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
 
@@ -441,7 +444,7 @@ class Watcher:
         delay = min(backoff.maximum, backoff.initial * 2.0 ** min(self._failures, 64))
         asked = error.retry_after if isinstance(error, StatusError) else None
         self._failures += 1
-        self._wait(max(delay, asked or 0.0))
+        self._wait(max(delay, min(asked or 0.0, LONGEST_ASKED)))
         self.state = "retrying"
 
     def _wait_slowly(self, error: StatusError) -> None:

@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from kinform._contents import Contents, Held
 from kinform._errors import MemoryLimitError
 from kinform._frames import Skip
+from kinform._worker import give_back, in_thread
 from kinform_ext._batch import Batch
 from kinform_ext._version import Change
 
@@ -24,8 +25,12 @@ log = logging.getLogger("kinform.store")
 
 Transform = Callable[[bytes], bytes | None]
 
-# Changes told between two turns of the loop: about a millisecond's worth.
-SWEEP = 128
+# Changes told between two turns of the loop: about half a millisecond's worth, and no more than handlers take in
+# theirs, so that few of them wait.
+SWEEP = 64
+# Seconds between two looks at what could be given back, and bytes moved for that between two turns of the loop.
+TIDY_SECONDS = 2.0
+TIDY_BYTES = 256 << 10
 
 
 class Writer:
@@ -56,6 +61,7 @@ class Writer:
         self.wire_bytes = 0
         self.memory_limit: int | None = None
         self.peak_bytes = 0
+        self._writes = 0
 
     def begin(self, stream: str, owner: object = None) -> None:
         """A new state of this stream begins; one that was begun and not committed leaves no trace."""
@@ -75,6 +81,7 @@ class Writer:
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self.wire_bytes += batch.wire_bytes
+        self._writes += 1
         if self.transform is None:
             self._tell(self._table.apply(self._number(stream), batch, initial, self._listens))
         else:
@@ -108,6 +115,7 @@ class Writer:
     def sweep(self, stream: str) -> bool:
         """Tells and frees a slice of what a commit changed; whether there is more."""
         changes, more = self._table.sweep(self._number(stream), SWEEP, self._listens)
+        self._writes += 1
         self._tell(changes)
         if not more:
             self._unswept.discard(stream)
@@ -136,6 +144,7 @@ class Writer:
         self._begun.pop(stream, None)
         self._unswept.add(stream)
         changes, more = self._table.drop(self._number(stream), SWEEP, self._listens)
+        self._writes += 1
         self._tell(changes)
         if not more:
             self._unswept.discard(stream)
@@ -145,7 +154,23 @@ class Writer:
     async def tend(self) -> None:
         """Compresses better what was written, in the background, until cancelled."""
         async with self._tending:  # who comes second takes over when the first is cancelled
-            await self.contents.codec.tend()
+            tidying = asyncio.create_task(self._tidy(), name=f"kinform tidying of {self.contents.name}")
+            try:
+                await self.contents.codec.tend()
+            finally:
+                tidying.cancel()
+
+    async def _tidy(self) -> None:
+        """Gives back to the system what is free, whenever writing has paused."""
+        seen = tidied = 0
+        while True:
+            await asyncio.sleep(TIDY_SECONDS)
+            quiet, seen = seen == self._writes, self._writes
+            if quiet and tidied != seen:
+                tidied = seen
+                while self._table.compact(TIDY_BYTES):
+                    await asyncio.sleep(0)
+                await in_thread(give_back)
 
     async def settled(self) -> None:
         """Waits until the background has nothing left to do."""
@@ -199,7 +224,11 @@ class Writer:
             self.peak_bytes = max(self.peak_bytes, held.held_bytes)
         if self.memory_limit is not None and held.held_bytes > self.memory_limit:
             raise MemoryLimitError(
-                self.contents.name, held.objects, held.held_bytes, held.pruned_bytes, self.memory_limit
+                self.contents.name,
+                self._table.stats()["records"],
+                held.held_bytes,
+                held.pruned_bytes,
+                self.memory_limit,
             )
 
     def _tell(self, changes: list[Change] | None) -> None:

@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 
 
 cdef enum:
-    IDS = 1 << 26
+    IDS = 67_108_864  # 2**26; overflow checks cannot do without the sum here
 
 
 @cython.final

@@ -297,6 +297,12 @@ class TestWaiting:
         watcher.refused(Status(code), retry_after=7)
         assert watcher.delay == pytest.approx(7)
 
+    def test_retry_after_is_honoured_to_a_bound(self):
+        watcher = machine()
+        watcher.request()
+        watcher.refused(Status(429), retry_after=999_999_999)
+        assert watcher.delay == pytest.approx(600)
+
     def test_retry_after_in_a_status_is_honoured(self):
         watcher = machine()
         watcher.request()

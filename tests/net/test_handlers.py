@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 import kinform
-from kinform.testing import Forbidden
+from kinform.testing import Forbidden, InternalError
 from tests.net.informers import quick, same
 from tests.waiting import until
 
@@ -366,3 +366,57 @@ async def test_a_namespace_removed_while_it_is_added_is_said(server):
             await pods.remove_namespace("till")
             with pytest.raises(kinform.KinformError, match="v1/pods in till: removed again"):
                 await adding
+
+
+async def test_a_handler_whose_awaited_work_is_cancelled_by_others_stops_nothing(server, pods, caplog):
+    told = []
+
+    @pods.on_add
+    async def added(pod):
+        if not told:
+            told.append("cancelled")
+            broken = asyncio.get_running_loop().create_future()
+            broken.cancel()
+            await broken
+        told.append(name(pod))
+
+    keys = server.generate(PODS, 3)
+    async with pods:
+        await until(lambda: len(told) == 3)
+    assert "raised at" in caplog.text
+    assert set(told[1:]) < {key.split("/")[1] for key in keys}
+
+
+async def test_one_failure_is_told_once_however_many_pages_follow(server):
+    server.generate(PODS, 10)
+    server.fault(InternalError(), on="list")
+    errors = []
+    async with kinform.connect(server.url) as api:
+        options = quick(initial="list", page_size=1, on_error=errors.append)
+        async with kinform.Informer(api, PODS, options=options) as pods:
+            await pods.synced(timeout=10)
+            assert len(pods.store) == 10
+    assert len(errors) == 1
+
+
+async def test_a_memory_limit_stops_the_informer_with_a_count_and_sizes(server):
+    server.generate(PODS, 300)
+    async with kinform.connect(server.url) as api:
+        async with kinform.Informer(api, PODS, memory_limit=50_000, options=quick()) as pods:
+            with pytest.raises(
+                kinform.MemoryLimitError, match=r"v1/pods: \d+ objects take \d+ bytes .* 50000"
+            ) as caught:
+                await pods.synced(timeout=10)
+            assert caught.value.objects > 0
+            assert pods.state == "failed"
+
+
+async def test_what_was_deleted_leaves_no_sparse_pages_behind(server):
+    keys = server.generate("v1/configmaps", 2_000)
+    async with kinform.connect(server.url) as api:
+        async with kinform.Informer(api, "v1/configmaps", options=quick()) as configs:
+            await configs.synced(timeout=10)
+            for key in keys[: len(keys) * 9 // 10]:
+                server.delete("v1/configmaps", key)
+            await until(lambda: len(configs.store) == 200)
+            await until(lambda: configs.stats().dead_bytes < 20_000, within=20)
