@@ -40,7 +40,7 @@ lint: $(VENV)/.lint
 	@$(RUN) mypy.stubtest --concise kinform_ext
 
 # In a folder of its own, so that the ordinary build stays as it is.
-checked: $(VENV)/.test
+checked: $(VENV)/.lint
 	@rm -rf build/checked && mkdir -p build/checked
 	@cp -r kinform kinform_ext tests setup.py pyproject.toml README.md LICENSE build/checked
 	@rm -f build/checked/kinform_ext/*.so build/checked/kinform_ext/*.c
