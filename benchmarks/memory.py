@@ -1,11 +1,12 @@
 """What a process with one informer takes, phase by phase: memory and CPU time, read from outside.
 
 A server of the benchmark's own sends bytes that are there already; its own ceiling is measured and told. Each round is
-a fresh process: idle, first sync, 5 s later, once it is quiet, a storm of updates (without and with a handler), a
-relist in which nothing and one in which everything has changed, 90 % deleted; and another fresh process that is given
-only what was left. After each phase a digest of the whole content is compared with the server's: where they differ
-nothing is reported. Marginal is what a process holds less what an idle one does: connected, and with one informer on an
-empty collection. Delays of the event loop are measured in a round of their own, as the ticker takes CPU time.
+a fresh process that goes through a first sync, 5 s, the time until it is quiet (nothing is done in the background any
+more), a storm of updates, a relist in which nothing and one in which everything has changed, and 90 % deleted; one that
+is given only what was left; one with a handler, for a storm; and an idle one. After each phase a digest of the whole
+content is compared with the server's: where they differ nothing is reported. Marginal is what a process holds less what
+the idle one does, which is connected and has an informer on an empty collection. Delays of the event loop are measured
+in a round of their own, as the ticker takes CPU time.
 """
 
 from __future__ import annotations
@@ -102,14 +103,40 @@ class Run:
         return Process("benchmarks/harness/subject.py", **names, initial=self._options.initial)
 
     def _round(self) -> tuple[Figures, dict[str, Any]]:
-        server, settle = self._server, self._options.settle
-        server.do("reset")
-        found: Figures = {}
+        found = Figures()
+        self._idle(found)
+        self._handler(found)
+        stats = self._life(found)
+        self._rest(found)
+        return found, stats
+
+    def _idle(self, found: Figures) -> None:
+        """A process with one informer on an empty collection."""
         with self._subject("v1/nothings") as idle:
             idle.do("connect")
             idle.do("sync")
-            time.sleep(settle)
+            time.sleep(self._options.settle)
             found |= {"idle.rss": idle.gauge.rss(), "idle.pss": idle.gauge.pss()}
+
+    def _handler(self, found: Figures) -> None:
+        """A storm with a handler; in a process of its own, for the sake of what comes after the other storm."""
+        server, settle = self._server, self._options.settle
+        server.do("reset")
+        with self._subject() as subject:
+            subject.do("connect")
+            subject.do("sync")
+            subject.do("listen")
+            subject.gauge.until_quiet(QUIET_LIMIT)
+            found["storm_handled.before"] = subject.gauge.rss()
+            found["storm_handled.events"] = self._prepare_storm()
+            with phase(found, "storm_handled", subject.gauge, settle):
+                subject.do("handle", version=server.do("go"))
+            self._check(subject)
+
+    def _life(self, found: Figures) -> dict[str, Any]:
+        """All the rest, one after another; returns what the informer said of itself when it was quiet at first."""
+        server, settle = self._server, self._options.settle
+        server.do("reset")
         with self._subject() as subject:
             gauge = subject.gauge
             subject.do("connect")
@@ -123,33 +150,37 @@ class Run:
             found["settled.cpu_seconds"] = gauge.cpu_seconds() - cpu - (found["sync.cpu_seconds"] or 0.0)
             found |= {"settled.rss": gauge.rss(), "settled.pss": gauge.pss(), "settled.peak": gauge.peak()}
             self._check(subject)
-            stats = subject.do("stats")
-            for name in ("storm", "storm_handled"):
-                if name == "storm_handled":
-                    subject.do("listen")
-                found[f"{name}.events"] = self._prepare_storm()
-                with phase(found, name, gauge, 0.0):
-                    version = server.do("go")
-                    subject.do("reach" if name == "storm" else "handle", version=version)
-                self._check(subject)
+            stats: dict[str, Any] = subject.do("stats")
+            found["storm.events"] = self._prepare_storm()
+            with phase(found, "storm", gauge, settle):
+                subject.do("reach", version=server.do("go"))
+            self._check(subject)
+            gauge.until_quiet(QUIET_LIMIT)
             for name, change in (("unchanged", 0.0), ("changed", 1.0)):
-                gauge.until_quiet(QUIET_LIMIT)
                 found[f"{name}.before"] = gauge.rss()
                 if change:
                     server.do("prepare", change=change)
                 with phase(found, name, gauge, settle):
                     subject.do("reach", version=server.do("expire"))
-                self._check(subject)
+                self._end(found, name, subject)
             server.do("prepare", delete=0.9)
             with phase(found, "deleted", gauge, settle):
                 subject.do("reach", version=server.do("go"))
-            self._check(subject)
+            self._end(found, "deleted", subject)
+        return stats
+
+    def _rest(self, found: Figures) -> None:
+        """A fresh process with what was left."""
         with self._subject() as fresh:
             fresh.do("connect")
-            with phase(found, "fresh", fresh.gauge, settle):
+            with phase(found, "fresh", fresh.gauge, self._options.settle):
                 fresh.do("sync")
-            self._check(fresh)
-        return found, stats
+            self._end(found, "fresh", fresh)
+
+    def _end(self, found: Figures, name: str, subject: Process) -> None:
+        subject.gauge.until_quiet(QUIET_LIMIT)
+        found[f"{name}.quiet_rss"] = subject.gauge.rss()
+        self._check(subject)
 
     def _delays(self) -> dict[str, dict[str, float]]:
         """How long the loop was held up while something went on."""
@@ -229,7 +260,7 @@ def derived(found: Figures, about: dict[str, Any]) -> Figures:
     steady = values["settled.rss"] - values["idle.rss"]
     for name in ("unchanged", "changed"):
         more[f"{name}.peak_of_marginal"] = (values[f"{name}.peak"] - values["idle.rss"]) / steady
-    more["deleted.beyond_fresh"] = values["deleted.rss"] - values["fresh.rss"]
+    more["deleted.beyond_fresh"] = values["deleted.quiet_rss"] - values["fresh.quiet_rss"]
     return more
 
 
@@ -251,14 +282,21 @@ ROWS: tuple[tuple[str, str, str], ...] = (
     ("first sync: steady", "sync.rss", "MiB"),
     ("first sync: quiet, in the end", "settled.rss", "MiB"),
     ("first sync: PSS then", "settled.pss", "MiB"),
+    ("storm: after", "storm.rss", "MiB"),
+    ("storm, with a handler: before", "storm_handled.before", "MiB"),
+    ("storm, with a handler: peak", "storm_handled.peak", "MiB"),
+    ("storm, with a handler: after", "storm_handled.rss", "MiB"),
     ("relist, nothing changed: before", "unchanged.before", "MiB"),
     ("relist, nothing changed: peak", "unchanged.peak", "MiB"),
     ("relist, nothing changed: after", "unchanged.rss", "MiB"),
+    ("relist, nothing changed: quiet again", "unchanged.quiet_rss", "MiB"),
     ("relist, all changed: before", "changed.before", "MiB"),
     ("relist, all changed: peak", "changed.peak", "MiB"),
     ("relist, all changed: after", "changed.rss", "MiB"),
+    ("relist, all changed: quiet again", "changed.quiet_rss", "MiB"),
     ("90 % deleted: after", "deleted.rss", "MiB"),
-    ("90 % deleted: the rest in a fresh process", "fresh.rss", "MiB"),
+    ("90 % deleted: quiet again", "deleted.quiet_rss", "MiB"),
+    ("90 % deleted: the rest in a fresh process", "fresh.quiet_rss", "MiB"),
     ("marginal bytes an object, steady", "sync.bytes_per_object", ""),
     ("marginal bytes an object, quiet", "settled.bytes_per_object", ""),
     ("of their JSON without managedFields, quiet", "settled.of_pruned", "%"),
