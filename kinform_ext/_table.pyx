@@ -1024,7 +1024,7 @@ cdef class Table:
         cdef uint64_t hash
         cdef uint32_t stream
         p += 1
-        if not kt_try_varint(&p, end, &was) or not kt_try_varint(&p, end, &size) or size > <uint64_t>(end - p):
+        if not kt_try_varint(&p, end, &was) or not kt_try_varint(&p, end, &size) or size > <size_t>end - <size_t>p:
             raise ValueError("these are no records")
         space.at = p
         space.len = size
@@ -1147,7 +1147,7 @@ cdef bint split(const kt_text *key, int form, kt_text *space, kt_text *name) noe
     if form:
         return slash != NULL
     if slash != NULL:
-        space.len = slash - key.at
+        space.len = <size_t>slash - <size_t>key.at  # overflow checks know no pointers
         name.at = slash + 1
         name.len = key.len - space.len - 1
     return True
