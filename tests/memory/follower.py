@@ -5,6 +5,8 @@ from __future__ import annotations
 from benchmarks.harness.process import Process
 
 MIB = 1 << 20
+NOISE = MIB
+"""Bytes by which processes differ that did the same."""
 BACK_WITHIN = 10.0
 """Seconds in which memory that is needed no longer has to be back with the system."""
 
@@ -42,7 +44,7 @@ class Follower:
     @property
     def slack(self) -> float:
         """Bytes by which the same content may take more than it did at first."""
-        return max(0.05 * self.marginal, 2 * MIB)
+        return max(0.05 * self.marginal, 2 * MIB) + NOISE
 
     def relist(self, *, changed: float = 0.0) -> int:
         """Makes it list anew, after a share of the objects has changed; returns the peak."""
