@@ -36,6 +36,9 @@ log = logging.getLogger("kinform.informer")
 
 F = TypeVar("F", bound=Handler)
 
+# What there is of objects that come without spec and status.
+METADATA = Prune(keep=["metadata"]).program()
+
 REFUSED: tuple[State, ...] = ("unauthorized", "forbidden", "not_found")
 
 
@@ -93,8 +96,9 @@ class Informer:
         self._prune = _instance("prune", prune, Prune, DEFAULT_PRUNE)
         self._options = _instance("options", options, WatchOptions, WatchOptions())
         program = self._prune.program()
-        check_type(type, program)
-        check_indexes(indexes or {}, program)
+        for held in (program, METADATA) if self._scope.metadata_only else (program,):
+            check_type(type, held)
+            check_indexes(indexes or {}, held)
         self.store: Store[Any]
         self._writer, self.store = store(type=type, indexes=indexes or {}, name=str(self.resource))
         self._writer.memory_limit = memory_limit

@@ -42,6 +42,8 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     plural: str
 
     def __post_init__(self) -> None:
+        if self.group == "core":
+            raise OptionError("Resource.group", self.group, '"" for the core group, as in "v1/pods"')
         if self.group != "":
             match("Resource.group", self.group, _DOMAIN, '"" for the core group, or a DNS name like "apps"')
         match("Resource.version", self.version, _VERSION, 'a version like "v1" or "v1beta1"')

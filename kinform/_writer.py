@@ -201,6 +201,7 @@ class Writer:
         self.contents = contents
         self._table = contents.table
         self._numbers = dict(numbers)
+        self.peak_bytes = self.held().held_bytes
 
     def held(self) -> Held:
         """What the store takes now."""

@@ -30,7 +30,7 @@ def test_a_resource_is_group_version_and_plural(text, path, namespaced):
 
 
 @pytest.mark.parametrize(
-    "text", ["pods", "v1/Pods", "v1/", "/v1/pods", "a/b/c/d", "apps/1/deployments", "v1/pods/x", "", 7]
+    "text", ["pods", "core/v1/pods", "v1/Pods", "v1/", "/v1/pods", "a/b/c/d", "apps/1/deployments", "v1/pods/x", "", 7]
 )
 def test_a_malformed_resource_is_refused(text):
     with pytest.raises(OptionError, match="resource") as caught:

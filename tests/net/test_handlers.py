@@ -343,6 +343,8 @@ async def test_a_wrong_argument_is_refused_at_construction(server):
             ({"indexes": {"node": "spec..x"}}, "indexes"),
             ({"indexes": {"fields": "metadata.managedFields"}}, "indexes"),
             ({"prune": kinform.Prune(drop=["spec.nodeName"]), "type": Pod}, "type"),
+            ({"scope": kinform.Scope(metadata_only=True), "type": Pod}, "type"),
+            ({"scope": kinform.Scope(metadata_only=True), "indexes": {"node": "spec.nodeName"}}, "indexes"),
             ({"prune": kinform.Prune(keep=["metadata.labels"]), "type": Pod}, "type"),
         ):
             with pytest.raises(kinform.OptionError) as caught:
