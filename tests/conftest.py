@@ -15,6 +15,7 @@ tests are skipped, and one line says why; with KINFORM_REAL=require in the envir
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,12 @@ _missing = pytest.StashKey[str]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Registers the marker."""
+    """Registers the marker, and sees to it that Ctrl-C reaches the processes that tests start.
+
+    A shell that runs a command in the background has it ignore SIGINT, and so whatever that command starts.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "real: needs a real kube-apiserver and etcd")
 
 
