@@ -115,12 +115,7 @@ class Writer:
     def sweep(self, stream: str) -> bool:
         """Tells and frees a slice of what a commit changed; whether there is more."""
         changes, more = self._table.sweep(self._number(stream), SWEEP, self._listens)
-        self._writes += 1
-        self._tell(changes)
-        if not more:
-            self._unswept.discard(stream)
-            self._rest()
-        return more
+        return self._told(stream, changes, more)
 
     def catch_up(self) -> None:
         """Tells at once what commits changed and was not told yet: who begins to listen now is to hear none of it."""
@@ -144,12 +139,7 @@ class Writer:
         self._begun.pop(stream, None)
         self._unswept.add(stream)
         changes, more = self._table.drop(self._number(stream), SWEEP, self._listens)
-        self._writes += 1
-        self._tell(changes)
-        if not more:
-            self._unswept.discard(stream)
-            self._rest()
-        return more
+        return self._told(stream, changes, more)
 
     async def tend(self) -> None:
         """Compresses better what was written, in the background, until cancelled."""
@@ -231,6 +221,15 @@ class Writer:
                 held.pruned_bytes,
                 self.memory_limit,
             )
+
+    def _told(self, stream: str, changes: list[Change], more: bool) -> bool:
+        """A slice of a sweep or a drop was freed; whether there is more."""
+        self._writes += 1
+        self._tell(changes)
+        if not more:
+            self._unswept.discard(stream)
+            self._rest()
+        return more
 
     def _tell(self, changes: list[Change] | None) -> None:
         if self.listener is not None:
