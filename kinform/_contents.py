@@ -7,7 +7,6 @@ from typing import Final
 
 import msgspec
 
-from kinform._codec import Codec
 from kinform._index import compile
 from kinform._paths import parse
 from kinform_ext._postings import Postings
@@ -58,6 +57,8 @@ class Contents:
         self._paths = dict(indexes)
         self.indexes = {name: parse(path, field=f"indexes[{name!r}]") for name, path in indexes.items()}
         self.table = Table(Postings(compile(list(self.indexes.values()))) if indexes else None)
+        from kinform._codec import Codec  # and zstandard: nearly a megabyte, which a process without a store can spare
+
         self.codec = Codec(self.table)
 
     def fresh(self) -> Contents:

@@ -325,9 +325,10 @@ async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[Event, Non
                 for event in _events(step):
                     yield event
     finally:
-        tending.cancel()
         # A loop that was broken off ends its iterator late, when the next may be writing already.
         writer.abort(stream.namespace, stream)
+        tending.cancel()
+        await asyncio.gather(tending, return_exceptions=True)
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -149,6 +149,7 @@ class Writer:
                 await self.contents.codec.tend()
             finally:
                 tidying.cancel()
+                await asyncio.gather(tidying, return_exceptions=True)
 
     async def _tidy(self) -> None:
         """Gives back to the system what is free, whenever writing has paused."""
