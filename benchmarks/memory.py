@@ -22,8 +22,8 @@ from typing import Any
 from benchmarks.harness.ceiling import ceiling
 from benchmarks.harness.gauge import Gauge
 from benchmarks.harness.machine import machine
-from benchmarks.harness.objects import MADE
-from benchmarks.harness.process import Process
+from benchmarks.corpus import MADE
+from benchmarks.harness.process import Process, python
 from benchmarks.harness.spread import spreads
 
 QUIET_LIMIT = 120.0
@@ -78,7 +78,7 @@ class Run:
         self._options = options
         corpus = options.corpus and str(options.corpus.resolve())
         made = {"resource": options.resource, "objects": objects, "seed": options.seed, "corpus": corpus}
-        self._server = Process("benchmarks/harness/server.py", **made)
+        self._server = Process(python("benchmarks/harness/server.py"), **made)
 
     def measure(self) -> dict[str, Any]:
         """Everything there is to tell of this number of objects."""
@@ -100,7 +100,7 @@ class Run:
 
     def _subject(self, resource: str = "") -> Process:
         names = {"url": self._about["url"], "resource": resource or self._about["resource"]}
-        return Process("benchmarks/harness/subject.py", **names, initial=self._options.initial)
+        return Process(python("benchmarks/harness/subject.py"), **names, initial=self._options.initial)
 
     def _round(self) -> tuple[Figures, dict[str, Any]]:
         found = Figures()

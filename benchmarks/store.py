@@ -28,7 +28,7 @@ import kinform
 from benchmarks.corpus import dump, pod
 from benchmarks.harness.gauge import QUIET_CPU_SECONDS, QUIET_SECONDS
 from benchmarks.harness.machine import machine
-from benchmarks.harness.objects import touch
+from benchmarks.corpus import touch
 from benchmarks.harness.spread import spread
 from kinform._paths import compile
 from kinform_ext._scan import Batch, Scanner

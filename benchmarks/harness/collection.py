@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from benchmarks.corpus import Kind, Object, key_of
 from benchmarks.harness.digest import Digest
-from benchmarks.harness.objects import Kind, Object, key_of
 
 PIECE = 64 << 10
 BUFFERS = 600
@@ -90,9 +90,7 @@ class Collection:
         names = {} if self.kind.custom else {"apiVersion": self.kind.api_version, "kind": self.kind.kind}
         digest = Digest()
         for key, item in self.items.items():
-            found = msgspec.json.decode(item)
-            metadata = found["metadata"]
-            digest.add(key, metadata.get("uid", ""), metadata.get("resourceVersion", ""), names | found)
+            digest.add_whole(key, names | msgspec.json.decode(item))
         return digest
 
     def _names(self, suffix: str) -> tuple[bytes, bytes]:

@@ -11,6 +11,7 @@ import os
 import select
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -27,20 +28,20 @@ class Died(Exception):
 
 
 class Process:
-    """A fresh Python process that runs one file, with its options in JSON as its only argument.
+    """A fresh process that runs one program, with its options in JSON as its last argument.
 
     Args:
-        file: The program, by its path from the root of the project.
+        command: The program: what `python` makes of a file, or a path and its arguments.
         options: What it is started with.
 
     Attributes:
         gauge: What it holds.
     """
 
-    def __init__(self, file: str, **options: Any) -> None:
-        self._name = file
+    def __init__(self, command: Sequence[str], **options: Any) -> None:
+        self._name = Path(command[-1]).name
         self._process = subprocess.Popen(
-            [sys.executable, "-P", str(ROOT / file), json.dumps(options)],
+            [*command, json.dumps(options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Bytecode is written by whoever runs first, and compiling takes memory.
@@ -84,6 +85,11 @@ class Process:
         if not line:
             raise Died(f"{self._name} died with exit status {self._process.wait()}; it was to {order}")
         return json.loads(line)
+
+
+def python(file: str, interpreter: str = sys.executable) -> list[str]:
+    """The command that runs a file of this project, by its path from the root."""
+    return [interpreter, "-P", str(ROOT / file)]
 
 
 def _inherited() -> list[str]:

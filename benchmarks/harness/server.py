@@ -21,9 +21,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
+from benchmarks.corpus import Kind, make, read_dump, touch
 from benchmarks.harness.collection import Collection, Piece, Pieces, in_pieces
-from benchmarks.harness.dump import read_dump
-from benchmarks.harness.objects import Kind, make, touch
 
 PATIENCE = 60.0
 """Seconds to wait for a client to open the stream that an order speaks of."""
@@ -148,6 +147,26 @@ class Server:
             self._collection.version += 1
             self._end_streams(lambda: [[last]])
         return self._collection.version
+
+    def mark(self) -> int:
+        """Once somebody watches: one object is changed, and watches are told. Returns the version that it has now.
+
+        Whoever has seen that version has seen all that happened before it.
+        """
+        collection = self._collection
+        with self._watched:
+            if not self._watched.wait_for(lambda: self._streams, PATIENCE):
+                raise RuntimeError("nobody watches")
+            collection.version += 1
+            key = next(iter(collection.items))
+            found = msgspec.json.decode(collection.items[key])
+            found["metadata"]["resourceVersion"] = str(collection.version)
+            item = collection.encode(found)
+            collection.items = {**collection.items, key: item}
+            line = collection.line("MODIFIED", item)
+            for stream in self._streams:
+                stream.put(lambda: [[line]])
+        return collection.version
 
     def _take(self) -> Prepared:
         if self._prepared is None:

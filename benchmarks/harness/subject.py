@@ -95,9 +95,8 @@ class Subject:
         """What identifies the content, every object decoded, and up to where it is."""
         digest, store = Digest(), self._informer.store
         for number, key in enumerate(store.keys()):
-            meta, raw = store.meta(key), store.raw(key)
-            if meta is not None and raw is not None:
-                digest.add(key, meta.uid, meta.resource_version, msgspec.json.decode(raw))
+            if (raw := store.raw(key)) is not None:
+                digest.add_whole(key, msgspec.json.decode(raw))
             if number % OBJECTS_A_TURN == 0:
                 await asyncio.sleep(0)
         return digest.result()

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.harness.process import Process
+from benchmarks.harness.process import Process, python
 from tests.memory.follower import Follower, Source
 
-SERVER, SUBJECT = "benchmarks/harness/server.py", "benchmarks/harness/subject.py"
+SERVER, SUBJECT = python("benchmarks/harness/server.py"), python("benchmarks/harness/subject.py")
 HERE = Path(__file__).parent
 
 Follow = Callable[[Source], AbstractContextManager[Follower]]

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.corpus import NAMESPACES, managed, pod, uid
+from benchmarks.corpus.pods import NAMESPACES, managed, pod, uid
 
 Object = dict[str, Any]
 

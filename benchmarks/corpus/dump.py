@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import zstandard
 
-from benchmarks.harness.objects import Kind, Object, key_of
+from benchmarks.corpus.objects import Kind, Object, key_of
 
 XZ, ZSTD = b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 
