@@ -6,19 +6,14 @@ not wait for another's slow handler reads `changes()`, which has a queue of its 
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-import logging
 from collections.abc import Iterator
 from typing import Literal, TypeVar
 
 from kinform._changes import Retelling
 from kinform._errors import OptionError
 from kinform._events import Added, Deleted, Updated
-from kinform._queue import Entry, Handler, Queue, Turn
+from kinform._queue import Entry, Handler, Queue, Turn, call
 from kinform_ext._version import Change, Version
-
-log = logging.getLogger("kinform.informer")
 
 F = TypeVar("F", bound=Handler)
 Occasion = Literal["added", "updated", "deleted"]
@@ -78,19 +73,6 @@ class Handlers:
         for handler in handlers:
             match event:
                 case Updated(_, new, old):
-                    await self._call(handler, entry.key, old, new)
+                    await call(handler, self._name, entry.key, old, new)
                 case Added(_, found) | Deleted(_, found):
-                    await self._call(handler, entry.key, found)
-
-    async def _call(self, handler: Handler, key: str, *arguments: object) -> None:
-        try:
-            result = handler(*arguments)
-            if inspect.isawaitable(result):
-                await result
-        except (Exception, asyncio.CancelledError) as error:
-            task = asyncio.current_task()
-            # What a handler awaits may be cancelled by others; that is no reason to end.
-            if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
-                raise
-            name = getattr(handler, "__qualname__", type(handler).__name__)
-            log.exception("%s: handler %s raised at %s", self._name, name, key)
+                    await call(handler, self._name, entry.key, found)

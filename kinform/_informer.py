@@ -21,6 +21,7 @@ from kinform._errors import ForbiddenError, KinformError, OptionError
 from kinform._fit import check_indexes, check_type
 from kinform._handlers import Handlers
 from kinform._keeping import Keeping
+from kinform._keys import Keys
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
 from kinform._queue import QUEUE_BOUND, Entry, Handler, Queue
 from kinform._reflector import Stream, write
@@ -108,6 +109,7 @@ class Informer:
         self._streams: dict[str, Stream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._handlers = Handlers(self._retell, str(self.resource), queue_bound)
+        self._keys = Keys(str(self.resource))
         self._keeping: Keeping | None = None
         if snapshot is not None:
             self._keeping = Keeping(
@@ -139,10 +141,10 @@ class Informer:
         loaded = await self._keeping.load() if self._keeping is not None else None
         if loaded is not None:
             self._adopt(loaded)
-        self._writer.listener = self._changed
         for namespace in self._scope.namespaces or (None,):
             self._start(namespace, loaded.resource_versions.get(namespace or "", "") if loaded is not None else "")
         self._runner = asyncio.create_task(self._handlers.run(), name=f"kinform handlers of {self.resource}")
+        self._beside(self._keys.run(), f"kinform keys of {self.resource}")
         self._beside(self._writer.tend(), f"kinform background of {self.resource}")
         if self._keeping is not None:
             self._beside(self._keeping.run(), f"kinform snapshot of {self.resource}")
@@ -152,6 +154,7 @@ class Informer:
         self._writer.adopt(loaded.contents, loaded.numbers)
         self.store._adopt(loaded.contents)
         self._handlers.present(self.store.versions())
+        self._keys.present(self.store.keys())
         for changes in list(self._changes):
             changes.queue.push(Entry("present", present=self.store.versions()))
 
@@ -238,7 +241,7 @@ class Informer:
             peak_bytes=self._writer.peak_bytes,
             stale=self.store.stale,
             undecodable=self._retell.undecodable,
-            queue_depth=self._handlers.queue.depth,
+            queue_depth=self._handlers.queue.depth + self._keys.depth,
             changes_depth=[changes.queue.depth for changes in list(self._changes)],
             dropped_old=self._handlers.queue.dropped_old
             + sum(changes.queue.dropped_old for changes in list(self._changes)),
@@ -384,15 +387,31 @@ class Informer:
         the key, and stops nothing. All handlers of one event are given the same object.
         """
         self._writer.catch_up()
+        self._listen()
         return self._handlers.add("added", handler, self.store.versions() if self._runner else None)
 
     def on_update(self, handler: F) -> F:
         """Calls `handler(old, new)` for each object that changes. `old` may be None: see `Updated`."""
+        self._listen()
         return self._handlers.add("updated", handler)
 
     def on_delete(self, handler: F) -> F:
         """Calls `handler(object)` with the last known state of each object that is deleted."""
+        self._listen()
         return self._handlers.add("deleted", handler)
+
+    def on_change(self, handler: F) -> F:
+        """Calls `handler(key)` for each object that is added, changes or is deleted; at once for those there are.
+
+        For who reads the store for himself: no object is decoded or kept for the call. A key waits once, however often
+        its object changes meanwhile, and what the store then has is at least as new as the last of these changes; where
+        it has nothing the object was deleted. Called one at a time, beside the other handlers. An exception is logged
+        with the key, and stops nothing.
+        """
+        self._writer.catch_up()
+        self._listen()
+        self._keys.add(handler, self.store.keys() if self._runner else iter(()))
+        return handler
 
     def changes(self) -> Changes:
         """The present state as `Added`, one `Synced`, then what happens, each object decoded as it is reached.
@@ -404,6 +423,7 @@ class Informer:
             An async iterator; it ends when the informer stops, and raises where the informer gave up.
         """
         self._writer.catch_up()
+        self._listen()
         changes = Changes(
             self._retell,
             Queue(self._bound),
@@ -416,8 +436,13 @@ class Informer:
         self._changes.add(changes)
         return changes
 
+    def _listen(self) -> None:
+        """From here on changes are told; before anybody asks none is made up."""
+        self._writer.listener = self._changed
+
     def _changed(self, change: Change) -> None:
         self._handlers.push(change)
+        self._keys.push(change.key)
         for changes in list(self._changes):
             changes.queue.push(Entry.of(change))
 

@@ -8,12 +8,16 @@ object went, and that another of the same name came.
 from __future__ import annotations
 
 import asyncio
+import inspect
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
 from kinform_ext._version import Change, Version
+
+log = logging.getLogger("kinform.informer")
 
 QUEUE_BOUND = 1024
 # Old versions that only a waiting `Updated` keeps alive; beyond it `old` is let go.
@@ -36,6 +40,20 @@ class Turn:
         if time.perf_counter() - self._since > TURN_SECONDS:
             await asyncio.sleep(0)
             self._since = time.perf_counter()
+
+
+async def call(handler: Handler, name: str, key: str, *arguments: object) -> None:
+    """Calls a user's function, and awaits what it returns if need be; what it raises is logged, with the key."""
+    try:
+        result = handler(*arguments)
+        if inspect.isawaitable(result):
+            await result
+    except (Exception, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        # What a handler awaits may be cancelled by others; that is no reason to end.
+        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
+            raise
+        log.exception("%s: handler %s raised at %s", name, getattr(handler, "__qualname__", type(handler).__name__), key)
 
 
 class Entry:

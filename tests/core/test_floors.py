@@ -24,7 +24,7 @@ FLOORS = [
     {"_queue", "_reflector"},
     {"_keeping"},
     {"_changes", "_stats"},
-    {"_handlers"},
+    {"_handlers", "_keys"},
     {"_informer"},
     {"__init__"},
     {"__main__", "cli"},

@@ -422,3 +422,74 @@ async def test_what_was_deleted_leaves_no_sparse_pages_behind(server):
                 server.delete("v1/configmaps", key)
             await until(lambda: len(configs.store) == 200)
             await until(lambda: configs.stats().dead_bytes < 20_000, within=20)
+
+
+async def test_on_change_is_told_keys_those_there_are_and_what_comes_and_reads_the_newest(server, pods):
+    server.generate(PODS, 3)
+    early, late, seen = [], [], {}
+
+    @pods.on_change
+    def changed(key):
+        early.append(key)
+        seen[key] = pods.store.get(key)
+
+    async with pods:
+        await pods.synced()
+        await until(lambda: len(early) == 3)
+        pods.on_change(late.append)
+        await until(lambda: len(late) == 3)
+        key = early[0]
+        pod = pods.store.get(key)
+        pod["metadata"]["labels"]["told"] = "yes"
+        server.put(PODS, pod)
+        await until(lambda: len(late) == 4)
+        assert late[-1] == early[-1] == key
+        assert seen[key]["metadata"]["labels"]["told"] == "yes"
+        server.delete(PODS, key)
+        await until(lambda: seen[key] is None)
+    assert sorted(late) == sorted(early)
+
+
+async def test_a_key_waits_once_for_a_slow_on_change_however_often_its_object_changes(server, pods):
+    server.generate(PODS, 1)
+    told, busy, go_on = [], asyncio.Event(), asyncio.Event()
+
+    @pods.on_change
+    async def changed(key):
+        told.append(version(pods.store.get(key)))
+        busy.set()
+        await go_on.wait()
+
+    async with pods:
+        await busy.wait()
+        for text in "abc":
+            (key,) = pods.store.keys()
+            pod = pods.store.get(key)
+            pod["metadata"]["labels"] = {"text": text}
+            newest = server.put(PODS, pod)
+            await until(lambda newest=newest: version(pods.store.get(key)) == newest)
+        assert pods.stats().queue_depth == 1
+        go_on.set()
+        await until(lambda: len(told) == 2)
+        await until(lambda: pods.stats().queue_depth == 0)
+    assert told[1] == newest
+    assert len(told) == 2
+
+
+async def test_what_on_change_raises_is_logged_with_the_key_and_stops_nothing(server, pods, caplog):
+    server.generate(PODS, 2)
+    told = []
+
+    @pods.on_change
+    def broken(key):
+        raise RuntimeError("broken")
+
+    pods.on_change(told.append)
+    async with pods:
+        await until(lambda: len(told) == 2)
+    assert sorted(record.getMessage().rpartition(" ")[2] for record in caplog.records) == sorted(told)
+
+
+async def test_on_change_refuses_what_cannot_be_called(pods):
+    with pytest.raises(kinform.OptionError, match="handler"):
+        pods.on_change("v1/pods")
