@@ -11,8 +11,10 @@ Source: RFC 8878.
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 import zstandard
@@ -189,9 +191,12 @@ class Dictionary:
             self._idle.append(reader)
 
     def _open(self) -> zstandard.ZstdDecompressor:
-        _opened.append(self)
-        if len(_opened) > OPEN_DICTIONARIES:
-            _opened.popleft()._idle.clear()
+        for found in [found for found in list(_opened) if found() is None]:
+            with suppress(ValueError):  # another thread was faster
+                _opened.remove(found)
+        _opened.append(weakref.ref(self))
+        if len(_opened) > OPEN_DICTIONARIES and (oldest := _opened.popleft()()) is not None:
+            oldest._idle.clear()
         return zstandard.ZstdDecompressor(dict_data=self._dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
 
     def encoder(self) -> Encode:
@@ -233,7 +238,8 @@ class Dictionary:
         return self._dictionary.as_bytes()
 
 
-_opened: deque[Dictionary] = deque()
+# Those that were tried and not taken must not be kept alive by it.
+_opened: deque[weakref.ref[Dictionary]] = deque()
 
 
 class Exemplar:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import threading
+import weakref
 from random import Random
 
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinform import _coding
-from kinform._coding import Dictionary, Exemplar, Prefix, decode, encode, plain_encoder
+from kinform._coding import OPEN_DICTIONARIES, Dictionary, Exemplar, Prefix, decode, encode, plain_encoder
 
 
 def objects(count: int, seed: int = 1) -> list[bytes]:
@@ -126,3 +128,16 @@ def test_a_blob_of_something_else_is_an_error(place: int):
         bases()[place].decode(b"\xff\xff\xff\xff")
     with pytest.raises((zstandard.ZstdError, ValueError)):
         decode(b"")
+
+
+def test_dictionaries_that_were_tried_and_not_taken_are_let_go():
+    samples = [b'{"name":"%d","kind":"Pod","phase":"%d"}' % (n, n % 7) * 9 for n in range(400)]
+    content = zstandard.train_dictionary(4096, samples).as_bytes()
+    tried = []
+    for _ in range(OPEN_DICTIONARIES // 2):
+        found = Dictionary(content)
+        assert found.decode(found.encoder()(samples[0])) == samples[0]
+        tried.append(weakref.ref(found))
+        del found
+    gc.collect()
+    assert [found() for found in tried] == [None] * len(tried)
