@@ -1,24 +1,77 @@
-"""`python -m benchmarks NAME [--json] ...`: runs one measurement; each says in its docstring what it measures."""
+"""`python -m benchmarks NAME`: measures, tells what was found, and keeps it in the results file for `report`.
+
+Each command checks its answers before it tells a figure. `all` runs every one of them, `quick` a small part with a gate
+on ratios; `report` measures nothing: it writes the page and the plots from the results file alone.
+"""
 
 from __future__ import annotations
 
+import argparse
 import importlib
-import pkgutil
 import sys
+import time
+from pathlib import Path
+from types import ModuleType
 
-import benchmarks
+from benchmarks.harness import results
+from benchmarks.harness.machine import machine
+from benchmarks.harness.results import Record
 
-NOT_ONE = {"__main__", "corpus", "harness"}
+COMMANDS = {
+    "all": "benchmarks.everything",
+    "quick": "benchmarks.quick",
+    "peers": "benchmarks.peers.compare",
+    "memory": "benchmarks.memory",
+    "speed": "benchmarks.speed",
+    "scan": "benchmarks.scan",
+    "store": "benchmarks.store",
+    "scope": "benchmarks.scope",
+    "scale": "benchmarks.scale",
+    "report": "benchmarks.report",
+}
 
 
-def main() -> int:
-    names = sorted(module.name for module in pkgutil.iter_modules(benchmarks.__path__) if module.name not in NOT_ONE)
-    if len(sys.argv) < 2 or sys.argv[1] not in names:
-        print(f"usage: python -m benchmarks {{{','.join(names)}}} [--json]", file=sys.stderr)
-        return 2
-    code: int = importlib.import_module(f"benchmarks.{sys.argv[1]}").main(sys.argv[2:])
-    return code
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("command", choices=COMMANDS, help="what to measure; `COMMAND --help` says more")
+    if not arguments or arguments[0] not in COMMANDS:
+        parser.parse_args(arguments)  # tells what is wrong with them, or gives help
+        return 64
+    name = arguments[0]
+    command = importlib.import_module(COMMANDS[name])
+    if hasattr(command, "main"):
+        code: int = command.main(arguments[1:])
+        return code
+    return run(name, command, arguments[1:])
+
+
+def run(name: str, command: ModuleType, arguments: list[str]) -> int:
+    """Carries out one measurement, tells it, and keeps it."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m benchmarks {name}",
+        description=command.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--json", action="store_true", help="one record a line, as in the results file")
+    parser.add_argument(
+        "--results", type=Path, default=results.DEFAULT, metavar="FILE", help="where it is kept; %(default)s"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what is made up; %(default)s")
+    command.arguments(parser)
+    options = parser.parse_args(arguments, argparse.Namespace(benchmark=name))
+    where, begun = machine(), time.monotonic()  # with the load before there is any of ours
+    found = list(command.measure(options))
+    about: Record = {"benchmark": name, "record": "about", "arguments": arguments, "seed": options.seed}
+    about |= {"seconds": round(time.monotonic() - begun, 1), "machine": where}
+    results.replace(options.results, name, [about, *found])
+    if options.json:
+        sys.stdout.buffer.writelines(results.line(each) for each in (about, *found))
+    else:
+        print(command.table(found))
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -53,7 +53,8 @@ async def call(handler: Handler, name: str, key: str, *arguments: object) -> Non
         # What a handler awaits may be cancelled by others; that is no reason to end.
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
             raise
-        log.exception("%s: handler %s raised at %s", name, getattr(handler, "__qualname__", type(handler).__name__), key)
+        what = getattr(handler, "__qualname__", type(handler).__name__)
+        log.exception("%s: handler %s raised at %s", name, what, key)
 
 
 class Entry:

@@ -1,24 +1,60 @@
 """A collection as the bytes that an API server sends of it: LIST, WATCH, WatchList (KEP-3157) and bookmarks.
 
+Whole, or a part: metadata alone (PartialObjectMetadata), one namespace, what a label selector chooses.
+
 The bytes of an object are made once and never copied: an answer is a list of buffers, most of them objects.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
+from typing import Self
 
 import msgspec
 
 from benchmarks.corpus import Kind, Object, key_of
-from benchmarks.harness.digest import Digest
+from benchmarks.harness.digest import Digest, Identified
+from benchmarks.harness.wire import Buffer, Piece
 
 PIECE = 64 << 10
 BUFFERS = 600
 """In one piece, at most about so many: the system takes 1024 at once."""
 
-Buffer = bytes | memoryview
-Piece = list[Buffer]
 Pieces = Callable[[], Iterable[Piece]]
+
+
+PARTIAL = Kind("meta.k8s.io/v1/partialobjectmetadata", "PartialObjectMetadata", custom=True)
+"""Of these a LIST's items do tell their kind."""
+
+
+class Labels(msgspec.Struct):
+    """What a selector looks at."""
+
+    labels: dict[str, str] = {}
+
+
+class Labelled(msgspec.Struct):
+    """An object, as far as a selector wants it."""
+
+    metadata: Labels
+
+
+class Metadata(msgspec.Struct):
+    """An object, as far as it is told where metadata alone is asked for."""
+
+    metadata: msgspec.Raw
+
+
+def partial(item: bytes) -> bytes:
+    """The object as PartialObjectMetadata."""
+    metadata = bytes(msgspec.json.decode(item, type=Metadata).metadata)
+    return b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":%s}' % metadata
+
+
+def line(verb: str, whole: bytes) -> bytes:
+    """An event of a WATCH, of an object that tells its kind."""
+    return b'{"type":"%s","object":%s}\n' % (verb.encode(), whole)
 
 
 class Collection:
@@ -38,6 +74,24 @@ class Collection:
         self.items = dict(encoded)
         self.version = 10**9
 
+    def metadata(self) -> Self:
+        """The same objects, of which nothing but metadata is told."""
+        part = copy.copy(self)
+        part.kind = PARTIAL
+        part.items = {key: partial(item) for key, item in self.items.items()}
+        return part
+
+    def chosen(self, namespace: str | None, labels: dict[str, str]) -> Self:
+        """Those objects that are in a namespace, if one is named, and have all these labels."""
+        part = copy.copy(self)
+        part.items = {
+            key: item
+            for key, item in self.items.items()
+            if (namespace is None or key.startswith(f"{namespace}/"))
+            and (not labels or labels.items() <= msgspec.json.decode(item, type=Labelled).metadata.labels.items())
+        }
+        return part
+
     def encode(self, found: Object) -> bytes:
         """The object as an item of a LIST: those of built-in kinds do not tell their kind."""
         if not self.kind.custom:
@@ -47,7 +101,7 @@ class Collection:
     def line(self, verb: str, item: bytes) -> bytes:
         """The object as an event of a WATCH."""
         about = b"" if self.kind.custom else b'"kind":"%s","apiVersion":"%s",' % self._names("")
-        return b'{"type":"%s","object":{%s%s}\n' % (verb.encode(), about, item[1:])
+        return line(verb, b"{" + about + item[1:])
 
     def bookmark(self, *, end: bool = False) -> bytes:
         """The event that tells the present version, and whether the initial events are over."""
@@ -85,12 +139,16 @@ class Collection:
 
         return pieces
 
-    def digest(self) -> Digest:
-        """That of what a client should hold."""
+    def digest(self, *, whole: bool = True) -> Digest:
+        """That of what a client should hold; of who the objects are, alone, if not `whole`."""
         names = {} if self.kind.custom else {"apiVersion": self.kind.api_version, "kind": self.kind.kind}
         digest = Digest()
         for key, item in self.items.items():
-            digest.add_whole(key, names | msgspec.json.decode(item))
+            if whole:
+                digest.add_whole(key, names | msgspec.json.decode(item))
+            else:
+                about = msgspec.json.decode(item, type=Identified).metadata
+                digest.add(key, about.uid, about.resourceVersion, about.labels)
         return digest
 
     def _names(self, suffix: str) -> tuple[bytes, bytes]:

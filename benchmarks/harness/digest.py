@@ -15,6 +15,20 @@ from typing import Any
 import msgspec
 
 
+class Identity(msgspec.Struct, gc=False):
+    """What is looked at of an object's metadata where all of it takes too long."""
+
+    uid: str = ""
+    resourceVersion: str = ""
+    labels: dict[str, str] | None = None
+
+
+class Identified(msgspec.Struct, gc=False):
+    """An object, as far as it is looked at then."""
+
+    metadata: Identity
+
+
 class Digest:
     """The count of objects, and what their digests combine to."""
 

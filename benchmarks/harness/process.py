@@ -11,7 +11,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +20,7 @@ from benchmarks.harness.gauge import Gauge
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 600.0
-"""Seconds, for any one order."""
+"""Seconds, for an order of which nothing else is said."""
 
 
 class Died(Exception):
@@ -32,22 +32,27 @@ class Process:
 
     Args:
         command: The program: what `python` makes of a file, or a path and its arguments.
+        environment: Variables that are set for it besides those of this process.
         options: What it is started with.
 
     Attributes:
+        pid: Its id.
         gauge: What it holds.
     """
 
-    def __init__(self, command: Sequence[str], **options: Any) -> None:
+    def __init__(
+        self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, **options: Any
+    ) -> None:
         self._name = Path(command[-1]).name
         self._process = subprocess.Popen(
             [*command, json.dumps(options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             # Bytecode is written by whoever runs first, and compiling takes memory.
-            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *_inherited()])},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *_inherited()]), **(environment or {})},
         )
-        self.gauge = Gauge(self._process.pid)
+        self.pid = self._process.pid
+        self.gauge = Gauge(self.pid)
 
     def __enter__(self) -> Self:
         return self
@@ -66,8 +71,8 @@ class Process:
         finally:
             self._process.stdout.close()
 
-    def do(self, order: str, **options: Any) -> Any:
-        """Orders something, waits until it is done, and returns its result.
+    def do(self, order: str, *, patience: float = PATIENCE, **options: Any) -> Any:
+        """Orders something, waits until it is done, so many seconds at most, and returns its result.
 
         Raises:
             Died: It will not be done.
@@ -79,8 +84,8 @@ class Process:
             self._process.stdin.flush()
         except BrokenPipeError:
             raise Died(f"{self._name} is dead: it cannot {order}") from None
-        if not select.select([self._process.stdout], [], [], PATIENCE)[0]:
-            raise Died(f"{self._name} did not {order} within {PATIENCE:g} s")
+        if not select.select([self._process.stdout], [], [], patience)[0]:
+            raise Died(f"{self._name} did not {order} within {patience:g} s")
         line = self._process.stdout.readline()
         if not line:
             raise Died(f"{self._name} died with exit status {self._process.wait()}; it was to {order}")

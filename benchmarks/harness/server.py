@@ -1,45 +1,57 @@
 """An API server for measurements: one collection, kept as the bytes to be sent, so that what is measured is the client.
 
 LIST with pages, WATCH, WatchList and bookmarks; no history: a watch from any version but the present is answered 410.
-A thread a connection, blocking writes. A WATCH comes in pieces of 64 KiB, each a chunk of the transfer encoding, where
+A WATCH comes in pieces of 64 KiB, each a chunk of the transfer encoding, where
 a kube-apiserver under load sends smaller ones. Whatever path is asked for that is not the collection's is an empty
 collection. What happens is made before the clock runs: then bytes are sent, and nothing else is done.
 """
 
 from __future__ import annotations
 
+import gzip
 import json
 import queue
 import random
-import socket
 import sys
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from benchmarks.corpus import Kind, make, read_dump, touch
-from benchmarks.harness.collection import Collection, Piece, Pieces, in_pieces
+from benchmarks.harness.collection import Collection, Pieces, in_pieces, line, partial
+from benchmarks.harness.discovery import discovery
+from benchmarks.harness.wire import Asked, Connection, Listener
 
 PATIENCE = 60.0
 """Seconds to wait for a client to open the stream that an order speaks of."""
 
 
 class Prepared(msgspec.Struct):
-    """What is to happen: the collection after it, and what watches are told."""
+    """What is to happen: the collection after it, what watches are told, and what those of metadata alone are."""
 
     items: dict[str, bytes]
     version: int
     pieces: Pieces
+    partial: Pieces | None = None
 
 
 class Server:
     """Serves one collection, and takes orders. Each order is a method; each is carried out in one step for clients."""
 
-    def __init__(self, *, resource: str, objects: int | None, seed: int, corpus: str | None) -> None:
+    def __init__(
+        self,
+        *,
+        resource: str,
+        objects: int | None,
+        seed: int,
+        corpus: str | None,
+        certificate: str | None = None,
+        zipped: bool = False,
+    ) -> None:
         kind, made = read_dump(Path(corpus)) if corpus else make(resource, objects or 0, seed)
         made = made[:objects] if objects is not None else made
         self._collection = Collection(kind, made)
@@ -47,16 +59,20 @@ class Server:
         self._seed = seed
         self._turn = 0
         self._prepared: Prepared | None = None
-        self._streams: set[queue.SimpleQueue[Pieces | None]] = set()
+        # What is to be sent, and whether that is metadata alone.
+        self._streams: dict[queue.SimpleQueue[Pieces | None], bool] = {}
         self._watched = threading.Condition()
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._asked: Counter[str] = Counter()
+        self._parts: dict[tuple[Any, ...], tuple[dict[str, bytes], Collection]] = {}
+        self._gzip = zipped
+        self._zipped: dict[tuple[int, ...], bytes] = {}
+        self._listener = Listener(self._answer, certificate)
 
     # Orders
 
     def open(self) -> dict[str, Any]:
         """Tells where it is, and what it serves."""
-        names = {"url": f"http://127.0.0.1:{self._socket.getsockname()[1]}", "resource": self._collection.kind.resource}
+        names = {"url": self._listener.url, "resource": self._collection.kind.resource}
         return {**names, "path": self._collection.path, **self.sizes()}
 
     def sizes(self) -> dict[str, int]:
@@ -69,13 +85,18 @@ class Server:
         raw = sum(map(len, self._collection.items.values()))
         return {"objects": len(self._collection.items), "raw_bytes": raw, "pruned_bytes": pruned}
 
-    def digest(self) -> dict[str, Any]:
-        """What identifies the content."""
-        return self._collection.digest().result()
+    def digest(self, *, whole: bool = True) -> dict[str, Any]:
+        """What identifies the content; that of everything in it takes a while with many objects."""
+        return self._collection.digest(whole=whole).result()
+
+    def asked(self) -> dict[str, int]:
+        """How many requests of which kind there were so far: `list`, `watch`."""
+        return dict(self._asked)
 
     def reset(self) -> None:
         """Ends all streams, and takes back all that happened to the objects, but not the versions."""
         with self._watched:
+            self._zipped.clear()
             self._collection.items = dict(self._first)
             self._collection.version += 1
             self._turn = 0
@@ -86,17 +107,22 @@ class Server:
         self._turn += 1
         rng = random.Random(f"{self._seed} {self._turn}")
         keys = rng.sample(list(self._collection.items), len(self._collection.items))
-        items, version, lines = dict(self._collection.items), self._collection.version, []
+        items, version = dict(self._collection.items), self._collection.version
+        lines, partials = list[bytes](), list[bytes]()
+        metadata = any(self._streams.values())
         for number in range(events or round(len(keys) * (change or delete))):
             key, version = keys[number % len(keys)], version + 1
             found = msgspec.json.decode(items[key])
             touch(found, version, f"2026-04-{number % 28 + 1:02}T{number // 3600 % 24:02}:{number // 60 % 60:02}:01Z")
             items[key] = self._collection.encode(found)
-            lines.append(self._collection.line("DELETED" if delete else "MODIFIED", items[key]))
+            verb = "DELETED" if delete else "MODIFIED"
+            lines.append(self._collection.line(verb, items[key]))
+            if metadata:
+                partials.append(line(verb, partial(items[key])))
             if delete:
                 del items[key]
-        pieces = list(in_pieces(lines))
-        self._prepared = Prepared(items, version, lambda: pieces)
+        pieces, others = list(in_pieces(lines)), list(in_pieces(partials))
+        self._prepared = Prepared(items, version, lambda: pieces, lambda: others)
         return {"events": len(lines), "bytes": sum(map(len, lines))}
 
     def prepare_churn(self, *, events: int) -> dict[str, int]:
@@ -127,8 +153,10 @@ class Server:
             if not self._watched.wait_for(lambda: self._streams, PATIENCE):
                 raise RuntimeError("nobody watches")
             self._collection.items, self._collection.version = prepared.items, prepared.version
-            for stream in self._streams:
-                stream.put(prepared.pieces)
+            for stream, metadata in self._streams.items():
+                if metadata and prepared.partial is None:
+                    raise RuntimeError("that was not prepared for who watches metadata alone")
+                stream.put(prepared.partial if metadata and prepared.partial is not None else prepared.pieces)
         return prepared.version
 
     def expire(self) -> int:
@@ -148,24 +176,24 @@ class Server:
             self._end_streams(lambda: [[last]])
         return self._collection.version
 
-    def mark(self) -> int:
+    def mark(self) -> int | None:
         """Once somebody watches: one object is changed, and watches are told. Returns the version that it has now.
 
-        Whoever has seen that version has seen all that happened before it.
+        Whoever has seen that version has seen all that happened before it. None: nobody ever did.
         """
         collection = self._collection
         with self._watched:
             if not self._watched.wait_for(lambda: self._streams, PATIENCE):
-                raise RuntimeError("nobody watches")
+                return None
             collection.version += 1
             key = next(iter(collection.items))
             found = msgspec.json.decode(collection.items[key])
             found["metadata"]["resourceVersion"] = str(collection.version)
             item = collection.encode(found)
             collection.items = {**collection.items, key: item}
-            line = collection.line("MODIFIED", item)
-            for stream in self._streams:
-                stream.put(lambda: [[line]])
+            told = {False: collection.line("MODIFIED", item), True: line("MODIFIED", partial(item))}
+            for stream, metadata in self._streams.items():
+                stream.put(lambda metadata=metadata: [[told[metadata]]])
         return collection.version
 
     def _take(self) -> Prepared:
@@ -181,76 +209,72 @@ class Server:
             stream.put(None)
         self._streams.clear()
 
-    # Connections
+    # Answers
 
-    def _accept(self) -> None:
-        while True:
-            connection, _ = self._socket.accept()
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
-
-    def _serve(self, connection: socket.socket) -> None:
-        with connection:
-            received = b""
-            try:
-                while True:
-                    while b"\r\n\r\n" not in received:
-                        if not (more := connection.recv(65536)):
-                            return
-                        received += more
-                    head, _, received = received.partition(b"\r\n\r\n")
-                    target = urlsplit(head.split(b" ", 2)[1].decode())
-                    self._answer(connection, target.path, {k: v[-1] for k, v in parse_qs(target.query).items()})
-            except ConnectionError:
-                return
-
-    def _answer(self, connection: socket.socket, path: str, query: dict[str, str]) -> None:
-        collection = self._collection
-        if path != collection.path:
-            collection = Collection(Kind("v1/nothings", "Nothing"), [])
-        if query.get("watch") not in ("true", "1"):
-            self._list(connection, collection, query)
+    def _answer(self, asked: Asked, connection: Connection) -> None:
+        if (body := discovery(asked.path, self._collection)) is not None:
+            connection.answer([[body]])
+            return
+        watch = asked.query.get("watch") in ("true", "1")
+        self._asked["watch" if watch else "list"] += 1
+        metadata = "as=PartialObjectMetadata" in asked.headers.get("accept", "")
+        if not watch:
+            self._list(asked, self._part(asked, metadata), connection)
             return
         stream: queue.SimpleQueue[Pieces | None] = queue.SimpleQueue()
         with self._watched:
-            if query.get("sendInitialEvents") == "true":
+            collection = self._part(asked, metadata)
+            if asked.query.get("sendInitialEvents") == "true":
                 stream.put(collection.state())
-            elif query.get("resourceVersion") != str(collection.version):
-                body = b'{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}'
-                connection.sendall(_head("410 Gone", b"Content-Length: %d" % len(body)) + body)
+            elif asked.query.get("resourceVersion") != str(collection.version):
+                gone = b'{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}'
+                connection.answer([[gone]], status="410 Gone")
                 return
-            if collection is self._collection:
-                self._streams.add(stream)
+            if collection.items and len(collection.items) == len(self._collection.items):
+                self._streams[stream] = metadata
                 self._watched.notify_all()
-        connection.sendall(_head("200 OK", b"Transfer-Encoding: chunked"))
+        connection.begin()
         while (pieces := stream.get()) is not None:
             for piece in pieces():
-                _send(connection, [b"%x\r\n" % _size(piece), *piece, b"\r\n"])
-        connection.sendall(b"0\r\n\r\n")
+                connection.chunk(piece)
+        connection.end()
 
-    def _list(self, connection: socket.socket, collection: Collection, query: dict[str, str]) -> None:
-        with self._watched:
-            pieces = collection.page(int(query.get("continue", "0")), int(query.get("limit", "0")))
-        connection.sendall(_head("200 OK", b"Content-Length: %d" % sum(map(_size, pieces))))
-        for piece in pieces:
-            _send(connection, piece)
+    def _part(self, asked: Asked, metadata: bool) -> Collection:
+        """What is asked for: all, a namespace, what a selector chooses; nothing where the path leads elsewhere."""
+        collection = self._collection
+        base, _, plural = collection.path.rpartition("/")
+        prefix = f"{base}/namespaces/"
+        namespace = None
+        if asked.path.startswith(prefix) and asked.path.endswith(f"/{plural}"):
+            namespace = asked.path[len(prefix) : -len(plural) - 1]
+        elif asked.path != collection.path:
+            return Collection(Kind("v1/nothings", "Nothing"), [])
+        labels = dict(term.split("=") for term in asked.query.get("labelSelector", "").split(",") if term)
+        wanted = (namespace, tuple(labels.items()), metadata)
+        if wanted == (None, (), False):
+            return collection
+        if self._parts.get(wanted, (None,))[0] is not collection.items:
+            part = collection.chosen(namespace, labels)
+            self._parts[wanted] = collection.items, part.metadata() if metadata else part
+        part = self._parts[wanted][1]
+        part.version = collection.version
+        return part
+
+    def _list(self, asked: Asked, collection: Collection, connection: Connection) -> None:
+        start, limit = (int(asked.query.get(name, "0")) for name in ("continue", "limit"))
+        pieces = collection.page(start, limit)
+        if not (self._gzip and "gzip" in asked.headers.get("accept-encoding", "")):
+            connection.answer(pieces)
+            return
+        # Once for many: what is measured is the client. Level 1, as kube-apiserver has it.
+        wanted = (id(collection.items), collection.version, start, limit)
+        if wanted not in self._zipped:
+            self._zipped[wanted] = gzip.compress(b"".join(buffer for piece in pieces for buffer in piece), 1)
+        connection.answer([[self._zipped[wanted]]], encoding="gzip")
 
 
 def _version_of(item: bytes) -> bytes:
     return b'"resourceVersion":"%s"' % msgspec.json.decode(item)["metadata"]["resourceVersion"].encode()
-
-
-def _size(piece: Piece) -> int:
-    return sum(map(len, piece))
-
-
-def _send(connection: socket.socket, piece: Piece) -> None:
-    if (sent := connection.sendmsg(piece)) < _size(piece):
-        connection.sendall(b"".join(piece)[sent:])
-
-
-def _head(status: str, length: bytes) -> bytes:
-    return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\n%s\r\n\r\n" % (status.encode(), length)
 
 
 def main() -> None:

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.harness.process import Process, python
 from tests.memory.follower import Follower, Source
 
-SERVER, SUBJECT = python("benchmarks/harness/server.py"), python("benchmarks/harness/subject.py")
+SERVER, SUBJECT = python("benchmarks/harness/server.py"), python("benchmarks/peers/python/ours.py")
 HERE = Path(__file__).parent
 
 Follow = Callable[[Source], AbstractContextManager[Follower]]
@@ -67,7 +67,7 @@ def source(request: pytest.FixtureRequest) -> Source:
 @pytest.fixture(scope="session")
 def idle(few_namespaces: Source) -> int:
     """Bytes resident in a process that follows an empty collection."""
-    with Process(SUBJECT, url=few_namespaces.url, resource="v1/nothings", initial="auto") as process:
+    with Process(SUBJECT, url=few_namespaces.url, resource="v1/nothings", handler=False) as process:
         process.do("connect")
         process.do("sync")
         process.gauge.until_quiet(10.0, quiet=1.0)
@@ -80,7 +80,7 @@ def follow(idle: int) -> Follow:
 
     @contextmanager
     def follow(source: Source) -> Iterator[Follower]:
-        with Process(SUBJECT, url=source.url, resource=source.resource, initial="auto") as process:
+        with Process(SUBJECT, url=source.url, resource=source.resource, handler=False) as process:
             process.do("connect")
             process.do("sync")
             process.gauge.until_quiet(20.0, quiet=1.5)

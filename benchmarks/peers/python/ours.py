@@ -1,6 +1,7 @@
-"""kinform in a process of its own, as a program that uses it would have it: one informer, nothing set but its start.
+"""kinform in a process of its own, as a program that uses it would have it: one informer, and a function that it calls.
 
-It measures nothing of its own memory; whoever started it looks from outside. Delays of its event loop it does
+Obeys the orders of `benchmarks.peers`, and some more. Modes: `auto`, `list`, `stream`, and `metadata`, which asks for
+metadata alone. It measures nothing of its own memory; whoever started it looks from outside. Delays of its event loop it does
 measure, if it is asked to: nobody else can.
 """
 
@@ -9,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import platform
+import random
 import sys
 import time
 from array import array
@@ -18,88 +21,107 @@ from typing import Any
 import msgspec
 
 import kinform
-from benchmarks.harness.digest import Digest
+from benchmarks.harness.digest import Digest, Identified
 
 TICK = 0.001
 OBJECTS_A_TURN = 50
 """Objects that are gone through for a digest between two turns of the loop."""
 
 
-class Metadata(msgspec.Struct, gc=False):
-    """What a handler reads of an object: enough for its key."""
-
-    name: str
-    namespace: str = ""
-    resourceVersion: str = ""
-
-
-class Keyed(msgspec.Struct, gc=False):
-    """An object, as far as a controller wants it that only queues keys."""
-
-    metadata: Metadata
-
-
 class Subject:
     """Each order is a method."""
 
-    def __init__(self, *, url: str, resource: str, initial: str) -> None:
-        self._url = url
-        self._resource = resource
-        self._options = kinform.WatchOptions(initial=initial)  # type: ignore[arg-type]
+    def __init__(
+        self,
+        *,
+        url: str,
+        resource: str,
+        mode: str = "auto",
+        ca: str | None = None,
+        token: str | None = None,
+        handler: bool = True,
+        gzip: bool = False,
+        keep: list[str] | None = None,
+        drop: list[str] | None = None,
+        namespaces: list[str] | None = None,
+        label_selector: str = "",
+    ) -> None:
+        metadata = mode == "metadata"
+        self._whole = not metadata and keep is None and drop is None
+        self._handled = 0
+        self._handler = handler
+        self._url, self._ca, self._token, self._resource = url, ca, token, resource
+        self._scope = kinform.Scope(namespaces=namespaces, label_selector=label_selector, metadata_only=metadata)
+        self._prune = None if keep is None and drop is None else kinform.Prune(keep=keep or (), drop=drop or ())
+        self._options = kinform.WatchOptions(
+            initial="auto" if metadata else mode,  # type: ignore[arg-type]
+            compression="gzip" if gzip else "identity",
+        )
         self._informer: kinform.Informer
         self._started: list[kinform.Connection | kinform.Informer] = []
-        self._handled = 0
-        self._key = ""
-        self._last = ""
-        self._news = asyncio.Event()
         self._ticker: asyncio.Task[None] | None = None
         self._late = array("d")
         self._busy = array("d")
 
+    async def versions(self) -> dict[str, str]:
+        """Of all that takes part."""
+        import importlib.metadata  # more than a megabyte, which is not to be measured
+
+        names = ("kinform", "aiohttp", "kubernetes-asyncio", "msgspec", "zstandard")
+        return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+
     async def connect(self) -> None:
         """Connects and makes the informer, which does nothing yet."""
-        connection = await kinform.connect(self._url).__aenter__()
+        connection = await kinform.connect(self._url, ca=self._ca, token=self._token).__aenter__()
         self._started.append(connection)
-        self._informer = kinform.Informer(connection, self._resource, type=Keyed, options=self._options)
+        self._informer = kinform.Informer(
+            connection, self._resource, scope=self._scope, prune=self._prune, options=self._options
+        )
+        if self._handler:
 
-    async def sync(self) -> float:
-        """Starts the informer; the seconds until its first state was complete."""
-        begun = time.perf_counter()
+            @self._informer.on_change
+            def changed(key: str) -> None:
+                self._handled += 1
+
+    async def sync(self) -> None:
+        """Starts the informer; returns when its first state was complete, and the handler knows it."""
         self._started.append(await self._informer.__aenter__())
         await self._informer.synced()
-        return time.perf_counter() - begun
+        await self._all_handled()
 
-    async def reach(self, *, version: int) -> None:
-        """Returns when the store has seen this version."""
-        await self._informer.wait_for(str(version))
-
-    async def listen(self) -> None:
-        """From here on one handler is called for each update, and learns the key."""
-
-        @self._informer.on_update
-        def updated(old: Keyed | None, new: Keyed) -> None:
-            self._key = f"{new.metadata.namespace}/{new.metadata.name}"
-            self._handled += 1
-            self._last = new.metadata.resourceVersion
-            if not self._news.is_set():
-                self._news.set()
-
-    async def handle(self, *, version: int) -> int:
-        """Returns when the handler has been called for this version: how often it was called so far."""
-        while self._last != str(version):
-            self._news.clear()
-            await self._news.wait()
+    async def reach(self, *, version: str) -> int:
+        """Returns when the store has seen this version and the handler was told: how often it was called so far."""
+        await self._informer.wait_for(version)
+        await self._all_handled()
         return self._handled
 
-    async def digest(self) -> dict[str, Any]:
-        """What identifies the content, every object decoded, and up to where it is."""
+    async def _all_handled(self) -> None:
+        while self._informer.stats().queue_depth:
+            await asyncio.sleep(TICK)
+
+    async def digest(self, *, whole: bool = True) -> dict[str, Any]:
+        """What identifies the content, every object decoded."""
         digest, store = Digest(), self._informer.store
         for number, key in enumerate(store.keys()):
             if (raw := store.raw(key)) is not None:
-                digest.add_whole(key, msgspec.json.decode(raw))
+                if whole and self._whole:
+                    digest.add_whole(key, msgspec.json.decode(raw))
+                else:
+                    about = msgspec.json.decode(raw, type=Identified).metadata
+                    digest.add(key, about.uid, about.resourceVersion, about.labels)
             if number % OBJECTS_A_TURN == 0:
                 await asyncio.sleep(0)
         return digest.result()
+
+    async def read(self, *, count: int) -> float:
+        """Seconds of CPU time that it takes to get one object as a dict, of so many that are picked by chance."""
+        store = self._informer.store
+        keys = list(store.keys())
+        picked = random.Random(1).sample(keys, min(count, len(keys)))
+        begun = time.thread_time()
+        for key in picked:
+            store.get(key)
+        return (time.thread_time() - begun) / len(picked)
 
     async def stats(self) -> Any:
         """What the informer says of itself."""

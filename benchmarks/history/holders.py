@@ -1,0 +1,91 @@
+"""Who holds what memray found at one moment: stacks of frames, put down to the part of the process that asked.
+
+Where a package was stripped of its symbols there is less to tell apart: then it is whoever called it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+Frame = tuple[str, str, int]
+
+ROOT = f"{Path(__file__).parents[2]}/"
+
+RULES: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
+    ("kinform: slabs of records", lambda function, _: function.startswith("kt_slab")),
+    ("training of dictionaries", lambda function, _: function.startswith(("train_dict", "ZDICT_", "FASTCOVER_"))),
+    ("training: the samples", lambda _, file: file.endswith("kinform/_dictionary.py")),
+    ("zstd: compressing", lambda function, _: function.startswith(("ZSTD_createC", "ZstdCompressor", "Compressor"))),
+    ("zstd: decompressing", lambda function, _: function.startswith(("ZSTD_createD", "ZstdDecomp", "Decompressor"))),
+    ("zstd: all else", lambda function, file: function.startswith(("ZSTD_", "Zstd")) or file.startswith("c-ext/")),
+    ("decoded JSON", lambda function, _: function.startswith(("json_decode", "JSONDecoder", "msgspec_json_decode"))),
+    ("encoded JSON", lambda function, _: function.startswith(("json_encode", "msgspec_json_encode"))),
+    ("loaded modules", lambda function, file: "importlib" in file or function.startswith("_dl_open")),
+    ("certificates", lambda _, file: file.endswith("/ssl.py")),
+    ("sockets and aiohttp", lambda function, file: function.startswith("sock_") or _any(file, "aiohttp/", "llhttp")),
+    ("bodies and lines", lambda _, file: file.endswith(("history/wire.py", "kinform/_transport.py"))),
+    ("kinform: its other C", lambda function, file: "kinform_ext" in file or function.startswith("kt_")),
+    ("kinform: its Python", lambda _, file: file.startswith(f"{ROOT}kinform/")),
+    ("the mode's own dicts and lists", lambda _, file: file.endswith("history/modes.py")),
+    ("asyncio", lambda _, file: "/asyncio/" in file),
+)
+"""The name, and whether a frame, by its function and its file, is of that. The first that fits any frame counts."""
+
+REST = "all else"
+SITES = 12
+
+
+def holders(records: Iterable[Any]) -> list[dict[str, Any]]:
+    """Bytes by part, the largest first, with their share in all of it."""
+    return _ranked((record.size, holder(record.hybrid_stack_trace())) for record in records)
+
+
+def sites(records: Iterable[Any]) -> list[dict[str, Any]]:
+    """Bytes by place in the program, the largest first, but no more than a dozen."""
+    return _ranked((record.size, site(record.hybrid_stack_trace())) for record in records)[:SITES]
+
+
+def holder(trace: Iterable[Frame]) -> str:
+    """The part that a stack is put down to."""
+    frames = [(function, file) for function, file, _ in trace]
+    found = (name for name, fits in RULES if any(fits(function, file) for function, file in frames))
+    return next(found, REST)
+
+
+def site(trace: Iterable[Frame]) -> str:
+    """The innermost line of Python, with the C function nearest to the allocator that asked for itself."""
+    native = ""
+    for function, file, line in trace:
+        if file.endswith(".py"):
+            place = f"{_short(file)}:{line} {function}"
+            return f"{place}, in {native}" if native else place
+        native = native or ("" if _of_allocator(function, file) else function)
+    return native or "the interpreter"
+
+
+def _ranked(sizes: Iterable[tuple[int, str]]) -> list[dict[str, Any]]:
+    total, by = 0, defaultdict[str, int](int)
+    for size, where in sizes:
+        by[where] += size
+        total += size
+    ranked = sorted(by.items(), key=lambda item: -item[1])
+    return [{"where": where, "bytes": size, "share": size / total} for where, size in ranked if size]
+
+
+def _any(text: str, *parts: str) -> bool:
+    return any(part in text for part in parts)
+
+
+def _of_allocator(function: str, file: str) -> bool:
+    """Whether it only passes on what others ask for."""
+    python = function.startswith(("_Py", "Py", "pymalloc")) or _any(file, "Objects/", "Python/", "Modules/", "Include/")
+    return python or function in ("ZSTD_customMalloc", "ZSTD_customCalloc", "kt_map", "<unknown>")
+
+
+def _short(file: str) -> str:
+    if file.startswith(ROOT) and "site-packages/" not in file:
+        return file.removeprefix(ROOT)
+    return file.rpartition("site-packages/")[2] if "site-packages/" in file else Path(file).name

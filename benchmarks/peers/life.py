@@ -1,0 +1,212 @@
+"""What a process goes through, and what it takes: the same life for every peer, read from outside.
+
+A first sync, 5 s, a storm of as many updates as there are objects, a relist in which nothing and one in which
+everything has changed, 90 % deleted; beside it a process on an empty collection, and one that is given only what was
+left. After each phase a digest of what it holds is compared with the server's: where they differ no figure is told.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from benchmarks.harness.digest import agree
+from benchmarks.harness.gauge import QUIET_SECONDS
+from benchmarks.harness.process import Died, Process
+from benchmarks.harness.timeline import Timeline
+from benchmarks.peers.catalogue import Peer
+
+QUIET_LIMIT = 120.0
+"""Seconds that work in the background may take."""
+SETTLE = 5.0
+"""Seconds between the end of a phase and the reading of what is left of it."""
+BRIEF = 1.0
+"""Likewise, where it is not asked whether memory comes back."""
+
+Figures = dict[str, float | None]
+
+
+class Wrong(Exception):
+    """The content is not what the server has: no figure is told."""
+
+
+class Source:
+    """A server in a process of its own, and what it says of itself.
+
+    Attributes:
+        do: Gives it an order.
+        about: Where it is, what it serves.
+    """
+
+    def __init__(self, process: Process, *, ca: str | None = None) -> None:
+        self.do = process.do
+        self.gauge = process.gauge
+        self.about = process.do("open")
+        self.ca = ca
+
+    def peer(self, peer: Peer, **more: Any) -> Process:
+        """A fresh process of this peer, which will follow what is served."""
+        about = {"url": self.about["url"], "resource": self.about["resource"], "ca": self.ca, "token": None}
+        return Process(peer.command, environment=peer.environment, **about, mode=peer.mode, **more)
+
+
+class Life:
+    """One life of one peer.
+
+    Args:
+        peer: Who.
+        source: Serves the collection.
+        nothing: Serves none of the same kind.
+        patience: Seconds after which a phase is given up: what a library never recovers from ends there.
+        whole: All that is in the objects is compared, where the peer has it; else who they are.
+        tenth: There is a relist in which one object in ten has changed, too.
+        reads: So many objects are read when all is quiet, by peers that know the order.
+
+    Attributes:
+        figures: What was found; of a phase that was given up, nothing.
+        gave_up: Phases that did not come to their end, and why.
+        timeline: What it held over time.
+    """
+
+    def __init__(
+        self,
+        peer: Peer,
+        source: Source,
+        nothing: Source,
+        *,
+        patience: float = 120.0,
+        whole: bool = True,
+        tenth: bool = False,
+        reads: int = 0,
+    ) -> None:
+        self._peer = peer
+        self._source = source
+        self._nothing = nothing
+        self._patience = patience
+        self._whole = whole
+        self._tenth = tenth
+        self._reads = reads
+        self.figures = Figures()
+        self.gave_up: dict[str, str] = {}
+        self.timeline: dict[str, Any] = {}
+        self.versions: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Goes through all of it."""
+        with self._nothing.peer(self._peer) as idle:
+            idle.do("connect")
+            idle.do("sync")
+            time.sleep(BRIEF)
+            self.figures |= {"idle.rss": idle.gauge.rss(), "idle.pss": idle.gauge.pss()}
+            self.versions = idle.do("versions")  # only now: telling them takes memory
+        self._source.do("reset")
+        with self._source.peer(self._peer) as process:
+            process.do("connect")
+            timeline = Timeline(process.pid)
+            try:
+                self._live(process, timeline)
+            finally:
+                self.timeline = timeline.stop()
+        with self._source.peer(self._peer) as fresh:
+            fresh.do("connect")
+            with self._phase("fresh", fresh, None, BRIEF):
+                fresh.do("sync", patience=self._patience)
+            self.figures["fresh.quiet_rss"] = self._quiet(fresh)
+
+    def _live(self, process: Process, timeline: Timeline) -> None:
+        source, figures, objects = self._source, self.figures, self._source.about["objects"]
+        with self._phase("sync", process, timeline, SETTLE):
+            process.do("sync", patience=self._patience)
+        self._check("sync", process)
+        cpu = process.gauge.cpu_seconds()
+        figures["settled.rss"] = self._quiet(process)
+        figures["settled.pss"] = process.gauge.pss()
+        figures["settled.cpu_seconds"] = process.gauge.cpu_seconds() - cpu + figures.pop("sync.after_cpu_seconds")  # type: ignore[operator]
+        if self._reads:
+            figures["read_seconds"] = process.do("read", count=self._reads)
+        figures["storm.events"] = source.do("prepare", events=objects)["events"]
+        self._happens("storm", process, timeline, "go", BRIEF)
+        self._happens("unchanged", process, timeline, "expire", SETTLE)
+        if self._tenth:
+            source.do("prepare", change=0.1)
+            self._happens("tenth", process, timeline, "expire", SETTLE)
+        source.do("prepare", change=1.0)
+        self._happens("changed", process, timeline, "expire", SETTLE)
+        source.do("prepare", delete=0.9)
+        self._happens("deleted", process, timeline, "go", SETTLE)
+        if "deleted" not in self.gave_up:
+            figures["deleted.quiet_rss"] = self._quiet(process)
+
+    def _happens(self, name: str, process: Process, timeline: Timeline, order: str, settle: float) -> None:
+        """Something happens at the server, and the peer comes to know all of it, if it ever does."""
+        if self.gave_up:  # who is stale after one phase is so in the next
+            self.gave_up[name] = "after that"
+            return
+        self.figures[f"{name}.before"] = process.gauge.rss()
+        try:
+            with self._phase(name, process, timeline, settle):
+                self._source.do(order)
+                if (version := self._source.do("mark")) is None:
+                    raise Died("it watches no more")
+                process.do("reach", version=str(version), patience=self._patience)
+            self._check(name, process)
+        except (Died, Wrong) as error:
+            self.figures = {key: value for key, value in self.figures.items() if not key.startswith(f"{name}.")}
+            self.gave_up[name] = str(error)
+
+    @contextmanager
+    def _phase(self, name: str, process: Process, timeline: Timeline | None, settle: float) -> Iterator[None]:
+        """Notes what goes on in the block: seconds and CPU seconds; then what is held, and the peak up to then."""
+        gauge, found = process.gauge, self.figures
+        if timeline is not None:
+            timeline.phase(name)
+        gauge.forget_peak()
+        begun, cpu = time.perf_counter(), gauge.cpu_seconds()
+        yield
+        found[f"{name}.seconds"] = time.perf_counter() - begun
+        found[f"{name}.cpu_seconds"] = gauge.cpu_seconds() - cpu
+        time.sleep(settle)
+        found[f"{name}.after_cpu_seconds"] = gauge.cpu_seconds() - cpu - (found[f"{name}.cpu_seconds"] or 0.0)
+        found |= {f"{name}.rss": gauge.rss(), f"{name}.pss": gauge.pss(), f"{name}.peak": gauge.peak()}
+
+    def _quiet(self, process: Process) -> int:
+        """What it holds once it does nothing any more."""
+        process.gauge.until_quiet(QUIET_LIMIT, quiet=QUIET_SECONDS if self._peer.background else BRIEF)
+        return process.gauge.rss()
+
+    def _check(self, phase: str, process: Process) -> None:
+        less = {} if self._whole else {"whole": False}
+        there, here = self._source.do("digest", **less), process.do("digest", patience=self._patience, **less)
+        if not agree(there, here):
+            counts = f"{here['objects']:,} objects, the server {there['objects']:,}"
+            raise Wrong(f"after {phase} it holds other objects than the server ({counts})")
+
+
+def derived(found: Figures, about: dict[str, Any]) -> Figures:
+    """Figures that follow from others of the same life."""
+    values, objects, more = {name: value or 0.0 for name, value in found.items()}, about["objects"], Figures()
+    for name in ("sync", "settled"):
+        marginal = values[f"{name}.rss"] - values["idle.rss"]
+        more[f"{name}.bytes_per_object"] = marginal / objects
+        more[f"{name}.of_raw"] = marginal / about["raw_bytes"]
+        more[f"{name}.of_pruned"] = marginal / about["pruned_bytes"]
+    tick = 0.01  # is the least that can be told apart
+    for name in ("sync", "unchanged", "changed"):
+        if f"{name}.seconds" in values:
+            more[f"{name}.objects_per_second"] = objects / values[f"{name}.seconds"]
+            more[f"{name}.objects_per_cpu_second"] = objects / max(values[f"{name}.cpu_seconds"], tick)
+    more["settled.objects_per_cpu_second"] = objects / max(
+        values["sync.cpu_seconds"] + values["settled.cpu_seconds"], tick
+    )
+    if "storm.seconds" in values:
+        more["storm.events_per_second"] = values["storm.events"] / values["storm.seconds"]
+        more["storm.events_per_cpu_second"] = values["storm.events"] / max(values["storm.cpu_seconds"], tick)
+    steady = max(values["settled.rss"] - values["idle.rss"], 1.0)
+    for name in ("unchanged", "changed"):
+        if f"{name}.peak" in values:
+            more[f"{name}.peak_of_marginal"] = (values[f"{name}.peak"] - values["idle.rss"]) / steady
+    if "deleted.quiet_rss" in values:
+        more["deleted.beyond_fresh"] = values["deleted.quiet_rss"] - values["fresh.quiet_rss"]
+    return more

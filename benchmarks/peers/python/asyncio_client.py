@@ -1,0 +1,93 @@
+"""kubernetes_asyncio: the API's own list function, then its Watch, into a dict of its models.
+
+Its Watch goes on by itself where a stream ends, but after a 410 it tries the same version once more and raises: what
+uses it lists again, into a new dict that takes the old one's place. A list calls no handler.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kubernetes_asyncio import client, watch
+from kubernetes_asyncio.client.exceptions import ApiException
+
+from benchmarks.peers.python.orders import Follower, obey
+from benchmarks.peers.python.peer import key_of
+
+if TYPE_CHECKING:
+    from benchmarks.harness.digest import Digest
+
+LISTS = {"v1/pods": "list_pod_for_all_namespaces", "v1/namespaces": "list_namespace"}
+
+
+class AsyncioClient(Follower):
+    """Mode `paged` lists 500 objects at a time, `whole` all at once."""
+
+    packages = ("kubernetes-asyncio", "aiohttp")
+    modes = ("paged", "whole")
+    resources = tuple(LISTS)
+    secure = True
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._store: dict[str, Any] = {}
+        self._function: Any
+
+    async def connect(self) -> None:
+        """Makes the client, with the configuration that its Watch takes as well."""
+        configuration = client.Configuration(host=self._url)
+        if self._ca:
+            configuration.ssl_ca_cert = self._ca
+        if self._token:
+            configuration.api_key["BearerToken"] = f"Bearer {self._token}"
+        client.Configuration.set_default(configuration)
+        self._function = getattr(client.CoreV1Api(client.ApiClient()), LISTS[self._resource])
+
+    async def follow(self) -> None:
+        """Lists and watches for ever."""
+        while True:
+            version = await self._list()
+            self.synced.set()
+            try:
+                async with watch.Watch() as stream:
+                    async for event in stream.stream(self._function, resource_version=version):
+                        self._take(event["type"], event["object"])
+            except ApiException as error:
+                if error.status != 410:
+                    raise
+
+    async def _list(self) -> str:
+        found: dict[str, Any] = {}
+        options = {"limit": 500} if self._mode == "paged" else {}
+        while True:
+            page = await self._function(**options)
+            for item in page.items:
+                found[_key_of(item.metadata)] = item
+            if not page.metadata._continue:
+                break
+            options["_continue"] = page.metadata._continue
+        self._store = found
+        return str(page.metadata.resource_version)
+
+    def _take(self, verb: str, found: Any) -> None:
+        if verb == "BOOKMARK":
+            return
+        if verb == "DELETED":
+            self._store.pop(_key_of(found.metadata), None)
+        else:
+            self._store[_key_of(found.metadata)] = found
+        self.handle(found.metadata.resource_version)
+
+    def gather(self, digest: Digest) -> None:
+        """Who each object is."""
+        for key, found in self._store.items():
+            metadata = found.metadata
+            digest.add(key, metadata.uid, metadata.resource_version, metadata.labels)
+
+
+def _key_of(metadata: Any) -> str:
+    return key_of({"namespace": metadata.namespace, "name": metadata.name})
+
+
+if __name__ == "__main__":
+    obey(AsyncioClient)

@@ -1,0 +1,88 @@
+"""lightkube: its asynchronous client's list and watch, into a dict of its models.
+
+Its watch goes on by itself where a stream ends, but raises at a 410; told to retry, it would drop the version and try
+again at once, and have no list of what went meanwhile. So what uses it lists again, into a new dict that takes the
+old one's place. A list calls no handler. It passes a bookmark on as if it were an object.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from httpx2 import HTTPStatusError
+from lightkube import ALL_NS, ApiError, AsyncClient, KubeConfig
+from lightkube.config.models import Cluster, User
+from lightkube.resources.core_v1 import Namespace, Pod
+
+from benchmarks.peers.python.orders import Follower, obey
+from benchmarks.peers.python.peer import key_of
+
+if TYPE_CHECKING:
+    from benchmarks.harness.digest import Digest
+
+KINDS: dict[str, tuple[Any, dict[str, str]]] = {
+    "v1/pods": (Pod, {"namespace": ALL_NS}),
+    "v1/namespaces": (Namespace, {}),
+}
+
+
+class Lightkube(Follower):
+    """Mode `watch` lists all at once, as is its default."""
+
+    packages = ("lightkube", "lightkube-models", "httpx2", "msgspec")
+    modes = ("watch",)
+    resources = tuple(KINDS)
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._store: dict[str, Any] = {}
+        self._kind, self._where = KINDS[self._resource]
+        self._client: AsyncClient
+
+    async def connect(self) -> None:
+        """Makes the client."""
+        configuration = KubeConfig.from_one(cluster=Cluster(server=self._url), user=User())
+        self._client = AsyncClient(config=configuration)
+
+    async def follow(self) -> None:
+        """Lists and watches for ever."""
+        while True:
+            version = await self._list()
+            self.synced.set()
+            try:
+                async for verb, found in self._client.watch(self._kind, **self._where, resource_version=version):
+                    self._take(verb, found)
+            except HTTPStatusError as error:
+                if (error.status.code if isinstance(error, ApiError) else error.response.status_code) != 410:
+                    raise
+
+    async def _list(self) -> str:
+        found: dict[str, Any] = {}
+        listed = self._client.list(self._kind, **self._where)
+        async for item in listed:
+            found[_key_of(item.metadata)] = item
+        self._store = found
+        return listed.resourceVersion
+
+    def _take(self, verb: str, found: Any) -> None:
+        if verb == "BOOKMARK":
+            return
+        if verb == "DELETED":
+            self._store.pop(_key_of(found.metadata), None)
+        else:
+            self._store[_key_of(found.metadata)] = found
+        self.handle(found.metadata.resourceVersion)
+
+    def gather(self, digest: Digest) -> None:
+        """Who each object is."""
+        for key, found in self._store.items():
+            metadata = found.metadata
+            digest.add(key, metadata.uid, metadata.resourceVersion, metadata.labels)
+
+
+def _key_of(metadata: Any) -> str:
+    return key_of({"namespace": metadata.namespace, "name": metadata.name})
+
+
+if __name__ == "__main__":
+    obey(Lightkube)

@@ -1,0 +1,103 @@
+"""No library: aiohttp, json.loads and a dict, the loop that is written in an afternoon.
+
+It lists, watches, and on a 410 lists again into a new dict that takes the old one's place: both are held meanwhile.
+A list calls no handler, neither the first nor a later one, and nobody is told what a relist changed or took away.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+
+from benchmarks.peers.python.orders import Follower, obey
+from benchmarks.peers.python.peer import key_of, path_of, without_fields
+
+if TYPE_CHECKING:
+    from benchmarks.harness.digest import Digest
+
+
+class Plain(Follower):
+    """Mode `paged` lists 500 objects at a time, `whole` all at once."""
+
+    packages = ("aiohttp",)
+    modes = ("paged", "whole")
+    secure = True
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._path = path_of(self._resource)
+        self._store: dict[str, dict[str, Any]] = {}
+        self._names: dict[str, str] = {}
+        self._session: aiohttp.ClientSession
+
+    async def connect(self) -> None:
+        """Makes the session."""
+        self._session = aiohttp.ClientSession(
+            self._url,
+            headers={"Authorization": f"Bearer {self._token}"} if self._token else {},
+            connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=self._ca) if self._ca else True),
+            timeout=aiohttp.ClientTimeout(total=None),
+            read_bufsize=1 << 21,  # a line is an object, and some are longer than what is allowed otherwise
+        )
+
+    async def follow(self) -> None:
+        """Lists and watches for ever."""
+        while True:
+            version = await self._list()
+            self.synced.set()
+            await self._watch(version)
+
+    async def _list(self) -> str:
+        found: dict[str, dict[str, Any]] = {}
+        params = {"limit": "500"} if self._mode == "paged" else {}
+        while True:
+            async with self._session.get(self._path, params=params) as response:
+                response.raise_for_status()
+                page = json.loads(await response.read())
+            for item in page["items"]:
+                found[key_of(item["metadata"])] = item
+            if not (more := page["metadata"].get("continue")):
+                break
+            params["continue"] = more
+        self._names = {"apiVersion": page["apiVersion"], "kind": page["kind"].removesuffix("List")}
+        self._store = found
+        return str(page["metadata"]["resourceVersion"])
+
+    async def _watch(self, version: str) -> None:
+        """Watches from there; returns when that is too old."""
+        while True:
+            params = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
+            async with self._session.get(self._path, params=params) as response:
+                if response.status == 410:
+                    return
+                response.raise_for_status()
+                async for line in response.content:
+                    event = json.loads(line)
+                    found = event["object"]
+                    if event["type"] == "ERROR":
+                        if found["code"] == 410:
+                            return
+                        raise RuntimeError(found["message"])
+                    version = found["metadata"]["resourceVersion"]
+                    self._take(event["type"], found)
+
+    def _take(self, verb: str, found: dict[str, Any]) -> None:
+        if verb == "BOOKMARK":
+            return
+        if verb == "DELETED":
+            self._store.pop(key_of(found["metadata"]), None)
+        else:
+            self._store[key_of(found["metadata"])] = found
+        self.handle(found["metadata"]["resourceVersion"])
+
+    def gather(self, digest: Digest) -> None:
+        """Every value: objects are kept as sent."""
+        for key, found in self._store.items():
+            digest.add_whole(key, self._names | without_fields(found))
+
+
+if __name__ == "__main__":
+    obey(Plain)

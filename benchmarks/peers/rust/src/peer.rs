@@ -1,0 +1,104 @@
+//! The orders, and what they are carried out on. Each is done before the next is read.
+
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use kube::runtime::reflector::{self, Store};
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, stdin, stdout};
+use tokio::task::JoinSet;
+
+use crate::digest::digest;
+use crate::follow::{Object, follow};
+use crate::handler::Handler;
+use crate::options::Options;
+
+#[derive(Deserialize)]
+#[serde(tag = "do", content = "with", rename_all = "lowercase")]
+enum Order {
+    Connect {},
+    Sync {},
+    Reach { version: String },
+    Digest {},
+    Versions {},
+}
+
+/// Obeys until the standard input ends.
+pub async fn obey<K: Object>(options: Options) -> anyhow::Result<()> {
+    let mut peer = Peer::<K> {
+        options,
+        client: None,
+        store: None,
+        handler: Arc::default(),
+        following: JoinSet::new(),
+    };
+    let mut orders = BufReader::new(stdin()).lines();
+    let mut answers = stdout();
+    while let Some(line) = orders.next_line().await? {
+        let answer = match serde_json::from_str(&line) {
+            Ok(order) => peer.carry_out(order).await?,
+            Err(error) => json!({"error": error.to_string()}),
+        };
+        answers.write_all(format!("{answer}\n").as_bytes()).await?;
+        answers.flush().await?;
+    }
+    // Otherwise it may see its connection end first, and complain.
+    peer.following.shutdown().await;
+    Ok(())
+}
+
+struct Peer<K: Object> {
+    options: Options,
+    client: Option<Client>,
+    store: Option<Store<K>>,
+    handler: Arc<Handler>,
+    following: JoinSet<Result<(), watcher::Error>>,
+}
+
+impl<K: Object> Peer<K> {
+    async fn carry_out(&mut self, order: Order) -> anyhow::Result<Value> {
+        match order {
+            Order::Connect {} => self.client = Some(self.options.client().await?),
+            Order::Sync {} => self.sync().await?,
+            Order::Reach { version } => return Ok(json!(self.handler.reach(version).await?)),
+            Order::Digest {} => {
+                let store = self.store.as_ref().context("nothing is followed yet")?;
+                return Ok(json!(digest(&store.state())));
+            }
+            Order::Versions {} => return Ok(versions()),
+        }
+        Ok(Value::Null)
+    }
+
+    async fn sync(&mut self) -> anyhow::Result<()> {
+        let client = self.client.clone().context("not connected")?;
+        let (store, writer) = reflector::store();
+        let api = Api::all(client);
+        self.following
+            .spawn(follow(api, self.options.mode, writer, self.handler.clone()));
+        if store.wait_until_ready().await.is_err() {
+            // It ended, and tells why.
+            while let Some(ended) = self.following.join_next().await {
+                ended??;
+            }
+            bail!("the watch ended");
+        }
+        self.store = Some(store);
+        Ok(())
+    }
+}
+
+fn versions() -> Value {
+    let mut told = json!({
+        "rustc": env!("VERSION_RUSTC"),
+        "kube": env!("VERSION_KUBE"),
+        "k8s-openapi": env!("VERSION_K8S_OPENAPI"),
+    });
+    if cfg!(feature = "jemalloc") {
+        told["tikv-jemallocator"] = json!(env!("VERSION_TIKV_JEMALLOCATOR"));
+    }
+    told
+}

@@ -1,0 +1,97 @@
+"""How fast each operation is, beside its rivals: what `benchmarks/micro` measures, as a table a group.
+
+There it says what is compared with what, and which way it is biased. Times are CPU times of one thread, nanoseconds an
+object; GB/s are 10**9 bytes a second of what is gone through: a body as sent, or pruned objects. `-k` chooses, as with
+pytest: `-k scan`, `-k "raw or keys"`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.results import Record
+
+OBJECTS, OBJECTS_QUICK = 5_000, 500
+ROOT = Path(__file__).parents[1]
+HISTORY = "benchmarks/results/micro"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of its own."""
+    parser.add_argument("--objects", type=int, metavar="N", help=f"pods: {OBJECTS}, or {OBJECTS_QUICK} with --quick")
+    parser.add_argument("-k", default="", metavar="EXPRESSION", help="only what matches")
+    parser.add_argument("--quick", action="store_true", help="few rounds, for a look")
+    parser.add_argument(
+        "--save", action="store_true", help=f"keep the run in {HISTORY}, for `pytest-benchmark compare`"
+    )
+
+
+def measure(options: argparse.Namespace) -> list[Record]:
+    """Runs what is asked for, in a process of its own: a record each, in the order of the groups.
+
+    Raises:
+        SystemExit: An answer was wrong, or nothing matches; the reason was written to standard error.
+    """
+    objects = options.objects or (OBJECTS_QUICK if options.quick else OBJECTS)
+    with tempfile.TemporaryDirectory() as folder:
+        result = Path(folder) / "result.json"
+        command = [sys.executable, "-m", "pytest", "benchmarks/micro", "-q", "-p", "no:cacheprovider", "-k", options.k]
+        command += [f"--benchmark-json={result}", "--benchmark-quiet"]
+        command += ["--benchmark-min-rounds=3", "--benchmark-max-time=0.1"] if options.quick else []
+        command += ["--benchmark-autosave"] if options.save else []
+        command += [f"--benchmark-storage=file://{HISTORY if options.save else folder}"]
+        environment = os.environ | {"KINFORM_BENCH_OBJECTS": str(objects), "KINFORM_BENCH_SEED": str(options.seed)}
+        if subprocess.run(command, cwd=ROOT, env=environment, stdout=2, check=False).returncode:
+            raise SystemExit("speed: nothing was measured, or an answer was wrong; no time is told")
+        found = json.loads(result.read_text())["benchmarks"]
+    groups = {name: place for place, name in enumerate(dict.fromkeys(each["group"] for each in found))}
+    return sorted(map(record, found), key=lambda each: groups[each["group"]])
+
+
+def record(found: dict[str, Any]) -> Record:
+    """What pytest-benchmark tells of one test, an object at a time."""
+    stats, about = found["stats"], found["extra_info"]
+    seconds = {end: stats[end] for end in ("median", "min", "max")}
+    told: Record = {
+        "benchmark": "speed",
+        "group": found["group"],
+        "name": found["params"]["name"],
+        "figures": {"ns": {end: taken / about["objects"] * 1e9 for end, taken in seconds.items()}},
+        "objects": about["objects"],
+        "rounds": stats["rounds"],
+    }
+    if "bytes" in about:
+        speeds = {"median": "median", "min": "max", "max": "min"}  # the longest time is the least speed
+        told["figures"]["gb_per_s"] = {end: about["bytes"] / seconds[of] / 1e9 for end, of in speeds.items()}
+        told["bytes"] = about["bytes"]
+    return told
+
+
+def table(records: Iterable[Record]) -> str:
+    """The records for people."""
+    lines = []
+    for group, found in groupby(records, itemgetter("group")):
+        members = list(found)
+        ours = next((each["figures"]["ns"]["median"] for each in members if each["name"].startswith("kinform")), None)
+        lines.append(f"\n{group:40}{'median ns':>12}{'min':>12}{'max':>12}{'GB/s':>8}{'x kinform':>11}")
+        for each in members:
+            figures = each["figures"]
+            row = "".join(f"{_short(figures['ns'][end]):>12}" for end in ("median", "min", "max"))
+            speed = f"{figures['gb_per_s']['median']:8.2f}" if "gb_per_s" in figures else " " * 8
+            ratio = f"{figures['ns']['median'] / ours:11.2f}" if ours else ""
+            lines.append(f"  {each['name']:38}{row}{speed}{ratio}")
+    return "\n".join(lines)
+
+
+def _short(nanoseconds: float) -> str:
+    return f"{nanoseconds:,.0f}" if nanoseconds >= 100 else f"{nanoseconds:.1f}"
