@@ -4,6 +4,8 @@
 #     make demo     kinform beside a naive loop
 #     make lint     what CI checks besides
 #     make real     only the tests against the real servers, which must be there
+#     make bench    what is needed to measure, and the peers to measure against
+#     make peers    those peers alone: Python's, and Go's and Rust's where these are
 #     make checked  the compiled parts' tests, on a build that checks bounds and overflows
 #     make clean    removes all that these made
 #
@@ -16,11 +18,12 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
+PEERS := build/peers
 INSTALL := $(RUN) pip install --quiet --disable-pip-version-check --editable
 
 SOURCES := pyproject.toml setup.py $(wildcard kinform_ext/*.pyx kinform_ext/*.pxd kinform_ext/*.h)
 
-.PHONY: demo test real lint checked clean
+.PHONY: demo test real lint checked bench peers peers-python peers-go peers-rust clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.demo
@@ -38,6 +41,35 @@ lint: $(VENV)/.lint
 	@$(RUN) mypy
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint kinform_ext
 	@$(RUN) mypy.stubtest --concise kinform_ext
+
+bench: $(VENV)/.bench peers
+
+# What cannot be built is said here, and again in each table that it is missing from.
+peers: peers-python peers-go peers-rust
+
+peers-python: $(PEERS)/python/.made
+
+$(PEERS)/python/.made: benchmarks/peers/python/requirements.txt
+	@echo 'installing other clients for Python into $(PEERS)/python'
+	@$(PYTHON) -m venv $(PEERS)/python
+	@$(PEERS)/python/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
+
+peers-go:
+	@if command -v go >/dev/null; then \
+		echo 'building the informer on client-go; the first time takes some minutes'; \
+		cd benchmarks/peers/go && CGO_ENABLED=0 go build -trimpath -o ../../../$(PEERS)/go/client-go .; \
+	else echo 'absent: client-go, as there is no `go` to build it with'; fi
+
+peers-rust:
+	@if command -v cargo >/dev/null; then \
+		echo 'building the reflectors on kube-rs; the first time takes some minutes'; \
+		cd benchmarks/peers/rust && export CARGO_TARGET_DIR=../../../$(PEERS)/rust/target && \
+		cargo build --quiet --release --locked --features jemalloc && \
+		cp $$CARGO_TARGET_DIR/release/kube-rs ../../../$(PEERS)/rust/kube-rs-jemalloc && \
+		cargo build --quiet --release --locked && \
+		cp $$CARGO_TARGET_DIR/release/kube-rs ../../../$(PEERS)/rust/kube-rs; \
+	else echo 'absent: kube-rs, as there is no `cargo` to build it with'; fi
 
 # In a folder of its own, so that the ordinary build stays as it is.
 checked: $(VENV)/.lint
@@ -69,6 +101,11 @@ $(VENV)/.test: $(SOURCES) | $(VENV)/.made
 	@echo 'building and installing kinform and what its tests need into $(VENV)'
 	@$(INSTALL) '.[test]'
 	@touch $(VENV)/.demo $@
+
+$(VENV)/.bench: $(SOURCES) | $(VENV)/.made
+	@echo 'building and installing kinform, what its tests need and what it is measured with into $(VENV)'
+	@$(INSTALL) '.[bench]'
+	@touch $(VENV)/.demo $(VENV)/.test $@
 
 $(VENV)/.lint: $(SOURCES) | $(VENV)/.made
 	@echo 'building and installing kinform, what its tests need and the linters into $(VENV)'

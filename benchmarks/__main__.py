@@ -17,18 +17,22 @@ from benchmarks.harness import results
 from benchmarks.harness.machine import machine
 from benchmarks.harness.results import Record
 
-COMMANDS = {
-    "all": "benchmarks.everything",
-    "quick": "benchmarks.quick",
-    "peers": "benchmarks.peers.compare",
-    "memory": "benchmarks.memory",
-    "speed": "benchmarks.speed",
-    "scan": "benchmarks.scan",
-    "store": "benchmarks.store",
-    "scope": "benchmarks.scope",
-    "scale": "benchmarks.scale",
-    "report": "benchmarks.report",
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "all": ("benchmarks.everything",),
+    "quick": ("benchmarks.quick",),
+    "peers": ("benchmarks.peers.compare",),
+    "variants": ("benchmarks.peers.variants",),
+    "real": ("benchmarks.peers.real",),
+    "delays": ("benchmarks.peers.delays",),
+    "memory": ("benchmarks.memory",),
+    "speed": ("benchmarks.speed",),
+    "scan": ("benchmarks.speed", "-k", "scan or prune"),
+    "store": ("benchmarks.store",),
+    "scope": ("benchmarks.scope",),
+    "scale": ("benchmarks.scale",),
+    "report": ("benchmarks.report",),
 }
+"""The module of each command, and the arguments that it always has."""
 
 
 def main(arguments: list[str]) -> int:
@@ -39,12 +43,13 @@ def main(arguments: list[str]) -> int:
     if not arguments or arguments[0] not in COMMANDS:
         parser.parse_args(arguments)  # tells what is wrong with them, or gives help
         return 64
-    name = arguments[0]
-    command = importlib.import_module(COMMANDS[name])
+    name, *more = arguments
+    place, *always = COMMANDS[name]
+    command = importlib.import_module(place)
     if hasattr(command, "main"):
-        code: int = command.main(arguments[1:])
+        code: int = command.main(more)
         return code
-    return run(name, command, arguments[1:])
+    return run(name, command, [*always, *more])
 
 
 def run(name: str, command: ModuleType, arguments: list[str]) -> int:

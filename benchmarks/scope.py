@@ -89,7 +89,9 @@ def _follow(about: dict[str, Any], asked: dict[str, Any], expected: Digest, empt
         rss, stats = process.gauge.rss(), process.do("stats")
         here = process.do("digest")
         if not agree(expected.result() | {"content": here.get("content")}, here):
-            raise SystemExit(f"scope: a wrong answer: {here['objects']} objects, {expected.result()['objects']} expected")
+            raise SystemExit(
+                f"scope: a wrong answer: {here['objects']} objects, {expected.result()['objects']} expected"
+            )
     return {
         "wire_bytes": stats["wire_bytes"],
         "pruned_bytes": stats["pruned_bytes"],
@@ -119,5 +121,3 @@ def table(records: list[Record]) -> str:
         lines.append(f"\n{each['way']}: {each['objects']:,} objects")
         lines += rows(COLUMNS, each["figures"])
     return "\n".join(lines)
-
-

@@ -55,15 +55,15 @@ def measure(options: argparse.Namespace) -> list[Record]:
             raise SystemExit("speed: nothing was measured, or an answer was wrong; no time is told")
         found = json.loads(result.read_text())["benchmarks"]
     groups = {name: place for place, name in enumerate(dict.fromkeys(each["group"] for each in found))}
-    return sorted(map(record, found), key=lambda each: groups[each["group"]])
+    return sorted((record(options.benchmark, each) for each in found), key=lambda each: groups[each["group"]])
 
 
-def record(found: dict[str, Any]) -> Record:
+def record(benchmark: str, found: dict[str, Any]) -> Record:
     """What pytest-benchmark tells of one test, an object at a time."""
     stats, about = found["stats"], found["extra_info"]
     seconds = {end: stats[end] for end in ("median", "min", "max")}
     told: Record = {
-        "benchmark": "speed",
+        "benchmark": benchmark,
         "group": found["group"],
         "name": found["params"]["name"],
         "figures": {"ns": {end: taken / about["objects"] * 1e9 for end, taken in seconds.items()}},

@@ -2,6 +2,6 @@
 
 from benchmarks.corpus.dump import read_dump
 from benchmarks.corpus.kinds import Kind, Object, dump, key_of, touch
-from benchmarks.corpus.made import MADE, make, pod, stream
+from benchmarks.corpus.made import MADE, make, stream
 
-__all__ = ["MADE", "Kind", "Object", "dump", "key_of", "make", "pod", "read_dump", "stream", "touch"]
+__all__ = ["MADE", "Kind", "Object", "dump", "key_of", "make", "read_dump", "stream", "touch"]

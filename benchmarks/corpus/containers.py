@@ -190,7 +190,7 @@ class Sidecar:
         self._env = environment(rng, list(DOWNWARD[: between(rng, 0, 4)]), name, "mesh-system", between(rng, 0, 6))
         number = between(rng, 9000, 16000)
         self._fixed: dict[str, Any] = {
-            "ports": [port(f"{name[:7]}-{each}", number + each) for each in range(between(rng, 1, 2))],
+            "ports": [port(f"{name[:7].rstrip('-')}-{each}", number + each) for each in range(between(rng, 1, 2))],
             "resources": resources(rng, 0),
             "readinessProbe": probe(rng, number, "/healthz/ready") if chance(rng, 0.4) else {},
             "imagePullPolicy": "IfNotPresent",

@@ -4,15 +4,11 @@ Bytes an object, without managedFields: as compact JSON; each a zstandard frame 
 trained on every second one of them; and the whole collection through `xz -9e`, which is about what sharing everything
 could reach. What counts are the ratios. Where made ones come out smaller than real ones, they flatter whoever
 compresses them.
-
-    python -m benchmarks.corpus.likeness [SEED]
 """
 
 from __future__ import annotations
 
-import json
 import lzma
-import sys
 from typing import Any
 
 import msgspec
@@ -97,15 +93,3 @@ def table(found: list[dict[str, Any]]) -> str:
         line = f"{row['kind']:16}{row['n']:6}{pairs['pruned']:>16}{pairs['dictionary']:>16}{pairs['xz']:>12}"
         lines.append(f"{line}{ratio(row, 'dictionary'):20.2f}{ratio(row, 'xz'):12.2f}  {row['source']}")
     return "\n".join([*lines, "made / real; ratios: made against real, each against its own JSON"])
-
-
-def main(arguments: list[str]) -> int:
-    """Prints the table, or with --json the rows."""
-    seeds = [int(each) for each in arguments if each != "--json"]
-    found = rows(seeds[0] if seeds else 0)
-    print(json.dumps(found, indent=2) if "--json" in arguments else table(found))
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

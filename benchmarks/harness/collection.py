@@ -103,13 +103,14 @@ class Collection:
         about = b"" if self.kind.custom else b'"kind":"%s","apiVersion":"%s",' % self._names("")
         return line(verb, b"{" + about + item[1:])
 
-    def bookmark(self, *, end: bool = False) -> bytes:
+    def bookmark(self, *, end: bool = False, metadata: bool = False) -> bytes:
         """The event that tells the present version, and whether the initial events are over."""
-        metadata = b'"resourceVersion":"%d"' % self.version
+        about = b'"resourceVersion":"%d"' % self.version
         if end:
-            metadata += b',"annotations":{"k8s.io/initial-events-end":"true"}'
-        about = (*self._names(""), metadata)
-        return b'{"type":"BOOKMARK","object":{"kind":"%s","apiVersion":"%s","metadata":{%s}}}\n' % about
+            about += b',"annotations":{"k8s.io/initial-events-end":"true"}'
+        kind = PARTIAL if metadata else self.kind
+        names = kind.kind.encode(), kind.api_version.encode()
+        return b'{"type":"BOOKMARK","object":{"kind":"%s","apiVersion":"%s","metadata":{%s}}}\n' % (*names, about)
 
     def page(self, start: int, limit: int) -> list[Piece]:
         """The answer to a LIST."""

@@ -40,9 +40,7 @@ class Process:
         gauge: What it holds.
     """
 
-    def __init__(
-        self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, **options: Any
-    ) -> None:
+    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, **options: Any) -> None:
         self._name = Path(command[-1]).name
         self._process = subprocess.Popen(
             [*command, json.dumps(options)],

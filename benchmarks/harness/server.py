@@ -168,12 +168,12 @@ class Server:
                 raise RuntimeError("nobody watches")
             self._collection.version += 1
             # A watch that brought nothing at all would be followed by a wait.
-            last = self._collection.bookmark() + gone
+            last = {kind: self._collection.bookmark(metadata=kind) + gone for kind in (False, True)}
             if self._prepared is not None:
                 prepared = self._take()
                 self._collection.items, self._collection.version = prepared.items, prepared.version
             self._collection.version += 1
-            self._end_streams(lambda: [[last]])
+            self._end_streams(last)
         return self._collection.version
 
     def mark(self) -> int | None:
@@ -202,10 +202,10 @@ class Server:
         prepared, self._prepared = self._prepared, None
         return prepared
 
-    def _end_streams(self, last: Pieces | None) -> None:
-        for stream in self._streams:
+    def _end_streams(self, last: dict[bool, bytes] | None) -> None:
+        for stream, metadata in self._streams.items():
             if last is not None:
-                stream.put(last)
+                stream.put(lambda metadata=metadata: [[last[metadata]]])
             stream.put(None)
         self._streams.clear()
 
@@ -262,6 +262,8 @@ class Server:
 
     def _list(self, asked: Asked, collection: Collection, connection: Connection) -> None:
         start, limit = (int(asked.query.get(name, "0")) for name in ("continue", "limit"))
+        if asked.query.get("resourceVersion") == "0":
+            limit = 0  # which a kube-apiserver's watch cache does not look at then
         pieces = collection.page(start, limit)
         if not (self._gzip and "gzip" in asked.headers.get("accept-encoding", "")):
             connection.answer(pieces)
@@ -280,8 +282,8 @@ def _version_of(item: bytes) -> bytes:
 def main() -> None:
     """Serves until its standard input ends."""
     server = Server(**json.loads(sys.argv[1]))
-    for line in sys.stdin:
-        order = json.loads(line)
+    for text in sys.stdin:
+        order = json.loads(text)
         print(json.dumps(getattr(server, order["do"])(**order["with"])), flush=True)
 
 

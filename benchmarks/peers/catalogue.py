@@ -68,15 +68,18 @@ def _rust(name: str, mode: str, program: str = "kube-rs", **more: object) -> Pee
     )
 
 
-def _go(name: str, mode: str, **more: object) -> Peer:
+def go(name: str, mode: str, **more: object) -> Peer:
     command = (str(ROOT / "build/peers/go/client-go"),)
-    return msgspec.convert({"name": name, "family": "Go", "command": command, "mode": mode, "needs": "Go", **more}, Peer)
+    return msgspec.convert(
+        {"name": name, "family": "Go", "command": command, "mode": mode, "needs": "Go", **more}, Peer
+    )
 
 
 def _python(name: str, file: str, mode: str, **more: object) -> Peer:
     command = tuple(python(f"benchmarks/peers/python/{file}", str(PYTHON)))
     return msgspec.convert(
-        {"name": name, "family": "Python", "command": command, "mode": mode, "needs": "a Python with venv", **more}, Peer
+        {"name": name, "family": "Python", "command": command, "mode": mode, "needs": "a Python with venv", **more},
+        Peer,
     )
 
 
@@ -88,11 +91,11 @@ PEERS: tuple[Peer, ...] = (
     _rust("kube-rs, streaming, cleared, jemalloc", "streaming", "kube-rs-jemalloc"),
     _rust("kube-rs, paged, cleared", "paged"),
     _rust("kube-rs, as it comes", "plain"),
-    _go("client-go, WatchList, transform", "watchlist", quick=True),
-    _go("client-go, WatchList, transform, GOGC=25", "watchlist", environment={"GOGC": "25"}),
-    _go("client-go, paged, transform", "paged"),
-    _go("client-go, list, transform", "list"),
-    _go("client-go, as it comes", "plain"),
+    go("client-go, WatchList, transform", "watchlist", quick=True),
+    go("client-go, WatchList, transform, GOGC=25", "watchlist", environment={"GOGC": "25"}),
+    go("client-go, paged, transform", "paged"),
+    go("client-go, list, transform", "list"),
+    go("client-go, as it comes", "plain"),
     _python("json into a dict, paged", "plain.py", "paged", quick=True),
     _python("kubernetes_asyncio, paged", "asyncio_client.py", "paged", most=SLOW),
     _python("kubernetes SharedInformer", "informer.py", "informer", most=SLOW, pods_only=True),
@@ -101,6 +104,6 @@ PEERS: tuple[Peer, ...] = (
     _python("kopf", "kopf_.py", "index", most=SLOW, pods_only=True),
     _ours("kinform, metadata only", "metadata", metadata=True),
     _rust("kube-rs, metadata only, cleared", "metadata", metadata=True),
-    _go("client-go, metadata only, transform", "metadata", metadata=True),
+    go("client-go, metadata only, transform", "metadata", metadata=True),
 )
 """In the order in which tables have them."""

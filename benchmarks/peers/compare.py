@@ -14,7 +14,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from benchmarks.corpus import MADE
 from benchmarks.harness.ceiling import ceiling
@@ -91,7 +90,9 @@ def _record(peer: Peer, lives: list[Life], sources: dict[int | None, Source], op
     if peer.absent:
         return about | {"record": "absent", "why": peer.absent}
     served = sources[peer.most].about
-    rounds: list[Figures] = [life.figures | derived(life.figures, served) for life in lives if "sync" not in life.gave_up]
+    rounds: list[Figures] = [
+        life.figures | derived(life.figures, served) for life in lives if "sync" not in life.gave_up
+    ]
     last = lives[-1]
     return about | {
         "record": "peer",

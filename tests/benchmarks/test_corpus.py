@@ -16,7 +16,7 @@ import msgspec
 import pytest
 import zstandard
 
-from benchmarks.corpus import MADE, dump, key_of, make, pod, read_dump, stream, touch
+from benchmarks.corpus import MADE, dump, key_of, make, read_dump, stream, touch
 from benchmarks.corpus.fields import entry, owned
 from benchmarks.corpus.likeness import ratio, rows
 
@@ -65,12 +65,7 @@ def test_another_seed_makes_other_objects(name: str) -> None:
     assert first["metadata"]["uid"] != second["metadata"]["uid"]
 
 
-def test_a_pod_is_known_by_its_number() -> None:
-    assert pod((5 << 32) + 20)["metadata"]["uid"] != pod((6 << 32) + 20)["metadata"]["uid"]
-    assert pod((5 << 32) + 20) == pod((5 << 32) + 20)
-
-
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(8))
 def test_no_seed_fails(seed: int) -> None:
     for name in MADE:
         assert len(make(name, 9, seed)[1]) == 9

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.history import runs
+from benchmarks.memory import runs
 from tests.memory.follower import MIB, Source
 
 Peak = Callable[[str], float]
@@ -54,7 +54,7 @@ def test_events_that_nobody_keeps_take_no_more_of_a_larger_collection(
 
 def test_memray_tells_of_a_peak_who_holds_it_and_what_is_left_of_it(few_namespaces: Source, tmp_path: Path) -> None:
     pytest.importorskip("memray")
-    from benchmarks.history import capture
+    from benchmarks.memory import capture
 
     file = tmp_path / "kinform.capture"
     found = capture.heap(file, runs.captured(runs.Source(few_namespaces.process), "kinform", file))

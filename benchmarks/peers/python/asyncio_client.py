@@ -31,6 +31,7 @@ class AsyncioClient(Follower):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._store: dict[str, Any] = {}
+        self._client: client.ApiClient
         self._function: Any
 
     async def connect(self) -> None:
@@ -41,7 +42,12 @@ class AsyncioClient(Follower):
         if self._token:
             configuration.api_key["BearerToken"] = f"Bearer {self._token}"
         client.Configuration.set_default(configuration)
-        self._function = getattr(client.CoreV1Api(client.ApiClient()), LISTS[self._resource])
+        self._client = client.ApiClient()
+        self._function = getattr(client.CoreV1Api(self._client), LISTS[self._resource])
+
+    async def leave(self) -> None:
+        """Closes the client."""
+        await self._client.close()
 
     async def follow(self) -> None:
         """Lists and watches for ever."""
@@ -78,7 +84,7 @@ class AsyncioClient(Follower):
             self._store[_key_of(found.metadata)] = found
         self.handle(found.metadata.resource_version)
 
-    def gather(self, digest: Digest) -> None:
+    def gather(self, digest: Digest, whole: bool) -> None:
         """Who each object is."""
         for key, found in self._store.items():
             metadata = found.metadata

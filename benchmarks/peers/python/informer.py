@@ -62,15 +62,15 @@ class Informer(Peer):
             self._awaited = None
         return self.calls
 
-    def digest(self) -> dict[str, Any]:
+    def digest(self, *, whole: bool = True) -> dict[str, Any]:
         """What identifies the content of the cache."""
-        return self.told()
+        return self.told(whole)
 
     def versions(self) -> dict[str, str]:
         """What takes part."""
         return self.taking_part()
 
-    def gather(self, digest: Digest) -> None:
+    def gather(self, digest: Digest, whole: bool) -> None:
         """Who each object is."""
         for key in self._informer.cache.list_keys():
             metadata = self._informer.cache.get_by_key(key).metadata

@@ -21,17 +21,17 @@ sys.modules.update({"kubernetes": None, "kubernetes_asyncio": None})  # type: ig
 import kopf  # noqa: E402
 
 from benchmarks.peers.python.orders import Follower, obey  # noqa: E402
-from benchmarks.peers.python.peer import key_of, path_of, without_fields  # noqa: E402
+from benchmarks.peers.python.peer import gather_decoded, key_of, path_of  # noqa: E402
 
 if TYPE_CHECKING:
     from benchmarks.harness.digest import Digest
 
 
 class Kopf(Follower):
-    """Mode `event`, which lists all at once, as is its default."""
+    """Mode `index`, which lists all at once, as is its default."""
 
     packages = ("kopf", "aiohttp")
-    modes = ("event",)
+    modes = ("index",)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -75,10 +75,10 @@ class Kopf(Follower):
         if not self.synced.is_set() and len(self._store) >= self._expected:
             self.synced.set()
 
-    def gather(self, digest: Digest) -> None:
+    def gather(self, digest: Digest, whole: bool) -> None:
         """Every value: objects are kept as sent, and told their kind."""
         for key, found in self._store.items():
-            digest.add_whole(key, without_fields(found))
+            gather_decoded(digest, whole, key, found, {})
 
 
 if __name__ == "__main__":

@@ -65,7 +65,7 @@ class Kr8s(Follower):
             self._store[key_of(found.metadata)] = found
         self.handle(found.metadata.resourceVersion)
 
-    def gather(self, digest: Digest) -> None:
+    def gather(self, digest: Digest, whole: bool) -> None:
         """Who each object is."""
         for key, found in self._store.items():
             metadata = found.metadata

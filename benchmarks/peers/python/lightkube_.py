@@ -44,6 +44,10 @@ class Lightkube(Follower):
         configuration = KubeConfig.from_one(cluster=Cluster(server=self._url), user=User())
         self._client = AsyncClient(config=configuration)
 
+    async def leave(self) -> None:
+        """Closes the client."""
+        await self._client.close()
+
     async def follow(self) -> None:
         """Lists and watches for ever."""
         while True:
@@ -73,7 +77,7 @@ class Lightkube(Follower):
             self._store[_key_of(found.metadata)] = found
         self.handle(found.metadata.resourceVersion)
 
-    def gather(self, digest: Digest) -> None:
+    def gather(self, digest: Digest, whole: bool) -> None:
         """Who each object is."""
         for key, found in self._store.items():
             metadata = found.metadata

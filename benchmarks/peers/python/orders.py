@@ -25,7 +25,7 @@ class Follower(Peer):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.synced = asyncio.Event()
-        self._task: asyncio.Task[None]
+        self._task: asyncio.Task[None] | None = None
         self._awaited: int | None = None
         self._reached = asyncio.Event()
 
@@ -36,6 +36,9 @@ class Follower(Peer):
     @abstractmethod
     async def follow(self) -> None:
         """Follows the collection and never returns."""
+
+    async def leave(self) -> None:
+        """Closes the client, if it is to be closed, once nothing follows any more."""
 
     def handle(self, version: str) -> None:
         """Counts, and tells who waits for this version."""
@@ -57,15 +60,25 @@ class Follower(Peer):
             self._awaited = None
         return self.calls
 
-    async def digest(self) -> dict[str, Any]:
+    async def digest(self, *, whole: bool = True) -> dict[str, Any]:
         """What identifies the content of the store."""
-        return self.told()
+        return self.told(whole)
 
     async def versions(self) -> dict[str, str]:
         """What takes part."""
         return self.taking_part()
 
+    async def end(self) -> None:
+        """Follows no more, whatever that was ending in."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+            if not self._task.cancelled():
+                self._task.exception()
+        await self.leave()
+
     async def _until(self, event: asyncio.Event) -> None:
+        assert self._task is not None
         waiting = asyncio.create_task(event.wait())
         await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
         if not event.is_set():
@@ -83,6 +96,9 @@ async def _obey(program: type[Follower]) -> None:
     follower = program(**json.loads(sys.argv[1]))
     orders = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
-    while line := await orders.readline():
-        order = json.loads(line)
-        print(json.dumps(await getattr(follower, order["do"])(**order["with"])), flush=True)
+    try:
+        while line := await orders.readline():
+            order = json.loads(line)
+            print(json.dumps(await getattr(follower, order["do"])(**order["with"])), flush=True)
+    finally:
+        await follower.end()

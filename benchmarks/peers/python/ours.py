@@ -1,8 +1,8 @@
 """kinform in a process of its own, as a program that uses it would have it: one informer, and a function that it calls.
 
 Obeys the orders of `benchmarks.peers`, and some more. Modes: `auto`, `list`, `stream`, and `metadata`, which asks for
-metadata alone. It measures nothing of its own memory; whoever started it looks from outside. Delays of its event loop it does
-measure, if it is asked to: nobody else can.
+metadata alone. It measures nothing of its own memory; whoever started it looks from outside. Delays of its event loop
+it does measure, if it is asked to: nobody else can.
 """
 
 from __future__ import annotations

@@ -53,15 +53,15 @@ class Peer(ABC):
             self._newest = number
 
     @abstractmethod
-    def gather(self, digest: Digest) -> None:
-        """Goes through the whole store."""
+    def gather(self, digest: Digest, whole: bool) -> None:
+        """Goes through the whole store; every value is wanted, or who each object is."""
 
-    def told(self) -> dict[str, Any]:
+    def told(self, whole: bool) -> dict[str, Any]:
         """What identifies the content of the store."""
         from benchmarks.harness.digest import Digest
 
         digest = Digest()
-        self.gather(digest)
+        self.gather(digest, whole)
         return digest.result()
 
     def taking_part(self) -> dict[str, str]:
@@ -81,6 +81,10 @@ def path_of(resource: str) -> str:
     return f"/{'apis' if resource.count('/') > 1 else 'api'}/{resource}"
 
 
-def without_fields(found: dict[str, Any]) -> dict[str, Any]:
-    """The object for a digest that takes managedFields out of what it is given: its metadata is a copy."""
-    return {**found, "metadata": dict(found["metadata"])}
+def gather_decoded(digest: Digest, whole: bool, key: str, found: dict[str, Any], names: dict[str, str]) -> None:
+    """Adds an object that is kept as it was sent, and what it did not tell of its kind; and leaves it as it is."""
+    metadata = found["metadata"]
+    if whole:
+        digest.add_whole(key, {**names, **found, "metadata": dict(metadata)})
+    else:
+        digest.add(key, metadata["uid"], metadata["resourceVersion"], metadata.get("labels"))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 
 from benchmarks.peers.python.orders import Follower, obey
-from benchmarks.peers.python.peer import key_of, path_of, without_fields
+from benchmarks.peers.python.peer import gather_decoded, key_of, path_of
 
 if TYPE_CHECKING:
     from benchmarks.harness.digest import Digest
@@ -42,6 +42,10 @@ class Plain(Follower):
             timeout=aiohttp.ClientTimeout(total=None),
             read_bufsize=1 << 21,  # a line is an object, and some are longer than what is allowed otherwise
         )
+
+    async def leave(self) -> None:
+        """Closes the session."""
+        await self._session.close()
 
     async def follow(self) -> None:
         """Lists and watches for ever."""
@@ -93,10 +97,10 @@ class Plain(Follower):
             self._store[key_of(found["metadata"])] = found
         self.handle(found["metadata"]["resourceVersion"])
 
-    def gather(self, digest: Digest) -> None:
+    def gather(self, digest: Digest, whole: bool) -> None:
         """Every value: objects are kept as sent."""
         for key, found in self._store.items():
-            digest.add_whole(key, self._names | without_fields(found))
+            gather_decoded(digest, whole, key, found, self._names)
 
 
 if __name__ == "__main__":

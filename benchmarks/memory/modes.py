@@ -22,7 +22,7 @@ import msgspec
 
 import kinform
 from benchmarks.harness.digest import Digest
-from benchmarks.history.wire import Object, answer, cleared, events, key_of
+from benchmarks.memory.wire import Object, answer, cleared, events, key_of
 
 PAGE = 500
 """Objects a page: what kube-rs asks for."""

@@ -1,9 +1,9 @@
-"""How small a collection of real objects becomes in the store, and against what.
+"""How small a collection becomes in the store, and against what.
 
 Bytes an object, of blobs alone: what plain zstandard makes of them (level 3), what the base does that the codec
 chose (a dictionary or a prefix), what is left after the whole background pass with its exemplars, and, for
-comparison, xz -9e over the whole collection at once, which nobody could read one object of. What is kept to read
-them with (bases, exemplars, contexts) is told apart, as bytes an object of this collection.
+comparison, xz -9e over the whole collection at once. What is kept to read them with (bases, exemplars, contexts) is
+told apart, as bytes an object of this collection.
 
 Where nothing is said the codec learns from the collection it is counted on, as it does in life; a small one then
 flatters it. With --half it learns from one half and is counted on the other, with --train from other files.
@@ -14,18 +14,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import lzma
-import platform
 import random
-import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import zstandard
-
-from benchmarks.corpus import dump
+from benchmarks.corpus import MADE, dump, make, read_dump
+from benchmarks.harness.results import Record
 from kinform._codec import Codec
 from kinform._coding import encode
 from kinform._paths import compile
@@ -35,44 +32,40 @@ from kinform_ext._table import Table
 
 Objects = list[dict[str, Any]]
 COLUMNS = ("objects", "pruned", "plain", "base", "after", "xz", "after/xz", "kept", "background_us", "read_us")
+MOST = 5_000
+"""Objects of a made-up kind: xz takes long."""
 
 
-def main(arguments: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks codec", description=__doc__)
-    parser.add_argument("--corpus", nargs="+", type=Path, required=True, help="a collection a file: JSON lines, or .xz")
-    parser.add_argument("--train", nargs="+", type=Path, help="a file to learn from for each one to count")
-    parser.add_argument("--half", action="store_true", help="learn from one half, count the other")
-    parser.add_argument("--json", action="store_true", help="write the result as JSON")
-    options = parser.parse_args(arguments)
-    if options.train and (options.half or len(options.train) != len(options.corpus)):
-        parser.error("--train takes as many files as --corpus, and no --half")
-    results = {}
-    for place, path in enumerate(options.corpus):
-        counted = load(path)
-        learnt = load(options.train[place]) if options.train else []
+def measure(options: argparse.Namespace) -> Iterator[Record]:
+    """A record a collection."""
+    if options.train and (options.half or len(options.train) != len(options.corpus or ())):
+        raise SystemExit("store: --train takes as many files as --corpus, and no --half")
+    learnt_from = "one half" if options.half else "other files" if options.train else "what is counted"
+    for name, learnt, counted in _collections(options):
         if options.half:
             random.Random(1).shuffle(counted)
             learnt, counted = counted[: len(counted) // 2], counted[len(counted) // 2 :]
-        results[path.name.split(".")[0]] = asyncio.run(measure(learnt, counted))
-    told = {
-        "benchmark": "codec",
-        "unit": "bytes an object",
-        "learnt_from": "one half" if options.half else "other files" if options.train else "what is counted",
-        "python": platform.python_version(),
-        "zstandard": ".".join(map(str, zstandard.ZSTD_VERSION)),
-        "machine": platform.machine(),
-        "results": results,
-    }
-    print(json.dumps(told, indent=2) if options.json else as_table(told))
-    return 0
+        figures = asyncio.run(_measure(learnt, counted))
+        yield {"record": "blobs", "collection": name, "learnt_from": learnt_from, "figures": figures}
+
+
+def _collections(options: argparse.Namespace) -> Iterator[tuple[str, Objects, Objects]]:
+    """Name, what is learnt from besides, and what is counted."""
+    if options.corpus:
+        for place, path in enumerate(options.corpus):
+            yield path.name.partition(".")[0], load(options.train[place]) if options.train else [], load(path)
+        return
+    for name, (_, _, count) in MADE.items():
+        _, objects = make(name, options.objects or min(count, MOST), options.seed)
+        yield name, [], objects
 
 
 def load(path: Path) -> Objects:
-    with lzma.open(path) if path.suffix == ".xz" else path.open("rb") as lines:
-        return [json.loads(line) for line in lines]
+    """The objects of a dump."""
+    return read_dump(path)[1]
 
 
-async def measure(learnt: Objects, counted: Objects) -> dict[str, Any]:
+async def _measure(learnt: Objects, counted: Objects) -> dict[str, Any]:
     state = None
     if learnt:
         lesson = Table()
@@ -92,7 +85,7 @@ async def measure(learnt: Objects, counted: Objects) -> dict[str, Any]:
     await codec.settled()
     spent = time.process_time() - begun
     if [table.raw_of(id) for id in table.ids()] != raws:
-        raise SystemExit("codec: an object does not read as it was written; no figure is told")
+        raise SystemExit("store: an object does not read as it was written; no figure is told")
     base = encode if codec.base is None else codec.base.encoder()
     count = len(cuts)
     after = table.stats()["blob_bytes"] / count
@@ -125,7 +118,7 @@ def fill(table: Table, objects: Objects) -> Table:
                 table.apply(0, found, False, False)
     scanner.finish()
     if len(table) != len(objects):
-        raise SystemExit(f"codec: {len(objects) - len(table)} of the objects were not taken")
+        raise SystemExit(f"store: {len(objects) - len(table)} of the objects were not taken")
     return table
 
 
@@ -141,14 +134,13 @@ def reading(table: Table) -> float:
     return min(rounds)
 
 
-def as_table(told: dict[str, Any]) -> str:
-    width = max(map(len, told["results"])) + 2
-    lines = [f"Bytes an object; learnt from {told['learnt_from']}.", " " * width + "".join(f"{c:>14}" for c in COLUMNS)]
-    for name, result in told["results"].items():
-        row = "".join(f"{result[c]:14.2f}" if c == "after/xz" else f"{result[c]:14,.0f}" for c in COLUMNS)
-        lines.append(f"{name:{width}}{row}" + ("  (learnt anew)" if result["learnt_anew"] else ""))
+def table(records: list[Record]) -> str:
+    """The result for people."""
+    width = max(len(each["collection"]) for each in records) + 2
+    lines = [f"Bytes an object; learnt from {records[0]['learnt_from']}."]
+    lines.append(" " * width + "".join(f"{column:>14}" for column in COLUMNS))
+    for each in records:
+        found = each["figures"]
+        row = "".join(f"{found[c]:14.2f}" if c == "after/xz" else f"{found[c]:14,.0f}" for c in COLUMNS)
+        lines.append(f"{each['collection']:{width}}{row}" + ("  (learnt anew)" if found["learnt_anew"] else ""))
     return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -13,8 +13,8 @@ from typing import Any
 
 import memray
 
-from benchmarks.history.holders import holders, sites
-from benchmarks.history.runs import Phase
+from benchmarks.memory.holders import holders, sites
+from benchmarks.memory.runs import Phase
 
 POINTS = 150
 """In a time line of one phase."""

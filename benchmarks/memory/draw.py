@@ -13,7 +13,7 @@ def draw(records: list[dict[str, Any]], file: Path) -> None:
     """Writes a PNG, or what else the file's name asks for: the phases side by side, all modes in each.
 
     Args:
-        records: What `benchmarks.history.measure` returned, or was read back from what was told.
+        records: What `benchmarks.memory.measure` returned, or was read back from what was told.
         file: Where to write.
     """
     from matplotlib.figure import Figure  # a second to load, for nothing if only figures are wanted

@@ -42,7 +42,7 @@ class Source:
         """A process that is to follow the collection in that way; it is as it was at first."""
         self.process.do("reset")
         names = {name: self.about[name] for name in ("url", "resource")}
-        return Process(python("benchmarks/history/subject.py"), **names, mode=mode)
+        return Process(python("benchmarks/memory/subject.py"), **names, mode=mode)
 
 
 def resident(source: Source, mode: str, *, quiet: float = QUIET) -> Figures:

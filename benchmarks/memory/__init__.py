@@ -2,7 +2,7 @@
 
 kube-rs held a collection up to three times at a relist until 0.92 (pages in a list, copies of them in the new store,
 the old store) and twice since; its authors measured 60 % less with a store and 80 % without (10,000 RoleBindings).
-Here the modes of `benchmarks.history.modes`, all in Python over one transport, do the same: a first sync, then a relist
+Here the modes of `benchmarks.memory.modes`, all in Python over one transport, do the same: a first sync, then a relist
 in which every object has changed. Two views stand side by side: the heap as memray sees it, native allocations
 included, and what is resident, read from outside of a process without memray, in several rounds. How often something
 is allocated is counted in a third, for a first sync of at most 1,000 objects.
@@ -48,9 +48,9 @@ def measure(options: argparse.Namespace) -> list[Record]:
         WrongAnswer: A mode did not hold what the server had: nothing is told.
     """
     # They need memray and matplotlib, without which this module can still be asked for its options.
-    from benchmarks.history import capture, runs
-    from benchmarks.history.draw import draw
-    from benchmarks.history.modes import MODES
+    from benchmarks.memory import capture, runs
+    from benchmarks.memory.draw import draw
+    from benchmarks.memory.modes import MODES
 
     options.artefacts.mkdir(parents=True, exist_ok=True)
     records = list[Record]()

@@ -17,19 +17,19 @@ ROOT = f"{Path(__file__).parents[2]}/"
 RULES: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
     ("kinform: slabs of records", lambda function, _: function.startswith("kt_slab")),
     ("training of dictionaries", lambda function, _: function.startswith(("train_dict", "ZDICT_", "FASTCOVER_"))),
-    ("training: the samples", lambda _, file: file.endswith("kinform/_dictionary.py")),
     ("zstd: compressing", lambda function, _: function.startswith(("ZSTD_createC", "ZstdCompressor", "Compressor"))),
     ("zstd: decompressing", lambda function, _: function.startswith(("ZSTD_createD", "ZstdDecomp", "Decompressor"))),
     ("zstd: all else", lambda function, file: function.startswith(("ZSTD_", "Zstd")) or file.startswith("c-ext/")),
+    ("training: the samples", lambda _, file: file.endswith("kinform/_dictionary.py")),
     ("decoded JSON", lambda function, _: function.startswith(("json_decode", "JSONDecoder", "msgspec_json_decode"))),
     ("encoded JSON", lambda function, _: function.startswith(("json_encode", "msgspec_json_encode"))),
     ("loaded modules", lambda function, file: "importlib" in file or function.startswith("_dl_open")),
     ("certificates", lambda _, file: file.endswith("/ssl.py")),
     ("sockets and aiohttp", lambda function, file: function.startswith("sock_") or _any(file, "aiohttp/", "llhttp")),
-    ("bodies and lines", lambda _, file: file.endswith(("history/wire.py", "kinform/_transport.py"))),
+    ("bodies and lines", lambda _, file: file.endswith(("memory/wire.py", "kinform/_transport.py"))),
     ("kinform: its other C", lambda function, file: "kinform_ext" in file or function.startswith("kt_")),
     ("kinform: its Python", lambda _, file: file.startswith(f"{ROOT}kinform/")),
-    ("the mode's own dicts and lists", lambda _, file: file.endswith("history/modes.py")),
+    ("the mode's own dicts and lists", lambda _, file: file.endswith("memory/modes.py")),
     ("asyncio", lambda _, file: "/asyncio/" in file),
 )
 """The name, and whether a frame, by its function and its file, is of that. The first that fits any frame counts."""

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from typing import Any
 
 import kinform
-from benchmarks.history.modes import MODES, Mode
+from benchmarks.memory.modes import MODES, Mode
 
 INTERVAL_MS = 5
 """Between two points of the time line."""

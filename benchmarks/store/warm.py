@@ -1,0 +1,82 @@
+"""A start from a snapshot: how long until the first object is read, and that no LIST was sent for it.
+
+From the start of the process, imports included, and from the opening of the informer; the first read gets and decodes
+an object that is compared with the server's. A first process writes the snapshot. A start with a list from the same
+server stands beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness.process import ROOT, Process, python
+from benchmarks.harness.results import Record
+from benchmarks.harness.spread import spreads
+from benchmarks.harness.text import Row, rows
+
+SERVER, SUBJECT = "benchmarks/harness/server.py", "benchmarks/store/start.py"
+OBJECTS = 100_000
+
+
+def measure(options: argparse.Namespace) -> Iterator[Record]:
+    """One record."""
+    objects = options.objects or OBJECTS
+    made = {"resource": "namespaces", "objects": objects, "seed": options.seed, "corpus": None}
+    with Process(python(SERVER), **made) as server, tempfile.TemporaryDirectory() as folder:
+        about, kept = server.do("open"), str(Path(folder) / "namespaces.kinform")
+        wanted = {"url": about["url"], "resource": about["resource"]}
+        _start(wanted | {"snapshot": kept})  # writes it
+        before = server.do("asked").get("list", 0)
+        rounds = []
+        for _ in range(options.rounds):
+            cold, warm = _start(wanted | {"snapshot": None}), _start(wanted | {"snapshot": kept})
+            if cold.pop("found") != warm.pop("found"):
+                raise SystemExit("store: a warm start reads another object than a cold one; no figure is told")
+            rounds.append(
+                {f"{name}.{at}": value for name, each in (("cold", cold), ("warm", warm)) for at, value in each.items()}
+            )
+        lists = server.do("asked").get("list", 0) - before
+    yield {
+        "record": "warm",
+        "kind": "namespaces",
+        "objects": objects,
+        "lists": lists,
+        "figures": spreads(rounds),  # type: ignore[arg-type]
+    }
+
+
+def _start(options: dict[str, Any]) -> dict[str, Any]:
+    begun = time.perf_counter()
+    command = [sys.executable, "-P", str(ROOT / SUBJECT), json.dumps(options)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        whole = time.perf_counter() - begun
+        process.communicate()
+    return json.loads(line) | {"from_process_start": whole}
+
+
+COLUMNS: tuple[Row, ...] = (
+    ("warm: from opening to a read", "warm.from_open", "ms"),
+    ("warm: the same, CPU time", "warm.cpu_from_open", "ms"),
+    ("warm: from the start of the process", "warm.from_process_start", "ms"),
+    ("with a list: from opening", "cold.from_open", "ms"),
+    ("with a list: from the process' start", "cold.from_process_start", "ms"),
+)
+
+
+def table(records: list[Record]) -> str:
+    """The result for people."""
+    lines = []
+    for each in records:
+        lines.append(f"warm start, {each['objects']:,} {each['kind']}, LISTs sent: {each['lists']}; median, min, max")
+        lines += rows(COLUMNS, each["figures"])
+    return "\n".join(lines)
