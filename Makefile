@@ -4,6 +4,7 @@
 #     make demo     kinform beside a naive loop
 #     make lint     what CI checks besides
 #     make real     only the tests against the real servers, which must be there
+#     make quick    a minute of benchmarks, with a gate on ratios
 #     make bench    what is needed to measure, and the peers to measure against
 #     make peers    those peers alone: Python's, and Go's and Rust's where these are
 #     make checked  the compiled parts' tests, on a build that checks bounds and overflows
@@ -23,7 +24,7 @@ INSTALL := $(RUN) pip install --quiet --disable-pip-version-check --editable
 
 SOURCES := pyproject.toml setup.py $(wildcard kinform_ext/*.pyx kinform_ext/*.pxd kinform_ext/*.h)
 
-.PHONY: demo test real lint checked bench peers peers-python peers-go peers-rust clean
+.PHONY: demo test real lint checked quick bench peers peers-python peers-go peers-rust clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.demo
@@ -41,6 +42,9 @@ lint: $(VENV)/.lint
 	@$(RUN) mypy
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint kinform_ext
 	@$(RUN) mypy.stubtest --concise kinform_ext
+
+quick: $(VENV)/.bench
+	@$(RUN) benchmarks quick $(ARGS)
 
 bench: $(VENV)/.bench peers
 

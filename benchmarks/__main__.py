@@ -10,6 +10,7 @@ import argparse
 import importlib
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -28,6 +29,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "speed": ("benchmarks.speed",),
     "scan": ("benchmarks.speed", "-k", "scan or prune"),
     "store": ("benchmarks.store",),
+    "corpora": ("benchmarks.store",),
     "scope": ("benchmarks.scope",),
     "scale": ("benchmarks.scale",),
     "report": ("benchmarks.report",),
@@ -68,14 +70,28 @@ def run(name: str, command: ModuleType, arguments: list[str]) -> int:
     options = parser.parse_args(arguments, argparse.Namespace(benchmark=name))
     where, begun = machine(), time.monotonic()  # with the load before there is any of ours
     found = list(command.measure(options))
-    about: Record = {"benchmark": name, "record": "about", "arguments": arguments, "seed": options.seed}
+    told = list(_without_results(arguments))
+    about: Record = {"benchmark": name, "record": "about", "arguments": told, "seed": options.seed}
     about |= {"seconds": round(time.monotonic() - begun, 1), "machine": where}
-    results.replace(options.results, name, [about, *found])
+    if "kind" in options:
+        about["kind"] = options.kind
+    results.replace(options.results, about, found)
     if options.json:
         sys.stdout.buffer.writelines(results.line(each) for each in (about, *found))
     else:
         print(command.table(found))
-    return 0
+    code: int = command.verdict(found) if hasattr(command, "verdict") else 0
+    return code
+
+
+def _without_results(arguments: list[str]) -> Iterator[str]:
+    """What was asked for; of files their names alone, as where they are is nobody's business."""
+    rest = iter(arguments)
+    for each in rest:
+        if each == "--results":
+            next(rest)
+        elif each != "--json":
+            yield Path(each).name if "/" in each else each
 
 
 if __name__ == "__main__":

@@ -41,7 +41,7 @@ MANY = 1_024  # objects after which memory is given back
 LARGE_BYTES = 64 << 10  # an object of that size is coded in a thread
 BEGINNINGS = 3  # dictionaries, at most, while a collection first comes in
 FIRST_OBJECTS = 1_024  # or `SAMPLE_BYTES`: a collection that is still coming in is large
-GROWN = 4  # times as many objects: choose again
+GROWN = 4  # times as many objects, or one in so many: choose again
 FEWEST = 16  # objects worth a thought
 WORSE = 1.25  # times what was expected is left of plain blobs: choose again
 WORSE_OBJECTS = 128  # at least
@@ -97,7 +97,7 @@ class Codec:
         table.observer = self._observe
         table.set_decoder(PLAIN, decode)
         table.set_decoder(PLAIN_DONE, decode)
-        self._write_plainly()
+        self._write(with_dictionary=False)
 
     # What others ask
 
@@ -151,7 +151,8 @@ class Codec:
                     await self._wanted.wait()
             waited += 1
             waiting = sum(map(self._table.users, self._waiting()))
-            if self._wanted.is_set() or waiting * FEW > len(self._table) or waited > PATIENCE:
+            many = waiting * FEW > len(self._table) or waited > PATIENCE
+            if many or self._wanted.is_set() or self._due():
                 waited = 0
                 self._wanted.clear()
                 await self.turn()
@@ -165,14 +166,18 @@ class Codec:
     async def turn(self) -> bool:
         """Chooses if that is due, and goes through all that was written since; whether there was anything to do."""
         async with self._turning:
-            if self.paused or not len(self._table):
-                return await self._begin()
+            if self.paused or not (len(self._table) or self._chosen_for):
+                begun = await self._begin()
+                if begun:
+                    await in_thread(give_back)
+                return begun
             self._stop_observing()
-            chosen = await self._choose() if self._due() else False
+            due = self._due()
+            chosen = await self._choose() if due else False
             moved = await self._go_through()
             await self._free_unused()
             self._judge()
-            if chosen or moved >= MANY:
+            if due or moved >= MANY:
                 await in_thread(give_back)
             return chosen or moved > 0 or self._due()
 
@@ -186,7 +191,7 @@ class Codec:
 
     def _enough(self, reservoir: Reservoir) -> bool:
         enough = reservoir.full or reservoir.seen >= FIRST_OBJECTS
-        return enough and reservoir.seen >= GROWN * self._began_for and len(self._generations) < BEGINNINGS
+        return enough and reservoir.seen >= GROWN * self._began_for
 
     def _stop_observing(self) -> None:
         if self._reservoir is not None:
@@ -203,13 +208,15 @@ class Codec:
         base = await in_thread(begin, samples)
         if base is not None:
             self._install(base, write=True)
+        if len(self._generations) >= BEGINNINGS:
+            self._stop_observing()
         return base is not None
 
     # Choosing
 
     def _due(self) -> bool:
-        objects = len(self._table)
-        return objects >= FEWEST and objects >= GROWN * self._chosen_for
+        objects, before = len(self._table), self._chosen_for
+        return objects >= max(FEWEST, GROWN * before) or objects * GROWN <= before > 0
 
     async def _choose(self) -> bool:
         objects = self._chosen_for = len(self._table)
@@ -218,6 +225,7 @@ class Codec:
         self._expected = 0.0
         self._seen = Seen()
         if choice.base is self.base:
+            self._write(with_dictionary=choice.write)
             return False
         self._groups.restart()
         self._install(choice.base, write=choice.write)
@@ -245,28 +253,28 @@ class Codec:
         return reservoir.samples()
 
     def _install(self, base: Base | None, *, write: bool) -> None:
-        if isinstance(self.base, Dictionary):
-            self.base.stop_writing()
-        if base is None:
-            self._current = None
-            self._write_plainly()
-            return
-        inline, done = self._number(), self._number()
-        generation = _Generation(base, inline, done)
-        self._know(generation)
-        self._current = generation
-        if write and isinstance(base, Dictionary):
-            self._table.encoder, self._table.encoder_codec = base.fast_encoder(), inline
-        else:
-            self._write_plainly()
+        self._write(with_dictionary=False)
+        self._current = None
+        if base is not None:
+            self._current = _Generation(base, self._number(), self._number())
+            self._know(self._current)
+        self._write(with_dictionary=write)
 
     def _know(self, generation: _Generation) -> None:
         self._generations[generation.done] = generation
         for codec in (generation.inline, generation.done):
             self._table.set_decoder(codec, generation.base.decode)
 
-    def _write_plainly(self) -> None:
-        self._table.encoder, self._table.encoder_codec = encode, PLAIN
+    def _write(self, *, with_dictionary: bool) -> None:
+        """Objects are written with the dictionary as they come; or plainly, as where there is none."""
+        current, codec = self._current, PLAIN
+        encoder: Encode = encode
+        if current is not None and isinstance(current.base, Dictionary):
+            if with_dictionary:
+                encoder, codec = current.base.fast_encoder(), current.inline
+            else:
+                current.base.stop_writing()
+        self._table.encoder, self._table.encoder_codec = encoder, codec
 
     def _number(self) -> int:
         """A codec that nothing has."""
@@ -435,6 +443,5 @@ class Codec:
             raise ValueError("not a codec's state") from None
         self._chosen_for = kept.chosen_for
         self._current = self._generations.get(kept.current)
-        if kept.write and isinstance(self.base, Dictionary) and self._current is not None:
-            self._table.encoder, self._table.encoder_codec = self.base.fast_encoder(), self._current.inline
+        self._write(with_dictionary=kept.write)
         self._stop_observing()

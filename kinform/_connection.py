@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("kinform.connection")
 
+TLS_BYTES = 32 << 10  # read at once: two records
+
 _EXPIRY_MARGIN = datetime.timedelta(seconds=30)
 
 _HIDDEN = "(not shown)"
@@ -210,6 +212,23 @@ class Connection:
         return self._transport
 
 
+class _Answer(aiohttp.ClientResponse):
+    """An answer that holds less while it is waited for.
+
+    Over TLS asyncio keeps a buffer of 256 KiB for each connection, and OpenSSL one of as much as was ever read at once.
+    Where asyncio is another than is known here, or not in use, they stay as they are.
+    """
+
+    async def start(self, connection: aiohttp.connector.Connection) -> Self:
+        """See aiohttp: the request was sent, nothing of the answer has been read."""
+        tls: Any = getattr(connection.transport, "_ssl_protocol", None)
+        if hasattr(tls, "max_size") and hasattr(tls, "_ssl_buffer"):
+            tls.max_size = TLS_BYTES
+            tls._ssl_buffer = bytearray()  # too small, so that it makes another
+        await super().start(connection)
+        return self
+
+
 def _reading_less_ahead(api_client: ApiClient) -> ApiClient:
     """The same client with a smaller buffer a stream: 0.5 MiB in place of 4, where the reader is slower.
 
@@ -219,7 +238,11 @@ def _reading_less_ahead(api_client: ApiClient) -> ApiClient:
     smaller = copy.copy(api_client)
     smaller.rest_client = copy.copy(api_client.rest_client)
     smaller.rest_client.pool_manager = aiohttp.ClientSession(
-        connector=session.connector, connector_owner=False, trust_env=session.trust_env, read_bufsize=CHUNK_BYTES
+        connector=session.connector,
+        connector_owner=False,
+        trust_env=session.trust_env,
+        read_bufsize=CHUNK_BYTES,
+        response_class=_Answer,
     )
     return smaller
 

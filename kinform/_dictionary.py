@@ -29,6 +29,7 @@ from kinform._coding import (
 
 SAMPLE_BYTES = 1 << 20  # in all
 LARGEST_SAMPLE = 32 << 10  # of one object: a few large ones must not crowd out the rest
+GAP_BYTES = 256 << 10  # between samples, from which on they are moved together
 SIZES = tuple(kib << 10 for kib in (4, 8, 16, 32, 64, 112))
 SEGMENTS = (1_000, 300, 2_000)  # bytes that COVER takes at a time; the first is best most often
 PREFIX_BYTES = 64 << 10  # a longer one is copied too often
@@ -71,11 +72,11 @@ def choose(samples: Sequence[bytes], population: int, current: Base | None = Non
     Args:
         samples: Objects in no particular order.
         population: How many objects will be coded.
-        current: What is in use. It is kept unless something is better by a twentieth.
+        current: What is in use. It is kept unless something is better by a twentieth, or nothing at all.
     """
     held = samples[: min(len(samples) // 4, JUDGED)]
     if len(samples) < FEWEST:
-        return Choice(current, 0.0)
+        return Choice(None, 0.0)
     population = max(population, EXPECTED)
     plain = population * _mean(plain_encoder(), held)
     best, cost = Choice(None, plain / population), plain
@@ -207,6 +208,8 @@ def _mean(compress: Encode, samples: Sequence[bytes]) -> float:
 class Reservoir:
     """Samples of all objects that went by, each with the same chance, within `SAMPLE_BYTES`.
 
+    They lie in one piece: small ones would be freed one by one between what stays, and malloc would keep the gaps.
+
     Args:
         seed: Of the chances; the same objects give the same samples.
 
@@ -217,17 +220,23 @@ class Reservoir:
 
     def __init__(self, seed: int = 1) -> None:
         self._random = Random(seed)
-        self._samples: list[bytes] = []
+        self._bytes = bytearray()
+        self._samples: list[slice] = []
+        self._kept_bytes = 0
         self._next = 0
-        self.held_bytes = 0
         self.seen = 0
         self.full = False
+
+    @property
+    def held_bytes(self) -> int:
+        """What they take, with those that were let go but lie between others."""
+        return len(self._bytes)
 
     def observe(self, data: memoryview | bytes) -> None:
         """Lets one object go by."""
         self.seen += 1
         if self.seen >= self._next:
-            self._add(bytes(data[:LARGEST_SAMPLE]))
+            self._add(data[:LARGEST_SAMPLE])
 
     def pass_by(self, read: Callable[[], bytes]) -> None:
         """Lets one go by that is only read if it is kept."""
@@ -235,21 +244,33 @@ class Reservoir:
         if self.seen >= self._next:
             self._add(read()[:LARGEST_SAMPLE])
 
-    def _add(self, sample: bytes) -> None:
+    def _add(self, sample: memoryview | bytes) -> None:
         samples, random = self._samples, self._random
-        while samples and self.held_bytes + len(sample) > SAMPLE_BYTES:
+        while samples and self._kept_bytes + len(sample) > SAMPLE_BYTES:
             self.full = True
             place = random.randrange(len(samples))
             samples[place], samples[-1] = samples[-1], samples[place]
-            self.held_bytes -= len(samples.pop())
-        samples.append(sample)
-        self.held_bytes += len(sample)
+            gone = samples.pop()
+            self._kept_bytes -= gone.stop - gone.start
+        if len(self._bytes) + len(sample) > SAMPLE_BYTES + GAP_BYTES:
+            self._close_gaps()
+        end = len(self._bytes)
+        self._bytes += sample
+        samples.append(slice(end, end + len(sample)))
+        self._kept_bytes += len(sample)
         if self.full:
             # The n-th of all belongs in with a chance of k in n: how many to pass over until one does.
             self._next = self.seen + 1 + int(random.expovariate(1.0) * self.seen / len(samples))
 
+    def _close_gaps(self) -> None:
+        kept, end = bytearray(), 0
+        for place, each in enumerate(self._samples):
+            kept += self._bytes[each]
+            self._samples[place] = slice(end, end := len(kept))
+        self._bytes = kept
+
     def samples(self) -> list[bytes]:
         """What was kept, in no particular order."""
-        shuffled = list(self._samples)
+        shuffled = [bytes(self._bytes[each]) for each in self._samples]
         self._random.shuffle(shuffled)
         return shuffled

@@ -15,7 +15,7 @@ from zlib import crc32
 from kinform._coding import OVERHEAD_BYTES, Exemplar
 
 PENDING = 4_096  # groups that are not worth an exemplar yet; replicas and copies are not far apart
-RESTING = 128  # of them, between passes
+RESTING = 32  # of them, between passes
 PENDING_BYTES = 350
 MOST = 4_096  # exemplars
 WORTH_BYTES = 224  # blobs smaller than that are left alone: there is little to gain and reading gets slower

@@ -11,9 +11,11 @@ import asyncio
 import inspect
 import logging
 import time
-from collections import OrderedDict
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
+
+import msgspec
 
 from kinform_ext._version import Change, Version
 
@@ -22,8 +24,9 @@ log = logging.getLogger("kinform.informer")
 QUEUE_BOUND = 1024
 # Old versions that only a waiting `Updated` keeps alive; beyond it `old` is let go.
 PINNED_BYTES = 16 << 20
-# Who reads and never awaits would hold the loop; after so many seconds others get a turn.
-TURN_SECONDS = 0.002
+# Who reads and never awaits would hold the loop; after so many seconds others get a turn. A piece of a stream takes
+# about as long: with half of it a quarter of a storm's changes would wait at its end, with 500 bytes and more each.
+TURN_SECONDS = 0.004
 
 Kind = Literal["added", "updated", "deleted", "present", "synced", "void"]
 Handler = Callable[..., Any]
@@ -57,34 +60,22 @@ async def call(handler: Handler, name: str, key: str, *arguments: object) -> Non
         log.exception("%s: handler %s raised at %s", name, what, key)
 
 
-class Entry:
+class Entry(msgspec.Struct, gc=False, eq=False):
     """One waiting change. `only` names the one handler that it is for, where it is not for all.
 
     `number` is that of the newest change in it, by the order in which they came to the queue. One of kind
     "present" stands for all that was there when a handler came.
+    Python's collector is spared it: many may wait, and to look at them all would hold the loop.
     """
 
-    __slots__ = ("key", "kind", "new", "number", "old", "only", "present", "synthetic")
-
-    def __init__(
-        self,
-        kind: Kind,
-        key: str = "",
-        new: Version | None = None,
-        old: Version | None = None,
-        *,
-        synthetic: bool = False,
-        only: Handler | None = None,
-        present: Iterator[Version] | None = None,
-    ) -> None:
-        self.kind: Kind = kind
-        self.key = key
-        self.new = new
-        self.old = old
-        self.synthetic = synthetic
-        self.only = only
-        self.present = present
-        self.number = 0
+    kind: Kind
+    key: str = ""
+    new: Version | None = None
+    old: Version | None = None
+    synthetic: bool = False
+    only: Handler | None = None
+    present: Iterator[Version] | None = None
+    number: int = 0
 
     @classmethod
     def of(cls, change: Change) -> Entry:
@@ -106,7 +97,7 @@ class Queue:
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._entries: OrderedDict[Entry, None] = OrderedDict()
+        self._entries: deque[Entry] = deque()  # with those that came to nothing, until their turn
         self._latest: dict[str, Entry] = {}
         self._pinned = 0
         self._closed = False
@@ -128,18 +119,23 @@ class Queue:
                 self._pinned += _pinned(waiting) - pinned
                 waiting.number = entry.number
                 if waiting.kind == "void":
-                    del self._entries[waiting]
-                    del self._latest[entry.key]
-                    self.depth -= 1
+                    self._void(waiting)
                 return
         if _pinned(entry) + self._pinned > PINNED_BYTES:
             entry.old = None
             self.dropped_old += 1
         self._pinned += _pinned(entry)
-        self._entries[entry] = None
+        self._entries.append(entry)
         self._latest[entry.key] = entry
         self.depth += 1
         self._wake()
+
+    def _void(self, waiting: Entry) -> None:
+        waiting.new = waiting.old = None
+        del self._latest[waiting.key]
+        self.depth -= 1
+        if len(self._entries) > 2 * (self.depth + 1):
+            self._entries = deque(entry for entry in self._entries if entry.kind != "void")
 
     def close(self) -> None:
         """No more will come; what waits is let go."""
@@ -152,8 +148,10 @@ class Queue:
     async def pop(self) -> Entry | None:
         """The oldest change, once there is one; None after `close`."""
         while True:
-            if self._entries:
-                entry, _ = self._entries.popitem(last=False)
+            while self._entries:
+                entry = self._entries.popleft()
+                if entry.kind == "void":
+                    continue
                 self.depth -= 1
                 if self._latest.get(entry.key) is entry:
                     del self._latest[entry.key]

@@ -117,6 +117,8 @@ class Stream:
             async for step in steps:
                 for event in _events(step):
                     yield event
+                    del event
+                del step  # see `_connection`
 
     async def steps(self) -> AsyncGenerator[Step, None]:
         """The stream in its natural pieces: batches of objects, a chunk each.
@@ -131,6 +133,7 @@ class Stream:
                 async with aclosing(self._connection()) as connection:
                     async for step in connection:
                         yield step
+                        del step  # see `_connection`
                 if self._watcher.reload_credentials:
                     await self._reload_credentials()
         except Exception:
@@ -145,6 +148,8 @@ class Stream:
         failure: TransportError | ProtocolError | None = None
         told = watcher.error  # it stays until there is progress, which a page of a LIST is not
         response: Response | None = None
+        frame: Frame | None
+        step: Step | None
         request = watcher.request()
         standing: asyncio.TimerHandle | None = None
         try:
@@ -184,6 +189,8 @@ class Stream:
                             self.last_sync = self.last_byte
                         if watcher.turned:
                             break
+                    # Hours may go by until more comes: what came last, up to a MiB, is not kept for so long.
+                    chunk = frame = step = None
                     self.on_news()
                     await asyncio.sleep(0)  # a body that is already here would hold the loop
         except (TransportError, ProtocolError) as error:
@@ -324,6 +331,8 @@ async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[Event, Non
                 await write(writer, stream, step)
                 for event in _events(step):
                     yield event
+                    del event
+                del step  # see `_connection`
     finally:
         # A loop that was broken off ends its iterator late, when the next may be writing already.
         writer.abort(stream.namespace, stream)

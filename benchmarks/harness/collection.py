@@ -123,9 +123,9 @@ class Collection:
         parts = [buffers[at : at + BUFFERS] for at in range(0, len(buffers), BUFFERS)]
         return [[head], *parts, [b"]}\n"]]
 
-    def state(self) -> Pieces:
+    def state(self, *, end: bool = True) -> Pieces:
         """The initial events of a WatchList, and the bookmark that ends them: those of now, whenever they are sent."""
-        items, end = self.items, self.bookmark(end=True)
+        items, last = self.items, [self.bookmark(end=True)] if end else []
         before, after = self.line("ADDED", b"{\0").split(b"\0")
 
         def pieces() -> Iterator[Piece]:
@@ -136,7 +136,8 @@ class Collection:
                 if size >= PIECE or len(held) >= BUFFERS:
                     yield held
                     held, size = [], 0
-            yield [*held, end]
+            if held or last:
+                yield [*held, *last]
 
         return pieces
 

@@ -35,12 +35,18 @@ def read(path: Path) -> list[Record]:
     return records
 
 
-def replace(path: Path, benchmark: str, records: Iterable[Record]) -> None:
-    """Writes what a command found in place of what it found before; the rest stays. The file is never half written."""
-    kept = [each for each in read(path) if each["benchmark"] != benchmark]
+def replace(path: Path, about: Record, found: Iterable[Record]) -> None:
+    """Writes what a command found in place of what it found before; the rest stays. The file is never half written.
+
+    A command that measures one kind of objects at a time (`about` says which) leaves what it found of others.
+    """
+    benchmark, kind = about["benchmark"], about.get("kind")
+    kept = [
+        each for each in read(path) if each["benchmark"] != benchmark or each.get("kind") != (kind or each.get("kind"))
+    ]
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_suffix(".new")
-    beside.write_bytes(b"".join(line(each) for each in [*kept, *records]))
+    beside.write_bytes(b"".join(line(each) for each in [*kept, about, *found]))
     os.replace(beside, path)
 
 

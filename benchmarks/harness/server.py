@@ -1,9 +1,10 @@
 """An API server for measurements: one collection, kept as the bytes to be sent, so that what is measured is the client.
 
-LIST with pages, WATCH, WatchList and bookmarks; no history: a watch from any version but the present is answered 410.
-A WATCH comes in pieces of 64 KiB, each a chunk of the transfer encoding, where
-a kube-apiserver under load sends smaller ones. Whatever path is asked for that is not the collection's is an empty
-collection. What happens is made before the clock runs: then bytes are sent, and nothing else is done.
+LIST with pages, WATCH, WatchList and bookmarks; no history: a watch from any version but the present ends in a 410.
+Metadata alone, a namespace or a label's objects, for clients that ask for these. A WATCH comes in pieces of 64 KiB,
+each a chunk of the transfer encoding, where a kube-apiserver under load sends smaller ones. Whatever path is asked for
+that is not the collection's is an empty collection. What happens is made before the clock runs: then bytes are sent,
+and nothing else is done.
 """
 
 from __future__ import annotations
@@ -25,6 +26,12 @@ from benchmarks.corpus import Kind, make, read_dump, touch
 from benchmarks.harness.collection import Collection, Pieces, in_pieces, line, partial
 from benchmarks.harness.discovery import discovery
 from benchmarks.harness.wire import Asked, Connection, Listener
+
+GONE = (
+    b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
+    b'"message":"too old resource version","reason":"Expired","code":410}}\n'
+)
+"""What a watch is told that cannot go on from where it was: HTTP says 200 to it."""
 
 PATIENCE = 60.0
 """Seconds to wait for a client to open the stream that an order speaks of."""
@@ -161,14 +168,12 @@ class Server:
 
     def expire(self) -> int:
         """Does what was prepared, if anything, unseen: watches end in 410. Returns the version of the new state."""
-        gone = b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","status":"Failure",'
-        gone += b'"message":"too old resource version","reason":"Expired","code":410}}\n'
         with self._watched:
             if not self._watched.wait_for(lambda: self._streams, PATIENCE):
                 raise RuntimeError("nobody watches")
             self._collection.version += 1
             # A watch that brought nothing at all would be followed by a wait.
-            last = {kind: self._collection.bookmark(metadata=kind) + gone for kind in (False, True)}
+            last = {kind: self._collection.bookmark(metadata=kind) + GONE for kind in (False, True)}
             if self._prepared is not None:
                 prepared = self._take()
                 self._collection.items, self._collection.version = prepared.items, prepared.version
@@ -215,7 +220,7 @@ class Server:
         if (body := discovery(asked.path, self._collection)) is not None:
             connection.answer([[body]])
             return
-        watch = asked.query.get("watch") in ("true", "1")
+        watch = asked.query.get("watch") in ("true", "True", "1")
         self._asked["watch" if watch else "list"] += 1
         metadata = "as=PartialObjectMetadata" in asked.headers.get("accept", "")
         if not watch:
@@ -224,13 +229,16 @@ class Server:
         stream: queue.SimpleQueue[Pieces | None] = queue.SimpleQueue()
         with self._watched:
             collection = self._part(asked, metadata)
+            version = asked.query.get("resourceVersion", "0")
             if asked.query.get("sendInitialEvents") == "true":
                 stream.put(collection.state())
-            elif asked.query.get("resourceVersion") != str(collection.version):
-                gone = b'{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410}'
-                connection.answer([[gone]], status="410 Gone")
-                return
-            if collection.items and len(collection.items) == len(self._collection.items):
+            elif version == "0":  # the state comes first, and nothing says where it ends
+                stream.put(collection.state(end=False))
+            elif version != str(collection.version):
+                stream.put(lambda: [[GONE]])
+                stream.put(None)
+            followed = version in ("0", str(collection.version)) or "sendInitialEvents" in asked.query
+            if followed and collection.items and len(collection.items) == len(self._collection.items):
                 self._streams[stream] = metadata
                 self._watched.notify_all()
         connection.begin()

@@ -46,7 +46,10 @@ class Source:
 
 
 def resident(source: Source, mode: str, *, quiet: float = QUIET) -> Figures:
-    """Bytes resident, as the system counts them: before anything, at the peaks, and once it is quiet after each."""
+    """Bytes resident, as the system counts them: before anything, at the peaks, and once it is quiet after each.
+
+    And CPU seconds of each phase, without what is done in the background after it.
+    """
     with source.subject(mode) as subject:
         gauge = subject.gauge
         subject.do("connect")
@@ -54,7 +57,9 @@ def resident(source: Source, mode: str, *, quiet: float = QUIET) -> Figures:
         for name in PHASES:
             prepare(source, name)
             gauge.forget_peak()
+            cpu = gauge.cpu_seconds()
             go(source, subject, name)
+            found[f"cpu.{name}"] = gauge.cpu_seconds() - cpu
             gauge.until_quiet(QUIET_LIMIT, quiet=quiet)
             found |= {f"rss.{name}_peak": gauge.peak(), f"rss.{name}_held": gauge.rss()}
             check(source, subject, mode)

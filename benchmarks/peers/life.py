@@ -1,8 +1,8 @@
 """What a process goes through, and what it takes: the same life for every peer, read from outside.
 
 A first sync, 5 s, a storm of as many updates as there are objects, a relist in which nothing and one in which
-everything has changed, 90 % deleted; beside it a process on an empty collection, and one that is given only what was
-left. After each phase a digest of what it holds is compared with the server's: where they differ no figure is told.
+everything has changed, one in which a tenth has gone unseen, 90 % deleted; beside it a process on an empty collection,
+and one that is given only what was left. After each phase a digest of what it holds is compared with the server's: where they differ no figure is told.
 """
 
 from __future__ import annotations
@@ -109,6 +109,8 @@ class Life:
                 self._live(process, timeline)
             finally:
                 self.timeline = timeline.stop()
+        if "deleted" in self.gave_up:
+            return
         with self._source.peer(self._peer) as fresh:
             fresh.do("connect")
             with self._phase("fresh", fresh, None, BRIEF):
@@ -128,12 +130,16 @@ class Life:
             figures["read_seconds"] = process.do("read", count=self._reads)
         figures["storm.events"] = source.do("prepare", events=objects)["events"]
         self._happens("storm", process, timeline, "go", BRIEF)
+        if self._peer.background:
+            self._quiet(process)
         self._happens("unchanged", process, timeline, "expire", SETTLE)
         if self._tenth:
             source.do("prepare", change=0.1)
             self._happens("tenth", process, timeline, "expire", SETTLE)
         source.do("prepare", change=1.0)
         self._happens("changed", process, timeline, "expire", SETTLE)
+        source.do("prepare", delete=0.1)
+        self._happens("lost", process, timeline, "expire", BRIEF)
         source.do("prepare", delete=0.9)
         self._happens("deleted", process, timeline, "go", SETTLE)
         if "deleted" not in self.gave_up:

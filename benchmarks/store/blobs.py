@@ -6,7 +6,7 @@ comparison, xz -9e over the whole collection at once. What is kept to read them 
 told apart, as bytes an object of this collection.
 
 Where nothing is said the codec learns from the collection it is counted on, as it does in life; a small one then
-flatters it. With --half it learns from one half and is counted on the other, with --train from other files.
+flatters it. With --half it learns from one half and is counted on the other, with --train (also) from other files.
 Objects are pruned of managedFields, and read back and compared before a figure is told.
 """
 
@@ -37,27 +37,34 @@ MOST = 5_000
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
-    """A record a collection."""
-    if options.train and (options.half or len(options.train) != len(options.corpus or ())):
-        raise SystemExit("store: --train takes as many files as --corpus, and no --half")
-    learnt_from = "one half" if options.half else "other files" if options.train else "what is counted"
-    for name, learnt, counted in _collections(options):
+    """A record a collection, and way to learn."""
+    if options.train and len(options.train) != len(options.corpus or ()):
+        raise SystemExit("store: --train takes as many files as --corpus")
+    for name, objects in _collections(options):
         if options.half:
-            random.Random(1).shuffle(counted)
-            learnt, counted = counted[: len(counted) // 2], counted[len(counted) // 2 :]
-        figures = asyncio.run(_measure(learnt, counted))
-        yield {"record": "blobs", "collection": name, "learnt_from": learnt_from, "figures": figures}
+            shuffled = random.Random(1).sample(objects, len(objects))
+            yield _record(name, "one half", shuffled[: len(objects) // 2], shuffled[len(objects) // 2 :])
+        if not (options.half or options.train):
+            yield _record(name, "what is counted", [], objects)
+    for counted, learnt in zip(options.corpus or (), options.train or (), strict=False):
+        yield _record(_name(counted), "other files", load(learnt), load(counted))
 
 
-def _collections(options: argparse.Namespace) -> Iterator[tuple[str, Objects, Objects]]:
-    """Name, what is learnt from besides, and what is counted."""
-    if options.corpus:
-        for place, path in enumerate(options.corpus):
-            yield path.name.partition(".")[0], load(options.train[place]) if options.train else [], load(path)
-        return
-    for name, (_, _, count) in MADE.items():
-        _, objects = make(name, options.objects or min(count, MOST), options.seed)
-        yield name, [], objects
+def _record(name: str, learnt_from: str, learnt: Objects, counted: Objects) -> Record:
+    figures = asyncio.run(_measure(learnt, counted))
+    return {"record": "blobs", "collection": name, "learnt_from": learnt_from, "figures": figures}
+
+
+def _collections(options: argparse.Namespace) -> Iterator[tuple[str, Objects]]:
+    for path in options.corpus or ():
+        yield _name(path), load(path)
+    if not options.corpus:
+        for name, (_, _, count) in MADE.items():
+            yield name, make(name, options.objects or min(count, MOST), options.seed)[1]
+
+
+def _name(path: Path) -> str:
+    return path.name.partition(".")[0]
 
 
 def load(path: Path) -> Objects:
@@ -137,9 +144,11 @@ def reading(table: Table) -> float:
 def table(records: list[Record]) -> str:
     """The result for people."""
     width = max(len(each["collection"]) for each in records) + 2
-    lines = [f"Bytes an object; learnt from {records[0]['learnt_from']}."]
-    lines.append(" " * width + "".join(f"{column:>14}" for column in COLUMNS))
-    for each in records:
+    lines = list[str]()
+    for place, each in enumerate(records):
+        if not place or each["learnt_from"] != records[place - 1]["learnt_from"]:
+            lines.append(f"Bytes an object; learnt from {each['learnt_from']}.")
+            lines.append(" " * width + "".join(f"{column:>14}" for column in COLUMNS))
         found = each["figures"]
         row = "".join(f"{found[c]:14.2f}" if c == "after/xz" else f"{found[c]:14,.0f}" for c in COLUMNS)
         lines.append(f"{each['collection']:{width}}{row}" + ("  (learnt anew)" if found["learnt_anew"] else ""))

@@ -93,6 +93,21 @@ def widgets(collection: Collection, count: int, **shape: Any) -> None:
         collection.put(f"shop/w{number}", widget(number, rng, **shape))
 
 
+def manuals(collection: Collection, count: int) -> None:
+    """Widgets that have most of their bytes in common."""
+    rng, manual = Random(count), f"{Random(0).randrange(16**3_000):03000x}"
+    for number in range(count):
+        collection.put(f"shop/w{number}", widget(number, rng) | {"manual": manual})
+
+
+def large(monkeypatch: pytest.MonkeyPatch) -> Collection:
+    """A collection for which a dictionary pays, as smaller ones are now taken for large."""
+    monkeypatch.setattr(_dictionary, "PREFIX_PAYS", 1 << 19)
+    made = Collection()
+    manuals(made, 900)
+    return made
+
+
 async def test_a_handful_of_objects_is_kept_without_a_dictionary():
     small = Collection()
     widgets(small, 10)
@@ -115,23 +130,17 @@ async def test_a_small_collection_gets_a_prefix_of_a_few_kilobytes():
 
 
 async def test_a_large_collection_gets_a_dictionary_and_is_written_with_it(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_dictionary, "PREFIX_PAYS", 1 << 19)
-    manual = f"{Random(0).randrange(16**3_000):03000x}"
-    rng = Random(1)
-    large = Collection()
-    for number in range(900):
-        large.put(f"shop/w{number}", widget(number, rng) | {"manual": manual})
-    before = large.blob_bytes
-    await large.codec.settled()
-    large.check()
-    assert isinstance(large.codec.base, Dictionary)
-    assert large.blob_bytes < before * 0.2
-    assert large.coded(PLAIN) == large.coded(PLAIN_DONE) == 0
-    ((inline, _),) = large.codec.numbers()
-    for number in range(10):
-        large.put(f"shop/w{number}", widget(number, rng) | {"manual": manual})
-    assert large.coded(inline) == 10
-    large.check()
+    found = large(monkeypatch)
+    before = found.blob_bytes
+    await found.codec.settled()
+    found.check()
+    assert isinstance(found.codec.base, Dictionary)
+    assert found.blob_bytes < before * 0.2
+    assert found.coded(PLAIN) == found.coded(PLAIN_DONE) == 0
+    ((inline, _),) = found.codec.numbers()
+    manuals(found, 10)
+    assert found.coded(inline) == 10
+    found.check()
 
 
 async def test_the_first_list_is_written_with_a_dictionary_made_from_its_beginning(monkeypatch: pytest.MonkeyPatch):
@@ -155,6 +164,22 @@ async def test_the_first_list_is_written_with_a_dictionary_made_from_its_beginni
     first.check()
     assert first.coded(PLAIN) == 0
     assert first.codec.dictionaries == 1, "the first one went with its last object"
+
+
+async def test_once_the_last_dictionary_of_a_list_is_made_no_more_samples_are_kept(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(_codec, "FIRST_OBJECTS", 100)
+    monkeypatch.setattr(_codec, "BEGINNINGS", 2)
+    first = Collection()
+    rng = Random(1)
+    first.codec.paused = True
+    first.table.begin(0)
+    for number in range(410):
+        assert first.table.observer is not None
+        first.put(f"shop/w{number}", widget(number, rng), initial=True)
+        if number in (100, 409):
+            assert await first.codec.turn()
+    assert first.codec.dictionaries == 2
+    assert first.table.observer is None
 
 
 async def test_nothing_is_coded_anew_while_paused():
@@ -276,6 +301,25 @@ async def test_a_collection_that_grew_chooses_again():
     widgets(found, 600, shape="gauge", fields=12)
     await found.codec.settled()
     assert found.codec.base is not small
+    found.check()
+
+
+@pytest.mark.parametrize("left", [0, 5, 40])
+async def test_a_collection_that_shrank_lets_go_of_what_only_a_large_one_pays_for(
+    left: int, monkeypatch: pytest.MonkeyPatch
+):
+    found = large(monkeypatch)
+    await found.codec.settled()
+    assert isinstance(found.codec.base, Dictionary)
+    for key in list(found.written)[left:]:
+        found.delete(key)
+    await found.codec.settled()
+    assert found.codec.dictionary_bytes < 16 << 10
+    assert found.table.encoder_codec == PLAIN
+    assert found.codec.dictionaries <= 1
+    found.check()
+    widgets(found, 600)
+    await found.codec.settled()
     found.check()
 
 

@@ -6,6 +6,7 @@ import gc
 import json
 import threading
 import weakref
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinform import _coding
-from kinform._coding import OPEN_DICTIONARIES, Dictionary, Exemplar, Prefix, decode, encode, plain_encoder
+from kinform._coding import OPEN_CONTENTS, Dictionary, Exemplar, Prefix, decode, encode, plain_encoder
 
 
 def objects(count: int, seed: int = 1) -> list[bytes]:
@@ -33,6 +34,15 @@ def bases() -> list[Prefix | Dictionary | Exemplar]:
     one, other = objects(2)
     over = dictionary()
     return [Prefix(one + other), over, Exemplar(encode(one), None, 9, ()), Exemplar(over.encoder()(one), over, 9, ())]
+
+
+def run(functions: list[Callable[[], None]]) -> None:
+    """All at once."""
+    threads = [threading.Thread(target=function) for function in functions]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 @given(st.binary(max_size=4_000))
@@ -84,24 +94,140 @@ def test_an_exemplar_moves_to_another_base_and_its_deltas_stay():
     assert exemplar.decode(delta) == data[1]
 
 
+def exemplars(count: int, size: int = 20_000) -> list[tuple[Exemplar, bytes, bytes]]:
+    """Each with a delta against it, and what that is of."""
+    contents = [Random(seed).randbytes(size) for seed in range(count)]
+    made = [Exemplar(encode(content), None, 9, ()) for content in contents]
+    return [(each, each.encoder()(content), content) for each, content in zip(made, contents, strict=True)]
+
+
+def ready_bytes(made: list[tuple[Exemplar, bytes, bytes]]) -> int:
+    return sum(len(each.framed) for each, _, _ in made if each.framed is not None)
+
+
+@pytest.fixture(autouse=True)
+def nothing_ready():
+    _coding._ready.clear()
+
+
 def test_exemplars_kept_ready_stay_within_bounds():
-    for seed in range(200):
-        content = Random(seed).randbytes(20_000)
-        exemplar = Exemplar(encode(content), None, 9, ())
-        assert exemplar.decode(exemplar.encoder()(content)) == content
-        assert sum(map(len, _coding._ready.values())) <= _coding.OPEN_BYTES
+    made = exemplars(60)
+    for exemplar, delta, content in made:
+        assert exemplar.decode(delta) == content
+        assert ready_bytes(made) == _coding._ready.held_bytes <= _coding.OPEN_BYTES
+    assert exemplar.framed is not None
     _coding.forget(exemplar)
-    assert exemplar not in _coding._ready
+    assert exemplar.framed is None
+    assert exemplar.decode(delta) == content
+    _coding._ready.clear()
+    assert ready_bytes(made) == 0
+
+
+def test_an_exemplar_that_is_read_with_again_stays_ready():
+    (used, its, _), *others = exemplars(80)
+    used.decode(its)
+    for exemplar, delta, _ in others:
+        used.decode(its)
+        assert used.framed is not None
+        exemplar.decode(delta)
+    assert others[0][0].framed is None
+
+
+def test_what_is_kept_ready_is_let_go_with_its_exemplar():
+    made = exemplars(60)
+    for exemplar, delta, _ in made:
+        exemplar.decode(delta)
+    gone = [weakref.ref(exemplar) for exemplar, _, _ in made]
+    del made, exemplar
+    assert [found() for found in gone] == [None] * len(gone)
+    again = exemplars(60)
+    for exemplar, delta, content in again:
+        assert exemplar.decode(delta) == content
+    assert 0 < ready_bytes(again) <= _coding._ready.held_bytes <= _coding.OPEN_BYTES
+
+
+def test_an_exemplar_too_large_to_be_kept_ready_is_read_with():
+    ((exemplar, delta, content),) = exemplars(1, _coding.OPEN_BYTES // 2)
+    assert exemplar.decode(delta) == content
+    assert exemplar.framed is None
+
+
+def test_exemplars_are_read_with_while_another_thread_makes_room():
+    ((exemplar, delta, content),) = exemplars(1)
+    with _coding._ready._lock:
+        assert exemplar.decode(delta) == content
+        assert exemplar.framed is None
+
+
+def test_exemplars_kept_ready_stay_within_bounds_from_several_threads():
+    made = exemplars(60)
+    wrong: list[int] = []
+
+    def read(seed: int) -> None:
+        rng = Random(seed)
+        for _ in range(2_000):
+            n = rng.randrange(len(made))
+            exemplar, delta, content = made[n]
+            if exemplar.decode(delta) != content:
+                wrong.append(n)
+
+    run([lambda seed=seed: read(seed) for seed in range(6)])
+    assert not wrong
+    assert ready_bytes(made) == _coding._ready.held_bytes <= _coding.OPEN_BYTES
 
 
 def test_dictionaries_kept_open_stay_within_bounds():
     content = dictionary().content()
-    opened = [Dictionary(content) for _ in range(_coding.OPEN_DICTIONARIES + 10)]
+    opened = [Dictionary(content) for _ in range(OPEN_CONTENTS + 10)]
     blob = opened[0].encoder()(b"data")
     for base in opened:
         assert base.decode(blob) == b"data"
-    assert sum(len(base._idle) for base in opened) <= _coding.OPEN_DICTIONARIES
+    assert sum(len(base._idle) for base in opened) <= OPEN_CONTENTS
     assert opened[0].decode(blob) == b"data"
+
+
+def test_a_large_prefix_that_is_read_a_lot_gets_a_context():
+    content = Random(3).randbytes(_coding.LARGE_PREFIX)
+    base = Prefix(content)
+    delta, held = base.encoder()(content), base.held_bytes
+    for _ in range(_coding.READ_A_LOT):
+        assert base.decode(delta) == content
+        assert base.held_bytes <= held
+    assert base.decode(delta) == content
+    assert base.held_bytes == len(content) + _coding.READING_BYTES
+    assert base.content() == content
+
+
+def test_prefixes_with_contexts_stay_within_bounds():
+    content = Random(4).randbytes(_coding.LARGE_PREFIX)
+    opened = [Prefix(content) for _ in range(OPEN_CONTENTS + 10)]
+    delta = opened[0].encoder()(content)
+    for base in opened:
+        for _ in range(_coding.READ_A_LOT + 1):
+            base.decode(delta)
+    contexts = sum(base.held_bytes - len(content) for base in opened)
+    assert contexts == OPEN_CONTENTS * _coding.READING_BYTES
+    assert opened[0].decode(delta) == content
+
+
+def test_a_small_prefix_never_gets_a_context():
+    content = Random(5).randbytes(_coding.LARGE_PREFIX - 1)
+    base = Prefix(content)
+    delta, held = base.encoder()(content), base.held_bytes
+    for _ in range(2 * _coding.READ_A_LOT):
+        base.decode(delta)
+    assert base.held_bytes == held
+
+
+def test_a_large_prefix_is_read_from_several_threads_while_it_gets_a_context():
+    content = Random(6).randbytes(_coding.LARGE_PREFIX)
+    delta = Prefix(content).encoder()(content)
+    for _ in range(10):
+        base = Prefix(content)
+        found: list[bool] = []
+        run([lambda base=base, found=found: found.extend(base.decode(delta) == content for _ in range(100))] * 6)
+        assert len(found) == 600
+        assert all(found)
 
 
 def test_threads_read_with_the_same_bases_at_once():
@@ -114,11 +240,7 @@ def test_threads_read_with_the_same_bases_at_once():
             for base, blobs in pairs:
                 wrong.extend(n for n, blob in enumerate(blobs) if base.decode(blob) != data[n])
 
-    threads = [threading.Thread(target=read) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run([read] * 6)
     assert not wrong
 
 
@@ -134,7 +256,7 @@ def test_dictionaries_that_were_tried_and_not_taken_are_let_go():
     samples = [b'{"name":"%d","kind":"Pod","phase":"%d"}' % (n, n % 7) * 9 for n in range(400)]
     content = zstandard.train_dictionary(4096, samples).as_bytes()
     tried = []
-    for _ in range(OPEN_DICTIONARIES // 2):
+    for _ in range(OPEN_CONTENTS // 2):
         found = Dictionary(content)
         assert found.decode(found.encoder()(samples[0])) == samples[0]
         tried.append(weakref.ref(found))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from typing import NamedTuple
 
@@ -93,12 +94,18 @@ async def test_objects_that_come_and_go_in_a_full_queue_leave_nothing_in_it():
     queue.push(added(1, key="shop/first"))
     queue.push(added(1, key="shop/second"))
     objects = [version(f"u{number}", 1) for number in range(100)]
+    came = [Entry("added", f"shop/{number}", found) for number, found in enumerate(objects)]
     for number, found in enumerate(objects):
-        queue.push(Entry("added", f"shop/{number}", found))
+        queue.push(came[number])
         queue.push(Entry("deleted", f"shop/{number}", None, found))
     assert queue.depth == 2
+    assert sum(sys.getrefcount(came[number]) > 2 for number in range(100)) <= 4
     del found
     assert {sys.getrefcount(objects[number]) for number in range(100)} == {2}  # the list's, and the call's
+
+
+def test_what_waits_is_nothing_that_pythons_collector_looks_at():
+    assert not gc.is_tracked(updated(1, 2))
 
 
 async def test_after_close_nothing_is_taken():

@@ -51,19 +51,19 @@ class Follower:
         if changed:
             self._source.do("prepare", change=changed)
         self.gauge.forget_peak()
-        self._process.do("reach", version=self._source.do("expire"))
+        self._process.do("reach", version=str(self._source.do("expire")))
         return self.gauge.peak()
 
     def delete(self, share: float) -> None:
         """Has a share of the objects deleted."""
         self._source.do("prepare", delete=share)
-        self._process.do("reach", version=self._source.do("go"))
+        self._process.do("reach", version=str(self._source.do("go")))
 
     def churn(self, events: int) -> int:
         """Has the objects updated in turn, so often in all; returns the peak."""
         self._source.do("prepare_churn", events=events)
         self.gauge.forget_peak()
-        self._process.do("reach", version=self._source.do("go"))
+        self._process.do("reach", version=str(self._source.do("go")))
         return self.gauge.peak()
 
     def back(self, most: float) -> int:

@@ -31,9 +31,6 @@ def test_a_relist_in_which_all_changed_takes_at_most_twice_as_much_and_gives_it_
 
 
 @pytest.mark.parametrize("source", ["namespaces"], indirect=True)
-@pytest.mark.xfail(
-    strict=False, reason="the dictionary of the larger collection, and what making it left to malloc, stay"
-)
 def test_after_most_is_deleted_a_process_holds_what_a_fresh_one_would(source: Source, follow: Follow) -> None:
     with follow(source) as follower:
         follower.delete(0.9)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import logging
+import sys
 import time
+from collections.abc import AsyncIterator, Mapping
 
 import pytest
 
@@ -238,3 +240,45 @@ async def test_wait_for_does_not_trust_a_version_seen_before_the_state_is_comple
             release.set()
             await pods.wait_for("50", timeout=10)
             assert "shop/a" in pods.store
+
+
+class Silent:
+    """A transport to a collection of which nothing more is heard once it has told its state."""
+
+    status = 200
+    headers: Mapping[str, str] = {}
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = pieces
+        self.identity = self
+
+    async def open(self, request: kinform.Request) -> kinform.Response:
+        return self
+
+    async def refresh_credentials(self) -> bool:
+        return False
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        for number in range(len(self.pieces)):
+            yield self.pieces[number]
+        await asyncio.Event().wait()
+
+    async def head(self, limit: int) -> bytes:
+        return b""
+
+    def close(self) -> None:
+        pass
+
+
+async def test_what_came_last_is_not_kept_while_nothing_comes():
+    end = b'"metadata":{"resourceVersion":"8","annotations":{"k8s.io/initial-events-end":"true"}}'
+    pod = b'"metadata":{"namespace":"shop","name":"web","uid":"u1","resourceVersion":"7"}'
+    silent = Silent(
+        b'{"type":"ADDED","object":{"kind":"Pod","apiVersion":"v1",%s}}\n' % pod,
+        b'{"type":"BOOKMARK","object":{"kind":"Pod","apiVersion":"v1",%s}}\n' % end,
+        b'{"type":"MODIFIED","object":{"kind":"Pod","apiVersion":"v1",%s}}\n' % pod.replace(b"7", b"9"),
+    )
+    async with kinform.Informer(silent, PODS) as informer:
+        await informer.wait_for("9", timeout=5)
+        await asyncio.sleep(0)
+        assert [sys.getrefcount(silent.pieces[number]) for number in range(3)] == [2, 2, 2]  # here, and the call's

@@ -44,7 +44,7 @@ class Informer(Peer):
         """Makes the client, with the configuration that the informer's Watch takes as well; and the informer."""
         client.Configuration.set_default(client.Configuration(host=self._url))
         function = getattr(client.CoreV1Api(), LISTS[self._resource])
-        self._informer = SharedInformer(list_func=function)
+        self._informer = SharedInformer(list_func=function)  # type: ignore[no-untyped-call]
         for verb in (ADDED, MODIFIED, DELETED):
             self._informer.add_event_handler(verb, self._event)
 

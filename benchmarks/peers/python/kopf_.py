@@ -46,7 +46,7 @@ class Kopf(Follower):
         async def login(**_: Any) -> kopf.ConnectionInfo:
             return kopf.ConnectionInfo(server=self._url)
 
-        @kopf.on.event(*(group or [""]), version, plural)
+        @kopf.on.event(group[0] if group else "", version, plural)
         async def event(type: str | None, body: kopf.Body, **_: Any) -> None:
             self._take(type, dict(body))
 

@@ -1,10 +1,10 @@
 """kr8s: its asynchronous API's get and watch, into a dict of its objects.
 
 Its get tells no resourceVersion of the list, so no watch can start from there: it starts without one, and the server
-sends the whole state again first, which calls the handler for every object. What went between the two is kept for
-ever. At a 410 the watch asks for the same version again and again, without a pause: it never recovers, unless the
-server refuses that by a status, which it raises; then, and where a stream ends, which ends the watch, what uses it
-begins anew. To make the client asks the server for its version.
+sends the whole state first once more, which calls the handler for every object. What was deleted between the two is
+kept for ever. At an ERROR event of code 410 the watch asks for the same version again, without a pause and without
+end: it does not recover, and tells nobody. Only where the server refuses by a status it raises; then, and where a
+stream ends, which ends the watch, what uses it begins anew. To make the client asks the server for its version.
 """
 
 from __future__ import annotations

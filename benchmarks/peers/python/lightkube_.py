@@ -37,7 +37,7 @@ class Lightkube(Follower):
         super().__init__(**options)
         self._store: dict[str, Any] = {}
         self._kind, self._where = KINDS[self._resource]
-        self._client: AsyncClient
+        self._client: Any
 
     async def connect(self) -> None:
         """Makes the client."""
@@ -66,7 +66,7 @@ class Lightkube(Follower):
         async for item in listed:
             found[_key_of(item.metadata)] = item
         self._store = found
-        return listed.resourceVersion
+        return str(listed.resourceVersion)
 
     def _take(self, verb: str, found: Any) -> None:
         if verb == "BOOKMARK":

@@ -10,8 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import platform
-import random
 import sys
 import time
 from array import array
@@ -21,7 +19,6 @@ from typing import Any
 import msgspec
 
 import kinform
-from benchmarks.harness.digest import Digest, Identified
 
 TICK = 0.001
 OBJECTS_A_TURN = 50
@@ -65,7 +62,9 @@ class Subject:
 
     async def versions(self) -> dict[str, str]:
         """Of all that takes part."""
-        import importlib.metadata  # more than a megabyte, which is not to be measured
+        # More than a megabyte, which is not to be measured; likewise below.
+        import importlib.metadata
+        import platform
 
         names = ("kinform", "aiohttp", "kubernetes-asyncio", "msgspec", "zstandard")
         return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
@@ -101,6 +100,8 @@ class Subject:
 
     async def digest(self, *, whole: bool = True) -> dict[str, Any]:
         """What identifies the content, every object decoded."""
+        from benchmarks.harness.digest import Digest, Identified
+
         digest, store = Digest(), self._informer.store
         for number, key in enumerate(store.keys()):
             if (raw := store.raw(key)) is not None:
@@ -115,6 +116,8 @@ class Subject:
 
     async def read(self, *, count: int) -> float:
         """Seconds of CPU time that it takes to get one object as a dict, of so many that are picked by chance."""
+        import random
+
         store = self._informer.store
         keys = list(store.keys())
         picked = random.Random(1).sample(keys, min(count, len(keys)))

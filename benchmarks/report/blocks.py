@@ -1,0 +1,68 @@
+"""The documents that quote figures, as the results file has them: the page of its own, and blocks in others."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.harness.process import ROOT
+from benchmarks.harness.results import Record, of
+from benchmarks.report import tables
+from benchmarks.report.page import machine, page
+
+HEADLINE = (
+    "kinform",
+    "kube-rs, streaming, cleared",
+    "client-go, WatchList, transform",
+    "client-go, list, transform",
+    "json into a dict, paged",
+    "kubernetes_asyncio, paged",
+    "kubernetes SharedInformer",
+    "lightkube",
+    "kopf",
+    "kr8s",
+)
+
+
+def documents(records: list[Record]) -> dict[Path, str]:
+    """What each document should say."""
+    told = {ROOT / "docs/benchmarks.md": page(records)}
+    for name in ("README.md", "docs/explanation/compression.md"):
+        path = ROOT / name
+        told[path] = BLOCK.sub(lambda found: _block(found[1], records), path.read_text())
+    return told
+
+
+BLOCK = re.compile(r"<!-- benchmarks: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def _block(name: str, records: list[Record]) -> str:
+    if name not in BLOCKS:
+        raise ValueError(f"a document asks for the figures {name!r}; there are {', '.join(BLOCKS)}")
+    return "\n".join([f"<!-- benchmarks: {name} -->", *BLOCKS[name](records), "<!-- end -->"])
+
+
+def _headline(records: list[Record]) -> list[str]:
+    about = of(records, "peers", record="collection", kind="pods")[0]
+    mib = about["raw_bytes"] / (1 << 20)
+    return [
+        f"{about['objects']:,} pods, {mib:,.0f} MiB of JSON. MiB of the whole process; CPU time of an object or an event",
+        "as a multiple of kinform's.",
+        "",
+        *tables.headline(records, HEADLINE),
+        "",
+        "\\* with fewer objects: more take minutes.",
+    ]
+
+
+def _corpora(learnt_from: str) -> Callable[[list[Record]], list[str]]:
+    return lambda records: tables.blobs(of(records, "corpora", record="blobs", learnt_from=learnt_from))
+
+
+BLOCKS: dict[str, Callable[[list[Record]], list[str]]] = {
+    "headline": _headline,
+    "machine": lambda records: [machine(records)],
+    "corpora-half": _corpora("one half"),
+    "corpora-other": _corpora("other files"),
+}

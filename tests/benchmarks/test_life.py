@@ -1,0 +1,273 @@
+"""The life that every peer goes through: who holds something else, gives up or dies is told as such, with no figure."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.harness.process import Died, Process, python
+from benchmarks.harness.results import Record, of
+from benchmarks.harness.text import Row
+from benchmarks.peers import compare, life
+from benchmarks.peers.catalogue import PEERS, Peer
+from benchmarks.peers.life import Figures, Life, Source, Wrong, derived
+from benchmarks.report import tables
+from benchmarks.scale import COLUMNS as SCALE
+from benchmarks.scale import GROWTH
+
+PODS = 30
+PATIENCE = 3.0
+PHASES = ("sync", "storm", "unchanged", "changed", "lost", "deleted")
+
+HONEST = """
+import asyncio, os
+from benchmarks.peers.python.orders import obey
+from benchmarks.peers.python.plain import Plain
+
+class Fake(Plain):
+    relists = -1
+    digests = 0
+
+    async def _list(self):
+        self.relists += 1
+        return await super()._list()
+"""
+
+LIES = """
+    async def digest(self, *, whole=True):
+        return await super().digest(whole=whole) | {"identity": "0" * 64}
+"""
+
+LIES_LATER = """
+    async def digest(self, *, whole=True):
+        self.digests += 1
+        told = await super().digest(whole=whole)
+        return told | {"content": "0" * 64} if self.digests == 2 else told
+"""
+
+LIES_AFRESH = """
+    async def digest(self, *, whole=True):
+        told = await super().digest(whole=whole)
+        return told | {"identity": "0" * 64} if self.relists == 0 and told["objects"] < 9 else told
+"""
+
+NEVER_REACHES = """
+    async def reach(self, *, version):
+        if self.relists:
+            await asyncio.Event().wait()
+        return await super().reach(version=version)
+"""
+
+DIES_AT_SYNC = """
+    async def sync(self):
+        os._exit(3)
+"""
+
+DIES_AT_A_RELIST = """
+    async def _list(self):
+        if self.relists == 1:
+            os._exit(4)
+        return await super()._list()
+"""
+
+KEEPS_WHAT_IS_DELETED = """
+    def _take(self, verb, found):
+        if verb == "DELETED":
+            self.handle(found["metadata"]["resourceVersion"])
+        else:
+            super()._take(verb, found)
+"""
+
+KEEPS_WHAT_A_RELIST_DOES_NOT_BRING = """
+    async def _list(self):
+        old = self._store
+        version = await super()._list()
+        self._store = old | self._store
+        return version
+"""
+
+Fake = Callable[..., Peer]
+
+
+@pytest.fixture(scope="module")
+def pods() -> Iterator[Source]:
+    with _serving(PODS) as process:
+        yield Source(process)
+
+
+@pytest.fixture(scope="module")
+def nothing() -> Iterator[Source]:
+    with _serving(0) as process:
+        yield Source(process)
+
+
+def _serving(objects: int) -> Process:
+    return Process(compare_server(), resource="pods", objects=objects, seed=0, corpus=None)
+
+
+def compare_server() -> list[str]:
+    return python(compare.SERVER)
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is asked here of what memory does over time."""
+    _hurry(monkeypatch)
+
+
+def _hurry(patch: pytest.MonkeyPatch) -> None:
+    for name in ("SETTLE", "BRIEF", "QUIET_SECONDS"):
+        patch.setattr(life, name, 0.0)
+
+
+@pytest.fixture
+def fake(tmp_path: Path) -> Fake:
+    """A peer made for a test: a plain dict that lists and watches, with a method of its own."""
+
+    def fake(method: str, name: str = "fake", **more: Any) -> Peer:
+        program = tmp_path / f"{name}.py"
+        program.write_text(f"{HONEST}{method}\nobey(Fake)\n")
+        return Peer(name=name, family="Python", command=(sys.executable, "-P", str(program)), mode="paged", **more)
+
+    return fake
+
+
+def lived(peer: Peer, pods: Source, nothing: Source) -> Life:
+    """The life of a peer, up to its end."""
+    found = Life(peer, pods, nothing, patience=PATIENCE)
+    found.run()
+    return found
+
+
+def phases(figures: Figures) -> set[str]:
+    return {name.partition(".")[0] for name in figures} - {"idle", "settled", "fresh"}
+
+
+# Who is right
+
+
+def test_who_holds_what_the_server_has_has_figures_of_every_phase(fake: Fake, pods: Source, nothing: Source) -> None:
+    found = lived(fake(""), pods, nothing)
+    assert not found.gave_up
+    assert phases(found.figures) == set(PHASES)
+    assert found.figures["storm.events"] == PODS
+    for phase in (*PHASES, "fresh"):
+        for part in ("seconds", "cpu_seconds", "rss", "pss", "peak"):
+            assert found.figures[f"{phase}.{part}"] >= 0  # type: ignore[operator]
+    assert set(found.versions) == {"python", "aiohttp"}
+    assert [name for name, _ in found.timeline["phases"]] == list(PHASES)
+    assert all(rss > 0 for _, rss in found.timeline["points"])
+
+
+@pytest.fixture(scope="module")
+def kinform(pods: Source, nothing: Source) -> Life:
+    """kinform's life, with all that there is to it."""
+    with pytest.MonkeyPatch.context() as patch:
+        _hurry(patch)
+        found = Life(PEERS[0], pods, nothing, patience=20.0, tenth=True, reads=5)
+        found.run()
+    return found
+
+
+def test_kinform_goes_through_all_of_it(kinform: Life) -> None:
+    assert not kinform.gave_up
+    assert phases(kinform.figures) == {*PHASES, "tenth", "read_seconds"}
+    assert kinform.figures["fresh.quiet_rss"]
+    assert "kinform" in kinform.versions
+
+
+@pytest.mark.parametrize("columns", [compare.COLUMNS, tables.PEERS, tables.SPEEDS, tables.SCALE, SCALE, GROWTH])
+def test_every_figure_of_a_table_is_one_that_a_life_has(kinform: Life, pods: Source, columns: tuple[Row, ...]) -> None:
+    known = kinform.figures | derived(kinform.figures, pods.about) | {"marginal": 0.0, "reading_seconds": 0.0}
+    assert {name for _, name, _ in columns} <= set(known)
+
+
+# Who is not
+
+
+def test_who_holds_something_else_after_its_first_sync_is_wrong(fake: Fake, pods: Source, nothing: Source) -> None:
+    with pytest.raises(Wrong, match=f"after sync it holds other objects than the server .0 objects, the server {0}"):
+        Life(fake(LIES), nothing, nothing, patience=PATIENCE).run()
+    with pytest.raises(Wrong, match=rf"after sync it holds other .*\({PODS} objects, the server {PODS}\)"):
+        lived(fake(LIES), pods, nothing)
+
+
+def test_who_dies_at_its_first_sync_is_told_with_its_exit_status(fake: Fake, pods: Source, nothing: Source) -> None:
+    with pytest.raises(Died, match=r"died with exit status 3; it was to sync"):
+        lived(fake(DIES_AT_SYNC), pods, nothing)
+
+
+@pytest.mark.parametrize(
+    ("method", "phase", "why"),
+    [
+        (LIES_LATER, "storm", "after storm it holds other objects than the server"),
+        (NEVER_REACHES, "unchanged", f"did not reach within {PATIENCE:g} s"),
+        (DIES_AT_A_RELIST, "changed", "died with exit status 4"),
+        (KEEPS_WHAT_A_RELIST_DOES_NOT_BRING, "lost", "after lost it holds other objects than the server"),
+        (KEEPS_WHAT_IS_DELETED, "deleted", "after deleted it holds other objects than the server"),
+    ],
+)
+def test_who_never_gets_over_a_phase_has_given_up_and_has_no_figure_of_it_nor_of_later_ones(
+    fake: Fake, pods: Source, nothing: Source, method: str, phase: str, why: str
+) -> None:
+    found = lived(fake(method), pods, nothing)
+    place = PHASES.index(phase)
+    assert why in found.gave_up[phase]
+    assert found.gave_up | {phase: ""} == {phase: "", **dict.fromkeys(PHASES[place + 1 :], "after that")}
+    assert phases(found.figures) == set(PHASES[:place])
+    assert not any(name.startswith("fresh.") for name in found.figures)
+    told = derived(found.figures, pods.about)
+    assert phases(told) <= set(PHASES[:place])
+    assert told["sync.objects_per_cpu_second"]
+
+
+def test_who_is_wrong_in_a_fresh_process_is_wrong(fake: Fake, pods: Source, nothing: Source) -> None:
+    with pytest.raises(Wrong, match="after fresh it holds other objects"):
+        lived(fake(LIES_AFRESH), pods, nothing)
+
+
+# Who is told of in the end
+
+
+@pytest.fixture
+def compared(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> list[Record]:
+    """The records of a run with one who lies, one who dies, one that was not built, and an honest one of few objects."""
+    absent = Peer(name="absent", family="Rust", command=("/nowhere/absent",), mode="streaming", needs="Rust")
+    peers = (fake(LIES, "liar"), absent, fake(DIES_AT_SYNC, "dead"), fake("", "honest", most=9, quirk="is made up"))
+    monkeypatch.setattr(compare, "PEERS", peers)
+    parser = argparse.ArgumentParser()
+    compare.arguments(parser)
+    asked = argparse.Namespace(benchmark="peers", seed=0)
+    return list(compare.measure(parser.parse_args(["--objects", str(PODS), "--rounds", "1"], asked)))
+
+
+def test_nobody_is_left_out_in_silence(compared: list[Record], capfd: pytest.CaptureFixture[str]) -> None:
+    told = {each["peer"]: each for each in compared if "peer" in each}
+    assert {name: each["record"] for name, each in told.items()} == {
+        "liar": "peer",
+        "absent": "absent",
+        "dead": "peer",
+        "honest": "peer",
+    }
+    assert told["absent"]["why"] == "not built: `make peers`, which needs Rust"
+    for name in ("liar", "dead"):
+        assert (told[name]["figures"], told[name]["rounds"]) == ({}, 0)
+    assert "holds other objects than the server" in told["liar"]["gave_up"]["sync"]
+    assert "exit status 3" in told["dead"]["gave_up"]["sync"]
+    assert (told["honest"]["objects"], told["honest"]["gave_up"]) == (9, {})
+    assert told["honest"]["figures"]["settled.bytes_per_object"]["median"]
+    (about,) = of(compared, "peers", record="collection")
+    assert (about["objects"], about["kind"]) == (PODS, "pods")
+
+    text = compare.table(compared)
+    assert "absent: not built: `make peers`, which needs Rust" in text
+    assert text.count("gave up: sync: ") == 2
+    notes = "\n".join(tables.notes(compared, "pods"))
+    assert "absent is absent: not built" in notes
+    assert "honest: is made up." in notes
+    assert "liar did not get over: sync (after sync it holds other objects" in notes

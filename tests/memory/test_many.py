@@ -1,0 +1,71 @@
+"""What each of many small informers adds to its process, and what training leaves there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.harness.process import Process, python
+from tests.memory.conftest import SERVER
+from tests.memory.follower import MIB
+from tests.net.peer import CERTIFICATES
+
+OBJECTS = 200
+MANY = 30
+SUBJECT = python("benchmarks/store/many.py")
+
+TRAINING = """
+import asyncio
+from pathlib import Path
+from random import Random
+
+from kinform._dictionary import choose
+from kinform._worker import give_back, in_thread
+
+def anonymous():
+    return int(Path("/proc/self/smaps_rollup").read_text().split("Anonymous:")[1].split()[0]) << 10
+
+async def main():
+    rng = Random(1)
+    samples = [b'{"metadata":{"name":"pod-%d"},"spec":"%x"}' % (i, rng.randrange(16**800)) for i in range(800)]
+    await in_thread(give_back)
+    before = anonymous()
+    await in_thread(choose, samples, 20_000)
+    await in_thread(give_back)
+    print(anonymous() - before)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize(("tls", "most"), [(False, 0.25), (True, 0.37)])
+def test_each_of_many_informers_on_200_small_objects_takes_little(tls: bool, most: float) -> None:
+    """A quarter of a MiB, and an eighth more over TLS: asyncio and OpenSSL keep half a MiB if they are let."""
+    certificate, ca = (str(CERTIFICATES / name) if tls else None for name in ("server.pem", "ca.pem"))
+    served: dict[str, Any] = {
+        "resource": "services",
+        "objects": OBJECTS,
+        "seed": 0,
+        "corpus": None,
+        "certificate": certificate,
+    }
+    with Process(SERVER, **served) as server:
+        about = server.do("open")
+        held = []
+        for resource, informers in (("v1/nothings", 1), (about["resource"], MANY)):
+            with Process(SUBJECT, url=about["url"], resource=resource, ca=ca, informers=informers) as process:
+                assert process.do("objects") == (OBJECTS * MANY if informers == MANY else 0)
+                process.gauge.until_quiet(20.0, quiet=1.5)
+                held.append(process.gauge.rss())
+    assert held[1] - held[0] <= most * MANY * MIB
+
+
+def test_training_leaves_nothing_behind_in_its_thread() -> None:
+    left = subprocess.run(
+        [sys.executable, "-c", TRAINING], cwd=Path(__file__).parents[2], capture_output=True, check=True
+    )
+    assert int(left.stdout) < MIB // 4
