@@ -16,7 +16,7 @@ from benchmarks import report
 
 RUNS: tuple[tuple[str, ...], ...] = (
     ("peers",),
-    ("peers", "--kind", "namespaces", "--representative"),
+    ("peers", "--kind", "namespaces", "--representative", "--rounds", "2"),
     ("variants",),
     ("real",),
     ("delays",),

@@ -19,7 +19,7 @@ from contextlib import suppress
 import msgspec
 import zstandard
 
-from kinform._coding import Base, Dictionary, Encode, Exemplar, Prefix, decode, encode, forget, plain_encoder
+from kinform._coding import Base, Dictionary, Encode, Exemplar, Prefix, decode, encode, plain_encoder
 from kinform._dictionary import LARGEST_SAMPLE, SAMPLE_BYTES, Reservoir, begin, choose
 from kinform._exemplars import Groups
 from kinform._outcomes import AS_IT_IS, Outcome, Outcomes, Seen
@@ -382,7 +382,6 @@ class Codec:
             if not table.users(exemplar.codec):
                 self._groups.remove(exemplar)
                 table.set_decoder(exemplar.codec, None)
-                forget(exemplar)
         for generation in list(self._generations.values()):
             if generation is not self._current and not (table.users(generation.inline) + table.users(generation.done)):
                 del self._generations[generation.done]

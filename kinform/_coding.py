@@ -377,8 +377,3 @@ class _Ready:
 
 
 _ready = _Ready()
-
-
-def forget(exemplar: Exemplar) -> None:
-    """Nothing is left that needs it."""
-    exemplar.framed = None

@@ -201,6 +201,7 @@ class Informer:
             async with aclosing(stream.steps()) as steps:
                 async for step in steps:
                     await write(self._writer, stream, step)
+                    del step  # or the last batch would stay until more comes
         except Exception as error:
             # Of what is not ours, such as a transport's bug, the text may quote anything.
             why = error if isinstance(error, KinformError) else type(error).__name__

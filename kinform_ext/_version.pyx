@@ -121,7 +121,7 @@ cdef class Codecs:
 
 
 @cython.final
-@cython.no_gc_clear
+@cython.no_gc
 cdef class Version:
     """One version of one object, as the table keeps it: compressed. It stays as it is, whatever becomes of the table.
 

@@ -4,7 +4,8 @@ Each row is a process read from outside: what it holds idle, after its first syn
 when 90 % was deleted, and beside it what a fresh process holds of the rest; objects and events a CPU second. The
 server sends bytes that are there already, and its own ceiling is told. Peers that take minutes for all of the objects
 are given fewer; the last column of figures, bytes an object, does not depend on that. A peer that was not built is
-told as absent, and one that never gets over a phase as having given up.
+told as absent, and one that never gets over a phase as having given up. One or two peers of each language go through
+all rounds, the others through one.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", type=Path, metavar="FILE", help="objects from `kubectl get -o json`, or one a line")
     parser.add_argument("--only", action="append", metavar="TEXT", help="peers with that in their name; repeatable")
     parser.add_argument("--representative", action="store_true", help="one or two peers of each language")
-    parser.add_argument("--rounds", type=int, default=3, help="3; peers that are given fewer objects go through one")
+    parser.add_argument("--rounds", type=int, default=3, help="of those that stand for their language; one of others")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
@@ -62,7 +63,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
         }
         for round_ in range(options.rounds):
             for peer in chosen:
-                if peer.absent or (round_ and peer.most):
+                if peer.absent or (round_ and not peer.quick):
                     continue
                 if peer.most not in sources:
                     sources[peer.most] = source(min(peer.most or 0, about["objects"]))

@@ -116,6 +116,7 @@ class Life:
             with self._phase("fresh", fresh, None, BRIEF):
                 fresh.do("sync", patience=self._patience)
             self.figures["fresh.quiet_rss"] = self._quiet(fresh)
+            self._check("fresh", fresh)
 
     def _live(self, process: Process, timeline: Timeline) -> None:
         source, figures, objects = self._source, self.figures, self._source.about["objects"]

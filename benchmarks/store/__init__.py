@@ -23,7 +23,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--train", nargs="+", type=Path, metavar="FILE", help="one to learn from for each one to count")
     parser.add_argument("--half", action="store_true", help="learn from one half, count the other")
     parser.add_argument("--objects", type=int, metavar="N", help="of each made-up kind, and in the warm start")
-    parser.add_argument("--rounds", type=int, default=3, help="of fixed costs and of warm starts; %(default)s")
+    parser.add_argument("--rounds", type=int, default=3, help="of warm starts; %(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:

@@ -8,17 +8,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from benchmarks.corpus import dump
 from benchmarks.harness.process import Died, Process, python
 from benchmarks.harness.results import Record, of
 from benchmarks.harness.text import Row
 from benchmarks.peers import compare, life
 from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.life import Figures, Life, Source, Wrong, derived
-from benchmarks.report import tables
+from benchmarks.report import aims, tables
 from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
+from tests.benchmarks.made import everything
 
 PODS = 30
 PATIENCE = 3.0
@@ -29,13 +32,16 @@ import asyncio, os
 from benchmarks.peers.python.orders import obey
 from benchmarks.peers.python.plain import Plain
 
-class Fake(Plain):
+class Counting(Plain):
     relists = -1
     digests = 0
 
     async def _list(self):
         self.relists += 1
         return await super()._list()
+
+class Fake(Counting):
+    pass
 """
 
 LIES = """
@@ -56,9 +62,10 @@ LIES_AFRESH = """
         return told | {"identity": "0" * 64} if self.relists == 0 and told["objects"] < 9 else told
 """
 
-NEVER_REACHES = """
+NEVER_REACHES = f"""
     async def reach(self, *, version):
         if self.relists:
+            asyncio.get_running_loop().call_later({PATIENCE + 0.5}, os._exit, 0)
             await asyncio.Event().wait()
         return await super().reach(version=version)
 """
@@ -68,11 +75,23 @@ DIES_AT_SYNC = """
         os._exit(3)
 """
 
+DIES_AFTER_A_RELIST = """
+    async def reach(self, *, version):
+        if self.relists == 2:
+            os._exit(4)
+        return await super().reach(version=version)
+"""
+
 DIES_AT_A_RELIST = """
     async def _list(self):
-        if self.relists == 1:
-            os._exit(4)
+        if self.relists == 0:
+            os._exit(5)
         return await super()._list()
+"""
+
+NEVER_WATCHES = """
+    async def _watch(self, version):
+        await asyncio.Event().wait()
 """
 
 KEEPS_WHAT_IS_DELETED = """
@@ -107,11 +126,16 @@ def nothing() -> Iterator[Source]:
 
 
 def _serving(objects: int) -> Process:
-    return Process(compare_server(), resource="pods", objects=objects, seed=0, corpus=None)
+    return Process(python(compare.SERVER), resource="pods", objects=objects, seed=0, corpus=None)
 
 
-def compare_server() -> list[str]:
-    return python(compare.SERVER)
+@pytest.fixture
+def impatient(tmp_path: Path) -> Iterator[Source]:
+    """A server that does not wait for long until somebody watches."""
+    program = tmp_path / "server.py"
+    program.write_text("from benchmarks.harness import server\nserver.PATIENCE = 1.0\nserver.main()\n")
+    with Process([sys.executable, "-P", str(program)], resource="pods", objects=PODS, seed=0, corpus=None) as process:
+        yield Source(process)
 
 
 @pytest.fixture(autouse=True)
@@ -187,12 +211,27 @@ def test_every_figure_of_a_table_is_one_that_a_life_has(kinform: Life, pods: Sou
     assert {name for _, name, _ in columns} <= set(known)
 
 
+def test_every_figure_that_an_aim_looks_at_is_one_that_a_life_has(
+    kinform: Life, pods: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = list[tuple[str, str]]()
+
+    def median(record: Record | None, name: str) -> float | None:
+        if record is not None:
+            asked.append((record["benchmark"], name))
+        return None
+
+    monkeypatch.setattr(aims, "median", median)
+    aims.aims(everything())
+    looked_at = {name for benchmark, name in asked if benchmark in ("peers", "scale")}
+    assert "settled.rss" in looked_at
+    assert looked_at <= set(kinform.figures | derived(kinform.figures, pods.about))
+
+
 # Who is not
 
 
 def test_who_holds_something_else_after_its_first_sync_is_wrong(fake: Fake, pods: Source, nothing: Source) -> None:
-    with pytest.raises(Wrong, match=f"after sync it holds other objects than the server .0 objects, the server {0}"):
-        Life(fake(LIES), nothing, nothing, patience=PATIENCE).run()
     with pytest.raises(Wrong, match=rf"after sync it holds other .*\({PODS} objects, the server {PODS}\)"):
         lived(fake(LIES), pods, nothing)
 
@@ -207,7 +246,7 @@ def test_who_dies_at_its_first_sync_is_told_with_its_exit_status(fake: Fake, pod
     [
         (LIES_LATER, "storm", "after storm it holds other objects than the server"),
         (NEVER_REACHES, "unchanged", f"did not reach within {PATIENCE:g} s"),
-        (DIES_AT_A_RELIST, "changed", "died with exit status 4"),
+        (DIES_AFTER_A_RELIST, "changed", "died with exit status 4"),
         (KEEPS_WHAT_A_RELIST_DOES_NOT_BRING, "lost", "after lost it holds other objects than the server"),
         (KEEPS_WHAT_IS_DELETED, "deleted", "after deleted it holds other objects than the server"),
     ],
@@ -226,6 +265,22 @@ def test_who_never_gets_over_a_phase_has_given_up_and_has_no_figure_of_it_nor_of
     assert told["sync.objects_per_cpu_second"]
 
 
+def test_who_watches_no_more_after_a_relist_has_given_up(fake: Fake, impatient: Source, nothing: Source) -> None:
+    found = lived(fake(DIES_AT_A_RELIST), impatient, nothing)
+    assert found.gave_up.pop("unchanged") == "it watches no more"
+    assert set(found.gave_up) == {"changed", "lost", "deleted"}
+    assert phases(found.figures) == {"sync", "storm"}
+
+
+def test_who_never_watches_has_given_up_and_the_server_goes_on_for_the_next(
+    fake: Fake, impatient: Source, nothing: Source
+) -> None:
+    found = lived(fake(NEVER_WATCHES), impatient, nothing)
+    assert found.gave_up.pop("storm") == "it watches no more"
+    assert phases(found.figures) == {"sync"}
+    assert not lived(fake("", "next"), impatient, nothing).gave_up
+
+
 def test_who_is_wrong_in_a_fresh_process_is_wrong(fake: Fake, pods: Source, nothing: Source) -> None:
     with pytest.raises(Wrong, match="after fresh it holds other objects"):
         lived(fake(LIES_AFRESH), pods, nothing)
@@ -240,10 +295,13 @@ def compared(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> list[Record]:
     absent = Peer(name="absent", family="Rust", command=("/nowhere/absent",), mode="streaming", needs="Rust")
     peers = (fake(LIES, "liar"), absent, fake(DIES_AT_SYNC, "dead"), fake("", "honest", most=9, quirk="is made up"))
     monkeypatch.setattr(compare, "PEERS", peers)
+    return list(compare.measure(_options("--objects", str(PODS), "--rounds", "1")))
+
+
+def _options(*arguments: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     compare.arguments(parser)
-    asked = argparse.Namespace(benchmark="peers", seed=0)
-    return list(compare.measure(parser.parse_args(["--objects", str(PODS), "--rounds", "1"], asked)))
+    return parser.parse_args(arguments, argparse.Namespace(benchmark="peers", seed=0))
 
 
 def test_nobody_is_left_out_in_silence(compared: list[Record], capfd: pytest.CaptureFixture[str]) -> None:
@@ -271,3 +329,23 @@ def test_nobody_is_left_out_in_silence(compared: list[Record], capfd: pytest.Cap
     assert "absent is absent: not built" in notes
     assert "honest: is made up." in notes
     assert "liar did not get over: sync (after sync it holds other objects" in notes
+
+
+def test_of_a_corpus_everything_is_told_under_its_own_kind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "some.json"
+    path.write_bytes(dump({"kind": "List", "items": [_service(number) for number in range(9)]}))
+    absent = Peer(name="absent", family="Rust", command=("/nowhere/absent",), mode="streaming", needs="Rust")
+    monkeypatch.setattr(compare, "PEERS", (absent, msgspec.structs.replace(absent, name="no", pods_only=True)))
+    options = _options("--corpus", str(path))
+    assert [(each["record"], each["kind"]) for each in compare.measure(options)] == [
+        ("collection", "services"),
+        ("absent", "services"),
+    ]
+    assert options.kind == "services"  # under which the results file has it
+
+
+def _service(number: int) -> dict[str, Any]:
+    metadata = {"name": f"some-{number}", "namespace": "default", "uid": str(number), "resourceVersion": "1"}
+    return {"apiVersion": "v1", "kind": "Service", "metadata": metadata}

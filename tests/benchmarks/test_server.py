@@ -198,14 +198,17 @@ def test_its_own_ceiling_is_read_to_the_end(served: Served) -> None:
         assert found["objects_per_second"] > 0
 
 
-def test_requests_are_counted_by_what_they_ask_for(served: Served) -> None:
+def test_requests_for_the_collection_are_counted_by_what_they_bring(served: Served) -> None:
     before = served.do("asked")
-    served.list()
+    now = served.list()["metadata"]["resourceVersion"]
     served.list("limit=20")
-    with served.watch(STREAM) as events:
-        state(events)
+    served.list(path="/api/v1/namespaces/kube-system/pods")
+    served.list(path="/api/v1/namespaces/kube-system")
+    for query in (STREAM, "watch=true&resourceVersion=0", "watch=true", f"watch=true&resourceVersion={now}"):
+        with served.watch(query):
+            pass
     after = served.do("asked")
-    assert {name: after[name] - before.get(name, 0) for name in ("list", "watch")} == {"list": 2, "watch": 1}
+    assert {name: after[name] - before.get(name, 0) for name in after} == {"list": 3, "stream": 3, "watch": 1}
 
 
 # WATCH
@@ -348,7 +351,9 @@ def test_of_one_namespace_come_its_objects_alone(served: Served, pods: dict[str,
 
 
 def test_a_label_selector_chooses_who_has_all_of_its_labels(served: Served, pods: dict[str, Found]) -> None:
-    labels = next(found["metadata"]["labels"] for found in pods.values() if len(found["metadata"].get("labels", {})) > 1)
+    labels = next(
+        found["metadata"]["labels"] for found in pods.values() if len(found["metadata"].get("labels", {})) > 1
+    )
     one, two = list(labels.items())[:2]
     for terms in ([one], [one, two]):
         selector = "%2C".join(f"{name}%3D{value}" for name, value in terms)
@@ -443,7 +448,7 @@ def test_a_mark_comes_after_all_that_happened_before_it(served: Served) -> None:
     assert told[-1]["object"]["metadata"]["resourceVersion"] == str(version)
 
 
-def test_a_mark_that_nobody_watches_for_is_told_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_nobody_watches_for_does_not_happen_and_is_told_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     class Deaf:
         def __init__(self, answer: object, certificate: object) -> None:
             self.url = "http://nowhere"
@@ -452,10 +457,11 @@ def test_a_mark_that_nobody_watches_for_is_told_as_none(monkeypatch: pytest.Monk
     monkeypatch.setattr(module, "Listener", Deaf)
     lonely = module.Server(resource="pods", objects=3, seed=0, corpus=None)
     assert lonely.mark() is None
+    before = lonely.digest()
     lonely.prepare(change=1.0)
-    for order in (lonely.go, lonely.expire):
-        with pytest.raises(RuntimeError, match="nobody watches"):
-            order()
+    assert lonely.go() is None
+    assert lonely.expire() is None
+    assert lonely.digest() == before
 
 
 def test_what_was_sent_is_what_the_digest_tells_all_through(served: Served) -> None:

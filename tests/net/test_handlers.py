@@ -462,8 +462,8 @@ async def test_a_key_waits_once_for_a_slow_on_change_however_often_its_object_ch
 
     async with pods:
         await busy.wait()
+        (key,) = pods.store.keys()
         for text in "abc":
-            (key,) = pods.store.keys()
             pod = pods.store.get(key)
             pod["metadata"]["labels"] = {"text": text}
             newest = server.put(PODS, pod)
