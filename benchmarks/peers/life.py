@@ -62,7 +62,7 @@ class Life:
         patience: Seconds after which a phase is given up: what a library never recovers from ends there.
         whole: All that is in the objects is compared, where the peer has it; else who they are.
         tenth: There is a relist in which one object in ten has changed, too.
-        reads: So many objects are read when all is quiet, by peers that know the order.
+        reads: So many objects are read when all is quiet, and the sizes of all are asked for, of who knows the orders.
 
     Attributes:
         figures: What was found; of a phase that was given up, nothing.
@@ -129,6 +129,7 @@ class Life:
         figures["settled.cpu_seconds"] = process.gauge.cpu_seconds() - cpu + figures.pop("sync.after_cpu_seconds")  # type: ignore[operator]
         if self._reads:
             figures["read_seconds"] = process.do("read", count=self._reads)
+            figures |= {f"{name}_bytes": size for name, size in process.do("sizes").items()}
         figures["storm.events"] = source.do("prepare", events=objects)["events"]
         self._happens("storm", process, timeline, "go", BRIEF)
         if self._peer.background:

@@ -72,7 +72,7 @@ def _held(records: list[Record]) -> Iterator[Found]:
         growth, sizes = of(records, "scale", record="growth", kind=kind), of(records, "scale", record="size", kind=kind)
         if growth and sizes:
             most = max(sizes, key=lambda each: each["objects"])
-            blob, name = (median(most, f"table.{part}_bytes") for part in ("blob", "name"))
+            blob, name = (median(most, f"{part}_bytes") for part in ("blob", "name"))
             bound = None if blob is None or name is None else (blob + name + 48) * 1.05
             what = f"bytes that one more object takes, {kind}, beyond blob, name and 48 B, and 5 %"
             yield _below(what, growth[0]["slope_bytes"], bound, "B", 0)

@@ -57,6 +57,8 @@ def collection(kind: str = "pods") -> Record:
 def everything() -> list[Record]:
     """A record of each sort, at least."""
     numbers = itertools.count(101)
+    told: Record
+    names: tuple[str, ...]
 
     def some(names: Iterable[str], scale: Callable[[str], float] = lambda name: 1.0) -> dict[str, float]:
         return {name: next(numbers) * scale(name) for name in names}

@@ -10,7 +10,6 @@ import importlib
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -84,7 +83,7 @@ def _named(test: str) -> Name:
 @pytest.fixture
 def measured(
     asked: set[str], names: dict[Name, str], monkeypatch: pytest.MonkeyPatch
-) -> Iterable[tuple[dict[Name, float], list[Record]]]:
+) -> tuple[dict[Name, float], list[Record]]:
     """What each thing is given as its figure, and what the gate makes of these; nothing is really measured."""
     figures = dict[Name, float]()
 
@@ -106,9 +105,9 @@ def measured(
         return [{"group": g, "name": name, "figures": {"ns": figure(known(g, name))}} for g, name in chosen]
 
     monkeypatch.setattr(quick, "Process", lambda *command, **options: nullcontext())
-    monkeypatch.setattr(quick.runs, "Source", lambda process: None)
-    monkeypatch.setattr(quick.runs, "resident", resident)
-    monkeypatch.setattr(quick.speed, "measure", speed)
+    monkeypatch.setattr(runs, "Source", lambda process: None)
+    monkeypatch.setattr(runs, "resident", resident)
+    monkeypatch.setattr("benchmarks.speed.measure", speed)
     parser = argparse.ArgumentParser()
     quick.arguments(parser)
     options = parser.parse_args([], argparse.Namespace(benchmark="quick", seed=0))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -124,5 +124,5 @@ def test_records_are_found_by_command_and_values_without_the_one_about_the_run()
 
 def test_rounds_are_told_as_median_and_ends_and_only_where_each_has_the_figure() -> None:
     assert spread([5.0, 1.0, 3.0]) == {"median": 3.0, "min": 1.0, "max": 5.0}
-    rounds = [{"a": 1.0, "b": 2.0, "c": None}, {"a": 3.0, "c": 1.0}]
+    rounds: list[Mapping[str, float | None]] = [{"a": 1.0, "b": 2.0, "c": None}, {"a": 3.0, "c": 1.0}]
     assert spreads(rounds) == {"a": {"median": 2.0, "min": 1.0, "max": 3.0}}

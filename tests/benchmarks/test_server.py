@@ -103,7 +103,7 @@ def nameless(found: Found) -> Found:
 
 def state(events: Iterator[Found]) -> tuple[list[Found], Found]:
     """The objects that come before the first bookmark, and that."""
-    objects = []
+    objects = list[Found]()
     for event in events:
         if event["type"] == "BOOKMARK":
             return objects, event["object"]
@@ -151,7 +151,7 @@ def test_a_list_brings_every_object_once_in_the_order_of_keys(served: Served, po
 
 
 def test_pages_bring_the_same_as_one_list_and_say_how_much_is_left(served: Served) -> None:
-    sizes, left, items, more = [], [], [], ""
+    sizes, left, items, more = list[int](), list[int](), list[Found](), ""
     while True:
         page = served.list(f"limit=20{more}")
         sizes.append(len(page["items"]))

@@ -11,10 +11,12 @@ import pytest
 
 from benchmarks import scope, store
 from benchmarks.corpus import MADE, make
+from benchmarks.harness.digest import Digest
 from benchmarks.harness.gauge import Gauge
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.store import blobs, warm
+from kinform._codec import Codec
 
 PODS = 300
 NAMESPACES = 200
@@ -76,9 +78,9 @@ def test_who_asks_the_server_for_less_is_sent_less_and_who_prunes_keeps_less(way
 
 
 def test_who_holds_other_objects_than_were_asked_for_is_told_no_figure() -> None:
-    made = {"resource": "pods", "objects": 9, "seed": 0, "corpus": None}
+    made: dict[str, Any] = {"resource": "pods", "objects": 9, "seed": 0, "corpus": None}
     with Process(python(scope.SERVER), **made) as server, pytest.raises(SystemExit, match="9 objects, 0 expected"):
-        scope._follow(server.do("open"), {}, scope.Digest(), 0)
+        scope._follow(server.do("open"), {}, Digest(), 0)
 
 
 # Warm starts
@@ -130,7 +132,7 @@ def test_blobs_are_told_of_what_is_counted_alone(few: None, half: tuple[str, ...
 def test_an_object_that_does_not_read_as_it_was_written_is_told_no_figure(
     few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Losing(blobs.Codec):
+    class Losing(Codec):
         async def settled(self) -> None:
             await super().settled()
             self._table.delete(0, self._table.key_of(next(self._table.ids())), False)

@@ -126,6 +126,13 @@ class Subject:
             store.get(key)
         return (time.thread_time() - begun) / len(picked)
 
+    async def sizes(self) -> dict[str, float]:
+        """Bytes an object that are the object's own: its blob, and its name."""
+        keys = list(self._informer.store.keys())
+        names = sum(len(key.rpartition("/")[2]) for key in keys)
+        blobs = self._informer._writer.contents.table.stats()["blob_bytes"]
+        return {"blob": blobs / len(keys), "name": names / len(keys)}
+
     async def stats(self) -> Any:
         """What the informer says of itself."""
         return msgspec.to_builtins(self._informer.stats())
