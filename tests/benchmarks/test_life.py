@@ -169,7 +169,7 @@ def lived(peer: Peer, pods: Source, nothing: Source) -> Life:
 
 
 def phases(figures: Figures) -> set[str]:
-    return {name.partition(".")[0] for name in figures} - {"idle", "settled", "fresh", "read_seconds", "table"}
+    return {name.partition(".")[0] for name in figures if "." in name} - {"idle", "settled", "fresh"}
 
 
 # Who is right

@@ -83,6 +83,15 @@ def test_a_full_disk_leaves_the_file_as_it_was(path: Path) -> None:
     assert len(results.read(path)) == 4
 
 
+def test_who_is_reading_the_file_reads_all_of_it_as_it_was(path: Path) -> None:
+    results.replace(path, about("scan"), [found("scan", 1)])
+    before = path.read_bytes()
+    with path.open("rb") as reader:
+        results.replace(path, about("scan"), [found("scan", 2)])
+        assert reader.read() == before
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
 @pytest.mark.parametrize("what", ["a measurement that fails", "a record that is no JSON"])
 def test_who_fails_on_the_way_leaves_the_file_as_it_was(path: Path, what: str) -> None:
     def failing() -> Iterator[Record]:
