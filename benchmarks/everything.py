@@ -16,14 +16,14 @@ from benchmarks import report
 
 RUNS: tuple[tuple[str, ...], ...] = (
     ("peers",),
-    ("peers", "--kind", "namespaces", "--representative", "--rounds", "2"),
+    ("peers", "--kind", "namespaces", "--representative", "--rounds", "1"),
     ("variants",),
-    ("real",),
     ("delays",),
     ("memory",),
     ("speed", "--save"),
     ("store",),
     ("scope",),
+    ("real", "--rounds", "1"),
     ("scale",),
     ("scale", "--kind", "namespaces"),
 )

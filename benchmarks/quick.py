@@ -97,5 +97,5 @@ def table(records: list[Record]) -> str:
     lines = [f"{'':46}{'ratio':>8}{'bound':>8}"]
     for each in records:
         beyond = "   BEYOND" if each["ratio"] > each["bound"] else ""
-        lines.append(f"{each['what']:46}{each['ratio']:8.3f}{each['bound']:8.2f}  of {each['of']}{beyond}")
+        lines.append(f"{each['what']:46}{each['ratio']:8.3f}{each['bound']:8.3f}  of {each['of']}{beyond}")
     return "\n".join(lines)

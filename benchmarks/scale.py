@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Iterator
-from typing import Any
 
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
@@ -29,7 +28,7 @@ LINEAR = 1.1
 GROWTH: tuple[Row, ...] = (
     ("held: beyond an idle process", "marginal", "MiB"),
     ("first sync", "sync.cpu_seconds", "s"),
-    ("work in the background after it", "settled.cpu_seconds", "s"),
+    ("first sync, and until quiet", "sync.all_cpu_seconds", "s"),
     ("relist, nothing changed", "unchanged.cpu_seconds", "s"),
     ("relist, all changed", "changed.cpu_seconds", "s"),
     ("an event for each", "storm.cpu_seconds", "s"),
@@ -60,8 +59,8 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
                     life.run()
                     if life.gave_up:
                         raise SystemExit(f"scale: {life.gave_up}")
-                    figures = life.figures | derived(life.figures, source.about)
-                    marginal = (figures["settled.rss"] or 0.0) - (figures["idle.rss"] or 0.0)
+                    figures = life.figures | derived(life.figures, source.about["objects"])
+                    marginal = (figures["sync.quiet_rss"] or 0.0) - (figures["idle.rss"] or 0.0)
                     reading = (figures["read_seconds"] or 0.0) * size
                     rounds.append(figures | {"marginal": marginal, "reading_seconds": reading})
             told = spreads(rounds)  # type: ignore[arg-type]
@@ -97,22 +96,22 @@ def _power(found: dict[int, dict[str, float]], name: str) -> float | None:
 def _slope(found: dict[int, dict[str, float]]) -> float | None:
     """Bytes that one more object takes, between the two largest sizes."""
     *_, less, most = sorted(found)
-    return (found[most]["settled.rss"] - found[less]["settled.rss"]) / (most - less)
+    return (found[most]["sync.quiet_rss"] - found[less]["sync.quiet_rss"]) / (most - less)
 
 
 COLUMNS: tuple[Row, ...] = (
     ("idle", "idle.rss", "MiB"),
     ("first sync: peak", "sync.peak", "MiB"),
-    ("quiet", "settled.rss", "MiB"),
+    ("quiet", "sync.quiet_rss", "MiB"),
     ("storm: peak", "storm.peak", "MiB"),
     ("relist, nothing changed: peak", "unchanged.peak", "MiB"),
     ("relist, a tenth changed: peak", "tenth.peak", "MiB"),
     ("relist, all changed: peak", "changed.peak", "MiB"),
     ("90 % deleted", "deleted.rss", "MiB"),
     ("what is left, in a fresh process", "fresh.quiet_rss", "MiB"),
-    ("beyond idle, bytes an object", "settled.bytes_per_object", ""),
-    ("first sync: objects a CPU second", "sync.objects_per_cpu_second", ""),
-    ("events a CPU second", "storm.events_per_cpu_second", ""),
+    ("beyond idle, bytes an object", "quiet.bytes_per_object", ""),
+    ("first sync: objects a CPU second", "sync.per_cpu_second", ""),
+    ("events a CPU second", "storm.per_cpu_second", ""),
     ("reading one, as a dict", "read_seconds", "us"),
 )
 
@@ -135,8 +134,3 @@ def table(records: list[Record]) -> str:
 
 def _told(power: float | None) -> str:
     return "unknown" if power is None else f"{power:.2f}" + (" (faster!)" if power > LINEAR else "")
-
-
-def faster(record: Record) -> dict[str, Any]:
-    """Figures of a record of growth that have grown faster than in proportion."""
-    return {name: power for name, power in record["powers"].items() if power is not None and power > LINEAR}

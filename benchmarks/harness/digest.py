@@ -67,3 +67,8 @@ def _sha256(text: bytes) -> int:
 def agree(there: dict[str, Any], here: dict[str, Any]) -> bool:
     """Whether a client holds what the server does, as far as the client can tell."""
     return all(there[name] == value for name, value in here.items())
+
+
+def same_objects(there: dict[str, Any], here: dict[str, Any]) -> bool:
+    """Whether a client holds the objects that it should, whatever it keeps of each."""
+    return all(there[name] == here[name] for name in ("objects", "identity"))

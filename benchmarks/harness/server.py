@@ -33,7 +33,7 @@ GONE = (
 )
 """What a watch is told that cannot go on from where it was: HTTP says 200 to it."""
 
-PATIENCE = 60.0
+PATIENCE = 20.0
 """Seconds to wait for a client to open the stream that an order speaks of."""
 
 
@@ -97,7 +97,7 @@ class Server:
         return self._collection.digest(whole=whole).result()
 
     def asked(self) -> dict[str, int]:
-        """How many requests of which kind there were so far: `list`, `watch`."""
+        """How many requests for the collection there were so far: `list`, `watch`, and `stream`: one with the state."""
         return dict(self._asked)
 
     def reset(self) -> None:
@@ -116,7 +116,8 @@ class Server:
         keys = rng.sample(list(self._collection.items), len(self._collection.items))
         items, version = dict(self._collection.items), self._collection.version
         lines, partials = list[bytes](), list[bytes]()
-        metadata = any(self._streams.values())
+        with self._watched:
+            metadata = any(self._streams.values())
         for number in range(events or round(len(keys) * (change or delete))):
             key, version = keys[number % len(keys)], version + 1
             found = msgspec.json.decode(items[key])
@@ -129,7 +130,7 @@ class Server:
             if delete:
                 del items[key]
         pieces, others = list(in_pieces(lines)), list(in_pieces(partials))
-        self._prepared = Prepared(items, version, lambda: pieces, lambda: others)
+        self._prepared = Prepared(items, version, lambda: pieces, (lambda: others) if metadata else None)
         return {"events": len(lines), "bytes": sum(map(len, lines))}
 
     def prepare_churn(self, *, events: int) -> dict[str, int]:
@@ -153,24 +154,30 @@ class Server:
         self._prepared = Prepared(items, begin + events - 1, lambda: in_pieces(lines()))
         return {"events": events}
 
-    def go(self) -> int:
-        """Does what was prepared, as events to the open watches; returns the version that this leads to."""
+    def go(self) -> int | None:
+        """Does what was prepared, as events to the open watches; returns the version that this leads to.
+
+        None: nobody ever watched, and nothing was done.
+        """
         prepared = self._take()
         with self._watched:
             if not self._watched.wait_for(lambda: self._streams, PATIENCE):
-                raise RuntimeError("nobody watches")
+                return None
             self._collection.items, self._collection.version = prepared.items, prepared.version
             for stream, metadata in self._streams.items():
                 if metadata and prepared.partial is None:
                     raise RuntimeError("that was not prepared for who watches metadata alone")
-                stream.put(prepared.partial if metadata and prepared.partial is not None else prepared.pieces)
+                stream.put(prepared.partial if metadata else prepared.pieces)
         return prepared.version
 
-    def expire(self) -> int:
-        """Does what was prepared, if anything, unseen: watches end in 410. Returns the version of the new state."""
+    def expire(self) -> int | None:
+        """Does what was prepared, if anything, unseen: watches end in 410. Returns the version of the new state.
+
+        None: nobody ever watched, and nothing was done.
+        """
         with self._watched:
             if not self._watched.wait_for(lambda: self._streams, PATIENCE):
-                raise RuntimeError("nobody watches")
+                return None
             self._collection.version += 1
             # A watch that brought nothing at all would be followed by a wait.
             last = {kind: self._collection.bookmark(metadata=kind) + GONE for kind in (False, True)}
@@ -221,7 +228,8 @@ class Server:
             connection.answer([[body]])
             return
         watch = asked.query.get("watch") in ("true", "True", "1")
-        self._asked["watch" if watch else "list"] += 1
+        if asked.path.endswith(f"/{self._collection.path.rpartition('/')[2]}"):
+            self._asked[("stream" if _with_state(asked) else "watch") if watch else "list"] += 1
         metadata = "as=PartialObjectMetadata" in asked.headers.get("accept", "")
         if not watch:
             self._list(asked, self._part(asked, metadata), connection)
@@ -241,11 +249,15 @@ class Server:
             if followed and collection.items and len(collection.items) == len(self._collection.items):
                 self._streams[stream] = metadata
                 self._watched.notify_all()
-        connection.begin()
-        while (pieces := stream.get()) is not None:
-            for piece in pieces():
-                connection.chunk(piece)
-        connection.end()
+        try:
+            connection.begin()
+            while (pieces := stream.get()) is not None:
+                for piece in pieces():
+                    connection.chunk(piece)
+            connection.end()
+        finally:  # who has gone away watches no more
+            with self._watched:
+                self._streams.pop(stream, None)
 
     def _part(self, asked: Asked, metadata: bool) -> Collection:
         """What is asked for: all, a namespace, what a selector chooses; nothing where the path leads elsewhere."""
@@ -281,6 +293,11 @@ class Server:
         if wanted not in self._zipped:
             self._zipped[wanted] = gzip.compress(b"".join(buffer for piece in pieces for buffer in piece), 1)
         connection.answer([[self._zipped[wanted]]], encoding="gzip")
+
+
+def _with_state(asked: Asked) -> bool:
+    """Whether a watch begins with all that there is."""
+    return asked.query.get("sendInitialEvents") == "true" or asked.query.get("resourceVersion", "0") == "0"
 
 
 def _version_of(item: bytes) -> bytes:

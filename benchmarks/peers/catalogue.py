@@ -31,8 +31,6 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
         metadata: It follows names, labels and annotations alone: a row of its own kind.
         background: It works on after a phase, and is waited for.
         quick: It is among those that stand for their family where there is little time.
-        pods_only: It knows no other resource.
-        quirk: What it cannot do, for those who read the table.
     """
 
     name: str
@@ -45,8 +43,6 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     metadata: bool = False
     background: bool = False
     quick: bool = False
-    pods_only: bool = False
-    quirk: str = ""
 
     @property
     def absent(self) -> str | None:
@@ -98,10 +94,10 @@ PEERS: tuple[Peer, ...] = (
     go("client-go, as it comes", "plain"),
     _python("json into a dict, paged", "plain.py", "paged", quick=True),
     _python("kubernetes_asyncio, paged", "asyncio_client.py", "paged", most=SLOW),
-    _python("kubernetes SharedInformer", "informer.py", "informer", most=SLOW, pods_only=True),
-    _python("lightkube", "lightkube_.py", "watch", most=SLOW, pods_only=True),
-    _python("kr8s", "kr8s_.py", "watch", most=SLOW, pods_only=True),
-    _python("kopf", "kopf_.py", "index", most=SLOW, pods_only=True),
+    _python("kubernetes SharedInformer", "informer.py", "informer", most=SLOW),
+    _python("lightkube", "lightkube_.py", "watch", most=SLOW),
+    _python("kr8s", "kr8s_.py", "watch", most=SLOW),
+    _python("kopf", "kopf_.py", "index", most=SLOW),
     _ours("kinform, metadata only", "metadata", metadata=True),
     _rust("kube-rs, metadata only, cleared", "metadata", metadata=True),
     go("client-go, metadata only, transform", "metadata", metadata=True),

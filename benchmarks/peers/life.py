@@ -1,8 +1,9 @@
 """What a process goes through, and what it takes: the same life for every peer, read from outside.
 
-A first sync, 5 s, a storm of as many updates as there are objects, a relist in which nothing and one in which
-everything has changed, one in which a tenth has gone unseen, 90 % deleted; beside it a process on an empty collection,
-and one that is given only what was left. After each phase a digest of what it holds is compared with the server's: where they differ no figure is told.
+A first sync, a storm of as many updates as there are objects, a relist in which nothing and one in which everything
+has changed, one in which a tenth has gone unseen, 90 % deleted; beside it a process on an empty collection, and one
+that is given only what was left. After each phase there are some seconds, and the time until the process is quiet.
+Then a digest of what it holds is compared with the server's: where they differ no figure of the phase is told.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ SETTLE = 5.0
 """Seconds between the end of a phase and the reading of what is left of it."""
 BRIEF = 1.0
 """Likewise, where it is not asked whether memory comes back."""
+
+TICK = 0.01
+PHASES = {"sync": "objects", "storm": "events", "unchanged": "objects", "changed": "objects"}
+"""Those in which every object comes by, and what is counted in each."""
 
 Figures = dict[str, float | None]
 
@@ -98,7 +103,7 @@ class Life:
         with self._nothing.peer(self._peer) as idle:
             idle.do("connect")
             idle.do("sync")
-            time.sleep(BRIEF)
+            self._until_quiet(idle)
             self.figures |= {"idle.rss": idle.gauge.rss(), "idle.pss": idle.gauge.pss()}
             self.versions = idle.do("versions")  # only now: telling them takes memory
         self._source.do("reset")
@@ -111,29 +116,25 @@ class Life:
                 self.timeline = timeline.stop()
         if "deleted" in self.gave_up:
             return
-        with self._source.peer(self._peer) as fresh:
-            fresh.do("connect")
-            with self._phase("fresh", fresh, None, BRIEF):
-                fresh.do("sync", patience=self._patience)
-            self.figures["fresh.quiet_rss"] = self._quiet(fresh)
-            self._check("fresh", fresh)
+        try:
+            with self._source.peer(self._peer) as fresh:
+                fresh.do("connect")
+                with self._phase("fresh", fresh, None, BRIEF):
+                    fresh.do("sync", patience=self._patience)
+                self._check("fresh", fresh)
+        except (Died, Wrong) as error:
+            self._give_up("fresh", str(error))
 
     def _live(self, process: Process, timeline: Timeline) -> None:
         source, figures, objects = self._source, self.figures, self._source.about["objects"]
         with self._phase("sync", process, timeline, SETTLE):
             process.do("sync", patience=self._patience)
         self._check("sync", process)
-        cpu = process.gauge.cpu_seconds()
-        figures["settled.rss"] = self._quiet(process)
-        figures["settled.pss"] = process.gauge.pss()
-        figures["settled.cpu_seconds"] = process.gauge.cpu_seconds() - cpu + figures.pop("sync.after_cpu_seconds")  # type: ignore[operator]
         if self._reads:
             figures["read_seconds"] = process.do("read", count=self._reads)
             figures |= {f"{name}_bytes": size for name, size in process.do("sizes").items()}
         figures["storm.events"] = source.do("prepare", events=objects)["events"]
         self._happens("storm", process, timeline, "go", BRIEF)
-        if self._peer.background:
-            self._quiet(process)
         self._happens("unchanged", process, timeline, "expire", SETTLE)
         if self._tenth:
             source.do("prepare", change=0.1)
@@ -144,8 +145,6 @@ class Life:
         self._happens("lost", process, timeline, "expire", BRIEF)
         source.do("prepare", delete=0.9)
         self._happens("deleted", process, timeline, "go", SETTLE)
-        if "deleted" not in self.gave_up:
-            figures["deleted.quiet_rss"] = self._quiet(process)
 
     def _happens(self, name: str, process: Process, timeline: Timeline, order: str, settle: float) -> None:
         """Something happens at the server, and the peer comes to know all of it, if it ever does."""
@@ -155,18 +154,23 @@ class Life:
         self.figures[f"{name}.before"] = process.gauge.rss()
         try:
             with self._phase(name, process, timeline, settle):
-                self._source.do(order)
-                if (version := self._source.do("mark")) is None:
+                if self._source.do(order) is None or (version := self._source.do("mark")) is None:
                     raise Died("it watches no more")
                 process.do("reach", version=str(version), patience=self._patience)
             self._check(name, process)
         except (Died, Wrong) as error:
-            self.figures = {key: value for key, value in self.figures.items() if not key.startswith(f"{name}.")}
-            self.gave_up[name] = str(error)
+            self._give_up(name, str(error))
+
+    def _give_up(self, name: str, why: str) -> None:
+        self.figures = {key: value for key, value in self.figures.items() if not key.startswith(f"{name}.")}
+        self.gave_up[name] = why
 
     @contextmanager
     def _phase(self, name: str, process: Process, timeline: Timeline | None, settle: float) -> Iterator[None]:
-        """Notes what goes on in the block: seconds and CPU seconds; then what is held, and the peak up to then."""
+        """Notes what goes on in the block, and after it: what is held soon, and once all is quiet; the peak up to then.
+
+        CPU seconds are those of the block, and in all those until it is quiet: work in the background counts, too.
+        """
         gauge, found = process.gauge, self.figures
         if timeline is not None:
             timeline.phase(name)
@@ -176,13 +180,14 @@ class Life:
         found[f"{name}.seconds"] = time.perf_counter() - begun
         found[f"{name}.cpu_seconds"] = gauge.cpu_seconds() - cpu
         time.sleep(settle)
-        found[f"{name}.after_cpu_seconds"] = gauge.cpu_seconds() - cpu - (found[f"{name}.cpu_seconds"] or 0.0)
-        found |= {f"{name}.rss": gauge.rss(), f"{name}.pss": gauge.pss(), f"{name}.peak": gauge.peak()}
+        found[f"{name}.rss"] = gauge.rss()
+        self._until_quiet(process)
+        found |= {f"{name}.quiet_rss": gauge.rss(), f"{name}.quiet_pss": gauge.pss(), f"{name}.peak": gauge.peak()}
+        found[f"{name}.all_cpu_seconds"] = gauge.cpu_seconds() - cpu
 
-    def _quiet(self, process: Process) -> int:
-        """What it holds once it does nothing any more."""
+    def _until_quiet(self, process: Process) -> None:
+        """Waits until it does nothing any more."""
         process.gauge.until_quiet(QUIET_LIMIT, quiet=QUIET_SECONDS if self._peer.background else BRIEF)
-        return process.gauge.rss()
 
     def _check(self, phase: str, process: Process) -> None:
         less = {} if self._whole else {"whole": False}
@@ -192,29 +197,14 @@ class Life:
             raise Wrong(f"after {phase} it holds other objects than the server ({counts})")
 
 
-def derived(found: Figures, about: dict[str, Any]) -> Figures:
-    """Figures that follow from others of the same life."""
-    values, objects, more = {name: value or 0.0 for name, value in found.items()}, about["objects"], Figures()
-    for name in ("sync", "settled"):
-        marginal = values[f"{name}.rss"] - values["idle.rss"]
-        more[f"{name}.bytes_per_object"] = marginal / objects
-        more[f"{name}.of_raw"] = marginal / about["raw_bytes"]
-        more[f"{name}.of_pruned"] = marginal / about["pruned_bytes"]
-    tick = 0.01  # is the least that can be told apart
-    for name in ("sync", "unchanged", "changed"):
-        if f"{name}.seconds" in values:
-            more[f"{name}.objects_per_second"] = objects / values[f"{name}.seconds"]
-            more[f"{name}.objects_per_cpu_second"] = objects / max(values[f"{name}.cpu_seconds"], tick)
-    more["settled.objects_per_cpu_second"] = objects / max(
-        values["sync.cpu_seconds"] + values["settled.cpu_seconds"], tick
-    )
-    if "storm.seconds" in values:
-        more["storm.events_per_second"] = values["storm.events"] / values["storm.seconds"]
-        more["storm.events_per_cpu_second"] = values["storm.events"] / max(values["storm.cpu_seconds"], tick)
-    steady = max(values["settled.rss"] - values["idle.rss"], 1.0)
-    for name in ("unchanged", "changed"):
-        if f"{name}.peak" in values:
-            more[f"{name}.peak_of_marginal"] = (values[f"{name}.peak"] - values["idle.rss"]) / steady
-    if "deleted.quiet_rss" in values:
-        more["deleted.beyond_fresh"] = values["deleted.quiet_rss"] - values["fresh.quiet_rss"]
+def derived(found: Figures, objects: int) -> Figures:
+    """Figures that follow from others of the same life: an object, a CPU second."""
+    values, more = {name: value or 0.0 for name, value in found.items()}, Figures()
+    more["quiet.bytes_per_object"] = (values["sync.quiet_rss"] - values["idle.rss"]) / objects
+    for name, count in PHASES.items():
+        if f"{name}.cpu_seconds" in values:
+            pieces = values["storm.events"] if count == "events" else objects
+            for part in ("cpu_seconds", "all_cpu_seconds"):
+                # A tick is the least that can be told apart.
+                more[f"{name}.per_{part.removesuffix('s')}"] = pieces / max(values[f"{name}.{part}"], TICK)
     return more

@@ -70,11 +70,11 @@ def _sync(source: Source, peer: Peer, more: dict[str, Any]) -> dict[str, float |
         if not agree(source.do("digest"), process.do("digest")):
             raise SystemExit(f"variants: {peer.name} holds other objects than the server; no figure is told")
     each = source.about["objects"]
-    return {"seconds": seconds, "cpu_seconds": spent, "objects_per_cpu_second": each / max(spent, 0.01), "peak": peak}
+    return {"seconds": seconds, "cpu_seconds": spent, "per_cpu_second": each / max(spent, 0.01), "peak": peak}
 
 
 COLUMNS: tuple[Row, ...] = (
-    ("objects a CPU second", "objects_per_cpu_second", ""),
+    ("objects a CPU second", "per_cpu_second", ""),
     ("seconds", "seconds", "s"),
     ("CPU seconds", "cpu_seconds", "s"),
     ("peak", "peak", "MiB"),

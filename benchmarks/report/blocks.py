@@ -47,8 +47,8 @@ def _headline(records: list[Record]) -> list[str]:
     about = of(records, "peers", record="collection", kind="pods")[0]
     mib = about["raw_bytes"] / (1 << 20)
     return [
-        f"{about['objects']:,} pods, {mib:,.0f} MiB of JSON. MiB of the whole process; CPU time of an object or an event",
-        "as a multiple of kinform's.",
+        f"{about['objects']:,} pods, {mib:,.0f} MiB of JSON. MiB of the whole process; then CPU time of an object or",
+        "an event, and with what is done in the background after it, as a multiple of kinform's.",
         "",
         *tables.headline(records, HEADLINE),
         "",

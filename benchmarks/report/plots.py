@@ -45,11 +45,11 @@ def _full(records: list[Record]) -> list[Record]:
 
 def _memory(found: list[Record]) -> Figure:
     """Bars: what is held, and the peak of a relist in which all changed."""
-    found = sorted(found, key=lambda each: -each["figures"]["settled.rss"]["median"])
+    found = sorted(found, key=lambda each: -each["figures"]["sync.quiet_rss"]["median"])
     figure = Figure(figsize=(10, 0.62 * len(found) + 1.4), layout="constrained")
     axes = figure.subplots()
     for place, each in enumerate(found):
-        held, peak = (each["figures"][name]["median"] / MIB for name in ("settled.rss", "changed.peak"))
+        held, peak = (each["figures"][name]["median"] / MIB for name in ("sync.quiet_rss", "changed.peak"))
         colour = COLOURS[each["family"]]
         axes.barh(place, peak, color=colour, alpha=0.3, height=0.7)
         axes.barh(place, held, color=colour, height=0.7)

@@ -16,8 +16,8 @@ Lines = list[str]
 PEERS: tuple[Row, ...] = (
     ("idle", "idle.rss", "MiB"),
     ("sync: peak", "sync.peak", "MiB"),
-    ("quiet after it", "settled.rss", "MiB"),
-    ("bytes an object", "settled.bytes_per_object", ""),
+    ("quiet after it", "sync.quiet_rss", "MiB"),
+    ("bytes an object", "quiet.bytes_per_object", ""),
     ("relist, nothing changed: peak", "unchanged.peak", "MiB"),
     ("5 s after", "unchanged.rss", "MiB"),
     ("relist, all changed: peak", "changed.peak", "MiB"),
@@ -26,22 +26,25 @@ PEERS: tuple[Row, ...] = (
     ("the rest, fresh", "fresh.quiet_rss", "MiB"),
 )
 SPEEDS: tuple[Row, ...] = (
-    ("first sync: objects a CPU s", "sync.objects_per_cpu_second", ""),
-    ("and until quiet", "settled.objects_per_cpu_second", ""),
+    ("first sync: objects a CPU s", "sync.per_cpu_second", ""),
+    ("and until quiet", "sync.per_all_cpu_second", ""),
     ("first sync: s", "sync.seconds", "s"),
-    ("events a CPU s", "storm.events_per_cpu_second", ""),
+    ("events a CPU s", "storm.per_cpu_second", ""),
+    ("and until quiet", "storm.per_all_cpu_second", ""),
     ("relist, nothing changed: CPU s", "unchanged.cpu_seconds", "s"),
+    ("and until quiet", "unchanged.all_cpu_seconds", "s"),
     ("relist, all changed: CPU s", "changed.cpu_seconds", "s"),
+    ("and until quiet", "changed.all_cpu_seconds", "s"),
 )
 SCALE: tuple[Row, ...] = (
     ("sync: peak", "sync.peak", "MiB"),
-    ("quiet after it", "settled.rss", "MiB"),
+    ("quiet after it", "sync.quiet_rss", "MiB"),
     ("storm: peak", "storm.peak", "MiB"),
     ("relist, a tenth changed: peak", "tenth.peak", "MiB"),
     ("relist, all changed: peak", "changed.peak", "MiB"),
-    ("bytes an object", "settled.bytes_per_object", ""),
-    ("objects a CPU s", "sync.objects_per_cpu_second", ""),
-    ("events a CPU s", "storm.events_per_cpu_second", ""),
+    ("bytes an object", "quiet.bytes_per_object", ""),
+    ("objects a CPU s", "sync.per_cpu_second", ""),
+    ("events a CPU s", "storm.per_cpu_second", ""),
     ("reading one: us", "read_seconds", "us"),
 )
 
@@ -54,8 +57,8 @@ def peers(records: list[Record], kind: str, columns: tuple[Row, ...], *, metadat
     for each in found:
         name = each["peer"] + (" *" if each["objects"] < most else "")
         figures = [cell(each["figures"].get(figure), unit) for _, figure, unit in columns]
-        rows.append([f"**{name}**" if each["family"] == "kinform" else name, *figures])
-    return table(["", *(title for title, _, _ in columns)], rows)
+        rows.append([f"**{name}**" if each["family"] == "kinform" else name, str(each["rounds"]), *figures])
+    return table(["", "rounds", *(title for title, _, _ in columns)], rows)
 
 
 def notes(records: list[Record], kind: str) -> Lines:
@@ -64,18 +67,14 @@ def notes(records: list[Record], kind: str) -> Lines:
     most = max((each["objects"] for each in found), default=0)
     lines = []
     if fewer := {each["objects"] for each in found if each["objects"] < most}:
-        lines.append(
-            f"\\* With {min(fewer):,} objects, in one round: more would take minutes. Of the process, so that the"
-        )
-        lines[-1] += " figures that compare are bytes an object and those a CPU second."
+        text = "as more would take minutes: compare bytes an object, and what is told of a CPU second."
+        lines.append(f"\\* With {min(fewer):,} objects, {text}")
     for each in found:
         phases = [f"{phase} ({why})" for phase, why in each["gave_up"].items()]
         if phases:
             lines.append(f"{each['peer']} did not get over: {'; '.join(phases)}.")
-        if each["quirk"]:
-            lines.append(f"{each['peer']}: {each['quirk']}.")
     lines += [f"{each['peer']} is absent: {each['why']}." for each in of(records, "peers", record="absent", kind=kind)]
-    return [line for note in lines for line in (f"- {note}",)]
+    return [f"- {line}" for line in lines]
 
 
 def losses(records: list[Record], kind: str) -> Lines:
@@ -96,36 +95,38 @@ def losses(records: list[Record], kind: str) -> Lines:
         value, who = (max if more else min)(others)
         ratio = value / mine if more else mine / max(value, 1e-9)
         if ratio > 1.02:
-            title = f"{title} ({_phase(name)})" if title.startswith("5 s") else title
+            title = f"{_phase(name)}: {title}" if title.startswith(("5 s", "and")) else title
             text = f"- {title}: {shown(mine, unit)} {unit}".rstrip()
             text += f"; {who}: {shown(value, unit)} {unit}".rstrip() + f", {times(ratio)} times better."
             lines.append(text)
-    return lines or ["- Nowhere in this table."]
+    return lines or ["- Nowhere in these tables, by more than 2 %."]
 
 
 def _comparable(each: Record, ours: Record, name: str) -> bool:
     """Whether it is another's figure, of as many objects or of a kind that their number does not matter to."""
-    per = name.endswith(("per_cpu_second", "per_object")) or name == "idle.rss"
+    per = name.endswith(("cpu_second", "per_object")) or name == "idle.rss"
     return each["family"] != "kinform" and name in each["figures"] and (each["objects"] == ours["objects"] or per)
 
 
 def _more_is_better(name: str) -> bool:
-    return "per_cpu_second" in name
+    return name.endswith("cpu_second")
 
 
 def _phase(name: str) -> str:
-    return {"unchanged": "nothing changed", "changed": "all changed"}[name.partition(".")[0]]
+    phases = {"sync": "first sync", "storm": "events"}
+    phases |= {"unchanged": "relist, nothing changed", "changed": "relist, all changed"}
+    return phases[name.partition(".")[0]]
 
 
 def variants(records: list[Record]) -> Lines:
     """First syncs over TLS and with gzip."""
     found = of(records, "variants", record="sync")
-    plain = {each["peer"]: each["figures"] for each in found if each["variant"] == "plain"}
+    plain = {(each["peer"], each["mode"]): each["figures"] for each in found if each["variant"] == "plain"}
     rows = []
     for each in found:
         figures = each["figures"]
-        share = figures["cpu_seconds"]["median"] / max(plain[each["peer"]]["cpu_seconds"]["median"], 1e-9)
-        speed = cell(figures["objects_per_cpu_second"], "")
+        share = figures["cpu_seconds"]["median"] / max(plain[each["peer"], each["mode"]]["cpu_seconds"]["median"], 1e-9)
+        speed = cell(figures["per_cpu_second"], "")
         rows.append(
             [f"{each['peer']} ({each['mode']})", each["variant"], speed, f"{share:.2f}", cell(figures["peak"], "MiB")]
         )
@@ -137,10 +138,10 @@ def real(records: list[Record]) -> Lines:
     rows = [
         [
             each["peer"],
-            cell(each["figures"]["settled.rss"], "MiB"),
+            cell(each["figures"]["sync.quiet_rss"], "MiB"),
             cell(each["figures"]["sync.peak"], "MiB"),
-            cell(each["figures"]["settled.bytes_per_object"], ""),
-            cell(each["figures"]["sync.objects_per_cpu_second"], ""),
+            cell(each["figures"]["quiet.bytes_per_object"], ""),
+            cell(each["figures"]["sync.per_cpu_second"], ""),
         ]
         for each in of(records, "real", record="sync")
     ]
@@ -265,7 +266,9 @@ def warm(records: list[Record]) -> Lines:
         for start, lists in (("warm", each["lists"]), ("cold", "-")):
             title = f"{each['objects']:,} {each['kind']}, {'from a snapshot' if start == 'warm' else 'with a list'}"
             rows.append([title, *(cell(figures[f"{start}.{name}"], "ms") for name in names), str(lists)])
-    return table(["ms to the first read", "from opening", "from the start of the process", "LISTs sent"], rows)
+    return table(
+        ["ms to the first read", "from opening", "from the start of the process", "times the state was asked for"], rows
+    )
 
 
 def scope(records: list[Record]) -> Lines:
@@ -321,16 +324,18 @@ def headline(records: list[Record], names: Iterable[str]) -> Lines:
         rows.append(
             [
                 f"**{name}**" if each is ours else name + star,
-                cell(figures.get("settled.rss"), "MiB"),
+                cell(figures.get("sync.quiet_rss"), "MiB"),
                 cell(figures.get("changed.peak"), "MiB"),
                 cell(figures.get("changed.rss"), "MiB"),
-                cell(figures.get("settled.bytes_per_object"), ""),
-                _against(figures, ours["figures"], "sync.objects_per_cpu_second"),
-                _against(figures, ours["figures"], "storm.events_per_cpu_second"),
+                cell(figures.get("quiet.bytes_per_object"), ""),
+                *(_against(figures, ours["figures"], part) for part in COMPARED),
             ]
         )
-    head = ["", "held", "peak of a relist", "5 s after it", "bytes an object", "first sync, CPU", "events, CPU"]
-    return table(head, rows)
+    head = ["", "held", "peak of a relist", "5 s after it", "bytes an object"]
+    return table([*head, "first sync", "until quiet", "events", "until quiet"], rows)
+
+
+COMPARED = ("sync.per_cpu_second", "sync.per_all_cpu_second", "storm.per_cpu_second", "storm.per_all_cpu_second")
 
 
 def _against(figures: Mapping[str, Figure], ours: Mapping[str, Figure], name: str) -> str:

@@ -41,7 +41,7 @@ def about(benchmark: str, *arguments: str, **more: Any) -> Record:
 
 def peer(name: str, family: str, figures: dict[str, float], **more: Any) -> Record:
     """What was found of a peer, in one round."""
-    told = {"kind": "pods", "metadata": False, "quirk": "", "objects": 20_000, "gave_up": {}, "timeline": POINTS}
+    told = {"kind": "pods", "metadata": False, "rounds": 1, "objects": 20_000, "gave_up": {}, "timeline": POINTS}
     told |= {"peer": name, "family": family, "versions": {"python": "3.11.9", "some-client": "1.2"}}
     spreads = {each: figure(value) for each, value in figures.items()}
     return {"benchmark": "peers", "record": "peer", **told, "figures": spreads, **more}
@@ -79,11 +79,11 @@ def everything() -> list[Record]:
     )
     for variant in ("plain", "TLS"):
         told = {"variant": variant, "peer": "kinform", "mode": "auto", "objects": 20_000}
-        names = ("cpu_seconds", "objects_per_cpu_second", "peak")
+        names = ("cpu_seconds", "per_cpu_second", "peak")
         records.append({"benchmark": "variants", "record": "sync", **told, "figures": spreads(names, MIB)})
     told = {"peer": "kinform", "family": "kinform", "objects": 2_000, "raw_bytes": 17_000_000}
     told |= {"servers": {"kube-apiserver": "1.36.0", "etcd": "3.6.0"}}
-    names = ("settled.rss", "sync.peak", "settled.bytes_per_object", "sync.objects_per_cpu_second")
+    names = ("sync.quiet_rss", "sync.peak", "quiet.bytes_per_object", "sync.per_cpu_second")
     records.append({"benchmark": "real", "record": "sync", **told, "figures": spreads(names, MIB)})
     for phase in ("first sync", "a storm of updates"):
         found = spreads(("p99", "longest", "busy_p99", "busy_longest"), 1e-3)

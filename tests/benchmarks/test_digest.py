@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.corpus import dump, key_of, make
-from benchmarks.harness.digest import Digest, agree
+from benchmarks.harness.digest import Digest, agree, same_objects
 
 Found = dict[str, Any]
 
@@ -48,6 +48,16 @@ def test_who_knows_only_who_objects_are_agrees_with_who_knows_all(some: dict[str
     assert agree(digest(some), told.result())
     told.add("one/more", "", "", None)
     assert not agree(digest(some), told.result())
+
+
+def test_who_keeps_less_of_objects_holds_the_same_ones(some: dict[str, Found]) -> None:
+    there, less = digest(some), digest({key: {"metadata": found["metadata"]} for key, found in some.items()})
+    assert not agree(there, less)
+    assert same_objects(there, less)
+    del less["content"]
+    assert same_objects(there, less)
+    some.pop(next(iter(some)))
+    assert not same_objects(there, digest(some))
 
 
 def test_its_text_is_the_one_that_other_languages_take() -> None:

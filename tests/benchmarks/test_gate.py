@@ -45,7 +45,7 @@ def test_beyond_one_bound_it_fails_and_the_table_marks_that_one() -> None:
     assert quick.verdict(records) == 1
     marked = [line for line in quick.table(records).splitlines() if line.endswith("BEYOND")]
     (line,) = marked
-    assert line.split() == ["some", "figure", "0.501", "0.50", "of", "naive", "BEYOND"]
+    assert line.split() == ["some", "figure", "0.501", "0.500", "of", "naive", "BEYOND"]
 
 
 # What it measures

@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 import pytest
 
 from benchmarks.corpus import dump, key_of, make
-from benchmarks.harness import server as module
 from benchmarks.harness.ceiling import ceiling
 from benchmarks.harness.digest import Digest, agree
 from benchmarks.harness.process import Process, python
@@ -446,22 +445,6 @@ def test_a_mark_comes_after_all_that_happened_before_it(served: Served) -> None:
         told = [next(events) for _ in range(PODS * 9 // 10 + 1)]
     assert [event["type"] for event in told] == ["DELETED"] * (PODS * 9 // 10) + ["MODIFIED"]
     assert told[-1]["object"]["metadata"]["resourceVersion"] == str(version)
-
-
-def test_what_nobody_watches_for_does_not_happen_and_is_told_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Deaf:
-        def __init__(self, answer: object, certificate: object) -> None:
-            self.url = "http://nowhere"
-
-    monkeypatch.setattr(module, "PATIENCE", 0.0)
-    monkeypatch.setattr(module, "Listener", Deaf)
-    lonely = module.Server(resource="pods", objects=3, seed=0, corpus=None)
-    assert lonely.mark() is None
-    before = lonely.digest()
-    lonely.prepare(change=1.0)
-    assert lonely.go() is None
-    assert lonely.expire() is None
-    assert lonely.digest() == before
 
 
 def test_what_was_sent_is_what_the_digest_tells_all_through(served: Served) -> None:

@@ -95,7 +95,7 @@ def test_a_warm_start_never_asks_for_the_state() -> None:
     record = started(1)
     assert (record["objects"], record["lists"]) == (NAMESPACES, 0)
     assert {name for _, name, _ in warm.COLUMNS} <= set(record["figures"])
-    assert "LISTs sent: 0" in warm.table([record])
+    assert "the state was asked for 0 times" in warm.table([record])
 
 
 def test_a_start_that_does_ask_for_the_state_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
