@@ -1,7 +1,8 @@
-"""`python -m benchmarks NAME`: measures, tells what was found, and keeps it in the results file for `report`.
+"""`python -m benchmarks NAME`: measures, tells what was found, and keeps it as records in a results file.
 
-Each command checks its answers before it tells a figure. `all` runs every one of them, `quick` a small part with a gate
-on ratios; `report` measures nothing: it writes the page and the plots from the results file alone.
+Each command checks its answers before it tells a figure. `all` runs every one of them and keeps what they find for
+`report`, which measures nothing: it writes the page and the plots from that file alone. `quick` is a small part with a
+gate on ratios.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("command", choices=COMMANDS, help="what to measure; `COMMAND --help` says more")
     if not arguments or arguments[0] not in COMMANDS:
-        parser.parse_args(arguments)  # tells what is wrong with them, or gives help
+        parser.parse_args(arguments or ["--help"])  # tells what is wrong with them, or gives help
         return 64
     name, *more = arguments
     place, *always = COMMANDS[name]

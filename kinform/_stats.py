@@ -70,7 +70,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         peak_bytes: The most that was held while the last complete state came in.
         stale: Objects held in an old version, because the newer one was left out.
         undecodable: Events not told to readers, because the object did not fit the type.
-        queue_depth: Events that wait for handlers.
+        queue_depth: Events, and keys, that wait for handlers. What was there before a handler came is not counted.
         changes_depth: Events that wait in each `changes()`.
         dropped_old: `Updated` events whose old version was let go because too much was waiting.
         transform_seconds: Time spent in `transform`.

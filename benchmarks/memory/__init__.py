@@ -1,4 +1,4 @@
-"""The history retold: what following one collection takes in the ways it has been done, ours the last.
+"""The history retold: what following one collection takes in the ways it has been done, and in ours.
 
 kube-rs held a collection up to three times at a relist until 0.92 (pages in a list, copies of them in the new store,
 the old store) and twice since; its authors measured 60 % less with a store and 80 % without (10,000 RoleBindings).
@@ -9,7 +9,7 @@ is allocated is counted in a third, for a first sync of at most 1,000 objects.
 
 Bias: the Python of `naive` and `buffered` was written for this, on msgspec, and decodes faster and smaller than most;
 no mode is at work between the phases, where programs would be; `kinform` works in the background after a sync, and
-the relist waits for that. Python's cycle collector looks less often than by default, in all modes. No times are told.
+the relist comes when that has paused. Python's cycle collector looks less often than by default, in all modes. No times are told.
 """
 
 from __future__ import annotations

@@ -12,13 +12,14 @@ argument, a JSON object:
 Orders come on standard input, one a line: `{"do": NAME, "with": {...}}`. Each is answered on standard output with one
 line of JSON, once it is done; nothing else is written there. The process ends when its standard input does.
 
+    versions    {}                  answers {NAME: VERSION} of all that takes part.
     connect     {}                  makes the client; nothing is asked of the server yet. Answers null.
     sync        {}                  starts to follow the collection in all namespaces; done when its first state is
                                     complete in the store. Answers null.
     reach       {"version": "123"}  done when the handler that is called for each event (added, updated, deleted), after
                                     the store has taken it, was called for an object of that resourceVersion; at once
                                     if it was already. Answers how often it was called in all.
-    digest      {}                  goes through the whole store. Answers {"objects": N, "identity": HEX}, as
+    digest      {"whole": false}    goes through the whole store, and may leave out the content. Answers {"objects": N, "identity": HEX}, as
                                     `benchmarks.harness.digest` says, and "content" where objects are kept as sent.
 
 A relist is made by an ERROR event of code 410 on the watch. A program that cannot go on from there by its own means

@@ -30,21 +30,25 @@ def documents(records: list[Record]) -> dict[Path, str]:
     told = {ROOT / "docs/benchmarks.md": page(records)}
     for name in ("README.md", "docs/explanation/compression.md"):
         path = ROOT / name
-        told[path] = BLOCK.sub(lambda found: _block(found[1], records), path.read_text())
+        told[path] = BLOCK.sub(lambda found: _block(found[1], records, found[0]), path.read_text())
     return told
 
 
 BLOCK = re.compile(r"<!-- benchmarks: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
-def _block(name: str, records: list[Record]) -> str:
+def _block(name: str, records: list[Record], found: str) -> str:
+    """What belongs in a block; what is found there, where nothing of it was measured."""
     if name not in BLOCKS:
         raise ValueError(f"a document asks for the figures {name!r}; there are {', '.join(BLOCKS)}")
-    return "\n".join([f"<!-- benchmarks: {name} -->", *BLOCKS[name](records), "<!-- end -->"])
+    lines = BLOCKS[name](records)
+    return "\n".join([f"<!-- benchmarks: {name} -->", *lines, "<!-- end -->"]) if lines else found
 
 
 def _headline(records: list[Record]) -> list[str]:
-    about = of(records, "peers", record="collection", kind="pods")[0]
+    if not (found := of(records, "peers", record="collection", kind="pods")):
+        return []
+    about = found[0]
     mib = about["raw_bytes"] / (1 << 20)
     return [
         f"{about['objects']:,} pods, {mib:,.0f} MiB of JSON. MiB of the whole process; then CPU time of an object or",
@@ -57,7 +61,11 @@ def _headline(records: list[Record]) -> list[str]:
 
 
 def _corpora(learnt_from: str) -> Callable[[list[Record]], list[str]]:
-    return lambda records: tables.blobs(of(records, "corpora", record="blobs", learnt_from=learnt_from))
+    def block(records: list[Record]) -> list[str]:
+        found = of(records, "corpora", record="blobs", learnt_from=learnt_from)
+        return tables.blobs(found) if found else []
+
+    return block
 
 
 BLOCKS: dict[str, Callable[[list[Record]], list[str]]] = {

@@ -52,6 +52,7 @@ def _head(records: list[Record]) -> list[str]:
             f"`{' '.join([each['benchmark'], *each['arguments']])}`",
             f"{each['seconds']:,.0f}",
             f"{each['machine']['load']}",
+            each["machine"]["commit"],
         ]
         for each in runs
     ]
@@ -72,18 +73,22 @@ def _head(records: list[Record]) -> list[str]:
         "How to read it:",
         "",
         "- Each row is a fresh process, read from outside: resident memory of the whole process in MiB from",
-        "  `smaps_rollup`, its peak from `VmHWM`, CPU time from `stat`. Nothing a program says of itself is used.",
+        "  `smaps_rollup`, its peak from `VmHWM`, CPU time from `stat`. What only a program itself can say (how long a read",
+        "  takes, how late its event loop is, what its blobs take) is kinform's own word, and stands in tables of kinform alone.",
+        "- `until quiet` counts all that is done until the process rests, in the background as well. Peaks do, too.",
+        "- All are told of each event. kinform's handler is `on_change`: it is given the key, and no object is decoded for it,",
+        "  which suits a controller that looks for itself. The others' handlers are given what they hold decoded anyway.",
         "- Before a figure is told, the content is checked: a digest of all that the process holds against the server's.",
         "- Figures are medians, with the largest distance of a round from it where there were several. The machine is",
         "  shared: ratios within a table count, seconds do not. A tick of CPU time is 10 ms.",
         "- Objects are made up, as real clusters have them: hundreds of templates, a long tail of replicas, managedFields,",
         "  the API server's order of members. [How like real ones they are](#how-like-real-objects-they-are) is below, and",
         "  `--corpus FILE` takes your own.",
-        "- What is better elsewhere is told below each table.",
+        "- Where another is better than kinform is told below the tables of peers.",
         "",
         f"Measured {dates[0] if dates[0] == dates[-1] else f'from {dates[0]} to {dates[-1]}'} on: {machine(records)}",
         "",
-        *table(["command", "seconds", "load before"], rows),
+        *table(["command", "seconds", "load before", "commit"], rows),
     ]
 
 

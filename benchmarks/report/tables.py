@@ -95,7 +95,7 @@ def losses(records: list[Record], kind: str) -> Lines:
         value, who = (max if more else min)(others)
         ratio = value / mine if more else mine / max(value, 1e-9)
         if ratio > 1.02:
-            title = f"{_phase(name)}: {title}" if title.startswith(("5 s", "and")) else title
+            title = f"{_phase(name)}, {title.removeprefix('and ')}" if title.startswith(("5 s", "and")) else title
             text = f"- {title}: {shown(mine, unit)} {unit}".rstrip()
             text += f"; {who}: {shown(value, unit)} {unit}".rstrip() + f", {times(ratio)} times better."
             lines.append(text)
@@ -199,7 +199,7 @@ def speed(records: list[Record]) -> Lines:
     lines = []
     for group, found in groupby(of(records, "speed"), itemgetter("group")):
         members = list(found)
-        mine = next((each for each in members if each["name"] == "kinform"), members[0])
+        mine = next(each for each in members if each["name"].startswith("kinform"))
         base = mine["figures"]["ns"]["median"]
         rows = []
         for each in members:
@@ -264,7 +264,7 @@ def warm(records: list[Record]) -> Lines:
         figures = each["figures"]
         names = ("from_open", "from_process_start")
         for start, lists in (("warm", each["lists"]), ("cold", "-")):
-            title = f"{each['objects']:,} {each['kind']}, {'from a snapshot' if start == 'warm' else 'with a list'}"
+            title = f"{each['objects']:,} {each['kind']}, {'from a snapshot' if start == 'warm' else 'without one'}"
             rows.append([title, *(cell(figures[f"{start}.{name}"], "ms") for name in names), str(lists)])
     return table(
         ["ms to the first read", "from opening", "from the start of the process", "times the state was asked for"], rows

@@ -3,7 +3,7 @@
 Blobs: bytes an object, beside what the whole collection takes together under xz -9e, of which nobody could read one
 object: made-up collections and, with --corpus, your own. Fixed costs: a process with one, and with 50, informers on
 200 objects each. Warm start: from a snapshot, from the start of the process and from the opening of the informer to
-the first correct read, with the server's count of LIST requests. What is read is compared before a figure is told.
+the first correct read, with the server's count of requests for the state. What is read is compared beforehand.
 Likeness: how the made-up collections compress, beside what was measured on real ones.
 """
 

@@ -1,8 +1,8 @@
 """A start from a snapshot: how long until the first object is read, and that the state was not asked for.
 
 From the start of the process, imports included, and from the opening of the informer; the first read gets and decodes
-an object that is compared with the server's. A first process writes the snapshot. A start with a list from the same
-server stands beside it.
+an object that is compared with what a start without a snapshot reads, which stands beside it. A first process writes
+the snapshot. The server counts how often it was asked for the state, by a LIST or by a watch that begins with it.
 """
 
 from __future__ import annotations
