@@ -15,6 +15,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, TypeVar
 
+from kinform._calls import Handler
 from kinform._changes import Changes, Retelling
 from kinform._check import whole
 from kinform._errors import ForbiddenError, KinformError, OptionError
@@ -23,7 +24,7 @@ from kinform._handlers import Handlers
 from kinform._keeping import Keeping
 from kinform._keys import Keys
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
-from kinform._queue import QUEUE_BOUND, Entry, Handler, Queue
+from kinform._queue import QUEUE_BOUND, Entry, Queue
 from kinform._reflector import Stream, write
 from kinform._snapshot import Loaded, Snapshot
 from kinform._stats import Stats, stream_stats, worst

@@ -11,8 +11,8 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
+from kinform._calls import Handler, Turn, call
 from kinform._errors import OptionError
-from kinform._queue import Handler, Turn, call
 
 
 class Keys:

@@ -9,7 +9,8 @@ is allocated is counted in a third, for a first sync of at most 1,000 objects.
 
 Bias: the Python of `naive` and `buffered` was written for this, on msgspec, and decodes faster and smaller than most;
 no mode is at work between the phases, where programs would be; `kinform` works in the background after a sync, and
-the relist comes when that has paused. Python's cycle collector looks less often than by default, in all modes. No times are told.
+the relist comes when that has paused. Python's cycle collector looks less often than by default, in all modes. No
+times are told.
 """
 
 from __future__ import annotations

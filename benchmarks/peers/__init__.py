@@ -19,8 +19,9 @@ line of JSON, once it is done; nothing else is written there. The process ends w
     reach       {"version": "123"}  done when the handler that is called for each event (added, updated, deleted), after
                                     the store has taken it, was called for an object of that resourceVersion; at once
                                     if it was already. Answers how often it was called in all.
-    digest      {"whole": false}    goes through the whole store, and may leave out the content. Answers {"objects": N, "identity": HEX}, as
-                                    `benchmarks.harness.digest` says, and "content" where objects are kept as sent.
+    digest      {"whole": false}    goes through the whole store, and may leave out the content. Answers
+                                    {"objects": N, "identity": HEX}, as `benchmarks.harness.digest` says, and "content"
+                                    where objects are kept as sent.
 
 A relist is made by an ERROR event of code 410 on the watch. A program that cannot go on from there by its own means
 does what its users do: it lists again, and watches from there.

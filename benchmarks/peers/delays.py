@@ -1,8 +1,9 @@
 """How long kinform holds up the event loop that it runs on: how late a ticker of a millisecond is, phase by phase.
 
-Beside it stands what the loop's own thread computed meanwhile, the tick's millisecond included: what is late beyond that
-was held up by others, be it processes or a thread of ours that trains. The ticker takes some CPU time itself, which is
-why this is measured apart from the rest. Percentiles are over ticks, and a loop that is held up ticks less often.
+Beside it stands what the loop's own thread computed meanwhile, the tick's millisecond included: what is late beyond
+that was held up by others, be it processes or a thread of ours that trains. The ticker takes some CPU time itself,
+which is why this is measured apart from the rest. Percentiles are over ticks, and a loop that is held up ticks less
+often.
 """
 
 from __future__ import annotations

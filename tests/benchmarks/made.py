@@ -15,6 +15,7 @@ MACHINE = {
     "cpu": "Some CPU",
     "cores": 2,
     "memory_bytes": 8 << 30,
+    "commit": "0123abcd4567",
     "load": 0.5,
     "kernel": "Linux 6.1 x86_64",
     "transparent_huge_pages": "madvise",

@@ -260,7 +260,7 @@ def test_bounds_that_depend_on_other_figures_do(beyond: int, state: str) -> None
         ("peak of the first sync", "68.0"),
         ("peak of a relist, nothing changed", "64.0"),
         ("peak of a relist, all changed, pods", "88.0"),
-        ("5 s after a relist in which all changed, pods", "62.0"),
+        ("5 s after a relist, all changed, pods", "62.0"),
         ("5 s after 90 % was deleted, pods", "46.0"),
     ):
         assert found(records, f"{text}: ") == [(f"{value} MiB", state)]
@@ -355,9 +355,9 @@ def test_a_column_that_is_named_by_its_neighbour_is_told_with_its_phase() -> Non
     mine = {"storm.per_all_cpu_second": 500.0, "changed.all_cpu_seconds": 4.0, "unchanged.rss": 60 * MIB}
     others = {"storm.per_all_cpu_second": 1_500.0, "changed.all_cpu_seconds": 1.0, "unchanged.rss": 40 * MIB}
     assert losses(peer("rusty", "Rust", others), **mine) == [
-        "- relist, nothing changed: 5 s after: 60.0 MiB; rusty: 40.0 MiB, 1.50 times better.",
-        "- events: and until quiet: 500; rusty: 1,500, 3.0 times better.",
-        "- relist, all changed: and until quiet: 4.00 s; rusty: 1.00 s, 4.0 times better.",
+        "- relist, nothing changed, 5 s after: 60.0 MiB; rusty: 40.0 MiB, 1.50 times better.",
+        "- events, until quiet: 500; rusty: 1,500, 3.0 times better.",
+        "- relist, all changed, until quiet: 4.00 s; rusty: 1.00 s, 4.0 times better.",
     ]
 
 

@@ -11,7 +11,7 @@ import kinform
 
 ROOT = Path(kinform.__file__).parent
 FLOORS = [
-    {"_check", "_errors", "_events", "_paths", "_selectors", "_sparing", "_worker"},
+    {"_calls", "_check", "_errors", "_events", "_paths", "_selectors", "_sparing", "_worker"},
     {"_options", "_request", "_lean"},
     {"_fit", "_frames", "_index", "_transport"},
     {"_cluster", "_coding", "_connection", "_watcher"},
