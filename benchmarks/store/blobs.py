@@ -38,8 +38,8 @@ MOST = 5_000
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
     """A record a collection, and way to learn."""
-    if options.train and len(options.train) != len(options.corpus or ()):
-        raise SystemExit("store: --train takes as many files as --corpus")
+    if options.train and len(options.train) > len(options.corpus or ()):
+        raise SystemExit("store: --train takes no more files than --corpus")
     for name, objects in _collections(options):
         if options.half:
             shuffled = random.Random(1).sample(objects, len(objects))
