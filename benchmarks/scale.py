@@ -16,7 +16,7 @@ from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Row, rows
-from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers.catalogue import OURS
 from benchmarks.peers.compare import SERVER, say
 from benchmarks.peers.life import Life, Source, derived
 
@@ -55,7 +55,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
                 source = Source(server)
                 for _ in range(options.rounds):
                     say(f"{size:,} {options.kind}")
-                    life = Life(PEERS[0], source, nothing, whole=size <= HEADLINE, tenth=True, reads=READS)
+                    life = Life(OURS, source, nothing, whole=size <= HEADLINE, tenth=True, reads=READS)
                     life.run()
                     if life.gave_up:
                         raise SystemExit(f"scale: {life.gave_up}")

@@ -81,8 +81,10 @@ def _python(name: str, file: str, mode: str, **more: object) -> Peer:
 
 SLOW = 2_000
 
+OURS = _ours("kinform", "auto", quick=True)
+
 PEERS: tuple[Peer, ...] = (
-    _ours("kinform", "auto", quick=True),
+    OURS,
     _rust("kube-rs, streaming, cleared", "streaming", quick=True),
     _rust("kube-rs, streaming, cleared, jemalloc", "streaming", "kube-rs-jemalloc"),
     _rust("kube-rs, paged, cleared", "paged"),

@@ -19,7 +19,7 @@ from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import shown
-from benchmarks.peers.catalogue import PEERS
+from benchmarks.peers.catalogue import OURS
 from benchmarks.peers.compare import SERVER, say
 from benchmarks.peers.life import SETTLE, Source
 
@@ -52,7 +52,7 @@ def _round(source: Source) -> dict[str, dict[str, float]]:
     delays: dict[str, dict[str, float]] = {}
     source.do("reset")
     say("delays of the loop")
-    with source.peer(PEERS[0]) as process:
+    with source.peer(OURS) as process:
         process.do("connect")
 
         @contextmanager

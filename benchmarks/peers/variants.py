@@ -18,12 +18,12 @@ from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Row, rows
-from benchmarks.peers.catalogue import PEERS, Peer
+from benchmarks.peers.catalogue import OURS, PEERS, Peer
 from benchmarks.peers.compare import SERVER, say
 from benchmarks.peers.life import Source
 
 CERTIFICATES = "tests/net/certificates"
-OURS, STREAMING = "kinform", "kube-rs, streaming, cleared"
+STREAMING = "kube-rs, streaming, cleared"
 ZIPPED = "client-go, list, transform"
 
 
@@ -35,12 +35,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> Iterator[Record]:
     """A record a variant and peer."""
     peers = {peer.name: peer for peer in PEERS}
-    listing = msgspec.structs.replace(peers[OURS], mode="list")
+    listing = msgspec.structs.replace(OURS, mode="list")
     variants: dict[str, tuple[dict[str, Any], list[tuple[Peer, dict[str, Any]]]]] = {
-        "plain": ({}, [(peers[OURS], {}), (listing, {}), (peers[STREAMING], {}), (peers[ZIPPED], {})]),
+        "plain": ({}, [(OURS, {}), (listing, {}), (peers[STREAMING], {}), (peers[ZIPPED], {})]),
         "TLS": (
             {"certificate": f"{CERTIFICATES}/server.pem"},
-            [(peers[OURS], {}), (peers[STREAMING], {}), (peers[ZIPPED], {})],
+            [(OURS, {}), (peers[STREAMING], {}), (peers[ZIPPED], {})],
         ),
         "gzip": ({"zipped": True}, [(listing, {"gzip": True}), (peers[ZIPPED], {})]),
     }

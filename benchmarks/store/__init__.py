@@ -20,7 +20,8 @@ from benchmarks.store import blobs, fixed, warm
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--corpus", nargs="+", type=Path, metavar="FILE", help="collections instead of made-up ones")
-    parser.add_argument("--train", nargs="+", type=Path, metavar="FILE", help="one to learn from for each of the first to count")
+    of = "one to learn from for each of the first to count"
+    parser.add_argument("--train", nargs="+", type=Path, metavar="FILE", help=of)
     parser.add_argument("--half", action="store_true", help="learn from one half, count the other")
     parser.add_argument("--objects", type=int, metavar="N", help="of each made-up kind, and in the warm start")
     parser.add_argument("--rounds", type=int, default=3, help="of warm starts; %(default)s")
