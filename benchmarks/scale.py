@@ -21,7 +21,7 @@ from benchmarks.peers.compare import SERVER, say
 from benchmarks.peers.life import Life, Source, derived
 
 HEADLINE = 88_000
-SIZES = {"pods": [1_000, 10_000, HEADLINE, 300_000], "namespaces": [10_000, 100_000, 1_000_000]}
+SIZES = {"pods": [1_000, 10_000, HEADLINE, 300_000], "namespaces": [10_000, 100_000, 300_000]}
 READS = 5_000
 LINEAR = 1.1
 """The power beyond which a figure has grown faster than in proportion: what noise there is between two sizes."""
