@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from benchmarks import speed
+from benchmarks.harness.checked import count
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
@@ -49,8 +50,8 @@ GATES = (
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--objects", type=int, default=OBJECTS, metavar="N", help="pods; %(default)s")
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--objects", type=count, default=OBJECTS, metavar="N", help="pods; %(default)s")
+    parser.add_argument("--rounds", type=count, default=2)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
@@ -98,4 +99,10 @@ def table(records: list[Record]) -> str:
     for each in records:
         beyond = "   BEYOND" if each["ratio"] > each["bound"] else ""
         lines.append(f"{each['what']:46}{each['ratio']:8.3f}{each['bound']:8.3f}  of {each['of']}{beyond}")
+    lines.append("kinform's figure as a share of the other's: less is better; " + _verdict(records))
     return "\n".join(lines)
+
+
+def _verdict(records: list[Record]) -> str:
+    beyond = sum(each["ratio"] > each["bound"] for each in records)
+    return f"{beyond} of {len(records)} are beyond their bounds" if beyond else "all are within their bounds"

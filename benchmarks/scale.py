@@ -12,6 +12,7 @@ import argparse
 import math
 from collections.abc import Iterator
 
+from benchmarks.harness.checked import count
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
@@ -38,8 +39,8 @@ GROWTH: tuple[Row, ...] = (
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=sorted(SIZES), default="pods")
-    parser.add_argument("--objects", type=int, action="append", metavar="N", help="a size; repeatable")
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--objects", type=count, action="append", metavar="N", help="a size; repeatable")
+    parser.add_argument("--rounds", type=count, default=1)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.corpus import make
+from benchmarks.harness.checked import count
 from benchmarks.harness.digest import Digest, same_objects
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
@@ -24,8 +25,8 @@ FEW_FIELDS = ["metadata.labels", "spec.nodeName", "status.phase"]
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--objects", type=int, default=10_000, metavar="N", help="pods; %(default)s")
-    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--objects", type=count, default=10_000, metavar="N", help="pods; %(default)s")
+    parser.add_argument("--rounds", type=count, default=1)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:

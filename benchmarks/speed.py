@@ -19,6 +19,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.checked import count
 from benchmarks.harness.results import Record
 
 OBJECTS, OBJECTS_QUICK = 5_000, 500
@@ -28,7 +29,7 @@ HISTORY = "benchmarks/results/micro"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """The options of its own."""
-    parser.add_argument("--objects", type=int, metavar="N", help=f"pods: {OBJECTS}, or {OBJECTS_QUICK} with --quick")
+    parser.add_argument("--objects", type=count, metavar="N", help=f"pods: {OBJECTS}, or {OBJECTS_QUICK} with --quick")
     parser.add_argument("-k", default="", metavar="EXPRESSION", help="only what matches")
     parser.add_argument("--quick", action="store_true", help="few rounds, for a look")
     parser.add_argument(
@@ -52,7 +53,8 @@ def measure(options: argparse.Namespace) -> list[Record]:
         command += [f"--benchmark-storage=file://{HISTORY if options.save else folder}"]
         environment = os.environ | {"KINFORM_BENCH_OBJECTS": str(objects), "KINFORM_BENCH_SEED": str(options.seed)}
         if subprocess.run(command, cwd=ROOT, env=environment, stdout=2, check=False).returncode:
-            raise SystemExit("speed: nothing was measured, or an answer was wrong; no time is told")
+            matching = f"nothing matches -k {options.k!r}, or " if options.k else ""
+            raise SystemExit(f"speed: no time is told: {matching}an answer was wrong, as it says above")
         found = json.loads(result.read_text())["benchmarks"]
     groups = {name: place for place, name in enumerate(dict.fromkeys(each["group"] for each in found))}
     return sorted((record(options.benchmark, each) for each in found), key=lambda each: groups[each["group"]])

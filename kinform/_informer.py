@@ -405,10 +405,10 @@ class Informer:
     def on_change(self, handler: F) -> F:
         """Calls `handler(key)` for each object that is added, changes or is deleted; at once for those there are.
 
-        For who reads the store for himself: no object is decoded or kept for the call. A key waits once, however often
+        For a controller that reads the store itself: no object is decoded for the call. A key waits once, however often
         its object changes meanwhile, and what the store then has is at least as new as the last of these changes; where
-        it has nothing the object was deleted. Called one at a time, beside the other handlers. An exception is logged
-        with the key, and stops nothing.
+        it has nothing the object was deleted. Called one at a time, beside the other handlers; `synced` does not wait
+        for them. An exception is logged with the key, and stops nothing.
         """
         self._writer.catch_up()
         self._listen()

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.corpus import MADE
+from benchmarks.harness.checked import count
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
@@ -32,8 +33,10 @@ MIB = float(1 << 20)
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Says which options there are."""
     parser.add_argument("--kind", choices=sorted(MADE), default="pods", help="%(default)s")
-    parser.add_argument("--objects", type=int, default=5_000, metavar="N", help="%(default)s")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="of what is read from outside; %(default)s")
+    parser.add_argument("--objects", type=count, default=5_000, metavar="N", help="%(default)s")
+    parser.add_argument(
+        "--rounds", type=count, default=3, metavar="N", help="of what is read from outside; %(default)s"
+    )
     folder = Path("build/benchmarks/memory")
     told = "where flame graphs and the plot go; %(default)s"
     parser.add_argument("--artefacts", type=Path, default=folder, metavar="FOLDER", help=told)

@@ -3,7 +3,9 @@
 Each row is a process read from outside: what it holds idle, after its first sync, at the peak of that and of relists,
 when 90 % was deleted, and beside it what a fresh process holds of the rest; objects and events a CPU second. The
 server sends bytes that are there already, and its own ceiling is told. Peers that take minutes for all of the objects
-are given fewer; bytes an object, and objects and events a CPU second, hardly depend on that. A peer that was not built
+are given fewer: their bytes an object, and objects and events a CPU second, hardly depend on that. (kinform's do where
+there are few: a dictionary and some megabytes of Python weigh the same for a hundred objects.) A life takes about a
+minute for each peer and round, most of it waiting until memory is back. A peer that was not built
 is told as absent, and one that never gets over a phase as having given up. One or two peers of each language go
 through all rounds, the others through one.
 """
@@ -14,10 +16,10 @@ import argparse
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 from benchmarks.corpus import MADE
 from benchmarks.harness.ceiling import ceiling
+from benchmarks.harness.checked import corpus, count
 from benchmarks.harness.process import Died, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
@@ -30,15 +32,25 @@ SERVER = "benchmarks/harness/server.py"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=sorted(MADE), default="pods")
-    parser.add_argument("--objects", type=int, metavar="N", help="how many; each kind has a number of its own")
-    parser.add_argument("--corpus", type=Path, metavar="FILE", help="objects from `kubectl get -o json`, or one a line")
-    parser.add_argument("--only", action="append", metavar="TEXT", help="peers with that in their name; repeatable")
+    parser.add_argument("--objects", type=count, metavar="N", help="how many; each kind has a number of its own")
+    parser.add_argument(
+        "--corpus", type=corpus, metavar="FILE", help="objects from `kubectl get -o json`, or one a line"
+    )
+    parser.add_argument(
+        "--only", action="append", metavar="TEXT", help=f"peers with that in their name; repeatable: {_names()}"
+    )
     parser.add_argument("--representative", action="store_true", help="one or two peers of each language")
-    parser.add_argument("--rounds", type=int, default=3, help="of those that stand for their language; one of others")
+    parser.add_argument("--rounds", type=count, default=3, help="of those that stand for their language; one of others")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
-    """One record about the server and the objects, and one a peer."""
+    """One record about the server and the objects, and one a peer.
+
+    Raises:
+        SystemExit: No peer has such a name.
+    """
+    if not any(_chosen(peer, options) for peer in PEERS):
+        raise SystemExit(f"peers: none has {' or '.join(options.only)} in its name; there are {_names()}")
     kind, objects = options.kind, options.objects
     if objects is None and options.corpus is None:
         objects = MADE[kind][2]
@@ -77,6 +89,10 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
                 lives.setdefault(peer.name, []).append(life)
         for peer in chosen:
             yield _record(peer, lives.get(peer.name, []), sources, options)
+
+
+def _names() -> str:
+    return "; ".join(peer.name for peer in PEERS)
 
 
 def _chosen(peer: Peer, options: argparse.Namespace) -> bool:

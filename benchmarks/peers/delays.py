@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.corpus import MADE
+from benchmarks.harness.checked import count
 from benchmarks.harness.digest import agree
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
@@ -26,8 +27,8 @@ from benchmarks.peers.life import SETTLE, Source
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--kind", choices=sorted(MADE), default="pods")
-    parser.add_argument("--objects", type=int, metavar="N", help="how many; each kind has a number of its own")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--objects", type=count, metavar="N", help="how many; each kind has a number of its own")
+    parser.add_argument("--rounds", type=count, default=3)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:

@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 
 from benchmarks.corpus import Object, make
+from benchmarks.harness.checked import count
 from benchmarks.harness.digest import Digest, same_objects
 from benchmarks.harness.process import Process
 from benchmarks.harness.results import Record
@@ -38,8 +39,8 @@ class Refused(Exception):
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--objects", type=int, default=2_000, metavar="N", help="pods; %(default)s")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--objects", type=count, default=2_000, metavar="N", help="pods; %(default)s")
+    parser.add_argument("--rounds", type=count, default=3)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:

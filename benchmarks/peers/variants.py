@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from benchmarks.harness.checked import count
 from benchmarks.harness.digest import agree
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
@@ -28,8 +29,8 @@ ZIPPED = "client-go, list, transform"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--objects", type=int, default=20_000, metavar="N", help="pods; %(default)s")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--objects", type=count, default=20_000, metavar="N", help="pods; %(default)s")
+    parser.add_argument("--rounds", type=count, default=3)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:

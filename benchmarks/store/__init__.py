@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from pathlib import Path
 
 from benchmarks.corpus import likeness
+from benchmarks.harness.checked import corpus, count
 from benchmarks.harness.results import Record
 from benchmarks.store import blobs, fixed, warm
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--corpus", nargs="+", type=Path, metavar="FILE", help="collections instead of made-up ones")
+    parser.add_argument("--corpus", nargs="+", type=corpus, metavar="FILE", help="collections instead of made-up ones")
     of = "one to learn from for each of the first to count"
-    parser.add_argument("--train", nargs="+", type=Path, metavar="FILE", help=of)
+    parser.add_argument("--train", nargs="+", type=corpus, metavar="FILE", help=of)
     parser.add_argument("--half", action="store_true", help="learn from one half, count the other")
-    parser.add_argument("--objects", type=int, metavar="N", help="of each made-up kind, and in the warm start")
-    parser.add_argument("--rounds", type=int, default=3, help="of warm starts; %(default)s")
+    parser.add_argument("--objects", type=count, metavar="N", help="of each made-up kind, and in the warm start")
+    parser.add_argument("--rounds", type=count, default=3, help="of warm starts; %(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
