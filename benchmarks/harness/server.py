@@ -163,10 +163,10 @@ class Server:
         with self._watched:
             if not self._watched.wait_for(lambda: self._streams, PATIENCE):
                 return None
+            if prepared.partial is None and any(self._streams.values()):
+                raise RuntimeError("that was not prepared for who watches metadata alone")
             self._collection.items, self._collection.version = prepared.items, prepared.version
             for stream, metadata in self._streams.items():
-                if metadata and prepared.partial is None:
-                    raise RuntimeError("that was not prepared for who watches metadata alone")
                 stream.put(prepared.partial if metadata else prepared.pieces)
         return prepared.version
 

@@ -227,7 +227,8 @@ def blobs(found: Iterable[Record]) -> Lines:
         figures = each["figures"]
         told = [f"{figures[name]:,.0f}" for name in columns]
         told[4] = f"**{told[4]}**"
-        rows.append([each["collection"], *told, f"{figures['after/xz']:.2f}", f"{figures['kept']:,.0f}"])
+        anew = " (learnt anew)" if figures.get("learnt_anew") else ""  # on what is counted, after all
+        rows.append([each["collection"] + anew, *told, f"{figures['after/xz']:.2f}", f"{figures['kept']:,.0f}"])
     head = ["", "n", "pruned", "plain", "base alone", "with exemplars", "xz", "times xz", "kept"]
     return table(head, rows)
 
