@@ -58,7 +58,7 @@ def _memory(found: list[Record]) -> Figure:
     for label, each in zip(axes.get_yticklabels(), found, strict=True):
         label.set_fontweight("bold" if each["family"] == "kinform" else "normal")
     axes.set(xlabel="resident memory of the whole process, MiB: held, and (light) at the peak of a relist")
-    axes.set_xlim(0, 1.22 * max(each["figures"]["changed.peak"]["median"] for each in found) / MIB)
+    axes.set_xlim(0, 1.3 * max(each["figures"]["changed.peak"]["median"] for each in found) / MIB)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(f"{found[0]['objects']:,} pods", loc="left")
     return figure

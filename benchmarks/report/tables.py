@@ -343,4 +343,4 @@ def _against(figures: Mapping[str, Figure], ours: Mapping[str, Figure], name: st
     """How many times the CPU time an object or event takes that it takes with kinform."""
     if name not in figures or name not in ours:
         return "-"
-    return f"{ours[name]['median'] / figures[name]['median']:.2g} x"
+    return f"{times(ours[name]['median'] / figures[name]['median'])} x"
