@@ -225,8 +225,8 @@ def test_the_headline_compares_cpu_time_with_kinforms() -> None:
     lines = BLOCKS["headline"]([collection(), ours, other])
     assert "| first sync | until quiet | events | until quiet |" in lines[3]
     assert "20,000 pods, 154 MiB of JSON" in lines[0]
-    assert "| **kinform** | 50.0 | - | - | - | 1 x | 1 x | 1 x | 1 x |" in lines
-    assert "| lightkube * | 12.5 | - | - | - | 2 x | 3 x | 4 x | 5 x |" in lines
+    assert "| **kinform** | 50.0 | - | - | - | 1.00 x | 1.00 x | 1.00 x | 1.00 x |" in lines
+    assert "| lightkube * | 12.5 | - | - | - | 2.0 x | 3.0 x | 4.0 x | 5.0 x |" in lines
 
 
 # Aims
