@@ -46,4 +46,4 @@ def main(arguments: list[str]) -> int:
     report.main(["--results", str(options.results)])
     for name in failed:
         print(f"failed: {name}", file=sys.stderr)
-    return bool(failed)
+    return int(bool(failed))

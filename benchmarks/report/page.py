@@ -93,6 +93,8 @@ def _head(records: list[Record]) -> list[str]:
 
 
 def _peers(records: list[Record]) -> list[str]:
+    if not of(records, "peers"):
+        return []
     lines = ["## Beside its peers", ""]
     for kind in ("pods", "namespaces"):
         about = of(records, "peers", record="collection", kind=kind)

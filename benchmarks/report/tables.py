@@ -83,6 +83,8 @@ def losses(records: list[Record], kind: str) -> Lines:
     ours = next((each for each in everybody if each["peer"] == "kinform"), None)
     if ours is None:
         return []
+    if all(each["family"] == "kinform" for each in everybody):
+        return ["- Nobody else was measured."]
     lines = []
     for title, name, unit in (*PEERS, *SPEEDS):
         others = [
