@@ -19,7 +19,7 @@ from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Row, rows
 
-SERVER, SUBJECT = "benchmarks/harness/server.py", "benchmarks/peers/python/ours.py"
+SERVER, SUBJECT = "benchmarks/harness/server.py", "benchmarks/peers/ours.py"
 QUIET_LIMIT = 60.0
 FEW_FIELDS = ["metadata.labels", "spec.nodeName", "status.phase"]
 
