@@ -159,10 +159,10 @@ class Server:
 
         None: nobody ever watched, and nothing was done.
         """
-        prepared = self._take()
         with self._watched:
             if not self._watched.wait_for(lambda: self._streams, PATIENCE):
                 return None
+            prepared = self._take()
             if prepared.partial is None and any(self._streams.values()):
                 raise RuntimeError("that was not prepared for who watches metadata alone")
             self._collection.items, self._collection.version = prepared.items, prepared.version

@@ -282,5 +282,3 @@ JUDGES: tuple[Callable[[list[Record]], Iterator[Found]], ...] = (
     _delays,
     _headline,
 )
-
-__all__ = ["aims", "best", "median", "peer"]

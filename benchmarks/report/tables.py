@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from benchmarks.corpus.likeness import ratio
 from benchmarks.harness.results import Record, of
 from benchmarks.harness.text import Row, shown
 from benchmarks.report.markdown import Figure, cell, table, times
@@ -95,11 +96,11 @@ def losses(records: list[Record], kind: str) -> Lines:
             continue
         more = _more_is_better(name)
         value, who = (max if more else min)(others)
-        ratio = value / mine if more else mine / max(value, 1e-9)
-        if ratio > 1.02:
+        better = value / mine if more else mine / max(value, 1e-9)
+        if better > 1.02:
             title = f"{_phase(name)}, {title.removeprefix('and ')}" if title.startswith(("5 s", "and")) else title
             text = f"- {title}: {shown(mine, unit)} {unit}".rstrip()
-            text += f"; {who}: {shown(value, unit)} {unit}".rstrip() + f", {times(ratio)} times better."
+            text += f"; {who}: {shown(value, unit)} {unit}".rstrip() + f", {times(better)} times better."
             lines.append(text)
     return lines or ["- Nowhere in these tables, by more than 2 %."]
 
@@ -241,9 +242,7 @@ def likeness(records: list[Record]) -> Lines:
     for each in of(records, "store", record="likeness"):
         real = each["real"]
         pairs = [f"{each[name]:,} / {real[name]:,}" for name in ("pruned", "dictionary", "xz")]
-        ratios = [
-            f"{(each[name] / each['pruned']) / (real[name] / real['pruned']):.2f}" for name in ("dictionary", "xz")
-        ]
+        ratios = [f"{ratio(each, name):.2f}" for name in ("dictionary", "xz")]
         rows.append([f"{each['kind']}, {each['source']}", f"{each['n']:,}", *pairs, *ratios])
     head = ["made / real", "n", "pruned", "dictionary", "xz", "dictionary, ratio", "xz, ratio"]
     return table(head, rows)
