@@ -15,7 +15,7 @@ from kinform._calls import Turn
 from kinform._errors import DecodeError
 from kinform._events import Added, Deleted, Synced, Updated, decode
 from kinform._queue import Entry, Queue
-from kinform._sparing import SparingLog
+from kinform._throttled_log import SparingLog
 from kinform_ext._version import Version
 
 log = logging.getLogger("kinform.informer")

@@ -23,7 +23,7 @@ from kinform._coding import Base, Dictionary, Encode, Exemplar, Prefix, decode, 
 from kinform._dictionary import LARGEST_SAMPLE, SAMPLE_BYTES, Reservoir, begin, choose
 from kinform._exemplars import Groups
 from kinform._outcomes import AS_IT_IS, Outcome, Outcomes, Seen
-from kinform._worker import give_back, in_thread
+from kinform._worker_thread import give_back, in_thread
 from kinform_ext._table import Table
 
 PLAIN = 1  # as it came

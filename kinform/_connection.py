@@ -26,7 +26,7 @@ from kinform._errors import OptionError, TransportError
 from kinform._lean import ApiClient, Configuration
 from kinform._request import Request
 from kinform._transport import CHUNK_BYTES, ApiClientTransport, Response
-from kinform._worker import give_back
+from kinform._worker_thread import give_back
 
 if TYPE_CHECKING:
     from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from kinform._calls import Handler
 from kinform._changes import Changes, Retelling
-from kinform._check import whole
+from kinform._checks import whole
 from kinform._errors import ForbiddenError, KinformError, OptionError
 from kinform._fit import check_indexes, check_type
 from kinform._handlers import Handlers

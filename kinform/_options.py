@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from kinform import _paths
-from kinform._check import instance, match, number, one_of, positive, strings, whole
+from kinform._checks import instance, match, number, one_of, positive, strings, whole
 from kinform._errors import KinformError, OptionError
 from kinform._selectors import check_fields, parse_labels
 

@@ -32,7 +32,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from kinform._check import positive
+from kinform._checks import positive
 from kinform._contents import Contents
 from kinform._errors import OptionError, SnapshotError
 

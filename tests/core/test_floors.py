@@ -11,7 +11,7 @@ import kinform
 
 ROOT = Path(kinform.__file__).parent
 FLOORS = [
-    {"_calls", "_check", "_errors", "_events", "_paths", "_selectors", "_sparing", "_worker"},
+    {"_calls", "_checks", "_errors", "_events", "_paths", "_selectors", "_throttled_log", "_worker_thread"},
     {"_options", "_request", "_lean"},
     {"_fit", "_frames", "_index", "_transport"},
     {"_cluster", "_coding", "_connection", "_watcher"},
@@ -45,15 +45,22 @@ def imports(path: Path) -> set[str]:
         else:
             assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
             continue
-        found |= {name.split(".")[1] for name in names if name.startswith("kinform.")}
+        found |= {place(name.removeprefix("kinform.")) for name in names if name.startswith("kinform.")}
         found |= {"__init__" for name in names if name == "kinform"}
     return found
+
+
+def place(name: str) -> str:
+    """The module's name on its floor: that of a module in a room is `room.module`."""
+    return next((known for known in FLOOR if name == known or name.startswith(f"{known}.")), name.split(".")[0])
 
 
 def modules() -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for path in sorted(ROOT.rglob("*.py")):
-        found.setdefault(path.relative_to(ROOT).parts[0].removesuffix(".py"), []).append(path)
+        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        if name == "__init__" or not name.endswith("__init__"):
+            found.setdefault(place(name), []).append(path)
     return found
 
 

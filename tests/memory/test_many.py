@@ -24,7 +24,7 @@ from pathlib import Path
 from random import Random
 
 from kinform._dictionary import choose
-from kinform._worker import give_back, in_thread
+from kinform._worker_thread import give_back, in_thread
 
 def anonymous():
     return int(Path("/proc/self/smaps_rollup").read_text().split("Anonymous:")[1].split()[0]) << 10
