@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
-from kinform._index import compile
-from kinform._paths import parse
+from kinform._paths.grammar import parse
+from kinform._paths.index_program import compile
 from kinform_ext._postings import Postings
 from kinform_ext._table import Table
 

@@ -19,11 +19,11 @@ from kinform._calls import Handler
 from kinform._changes import Changes, Retelling
 from kinform._checks import whole
 from kinform._errors import ForbiddenError, KinformError, OptionError
-from kinform._fit import check_indexes, check_type
 from kinform._handlers import Handlers
 from kinform._keeping import Keeping
 from kinform._keys import Keys
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
+from kinform._paths.conflicts import check_indexes, check_type
 from kinform._queue import QUEUE_BOUND, Entry, Queue
 from kinform._reflector import Stream, write
 from kinform._snapshot import Loaded, Snapshot

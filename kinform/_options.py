@@ -12,9 +12,10 @@ from typing import Literal, get_args
 import msgspec
 from msgspec.structs import force_setattr
 
-from kinform import _paths
 from kinform._checks import instance, match, number, one_of, positive, strings, whole
 from kinform._errors import KinformError, OptionError
+from kinform._paths.grammar import Program
+from kinform._paths.grammar import compile as compile_prune
 from kinform._selectors import check_fields, parse_labels
 
 Start = Literal["auto", "list", "stream"]
@@ -141,9 +142,9 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
         force_setattr(self, "keep_last", dict(self.keep_last))
         self.program()
 
-    def program(self) -> _paths.Program | None:
+    def program(self) -> Program | None:
         """The compiled form that the scanner runs; None where nothing is pruned."""
-        return _paths.compile(self.drop, self.keep, self.keep_last)
+        return compile_prune(self.drop, self.keep, self.keep_last)
 
 
 DEFAULT_PRUNE = Prune(drop=["metadata.managedFields"])

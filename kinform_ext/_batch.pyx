@@ -100,7 +100,7 @@ cdef class Builder:
     """Takes objects from the wire one by one, pruned, and makes a Batch of those accepted. For extension modules.
 
     Args:
-        program: What `kinform._paths.compile` gives; None keeps everything.
+        program: What `kinform._paths.grammar.compile` gives; None keeps everything.
 
     Raises:
         ValueError, TypeError: It is no program.

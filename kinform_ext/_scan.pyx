@@ -56,7 +56,7 @@ cdef class Scanner:
 
     Args:
         mode: `"list"` for one `...List` envelope, `"watch"` for a stream of frames.
-        program: What `kinform._paths.compile` gives; None keeps everything.
+        program: What `kinform._paths.grammar.compile` gives; None keeps everything.
         max_object_bytes: Bound of one item or frame.
         kind, api_version: Of items where neither they nor the envelope tell them.
 

@@ -25,7 +25,7 @@ from benchmarks.corpus import MADE, dump, make, read_dump
 from benchmarks.harness.results import Record
 from kinform._codec import Codec
 from kinform._coding import encode
-from kinform._paths import compile
+from kinform._paths.grammar import compile
 from kinform_ext._batch import Batch
 from kinform_ext._scan import Scanner
 from kinform_ext._table import Table

@@ -11,9 +11,9 @@ import kinform
 
 ROOT = Path(kinform.__file__).parent
 FLOORS = [
-    {"_calls", "_checks", "_errors", "_events", "_paths", "_selectors", "_throttled_log", "_worker_thread"},
+    {"_calls", "_checks", "_errors", "_events", "_paths.grammar", "_selectors", "_throttled_log", "_worker_thread"},
     {"_options", "_request", "_lean"},
-    {"_fit", "_frames", "_index", "_transport"},
+    {"_paths.conflicts", "_frames", "_paths.index_program", "_transport"},
     {"_cluster", "_coding", "_connection", "_watcher"},
     {"_dictionary", "_exemplars"},
     {"_outcomes"},

@@ -9,8 +9,8 @@ import pytest
 
 from kinform import _writer
 from kinform._contents import Contents
-from kinform._index import NOWHERE, compile
-from kinform._paths import parse
+from kinform._paths.grammar import parse
+from kinform._paths.index_program import NOWHERE, compile
 from kinform._store import Store
 from kinform._writer import Writer
 from tests.core.test_store import Kept

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinform import OptionError
-from kinform._paths import DROP, KEEP, MAX_NODES, STAR, Path, Program, compile, parse
+from kinform._paths.grammar import DROP, KEEP, MAX_NODES, STAR, Path, Program, compile, parse
 
 
 @pytest.mark.parametrize(

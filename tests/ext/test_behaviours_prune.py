@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from kinform._paths import compile
+from kinform._paths.grammar import compile
 from kinform_ext._scan import Batch, Scanner
 
 VALUES = [

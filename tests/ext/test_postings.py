@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinform._index import compile
-from kinform._paths import STAR, Path, parse
+from kinform._paths.grammar import STAR, Path, parse
+from kinform._paths.index_program import compile
 from kinform_ext._postings import Postings
 
 NAMES = ("a", "b", "c.d/e", "ä")

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kinform._errors import OptionError
-from kinform._paths import Program, compile
+from kinform._paths.grammar import Program, compile
 from kinform_ext._scan import MAX_DEPTH, Scanner
 from tests.reference import Path, normalised, pruned
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from kinform._paths import compile
+from kinform._paths.grammar import compile
 from kinform_ext._scan import Batch, Scanner
 
 HEAD = '{"apiVersion":"v1","kind":"Pod",'

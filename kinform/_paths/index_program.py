@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from kinform._errors import OptionError
-from kinform._paths import MAX_NODES, STAR, Path
+from kinform._paths.grammar import MAX_NODES, STAR, Path
 
 NOWHERE: Final = -1
 Node: TypeAlias = tuple[tuple[tuple[bytes, int], ...], int, tuple[int, ...]]

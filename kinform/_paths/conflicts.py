@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from kinform._errors import OptionError
-from kinform._paths import DROP, KEEP, STAR, Path, Program, parse
+from kinform._paths.grammar import DROP, KEEP, STAR, Path, Program, parse
 
 
 def check_type(type: Any, program: Program | None) -> None:
