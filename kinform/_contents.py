@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from kinform._paths.grammar import parse
-from kinform._paths.index_program import compile
+from kinform._paths.index_program import compile_index
 from kinform_ext._postings import Postings
 from kinform_ext._table import Table
 
@@ -56,7 +56,7 @@ class Contents:
         self.name = name
         self._paths = dict(indexes)
         self.indexes = {name: parse(path, field=f"indexes[{name!r}]") for name, path in indexes.items()}
-        self.table = Table(Postings(compile(list(self.indexes.values()))) if indexes else None)
+        self.table = Table(Postings(compile_index(list(self.indexes.values()))) if indexes else None)
         from kinform._codec import Codec  # and zstandard: nearly a megabyte, which a process without a store can spare
 
         self.codec = Codec(self.table)

@@ -12,7 +12,7 @@ import msgspec
 
 from kinform._errors import ProtocolError
 from kinform._options import Resource
-from kinform._paths.grammar import Program
+from kinform._paths.prune_program import Program
 from kinform_ext._scan import Batch, Scanner
 
 T = TypeVar("T")

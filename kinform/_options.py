@@ -14,8 +14,7 @@ from msgspec.structs import force_setattr
 
 from kinform._checks import instance, match, number, one_of, positive, strings, whole
 from kinform._errors import KinformError, OptionError
-from kinform._paths.grammar import Program
-from kinform._paths.grammar import compile as compile_prune
+from kinform._paths.prune_program import Program, compile_prune
 from kinform._selectors import check_fields, parse_labels
 
 Start = Literal["auto", "list", "stream"]

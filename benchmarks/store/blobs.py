@@ -25,7 +25,7 @@ from benchmarks.corpus import MADE, dump, make, read_dump
 from benchmarks.harness.results import Record
 from kinform._codec import Codec
 from kinform._coding import encode
-from kinform._paths.grammar import compile
+from kinform._paths.prune_program import compile_prune
 from kinform_ext._batch import Batch
 from kinform_ext._scan import Scanner
 from kinform_ext._table import Table
@@ -118,7 +118,7 @@ def fill(table: Table, objects: Objects) -> Table:
     """As a LIST would, in the order of the keys."""
     objects = sorted(objects, key=lambda found: (found["metadata"].get("namespace", ""), found["metadata"]["name"]))
     body = b'{"kind":"List","apiVersion":"v1","metadata":{},"items":[' + b",".join(map(dump, objects)) + b"]}"
-    scanner = Scanner("list", compile(("metadata.managedFields",), (), {}))
+    scanner = Scanner("list", compile_prune(("metadata.managedFields",), (), {}))
     for at in range(0, len(body), 128 << 10):
         for found in scanner.feed(body[at : at + (128 << 10)]):
             if isinstance(found, Batch):

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from kinform._errors import OptionError
-from kinform._paths.grammar import DROP, KEEP, STAR, Path, Program, parse
+from kinform._paths.grammar import STAR, Path, parse
+from kinform._paths.prune_program import DROP, KEEP, Program
 
 
 def check_type(type: Any, program: Program | None) -> None:

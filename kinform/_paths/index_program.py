@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final, TypeAlias
 
 from kinform._errors import OptionError
-from kinform._paths.grammar import MAX_NODES, STAR, Path
+from kinform._paths.grammar import STAR, Path
+from kinform._paths.prune_program import MAX_NODES
 
 NOWHERE: Final = -1
 Node: TypeAlias = tuple[tuple[tuple[bytes, int], ...], int, tuple[int, ...]]
@@ -20,7 +21,7 @@ where they lead to is the number of a node, or `NOWHERE`."""
 _State: TypeAlias = frozenset[tuple[int, Path]]  # what is left of each index's path
 
 
-def compile(paths: Sequence[Path]) -> tuple[Node, ...]:
+def compile_index(paths: Sequence[Path]) -> tuple[Node, ...]:
     """Merges the paths of indexes, numbered as they come, into a program; its first node is the root.
 
     Raises:

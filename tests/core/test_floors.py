@@ -11,7 +11,17 @@ import kinform
 
 ROOT = Path(kinform.__file__).parent
 FLOORS = [
-    {"_calls", "_checks", "_errors", "_events", "_paths.grammar", "_selectors", "_throttled_log", "_worker_thread"},
+    {
+        "_calls",
+        "_checks",
+        "_errors",
+        "_events",
+        "_paths.grammar",
+        "_paths.prune_program",
+        "_selectors",
+        "_throttled_log",
+        "_worker_thread",
+    },
     {"_options", "_request", "_lean"},
     {"_paths.conflicts", "_frames", "_paths.index_program", "_transport"},
     {"_cluster", "_coding", "_connection", "_watcher"},
@@ -31,7 +41,7 @@ FLOORS = [
 ]
 FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
 # Within a floor these few lean on a neighbour, in one direction.
-NEIGHBOURS = {(name, "_errors") for name in FLOORS[0]}
+NEIGHBOURS = {(name, "_errors") for name in FLOORS[0]} | {("_paths.prune_program", "_paths.grammar")}
 
 
 def imports(path: Path) -> set[str]:

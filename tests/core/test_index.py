@@ -10,7 +10,7 @@ import pytest
 from kinform import _writer
 from kinform._contents import Contents
 from kinform._paths.grammar import parse
-from kinform._paths.index_program import NOWHERE, compile
+from kinform._paths.index_program import NOWHERE, compile_index
 from kinform._store import Store
 from kinform._writer import Writer
 from tests.core.test_store import Kept
@@ -35,7 +35,7 @@ def kept():
 
 def test_paths_of_all_indexes_are_one_program():
     paths = [parse(text, field="indexes") for text in ("a.b", "a[*].c", "[*].b")]
-    assert compile(paths) == (
+    assert compile_index(paths) == (
         (((b"a", 1),), 2, ()),
         (((b"b", 3),), 4, ()),
         (((b"b", 5),), NOWHERE, ()),

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinform import OptionError
-from kinform._paths.grammar import DROP, KEEP, MAX_NODES, STAR, Path, Program, compile, parse
+from kinform._paths.grammar import STAR, Path, parse
+from kinform._paths.prune_program import DROP, KEEP, MAX_NODES, Program, compile_prune
 
 
 @pytest.mark.parametrize(
@@ -78,18 +79,22 @@ def test_any_text_is_a_path_or_an_option_error(text: str) -> None:
 
 
 def test_nothing_to_do_is_no_program() -> None:
-    assert compile((), (), {}) is None
+    assert compile_prune((), (), {}) is None
 
 
 def test_the_usual_drop_is_two_nodes() -> None:
-    assert compile(["metadata.managedFields"], (), {}) == (
+    assert compile_prune(["metadata.managedFields"], (), {}) == (
         (((b"metadata", 1),), KEEP, True, 0),
         (((b"managedFields", DROP),), KEEP, True, 0),
     )
 
 
 def test_the_root_and_its_metadata_are_nodes_in_every_program() -> None:
-    for program in (compile(["a"], (), {}), compile((), ["a"], {}), compile((), ["metadata"], {"a": 1})):
+    for program in (
+        compile_prune(["a"], (), {}),
+        compile_prune((), ["a"], {}),
+        compile_prune((), ["metadata"], {"a": 1}),
+    ):
         assert program is not None
         assert dict(program[0][0])[b"metadata"] > 0
 
@@ -101,29 +106,29 @@ def test_the_root_and_its_metadata_are_nodes_in_every_program() -> None:
 )  # fmt: skip
 def test_a_drop_that_takes_a_mandatory_field_is_refused(path: str) -> None:
     with pytest.raises(OptionError, match=r"Prune\.drop.*leaves"):
-        compile([path], (), {})
+        compile_prune([path], (), {})
 
 
 @pytest.mark.parametrize("path", ["metadata.labels", "metadata.labels.name", "spec.kind", "spec[*]", "[*].labels"])
 def test_a_drop_beside_the_mandatory_fields_is_not(path: str) -> None:
-    assert compile([path], (), {}) is not None
+    assert compile_prune([path], (), {}) is not None
 
 
 @pytest.mark.parametrize("n", [0, -1, True, 1.0, "1", None])
 def test_keep_last_of_less_than_one_is_refused(n: Any) -> None:
     with pytest.raises(OptionError, match=r"Prune\.keep_last"):
-        compile((), (), {"status.conditions": n})
+        compile_prune((), (), {"status.conditions": n})
 
 
 @pytest.mark.parametrize("options", [{"drop": ["a..b"]}, {"keep": ["a..b"]}, {"keep_last": {"a..b": 1}}])
 def test_a_bad_path_names_the_option_it_came_in(options: dict[str, Any]) -> None:
     (field,) = options
     with pytest.raises(OptionError, match=rf"^Prune\.{field}: .*character 3"):
-        compile(**{"drop": (), "keep": (), "keep_last": {}} | options)
+        compile_prune(**{"drop": (), "keep": (), "keep_last": {}} | options)
 
 
 def test_branches_are_merged_so_that_one_step_leads_to_one_place() -> None:
-    program = compile(["a.x", "[*].y", "a.b.z", "[*].b.w"], (), {})
+    program = compile_prune(["a.x", "[*].y", "a.b.z", "[*].b.w"], (), {})
     assert program is not None
     assert leads(program, "a", "x") == leads(program, "a", "y") == DROP
     assert leads(program, "a", "b", "z") == leads(program, "a", "b", "w") == DROP
@@ -132,7 +137,7 @@ def test_branches_are_merged_so_that_one_step_leads_to_one_place() -> None:
 
 
 def test_keep_comes_before_drop() -> None:
-    program = compile(["spec.a.x"], ["spec.a", "status[*].b"], {})
+    program = compile_prune(["spec.a.x"], ["spec.a", "status[*].b"], {})
     assert program is not None
     assert leads(program, "spec", "a", "y") == KEEP
     assert leads(program, "spec", "a", "x") == leads(program, "spec", "b") == leads(program, "other") == DROP
@@ -140,7 +145,7 @@ def test_keep_comes_before_drop() -> None:
 
 
 def test_the_smaller_of_two_keep_lasts_counts() -> None:
-    program = compile((), (), {"status.conditions": 3, "status[*]": 2})
+    program = compile_prune((), (), {"status.conditions": 3, "status[*]": 2})
     assert program is not None
     assert program[leads(program, "status", "conditions")][3] == 2
 
@@ -148,7 +153,7 @@ def test_the_smaller_of_two_keep_lasts_counts() -> None:
 def test_paths_that_multiply_each_other_are_refused() -> None:
     paths = ["[*]" * n + "." * (n > 0) + "a" + "[*]" * (14 - n) + f".z{n}" for n in range(15)]
     with pytest.raises(OptionError, match="overlap less"):
-        compile(paths, (), {})
+        compile_prune(paths, (), {})
     assert MAX_NODES == 10_000
 
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from kinform._paths.grammar import compile
+from kinform._paths.prune_program import compile_prune
 from kinform_ext._scan import Batch, Scanner
 
 VALUES = [
@@ -21,7 +21,7 @@ SPACES = [b"", b" ", b"\r\n\t  "]
 
 def scanned(body: bytes, **prune: object) -> bytes:
     options: dict[str, object] = {"drop": (), "keep": (), "keep_last": {}, **prune}
-    program = compile(options["drop"], options["keep"], options["keep_last"])  # type: ignore[arg-type]
+    program = compile_prune(options["drop"], options["keep"], options["keep_last"])  # type: ignore[arg-type]
     found = [item for item in Scanner("watch", program).feed(body) if isinstance(item, Batch)]
     assert [len(batch) for batch in found] == [1]
     return found[0].raw(0)
@@ -81,7 +81,7 @@ def test_a_string_of_a_mebibyte_and_great_numbers_come_through_to_the_byte():
             {"type": "ADDED", "object": {"metadata": {"name": "a"}, "data": value}}, ensure_ascii=ascii_only
         ).encode()
         for size in (len(body), 4099):
-            scanner, found = Scanner("watch", compile(["gone"], [], {})), []
+            scanner, found = Scanner("watch", compile_prune(["gone"], [], {})), []
             for at in range(0, len(body), size):
                 found += scanner.feed(body[at : at + size])
             (batch,) = found

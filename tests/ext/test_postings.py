@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinform._paths.grammar import STAR, Path, parse
-from kinform._paths.index_program import compile
+from kinform._paths.index_program import compile_index
 from kinform_ext._postings import Postings
 
 NAMES = ("a", "b", "c.d/e", "ä")
@@ -35,7 +35,7 @@ IDS = st.integers(0, 9) | st.integers(65_530, 65_540) | st.integers(0, 2**26 - 1
 
 
 def postings(*paths: str) -> Postings:
-    return Postings(compile([parse(path, field="indexes") for path in paths]))
+    return Postings(compile_index([parse(path, field="indexes") for path in paths]))
 
 
 def reached(found: Any, path: Path) -> set[str]:
@@ -53,8 +53,8 @@ def reached(found: Any, path: Path) -> set[str]:
 
 @given(PATHS, st.lists(st.tuples(IDS, JSONS | st.just(...)), max_size=60), st.booleans())
 def test_agree_with_plain_sets(paths, steps, escaped):
-    ours, plain = Postings(compile(paths)), {}
-    empty = sys.getsizeof(Postings(compile(paths)))
+    ours, plain = Postings(compile_index(paths)), {}
+    empty = sys.getsizeof(Postings(compile_index(paths)))
     for id, found in steps:
         if found is ...:
             ours.let(id)

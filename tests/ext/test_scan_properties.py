@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kinform._errors import OptionError
-from kinform._paths.grammar import Program, compile
+from kinform._paths.prune_program import Program, compile_prune
 from kinform_ext._scan import MAX_DEPTH, Scanner
 from tests.reference import Path, normalised, pruned
 
@@ -42,12 +42,12 @@ def compiled(prune: dict[str, Any]) -> tuple[dict[str, Any], Program | None]:
     prune = dict(prune)
     prune["drop"] = [path for path in prune.get("drop", []) if accepted(path)]
     drop, keep = ([text_of(path) for path in prune.get(name, [])] for name in ("drop", "keep"))
-    return prune, compile(drop, keep, {text_of(path): n for path, n in prune.get("keep_last", {}).items()})
+    return prune, compile_prune(drop, keep, {text_of(path): n for path, n in prune.get("keep_last", {}).items()})
 
 
 def accepted(path: Path) -> bool:
     try:
-        compile([text_of(path)], (), {})
+        compile_prune([text_of(path)], (), {})
     except OptionError:
         return False
     return True
@@ -133,7 +133,7 @@ def test_keep_last_gives_what_a_plain_count_gives(elements: list[Any], n: int, s
     rng = random.Random(seed)
     value = {"metadata": {"name": "a"}, "status": {"conditions": elements}}
     data = b'{"items":[%s]}' % spell(value, rng, indent=True).encode()
-    found = run(Scanner("list", compile((), (), {"status.conditions": n})), cut(data, rng))
+    found = run(Scanner("list", compile_prune((), (), {"status.conditions": n})), cut(data, rng))
     assert read(found[0])[5] == json.dumps(pruned(value, keep_last={("status", "conditions"): n}))
 
 
@@ -188,7 +188,7 @@ def test_a_string_of_a_mebibyte_survives_any_split() -> None:
         text = json.dumps(value, ensure_ascii=False).encode()
         data = b'{"items":[' + text + b"]}"
         for size in (1 << 20, 65536, 4093, rng.randrange(500, 900)):
-            for program in (None, compile(["data"], (), {})):
+            for program in (None, compile_prune(["data"], (), {})):
                 chunks = [data[at : at + size] for at in range(0, len(data), size)]
                 raw = json.loads(run(Scanner("list", program), chunks)[0][5])
                 assert raw == (value if program is None else {"metadata": {"name": "a"}, "after": 1})
@@ -203,7 +203,7 @@ def test_nesting_up_to_the_bound_survives_any_split(levels: int, seed: int, text
         inner = [inner] if rng.random() < 0.5 else {"a": inner}
     value = {"metadata": {"name": "a"}, "a": inner}
     text_ = json.dumps(value).encode()
-    for program in (None, compile(["b.c"], (), {}), compile(["".join(["[*]"] * 40)], (), {})):
+    for program in (None, compile_prune(["b.c"], (), {}), compile_prune(["".join(["[*]"] * 40)], (), {})):
         chunks = cut(b'{"items":[' + text_ + b"]}", rng)
         raw = run(Scanner("list", program), chunks)[0][5]
         msgspec.json.decode(raw)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from kinform._paths.grammar import compile
+from kinform._paths.prune_program import compile_prune
 from kinform_ext._scan import Batch, Scanner
 
 HEAD = '{"apiVersion":"v1","kind":"Pod",'
@@ -18,7 +18,7 @@ def prune(
     text: str, drop: Sequence[str] = (), keep: Sequence[str] = (), keep_last: Mapping[str, int] | None = None
 ) -> str:
     """What is left of one object; the same when it comes cut in two at any byte."""
-    program = compile(drop, keep, keep_last or {})
+    program = compile_prune(drop, keep, keep_last or {})
     data = text.encode()
     frame = b'{"type":"ADDED","object":' + data + b"}"
     found = set()
@@ -138,7 +138,7 @@ def test_texts_with_escapes_read_as_what_they_mean() -> None:
 def test_the_last_of_members_that_come_twice_counts() -> None:
     second = b'"metadata":{"name":"y","name":"a","managedFields":1}'
     text = b'{"kind":"Pod","metadata":{"name":"x","uid":"u"},"kind":"Q",' + second + b"}"
-    (batch, _) = Scanner("list", compile(["metadata.managedFields"], (), {})).feed(b'{"items":[' + text + b"]}")
+    (batch, _) = Scanner("list", compile_prune(["metadata.managedFields"], (), {})).feed(b'{"items":[' + text + b"]}")
     assert isinstance(batch, Batch)
     assert (batch.name(0), batch.uid(0)) == ("a", "")
     assert json.loads(batch.raw(0)) == {"kind": "Q", "metadata": {"name": "a"}}
@@ -200,6 +200,6 @@ def test_keep_last_works_inside_keep_last() -> None:
 
 def test_keep_last_is_quick_on_a_list_of_many_types() -> None:
     body = b'{"metadata":{"name":"a"},"c":[%s]}' % b",".join(b'{"type":"%d"}' % (n % 30_000) for n in range(60_000))
-    items = Scanner("list", compile((), (), {"c": 1})).feed(b'{"items":[' + body + b"]}")
+    items = Scanner("list", compile_prune((), (), {"c": 1})).feed(b'{"items":[' + body + b"]}")
     assert isinstance(items[0], Batch)
     assert len(json.loads(items[0].raw(0))["c"]) == 30_000
