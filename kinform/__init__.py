@@ -8,7 +8,6 @@ import importlib
 from types import ModuleType
 
 from kinform._changes import Changes
-from kinform._connection import Connection, connect
 from kinform._errors import (
     BadRequestError,
     DecodeError,
@@ -43,11 +42,12 @@ from kinform._informer import Informer
 from kinform._keeping import SnapshotStats
 from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
 from kinform._reflector import Stream, reflector, watcher
-from kinform._request import Request
 from kinform._snapshot import Snapshot
 from kinform._stats import Stats, StreamStats
 from kinform._store import Store, store
-from kinform._transport import Response, Transport
+from kinform._transport.api_client import Response, Transport
+from kinform._transport.base import Request
+from kinform._transport.connection import Connection, connect
 from kinform._writer import Writer
 
 __all__ = [

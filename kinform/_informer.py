@@ -29,7 +29,7 @@ from kinform._reflector import Stream, write
 from kinform._snapshot import Loaded, Snapshot
 from kinform._stats import Stats, stream_stats, worst
 from kinform._store import Store, store
-from kinform._transport import as_transport
+from kinform._transport.api_client import as_transport
 from kinform._watcher import State
 from kinform._writer import Transform
 from kinform_ext._version import Change

@@ -29,7 +29,7 @@ from kinform._errors import (
 from kinform._events import Init, InitDone
 from kinform._frames import Bookmark, Frame, ListEnd, Skip, Status
 from kinform._options import Resource, Scope, WatchOptions
-from kinform._request import Request
+from kinform._transport.base import Request
 from kinform_ext._scan import Batch
 
 State = Literal[

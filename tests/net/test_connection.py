@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from kinform._connection import _InCluster, connect
 from kinform._errors import OptionError, TransportError
-from kinform._request import Request
-from kinform._transport import as_transport
+from kinform._transport.api_client import as_transport
+from kinform._transport.base import Request
+from kinform._transport.connection import _InCluster, connect
 
 from .peer import CERTIFICATES, peer, tls
 

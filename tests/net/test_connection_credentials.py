@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from kinform._connection import connect
 from kinform._errors import TransportError
+from kinform._transport.connection import connect
 
 from .peer import CERTIFICATES, Call, peer, tls
 from .test_connection import PODS, kubeconfig

@@ -37,7 +37,7 @@ async def served(use):
         await runner.cleanup()
 """
 
-LEAN = "import kinform._lean as lean"
+LEAN = "import kinform._transport.lean_import as lean"
 FULL = "import kubernetes_asyncio"
 FULL_CLIENT = "from kubernetes_asyncio import client"
 MODELS = "from kubernetes_asyncio.client.models import V1Pod"
@@ -272,7 +272,7 @@ def test_threads_may_import_it_leanly_and_plainly_at_the_same_time() -> None:
     run(
         """
         WORK = [
-            "import kinform._lean as lean; lean.ApiClient",
+            "import kinform._transport.lean_import as lean; lean.ApiClient",
             "from kubernetes_asyncio import client; client.CoreV1Api; client.models.V1Pod",
         ] * 4
         """,
@@ -316,7 +316,7 @@ def test_a_package_of_another_shape_is_imported_plainly(change: str) -> None:
         class Moved:
             def __init__(self, name, to): self.name = name
             def find_spec(self, name, path=None, target=None):
-                if name == self.name and sys._getframe(1).f_globals["__name__"] == "kinform._lean":
+                if name == self.name and sys._getframe(1).f_globals["__name__"] == "kinform._transport.lean_import":
                     from importlib.machinery import ModuleSpec
                     return ModuleSpec(name, None)
 

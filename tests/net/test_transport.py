@@ -13,9 +13,9 @@ import aiohttp
 import pytest
 
 from kinform._errors import OptionError, TransportError
-from kinform._lean import ApiClient, Configuration
-from kinform._request import Request
-from kinform._transport import CHUNK_BYTES, ApiClientTransport, Response, as_transport
+from kinform._transport.api_client import CHUNK_BYTES, ApiClientTransport, Response, as_transport
+from kinform._transport.base import Request
+from kinform._transport.lean_import import ApiClient, Configuration
 
 from .peer import Call, Peer, peer
 

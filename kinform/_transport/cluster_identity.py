@@ -13,8 +13,8 @@ from pathlib import Path
 import msgspec
 
 from kinform._errors import KinformError
-from kinform._request import Request
-from kinform._transport import Transport
+from kinform._transport.api_client import Transport
+from kinform._transport.base import Request
 
 ANSWER_SECONDS = 5.0
 ANSWER_BYTES = 1 << 20

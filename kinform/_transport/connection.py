@@ -23,9 +23,9 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from kinform._errors import OptionError, TransportError
-from kinform._lean import ApiClient, Configuration
-from kinform._request import Request
-from kinform._transport import CHUNK_BYTES, ApiClientTransport, Response
+from kinform._transport.api_client import CHUNK_BYTES, ApiClientTransport, Response
+from kinform._transport.base import Request
+from kinform._transport.lean_import import ApiClient, Configuration
 from kinform._worker_thread import give_back
 
 if TYPE_CHECKING:

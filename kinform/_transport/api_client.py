@@ -21,8 +21,8 @@ import aiohttp.http
 from multidict import CIMultiDict
 
 from kinform._errors import OptionError, TransportError
-from kinform._lean import ApiClient
-from kinform._request import Request
+from kinform._transport.base import Request
+from kinform._transport.lean_import import ApiClient
 
 _log = logging.getLogger("kinform.transport")
 
