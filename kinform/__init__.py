@@ -45,8 +45,7 @@ from kinform._reflector import Stream, reflector, watcher
 from kinform._snapshot import Snapshot
 from kinform._stats import Stats, StreamStats
 from kinform._store import Store, store
-from kinform._transport.api_client import Response, Transport
-from kinform._transport.base import Request
+from kinform._transport.base import Request, Response, Transport
 from kinform._transport.connection import Connection, connect
 from kinform._writer import Writer
 

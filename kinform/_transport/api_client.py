@@ -1,9 +1,8 @@
 """From a request to the bytes of its answer, over an ApiClient.
 
-Holds the two protocols that the rest of kinform knows the network by, and the one transport over
-kubernetes_asyncio's `ApiClient` (and over `kubernetes.aio`, the same client with another signature). Never
-retries, never judges silence, never reads a status: deadlines and decisions are the reflector's. Never
-closes a client that the caller made.
+The transport over kubernetes_asyncio's `ApiClient`, and over `kubernetes.aio`, the same client with another
+signature. Never retries, never judges silence, never reads a status: `_listwatch` decides. Never closes a client
+that the caller made.
 
 Source: kubernetes_asyncio's `api_client.py` and `rest.py`; aiohttp's `streams.py`.
 """
@@ -13,7 +12,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
@@ -21,12 +20,10 @@ import aiohttp.http
 from multidict import CIMultiDict
 
 from kinform._errors import OptionError, TransportError
-from kinform._transport.base import Request
+from kinform._transport.base import CHUNK_BYTES, Request, Response, Transport
 from kinform._transport.lean_import import ApiClient
 
 _log = logging.getLogger("kinform.transport")
-
-CHUNK_BYTES = 256 << 10
 
 # `sock_read=None`: a watch may be silent for minutes; how long is too long, the reflector knows.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
@@ -37,60 +34,6 @@ _UNREACHED = (
     aiohttp.ClientConnectorCertificateError,
     aiohttp.ConnectionTimeoutError,
 )
-
-
-class Response(Protocol):
-    """The answer to a request, whose body has not been read yet.
-
-    Whoever holds it calls `close`, on every path; reading it to its end may stand in for that.
-
-    Attributes:
-        status: The HTTP status.
-        headers: The HTTP headers; names are looked up in any case.
-    """
-
-    @property
-    def status(self) -> int: ...
-    @property
-    def headers(self) -> Mapping[str, str]: ...
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        """The body in non-empty pieces of at most 256 KiB, each as soon as it is there.
-
-        Raises:
-            TransportError: The connection broke, or the body ended before its time.
-        """
-
-    async def head(self, limit: int) -> bytes:
-        """At most `limit` bytes of the body, then closes. A connection that breaks ends it early."""
-
-    def close(self) -> None:
-        """Closes at once, in the middle of the body too, and any number of times. Never raises."""
-
-
-@runtime_checkable
-class Transport(Protocol):
-    """Whatever answers requests: an open `Connection`, an ApiClient in a wrapper, or one's own.
-
-    Attributes:
-        identity: Equal for two transports that reach the same cluster as the same user. Hashable, and can
-            be referred to weakly.
-    """
-
-    @property
-    def identity(self) -> object: ...
-
-    async def open(self, request: Request) -> Response:
-        """Sends a request and returns once the headers of the answer are there, whatever the status.
-
-        Cancelling leaves no connection open.
-
-        Raises:
-            TransportError: There was no answer: refused, unreachable, cut, bad certificate.
-        """
-
-    async def refresh_credentials(self) -> bool:
-        """Reads the credentials again, after a 401. False if there is nothing to read them from."""
 
 
 class ApiClientTransport:

@@ -13,8 +13,7 @@ from pathlib import Path
 import msgspec
 
 from kinform._errors import KinformError
-from kinform._transport.api_client import Transport
-from kinform._transport.base import Request
+from kinform._transport.base import Request, Transport
 
 ANSWER_SECONDS = 5.0
 ANSWER_BYTES = 1 << 20

@@ -23,6 +23,7 @@ FLOORS = [
         "_worker_thread",
     },
     {"_options", "_transport.base", "_transport.lean_import"},
+    {"_transport.credentials"},
     {"_paths.conflicts", "_frames", "_paths.index_program", "_transport.api_client"},
     {"_transport.cluster_identity", "_coding", "_transport.connection", "_watcher"},
     {"_dictionary", "_exemplars"},
@@ -62,7 +63,8 @@ def imports(path: Path) -> set[str]:
 
 def place(name: str) -> str:
     """The module's name on its floor: that of a module in a room is `room.module`."""
-    return next((known for known in FLOOR if name == known or name.startswith(f"{known}.")), name.split(".")[0])
+    found = [known for known in FLOOR if name == known or name.startswith(f"{known}.")]
+    return max(found, key=len) if found else name.split(".")[0]
 
 
 def modules() -> dict[str, list[Path]]:

@@ -12,7 +12,8 @@ import pytest
 from kinform._errors import OptionError, TransportError
 from kinform._transport.api_client import as_transport
 from kinform._transport.base import Request
-from kinform._transport.connection import _InCluster, connect
+from kinform._transport.connection import connect
+from kinform._transport.credentials import InClusterSource
 
 from .peer import CERTIFICATES, peer, tls
 
@@ -97,7 +98,7 @@ def in_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "ca.crt").write_bytes((CERTIFICATES / "ca.pem").read_bytes())
     token = tmp_path / "token"
     token.write_text("first\n")
-    monkeypatch.setattr(_InCluster, "folder", tmp_path)
+    monkeypatch.setattr(InClusterSource, "folder", tmp_path)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "6443")
     return token

@@ -13,8 +13,8 @@ import aiohttp
 import pytest
 
 from kinform._errors import OptionError, TransportError
-from kinform._transport.api_client import CHUNK_BYTES, ApiClientTransport, Response, as_transport
-from kinform._transport.base import Request
+from kinform._transport.api_client import ApiClientTransport, as_transport
+from kinform._transport.base import CHUNK_BYTES, Request, Response
 from kinform._transport.lean_import import ApiClient, Configuration
 
 from .peer import Call, Peer, peer
