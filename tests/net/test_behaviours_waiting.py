@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 import kinform
-from kinform import _reflector, _sparing
+from kinform import _reflector
+from kinform import _throttled_log
 from kinform.testing import Forbidden, Gone, Hangup, InternalError, MalformedObject, NotFound, Unauthorized
 from tests.net.informers import quick, same
 from tests.net.peer import Call, peer
@@ -174,7 +175,7 @@ async def test_after_a_while_what_was_not_said_is_counted(server, api, caplog, m
     async with kinform.Informer(api, PODS, options=quick(initial="list", backoff=backoff)) as pods:
         await server.wait_for_request(count=20)
         assert pods.stats().streams[""].errors >= 18
-        monkeypatch.setattr(_sparing, "REPEAT_SECONDS", 0.0)
+        monkeypatch.setattr(_throttled_log, "REPEAT_SECONDS", 0.0)
         await until(lambda: any("more of this sort" in line for line in quietly("v1/pods", caplog)))
 
 
