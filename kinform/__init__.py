@@ -40,8 +40,8 @@ from kinform._events import (
 )
 from kinform._informer import Informer
 from kinform._keeping import SnapshotStats
+from kinform._listwatch.stream import Stream, reflector, watcher
 from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
-from kinform._reflector import Stream, reflector, watcher
 from kinform._snapshot import Snapshot
 from kinform._stats import Stats, StreamStats
 from kinform._store import Store, store

@@ -22,15 +22,15 @@ from kinform._errors import ForbiddenError, KinformError, OptionError
 from kinform._handlers import Handlers
 from kinform._keeping import Keeping
 from kinform._keys import Keys
+from kinform._listwatch.machine import State
+from kinform._listwatch.stream import Stream, write
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
 from kinform._paths.conflicts import check_indexes, check_type
 from kinform._queue import QUEUE_BOUND, Entry, Queue
-from kinform._reflector import Stream, write
 from kinform._snapshot import Loaded, Snapshot
 from kinform._stats import Stats, stream_stats, worst
 from kinform._store import Store, store
 from kinform._transport.api_client import as_transport
-from kinform._watcher import State
 from kinform._writer import Transform
 from kinform_ext._version import Change
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 import msgspec
 
 from kinform._keeping import SnapshotStats
-from kinform._reflector import Stream
-from kinform._watcher import State
+from kinform._listwatch.machine import State
+from kinform._listwatch.stream import Stream
 
 # From best to worst: what one stream needs to be told of before others.
 _BADNESS: tuple[State, ...] = (

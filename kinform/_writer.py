@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 from kinform._contents import Contents, Held
 from kinform._errors import MemoryLimitError
-from kinform._frames import Skip
+from kinform._listwatch.frames import Skip
 from kinform._worker_thread import give_back, in_thread
 from kinform_ext._batch import Batch
 from kinform_ext._version import Change

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from kinform import _codec
-from kinform import _dictionary
+from kinform import _codec, _dictionary
 from kinform._codec import AS_IT_IS, PLAIN, PLAIN_DONE, Codec
 from kinform._coding import Dictionary, Prefix
 from kinform_ext._table import Table

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kinform._errors import ProtocolError
-from kinform._frames import Bookmark, Frames, ListEnd, Skip, Status, read_status
+from kinform._listwatch.frames import Bookmark, Frames, ListEnd, Skip, Status, read_status
 from kinform._options import Resource
 from kinform._store import store
 from kinform_ext._scan import Batch

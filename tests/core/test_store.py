@@ -12,7 +12,7 @@ import pytest
 from kinform import _writer
 from kinform._errors import DecodeError, OptionError
 from kinform._events import Meta
-from kinform._frames import Skip
+from kinform._listwatch.frames import Skip
 from kinform._store import store
 from kinform_ext._version import Change
 from tests.core.oracle import StoreOracle

@@ -16,9 +16,9 @@ from kinform._errors import (
     TransportError,
 )
 from kinform._events import Init, InitDone
-from kinform._frames import Bookmark, Cause, Details, ListEnd, Skip, Status
+from kinform._listwatch.frames import Bookmark, Cause, Details, ListEnd, Skip, Status
+from kinform._listwatch.machine import PLAIN_BOOKMARKS, Applied, Capabilities, Skipped, Watcher
 from kinform._options import Backoff, Resource, Scope, WatchOptions
-from kinform._watcher import PLAIN_BOOKMARKS, Applied, Capabilities, Skipped, Watcher
 from kinform_ext._scan import Batch, Scanner
 
 PODS = Resource.of("v1/pods")

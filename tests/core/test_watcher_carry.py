@@ -6,9 +6,9 @@ import pytest
 
 from kinform._errors import ExpiredError, StalledError, TransportError
 from kinform._events import Init, InitDone
-from kinform._frames import Bookmark, Cause, Details, ListEnd, Status
+from kinform._listwatch.frames import Bookmark, Cause, Details, ListEnd, Status
+from kinform._listwatch.machine import STREAM_TRIES, Capabilities, Watcher
 from kinform._options import Resource, Scope, WatchOptions
-from kinform._watcher import STREAM_TRIES, Capabilities, Watcher
 from tests.core.test_watcher import EXPIRED, batch, listed, machine, params
 
 CUT = TransportError("cut")

@@ -12,8 +12,8 @@ from collections.abc import AsyncIterator, Mapping
 import pytest
 
 import kinform
-from kinform import _reflector
 from kinform import _throttled_log
+from kinform._listwatch import stream
 from kinform.testing import Forbidden, Gone, Hangup, InternalError, MalformedObject, NotFound, Unauthorized
 from tests.net.informers import quick, same
 from tests.net.peer import Call, peer
@@ -92,7 +92,7 @@ class Hasty:
 
 async def test_waits_double_and_start_over_only_after_progress(server, api, monkeypatch):
     hasty = Hasty()
-    monkeypatch.setattr(_reflector, "asyncio", hasty)
+    monkeypatch.setattr(stream, "asyncio", hasty)
     server.generate(PODS, 2)
     server.fault(Hangup(after=0), on="watch", times=6)
     options = quick(initial="list", backoff=kinform.Backoff(initial=0.8, maximum=10, jitter=0))

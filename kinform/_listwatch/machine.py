@@ -27,7 +27,7 @@ from kinform._errors import (
     UnauthorizedError,
 )
 from kinform._events import Init, InitDone
-from kinform._frames import Bookmark, Frame, ListEnd, Skip, Status
+from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip, Status
 from kinform._options import Resource, Scope, WatchOptions
 from kinform._transport.base import Request
 from kinform_ext._scan import Batch
