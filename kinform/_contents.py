@@ -57,7 +57,9 @@ class Contents:
         self._paths = dict(indexes)
         self.indexes = {name: parse(path, field=f"indexes[{name!r}]") for name, path in indexes.items()}
         self.table = Table(Postings(compile_index(list(self.indexes.values()))) if indexes else None)
-        from kinform._codec import Codec  # and zstandard: nearly a megabyte, which a process without a store can spare
+        from kinform._codec.codec import (
+            Codec,  # and zstandard: nearly a megabyte, which a process without a store can spare
+        )
 
         self.codec = Codec(self.table)
 

@@ -13,7 +13,7 @@ import msgspec
 
 import kinform
 from benchmarks.micro.pods import Decoded, Small
-from kinform import _codec
+from kinform._codec import codec
 from kinform_ext._batch import Batch
 
 INDEX, NODE = "node", "spec.nodeName"
@@ -41,7 +41,7 @@ class Kinform:
         small: Gives small structs, out of the same.
     """
 
-    PLAIN = frozenset({0, _codec.PLAIN, _codec.PLAIN_DONE})
+    PLAIN = frozenset({0, codec.PLAIN, codec.PLAIN_DONE})
     """Codecs that need neither a base nor an exemplar."""
 
     def __init__(self) -> None:

@@ -16,7 +16,7 @@ from benchmarks.micro.conftest import Timed
 from benchmarks.micro.json_modules import MODULES
 from benchmarks.micro.pods import Pods, each
 from benchmarks.micro.stores import DictOfBytes, DictOfDicts, Kinform, through
-from kinform import _coding
+from kinform._codec import zstd
 
 DICTS = ("dict of bytes", *(f"dict of dicts, {name}" for name in MODULES))
 CLOSED = "kinform, a closed exemplar"
@@ -47,7 +47,7 @@ def _of_base(pods: Pods, ours: Kinform) -> list[str]:
 
 def _of_open(pods: Pods, ours: Kinform) -> list[str]:
     """Of as many exemplars as may be open at a time, those with the most deltas."""
-    chosen, room = set[str](), _coding.OPEN_BYTES * 3 // 4
+    chosen, room = set[str](), zstd.OPEN_BYTES * 3 // 4
     for members in sorted(_deltas(pods, ours), key=len, reverse=True):
         room -= max(len(pods.before.raw[key]) for key in members)
         if room < 0:
@@ -80,7 +80,7 @@ KEPT: dict[str, Callable[[Pods, Kinform], list[str]]] = {
 @pytest.mark.benchmark(group="raw")
 @pytest.mark.parametrize("name", KEPT)
 def test_raw_by_how_it_is_kept(timed: Timed, pods: Pods, ours: Kinform, name: str) -> None:
-    keys, close = KEPT[name](pods, ours), _coding._ready.clear
+    keys, close = KEPT[name](pods, ours), zstd._ready.clear
     if not keys and len(pods.keys) < FEW:
         pytest.skip("none of so few pods is kept so")
     assert keys, "none of the pods is kept so"

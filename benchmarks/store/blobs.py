@@ -23,8 +23,8 @@ from typing import Any
 
 from benchmarks.corpus import MADE, dump, make, read_dump
 from benchmarks.harness.results import Record
-from kinform._codec import Codec
-from kinform._coding import encode
+from kinform._codec.codec import Codec
+from kinform._codec.zstd import encode
 from kinform._paths.prune_program import compile_prune
 from kinform_ext._batch import Batch
 from kinform_ext._scan import Scanner

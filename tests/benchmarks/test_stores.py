@@ -16,7 +16,7 @@ from benchmarks.harness.gauge import Gauge
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.store import blobs, warm
-from kinform._codec import Codec
+from kinform._codec.codec import Codec
 
 PODS = 300
 NAMESPACES = 200

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from kinform import _codec, _dictionary
-from kinform._codec import AS_IT_IS, PLAIN, PLAIN_DONE, Codec
-from kinform._coding import Dictionary, Prefix
+from kinform._codec import codec, training
+from kinform._codec.codec import AS_IT_IS, PLAIN, PLAIN_DONE, Codec
+from kinform._codec.zstd import Dictionary, Prefix
 from kinform_ext._table import Table
 
 
@@ -102,7 +102,7 @@ def manuals(collection: Collection, count: int) -> None:
 
 def large(monkeypatch: pytest.MonkeyPatch) -> Collection:
     """A collection for which a dictionary pays, as smaller ones are now taken for large."""
-    monkeypatch.setattr(_dictionary, "PREFIX_PAYS", 1 << 19)
+    monkeypatch.setattr(training, "PREFIX_PAYS", 1 << 19)
     made = Collection()
     manuals(made, 900)
     return made
@@ -144,7 +144,7 @@ async def test_a_large_collection_gets_a_dictionary_and_is_written_with_it(monke
 
 
 async def test_the_first_list_is_written_with_a_dictionary_made_from_its_beginning(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_codec, "FIRST_OBJECTS", 200)
+    monkeypatch.setattr(codec, "FIRST_OBJECTS", 200)
     first = Collection()
     rng = Random(1)
     first.codec.paused = True
@@ -167,8 +167,8 @@ async def test_the_first_list_is_written_with_a_dictionary_made_from_its_beginni
 
 
 async def test_once_the_last_dictionary_of_a_list_is_made_no_more_samples_are_kept(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_codec, "FIRST_OBJECTS", 100)
-    monkeypatch.setattr(_codec, "BEGINNINGS", 2)
+    monkeypatch.setattr(codec, "FIRST_OBJECTS", 100)
+    monkeypatch.setattr(codec, "BEGINNINGS", 2)
     first = Collection()
     rng = Random(1)
     first.codec.paused = True
@@ -360,7 +360,7 @@ async def test_work_that_is_cancelled_in_a_thread_leaves_everything_readable():
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_no_byte_is_lost_under_random_changes(seed: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_codec, "SLICE", 0.0)  # to let others in as often as can be
+    monkeypatch.setattr(codec, "SLICE", 0.0)  # to let others in as often as can be
     rng = Random(seed)
     found = Collection()
     iterators = []

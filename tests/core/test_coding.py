@@ -14,8 +14,8 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinform import _coding
-from kinform._coding import OPEN_CONTENTS, Dictionary, Exemplar, Prefix, decode, encode, plain_encoder
+from kinform._codec import zstd
+from kinform._codec.zstd import OPEN_CONTENTS, Dictionary, Exemplar, Prefix, decode, encode, plain_encoder
 
 
 def objects(count: int, seed: int = 1) -> list[bytes]:
@@ -71,7 +71,7 @@ def test_what_the_fast_encoder_writes_is_read_as_all_else():
 
 def test_frames_carry_nothing_but_the_size():
     assert len(encode(b"")) <= 5
-    assert not encode(b"x" * 300).startswith(_coding.MAGIC)
+    assert not encode(b"x" * 300).startswith(zstd.MAGIC)
 
 
 def test_a_prefix_of_several_blocks_comes_back():
@@ -107,16 +107,16 @@ def ready_bytes(made: list[tuple[Exemplar, bytes, bytes]]) -> int:
 
 @pytest.fixture(autouse=True)
 def nothing_ready():
-    _coding._ready.clear()
+    zstd._ready.clear()
 
 
 def test_exemplars_kept_ready_stay_within_bounds():
     made = exemplars(60)
     for exemplar, delta, content in made:
         assert exemplar.decode(delta) == content
-        assert ready_bytes(made) == _coding._ready.held_bytes <= _coding.OPEN_BYTES
+        assert ready_bytes(made) == zstd._ready.held_bytes <= zstd.OPEN_BYTES
     assert exemplar.framed is not None
-    _coding._ready.clear()
+    zstd._ready.clear()
     assert ready_bytes(made) == 0
 
 
@@ -140,18 +140,18 @@ def test_what_is_kept_ready_is_let_go_with_its_exemplar():
     again = exemplars(60)
     for exemplar, delta, content in again:
         assert exemplar.decode(delta) == content
-    assert 0 < ready_bytes(again) <= _coding._ready.held_bytes <= _coding.OPEN_BYTES
+    assert 0 < ready_bytes(again) <= zstd._ready.held_bytes <= zstd.OPEN_BYTES
 
 
 def test_an_exemplar_too_large_to_be_kept_ready_is_read_with():
-    ((exemplar, delta, content),) = exemplars(1, _coding.OPEN_BYTES // 2)
+    ((exemplar, delta, content),) = exemplars(1, zstd.OPEN_BYTES // 2)
     assert exemplar.decode(delta) == content
     assert exemplar.framed is None
 
 
 def test_exemplars_are_read_with_while_another_thread_makes_room():
     ((exemplar, delta, content),) = exemplars(1)
-    with _coding._ready._lock:
+    with zstd._ready._lock:
         assert exemplar.decode(delta) == content
         assert exemplar.framed is None
 
@@ -170,7 +170,7 @@ def test_exemplars_kept_ready_stay_within_bounds_from_several_threads():
 
     run([lambda seed=seed: read(seed) for seed in range(6)])
     assert not wrong
-    assert ready_bytes(made) == _coding._ready.held_bytes <= _coding.OPEN_BYTES
+    assert ready_bytes(made) == zstd._ready.held_bytes <= zstd.OPEN_BYTES
 
 
 def test_dictionaries_kept_open_stay_within_bounds():
@@ -184,40 +184,40 @@ def test_dictionaries_kept_open_stay_within_bounds():
 
 
 def test_a_large_prefix_that_is_read_a_lot_gets_a_context():
-    content = Random(3).randbytes(_coding.LARGE_PREFIX)
+    content = Random(3).randbytes(zstd.LARGE_PREFIX)
     base = Prefix(content)
     delta, held = base.encoder()(content), base.held_bytes
-    for _ in range(_coding.READ_A_LOT):
+    for _ in range(zstd.READ_A_LOT):
         assert base.decode(delta) == content
         assert base.held_bytes <= held
     assert base.decode(delta) == content
-    assert base.held_bytes == len(content) + _coding.READING_BYTES
+    assert base.held_bytes == len(content) + zstd.READING_BYTES
     assert base.content() == content
 
 
 def test_prefixes_with_contexts_stay_within_bounds():
-    content = Random(4).randbytes(_coding.LARGE_PREFIX)
+    content = Random(4).randbytes(zstd.LARGE_PREFIX)
     opened = [Prefix(content) for _ in range(OPEN_CONTENTS + 10)]
     delta = opened[0].encoder()(content)
     for base in opened:
-        for _ in range(_coding.READ_A_LOT + 1):
+        for _ in range(zstd.READ_A_LOT + 1):
             base.decode(delta)
     contexts = sum(base.held_bytes - len(content) for base in opened)
-    assert contexts == OPEN_CONTENTS * _coding.READING_BYTES
+    assert contexts == OPEN_CONTENTS * zstd.READING_BYTES
     assert opened[0].decode(delta) == content
 
 
 def test_a_small_prefix_never_gets_a_context():
-    content = Random(5).randbytes(_coding.LARGE_PREFIX - 1)
+    content = Random(5).randbytes(zstd.LARGE_PREFIX - 1)
     base = Prefix(content)
     delta, held = base.encoder()(content), base.held_bytes
-    for _ in range(2 * _coding.READ_A_LOT):
+    for _ in range(2 * zstd.READ_A_LOT):
         base.decode(delta)
     assert base.held_bytes == held
 
 
 def test_a_large_prefix_is_read_from_several_threads_while_it_gets_a_context():
-    content = Random(6).randbytes(_coding.LARGE_PREFIX)
+    content = Random(6).randbytes(zstd.LARGE_PREFIX)
     delta = Prefix(content).encoder()(content)
     for _ in range(10):
         base = Prefix(content)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from random import Random
 
-from kinform import _dictionary
-from kinform._coding import Dictionary, Prefix, plain_encoder
-from kinform._dictionary import GAP_BYTES, SAMPLE_BYTES, Reservoir, choose
+from kinform._codec import training
+from kinform._codec.training import GAP_BYTES, SAMPLE_BYTES, Reservoir, choose
+from kinform._codec.zstd import Dictionary, Prefix, plain_encoder
 
 
 def alike(count: int, seed: int = 1, size: int = 12) -> list[bytes]:
@@ -92,4 +92,4 @@ def test_large_objects_do_not_crowd_out_the_rest():
     reservoir = Reservoir()
     for _ in range(8):
         reservoir.observe(bytes(1 << 20))
-    assert reservoir.held_bytes == 8 * _dictionary.LARGEST_SAMPLE
+    assert reservoir.held_bytes == 8 * training.LARGEST_SAMPLE

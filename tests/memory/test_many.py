@@ -23,7 +23,7 @@ import asyncio
 from pathlib import Path
 from random import Random
 
-from kinform._dictionary import choose
+from kinform._codec.training import choose
 from kinform._worker_thread import give_back, in_thread
 
 def anonymous():

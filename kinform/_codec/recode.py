@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from kinform._coding import Base, Encode, Exemplar, encode
-from kinform._exemplars import WORTH_BYTES, Groups, Member, Ripe, hint, sketch
+from kinform._codec.exemplars import WORTH_BYTES, Groups, Member, Ripe, hint, sketch
+from kinform._codec.zstd import Base, Encode, Exemplar, encode
 
 AS_IT_IS = 0  # the codec of what nothing makes smaller
 OPEN_WRITERS = 4

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from zlib import crc32
 
-from kinform._coding import OVERHEAD_BYTES, Exemplar
+from kinform._codec.zstd import OVERHEAD_BYTES, Exemplar
 
 PENDING = 4_096  # groups that are not worth an exemplar yet; replicas and copies are not far apart
 RESTING = 32  # of them, between passes

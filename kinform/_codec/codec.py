@@ -19,10 +19,10 @@ from contextlib import suppress
 import msgspec
 import zstandard
 
-from kinform._coding import Base, Dictionary, Encode, Exemplar, Prefix, decode, encode, plain_encoder
-from kinform._dictionary import LARGEST_SAMPLE, SAMPLE_BYTES, Reservoir, begin, choose
-from kinform._exemplars import Groups
-from kinform._outcomes import AS_IT_IS, Outcome, Outcomes, Seen
+from kinform._codec.exemplars import Groups
+from kinform._codec.recode import AS_IT_IS, Outcome, Outcomes, Seen
+from kinform._codec.training import LARGEST_SAMPLE, SAMPLE_BYTES, Reservoir, begin, choose
+from kinform._codec.zstd import Base, Dictionary, Encode, Exemplar, Prefix, decode, encode, plain_encoder
 from kinform._worker_thread import give_back, in_thread
 from kinform_ext._table import Table
 

@@ -15,7 +15,7 @@ from random import Random
 import msgspec
 import zstandard
 
-from kinform._coding import (
+from kinform._codec.zstd import (
     DIGESTED_BYTES,
     READING_BYTES,
     REPEATED,
