@@ -44,10 +44,10 @@ from kinform._listwatch.stream import Stream, reflector, watcher
 from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
 from kinform._snapshot import Snapshot
 from kinform._stats import Stats, StreamStats
-from kinform._store import Store, store
+from kinform._store.reader import Store, store
+from kinform._store.writer import Writer
 from kinform._transport.base import Request, Response, Transport
 from kinform._transport.connection import Connection, connect
-from kinform._writer import Writer
 
 __all__ = [
     "Added",

@@ -29,9 +29,9 @@ from kinform._paths.conflicts import check_indexes, check_type
 from kinform._queue import QUEUE_BOUND, Entry, Queue
 from kinform._snapshot import Loaded, Snapshot
 from kinform._stats import Stats, stream_stats, worst
-from kinform._store import Store, store
+from kinform._store.reader import Store, store
+from kinform._store.writer import Transform
 from kinform._transport.api_client import as_transport
-from kinform._writer import Transform
 from kinform_ext._version import Change
 
 log = logging.getLogger("kinform.informer")

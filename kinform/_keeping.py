@@ -23,9 +23,9 @@ from kinform._errors import SnapshotError
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope
 from kinform._snapshot import PIECE_BYTES, Header, Loaded, Origin, Snapshot, origin_prune, read, write
+from kinform._store.writer import Transform, Writer
 from kinform._transport.base import Transport
 from kinform._transport.cluster_identity import cluster_place, cluster_uid
-from kinform._writer import Transform, Writer
 from kinform_ext._table import Ids
 
 log = logging.getLogger("kinform.snapshot")

@@ -33,8 +33,8 @@ from typing import BinaryIO
 import msgspec
 
 from kinform._checks import positive
-from kinform._contents import Contents
 from kinform._errors import OptionError, SnapshotError
+from kinform._store.contents import Contents
 
 MAGIC = b"kinform\x00"
 # Counts up with every change of this file's layout, of the table's records or of what the header says.

@@ -28,10 +28,10 @@ from kinform._events import Apply, Delete, Init, InitApply, InitDone, Object
 from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip, read_status
 from kinform._listwatch.machine import Applied, Capabilities, Skipped, State, Step, Watcher
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
+from kinform._store.writer import Writer
 from kinform._throttled_log import SparingLog
 from kinform._transport.api_client import as_transport
 from kinform._transport.base import Response, Transport
-from kinform._writer import Writer
 
 log = logging.getLogger("kinform.reflector")
 

@@ -9,7 +9,7 @@ import pytest
 from kinform._errors import ProtocolError
 from kinform._listwatch.frames import Bookmark, Frames, ListEnd, Skip, Status, read_status
 from kinform._options import Resource
-from kinform._store import store
+from kinform._store.reader import store
 from kinform_ext._scan import Batch
 
 PODS = Resource.of("v1/pods")

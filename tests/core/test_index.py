@@ -7,12 +7,12 @@ import sys
 
 import pytest
 
-from kinform import _writer
-from kinform._contents import Contents
 from kinform._paths.grammar import parse
 from kinform._paths.index_program import NOWHERE, compile_index
-from kinform._store import Store
-from kinform._writer import Writer
+from kinform._store import writer
+from kinform._store.contents import Contents
+from kinform._store.reader import Store
+from kinform._store.writer import Writer
 from tests.core.test_store import Kept
 from tests.core.wire import batch, obj
 
@@ -53,7 +53,7 @@ def test_an_update_keeps_the_object_under_its_values(kept):
 
 
 def test_a_relist_is_under_its_values_as_soon_as_readers_see_it_and_not_before(kept, monkeypatch):
-    monkeypatch.setattr(_writer, "SWEEP", 1)
+    monkeypatch.setattr(writer, "SWEEP", 1)
     kept.writer.begin("")
     changed = [pod("a", "n2", "redis", rv=2), pod("c", "n2"), pod("d", "n3", "nginx")]
     kept.writer.apply("", batch(*changed), initial=True)
@@ -81,7 +81,7 @@ def test_an_abort_leaves_no_value_behind(kept):
 
 
 def test_a_drop_takes_all_values_at_its_first_call(kept, monkeypatch):
-    monkeypatch.setattr(_writer, "SWEEP", 1)
+    monkeypatch.setattr(writer, "SWEEP", 1)
     more = True
     while more:
         more = kept.writer.drop("")

@@ -15,12 +15,12 @@ import msgspec
 import pytest
 
 from kinform import _snapshot
-from kinform._contents import Contents
 from kinform._errors import OptionError, SnapshotError
 from kinform._options import WatchOptions
 from kinform._snapshot import PIECE_BYTES, Header, Loaded, Origin, Snapshot, origin_prune, read, write
-from kinform._store import store
-from kinform._writer import Writer
+from kinform._store.contents import Contents
+from kinform._store.reader import store
+from kinform._store.writer import Writer
 from tests.core.test_watcher import machine
 from tests.core.wire import batch, obj
 

@@ -9,11 +9,11 @@ import random
 import msgspec
 import pytest
 
-from kinform import _writer
 from kinform._errors import DecodeError, OptionError
 from kinform._events import Meta
 from kinform._listwatch.frames import Skip
-from kinform._store import store
+from kinform._store import writer
+from kinform._store.reader import store
 from kinform_ext._version import Change
 from tests.core.oracle import StoreOracle
 from tests.core.wire import batch, events, obj
@@ -382,7 +382,7 @@ class TestIndexes:
 def test_100_000_random_operations_agree_with_the_oracle(monkeypatch):
     seed = int(os.environ.get("KINFORM_SEED", "20261122"))
     rng = random.Random(seed)
-    monkeypatch.setattr(_writer, "SWEEP", 5)
+    monkeypatch.setattr(writer, "SWEEP", 5)
     kept = Kept(indexes={"node": "spec.nodeName", "image": "spec.containers[*].image", "app": "metadata.labels.app"})
     oracle = StoreOracle()
     values = {

@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
-from kinform._contents import Contents, Held
 from kinform._errors import MemoryLimitError
 from kinform._listwatch.frames import Skip
+from kinform._store.contents import Contents, Held
 from kinform._worker_thread import give_back, in_thread
 from kinform_ext._batch import Batch
 from kinform_ext._version import Change

@@ -8,11 +8,11 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from kinform._contents import Contents
 from kinform._errors import OptionError
 from kinform._events import Meta, decode
 from kinform._selectors import equalities, parse_labels
-from kinform._writer import Writer
+from kinform._store.contents import Contents
+from kinform._store.writer import Writer
 from kinform_ext._table import Ids
 from kinform_ext._version import Version
 
