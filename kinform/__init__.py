@@ -7,7 +7,7 @@ Three doors into one machine: `Informer` is the whole convenience, `reflector` f
 import importlib
 from types import ModuleType
 
-from kinform._changes import Changes
+from kinform._dispatch.changes import Changes
 from kinform._errors import (
     BadRequestError,
     DecodeError,

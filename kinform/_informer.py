@@ -15,18 +15,18 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, TypeVar
 
-from kinform._calls import Handler
-from kinform._changes import Changes, Retelling
 from kinform._checks import whole
+from kinform._dispatch.changes import Changes, Retelling
+from kinform._dispatch.handlers import Handlers
+from kinform._dispatch.invoke import Handler
+from kinform._dispatch.key_handlers import Keys
+from kinform._dispatch.queue import QUEUE_BOUND, Entry, Queue
 from kinform._errors import ForbiddenError, KinformError, OptionError
-from kinform._handlers import Handlers
 from kinform._keeping import Keeping
-from kinform._keys import Keys
 from kinform._listwatch.machine import State
 from kinform._listwatch.stream import Stream, write
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
 from kinform._paths.conflicts import check_indexes, check_type
-from kinform._queue import QUEUE_BOUND, Entry, Queue
 from kinform._snapshot import Loaded, Snapshot
 from kinform._stats import Stats, stream_stats, worst
 from kinform._store.reader import Store, store

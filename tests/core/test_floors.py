@@ -12,7 +12,7 @@ import kinform
 ROOT = Path(kinform.__file__).parent
 FLOORS = [
     {
-        "_calls",
+        "_dispatch.invoke",
         "_checks",
         "_errors",
         "_events",
@@ -32,10 +32,10 @@ FLOORS = [
     {"_store.contents"},
     {"_store.writer"},
     {"_snapshot", "_store.reader"},
-    {"_queue", "_listwatch.stream"},
+    {"_dispatch.queue", "_listwatch.stream"},
     {"_keeping"},
-    {"_changes", "_stats"},
-    {"_handlers", "_keys"},
+    {"_dispatch.changes", "_stats"},
+    {"_dispatch.handlers", "_dispatch.key_handlers"},
     {"_informer"},
     {"__init__"},
     {"__main__", "cli"},

@@ -11,7 +11,7 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
-from kinform._calls import Handler, Turn, call
+from kinform._dispatch.invoke import Handler, Turn, call
 from kinform._errors import OptionError
 
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeVar
 
-from kinform._calls import Handler, Turn, call
-from kinform._changes import Retelling
+from kinform._dispatch.changes import Retelling
+from kinform._dispatch.invoke import Handler, Turn, call
+from kinform._dispatch.queue import Entry, Queue
 from kinform._errors import OptionError
 from kinform._events import Added, Deleted, Updated
-from kinform._queue import Entry, Queue
 from kinform_ext._version import Change, Version
 
 F = TypeVar("F", bound=Handler)

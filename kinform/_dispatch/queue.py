@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from kinform._calls import Handler
+from kinform._dispatch.invoke import Handler
 from kinform_ext._version import Change, Version
 
 QUEUE_BOUND = 1024

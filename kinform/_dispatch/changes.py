@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from kinform._calls import Turn
+from kinform._dispatch.invoke import Turn
+from kinform._dispatch.queue import Entry, Queue
 from kinform._errors import DecodeError
 from kinform._events import Added, Deleted, Synced, Updated, decode
-from kinform._queue import Entry, Queue
 from kinform._throttled_log import SparingLog
 from kinform_ext._version import Version
 
