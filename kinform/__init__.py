@@ -39,10 +39,10 @@ from kinform._events import (
     Updated,
 )
 from kinform._informer import Informer
-from kinform._keeping import SnapshotStats
 from kinform._listwatch.stream import Stream, reflector, watcher
 from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
-from kinform._snapshot import Snapshot
+from kinform._snapshot.file import Snapshot
+from kinform._snapshot.keeper import SnapshotStats
 from kinform._stats import Stats, StreamStats
 from kinform._store.reader import Store, store
 from kinform._store.writer import Writer

@@ -22,12 +22,12 @@ from kinform._dispatch.invoke import Handler
 from kinform._dispatch.key_handlers import Keys
 from kinform._dispatch.queue import QUEUE_BOUND, Entry, Queue
 from kinform._errors import ForbiddenError, KinformError, OptionError
-from kinform._keeping import Keeping
 from kinform._listwatch.machine import State
 from kinform._listwatch.stream import Stream, write
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
 from kinform._paths.conflicts import check_indexes, check_type
-from kinform._snapshot import Loaded, Snapshot
+from kinform._snapshot.file import Loaded, Snapshot
+from kinform._snapshot.keeper import Keeping
 from kinform._stats import Stats, stream_stats, worst
 from kinform._store.reader import Store, store
 from kinform._store.writer import Transform

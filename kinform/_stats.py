@@ -10,9 +10,9 @@ from collections.abc import Iterable
 
 import msgspec
 
-from kinform._keeping import SnapshotStats
 from kinform._listwatch.machine import State
 from kinform._listwatch.stream import Stream
+from kinform._snapshot.keeper import SnapshotStats
 
 # From best to worst: what one stream needs to be told of before others.
 _BADNESS: tuple[State, ...] = (

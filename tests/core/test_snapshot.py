@@ -14,10 +14,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from kinform import _snapshot
 from kinform._errors import OptionError, SnapshotError
 from kinform._options import WatchOptions
-from kinform._snapshot import PIECE_BYTES, Header, Loaded, Origin, Snapshot, origin_prune, read, write
+from kinform._snapshot import file
+from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, Snapshot, origin_prune, read, write
 from kinform._store.contents import Contents
 from kinform._store.reader import store
 from kinform._store.writer import Writer
@@ -161,7 +161,7 @@ class TestDamage:
 
     def test_pieces_left_out_doubled_or_exchanged_are_refused_though_each_is_right(self, tmp_path, monkeypatch):
         path = tmp_path / "s"
-        monkeypatch.setattr(_snapshot, "PIECE_BYTES", 500)
+        monkeypatch.setattr(file, "PIECE_BYTES", 500)
         writer = filled(20)
         numbers = writer.numbers(["shop", "till"])
         ids = writer.contents.table.ids()
@@ -202,7 +202,7 @@ class TestDamage:
 
     def test_another_format_is_refused(self, tmp_path, monkeypatch):
         save(filled(), tmp_path / "s")
-        monkeypatch.setattr(_snapshot, "FORMAT", 2)
+        monkeypatch.setattr(file, "FORMAT", 2)
         assert refused(tmp_path / "s") == "of format 1, where this version reads 2"
 
     def test_a_refusal_tells_nothing_of_what_is_in_the_file(self, tmp_path):

@@ -22,7 +22,7 @@ import msgspec
 from kinform._errors import SnapshotError
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope
-from kinform._snapshot import PIECE_BYTES, Header, Loaded, Origin, Snapshot, origin_prune, read, write
+from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, Snapshot, origin_prune, read, write
 from kinform._store.writer import Transform, Writer
 from kinform._transport.base import Transport
 from kinform._transport.cluster_identity import cluster_place, cluster_uid
