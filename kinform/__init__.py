@@ -38,7 +38,7 @@ from kinform._events import (
     Synced,
     Updated,
 )
-from kinform._informer import Informer
+from kinform._informer.informer import Informer
 from kinform._listwatch.stream import Stream, reflector, watcher
 from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
 from kinform._snapshot.file import Snapshot

@@ -36,7 +36,7 @@ FLOORS = [
     {"_snapshot.keeper"},
     {"_dispatch.changes", "_stats"},
     {"_dispatch.handlers", "_dispatch.key_handlers"},
-    {"_informer"},
+    {"_informer.informer"},
     {"__init__"},
     {"__main__", "cli"},
 ]
