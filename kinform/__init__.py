@@ -25,25 +25,13 @@ from kinform._errors import (
     TransportError,
     UnauthorizedError,
 )
-from kinform._events import (
-    Added,
-    Apply,
-    Delete,
-    Deleted,
-    Init,
-    InitApply,
-    InitDone,
-    Meta,
-    Object,
-    Synced,
-    Updated,
-)
+from kinform._events import Added, Apply, Delete, Deleted, Init, InitApply, InitDone, Synced, Updated
 from kinform._informer.informer import Informer
-from kinform._listwatch.stream import Stream, reflector, watcher
-from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
-from kinform._snapshot.file import Snapshot
-from kinform._snapshot.keeper import SnapshotStats
-from kinform._stats import Stats, StreamStats
+from kinform._informer.reflector import reflector
+from kinform._listwatch.stream import Stream, watcher
+from kinform._objects import Meta, Object
+from kinform._options import Backoff, Prune, Resource, Scope, Snapshot, WatchOptions
+from kinform._stats import SnapshotStats, Stats, StreamStats
 from kinform._store.reader import Store, store
 from kinform._store.writer import Writer
 from kinform._transport.base import Request, Response, Transport

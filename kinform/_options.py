@@ -5,6 +5,7 @@ Everything here raises `OptionError` for what can be known to be wrong without a
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal, get_args
@@ -19,6 +20,7 @@ from kinform._selectors import check_fields, parse_labels
 
 Start = Literal["auto", "list", "stream"]
 Compression = Literal["identity", "gzip"]
+Transform = Callable[[bytes], bytes | None]
 
 _LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _DOMAIN = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
@@ -224,3 +226,47 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
         if self.on_error is not None and not callable(self.on_error):
             raise OptionError("WatchOptions.on_error", self.on_error, "a callable, or None")
+
+
+class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Where an informer keeps its collection between two runs, so that the next starts without a LIST.
+
+    The file may hold Secrets: it is readable by its owner alone. A file that is cut, damaged, of another cluster,
+    resource, scope, pruning or transform, or of another format is refused with a warning, never loaded in part, and
+    a list takes its place. An etcd that was restored from a backup cannot be told for certain: a resourceVersion may
+    come to name another state than it did, and then the copy stays wrong where nothing changes. Delete the files
+    after a restore, or bound their age.
+
+    Attributes:
+        path: The file. Its folder has to be there, and writable; what is written beside it takes its place at once.
+        max_age: Seconds after which a file is refused; None: never. The server refuses a state it cannot carry on.
+        interval: Seconds between two writings while something changes, about: drawn anew each time. It is also
+            written when the informer stops.
+
+    Raises:
+        OptionError: The path is none, or a time is not positive.
+    """
+
+    path: str | os.PathLike[str]
+    max_age: float | None = None
+    interval: float = 300.0
+
+    def __post_init__(self) -> None:
+        if not _is_path(self.path):
+            raise OptionError("Snapshot.path", self.path, "the path of a file")
+        if self.max_age is not None:
+            positive("Snapshot.max_age", self.max_age)
+        positive("Snapshot.interval", self.interval)
+
+    @classmethod
+    def of(cls, snapshot: Snapshot | str | os.PathLike[str]) -> Snapshot:
+        """Reads a path; what is a Snapshot already is returned as it is."""
+        if isinstance(snapshot, Snapshot):
+            return snapshot
+        if not _is_path(snapshot):
+            raise OptionError("snapshot", snapshot, "the path of a file, or a kinform.Snapshot")
+        return cls(path=snapshot)
+
+
+def _is_path(path: object) -> bool:
+    return isinstance(path, str | os.PathLike) and isinstance(os.fspath(path), str) and bool(os.fspath(path))

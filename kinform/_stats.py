@@ -5,14 +5,24 @@ Source: the questions that operators ask of a client-go reflector and cannot (it
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
+from typing import Literal
 
 import msgspec
 
-from kinform._listwatch.machine import State
-from kinform._listwatch.stream import Stream
-from kinform._snapshot.keeper import SnapshotStats
+State = Literal[
+    "starting",  # nothing was answered yet
+    "stale",  # nothing was answered yet, and a snapshot's state can be read
+    "syncing",  # a state is coming in, and none is complete
+    "live",  # the state is complete, and changes come in
+    "relisting",  # the state is complete but old, and a new one is coming in
+    "retrying",  # the last connection failed, and the next is due
+    "unauthorized",  # 401
+    "forbidden",  # 403
+    "not_found",  # 404
+    "failed",  # the server says that asking again is no use
+    "stopped",  # nobody listens any more
+]
 
 # From best to worst: what one stream needs to be told of before others.
 _BADNESS: tuple[State, ...] = (
@@ -50,6 +60,54 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seconds_since_sync: float | None
     skipped: int
     errors: int
+
+
+class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a store takes, in bytes, as the system sees it.
+
+    Attributes:
+        objects: Objects that readers see.
+        pruned_bytes: Their JSON, as `raw` gives it.
+        held_bytes: All that is kept for them: mapped, maps, dictionaries and indexes.
+        mapped_bytes: Mapped from the system for their records.
+        map_bytes: Key map, ids, names of namespaces.
+        dictionary_bytes: What decompression and compression need.
+        index_bytes: What indexes take.
+        dead_bytes: Of the mapped ones, those that wait to be used again.
+        limbo_bytes: Of the mapped ones, those that only running iterations still read.
+    """
+
+    objects: int
+    pruned_bytes: int
+    held_bytes: int
+    mapped_bytes: int
+    map_bytes: int
+    dictionary_bytes: int
+    index_bytes: int
+    dead_bytes: int
+    limbo_bytes: int
+
+
+class SnapshotStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How an informer's snapshot is.
+
+    Attributes:
+        loaded: The informer started from it.
+        refused: Why not, where there was a file; else None.
+        writes: Times it was written.
+        failures: Times it could not be.
+        error: The last failure, or None since it was written.
+        file_bytes: Its size when it was last written.
+        seconds_since_write: Since it was last written; None before that.
+    """
+
+    loaded: bool
+    refused: str | None
+    writes: int
+    failures: int
+    error: str | None
+    file_bytes: int
+    seconds_since_write: float | None
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,22 +161,3 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 def worst(states: Iterable[State]) -> State:
     """The state to be told of before the others; `"starting"` where there is none."""
     return max(states, key=_BADNESS.index, default="starting")
-
-
-def stream_stats(stream: Stream) -> StreamStats:
-    """How one stream is now."""
-    now = time.monotonic()
-
-    def since(then: float | None) -> float | None:
-        return None if then is None else now - then
-
-    return StreamStats(
-        state=stream.state,
-        error=None if stream.error is None else str(stream.error),
-        resource_version=stream.resource_version,
-        seconds_since_byte=since(stream.last_byte),
-        seconds_since_bookmark=since(stream.last_bookmark),
-        seconds_since_sync=since(stream.last_sync),
-        skipped=stream.skipped,
-        errors=stream.errors,
-    )

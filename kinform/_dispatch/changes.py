@@ -5,71 +5,12 @@ Holds records that wait, never decoded objects; knows nothing of streams.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import Any
 
-import msgspec
-
+from kinform._dispatch.event_decoder import Event, Retelling
 from kinform._dispatch.invoke import Turn
 from kinform._dispatch.queue import Entry, Queue
-from kinform._errors import DecodeError
-from kinform._events import Added, Deleted, Synced, Updated, decode
-from kinform._throttled_log import SparingLog
 from kinform_ext._version import Version
-
-log = logging.getLogger("kinform.informer")
-
-Event = Added | Updated | Deleted | Synced
-
-
-class Retelling:
-    """Turns what waits into what readers are told.
-
-    Args:
-        type: What objects are decoded to.
-        name: What the objects are, for the log.
-
-    Attributes:
-        undecodable: Entries that could not be told, because an object did not fit the type.
-    """
-
-    def __init__(self, type: Any, name: str) -> None:
-        self._decoder = msgspec.json.Decoder(type)
-        self._name = name
-        self._log = SparingLog(log)
-        self.undecodable = 0
-
-    def __call__(self, entry: Entry) -> Event | None:
-        """The event; None, counted and logged, where the object cannot be decoded."""
-        try:
-            match entry.kind, entry.new, entry.old:
-                case "synced", _, _:
-                    return Synced()
-                case "added", Version() as new, _:
-                    return Added(entry.key, self._decode(new))
-                case "updated", Version() as new, old:
-                    return Updated(entry.key, self._decode(new), self._decode_old(old))
-                case "deleted", _, Version() as old:
-                    return Deleted(entry.key, self._decode(old), entry.synthetic)
-        except DecodeError as error:
-            self._untold(str(error))
-        except Exception as error:  # a type's own code, such as `__post_init__`, may raise anything, and quote anything
-            self._untold(f"{entry.key}: {type(error).__name__}")
-        return None
-
-    def _untold(self, why: str) -> None:
-        self.undecodable += 1
-        self._log.warning("undecodable", f"{self._name}: not told to readers: {why}")
-
-    def _decode(self, found: Version) -> Any:
-        return decode(self._decoder, found.key, found.raw())
-
-    def _decode_old(self, old: Version | None) -> Any:
-        try:
-            return None if old is None else self._decode(old)
-        except Exception:
-            return None
 
 
 class Changes:

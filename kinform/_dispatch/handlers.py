@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeVar
 
-from kinform._dispatch.changes import Retelling
+from kinform._dispatch.event_decoder import Retelling
 from kinform._dispatch.invoke import Handler, Turn, call
 from kinform._dispatch.queue import Entry, Queue
 from kinform._errors import OptionError

@@ -16,21 +16,21 @@ from types import TracebackType
 from typing import Any, TypeVar
 
 from kinform._checks import whole
-from kinform._dispatch.changes import Changes, Retelling
+from kinform._dispatch.changes import Changes
+from kinform._dispatch.event_decoder import Retelling
 from kinform._dispatch.handlers import Handlers
 from kinform._dispatch.invoke import Handler
 from kinform._dispatch.key_handlers import Keys
 from kinform._dispatch.queue import QUEUE_BOUND, Entry, Queue
 from kinform._errors import ForbiddenError, KinformError, OptionError
-from kinform._listwatch.machine import State
-from kinform._listwatch.stream import Stream, write
-from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
+from kinform._informer.reflector import write
+from kinform._listwatch.stream import Stream, stream_stats
+from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Snapshot, Transform, WatchOptions
 from kinform._paths.conflicts import check_indexes, check_type
-from kinform._snapshot.file import Loaded, Snapshot
+from kinform._snapshot.file import Loaded
 from kinform._snapshot.keeper import Keeping
-from kinform._stats import Stats, stream_stats, worst
+from kinform._stats import State, Stats, worst
 from kinform._store.reader import Store, store
-from kinform._store.writer import Transform
 from kinform._transport.api_client import as_transport
 from kinform_ext._version import Change
 

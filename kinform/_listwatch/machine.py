@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
@@ -29,22 +28,9 @@ from kinform._errors import (
 from kinform._events import Init, InitDone
 from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip, Status
 from kinform._options import Resource, Scope, WatchOptions
+from kinform._stats import State
 from kinform._transport.base import Request
 from kinform_ext._scan import Batch
-
-State = Literal[
-    "starting",  # nothing was answered yet
-    "stale",  # nothing was answered yet, and a snapshot's state can be read
-    "syncing",  # a state is coming in, and none is complete
-    "live",  # the state is complete, and changes come in
-    "relisting",  # the state is complete but old, and a new one is coming in
-    "retrying",  # the last connection failed, and the next is due
-    "unauthorized",  # 401
-    "forbidden",  # 403
-    "not_found",  # 404
-    "failed",  # the server says that asking again is no use
-    "stopped",  # nobody listens any more
-]
 
 # A stream that was accepted this often and never reached its end bookmark is given up for a LIST.
 STREAM_TRIES = 2

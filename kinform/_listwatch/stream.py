@@ -24,11 +24,12 @@ from kinform._errors import (
     StalledError,
     TransportError,
 )
-from kinform._events import Apply, Delete, Init, InitApply, InitDone, Object
+from kinform._events import Apply, Delete, Init, InitApply, InitDone
 from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip, read_status
-from kinform._listwatch.machine import Applied, Capabilities, Skipped, State, Step, Watcher
+from kinform._listwatch.machine import Applied, Capabilities, Step, Watcher
+from kinform._objects import Object
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
-from kinform._store.writer import Writer
+from kinform._stats import State, StreamStats
 from kinform._throttled_log import SparingLog
 from kinform._transport.api_client import as_transport
 from kinform._transport.base import Response, Transport
@@ -116,7 +117,7 @@ class Stream:
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         async with aclosing(self.steps()) as steps:
             async for step in steps:
-                for event in _events(step):
+                for event in events_of(step):
                     yield event
                     del event
                 del step  # see `_connection`
@@ -243,27 +244,30 @@ class Stream:
                 log.exception("%s: on_error raised", self.name)
 
 
-async def write(writer: Writer, stream: Stream, step: Step) -> None:
-    """Gives one step of a stream to the store. What a new state changed is told in slices, others in between."""
-    name = stream.namespace
-    match step:
-        case Init():
-            writer.begin(name, stream)
-        case Applied(batch, initial):
-            writer.apply(name, batch, initial=initial)
-        case Skipped(skip, initial):
-            writer.skip(name, skip, initial=initial)
-        case InitDone():
-            writer.commit(name)
-            while writer.sweep(name):
-                await asyncio.sleep(0)
+def stream_stats(stream: Stream) -> StreamStats:
+    """How one stream is now."""
+    now = time.monotonic()
+
+    def since(then: float | None) -> float | None:
+        return None if then is None else now - then
+
+    return StreamStats(
+        state=stream.state,
+        error=None if stream.error is None else str(stream.error),
+        resource_version=stream.resource_version,
+        seconds_since_byte=since(stream.last_byte),
+        seconds_since_bookmark=since(stream.last_bookmark),
+        seconds_since_sync=since(stream.last_sync),
+        skipped=stream.skipped,
+        errors=stream.errors,
+    )
 
 
 def _ignore() -> None:
     """Nobody wants to know."""
 
 
-def _events(step: Step) -> Iterator[Event]:
+def events_of(step: Step) -> Iterator[Event]:
     match step:
         case Init() | InitDone():
             yield step
@@ -311,34 +315,6 @@ def watcher(
         prune=prune if prune is not None else DEFAULT_PRUNE,
         options=options if options is not None else WatchOptions(),
     )
-
-
-async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[Event, None]:
-    """Fills a store from a stream, and passes on each event after the store has taken it.
-
-    Leaving the iteration leaves the store as it was at the last complete state and the changes since.
-
-    Args:
-        writer: The writing end that `kinform.store()` made.
-        stream: What `kinform.watcher()` made.
-
-    Raises:
-        StatusError: The server says that asking again is no use.
-    """
-    tending = asyncio.create_task(writer.tend(), name=f"kinform background of {stream.name}")
-    try:
-        async with aclosing(stream.steps()) as steps:
-            async for step in steps:
-                await write(writer, stream, step)
-                for event in _events(step):
-                    yield event
-                    del event
-                del step  # see `_connection`
-    finally:
-        # A loop that was broken off ends its iterator late, when the next may be writing already.
-        writer.abort(stream.namespace, stream)
-        tending.cancel()
-        await asyncio.gather(tending, return_exceptions=True)
 
 
 def _seconds(retry_after: str | None) -> float | None:

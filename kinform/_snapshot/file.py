@@ -32,8 +32,7 @@ from typing import BinaryIO
 
 import msgspec
 
-from kinform._checks import positive
-from kinform._errors import OptionError, SnapshotError
+from kinform._errors import SnapshotError
 from kinform._store.contents import Contents
 
 MAGIC = b"kinform\x00"
@@ -45,50 +44,6 @@ _PREFACE = struct.Struct("<8sH")
 _PIECE = struct.Struct("<cII")
 _HEAD = struct.Struct("<cI")
 _END = struct.Struct("<QQ32s")
-
-
-class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an informer keeps its collection between two runs, so that the next starts without a LIST.
-
-    The file may hold Secrets: it is readable by its owner alone. A file that is cut, damaged, of another cluster,
-    resource, scope, pruning or transform, or of another format is refused with a warning, never loaded in part, and
-    a list takes its place. An etcd that was restored from a backup cannot be told for certain: a resourceVersion may
-    come to name another state than it did, and then the copy stays wrong where nothing changes. Delete the files
-    after a restore, or bound their age.
-
-    Attributes:
-        path: The file. Its folder has to be there, and writable; what is written beside it takes its place at once.
-        max_age: Seconds after which a file is refused; None: never. The server refuses a state it cannot carry on.
-        interval: Seconds between two writings while something changes, about: drawn anew each time. It is also
-            written when the informer stops.
-
-    Raises:
-        OptionError: The path is none, or a time is not positive.
-    """
-
-    path: str | os.PathLike[str]
-    max_age: float | None = None
-    interval: float = 300.0
-
-    def __post_init__(self) -> None:
-        if not _is_path(self.path):
-            raise OptionError("Snapshot.path", self.path, "the path of a file")
-        if self.max_age is not None:
-            positive("Snapshot.max_age", self.max_age)
-        positive("Snapshot.interval", self.interval)
-
-    @classmethod
-    def of(cls, snapshot: Snapshot | str | os.PathLike[str]) -> Snapshot:
-        """Reads a path; what is a Snapshot already is returned as it is."""
-        if isinstance(snapshot, Snapshot):
-            return snapshot
-        if not _is_path(snapshot):
-            raise OptionError("snapshot", snapshot, "the path of a file, or a kinform.Snapshot")
-        return cls(path=snapshot)
-
-
-def _is_path(path: object) -> bool:
-    return isinstance(path, str | os.PathLike) and isinstance(os.fspath(path), str) and bool(os.fspath(path))
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,9 +21,10 @@ import msgspec
 
 from kinform._errors import SnapshotError
 from kinform._listwatch.stream import Stream
-from kinform._options import Prune, Resource, Scope
-from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, Snapshot, origin_prune, read, write
-from kinform._store.writer import Transform, Writer
+from kinform._options import Prune, Resource, Scope, Snapshot, Transform
+from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_prune, read, write
+from kinform._stats import SnapshotStats
+from kinform._store.writer import Writer
 from kinform._transport.base import Transport
 from kinform._transport.cluster_identity import cluster_place, cluster_uid
 from kinform_ext._table import Ids
@@ -34,28 +35,6 @@ T = TypeVar("T")
 
 JITTER = 0.25  # of the interval, more or less
 CALM_SECONDS = 0.05  # between two looks whether a new state is still coming in
-
-
-class SnapshotStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How an informer's snapshot is.
-
-    Attributes:
-        loaded: The informer started from it.
-        refused: Why not, where there was a file; else None.
-        writes: Times it was written.
-        failures: Times it could not be.
-        error: The last failure, or None since it was written.
-        file_bytes: Its size when it was last written.
-        seconds_since_write: Since it was last written; None before that.
-    """
-
-    loaded: bool
-    refused: str | None
-    writes: int
-    failures: int
-    error: str | None
-    file_bytes: int
-    seconds_since_write: float | None
 
 
 class Keeping:

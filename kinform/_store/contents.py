@@ -5,41 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-import msgspec
-
 from kinform._paths.grammar import parse
 from kinform._paths.index_program import compile_index
+from kinform._stats import Held
 from kinform_ext._postings import Postings
 from kinform_ext._table import Table
 
 # Objects whose values are read between two turns of the loop: about a millisecond's worth.
 SLICE: Final = 128
-
-
-class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a store takes, in bytes, as the system sees it.
-
-    Attributes:
-        objects: Objects that readers see.
-        pruned_bytes: Their JSON, as `raw` gives it.
-        held_bytes: All that is kept for them: mapped, maps, dictionaries and indexes.
-        mapped_bytes: Mapped from the system for their records.
-        map_bytes: Key map, ids, names of namespaces.
-        dictionary_bytes: What decompression and compression need.
-        index_bytes: What indexes take.
-        dead_bytes: Of the mapped ones, those that wait to be used again.
-        limbo_bytes: Of the mapped ones, those that only running iterations still read.
-    """
-
-    objects: int
-    pruned_bytes: int
-    held_bytes: int
-    mapped_bytes: int
-    map_bytes: int
-    dictionary_bytes: int
-    index_bytes: int
-    dead_bytes: int
-    limbo_bytes: int
 
 
 class Contents:

@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from kinform._errors import OptionError
-from kinform._events import Meta, decode
+from kinform._objects import Meta, decode
 from kinform._selectors import equalities, parse_labels
 from kinform._store.contents import Contents
 from kinform._store.writer import Writer

@@ -16,14 +16,14 @@ from contextlib import contextmanager
 
 from kinform._errors import MemoryLimitError
 from kinform._listwatch.frames import Skip
-from kinform._store.contents import Contents, Held
+from kinform._options import Transform
+from kinform._stats import Held
+from kinform._store.contents import Contents
 from kinform._worker_thread import give_back, in_thread
 from kinform_ext._batch import Batch
 from kinform_ext._version import Change
 
 log = logging.getLogger("kinform.store")
-
-Transform = Callable[[bytes], bytes | None]
 
 # Changes told between two turns of the loop: about half a millisecond's worth, and no more than handlers take in
 # theirs, so that few of them wait.

@@ -19,7 +19,7 @@ from kinform.cli._memory import mib
 if TYPE_CHECKING:
     from rich.status import Status
 
-    from kinform._informer.informer import Informer
+    from kinform import Informer
 
 TICK = 0.2
 QUIET = 2.0

@@ -20,7 +20,7 @@ from kinform._errors import KinformError
 from kinform.cli._exits import OUTPUT, UNAVAILABLE, Failure, failure
 
 if TYPE_CHECKING:
-    from kinform._informer.informer import Informer
+    from kinform import Informer
     from kinform.cli._lines import Lines
     from kinform.cli._news import News
 

@@ -1,52 +1,60 @@
-"""Imports go down the floors only; read from the source, so that no import can hide in a function."""
+"""The rooms of the package: imports go down only, and enter a room through its doors.
+
+Read from the source, so that an import inside a function counts too. docs/explanation/architecture.md prints `ROOMS`.
+"""
 
 from __future__ import annotations
 
 import ast
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
 import kinform
 
 ROOT = Path(kinform.__file__).parent
-FLOORS = [
-    {
-        "_dispatch.invoke",
-        "_checks",
-        "_errors",
-        "_events",
-        "_paths.grammar",
-        "_paths.prune_program",
-        "_selectors",
-        "_throttled_log",
-        "_worker_thread",
-    },
-    {"_options", "_transport.base", "_transport.lean_import"},
-    {"_transport.credentials"},
-    {"_paths.conflicts", "_listwatch.frames", "_paths.index_program", "_transport.api_client"},
-    {"_transport.cluster_identity", "_codec.zstd", "_transport.connection", "_listwatch.machine"},
-    {"_codec.training", "_codec.exemplars"},
-    {"_codec.recode"},
-    {"_codec.codec"},
-    {"_store.contents"},
-    {"_store.writer"},
-    {"_snapshot.file", "_store.reader"},
-    {"_dispatch.queue", "_listwatch.stream"},
-    {"_snapshot.keeper"},
-    {"_dispatch.changes", "_stats"},
-    {"_dispatch.handlers", "_dispatch.key_handlers"},
-    {"_informer.informer"},
-    {"__init__"},
-    {"__main__", "cli"},
-]
-FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
-# Within a floor these few lean on a neighbour, in one direction.
-NEIGHBOURS = {(name, "_errors") for name in FLOORS[0]} | {("_paths.prune_program", "_paths.grammar")}
+
+
+class Room(NamedTuple):
+    """One room: what it may import, and which of its modules others may import (`*`: all of them)."""
+
+    imports: str
+    doors: str
+
+
+# In the order in which an object travels. The vocabulary is the flat modules; `_errors` is open to every room.
+ROOMS = {
+    "_paths": Room("", "*"),
+    "vocabulary": Room("_paths", "*"),
+    "_transport": Room("vocabulary", "base api_client connection cluster_identity"),
+    "_listwatch": Room("vocabulary _paths _transport", "stream machine frames"),
+    "_codec": Room("vocabulary", "codec"),
+    "_store": Room("vocabulary _paths _listwatch _codec", "contents writer reader"),
+    "_dispatch": Room("vocabulary", "queue invoke event_decoder handlers key_handlers changes"),
+    "_snapshot": Room("vocabulary _transport _listwatch _store", "file keeper"),
+    "_informer": Room("vocabulary _paths _transport _listwatch _store _dispatch _snapshot", "informer reflector"),
+    "__init__": Room("vocabulary _transport _listwatch _store _dispatch _informer", "*"),
+    "public": Room("__init__ vocabulary testing", "*"),
+}
+PUBLIC = ("__main__", "cli")
+
+
+def room(module: str) -> str:
+    """The room of a module, which is named from `kinform` down: `_paths.grammar`."""
+    first = module.split(".")[0]
+    if first in ROOMS or first == "testing":
+        return first
+    return "public" if first in PUBLIC else "vocabulary"
+
+
+def modules() -> dict[str, Path]:
+    names = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))}
+    return {name.removesuffix(".__init__"): path for name, path in names.items()}
 
 
 def imports(path: Path) -> set[str]:
-    """The modules of kinform that a file imports, by their first name below `kinform`."""
+    """The modules of kinform that a file imports, named from `kinform` down."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -56,43 +64,71 @@ def imports(path: Path) -> set[str]:
         else:
             assert not (isinstance(node, ast.ImportFrom) and node.level), f"{path}: relative import"
             continue
-        found |= {place(name.removeprefix("kinform.")) for name in names if name.startswith("kinform.")}
+        within = [name.removeprefix("kinform.") for name in names if name.startswith("kinform.")]
+        known = {name for name in within if room(name) in ROOMS or room(name) == "testing"}
+        found |= {name if name in MODULES else "__init__" for name in known}
         found |= {"__init__" for name in names if name == "kinform"}
     return found
 
 
-def place(name: str) -> str:
-    """The module's name on its floor: that of a module in a room is `room.module`."""
-    found = [known for known in FLOOR if name == known or name.startswith(f"{known}.")]
-    return max(found, key=len) if found else name.split(".")[0]
+MODULES = modules()
+IMPORTS = {name: imports(path) for name, path in MODULES.items() if room(name) != "testing"}
 
 
-def modules() -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for path in sorted(ROOT.rglob("*.py")):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        if name == "__init__" or not name.endswith("__init__"):
-            found.setdefault(place(name), []).append(path)
-    return found
+@pytest.mark.parametrize("module", sorted(IMPORTS))
+def test_a_module_imports_only_what_its_room_may(module):
+    here = room(module)
+    allowed = {here, *ROOMS[here].imports.split()}
+    for other in IMPORTS[module] - {"_errors"}:
+        assert room(other) in allowed, f"{module} imports {other}"
 
 
-def test_every_module_has_its_floor():
-    assert set(modules()) - {"testing"} <= set(FLOOR)
+@pytest.mark.parametrize("module", sorted(IMPORTS))
+def test_a_room_is_entered_through_its_doors(module):
+    for other in IMPORTS[module]:
+        there = room(other)
+        if there != room(module) and there in ROOMS and "*" not in (doors := ROOMS[there].doors.split()):
+            assert other.removeprefix(f"{there}.") in doors, f"{module} imports {other}: the doors are {doors}"
 
 
-@pytest.mark.parametrize("module", sorted(FLOOR))
-def test_a_module_imports_only_what_lies_below(module):
-    for path in modules().get(module, []):
-        for other in imports(path) - {module}:
-            if module in ("__main__", "cli") and other in ("__init__", "cli", "testing"):
-                continue
-            below = FLOOR.get(other, len(FLOORS)) < FLOOR[module] or (module, other) in NEIGHBOURS
-            assert below or other not in FLOOR, f"{path.name} imports {other}"
+def test_rooms_import_only_rooms_below():
+    below: set[str] = set()
+    for name, here in ROOMS.items():
+        assert set(here.imports.split()) <= below | {"testing"}, name
+        below.add(name)
+
+
+def test_no_module_imports_itself_through_others():
+    open_, done = [], set()
+
+    def visit(module: str) -> None:
+        assert module not in open_, " -> ".join([*open_, module])
+        if module not in done:
+            open_.append(module)
+            for other in sorted(IMPORTS.get(module, ())):
+                visit(other)
+            done.add(open_.pop())
+
+    for module in sorted(IMPORTS):
+        visit(module)
+
+
+def test_the_init_of_a_room_is_empty():
+    for name in ROOMS:
+        if name.startswith("_") and name != "__init__":
+            assert (ROOT / name / "__init__.py").read_text() == "", name
+
+
+def test_files_in_a_room_carry_no_underscore():
+    for name in MODULES:
+        if room(name).startswith("_") and "." in name:
+            assert not name.split(".")[1].startswith("_"), name
 
 
 def test_the_simulator_imports_nothing_of_what_it_tests():
-    for path in modules()["testing"]:
-        assert imports(path) <= {"testing"}, path
+    for name, path in MODULES.items():
+        if room(name) == "testing":
+            assert {room(other) for other in imports(path)} <= {"testing"}, path
 
 
 def test_the_compiled_floor_imports_nothing_of_kinform():

@@ -15,9 +15,9 @@ import msgspec
 import pytest
 
 from kinform._errors import OptionError, SnapshotError
-from kinform._options import WatchOptions
+from kinform._options import Snapshot, WatchOptions
 from kinform._snapshot import file
-from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, Snapshot, origin_prune, read, write
+from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_prune, read, write
 from kinform._store.contents import Contents
 from kinform._store.reader import store
 from kinform._store.writer import Writer

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from kinform._errors import DecodeError, OptionError
-from kinform._events import Meta
 from kinform._listwatch.frames import Skip
+from kinform._objects import Meta
 from kinform._store import writer
 from kinform._store.reader import store
 from kinform_ext._version import Change

@@ -14,7 +14,7 @@ import pytest
 
 import kinform
 import kinform.testing
-from kinform._listwatch.machine import State
+from kinform._stats import State
 from kinform.cli import _exits
 from tests.docs import reference
 from tests.docs.markdown import DOCS, ROOT
