@@ -13,21 +13,21 @@ from collections.abc import Sequence
 
 import click
 
-from kinform.cli._exits import INTERRUPTED, USAGE, Failure
+from kinform.cli._exit_codes import INTERRUPTED, USAGE, Failure
 
-_COMMANDS = ("demo", "watch")
+COMMANDS = {"demo": "kinform.cli.demo.command", "watch": "kinform.cli.watch"}
 
 
 class _Commands(click.Group):
     """A group whose commands are modules of this package."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
+        if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"kinform.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(COMMANDS[cmd_name]).command
         return command
 
 

@@ -17,12 +17,12 @@ import click
 import msgspec
 
 from kinform._errors import KinformError
-from kinform.cli._exits import OUTPUT, UNAVAILABLE, Failure, failure
+from kinform.cli._exit_codes import OUTPUT, UNAVAILABLE, Failure, failure
 
 if TYPE_CHECKING:
     from kinform import Informer
-    from kinform.cli._lines import Lines
-    from kinform.cli._news import News
+    from kinform.cli._progress import News
+    from kinform.cli._stdout import Lines
 
 Output = Literal["line", "json", "stats"]
 
@@ -98,8 +98,8 @@ def command(
 
 async def _watch(wanted: Wanted) -> None:
     from kinform import Informer, Prune, Scope, WatchOptions, connect
-    from kinform.cli._lines import Lines
-    from kinform.cli._news import News
+    from kinform.cli._progress import News
+    from kinform.cli._stdout import Lines
 
     drop = wanted.drop if wanted.keep else ("metadata.managedFields", *wanted.drop)
     news = News(wanted.resource, moving=wanted.output != "stats")
@@ -218,7 +218,7 @@ async def _print_stats(informer: Informer, lines: Lines, wanted: Wanted) -> None
     import shutil
     from datetime import datetime
 
-    from kinform.cli._memory import Gauge, mib
+    from kinform.cli._process_memory import Gauge, mib
 
     gauge, live = Gauge(os.getpid()), sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     received = 0

@@ -20,6 +20,7 @@ from typing import Any
 import click
 import msgspec
 
+from kinform.cli._app import COMMANDS
 from tests.docs.markdown import DOCS
 
 _REGION = re.compile(r"(<!-- from the code: (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -233,7 +234,7 @@ def _flow(text: str) -> str:
 
 
 def _options(command: str) -> str:
-    found: click.Command = importlib.import_module(f"kinform.cli.{command}").command
+    found: click.Command = importlib.import_module(COMMANDS[command]).command
     context = click.Context(found, info_name=f"kinform {command}")
     usage = found.get_usage(context).removeprefix("Usage: ")
     rows = "".join(_row(parameter) for parameter in found.params if isinstance(parameter, click.Option))

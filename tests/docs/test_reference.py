@@ -15,7 +15,7 @@ import pytest
 import kinform
 import kinform.testing
 from kinform._stats import State
-from kinform.cli import _exits
+from kinform.cli import _exit_codes
 from tests.docs import reference
 from tests.docs.markdown import DOCS, ROOT
 
@@ -60,7 +60,7 @@ def test_every_logger_and_every_level_it_uses_is_listed():
         above = logger or above
         listed.setdefault(above, set()).add(level)
     used: dict[str, set[str]] = {}
-    for path in (ROOT / "kinform").glob("*.py"):
+    for path in (ROOT / "kinform").rglob("*.py"):
         source = path.read_text()
         for logger in re.findall(r'getLogger\("([\w.]+)"\)', source):
             levels = re.findall(r"\blog\.(debug|info|warning|error|exception)\(", source.replace("_log.", "log."))
@@ -69,7 +69,7 @@ def test_every_logger_and_every_level_it_uses_is_listed():
 
 
 def test_every_exit_code_is_listed():
-    codes = {value for name, value in vars(_exits).items() if name.isupper() and isinstance(value, int)}
+    codes = {value for name, value in vars(_exit_codes).items() if name.isupper() and isinstance(value, int)}
     listed = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGES["command-line"], re.MULTILINE)}
     assert listed == codes | {0}
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from kinform.cli._board import result
-from kinform.cli._child import Child
-from kinform.cli._course import RELIST, SYNC, Course, Measured, Plan, Side
-from kinform.cli._exits import Failure
-from kinform.cli.demo import report
+from kinform.cli._exit_codes import Failure
+from kinform.cli.demo.child_process import Child
+from kinform.cli.demo.command import report
+from kinform.cli.demo.scenario import RELIST, SYNC, Course, Measured, Plan, Side
+from kinform.cli.demo.table import result
 from kinform.testing import Forbidden, Server
 from tests.clusters import RealCluster
 from tests.waiting import until

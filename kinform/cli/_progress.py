@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING
 
 from kinform._errors import KinformError
-from kinform.cli._memory import mib
+from kinform.cli._process_memory import mib
 
 if TYPE_CHECKING:
     from rich.status import Status

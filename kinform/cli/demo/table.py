@@ -17,8 +17,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kinform.cli._course import RELIST, STORM, SYNC, Course, Side
-from kinform.cli._memory import mib
+from kinform.cli._process_memory import mib
+from kinform.cli.demo.scenario import RELIST, STORM, SYNC, Course, Side
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 import kinform
-from kinform.cli.sides.digest import RESOURCES, Versions, digest_of, entry
+from kinform.cli.demo.parts.digest import RESOURCES, Versions, digest_of, entry
 
 PATIENCE = 600.0
 """Seconds. Each side is stopped (SIGSTOP) while another has its turn, and that is no silence of the server."""

@@ -1,6 +1,6 @@
 """One of the demo's processes, seen from the demo: started, ordered about, stopped, measured, and cleaned up.
 
-It takes orders as `sides/host.py` has them. One that dies is told with its exit status and the last it said.
+It takes orders as `parts/host.py` has them. One that dies is told with its exit status and the last it said.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from kinform.cli._exits import DENIED, SOFTWARE, UNAVAILABLE, Failure
-from kinform.cli._memory import Gauge
+from kinform.cli._exit_codes import DENIED, SOFTWARE, UNAVAILABLE, Failure
+from kinform.cli._process_memory import Gauge
 
-_SIDES = Path(__file__).parent / "sides"
+_PARTS = Path(__file__).parent / "parts"
 _LINE_BYTES = 1 << 28  # an answer may name all objects
 _LAST_SECONDS = 5.0
 
@@ -28,7 +28,7 @@ class Child:
 
     Args:
         name: What messages call it.
-        part: The file in `sides` that it runs.
+        part: The file in `parts` that it runs.
         options: What the part is made with.
 
     Attributes:
@@ -40,14 +40,14 @@ class Child:
         self.name = name
         self.objects = 0
         self.gauge: Gauge
-        self._command = [sys.executable, "-P", str(_SIDES / "host.py"), str(_SIDES / part), json.dumps(options)]
+        self._command = [sys.executable, "-P", str(_PARTS / "host.py"), str(_PARTS / part), json.dumps(options)]
         self._process: asyncio.subprocess.Process
         self._readers: list[asyncio.Task[None]] = []
         self._answer: asyncio.Future[Any] | None = None
         self._last_words = ""
 
     async def __aenter__(self) -> Self:
-        places = [str(Path(__file__).parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        places = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,

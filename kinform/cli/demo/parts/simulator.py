@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from kinform.cli.sides.digest import RESOURCES, Versions, digest_of, entry
+from kinform.cli.demo.parts.digest import RESOURCES, Versions, digest_of, entry
 from kinform.testing import Server
 
 SLICE = 1000  # objects made between two words of progress

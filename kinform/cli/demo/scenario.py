@@ -19,7 +19,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from kinform.cli._child import Child
+from kinform.cli.demo.child_process import Child
 
 SYNC = "initial sync"
 STORM = "storm"
@@ -130,7 +130,7 @@ class Course:
         async with AsyncExitStack() as stack:
             if plan.embedded:
                 audience.say(f"starting an API server with {plan.pods:,} pods and {plan.namespaces:,} namespaces")
-                server = Child("the server", "embedded.py", pods=plan.pods, namespaces=plan.namespaces)
+                server = Child("the server", "simulator.py", pods=plan.pods, namespaces=plan.namespaces)
                 place: dict[str, Any] = {"kubeconfig": None, "context": None}
             else:
                 audience.say("looking at the cluster")
@@ -139,7 +139,7 @@ class Course:
             self.server = server = await stack.enter_async_context(server)
             place["url"] = await server.do("open")
             self.json_bytes = await server.do("sizes")
-            for name, part in (("naive loop", "naive.py"), ("kinform", "ours.py")):
+            for name, part in (("naive loop", "naive.py"), ("kinform", "kinform_part.py")):
                 child = await stack.enter_async_context(Child(name, part, **place))
                 self.sides.append(Side(name, child))
             for side in self.sides:

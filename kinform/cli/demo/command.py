@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
-from kinform.cli._exits import DIFFERENT
+from kinform.cli._exit_codes import DIFFERENT
 
 if TYPE_CHECKING:
-    from kinform.cli._course import Course, Plan
+    from kinform.cli.demo.scenario import Course, Plan
 
 
 @click.command("demo", short_help="A naive loop and kinform side by side, with memory.")
@@ -53,7 +53,7 @@ def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, contex
 
     Exits with 1 if the copies differ from what the server holds.
     """
-    from kinform.cli._course import Plan
+    from kinform.cli.demo.scenario import Plan
 
     if context is not None and kubeconfig is None:
         raise click.UsageError("--context needs --kubeconfig")
@@ -75,7 +75,7 @@ def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, contex
     else:
         from rich.console import Console
 
-        from kinform.cli._board import result
+        from kinform.cli.demo.table import result
 
         Console().print(result(course))
     for side in course.sides:
@@ -85,9 +85,9 @@ def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, contex
 
 
 async def _demo(plan: Plan) -> Course:
-    from kinform.cli._board import Board
-    from kinform.cli._course import Course
-    from kinform.cli._memory import Gauge
+    from kinform.cli._process_memory import Gauge
+    from kinform.cli.demo.scenario import Course
+    from kinform.cli.demo.table import Board
 
     course = Course(plan)
     board = Board(course)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 import kinform
-from kinform.cli.sides.digest import RESOURCES, Versions, digest_of, entry
+from kinform.cli.demo.parts.digest import RESOURCES, Versions, digest_of, entry
 
 PAGE = 500
 
