@@ -1,7 +1,7 @@
 """`_json.h` and `_bounds.h` for Cython: JSON on bytes."""
 
 
-cdef extern from "_bounds.h":
+cdef extern from "json/json_skip.h":
     ctypedef const unsigned char *kj_ptr
 
     enum:

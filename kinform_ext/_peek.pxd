@@ -3,7 +3,7 @@
 from kinform_ext._json cimport kj_ptr, kj_text
 
 
-cdef extern from "_peek.h":
+cdef extern from "scan/peek.h":
     enum:
         KB_NAMESPACE
         KB_NAME

@@ -4,7 +4,7 @@ cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
 
-cdef extern from "_extract.h":
+cdef extern from "index/extract.h":
     enum:
         KX_NONE
         KX_PAGE

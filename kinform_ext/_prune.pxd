@@ -3,7 +3,7 @@
 from kinform_ext._json cimport kj_ptr
 
 
-cdef extern from "_batch.h":
+cdef extern from "scan/batch.h":
     enum:
         KB_NAMESPACE
         KB_NAME
@@ -24,7 +24,7 @@ cdef extern from "_batch.h":
         int verb
 
 
-cdef extern from "_prune.h":
+cdef extern from "scan/prune.h":
     enum:
         KP_KEEP
         KP_DROP

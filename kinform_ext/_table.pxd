@@ -7,7 +7,7 @@ from kinform_ext._postings cimport Postings, kx_indexes, kx_posting
 from kinform_ext._version cimport Codecs, Version, kt_byte, kt_new, kt_text, kt_users, kt_view, kt_who
 
 
-cdef extern from "_record.h":
+cdef extern from "records/record.h":
     enum:
         KT_NONE
         KT_ID_MASK
@@ -32,7 +32,7 @@ cdef extern from "_record.h":
     size_t kt_size(const kt_new *n) nogil
 
 
-cdef extern from "_cut.h":
+cdef extern from "records/placeholders.h":
     ctypedef struct kc_span:
         size_t at
         size_t len
@@ -45,7 +45,7 @@ cdef extern from "_cut.h":
     kt_byte *kc_cut(kt_byte *to, const kt_byte *raw, size_t len, const kc_span *span, int count) nogil
 
 
-cdef extern from "_table.h":
+cdef extern from "table.h":
     enum:
         KT_CALM
         KT_BEGUN

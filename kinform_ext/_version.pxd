@@ -4,7 +4,7 @@ cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 
-cdef extern from "_record.h":
+cdef extern from "records/record.h":
     enum:
         KT_CUT
         KT_UID
@@ -47,7 +47,7 @@ cdef extern from "_record.h":
     void kt_write(kt_byte *to, const kt_new *n, uint32_t word) nogil
 
 
-cdef extern from "_users.h":
+cdef extern from "records/refcounts.h":
     ctypedef struct kt_users:
         uint32_t *count
         uint32_t room
@@ -55,7 +55,7 @@ cdef extern from "_users.h":
     int kt_users_room(kt_users *users, uint32_t codec) nogil
 
 
-cdef extern from "_cut.h":
+cdef extern from "records/placeholders.h":
     ctypedef struct kc_values:
         kt_text value[5]
 

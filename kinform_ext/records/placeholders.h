@@ -7,7 +7,7 @@
 #ifndef KINFORM_CUT_H
 #define KINFORM_CUT_H
 
-#include "_record.h"
+#include "record.h"
 #include <stdlib.h>
 #ifdef __SSE2__
 #include <emmintrin.h>

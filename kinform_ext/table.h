@@ -14,11 +14,11 @@
 #ifndef KINFORM_TABLE_H
 #define KINFORM_TABLE_H
 
-#include "_ids.h"
-#include "_keymap.h"
-#include "_places.h"
-#include "_users.h"
-#include "_values.h"
+#include "records/ids.h"
+#include "records/keymap.h"
+#include "records/namespaces.h"
+#include "records/refcounts.h"
+#include "index/values.h"
 
 enum { KT_CALM, KT_BEGUN, KT_SWEEPING, KT_DROPPING };
 

@@ -8,8 +8,8 @@
 #ifndef KINFORM_EXTRACT_H
 #define KINFORM_EXTRACT_H
 
-#include "_bounds.h"
-#include "_values.h"
+#include "../json/json_skip.h"
+#include "values.h"
 
 enum { KX_NOWHERE = -1 };
 

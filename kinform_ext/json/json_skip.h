@@ -8,7 +8,7 @@
 #ifndef KINFORM_BOUNDS_H
 #define KINFORM_BOUNDS_H
 
-#include "_json.h"
+#include "json.h"
 
 static inline int kj_popcount(uint64_t x)
 {

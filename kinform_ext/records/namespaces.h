@@ -5,7 +5,7 @@
 #ifndef KINFORM_PLACES_H
 #define KINFORM_PLACES_H
 
-#include "_record.h"
+#include "record.h"
 #include <stdlib.h>
 
 typedef struct {

@@ -5,8 +5,8 @@
 #ifndef KINFORM_IDS_H
 #define KINFORM_IDS_H
 
-#include "_record.h"
-#include "_slabs.h"
+#include "record.h"
+#include "slabs.h"
 
 enum { KT_PIECE_BITS = 12, KT_PIECE = 1 << KT_PIECE_BITS, KT_SLOT = 5, KT_PIECE_BYTES = KT_PIECE * KT_SLOT };
 #define KT_PIECES (1u << (KT_ID_BITS - KT_PIECE_BITS))

@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-#include "_bounds.h"
+#include "../json/json_skip.h"
 
 /* An element of a list under keep_last. */
 typedef struct {

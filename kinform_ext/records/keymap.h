@@ -8,8 +8,8 @@
 #ifndef KINFORM_KEYMAP_H
 #define KINFORM_KEYMAP_H
 
-#include "_record.h"
-#include "_slabs.h"
+#include "record.h"
+#include "slabs.h"
 
 enum { KM_ENTRIES = 122, KM_SPARSE = 80, KM_PIECE = 32, KM_PIECE_BYTES = KM_PIECE * 512, KM_DEEPEST = 28 };
 

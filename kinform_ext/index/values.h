@@ -6,9 +6,9 @@
 #ifndef KINFORM_VALUES_H
 #define KINFORM_VALUES_H
 
-#include "_keymap.h"
-#include "_places.h"
-#include "_postings.h"
+#include "../records/keymap.h"
+#include "../records/namespaces.h"
+#include "idset.h"
 
 enum { KX_PAGE = 512 };
 

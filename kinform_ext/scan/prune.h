@@ -7,8 +7,8 @@
 #ifndef KINFORM_PRUNE_H
 #define KINFORM_PRUNE_H
 
-#include "_batch.h"
-#include "_last.h"
+#include "batch.h"
+#include "keep_last.h"
 
 /* A target is the index of a node, or one of these; below KP_DROP the fields that outlive any program. */
 enum { KP_KEEP = -1, KP_DROP = -2, KP_FIELD = -3 };

@@ -5,8 +5,8 @@
 #ifndef KINFORM_PEEK_H
 #define KINFORM_PEEK_H
 
-#include "_batch.h"
-#include "_bounds.h"
+#include "batch.h"
+#include "../json/json_skip.h"
 
 enum { KP_FRAME, KP_ITEM, KP_META };
 
