@@ -1,1 +1,1 @@
-"""The tests, one folder a floor; a package so that `python -m tests.controlplane` and `tests.clusters` have names."""
+"""The tests, one folder a room; a package, so that its modules have full names."""

@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .clusters import Cluster, RealCluster, real_cluster, sim_cluster
-from .controlplane.build import Unavailable, ensure
-from .controlplane.plane import ControlPlane
-from .proxy import Proxy
+from tests.support.clusters import Cluster, RealCluster, real_cluster, sim_cluster
+from tests.support.controlplane.build import Unavailable, ensure
+from tests.support.controlplane.plane import ControlPlane
+from tests.support.proxy import Proxy
 
 if TYPE_CHECKING:
     from kinform.testing import Server

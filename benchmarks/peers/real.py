@@ -25,8 +25,8 @@ from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Row, rows
 from benchmarks.peers.catalogue import PEERS, Peer, go
 from benchmarks.peers.compare import say
-from tests.controlplane import build
-from tests.controlplane.plane import ControlPlane
+from tests.support.controlplane import build
+from tests.support.controlplane.plane import ControlPlane
 
 NAMES = ("kinform", "kube-rs, streaming, cleared", "client-go, WatchList, transform")
 PROTOBUF = go("client-go, WatchList, transform, protobuf", "protobuf")

@@ -23,7 +23,7 @@ from benchmarks.peers.catalogue import OURS, PEERS, Peer
 from benchmarks.peers.compare import SERVER, say
 from benchmarks.peers.life import Source
 
-CERTIFICATES = "tests/net/certificates"
+CERTIFICATES = "tests/support/certificates"
 STREAMING = "kube-rs, streaming, cleared"
 ZIPPED = "client-go, list, transform"
 

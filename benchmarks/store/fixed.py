@@ -15,7 +15,7 @@ from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Row, rows
 
 SERVER, SUBJECT = "benchmarks/harness/server.py", "benchmarks/store/many.py"
-CERTIFICATES = "tests/net/certificates"
+CERTIFICATES = "tests/support/certificates"
 OBJECTS = 200
 MANY = 50
 QUIET_LIMIT = 60.0

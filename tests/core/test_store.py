@@ -15,8 +15,8 @@ from kinform._objects import Meta
 from kinform._store import writer
 from kinform._store.reader import store
 from kinform_ext._version import Change
-from tests.core.oracle import StoreOracle
 from tests.core.wire import batch, events, obj
+from tests.support.oracles.store import StoreOracle
 
 
 class Metadata(msgspec.Struct):

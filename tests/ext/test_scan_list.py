@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from kinform_ext._scan import MAX_DEPTH, Batch, Scanner
-
-from .bodies import run
+from tests.ext.bodies import run
 
 BUILT_IN = b'{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[%s]}'
 CUSTOM = (

@@ -14,9 +14,8 @@ from hypothesis import strategies as st
 from kinform._errors import OptionError
 from kinform._paths.prune_program import Program, compile_prune
 from kinform_ext._scan import MAX_DEPTH, Scanner
-from tests.reference import Path, normalised, pruned
-
-from .bodies import CONDITIONS, PATHS, TEXTS, cut, objects, run, spell
+from tests.ext.bodies import CONDITIONS, PATHS, TEXTS, cut, objects, run, spell
+from tests.support.oracles.prune import Path, normalised, pruned
 
 SEEDS = st.integers(0, 2**32)
 PRUNES = st.fixed_dictionaries(

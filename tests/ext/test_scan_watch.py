@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from kinform_ext._scan import Scanner
-
-from .bodies import run
+from tests.ext.bodies import run
 
 POD = b'{"kind":"Pod","apiVersion":"v1","metadata":{"name":"a","namespace":"shop","uid":"u","resourceVersion":"5"}}'
 RAW = b'{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a","namespace":"shop","uid":"u","resourceVersion":"5"}}'

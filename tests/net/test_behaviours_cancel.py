@@ -16,8 +16,8 @@ import pytest
 
 import kinform
 from tests.net.informers import quick
-from tests.recording import Recording
-from tests.waiting import until
+from tests.support.recording import Recording
+from tests.support.waiting import until
 
 PODS = "v1/pods"
 OBJECTS = 6

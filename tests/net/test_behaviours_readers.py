@@ -10,7 +10,7 @@ import pytest
 import kinform
 from kinform.testing import Forbidden, Gone, InternalError, Stall
 from tests.net.informers import quick, same
-from tests.waiting import until
+from tests.support.waiting import until
 
 PODS = "v1/pods"
 

@@ -11,8 +11,8 @@ import pytest
 import kinform
 from kinform.testing import Gone, MalformedObject, Server
 from tests.net.informers import quick, same
-from tests.recording import Recording
-from tests.waiting import until
+from tests.support.recording import Recording
+from tests.support.waiting import until
 
 PODS = "v1/pods"
 METRICS = "metrics.example.com/v1/nodes"

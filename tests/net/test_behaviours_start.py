@@ -11,11 +11,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 import kinform
-from tests.clusters import Cluster
 from tests.net.informers import quick
-from tests.proxy import Proxy
-from tests.recording import Recording
-from tests.waiting import until
+from tests.support.clusters import Cluster
+from tests.support.proxy import Proxy
+from tests.support.recording import Recording
+from tests.support.waiting import until
 
 
 @pytest.fixture

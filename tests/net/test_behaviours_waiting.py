@@ -16,8 +16,8 @@ from kinform import _throttled_log
 from kinform._listwatch import stream
 from kinform.testing import Forbidden, Gone, Hangup, InternalError, MalformedObject, NotFound, Unauthorized
 from tests.net.informers import quick, same
-from tests.net.peer import Call, peer
-from tests.waiting import until
+from tests.support.peer import Call, peer
+from tests.support.waiting import until
 
 PODS = "v1/pods"
 LIST = b'{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[]}'

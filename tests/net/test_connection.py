@@ -14,8 +14,7 @@ from kinform._transport.api_client import as_transport
 from kinform._transport.base import Request
 from kinform._transport.connection import connect
 from kinform._transport.credentials import InClusterSource
-
-from .peer import CERTIFICATES, peer, tls
+from tests.support.peer import CERTIFICATES, peer, tls
 
 PODS = Request(path="/api/v1/pods", params=())
 

@@ -16,9 +16,8 @@ import pytest
 
 from kinform._errors import TransportError
 from kinform._transport.connection import connect
-
-from .peer import CERTIFICATES, Call, peer, tls
-from .test_connection import PODS, kubeconfig
+from tests.net.test_connection import PODS, kubeconfig
+from tests.support.peer import CERTIFICATES, Call, peer, tls
 
 PLUGIN = """\
 import json, pathlib, sys

@@ -33,7 +33,7 @@ from kinform.testing import (
     Unavailable,
 )
 from tests.net.informers import contents, quick, same
-from tests.waiting import until
+from tests.support.waiting import until
 
 PODS = "v1/pods"
 

@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 import kinform
-from tests.clusters import Cluster
 from tests.net.informers import quick
-from tests.waiting import until
+from tests.support.clusters import Cluster
+from tests.support.waiting import until
 
 
 @pytest.fixture

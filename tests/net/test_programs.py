@@ -16,7 +16,7 @@ import pytest
 import kinform
 from kinform.testing import Forbidden, Gone, Server
 from tests.net.informers import quick
-from tests.waiting import until
+from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,9 +13,9 @@ import pytest
 
 import kinform
 from kinform.testing import Server, Stall
-from tests.clusters import Cluster
 from tests.net.informers import quick, same, versions
-from tests.waiting import until
+from tests.support.clusters import Cluster
+from tests.support.waiting import until
 
 PODS = "v1/pods"
 

@@ -16,8 +16,7 @@ from kinform._errors import OptionError, TransportError
 from kinform._transport.api_client import ApiClientTransport, as_transport
 from kinform._transport.base import CHUNK_BYTES, Request, Response
 from kinform._transport.lean_import import ApiClient, Configuration
-
-from .peer import Call, Peer, peer
+from tests.support.peer import Call, Peer, peer
 
 PODS = Request(path="/api/v1/pods", params=())
 

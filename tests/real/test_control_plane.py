@@ -7,10 +7,10 @@ import asyncio
 import aiohttp
 import pytest
 
-from tests.clusters import RealCluster
 from tests.conftest import Planes
-from tests.controlplane.plane import ControlPlane, StartError
-from tests.waiting import until
+from tests.support.clusters import RealCluster
+from tests.support.controlplane.plane import ControlPlane, StartError
+from tests.support.waiting import until
 
 
 async def test_what_is_stored_survives_a_crash_and_the_port_stays(real: RealCluster) -> None:

@@ -1,6 +1,6 @@
 """Facts of the wire that only a real kube-apiserver can show: gates, rights, overload, restarts.
 
-What the simulator must do as well is in tests/net/test_conformance.py. No line of kinform runs here.
+What the simulator must do as well is in tests/simulator/test_conformance.py. No line of kinform runs here.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.admin import WATCH_LIST, Answer, Stream
-from tests.clusters import RealCluster, real_cluster
 from tests.conftest import Planes
-from tests.waiting import until
+from tests.support.admin import WATCH_LIST, Answer, Stream
+from tests.support.clusters import RealCluster, real_cluster
+from tests.support.waiting import until
 
 LOWER_HALF = "shardRange(object.metadata.uid, '0x0000000000000000', '0x8000000000000000')"
 

@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 import pytest
 
 import kinform
-from tests.clusters import DEFINITIONS, RealCluster, real_cluster
 from tests.conftest import Planes
 from tests.net.informers import quick
-from tests.recording import Recording
-from tests.waiting import until
+from tests.support.clusters import DEFINITIONS, RealCluster, real_cluster
+from tests.support.recording import Recording
+from tests.support.waiting import until
 
 
 @asynccontextmanager

@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.admin import Admin
-from tests.clusters import Cluster, RealCluster
-from tests.proxy import Proxy
+from tests.support.admin import Admin
+from tests.support.clusters import Cluster, RealCluster
+from tests.support.proxy import Proxy
 
 
 @pytest.fixture

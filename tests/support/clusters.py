@@ -24,9 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .admin import Admin, Object, path_of
-from .controlplane.plane import ControlPlane, write_kubeconfig
-from .waiting import until
+from tests.support.admin import Admin, Object, path_of
+from tests.support.controlplane.plane import ControlPlane, write_kubeconfig
+from tests.support.waiting import until
 
 if TYPE_CHECKING:
     from kinform.testing import Server

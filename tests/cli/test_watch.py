@@ -11,9 +11,8 @@ from pathlib import Path
 import pytest
 
 from kinform.testing import Forbidden, Server
-from tests.clusters import RealCluster
-
-from .cli import Running, run
+from tests.cli.running import Running, run
+from tests.support.clusters import RealCluster
 
 CLOSED = "http://127.0.0.1:9"  # the port of a service that nothing offers any more
 

@@ -12,8 +12,8 @@ import json
 
 import pytest
 
-from tests.admin import WATCH_LIST, Answer, Object, names
-from tests.clusters import Cluster
+from tests.support.admin import WATCH_LIST, Answer, Object, names
+from tests.support.clusters import Cluster
 
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 

@@ -8,8 +8,7 @@ import sys
 import pytest
 
 from kinform.cli import _app
-
-from .cli import run
+from tests.cli.running import run
 
 
 async def test_help_names_the_commands() -> None:

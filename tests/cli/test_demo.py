@@ -17,10 +17,9 @@ from kinform.cli.demo.command import report
 from kinform.cli.demo.scenario import RELIST, SYNC, Course, Measured, Plan, Side
 from kinform.cli.demo.table import result
 from kinform.testing import Forbidden, Server
-from tests.clusters import RealCluster
-from tests.waiting import until
-
-from .cli import Running, run
+from tests.cli.running import Running, run
+from tests.support.clusters import RealCluster
+from tests.support.waiting import until
 
 SMALL = ("--pods", "200", "--namespaces", "100", "--updates", "60")
 

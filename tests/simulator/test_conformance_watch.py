@@ -12,9 +12,9 @@ import asyncio
 import aiohttp
 import pytest
 
-from tests.admin import WATCH_LIST, Object, heard, names
-from tests.clusters import Cluster
-from tests.waiting import until
+from tests.support.admin import WATCH_LIST, Object, heard, names
+from tests.support.clusters import Cluster
+from tests.support.waiting import until
 
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"
 END = {"k8s.io/initial-events-end": "true"}

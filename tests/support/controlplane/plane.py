@@ -23,7 +23,7 @@ from typing import Any, Self
 
 import aiohttp
 
-from .process import Process
+from tests.support.controlplane.process import Process
 
 USERS = {
     "admin": "may do everything (group system:masters)",
