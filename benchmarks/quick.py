@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import msgspec
 
 from benchmarks import speed
-from benchmarks.harness.checked import count
+from benchmarks.harness.arguments import count
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads

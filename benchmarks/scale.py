@@ -12,14 +12,14 @@ import argparse
 import math
 from collections.abc import Iterator
 
-from benchmarks.harness.checked import count
+from benchmarks.harness.arguments import count
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Row, rows
 from benchmarks.peers.catalogue import OURS
 from benchmarks.peers.compare import SERVER, say
-from benchmarks.peers.life import Life, Source, derived
+from benchmarks.peers.lifecycle import Life, Source, derived
 
 HEADLINE = 88_000
 SIZES = {"pods": [1_000, 10_000, HEADLINE, 300_000], "namespaces": [10_000, 100_000, 300_000]}

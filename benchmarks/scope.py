@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.corpus import make
-from benchmarks.harness.checked import count
+from benchmarks.harness.arguments import count
 from benchmarks.harness.digest import Digest, same_objects
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Row, rows
 
-SERVER, SUBJECT = "benchmarks/harness/server.py", "benchmarks/peers/ours.py"
+SERVER, SUBJECT = "benchmarks/harness/server.py", "benchmarks/peers/kinform_peer.py"
 QUIET_LIMIT = 60.0
 FEW_FIELDS = ["metadata.labels", "spec.nodeName", "status.phase"]
 

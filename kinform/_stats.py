@@ -62,7 +62,7 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     errors: int
 
 
-class Held(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a store takes, in bytes, as the system sees it.
 
     Attributes:

@@ -11,7 +11,7 @@ import time
 REPEAT_SECONDS = 600.0
 
 
-class SparingLog:
+class ThrottledLog:
     """Warnings through a logger, of each sort no more than one in `REPEAT_SECONDS`."""
 
     def __init__(self, log: logging.Logger) -> None:

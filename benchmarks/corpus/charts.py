@@ -10,8 +10,8 @@ import random
 
 from benchmarks.corpus import words
 from benchmarks.corpus.containers import DOWNWARD, HARDENED, Sidecar, variable
-from benchmarks.corpus.draws import between, chance, pick, sha256, some
 from benchmarks.corpus.kinds import Object
+from benchmarks.corpus.random_values import between, chance, pick, sha256, some
 from benchmarks.corpus.texts import settings
 
 NOTES = ((0,), (1,), (), (0, 1), (2,), (1, 6), (4,), (), (0, 2), (5,), (0, 6), (7,), (1, 3), ())

@@ -18,9 +18,9 @@ import msgspec
 from benchmarks.corpus import words
 from benchmarks.corpus.charts import Chart
 from benchmarks.corpus.containers import INJECTED, Sidecar
-from benchmarks.corpus.draws import NOW, age, chance, pick, suffix, uid
 from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.places import Node, Place, node, place
+from benchmarks.corpus.random_values import NOW, age, chance, pick, suffix, uid
+from benchmarks.corpus.topology import Node, Place, node, place
 from benchmarks.corpus.workloads import Workload
 
 PODS_A_NODE = 40

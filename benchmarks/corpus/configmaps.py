@@ -13,11 +13,11 @@ from collections.abc import Iterator
 import msgspec
 
 from benchmarks.corpus import words
-from benchmarks.corpus.draws import age, between, chance, moment, pick, template_hash, uid, version
-from benchmarks.corpus.fields import entry, of_metadata, owned
 from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.places import Place, place
+from benchmarks.corpus.managed_fields import entry, of_metadata, owned
+from benchmarks.corpus.random_values import age, between, chance, moment, pick, template_hash, uid, version
 from benchmarks.corpus.texts import bundle, certificate, dashboard, properties, rules, script, settings, value
+from benchmarks.corpus.topology import Place, place
 
 A_NAMESPACE = 9
 """Config maps in one, on average."""

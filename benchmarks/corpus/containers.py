@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 
 from benchmarks.corpus import words
-from benchmarks.corpus.draws import between, chance, pick, sha256, some
 from benchmarks.corpus.kinds import Object
+from benchmarks.corpus.random_values import between, chance, pick, sha256, some
 from benchmarks.corpus.texts import value
 
 MESSAGES = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}

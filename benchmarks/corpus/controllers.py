@@ -7,9 +7,9 @@ import random
 from collections.abc import Iterator
 
 from benchmarks.corpus.cluster import Cluster
-from benchmarks.corpus.draws import NOW, between, moment, template_hash, uid, version
-from benchmarks.corpus.fields import entry, of_metadata, owned
 from benchmarks.corpus.kinds import Object
+from benchmarks.corpus.managed_fields import entry, of_metadata, owned
+from benchmarks.corpus.random_values import NOW, between, moment, template_hash, uid, version
 from benchmarks.corpus.workloads import Workload
 
 OLDEST = 10

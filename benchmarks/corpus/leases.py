@@ -7,9 +7,9 @@ import random
 from collections.abc import Iterator
 
 from benchmarks.corpus.cluster import Cluster
-from benchmarks.corpus.draws import NOW, between, micro, moment, suffix, uid, version
-from benchmarks.corpus.fields import entry
 from benchmarks.corpus.kinds import Object
+from benchmarks.corpus.managed_fields import entry
+from benchmarks.corpus.random_values import NOW, between, micro, moment, suffix, uid, version
 
 
 def leases(seed: int) -> Iterator[Object]:

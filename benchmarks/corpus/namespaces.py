@@ -6,10 +6,10 @@ import itertools
 import random
 from collections.abc import Iterator
 
-from benchmarks.corpus.draws import age, between, chance, moment, pick, uid, version
-from benchmarks.corpus.fields import entry, of_metadata
 from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.places import place
+from benchmarks.corpus.managed_fields import entry, of_metadata
+from benchmarks.corpus.random_values import age, between, chance, moment, pick, uid, version
+from benchmarks.corpus.topology import place
 
 
 def namespaces(seed: int) -> Iterator[Object]:

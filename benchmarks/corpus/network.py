@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 from benchmarks.corpus import words
 from benchmarks.corpus.cluster import Cluster
-from benchmarks.corpus.draws import age, between, chance, moment, pick, some, suffix, uid, version
-from benchmarks.corpus.fields import entry, of_metadata, owned
 from benchmarks.corpus.kinds import Object
+from benchmarks.corpus.managed_fields import entry, of_metadata, owned
+from benchmarks.corpus.random_values import age, between, chance, moment, pick, some, suffix, uid, version
 from benchmarks.corpus.texts import value
 from benchmarks.corpus.workloads import Workload
 

@@ -11,9 +11,9 @@ from functools import cache
 
 from benchmarks.corpus.cluster import Cluster, Instance
 from benchmarks.corpus.containers import Part
-from benchmarks.corpus.draws import ALPHABET, moment, pick, sha256, version
-from benchmarks.corpus.fields import entry, of_metadata
 from benchmarks.corpus.kinds import Object
+from benchmarks.corpus.managed_fields import entry, of_metadata
+from benchmarks.corpus.random_values import ALPHABET, moment, pick, sha256, version
 from benchmarks.corpus.words import CONDITIONS
 from benchmarks.corpus.workloads import APPLIED, Workload, applied
 

@@ -11,7 +11,7 @@ import random
 from typing import Any
 
 from benchmarks.corpus import words
-from benchmarks.corpus.draws import between, chance, pick, some
+from benchmarks.corpus.random_values import between, chance, pick, some
 
 
 def noise(rng: random.Random, size: int) -> bytes:

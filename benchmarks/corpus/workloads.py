@@ -11,10 +11,10 @@ import random
 from benchmarks.corpus import words
 from benchmarks.corpus.charts import Chart
 from benchmarks.corpus.containers import MESSAGES, Part, arguments, environment, image, ordered, port, probe, resources
-from benchmarks.corpus.draws import age, between, chance, pick, some, template_hash, uid
-from benchmarks.corpus.fields import of_metadata, owned
 from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.places import Place
+from benchmarks.corpus.managed_fields import of_metadata, owned
+from benchmarks.corpus.random_values import age, between, chance, pick, some, template_hash, uid
+from benchmarks.corpus.topology import Place
 
 TOLERATED = [
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}

@@ -21,7 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.corpus import MADE
-from benchmarks.harness.checked import count
+from benchmarks.harness.arguments import count
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads

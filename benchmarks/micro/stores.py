@@ -50,7 +50,7 @@ class Kinform:
 
     def settle(self) -> None:
         """Has the background do all that it has to do."""
-        asyncio.run(self._writer.settled())
+        asyncio.run(self._writer.drain())
 
     def put(self, batches: Iterable[Batch]) -> None:
         """See `Held`."""

@@ -74,16 +74,16 @@ def _informer(
         register(informer, handler)
         async with informer:
             await informer.synced()
-            await informer._writer.settled()
+            await informer._writer.drain()
             while informer.stats().queue_depth:
                 await asyncio.sleep(0)
-            with informer._writer.held_still():
+            with informer._writer.recoding_paused():
                 yield
 
     return Follower(follow, right)
 
 
-def _beside(
+def _start_background(
     work: Callable[[Replay, Handler], Coroutine[Any, Any, None]], right: Callable[[State], list[Any]]
 ) -> Follower:
     @asynccontextmanager
@@ -121,7 +121,7 @@ def _loop(loads: Callable[[bytes], Any]) -> Follower:
                 if old is not None:
                     handler.update(old, found)
 
-    return _beside(loop, lambda state: list(state.whole.values()))
+    return _start_background(loop, lambda state: list(state.whole.values()))
 
 
 FOLLOWERS = {
@@ -136,7 +136,7 @@ FOLLOWERS = {
     "kinform, on_update: two dicts": _informer(
         dict, lambda informer, handler: informer.on_update(handler.update), lambda state: list(state.objects.values())
     ),
-    "kinform, watcher: no store": _beside(_watch, lambda state: list(state.objects)),
+    "kinform, watcher: no store": _start_background(_watch, lambda state: list(state.objects)),
     **{f"naive loop, {name}": _loop(module.loads) for name, module in MODULES.items()},
 }
 

@@ -51,7 +51,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _ours(name: str, mode: str, **more: object) -> Peer:
-    command = tuple(python("benchmarks/peers/ours.py", sys.executable))
+    command = tuple(python("benchmarks/peers/kinform_peer.py", sys.executable))
     return msgspec.convert(
         {"name": name, "family": "kinform", "command": command, "mode": mode, "background": True, **more}, Peer
     )

@@ -18,14 +18,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from benchmarks.corpus import MADE
+from benchmarks.harness.arguments import corpus, count
 from benchmarks.harness.ceiling import ceiling
-from benchmarks.harness.checked import corpus, count
 from benchmarks.harness.process import Died, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Row, rows
 from benchmarks.peers.catalogue import PEERS, Peer
-from benchmarks.peers.life import Figures, Life, Source, Wrong, derived
+from benchmarks.peers.lifecycle import Figures, Life, Source, Wrong, derived
 
 SERVER = "benchmarks/harness/server.py"
 

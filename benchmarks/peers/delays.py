@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.corpus import MADE
-from benchmarks.harness.checked import count
+from benchmarks.harness.arguments import count
 from benchmarks.harness.digest import agree
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
@@ -22,7 +22,7 @@ from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import shown
 from benchmarks.peers.catalogue import OURS
 from benchmarks.peers.compare import SERVER, say
-from benchmarks.peers.life import SETTLE, Source
+from benchmarks.peers.lifecycle import SETTLE, Source
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

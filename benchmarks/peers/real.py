@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 
 from benchmarks.corpus import Object, make
-from benchmarks.harness.checked import count
+from benchmarks.harness.arguments import count
 from benchmarks.harness.digest import Digest, same_objects
 from benchmarks.harness.process import Process
 from benchmarks.harness.results import Record

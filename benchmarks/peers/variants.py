@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.harness.checked import count
+from benchmarks.harness.arguments import count
 from benchmarks.harness.digest import agree
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
@@ -21,7 +21,7 @@ from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Row, rows
 from benchmarks.peers.catalogue import OURS, PEERS, Peer
 from benchmarks.peers.compare import SERVER, say
-from benchmarks.peers.life import Source
+from benchmarks.peers.lifecycle import Source
 
 CERTIFICATES = "tests/support/certificates"
 STREAMING = "kube-rs, streaming, cleared"

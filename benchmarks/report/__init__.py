@@ -31,7 +31,7 @@ def main(arguments: list[str]) -> int:
     if not records:
         parser.error(f"{options.results} holds no results; `python -m benchmarks all` measures them")
     if options.json:
-        from benchmarks.report.aims import aims
+        from benchmarks.report.targets import aims
 
         print(b"".join(results.line(each) for each in aims(records)).decode(), end="")
         return 0

@@ -6,8 +6,8 @@ from typing import Any
 
 from benchmarks.harness.results import Record, of
 from benchmarks.report import tables
-from benchmarks.report.aims import aims
 from benchmarks.report.markdown import table
+from benchmarks.report.targets import aims
 from benchmarks.scale import GROWTH, LINEAR
 
 PLOTS = "benchmarks"

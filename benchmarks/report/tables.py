@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from benchmarks.corpus.likeness import ratio
+from benchmarks.corpus.realism import ratio
 from benchmarks.harness.results import Record, of
 from benchmarks.harness.text import Row, shown
 from benchmarks.report.markdown import Figure, cell, table, times

@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 
-from benchmarks.corpus import likeness
-from benchmarks.harness.checked import corpus, count
+from benchmarks.corpus import realism
+from benchmarks.harness.arguments import corpus, count
 from benchmarks.harness.results import Record
 from benchmarks.store import blobs, fixed, warm
 
@@ -34,8 +34,8 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
     if not options.corpus:
         for record in (*fixed.measure(options), *warm.measure(options)):
             yield {"benchmark": options.benchmark} | record
-        for row in likeness.rows(options.seed):
-            yield {"benchmark": options.benchmark, "record": "likeness"} | row
+        for row in realism.rows(options.seed):
+            yield {"benchmark": options.benchmark, "record": "realism"} | row
 
 
 def table(records: list[Record]) -> str:
@@ -44,4 +44,4 @@ def table(records: list[Record]) -> str:
     return "\n\n".join(part.table(found[name]) for name, part in PARTS.items() if found[name])
 
 
-PARTS = {"blobs": blobs, "fixed": fixed, "warm": warm, "likeness": likeness}
+PARTS = {"blobs": blobs, "fixed": fixed, "warm": warm, "realism": realism}

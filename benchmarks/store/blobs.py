@@ -78,7 +78,7 @@ async def _measure(learnt: Objects, counted: Objects) -> dict[str, Any]:
         lesson = Table()
         teacher = Codec(lesson, rest=0)
         fill(lesson, learnt)
-        await teacher.settled()
+        await teacher.drain()
         state = teacher.state()
     table = Table()
     codec = Codec(table, rest=0)
@@ -89,7 +89,7 @@ async def _measure(learnt: Objects, counted: Objects) -> dict[str, Any]:
     raws = [table.raw_of(id) for id in table.ids()]
     taught = codec.base
     begun = time.process_time()
-    await codec.settled()
+    await codec.drain()
     spent = time.process_time() - begun
     if [table.raw_of(id) for id in table.ids()] != raws:
         raise SystemExit("store: an object does not read as it was written; no figure is told")

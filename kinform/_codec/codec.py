@@ -92,7 +92,7 @@ class Codec:
         self._wanted = asyncio.Event()
         self._free = asyncio.Event()
         self._free.set()
-        self._turning = asyncio.Lock()
+        self._pass_lock = asyncio.Lock()
         self._reservoir: Reservoir | None = Reservoir()
         table.observer = self._observe
         table.set_decoder(PLAIN, decode)
@@ -139,7 +139,7 @@ class Codec:
         """The codecs of what is coded against bases: as it came, and once it was through."""
         return [(each.inline, each.done) for each in self._generations.values()]
 
-    async def tend(self) -> None:
+    async def run(self) -> None:
         """Works in the background until cancelled; at any moment everything can be read.
 
         Takes `SLICE` of the loop at a time and rests between; what takes longer goes to a thread.
@@ -155,17 +155,17 @@ class Codec:
             if many or self._wanted.is_set() or self._due():
                 waited = 0
                 self._wanted.clear()
-                await self.turn()
+                await self.run_pass()
 
-    async def settled(self) -> None:
+    async def drain(self) -> None:
         """Returns when nothing is left to do; does it, if nobody else does. Not while paused."""
         await self._free.wait()
-        while await self.turn():
+        while await self.run_pass():
             await self._free.wait()
 
-    async def turn(self) -> bool:
+    async def run_pass(self) -> bool:
         """Chooses if that is due, and goes through all that was written since; whether there was anything to do."""
-        async with self._turning:
+        async with self._pass_lock:
             if self.paused or not (len(self._table) or self._chosen_for):
                 begun = await self._begin()
                 if begun:
@@ -176,7 +176,7 @@ class Codec:
             chosen = await self._choose() if due else False
             moved = await self._go_through()
             await self._free_unused()
-            self._judge()
+            self._check_ratio()
             if due or moved >= MANY:
                 await in_thread(give_back)
             return chosen or moved > 0 or self._due()
@@ -233,7 +233,7 @@ class Codec:
         compress = self._compressor()
         for exemplar in list(self._groups.exemplars.values()):
             exemplar.move(self.base, compress)
-            await self._breathe(0.0)
+            await self._yield(0.0)
         return True
 
     async def _samples(self) -> Sequence[bytes]:
@@ -246,7 +246,7 @@ class Codec:
             for id in itertools.islice(ids, 0, None, max(len(ids) // wanted, 1)):
                 reservoir.pass_by(lambda id=id: table.cut_of(id)[:LARGEST_SAMPLE])  # type: ignore[misc]
                 if time.perf_counter() - begun > SLICE:
-                    await self._breathe(SLICE)
+                    await self._yield(SLICE)
                     begun = time.perf_counter()
         finally:
             ids.close()
@@ -257,10 +257,10 @@ class Codec:
         self._current = None
         if base is not None:
             self._current = _Generation(base, self._number(), self._number())
-            self._know(self._current)
+            self._register(self._current)
         self._write(with_dictionary=write)
 
-    def _know(self, generation: _Generation) -> None:
+    def _register(self, generation: _Generation) -> None:
         self._generations[generation.done] = generation
         for codec in (generation.inline, generation.done):
             self._table.set_decoder(codec, generation.base.decode)
@@ -335,18 +335,18 @@ class Codec:
             spent = time.perf_counter() - begun
             if spent > SLICE or self.paused:
                 # Ids that were fetched before may name other objects after.
-                await self._breathe(spent)
+                await self._yield(spent)
                 begun = time.perf_counter()
         return moved
 
-    async def _breathe(self, spent: float) -> None:
+    async def _yield(self, spent: float) -> None:
         await asyncio.sleep(spent * self._rest)
         await self._free.wait()
 
     async def _move_large(self, id: int, codec: int, cut: bytes, outcomes: Outcomes) -> int:
         before, key = self._table.blob_of(id), self._table.key_of(id)
         outcome = await in_thread(outcomes.of, cut, key, (id, codec), len(before))
-        await self._breathe(0.0)
+        await self._yield(0.0)
         return self._move(id, codec, outcome, outcomes, before)
 
     def _move_small(self, id: int, codec: int, cut: bytes, outcomes: Outcomes) -> int:
@@ -388,7 +388,7 @@ class Codec:
                 table.set_decoder(generation.inline, None)
                 table.set_decoder(generation.done, None)
 
-    def _judge(self) -> None:
+    def _check_ratio(self) -> None:
         """Whether what was written lately compresses as well as what was chosen for."""
         seen = self._seen
         if seen.objects < min(WORSE_OBJECTS, len(self._table) // 2 + 1):
@@ -432,7 +432,7 @@ class Codec:
                 base: Base = Dictionary(content) if tables else Prefix(content)
                 base.encoder()
                 bases[done] = base
-                self._know(_Generation(base, inline, done))
+                self._register(_Generation(base, inline, done))
             for codec, over, blob, features in kept.exemplars:
                 exemplar = Exemplar(blob, bases[over], codec, features)
                 exemplar.content()

@@ -268,7 +268,9 @@ class Dictionary(_Opened):
 
 
 class Exemplar:
-    """One object that others are deltas against. Held compressed; those that were read with lately, ready to read.
+    """One object that others are deltas against.
+
+    Held compressed; those that were read with lately, ready to read.
 
     Attributes:
         blob: The object.

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
 
-from kinform._dispatch.event_decoder import Event, Retelling
-from kinform._dispatch.invoke import Turn
+from kinform._dispatch.event_decoder import Event, EventDecoder
+from kinform._dispatch.invoke import TimeSlice
 from kinform._dispatch.queue import Entry, Queue
 from kinform_ext._version import Version
 
@@ -18,7 +18,7 @@ class Changes:
 
     def __init__(
         self,
-        retell: Retelling,
+        retell: EventDecoder,
         queue: Queue,
         present: Iterator[Version],
         *,
@@ -30,7 +30,7 @@ class Changes:
         self._present: Iterator[Version] | None = present
         self._owed_synced = synced
         self._failure = failure
-        self._turn = Turn()
+        self._time_slice = TimeSlice()
 
     def __aiter__(self) -> AsyncIterator[Event]:
         return self
@@ -44,7 +44,7 @@ class Changes:
         raise StopAsyncIteration
 
     async def _next(self) -> Entry | None:
-        await self._turn.end()
+        await self._time_slice.end()
         while True:
             if self._present is not None:
                 if found := next(self._present, None):

@@ -14,7 +14,7 @@ from kinform._dispatch.queue import Entry
 from kinform._errors import DecodeError
 from kinform._events import Added, Deleted, Synced, Updated
 from kinform._objects import decode
-from kinform._throttled_log import SparingLog
+from kinform._throttled_log import ThrottledLog
 from kinform_ext._version import Version
 
 log = logging.getLogger("kinform.informer")
@@ -22,7 +22,7 @@ log = logging.getLogger("kinform.informer")
 Event = Added | Updated | Deleted | Synced
 
 
-class Retelling:
+class EventDecoder:
     """Turns what waits into what readers are told.
 
     Args:
@@ -36,7 +36,7 @@ class Retelling:
     def __init__(self, type: Any, name: str) -> None:
         self._decoder = msgspec.json.Decoder(type)
         self._name = name
-        self._log = SparingLog(log)
+        self._log = ThrottledLog(log)
         self.undecodable = 0
 
     def __call__(self, entry: Entry) -> Event | None:

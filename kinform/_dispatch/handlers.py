@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeVar
 
-from kinform._dispatch.event_decoder import Retelling
-from kinform._dispatch.invoke import Handler, Turn, call
+from kinform._dispatch.event_decoder import EventDecoder
+from kinform._dispatch.invoke import Handler, TimeSlice, invoke
 from kinform._dispatch.queue import Entry, Queue
 from kinform._errors import OptionError
 from kinform._events import Added, Deleted, Updated
@@ -23,11 +23,11 @@ Occasion = Literal["added", "updated", "deleted"]
 class Handlers:
     """An informer's handlers and what waits for them."""
 
-    def __init__(self, retell: Retelling, name: str, bound: int) -> None:
+    def __init__(self, retell: EventDecoder, name: str, bound: int) -> None:
         self.queue = Queue(bound)
         self._retell = retell
         self._name = name
-        self._turn = Turn()
+        self._time_slice = TimeSlice()
         self._known: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
 
     def add(self, occasion: Occasion, handler: F, present: Iterator[Version] | None = None) -> F:
@@ -64,7 +64,7 @@ class Handlers:
             await self._handle(entry)
 
     async def _handle(self, entry: Entry) -> None:
-        await self._turn.end()
+        await self._time_slice.end()
         if entry.only is not None:
             handlers = [entry.only]
         else:
@@ -74,6 +74,6 @@ class Handlers:
         for handler in handlers:
             match event:
                 case Updated(_, new, old):
-                    await call(handler, self._name, entry.key, old, new)
+                    await invoke(handler, self._name, entry.key, old, new)
                 case Added(_, found) | Deleted(_, found):
-                    await call(handler, self._name, entry.key, found)
+                    await invoke(handler, self._name, entry.key, found)

@@ -1,6 +1,6 @@
 """How users' functions are called on the loop: one at a time, others given their turn, and nothing they raise lost.
 
-Never decides whom to call, nor with what.
+Never decides whom to invoke, nor with what.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ log = logging.getLogger("kinform.informer")
 
 # Who reads and never awaits would hold the loop; after so many seconds others get a turn. A piece of a stream takes
 # about as long: with half of it a quarter of a storm's changes would wait at its end, with 500 bytes and more each.
-TURN_SECONDS = 0.004
+TIME_SLICE_SECONDS = 0.004
 
 Handler = Callable[..., Any]
 
 
-class Turn:
+class TimeSlice:
     """Gives others their turn on the loop now and then."""
 
     def __init__(self) -> None:
@@ -29,12 +29,12 @@ class Turn:
 
     async def end(self) -> None:
         """Lets others have the loop, if this one has had it for long."""
-        if time.perf_counter() - self._since > TURN_SECONDS:
+        if time.perf_counter() - self._since > TIME_SLICE_SECONDS:
             await asyncio.sleep(0)
             self._since = time.perf_counter()
 
 
-async def call(handler: Handler, name: str, key: str, *arguments: object) -> None:
+async def invoke(handler: Handler, name: str, key: str, *arguments: object) -> None:
     """Calls a user's function, and awaits what it returns if need be; what it raises is logged, with the key."""
     try:
         result = handler(*arguments)

@@ -11,11 +11,11 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 
-from kinform._dispatch.invoke import Handler, Turn, call
+from kinform._dispatch.invoke import Handler, TimeSlice, invoke
 from kinform._errors import OptionError
 
 
-class Keys:
+class KeyHandlers:
     """An informer's functions of that kind, and the keys that wait for them.
 
     Args:
@@ -28,7 +28,7 @@ class Keys:
         self._waiting: OrderedDict[str, None] = OrderedDict()
         self._present: deque[tuple[Handler, Iterator[str]]] = deque()
         self._news = asyncio.Event()
-        self._turn = Turn()
+        self._time_slice = TimeSlice()
 
     @property
     def depth(self) -> int:
@@ -66,10 +66,10 @@ class Keys:
             while self._present:
                 handler, keys = self._present.popleft()
                 for key in keys:
-                    await self._turn.end()
-                    await call(handler, self._name, key, key)
+                    await self._time_slice.end()
+                    await invoke(handler, self._name, key, key)
             while self._waiting:
-                await self._turn.end()
+                await self._time_slice.end()
                 key, _ = self._waiting.popitem(last=False)
                 for handler in self._handlers:
-                    await call(handler, self._name, key, key)
+                    await invoke(handler, self._name, key, key)

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 
 from kinform._checks import whole
 from kinform._dispatch.changes import Changes
-from kinform._dispatch.event_decoder import Retelling
+from kinform._dispatch.event_decoder import EventDecoder
 from kinform._dispatch.handlers import Handlers
 from kinform._dispatch.invoke import Handler
-from kinform._dispatch.key_handlers import Keys
+from kinform._dispatch.key_handlers import KeyHandlers
 from kinform._dispatch.queue import QUEUE_BOUND, Entry, Queue
 from kinform._errors import ForbiddenError, KinformError, OptionError
 from kinform._informer.reflector import write
@@ -28,7 +28,7 @@ from kinform._listwatch.stream import Stream, stream_stats
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Snapshot, Transform, WatchOptions
 from kinform._paths.conflicts import check_indexes, check_type
 from kinform._snapshot.file import Loaded
-from kinform._snapshot.keeper import Keeping
+from kinform._snapshot.keeper import SnapshotKeeper
 from kinform._stats import State, Stats, worst
 from kinform._store.reader import Store, store
 from kinform._transport.api_client import as_transport
@@ -105,15 +105,15 @@ class Informer:
         self._writer, self.store = store(type=type, indexes=indexes or {}, name=str(self.resource))
         self._writer.memory_limit = memory_limit
         self._writer.transform = transform
-        self._retell = Retelling(type, str(self.resource))
+        self._retell = EventDecoder(type, str(self.resource))
         self._bound = queue_bound
         self._streams: dict[str, Stream] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._handlers = Handlers(self._retell, str(self.resource), queue_bound)
-        self._keys = Keys(str(self.resource))
-        self._keeping: Keeping | None = None
+        self._keys = KeyHandlers(str(self.resource))
+        self._keeping: SnapshotKeeper | None = None
         if snapshot is not None:
-            self._keeping = Keeping(
+            self._keeping = SnapshotKeeper(
                 Snapshot.of(snapshot),
                 self._transport,
                 self.resource,
@@ -125,10 +125,10 @@ class Informer:
             )
         self._entered = False
         self._runner: asyncio.Task[None] | None = None
-        self._aside: list[asyncio.Task[None]] = []
+        self._background_tasks: list[asyncio.Task[None]] = []
         self._changes: weakref.WeakSet[Changes] = weakref.WeakSet()
         self._news = asyncio.Event()
-        self._moving = asyncio.Lock()  # namespaces come and go one after another
+        self._namespace_lock = asyncio.Lock()  # namespaces come and go one after another
         self._failure: Exception | None = None
         self._was_synced = False
         self._stopped = False
@@ -145,10 +145,10 @@ class Informer:
         for namespace in self._scope.namespaces or (None,):
             self._start(namespace, loaded.resource_versions.get(namespace or "", "") if loaded is not None else "")
         self._runner = asyncio.create_task(self._handlers.run(), name=f"kinform handlers of {self.resource}")
-        self._beside(self._keys.run(), f"kinform keys of {self.resource}")
-        self._beside(self._writer.tend(), f"kinform background of {self.resource}")
+        self._start_background(self._keys.run(), f"kinform keys of {self.resource}")
+        self._start_background(self._writer.run_background(), f"kinform background of {self.resource}")
         if self._keeping is not None:
-            self._beside(self._keeping.run(), f"kinform snapshot of {self.resource}")
+            self._start_background(self._keeping.run(), f"kinform snapshot of {self.resource}")
         return self
 
     def _adopt(self, loaded: Loaded) -> None:
@@ -163,7 +163,7 @@ class Informer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._stopped = True
-        tasks = [*self._tasks.values(), *self._aside, *([self._runner] if self._runner is not None else [])]
+        tasks = [*self._tasks.values(), *self._background_tasks, *([self._runner] if self._runner is not None else [])]
         for task in tasks:
             task.cancel()
         try:
@@ -177,11 +177,11 @@ class Informer:
                 changes.queue.close()
             self._wake()
 
-    def _beside(self, work: Coroutine[Any, Any, None], name: str) -> None:
+    def _start_background(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Does what the informer could do without; that it came to an end is said."""
         task = asyncio.create_task(work, name=name)
         task.add_done_callback(_say_if_broken)
-        self._aside.append(task)
+        self._background_tasks.append(task)
 
     def _start(self, namespace: str | None, resource_version: str = "") -> None:
         stream = Stream(
@@ -193,7 +193,7 @@ class Informer:
             options=self._options,
             resource_version=resource_version,
         )
-        stream.on_news = self._wake
+        stream.on_progress = self._wake
         self._streams[stream.namespace] = stream
         self._tasks[stream.namespace] = asyncio.create_task(self._follow(stream), name=f"kinform {stream.name}")
 
@@ -305,7 +305,7 @@ class Informer:
         KinformError: The namespace was removed again meanwhile.
             StatusError: The server said that asking again is no use.
         """
-        async with self._moving:
+        async with self._namespace_lock:
             self._check_namespaced(namespace)
             Scope(namespaces=[namespace])
             if namespace not in self._streams:
@@ -326,7 +326,7 @@ class Informer:
         Raises:
             OptionError: All namespaces are followed, or not this one.
         """
-        async with self._moving:
+        async with self._namespace_lock:
             self._check_namespaced(namespace)
             if namespace not in self._streams:
                 raise OptionError("namespace", namespace, f"one that is followed: {', '.join(self._streams)}")

@@ -43,7 +43,7 @@ async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[Event, Non
     Raises:
         StatusError: The server says that asking again is no use.
     """
-    tending = asyncio.create_task(writer.tend(), name=f"kinform background of {stream.name}")
+    tending = asyncio.create_task(writer.run_background(), name=f"kinform background of {stream.name}")
     try:
         async with aclosing(stream.steps()) as steps:
             async for step in steps:

@@ -36,12 +36,12 @@ from kinform_ext._scan import Batch
 STREAM_TRIES = 2
 # So many watches in a row that the server answered and ended without a word: the resourceVersion is stale.
 # Some resources answer one in this way instead of by 410.
-BARREN_WATCHES = 3
+MAX_EMPTY_WATCHES = 3
 # A stream's initial events normally hold no bookmark but the last; so many mean that it will not come.
-PLAIN_BOOKMARKS = 5
+MAX_BOOKMARKS_BEFORE_END = 5
 
 # Seconds a server may ask to wait: one bad header of a proxy must not park a stream for years.
-LONGEST_ASKED = 600.0
+MAX_RETRY_AFTER = 600.0
 
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
@@ -92,17 +92,18 @@ class _Watching(msgspec.Struct):
 class _Verdict(enum.Enum):
     """What a refusal means, whatever the state."""
 
-    EXPIRED = "only a new state helps"
-    BUSY = "the same again, later"
-    SLOW = "the same again, much later: it heals by other hands, or not at all"
-    USELESS = "never the same again"
+    RELIST = "only a new state helps"
+    RETRY = "the same again, later"
+    RETRY_SLOWLY = "the same again, much later: it heals by other hands, or not at all"
+    FATAL = "never the same again"
 
 
-class Watcher:
+class ListWatchMachine:
     """The state machine of one stream: all namespaces, or one.
 
     The order of calls is: `request`, then `accepted` or `refused` or `ended`; after `accepted` any number of
-    `take`, until it sets `turned` or the body ends; then `ended`. Before the next `request`, wait `delay` seconds.
+    `take`, until it sets `close_requested` or the body ends; then `ended`. Before the next `request`, wait `delay`
+    seconds.
 
     Args:
         resource: What is watched.
@@ -120,7 +121,7 @@ class Watcher:
         resource_version: Up to where the state is complete and current; `""` before that.
         error: The last failure, or None since the last progress.
         delay: Seconds to wait before the next request.
-        turned: The connection in hand has served its purpose, or cannot any more: close it.
+        close_requested: The connection in hand has served its purpose, or cannot any more: close it.
         reload_credentials: The last answer was 401, and credentials should be read again before the next request.
     """
 
@@ -143,7 +144,7 @@ class Watcher:
         self._random = random
         self._timeout = 0
         self._failures = 0  # in a row: how far the backoff has grown
-        self._barren = 0  # watches in a row that brought nothing
+        self._empty_watches = 0  # watches in a row that brought nothing
         self._progress = False  # the connection in hand brought something
         self._stream_tries = 0
         self._unauthorized = 0  # answers of 401 in a row
@@ -152,7 +153,7 @@ class Watcher:
         self.resource_version = resource_version
         self.error: KinformError | None = None
         self.delay = options.start_jitter * random() if options.start_jitter else 0.0
-        self.turned = False
+        self.close_requested = False
         self.reload_credentials = False
         self._phase: _Listing | _Streaming | _Watching = _Watching() if resource_version else self._fresh()
 
@@ -160,7 +161,7 @@ class Watcher:
 
     def request(self) -> Request:
         """The request that the state calls for."""
-        self.turned = False
+        self.close_requested = False
         self._progress = False
         self._timeout = int(self._options.watch_timeout * (1 + self._random()))
         scope, phase = self._scope, self._phase
@@ -250,7 +251,7 @@ class Watcher:
         Raises:
             StatusError: Asking again is no use.
         """
-        self.turned = True
+        self.close_requested = True
         retry_after = retry_after if retry_after is not None else status.retry_after
         error, verdict = self._judge(status, retry_after)
         self.error = error
@@ -263,7 +264,7 @@ class Watcher:
                 self._watching_refused(error, verdict, event=event)
 
     def ended(self, error: TransportError | ProtocolError | None, elapsed: float) -> None:
-        """The connection is over, or never came to be, and `turned` was not set.
+        """The connection is over, or never came to be, and `close_requested` was not set.
 
         Args:
             error: What broke it; None where the server ended it in good order.
@@ -288,9 +289,9 @@ class Watcher:
                     self._progressed()
                     return
                 if stood:
-                    self._failures = self._barren = 0
-                self._barren += _answered(error)
-                if self._barren >= BARREN_WATCHES:
+                    self._failures = self._empty_watches = 0
+                self._empty_watches += _answered(error)
+                if self._empty_watches >= MAX_EMPTY_WATCHES:
                     self._phase = self._fresh()
                 self._retry(error)
 
@@ -325,13 +326,13 @@ class Watcher:
                 return self._complete(bookmark.resource_version)
             case _Streaming() as phase:
                 phase.bookmarks += 1
-                self.turned = phase.bookmarks >= PLAIN_BOOKMARKS
-                if self.turned:
+                self.close_requested = phase.bookmarks >= MAX_BOOKMARKS_BEFORE_END
+                if self.close_requested:
                     self.ended(None, 0.0)
         return None
 
     def _list_end(self, end: ListEnd) -> InitDone | None:
-        self.turned = True
+        self.close_requested = True
         if end.page and isinstance(self._phase, _Listing):
             self._phase.page = end.page
             self.delay = 0.0
@@ -344,7 +345,7 @@ class Watcher:
         self.state = "live"
         self._stream_tries = 0
         self._progress = True
-        if not self._barren:  # else it was made necessary by watches that do not work
+        if not self._empty_watches:  # else it was made necessary by watches that do not work
             self._progressed()
         self.delay = 0.0
         return InitDone(resource_version)
@@ -359,7 +360,7 @@ class Watcher:
     def _progressed(self) -> None:
         self._progress = True
         self._failures = 0
-        self._barren = 0
+        self._empty_watches = 0
         self.error = None
         self.delay = 0.0
 
@@ -371,12 +372,12 @@ class Watcher:
         return kind(self.name, status.code, status.reason, verb=verb, retry_after=retry_after), verdict
 
     def _listing_refused(self, phase: _Listing, error: StatusError, verdict: _Verdict) -> None:
-        if verdict in (_Verdict.EXPIRED, _Verdict.USELESS) and phase.page:
+        if verdict in (_Verdict.RELIST, _Verdict.FATAL) and phase.page:
             self._phase = _Listing(whole=True)
             self._retry(error)
-        elif verdict is _Verdict.USELESS:
+        elif verdict is _Verdict.FATAL:
             self._fail(error)
-        elif verdict is _Verdict.SLOW:
+        elif verdict is _Verdict.RETRY_SLOWLY:
             self._wait_slowly(error)
         else:
             self._retry(error)
@@ -384,7 +385,7 @@ class Watcher:
     def _streaming_refused(self, error: StatusError, verdict: _Verdict, *, event: bool) -> None:
         # An ERROR event of 500 says that the server's etcd cannot tell how far it is: it never will.
         never = error.status == 422 or (event and error.status == 500)
-        refused = verdict is _Verdict.USELESS or error.status == 403 or never
+        refused = verdict is _Verdict.FATAL or error.status == 403 or never
         if refused and self._options.initial == "stream":
             if error.status == 403:
                 self._phase = _Streaming()
@@ -396,7 +397,7 @@ class Watcher:
                 self._capabilities.without_stream.add(self._resource)
             self._phase = _Listing()
             self.delay = 0.0
-        elif verdict is _Verdict.SLOW:
+        elif verdict is _Verdict.RETRY_SLOWLY:
             self._phase = _Streaming()
             self._wait_slowly(error)
         else:
@@ -405,19 +406,19 @@ class Watcher:
 
     def _watching_refused(self, error: StatusError, verdict: _Verdict, *, event: bool) -> None:
         if self._progress:
-            self._barren = 0
-        if verdict is _Verdict.SLOW:
+            self._empty_watches = 0
+        if verdict is _Verdict.RETRY_SLOWLY:
             if error.status == 404:  # with the resource went its objects
                 self._phase = self._fresh()
             self._wait_slowly(error)
             return
-        if verdict is _Verdict.USELESS and (error.status == 405 or self._barren >= BARREN_WATCHES):
+        if verdict is _Verdict.FATAL and (error.status == 405 or self._empty_watches >= MAX_EMPTY_WATCHES):
             self._fail(error)
-        first = not self._barren
-        self._barren += event or verdict is not _Verdict.BUSY
-        if verdict is not _Verdict.BUSY or self._barren >= BARREN_WATCHES:
+        first = not self._empty_watches
+        self._empty_watches += event or verdict is not _Verdict.RETRY
+        if verdict is not _Verdict.RETRY or self._empty_watches >= MAX_EMPTY_WATCHES:
             self._phase = self._fresh()
-        if verdict is _Verdict.EXPIRED and first:
+        if verdict is _Verdict.RELIST and first:
             self.state = "relisting"
             self.delay = 0.0
         else:
@@ -430,7 +431,7 @@ class Watcher:
         delay = min(backoff.maximum, backoff.initial * 2.0 ** min(self._failures, 64))
         asked = error.retry_after if isinstance(error, StatusError) else None
         self._failures += 1
-        self._wait(max(delay, min(asked or 0.0, LONGEST_ASKED)))
+        self._wait(max(delay, min(asked or 0.0, MAX_RETRY_AFTER)))
         self.state = "retrying"
 
     def _wait_slowly(self, error: StatusError) -> None:
@@ -464,17 +465,17 @@ class Watcher:
 def _verdict(status: Status) -> tuple[type[StatusError], _Verdict]:
     too_large = status.caused_by("ResourceVersionTooLarge") or "Too large resource version" in status.message
     if status.code == 410 or status.reason in ("Expired", "Gone") or too_large:
-        return ExpiredError, _Verdict.EXPIRED
+        return ExpiredError, _Verdict.RELIST
     match status.code:
         case 401:
-            return UnauthorizedError, _Verdict.SLOW
+            return UnauthorizedError, _Verdict.RETRY_SLOWLY
         case 403:
-            return ForbiddenError, _Verdict.SLOW
+            return ForbiddenError, _Verdict.RETRY_SLOWLY
         case 404:
-            return NotFoundError, _Verdict.SLOW
+            return NotFoundError, _Verdict.RETRY_SLOWLY
         case 400 | 405 | 406 | 415 | 422:
-            return BadRequestError, _Verdict.USELESS
-    return StatusError, _Verdict.BUSY
+            return BadRequestError, _Verdict.FATAL
+    return StatusError, _Verdict.RETRY
 
 
 def _answered(error: TransportError | ProtocolError | None) -> bool:

@@ -26,11 +26,11 @@ from kinform._errors import (
 )
 from kinform._events import Apply, Delete, Init, InitApply, InitDone
 from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip, read_status
-from kinform._listwatch.machine import Applied, Capabilities, Step, Watcher
+from kinform._listwatch.machine import Applied, Capabilities, ListWatchMachine, Step
 from kinform._objects import Object
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
 from kinform._stats import State, StreamStats
-from kinform._throttled_log import SparingLog
+from kinform._throttled_log import ThrottledLog
 from kinform._transport.api_client import as_transport
 from kinform._transport.base import Response, Transport
 
@@ -62,7 +62,7 @@ class Stream:
         last_bookmark: Likewise for the last bookmark.
         last_sync: Likewise for the last complete state; or, of one from a snapshot, for when the server was seen
             to carry it on.
-        on_news: Called after each piece of a body, and after each connection: anything here may have changed.
+        on_progress: Called after each piece of a body, and after each connection: anything here may have changed.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class Stream:
         self.last_byte: float | None = None
         self.last_bookmark: float | None = None
         self.last_sync: float | None = None
-        self.on_news: Callable[[], None] = _ignore
+        self.on_progress: Callable[[], None] = _ignore
         self._transport = transport
         self._resource = resource
         self._program = prune.program()
         self._options = options
-        self._log = SparingLog(log)
-        self._watcher = Watcher(
+        self._log = ThrottledLog(log)
+        self._machine = ListWatchMachine(
             resource,
             namespace,
             scope,
@@ -102,17 +102,17 @@ class Stream:
     @property
     def name(self) -> str:
         """The resource, and the namespace where it is one."""
-        return self._watcher.name
+        return self._machine.name
 
     @property
     def state(self) -> State:
         """What a user should know: `"live"`, `"forbidden"`, ..."""
-        return self._watcher.state
+        return self._machine.state
 
     @property
     def error(self) -> KinformError | None:
         """The last failure, or None since the last progress."""
-        return self._watcher.error
+        return self._machine.error
 
     async def __aiter__(self) -> AsyncGenerator[Event, None]:
         async with aclosing(self.steps()) as steps:
@@ -130,23 +130,23 @@ class Stream:
         """
         try:
             while True:
-                if self._watcher.delay:
-                    await asyncio.sleep(self._watcher.delay)
+                if self._machine.delay:
+                    await asyncio.sleep(self._machine.delay)
                 async with aclosing(self._connection()) as connection:
                     async for step in connection:
                         yield step
                         del step  # see `_connection`
-                if self._watcher.reload_credentials:
+                if self._machine.reload_credentials:
                     await self._reload_credentials()
         except Exception:
-            self._watcher.give_up()
+            self._machine.give_up()
             raise
         finally:
-            self._watcher.stop()
+            self._machine.stop()
 
     async def _connection(self) -> AsyncGenerator[Step, None]:
         """One request and its answer, to the end, the turn or the failure of it."""
-        watcher, begun = self._watcher, time.monotonic()
+        watcher, begun = self._machine, time.monotonic()
         failure: TransportError | ProtocolError | None = None
         told = watcher.error  # it stays until there is progress, which a page of a LIST is not
         response: Response | None = None
@@ -174,7 +174,7 @@ class Stream:
                     max_object_bytes=self._options.max_object_bytes,
                 )
                 chunks = aiter(response.chunks())
-                while not watcher.turned:
+                while not watcher.close_requested:
                     chunk = await self._within(watcher.silence, anext(chunks, None))
                     if chunk is None:
                         frames.finish()
@@ -189,11 +189,11 @@ class Stream:
                         self.resource_version = watcher.resource_version
                         if isinstance(step, InitDone) or (self.last_sync is None and watcher.state == "live"):
                             self.last_sync = self.last_byte
-                        if watcher.turned:
+                        if watcher.close_requested:
                             break
                     # Hours may go by until more comes: what came last, up to a MiB, is not kept for so long.
                     chunk = frame = step = None
-                    self.on_news()
+                    self.on_progress()
                     await asyncio.sleep(0)  # a body that is already here would hold the loop
         except (TransportError, ProtocolError) as error:
             failure = error
@@ -202,11 +202,11 @@ class Stream:
                 standing.cancel()
             if response is not None:
                 response.close()
-        if not watcher.turned:
+        if not watcher.close_requested:
             watcher.ended(failure, time.monotonic() - begun)
         if watcher.error is not None and watcher.error is not told:
             self._recovered(watcher.error)
-        self.on_news()
+        self.on_progress()
 
     async def _within(self, seconds: float, awaitable: Awaitable[T]) -> T:
         try:
@@ -216,7 +216,7 @@ class Stream:
             raise StalledError(f"{self.name}: nothing came for {seconds:g} s") from error
 
     async def _reload_credentials(self) -> None:
-        self._watcher.reload_credentials = False
+        self._machine.reload_credentials = False
         try:
             await self._transport.refresh_credentials()
         except KinformError as error:
@@ -230,9 +230,9 @@ class Stream:
             self._recovered(SkippedError(self.name, frame.key, frame.reason, offset=frame.offset, size=frame.size))
 
     def _carried_on(self) -> None:
-        if self.last_sync is None and self._watcher.state == "live":
+        if self.last_sync is None and self._machine.state == "live":
             self.last_sync = time.monotonic()
-            self.on_news()
+            self.on_progress()
 
     def _recovered(self, error: KinformError) -> None:
         self.errors += 1

@@ -33,7 +33,7 @@ from typing import BinaryIO
 import msgspec
 
 from kinform._errors import SnapshotError
-from kinform._store.contents import Contents
+from kinform._store.contents import StoreContents
 
 MAGIC = b"kinform\x00"
 # Counts up with every change of this file's layout, of the table's records or of what the header says.
@@ -103,7 +103,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 class Loaded(msgspec.Struct, frozen=True):
     """A snapshot that was right, as it was read."""
 
-    contents: Contents
+    contents: StoreContents
     numbers: dict[str, int]
     resource_versions: dict[str, str]
 
@@ -208,7 +208,7 @@ def _sync_folder(folder: str) -> None:
 # Reading
 
 
-def read(path: str, origin: Origin, fresh: Contents, max_age: float | None) -> Loaded | None:
+def read(path: str, origin: Origin, fresh: StoreContents, max_age: float | None) -> Loaded | None:
     """Reads a file into a table of its own.
 
     Args:
@@ -239,7 +239,7 @@ def read(path: str, origin: Origin, fresh: Contents, max_age: float | None) -> L
             raise SnapshotError(path, f"cannot be read: {error.strerror}") from error
 
 
-def _load(reading: _Reading, origin: Origin, fresh: Contents, max_age: float | None) -> Loaded:
+def _load(reading: _Reading, origin: Origin, fresh: StoreContents, max_age: float | None) -> Loaded:
     header = reading.header()
     if header.byteorder != sys.byteorder:
         raise reading.refused("written on a machine of another kind")

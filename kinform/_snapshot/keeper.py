@@ -37,7 +37,7 @@ JITTER = 0.25  # of the interval, more or less
 CALM_SECONDS = 0.05  # between two looks whether a new state is still coming in
 
 
-class Keeping:
+class SnapshotKeeper:
     """One informer's snapshot.
 
     Args:
@@ -122,7 +122,7 @@ class Keeping:
             await asyncio.sleep(self._snapshot.interval * random.uniform(1 - JITTER, 1 + JITTER))
             if not self._origin.cluster:
                 self._origin = msgspec.structs.replace(self._origin, cluster=await cluster_uid(self._transport))
-            while not self._writer.calm:
+            while not self._writer.idle:
                 await asyncio.sleep(CALM_SECONDS)
             await self.write()
 
@@ -131,7 +131,7 @@ class Keeping:
         versions = {name: stream.resource_version for name, stream in self._streams.items() if stream.resource_version}
         # A stream that is complete and has no resourceVersion cannot be carried on.
         whole = all(name in versions or stream.last_sync is None for name, stream in self._streams.items())
-        if not versions or not whole or versions == self._written or not self._writer.calm:
+        if not versions or not whole or versions == self._written or not self._writer.idle:
             return
         namespaces = None if self._origin.namespaces is None else tuple(sorted(self._streams))
         numbers = self._writer.numbers(versions)
@@ -142,7 +142,7 @@ class Keeping:
             streams={name: (numbers[name], version) for name, version in versions.items()},
         )
         try:
-            with self._writer.held_still() as contents:
+            with self._writer.recoding_paused() as contents:
                 # From here to the first await is one moment: records, codecs and resourceVersions belong together.
                 state, ids = contents.codec.state(), contents.table.ids()
                 try:

@@ -7,7 +7,7 @@ from typing import Final
 
 from kinform._paths.grammar import parse
 from kinform._paths.index_program import compile_index
-from kinform._stats import Held
+from kinform._stats import MemoryUsage
 from kinform_ext._postings import Postings
 from kinform_ext._table import Table
 
@@ -15,7 +15,7 @@ from kinform_ext._table import Table
 SLICE: Final = 128
 
 
-class Contents:
+class StoreContents:
     """What writer and readers share.
 
     Attributes:
@@ -36,9 +36,9 @@ class Contents:
 
         self.codec = Codec(self.table)
 
-    def fresh(self) -> Contents:
+    def fresh(self) -> StoreContents:
         """Others, empty, of the same name and with the same indexes."""
-        return Contents(self.name, self._paths)
+        return StoreContents(self.name, self._paths)
 
     def reindex(self) -> Iterator[None]:
         """Reads the values of all that is held, in slices: what came by `Table.load` is under no value before.
@@ -50,12 +50,12 @@ class Contents:
             at = self.table.reindex(at, SLICE)
             yield
 
-    def held(self) -> Held:
+    def held(self) -> MemoryUsage:
         """What it takes now."""
         stats = self.table.stats()
         dictionary_bytes = self.codec.dictionary_bytes
         index_bytes = 0 if self.table.postings is None else self.table.postings.__sizeof__()
-        return Held(
+        return MemoryUsage(
             objects=stats["objects"],
             pruned_bytes=stats["pruned_bytes"],
             held_bytes=stats["mapped_bytes"] + stats["map_bytes"] + dictionary_bytes + index_bytes,

@@ -11,7 +11,7 @@ import msgspec
 from kinform._errors import OptionError
 from kinform._objects import Meta, decode
 from kinform._selectors import equalities, parse_labels
-from kinform._store.contents import Contents
+from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
 from kinform_ext._table import Ids
 from kinform_ext._version import Version
@@ -25,11 +25,11 @@ class Store(Generic[T]):
     Keys are `"namespace/name"`, or `"name"` for cluster-scoped objects.
     """
 
-    def __init__(self, contents: Contents, type: type[T]) -> None:
+    def __init__(self, contents: StoreContents, type: type[T]) -> None:
         self._adopt(contents)
         self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(type)
 
-    def _adopt(self, contents: Contents) -> None:
+    def _adopt(self, contents: StoreContents) -> None:
         self._table = contents.table
         self._numbers = {name: number for number, name in enumerate(contents.indexes)}
         self._paths = {path: number for number, path in enumerate(contents.indexes.values())}
@@ -169,5 +169,5 @@ def store(*, type: type[Any] = dict, indexes: Mapping[str, str] = {}, name: str 
     Raises:
         OptionError: A path cannot be parsed.
     """
-    contents = Contents(name, indexes)
+    contents = StoreContents(name, indexes)
     return Writer(contents), Store(contents, type)

@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from kinform._errors import MemoryLimitError
 from kinform._listwatch.frames import Skip
 from kinform._options import Transform
-from kinform._stats import Held
-from kinform._store.contents import Contents
+from kinform._stats import MemoryUsage
+from kinform._store.contents import StoreContents
 from kinform._worker_thread import give_back, in_thread
 from kinform_ext._batch import Batch
 from kinform_ext._version import Change
@@ -46,7 +46,7 @@ class Writer:
         contents: What it fills.
     """
 
-    def __init__(self, contents: Contents) -> None:
+    def __init__(self, contents: StoreContents) -> None:
         self.contents = contents
         self._table = contents.table
         self._numbers: dict[str, int] = {}
@@ -54,7 +54,7 @@ class Writer:
         self._unswept: set[str] = set()
         self._stills = 0
         self._keyless: set[str] = set()
-        self._tending = asyncio.Lock()
+        self._background_lock = asyncio.Lock()
         self.listener: Callable[[Change], None] | None = None
         self.transform: Transform | None = None
         self.transform_seconds = 0.0
@@ -83,11 +83,11 @@ class Writer:
         self.wire_bytes += batch.wire_bytes
         self._writes += 1
         if self.transform is None:
-            self._tell(self._table.apply(self._number(stream), batch, initial, self._listens))
+            self._notify(self._table.apply(self._number(stream), batch, initial, self._listens))
         else:
             for i in range(len(batch)):
                 self._take(stream, batch, i, initial=initial)
-        self._weigh()
+        self._check_memory()
 
     def skip(self, stream: str, skip: Skip, *, initial: bool) -> None:
         """Takes note of an object that was left out: its old record stays, and counts as stale.
@@ -99,7 +99,7 @@ class Writer:
             if initial and skip.verb != "DELETED":
                 self._keyless.add(stream)
         elif skip.verb == "DELETED":
-            self._tell(self._table.delete(number, skip.key, self._listens, initial))
+            self._notify(self._table.delete(number, skip.key, self._listens, initial))
         else:
             self._table.skip(number, skip.key, initial)
 
@@ -115,7 +115,7 @@ class Writer:
     def sweep(self, stream: str) -> bool:
         """Tells and frees a slice of what a commit changed; whether there is more."""
         changes, more = self._table.sweep(self._number(stream), SWEEP, self._listens)
-        return self._told(stream, changes, more)
+        return self._finish_slice(stream, changes, more)
 
     def catch_up(self) -> None:
         """Tells at once what commits changed and was not told yet: who begins to listen now is to hear none of it."""
@@ -128,7 +128,7 @@ class Writer:
         if stream in self._begun and self._begun[stream] is owner:
             del self._begun[stream]
             self._table.abort(self._number(stream))
-            self._rest()
+            self._update_pause()
 
     def drop(self, stream: str) -> bool:
         """The stream is no longer followed: readers see none of its objects from the first call on.
@@ -139,14 +139,14 @@ class Writer:
         self._begun.pop(stream, None)
         self._unswept.add(stream)
         changes, more = self._table.drop(self._number(stream), SWEEP, self._listens)
-        return self._told(stream, changes, more)
+        return self._finish_slice(stream, changes, more)
 
-    async def tend(self) -> None:
+    async def run_background(self) -> None:
         """Compresses better what was written, in the background, until cancelled."""
-        async with self._tending:  # who comes second takes over when the first is cancelled
+        async with self._background_lock:  # who comes second takes over when the first is cancelled
             tidying = asyncio.create_task(self._tidy(), name=f"kinform tidying of {self.contents.name}")
             try:
-                await self.contents.codec.tend()
+                await self.contents.codec.run()
             finally:
                 tidying.cancel()
                 await asyncio.gather(tidying, return_exceptions=True)
@@ -163,12 +163,12 @@ class Writer:
                     await asyncio.sleep(0)
                 await in_thread(give_back)
 
-    async def settled(self) -> None:
+    async def drain(self) -> None:
         """Waits until the background has nothing left to do."""
-        await self.contents.codec.settled()
+        await self.contents.codec.drain()
 
     @property
-    def calm(self) -> bool:
+    def idle(self) -> bool:
         """Whether no new state is coming in, and all that the last ones changed was told."""
         return not self._begun and not self._unswept
 
@@ -177,24 +177,24 @@ class Writer:
         return {stream: self._number(stream) for stream in streams}
 
     @contextmanager
-    def held_still(self) -> Iterator[Contents]:
+    def recoding_paused(self) -> Iterator[StoreContents]:
         """Within it nothing is coded anew, so that the codec's state tells how to read all that is held now."""
         self._stills += 1
-        self._rest()
+        self._update_pause()
         try:
             yield self.contents
         finally:
             self._stills -= 1
-            self._rest()
+            self._update_pause()
 
-    def adopt(self, contents: Contents, numbers: Mapping[str, int]) -> None:
+    def adopt(self, contents: StoreContents, numbers: Mapping[str, int]) -> None:
         """Fills these from here on, where streams go by these numbers. Before anything was written."""
         self.contents = contents
         self._table = contents.table
         self._numbers = dict(numbers)
         self.peak_bytes = self.held().held_bytes
 
-    def held(self) -> Held:
+    def held(self) -> MemoryUsage:
         """What the store takes now."""
         return self.contents.held()
 
@@ -205,10 +205,10 @@ class Writer:
     def _number(self, stream: str) -> int:
         return self._numbers.setdefault(stream, len(self._numbers))
 
-    def _rest(self) -> None:
+    def _update_pause(self) -> None:
         self.contents.codec.paused = bool(self._begun or self._stills)
 
-    def _weigh(self) -> None:
+    def _check_memory(self) -> None:
         if self.memory_limit is None and not self._begun:
             return
         held = self.contents.held()
@@ -223,16 +223,16 @@ class Writer:
                 self.memory_limit,
             )
 
-    def _told(self, stream: str, changes: list[Change], more: bool) -> bool:
+    def _finish_slice(self, stream: str, changes: list[Change], more: bool) -> bool:
         """A slice of a sweep or a drop was freed; whether there is more."""
         self._writes += 1
-        self._tell(changes)
+        self._notify(changes)
         if not more:
             self._unswept.discard(stream)
-            self._rest()
+            self._update_pause()
         return more
 
-    def _tell(self, changes: list[Change] | None) -> None:
+    def _notify(self, changes: list[Change] | None) -> None:
         if self.listener is not None:
             for change in changes or ():
                 self.listener(change)
@@ -248,11 +248,11 @@ class Writer:
                     return
                 if raw is not None:  # the state it died in is what is told
                     self._table.put(number, *meta, raw, False, False)
-            self._tell(self._table.delete(number, key, listens, initial))
+            self._notify(self._table.delete(number, key, listens, initial))
         elif raw is None:
-            self._tell(self._table.delete(number, key, listens, initial))
+            self._notify(self._table.delete(number, key, listens, initial))
         else:
-            self._tell(self._table.put(number, *meta, raw, initial, listens))
+            self._notify(self._table.put(number, *meta, raw, initial, listens))
 
     def _transformed(self, key: str, raw: bytes) -> bytes | None:
         assert self.transform is not None

@@ -21,8 +21,8 @@ from benchmarks.harness.results import Record
 from benchmarks.memory import runs
 from benchmarks.memory.modes import MODES
 from benchmarks.quick import GATES, Gate
-from benchmarks.report.aims import RAWS, aims
-from tests.benchmarks.made import figure
+from benchmarks.report.targets import RAWS, aims
+from tests.benchmarks.results_maker import figure
 
 Name = tuple[str, str]
 """A group, and who is in it; or a mode, and its figure."""

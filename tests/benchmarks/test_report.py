@@ -18,11 +18,11 @@ from benchmarks.harness.process import ROOT
 from benchmarks.harness.results import Record, of
 from benchmarks.harness.text import MIB
 from benchmarks.report import PLOTS, RESULTS, blocks, main, tables
-from benchmarks.report.aims import JUDGES, aims
 from benchmarks.report.blocks import BLOCKS, documents
 from benchmarks.report.page import page
+from benchmarks.report.targets import JUDGES, aims
 from benchmarks.scale import GROWTH
-from tests.benchmarks.made import collection, everything, figure, peer
+from tests.benchmarks.results_maker import collection, everything, figure, peer
 
 PAGE = ROOT / "docs/benchmarks.md"
 WITHOUT = ("matplotlib", "memray", "orjson", "pytest_benchmark")

@@ -133,8 +133,8 @@ def test_an_object_that_does_not_read_as_it_was_written_is_told_no_figure(
     few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Losing(Codec):
-        async def settled(self) -> None:
-            await super().settled()
+        async def drain(self) -> None:
+            await super().drain()
             self._table.delete(0, self._table.key_of(next(self._table.ids())), False)
 
     monkeypatch.setattr(blobs, "Codec", Losing)

@@ -111,7 +111,7 @@ def large(monkeypatch: pytest.MonkeyPatch) -> Collection:
 async def test_a_handful_of_objects_is_kept_without_a_dictionary():
     small = Collection()
     widgets(small, 10)
-    await small.codec.settled()
+    await small.codec.drain()
     small.check()
     assert small.codec.base is None
     assert small.coded(PLAIN_DONE) == 10
@@ -122,7 +122,7 @@ async def test_a_small_collection_gets_a_prefix_of_a_few_kilobytes():
     small = Collection()
     widgets(small, 120)
     before = small.blob_bytes
-    await small.codec.settled()
+    await small.codec.drain()
     small.check()
     assert isinstance(small.codec.base, Prefix)
     assert small.codec.dictionary_bytes < 64 << 10
@@ -132,7 +132,7 @@ async def test_a_small_collection_gets_a_prefix_of_a_few_kilobytes():
 async def test_a_large_collection_gets_a_dictionary_and_is_written_with_it(monkeypatch: pytest.MonkeyPatch):
     found = large(monkeypatch)
     before = found.blob_bytes
-    await found.codec.settled()
+    await found.codec.drain()
     found.check()
     assert isinstance(found.codec.base, Dictionary)
     assert found.blob_bytes < before * 0.2
@@ -152,7 +152,7 @@ async def test_the_first_list_is_written_with_a_dictionary_made_from_its_beginni
     for number in range(400):
         first.put(f"shop/w{number}", widget(number, rng), initial=True)
         if number == 200:
-            assert await first.codec.turn()
+            assert await first.codec.run_pass()
     assert isinstance(first.codec.base, Dictionary)
     first.table.commit(0)
     while first.table.sweep(0, 100, False)[1]:
@@ -160,7 +160,7 @@ async def test_the_first_list_is_written_with_a_dictionary_made_from_its_beginni
     assert first.coded(PLAIN) == 201
     assert first.against_bases() == 199
     first.codec.paused = False
-    await first.codec.settled()
+    await first.codec.drain()
     first.check()
     assert first.coded(PLAIN) == 0
     assert first.codec.dictionaries == 1, "the first one went with its last object"
@@ -177,7 +177,7 @@ async def test_once_the_last_dictionary_of_a_list_is_made_no_more_samples_are_ke
         assert first.table.observer is not None
         first.put(f"shop/w{number}", widget(number, rng), initial=True)
         if number in (100, 409):
-            assert await first.codec.turn()
+            assert await first.codec.run_pass()
     assert first.codec.dictionaries == 2
     assert first.table.observer is None
 
@@ -186,9 +186,9 @@ async def test_nothing_is_coded_anew_while_paused():
     held = Collection()
     widgets(held, 100)
     held.codec.paused = True
-    assert not await held.codec.turn()
+    assert not await held.codec.run_pass()
     assert held.coded(PLAIN) == 100
-    waiting = asyncio.create_task(held.codec.settled())
+    waiting = asyncio.create_task(held.codec.drain())
     await asyncio.sleep(0)
     assert not waiting.done()
     held.codec.paused = False
@@ -202,7 +202,7 @@ async def test_replicas_become_deltas_against_one_exemplar():
     for template in range(30):
         for number in range(6):
             found.put(f"shop/t{template}-{number}", replica(template, number, rng))
-    await found.codec.settled()
+    await found.codec.drain()
     found.check()
     assert 15 <= found.codec.exemplars <= 30
     assert found.deltas() > 5 * found.codec.exemplars
@@ -218,7 +218,7 @@ async def test_copies_are_found_in_every_namespace_by_their_name_or_by_what_is_i
         found.put(f"ns{number}/root-ca.crt", copied)
         renamed = {"metadata": {"name": f"other-{number}"}, "data": {f"k{i}": bundle[i * 61 :][:900] for i in range(9)}}
         found.put(f"ns{number}/other-{number}", renamed)
-    await found.codec.settled()
+    await found.codec.drain()
     found.check()
     assert found.codec.exemplars <= 4
     assert found.blob_bytes < 60 * 400
@@ -230,7 +230,7 @@ async def test_objects_that_have_nothing_in_common_make_no_exemplars():
     for number in range(300):
         values = {f"{rng.randrange(16**8):08x}": f"{rng.randrange(16**40):040x}" for _ in range(20)}
         found.put(f"shop/n{number}", {"metadata": {"name": f"n{number}"}, "spec": values})
-    await found.codec.settled()
+    await found.codec.drain()
     found.check()
     assert found.codec.exemplars == 0
 
@@ -240,7 +240,7 @@ async def test_what_does_not_compress_is_kept_as_it_is():
     found = Collection()
     for number in range(40):
         found.put(f"shop/r{number}", rng.randbytes(400))
-    await found.codec.settled()
+    await found.codec.drain()
     found.check()
     assert found.coded(AS_IT_IS) == 40
 
@@ -250,12 +250,12 @@ async def test_exemplars_and_dictionaries_go_with_their_last_object():
     found = Collection()
     for number in range(200):
         found.put(f"shop/t{number}", replica(number % 40, number, rng))
-    await found.codec.settled()
+    await found.codec.drain()
     before = found.codec.exemplars
     assert before > 20
     for key in [key for key, raw in found.written.items() if b'-39"' not in raw and b'"t3' in raw]:
         found.delete(key)
-    await found.codec.turn()
+    await found.codec.run_pass()
     assert 0 < found.codec.exemplars < before
     found.check()
     kept = next(key for key in found.written if found.delta(key))
@@ -265,11 +265,11 @@ async def test_exemplars_and_dictionaries_go_with_their_last_object():
     for key in list(found.written):
         found.delete(key)
     found.put("shop/last", {"metadata": {"name": "last"}})
-    await found.codec.turn()
+    await found.codec.run_pass()
     assert found.codec.exemplars == 1, "a copy in a handler's queue still needs one"
     assert held.raw() == was
     del held
-    await found.codec.turn()
+    await found.codec.run_pass()
     assert found.codec.exemplars == 0
     found.check()
 
@@ -277,29 +277,29 @@ async def test_exemplars_and_dictionaries_go_with_their_last_object():
 async def test_a_rollout_that_changes_every_shape_makes_a_new_base():
     found = Collection()
     widgets(found, 400)
-    await found.codec.settled()
+    await found.codec.drain()
     old = found.codec.base
     rng = Random(7)
     for number in range(400):
         found.put(f"shop/w{number}", widget(number, rng, fields=20, shape=f"quiteAnotherGauge{number % 3}"))
-    await found.codec.settled()
+    await found.codec.drain()
     assert found.codec.base is not old
     assert found.codec.dictionaries == 1
     found.check()
     fresh = Collection()
     for key, raw in found.written.items():
         fresh.put(key, raw)
-    await fresh.codec.settled()
+    await fresh.codec.drain()
     assert found.blob_bytes < fresh.blob_bytes * 1.1
 
 
 async def test_a_collection_that_grew_chooses_again():
     found = Collection()
     widgets(found, 20)
-    await found.codec.settled()
+    await found.codec.drain()
     small = found.codec.base
     widgets(found, 600, shape="gauge", fields=12)
-    await found.codec.settled()
+    await found.codec.drain()
     assert found.codec.base is not small
     found.check()
 
@@ -309,17 +309,17 @@ async def test_a_collection_that_shrank_lets_go_of_what_only_a_large_one_pays_fo
     left: int, monkeypatch: pytest.MonkeyPatch
 ):
     found = large(monkeypatch)
-    await found.codec.settled()
+    await found.codec.drain()
     assert isinstance(found.codec.base, Dictionary)
     for key in list(found.written)[left:]:
         found.delete(key)
-    await found.codec.settled()
+    await found.codec.drain()
     assert found.codec.dictionary_bytes < 16 << 10
     assert found.table.encoder_codec == PLAIN
     assert found.codec.dictionaries <= 1
     found.check()
     widgets(found, 600)
-    await found.codec.settled()
+    await found.codec.drain()
     found.check()
 
 
@@ -329,12 +329,12 @@ async def test_large_objects_are_coded_in_a_thread_while_others_change():
     text = " ".join(f"{rng.randrange(10**6)}" for _ in range(20_000))
     for number in range(20):
         found.put(f"ns{number}/big", {"metadata": {"name": "big"}, "data": {"a": text + str(number)}})
-    work = asyncio.create_task(found.codec.settled())
+    work = asyncio.create_task(found.codec.drain())
     for number in range(200):
         await asyncio.sleep(0)
         found.put(f"ns{number % 20}/big", {"metadata": {"name": "big"}, "data": {"a": text + str(rng.random())}})
     await work
-    await found.codec.settled()
+    await found.codec.drain()
     found.check()
     assert found.codec.exemplars >= 1
     assert found.blob_bytes < 20 * 2_000
@@ -347,14 +347,14 @@ async def test_work_that_is_cancelled_in_a_thread_leaves_everything_readable():
     for number in range(20):
         found.put(f"ns{number}/big", {"metadata": {"name": "big"}, "data": {"a": text + str(number)}})
     for steps in range(1, 12):
-        work = asyncio.create_task(found.codec.settled())
+        work = asyncio.create_task(found.codec.drain())
         for _ in range(steps):
             await asyncio.sleep(0)
         work.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await work
         found.check()
-    await found.codec.settled()
+    await found.codec.drain()
     found.check()
 
 
@@ -364,7 +364,7 @@ async def test_no_byte_is_lost_under_random_changes(seed: int, monkeypatch: pyte
     rng = Random(seed)
     found = Collection()
     iterators = []
-    work = asyncio.create_task(found.codec.tend())
+    work = asyncio.create_task(found.codec.run())
     for _ in range(800):
         key = f"ns{rng.randrange(4)}/n{rng.randrange(120)}"
         match rng.randrange(12):
@@ -389,7 +389,7 @@ async def test_no_byte_is_lost_under_random_changes(seed: int, monkeypatch: pyte
         if not rng.randrange(50):
             found.check()
     found.codec.paused = False
-    await found.codec.settled()
+    await found.codec.drain()
     work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await work
@@ -404,7 +404,7 @@ async def test_a_state_brings_everything_back():
     for number in range(150):
         found.put(f"shop/t{number}", replica(number % 30, number, rng))
     widgets(found, 150)
-    await found.codec.settled()
+    await found.codec.drain()
     state = found.codec.state()
     again = Collection(state)
     start = 0
@@ -415,11 +415,11 @@ async def test_a_state_brings_everything_back():
     again.check()
     assert again.codec.exemplars == found.codec.exemplars > 0
     assert again.codec.state() == state
-    await again.codec.settled()
+    await again.codec.drain()
     before = again.deltas()
     for number in range(150, 180):
         again.put(f"shop/t{number}", replica(number % 30, number, rng))
-    await again.codec.settled()
+    await again.codec.drain()
     again.check()
     assert again.codec.exemplars == found.codec.exemplars
     assert again.deltas() >= before + 10, "what is new finds the exemplars of before"
@@ -434,7 +434,7 @@ def test_a_state_that_is_none_is_refused(state: bytes):
 async def test_a_cut_state_is_refused():
     found = Collection()
     widgets(found, 200)
-    await found.codec.settled()
+    await found.codec.drain()
     state = found.codec.state()
     for length in range(0, len(state), max(len(state) // 40, 1)):
         with pytest.raises(ValueError, match="codec's state"):
@@ -446,6 +446,6 @@ async def test_many_small_collections_hold_little_more_than_their_prefixes():
     for _ in range(20):
         small = Collection()
         widgets(small, 40)
-        await small.codec.settled()
+        await small.codec.drain()
         codecs.append(small.codec)
     assert sum(codec.dictionary_bytes for codec in codecs) < 20 * (20 << 10)

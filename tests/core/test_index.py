@@ -10,7 +10,7 @@ import pytest
 from kinform._paths.grammar import parse
 from kinform._paths.index_program import NOWHERE, compile_index
 from kinform._store import writer
-from kinform._store.contents import Contents
+from kinform._store.contents import StoreContents
 from kinform._store.reader import Store
 from kinform._store.writer import Writer
 from tests.core.test_store import Kept
@@ -161,7 +161,7 @@ def test_what_is_no_json_is_found_by_its_key_alone():
 
 def test_what_was_loaded_is_under_its_values_after_reindexing(kept):
     kept.live("MODIFIED", pod("b", "n5", "nginx", rv=2))
-    contents = Contents("again", INDEXES)
+    contents = StoreContents("again", INDEXES)
     contents.table.load(0, kept.writer._table.ids().dump(1 << 20))
     store = Store(contents, dict)
     assert store.index_values("node") == []
@@ -176,7 +176,7 @@ def test_what_was_loaded_is_under_its_values_after_reindexing(kept):
 
 
 def test_reindexing_a_store_without_indexes_does_nothing(kept):
-    assert list(Contents("plain", {}).reindex()) == []
+    assert list(StoreContents("plain", {}).reindex()) == []
 
 
 def test_what_indexes_take_is_told():

@@ -18,7 +18,7 @@ from kinform._errors import OptionError, SnapshotError
 from kinform._options import Snapshot, WatchOptions
 from kinform._snapshot import file
 from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_prune, read, write
-from kinform._store.contents import Contents
+from kinform._store.contents import StoreContents
 from kinform._store.reader import store
 from kinform._store.writer import Writer
 from tests.core.test_watcher import machine
@@ -52,7 +52,7 @@ def filled(objects: int = 5, streams: tuple[str, ...] = ("shop", "till")) -> Wri
     return writer
 
 
-def raws(contents: Contents) -> dict[str, bytes]:
+def raws(contents: StoreContents) -> dict[str, bytes]:
     table = contents.table
     return {table.key_of(id): table.raw_of(id) for id in table.ids()}
 
@@ -75,7 +75,7 @@ def save(writer: Writer, path: Any, *, origin: Origin = ORIGIN, taken: float | N
 
 
 def load(path: Any, *, origin: Origin = ORIGIN, max_age: float | None = None, **indexes: str) -> Loaded | None:
-    return read(str(path), origin, Contents("v1/pods", indexes), max_age)
+    return read(str(path), origin, StoreContents("v1/pods", indexes), max_age)
 
 
 def refused(path: Any, **options: Any) -> str:
@@ -103,7 +103,7 @@ class TestWhatComesBack:
 
     async def test_what_was_compressed_at_length_is_read_without_compressing_it_again(self, tmp_path):
         writer = filled(1_000)
-        await writer.settled()
+        await writer.drain()
         save(writer, tmp_path / "s")
         loaded = load(tmp_path / "s").contents
         assert raws(loaded) == raws(writer.contents)
@@ -112,7 +112,7 @@ class TestWhatComesBack:
         assert loaded.codec.exemplars == writer.contents.codec.exemplars
         assert loaded.held().held_bytes < 1.2 * writer.held().held_bytes
         writer, expected = Writer(loaded), raws(loaded)  # and goes on being compressed
-        await writer.settled()
+        await writer.drain()
         assert raws(loaded) == expected
 
     def test_an_empty_collection_comes_back_empty(self, tmp_path):
@@ -146,7 +146,7 @@ class TestDamage:
     async def test_a_large_file_with_a_byte_flipped_is_refused(self, tmp_path):
         path = tmp_path / "s"
         writer = filled(2_000)
-        await writer.settled()
+        await writer.drain()
         whole = save(writer, path)
         for position in random.Random(7).sample(range(len(whole)), 200):
             path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
@@ -301,7 +301,7 @@ class TestWriting:
         with pytest.raises(InterruptedError):
             write(str(tmp_path / "s"), header, b"", iter([b"x"]), 1, abandon)
         assert not list(tmp_path.iterdir())
-        assert writer.calm
+        assert writer.idle
 
     def test_it_is_one_state_whatever_is_written_and_coded_meanwhile(self, tmp_path):
         writer = filled(300)
@@ -310,7 +310,7 @@ class TestWriting:
         header = Header(
             origin=ORIGIN, byteorder=sys.byteorder, taken=time.time(), streams={n: (i, "1") for n, i in numbers.items()}
         )
-        with writer.held_still() as contents:
+        with writer.recoding_paused() as contents:
             state, ids = contents.codec.state(), contents.table.ids()
 
             def pieces():
@@ -333,16 +333,16 @@ class TestStillness:
         writer = filled()
         codec = writer.contents.codec
         assert not codec.paused
-        with writer.held_still():
-            with writer.held_still():
+        with writer.recoding_paused():
+            with writer.recoding_paused():
                 assert codec.paused
             writer.begin("shop")
-            assert not writer.calm
+            assert not writer.idle
             writer.commit("shop")
-            assert not writer.calm
+            assert not writer.idle
             while writer.sweep("shop"):
                 pass
-            assert writer.calm
+            assert writer.idle
             assert codec.paused
         assert not codec.paused
 

@@ -17,7 +17,7 @@ from kinform._errors import (
 )
 from kinform._events import Init, InitDone
 from kinform._listwatch.frames import Bookmark, Cause, Details, ListEnd, Skip, Status
-from kinform._listwatch.machine import PLAIN_BOOKMARKS, Applied, Capabilities, Skipped, Watcher
+from kinform._listwatch.machine import MAX_BOOKMARKS_BEFORE_END, Applied, Capabilities, ListWatchMachine, Skipped
 from kinform._options import Backoff, Resource, Scope, WatchOptions
 from kinform_ext._scan import Batch, Scanner
 
@@ -27,7 +27,7 @@ TOO_LARGE = Status(504, "Timeout", details=Details(causes=[Cause(reason="Resourc
 
 
 def machine(initial="list", *, capabilities=None, scope=None, namespace=None, random=lambda: 0.0, **options):
-    return Watcher(
+    return ListWatchMachine(
         PODS,
         namespace,
         scope or Scope(),
@@ -48,11 +48,11 @@ def batch(*names: str, verb: str = "ADDED", resource_version: int = 10) -> Batch
     return found
 
 
-def params(watcher: Watcher) -> dict[str, str]:
+def params(watcher: ListWatchMachine) -> dict[str, str]:
     return dict(watcher.request().params)
 
 
-def listed(watcher: Watcher, resource_version: str = "5") -> Watcher:
+def listed(watcher: ListWatchMachine, resource_version: str = "5") -> ListWatchMachine:
     """A machine that has listed and is watching."""
     watcher.request()
     watcher.accepted()
@@ -62,7 +62,7 @@ def listed(watcher: Watcher, resource_version: str = "5") -> Watcher:
     return watcher
 
 
-def close(watcher: Watcher, times: int = 1, error=None, elapsed: float = 0.0) -> list[float]:
+def close(watcher: ListWatchMachine, times: int = 1, error=None, elapsed: float = 0.0) -> list[float]:
     """Watches that are accepted and end at once; the waits after them."""
     delays = []
     for _ in range(times):
@@ -79,7 +79,7 @@ class TestStart:
         assert params(watcher) == {"limit": "500"}
         assert watcher.accepted() == Init()
         assert watcher.take(ListEnd("5")) == InitDone("5")
-        assert (watcher.state, watcher.turned) == ("live", True)
+        assert (watcher.state, watcher.close_requested) == ("live", True)
 
     def test_pages_are_asked_for_by_token_alone_and_then_a_watch_at_the_lists_resource_version(self):
         watcher = machine(page_size=1)
@@ -88,7 +88,7 @@ class TestStart:
         for token in ("a", "b"):
             assert isinstance(watcher.take(batch("web")), Applied)
             assert watcher.take(ListEnd("7", token)) is None
-            assert watcher.turned
+            assert watcher.close_requested
             asked.append(params(watcher))
             assert watcher.accepted() is None
         assert watcher.take(ListEnd("7")) == InitDone("7")
@@ -121,7 +121,7 @@ class TestStart:
         assert watcher.take(Bookmark("8")) is None
         assert watcher.resource_version == ""
         assert watcher.take(Bookmark("9", True)) == InitDone("9")
-        assert not watcher.turned
+        assert not watcher.close_requested
         step = watcher.take(batch("web", resource_version=11))
         assert isinstance(step, Applied)
         assert not step.initial
@@ -201,9 +201,9 @@ class TestStreamRefused:
         watcher = machine("auto")
         watcher.request()
         watcher.accepted()
-        for _ in range(PLAIN_BOOKMARKS):
+        for _ in range(MAX_BOOKMARKS_BEFORE_END):
             assert watcher.take(Bookmark("9")) is None
-        assert watcher.turned
+        assert watcher.close_requested
         assert watcher.resource_version == ""
 
     def test_stream_only_raises_where_there_is_none(self):
@@ -394,7 +394,7 @@ class TestWatch:
     def test_an_error_event_resumes_and_one_that_stays_leads_to_a_relist(self):
         watcher = listed(machine())
         watcher.take(Status(500, "InternalError"))
-        assert watcher.turned
+        assert watcher.close_requested
         assert params(watcher)["resourceVersion"] == "5"
         for _ in range(2):
             watcher.accepted()
@@ -407,7 +407,7 @@ class TestWatch:
         step = watcher.take(Skip("MODIFIED", "shop/web", "8", "oversized", 0, 100))
         assert isinstance(step, Skipped)
         assert watcher.resource_version == "8"
-        assert not watcher.turned
+        assert not watcher.close_requested
 
     def test_without_resource_versions_none_is_sent(self):
         watcher = machine()

@@ -7,7 +7,7 @@ import pytest
 from kinform._errors import ExpiredError, StalledError, TransportError
 from kinform._events import Init, InitDone
 from kinform._listwatch.frames import Bookmark, Cause, Details, ListEnd, Status
-from kinform._listwatch.machine import STREAM_TRIES, Capabilities, Watcher
+from kinform._listwatch.machine import STREAM_TRIES, Capabilities, ListWatchMachine
 from kinform._options import Resource, Scope, WatchOptions
 from tests.core.test_watcher import EXPIRED, batch, listed, machine, params
 
@@ -77,8 +77,8 @@ class TestStart:
 
 
 class TestCapabilities:
-    def other(self, capabilities: Capabilities) -> Watcher:
-        return Watcher(
+    def other(self, capabilities: Capabilities) -> ListWatchMachine:
+        return ListWatchMachine(
             Resource.of("v1/secrets"), None, Scope(), WatchOptions(), capabilities=capabilities, random=lambda: 0.0
         )
 
@@ -141,7 +141,7 @@ class TestTooLarge:
             watcher.take(status)
         else:
             watcher.refused(status)
-        assert watcher.turned
+        assert watcher.close_requested
         assert (params(watcher), watcher.delay) == ({"limit": "500"}, 0.0)
 
     def test_another_504_is_no_reason_to_relist(self):

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.harness.process import Process, python
 from tests.memory.follower import Follower, Source
 
-SERVER, SUBJECT = python("benchmarks/harness/server.py"), python("benchmarks/peers/ours.py")
+SERVER, SUBJECT = python("benchmarks/harness/server.py"), python("benchmarks/peers/kinform_peer.py")
 HERE = Path(__file__).parent
 
 Follow = Callable[[Source], AbstractContextManager[Follower]]

@@ -14,8 +14,8 @@ from typing import Any
 import msgspec
 import zstandard
 
+from benchmarks.corpus.catalogue import make
 from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.made import make
 
 
 class Sizes(msgspec.Struct, frozen=True):

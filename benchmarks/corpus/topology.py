@@ -7,7 +7,7 @@ import random
 import msgspec
 
 from benchmarks.corpus import words
-from benchmarks.corpus.draws import NOW, between, pick, suffix, uid
+from benchmarks.corpus.random_values import NOW, between, pick, suffix, uid
 
 OFFERED = len(words.PRODUCTS) * len(words.STAGES)
 

@@ -14,13 +14,13 @@ from benchmarks.corpus import dump
 from benchmarks.harness.process import Died, Process, python
 from benchmarks.harness.results import Record, of
 from benchmarks.harness.text import Row
-from benchmarks.peers import compare, life
+from benchmarks.peers import compare, lifecycle
 from benchmarks.peers.catalogue import PEERS, Peer
-from benchmarks.peers.life import Figures, Life, Source, Wrong, derived
-from benchmarks.report import aims, tables
+from benchmarks.peers.lifecycle import Figures, Life, Source, Wrong, derived
+from benchmarks.report import tables, targets
 from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
-from tests.benchmarks.made import everything
+from tests.benchmarks.results_maker import everything
 
 PODS = 30
 PATIENCE = 3.0
@@ -152,7 +152,7 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _hurry(patch: pytest.MonkeyPatch) -> None:
     for name in ("SETTLE", "BRIEF", "QUIET_SECONDS"):
-        patch.setattr(life, name, 0.0)
+        patch.setattr(lifecycle, name, 0.0)
 
 
 @pytest.fixture
@@ -230,8 +230,8 @@ def test_every_figure_that_an_aim_looks_at_is_one_that_a_life_has(
             asked.append((record["benchmark"], name))
         return None
 
-    monkeypatch.setattr(aims, "median", median)
-    aims.aims(everything())
+    monkeypatch.setattr(targets, "median", median)
+    targets.aims(everything())
     looked_at = {name for benchmark, name in asked if benchmark in ("peers", "scale")}
     assert "sync.quiet_rss" in looked_at
     assert looked_at <= set(kinform.figures | derived(kinform.figures, PODS))

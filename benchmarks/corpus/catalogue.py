@@ -6,12 +6,12 @@ import gc
 import itertools
 from collections.abc import Callable, Iterator
 
+from benchmarks.corpus.cluster_api import MACHINES, machines
 from benchmarks.corpus.configmaps import configmaps
 from benchmarks.corpus.controllers import deployments, replicasets
 from benchmarks.corpus.events import events
 from benchmarks.corpus.kinds import Kind, Object
 from benchmarks.corpus.leases import leases
-from benchmarks.corpus.machines import MACHINES, machines
 from benchmarks.corpus.namespaces import namespaces
 from benchmarks.corpus.network import endpointslices, services
 from benchmarks.corpus.pods import pods
