@@ -23,11 +23,7 @@ MAX_TEST_NAME = 60
 
 # A docstring begins with a verb, or with a noun of the field and its article.
 NO_BEGINNING = frozenset(
-    """
-    after all another as at before besides between beyond by each every everything from here how if in it its likewise
-    more most no nobody none not nothing of on one only or same so some such that then there these they this those to
-    under up what whatever when where whether which while who whoever whose why with within without
-    """.split()
+    ["after", "all", "another", "as", "at", "before", "besides", "between", "beyond", "by", "each", "every", "everything", "from", "here", "how", "if", "in", "it", "its", "likewise", "more", "most", "no", "nobody", "none", "not", "nothing", "of", "on", "one", "only", "or", "same", "so", "some", "such", "that", "then", "there", "these", "they", "this", "those", "to", "under", "up", "what", "whatever", "when", "where", "whether", "which", "while", "who", "whoever", "whose", "why", "with", "within", "without"]
 )
 
 # What to write instead stands beside each.
