@@ -22,9 +22,12 @@ MAX_SUMMARY = 80
 MAX_TEST_NAME = 60
 
 # A docstring begins with a verb, or with a noun of the field and its article.
-NO_BEGINNING = frozenset(
-    ["after", "all", "another", "as", "at", "before", "besides", "between", "beyond", "by", "each", "every", "everything", "from", "here", "how", "if", "in", "it", "its", "likewise", "more", "most", "no", "nobody", "none", "not", "nothing", "of", "on", "one", "only", "or", "same", "so", "some", "such", "that", "then", "there", "these", "they", "this", "those", "to", "under", "up", "what", "whatever", "when", "where", "whether", "which", "while", "who", "whoever", "whose", "why", "with", "within", "without"]
-)
+_NO_BEGINNING = """
+    after all another as at before besides between beyond by each every everything from here how if
+    in it its likewise more most no nobody none not nothing of on one only or same so some such that
+    then there these they this those to under up what whatever when where whether which while who
+    whoever whose why with within without
+"""
 
 # What to write instead stands beside each.
 VAGUE = {
@@ -87,7 +90,7 @@ def summary(docstring: str | None) -> Iterator[str]:
     if len(first) > MAX_SUMMARY:
         yield f"a first line of {len(first)} characters: {first}"
     word = re.match(r"[A-Za-z']*", first)
-    if word and word[0].lower() in NO_BEGINNING:
+    if word and word[0].lower() in _NO_BEGINNING.split():
         yield f"begins with {word[0]!r}, not with a verb or a noun: {first}"
 
 
