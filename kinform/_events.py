@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 
 from kinform._objects import Object
+from kinform_ext._batch import Batch
 
 
 class Init(msgspec.Struct, frozen=True, gc=False):
@@ -87,3 +88,33 @@ class Synced(msgspec.Struct, frozen=True, gc=False):
     """
 
     key: str = ""
+
+
+class Applied(msgspec.Struct, frozen=True, gc=False):
+    """A batch of objects, in the order in which the server sent them.
+
+    Attributes:
+        batch: The objects of one chunk.
+        initial: True if they belong to the state that `Init` started.
+    """
+
+    batch: Batch
+    initial: bool
+
+
+class Skipped(msgspec.Struct, frozen=True, gc=False):
+    """An object that the stream left out, because it was malformed or too large.
+
+    Attributes:
+        verb: `"ADDED"`, `"MODIFIED"` or `"DELETED"`; `""` in a LIST.
+        key: Its key; None where the key could not be read.
+        initial: True if it belongs to the state that `Init` started.
+    """
+
+    verb: str
+    key: str | None
+    initial: bool
+
+
+Step = Init | Applied | Skipped | InitDone
+"""What a stream gives to a store: `Init`, then batches, then `InitDone`; after that the batches of the watch."""

@@ -72,7 +72,7 @@ class Kinform:
 
     def codecs(self) -> dict[str, int]:
         """By which codec each object is coded."""
-        return {found.key: found.codec for found in self.store.versions()}
+        return {found.key: found.codec for found in self._writer.contents.versions()}
 
     def bases(self) -> set[int]:
         """The codecs of dictionaries and prefixes."""

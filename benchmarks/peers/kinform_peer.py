@@ -130,7 +130,7 @@ class Subject:
         """Bytes an object that are the object's own: its blob, and its name."""
         keys = list(self._informer.store.keys())
         names = sum(len(key.rpartition("/")[2]) for key in keys)
-        blobs = self._informer._writer.contents.table.stats()["blob_bytes"]
+        blobs = self._informer._collection.writer.contents.table.stats()["blob_bytes"]
         return {"blob": blobs / len(keys), "name": names / len(keys)}
 
     async def stats(self) -> Any:

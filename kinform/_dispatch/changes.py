@@ -1,6 +1,6 @@
-"""A reader's view of changes: the present state, then what happens, each object decoded as it is reached.
+"""The reader of `Informer.changes()`: the present state, then each change.
 
-Holds records that wait, never decoded objects; knows nothing of streams.
+Each object is decoded when the reader reaches it. Holds records that wait, never decoded objects. Knows nothing of streams.
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ from kinform_ext._version import Version
 
 
 class Changes:
-    """What `Informer.changes` returns: an async iterator of `Added`, `Synced`, `Updated` and `Deleted`."""
+    """The async iterator that `Informer.changes` returns.
+
+    Yields `Added`, `Synced`, `Updated` and `Deleted`.
+    """
 
     def __init__(
         self,
-        retell: EventDecoder,
+        decoder: EventDecoder,
         queue: Queue,
         present: Iterator[Version],
         *,
@@ -26,9 +29,9 @@ class Changes:
         failure: Callable[[], Exception | None],
     ) -> None:
         self.queue = queue
-        self._retell = retell
+        self._decoder = decoder
         self._present: Iterator[Version] | None = present
-        self._owed_synced = synced
+        self._synced_pending = synced
         self._failure = failure
         self._time_slice = TimeSlice()
 
@@ -37,21 +40,21 @@ class Changes:
 
     async def __anext__(self) -> Event:
         while entry := await self._next():
-            if event := self._retell(entry):
+            if event := self._decoder(entry):
                 return event
         if failure := self._failure():
-            raise failure.with_traceback(None)  # raised again and again it would gather frames
+            raise failure.with_traceback(None)  # an error that is raised again and again would collect frames
         raise StopAsyncIteration
 
     async def _next(self) -> Entry | None:
         await self._time_slice.end()
         while True:
             if self._present is not None:
-                if found := next(self._present, None):
-                    return Entry("added", found.key, found)
+                if version := next(self._present, None):
+                    return Entry("added", version.key, version)
                 self._present = None
-            if self._owed_synced:
-                self._owed_synced = False
+            if self._synced_pending:
+                self._synced_pending = False
                 return Entry("synced")
             entry = await self.queue.pop()
             if entry is None or entry.kind != "present":
@@ -59,6 +62,6 @@ class Changes:
             self._present = entry.present
 
     async def aclose(self) -> None:
-        """No more is wanted."""
+        """Ends the iteration; what waits is dropped."""
         self._present = None
         self.queue.close()

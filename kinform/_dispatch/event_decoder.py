@@ -1,6 +1,6 @@
-"""Decodes queue entries to events: the one place where a waiting record becomes an object of the user's type.
+"""Decodes queue entries to events.
 
-Counts and logs what cannot be decoded. Holds no record.
+Here alone a waiting record becomes an object of the user's type. Counts and logs the objects that cannot be decoded. Holds no record.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Event = Added | Updated | Deleted | Synced
 
 
 class EventDecoder:
-    """Turns what waits into what readers are told.
+    """Decodes a queue entry to an event.
 
     Args:
-        type: What objects are decoded to.
-        name: What the objects are, for the log.
+        type: The type that objects are decoded to.
+        name: The name of the informer, for the log.
 
     Attributes:
-        undecodable: Entries that could not be told, because an object did not fit the type.
+        undecodable: Entries that were skipped, because an object did not fit the type.
     """
 
     def __init__(self, type: Any, name: str) -> None:
@@ -40,7 +40,7 @@ class EventDecoder:
         self.undecodable = 0
 
     def __call__(self, entry: Entry) -> Event | None:
-        """The event; None, counted and logged, where the object cannot be decoded."""
+        """Returns the event, or None for an object that cannot be decoded."""
         try:
             match entry.kind, entry.new, entry.old:
                 case "synced", _, _:
@@ -52,17 +52,17 @@ class EventDecoder:
                 case "deleted", _, Version() as old:
                     return Deleted(entry.key, self._decode(old), entry.synthetic)
         except DecodeError as error:
-            self._untold(str(error))
-        except Exception as error:  # a type's own code, such as `__post_init__`, may raise anything, and quote anything
-            self._untold(f"{entry.key}: {type(error).__name__}")
+            self._skip(str(error))
+        except Exception as error:  # code of the type, such as `__post_init__`, may raise and quote anything
+            self._skip(f"{entry.key}: {type(error).__name__}")
         return None
 
-    def _untold(self, why: str) -> None:
+    def _skip(self, why: str) -> None:
         self.undecodable += 1
-        self._log.warning("undecodable", f"{self._name}: not told to readers: {why}")
+        self._log.warning("undecodable", f"{self._name}: event skipped: {why}")
 
-    def _decode(self, found: Version) -> Any:
-        return decode(self._decoder, found.key, found.raw())
+    def _decode(self, version: Version) -> Any:
+        return decode(self._decoder, version.key, version.raw())
 
     def _decode_old(self, old: Version | None) -> Any:
         try:

@@ -1,7 +1,7 @@
-"""Functions that are called for what happens: one queue, one at a time, in the order of what happened.
+"""Handlers: functions that take an object, called in the order of the changes.
 
-One queue for all handlers of an informer, so that for one object `on_delete` never overtakes `on_add`. Who must
-not wait for another's slow handler reads `changes()`, which has a queue of its own.
+One call at a time. All handlers of an informer share a queue, so that for one object `on_delete` never overtakes `on_add`. A reader of
+`changes()` has a queue of its own, and does not wait for a slow handler.
 """
 
 from __future__ import annotations
@@ -21,44 +21,50 @@ Occasion = Literal["added", "updated", "deleted"]
 
 
 class Handlers:
-    """An informer's handlers and what waits for them."""
+    """The handlers of one informer, and the changes that wait for them."""
 
-    def __init__(self, retell: EventDecoder, name: str, bound: int) -> None:
+    def __init__(self, decoder: EventDecoder, name: str, bound: int) -> None:
         self.queue = Queue(bound)
-        self._retell = retell
+        self._decoder = decoder
         self._name = name
         self._time_slice = TimeSlice()
-        self._known: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
+        # With each handler the number of the last change before it was registered.
+        self._registered: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
 
     def add(self, occasion: Occasion, handler: F, present: Iterator[Version] | None = None) -> F:
-        """Registers a handler for what happens from here on; `present` is told to it alone, as added.
+        """Registers a handler for later changes.
+
+        Args:
+            occasion: Which changes it gets.
+            handler: The function.
+            present: Objects that it alone gets first, as added.
 
         Raises:
-            OptionError: It is not callable.
+            OptionError: The handler is not callable.
         """
         if not callable(handler):
             raise OptionError("handler", handler, "a callable")
-        # What waits already happened before it came, and is in what is present.
-        self._known[occasion].append((handler, self.queue.pushed))
+        # Changes that wait now happened before the registration: `present` includes them.
+        self._registered[occasion].append((handler, self.queue.pushed))
         if present is not None:
             self.queue.push(Entry("present", only=handler, present=present))
         return handler
 
     def push(self, change: Change) -> None:
-        """Takes a change, if anybody wants to know."""
-        if any(self._known.values()):
+        """Queues a change, if there is a handler."""
+        if any(self._registered.values()):
             self.queue.push(Entry.of(change))
 
-    def present(self, present: Iterator[Version]) -> None:
-        """Tells all handlers there are of what was there before anything was written, as added."""
-        if any(self._known.values()):
+    def push_present(self, present: Iterator[Version]) -> None:
+        """Queues the objects of a loaded state for all handlers, as added."""
+        if any(self._registered.values()):
             self.queue.push(Entry("present", present=present))
 
     async def run(self) -> None:
         """Calls handlers until the queue is closed."""
         while entry := await self.queue.pop():
-            for found in entry.present or ():
-                added = Entry("added", found.key, found, only=entry.only)
+            for version in entry.present or ():
+                added = Entry("added", version.key, version, only=entry.only)
                 added.number = entry.number
                 await self._handle(added)
             await self._handle(entry)
@@ -68,9 +74,9 @@ class Handlers:
         if entry.only is not None:
             handlers = [entry.only]
         else:
-            known = self._known.get(entry.kind, [])
-            handlers = [handler for handler, since in known if entry.number > since]
-        event = self._retell(entry) if handlers else None
+            registered = self._registered.get(entry.kind, [])
+            handlers = [handler for handler, since in registered if entry.number > since]
+        event = self._decoder(entry) if handlers else None
         for handler in handlers:
             match event:
                 case Updated(_, new, old):

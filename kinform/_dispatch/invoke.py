@@ -1,6 +1,6 @@
-"""How users' functions are called on the loop: one at a time, others given their turn, and nothing they raise lost.
+"""Calls a user's function on the event loop, and limits time slices.
 
-Never decides whom to invoke, nor with what.
+Logs what the function raises. Never decides which function to call, or with what.
 """
 
 from __future__ import annotations
@@ -14,35 +14,42 @@ from typing import Any
 
 log = logging.getLogger("kinform.informer")
 
-# Who reads and never awaits would hold the loop; after so many seconds others get a turn. A piece of a stream takes
-# about as long: with half of it a quarter of a storm's changes would wait at its end, with 500 bytes and more each.
+# About as long as one chunk of a stream takes. With half of it, a quarter of the changes of a storm would wait at
+# its end, at 500 bytes and more each.
 TIME_SLICE_SECONDS = 0.004
 
 Handler = Callable[..., Any]
 
 
 class TimeSlice:
-    """Gives others their turn on the loop now and then."""
+    """Yields to the event loop after `TIME_SLICE_SECONDS` of synchronous work."""
 
     def __init__(self) -> None:
         self._since = time.perf_counter()
 
     async def end(self) -> None:
-        """Lets others have the loop, if this one has had it for long."""
+        """Yields to the event loop if the time slice is over."""
         if time.perf_counter() - self._since > TIME_SLICE_SECONDS:
             await asyncio.sleep(0)
             self._since = time.perf_counter()
 
 
 async def invoke(handler: Handler, name: str, key: str, *arguments: object) -> None:
-    """Calls a user's function, and awaits what it returns if need be; what it raises is logged, with the key."""
+    """Calls a handler, and awaits an awaitable result. Logs what it raises.
+
+    Args:
+        handler: The user's function.
+        name: The name of the informer, for the log.
+        key: The key of the object, for the log.
+        arguments: What the handler is called with.
+    """
     try:
         result = handler(*arguments)
         if inspect.isawaitable(result):
             await result
     except (Exception, asyncio.CancelledError) as error:
         task = asyncio.current_task()
-        # What a handler awaits may be cancelled by others; that is no reason to end.
+        # Others may cancel what a handler awaits: that is no reason to end this task.
         if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
             raise
         what = getattr(handler, "__qualname__", type(handler).__name__)

@@ -1,25 +1,25 @@
-"""Functions that are called with the key of whatever changed: what a controller wants that looks for itself.
+"""Key handlers: functions that take the key of a changed object.
 
-A key waits once, however often its object changes meanwhile, so that who is slow is told less often and never late:
-what is read then is the newest state. Holds keys alone, no record and no decoded object.
-Source: client-go's work queue, which is filled by handlers in the same way.
+They are for controllers that read the store themselves. A key waits once, however often its object changes meanwhile. So a slow handler is called less often, and always
+reads the newest state. Holds keys only: no record and no decoded object.
+Source: client-go's work queue, which event handlers fill in the same way.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from kinform._dispatch.invoke import Handler, TimeSlice, invoke
 from kinform._errors import OptionError
 
 
 class KeyHandlers:
-    """An informer's functions of that kind, and the keys that wait for them.
+    """The key handlers of one informer, and the keys that wait for them.
 
     Args:
-        name: What the objects are, for the log.
+        name: The name of the informer, for the log.
     """
 
     def __init__(self, name: str) -> None:
@@ -27,7 +27,7 @@ class KeyHandlers:
         self._handlers: list[Handler] = []
         self._waiting: OrderedDict[str, None] = OrderedDict()
         self._present: deque[tuple[Handler, Iterator[str]]] = deque()
-        self._news = asyncio.Event()
+        self._pushed = asyncio.Event()
         self._time_slice = TimeSlice()
 
     @property
@@ -36,33 +36,33 @@ class KeyHandlers:
         return len(self._waiting)
 
     def add(self, handler: Handler, present: Iterator[str]) -> None:
-        """Registers a function for what happens from here on; it alone is told of the keys that are present.
+        """Registers a handler for later changes; it alone gets the present keys first.
 
         Raises:
-            OptionError: It is not callable.
+            OptionError: The handler is not callable.
         """
         if not callable(handler):
             raise OptionError("handler", handler, "a callable")
         self._handlers.append(handler)
         self._present.append((handler, present))
-        self._news.set()
+        self._pushed.set()
 
-    def present(self, keys: Iterator[str]) -> None:
-        """Tells all of what was there before anything was written."""
+    def push_present(self, keys: Iterable[str]) -> None:
+        """Queues the keys of a loaded state, if there is a handler."""
         for key in keys if self._handlers else ():
             self.push(key)
 
     def push(self, key: str) -> None:
-        """Takes a key, if anybody wants to know."""
+        """Queues a key, if there is a handler."""
         if self._handlers:
             self._waiting[key] = None
-            self._news.set()
+            self._pushed.set()
 
     async def run(self) -> None:
-        """Calls functions until cancelled."""
+        """Calls handlers until cancelled."""
         while True:
-            await self._news.wait()
-            self._news.clear()
+            await self._pushed.wait()
+            self._pushed.clear()
             while self._present:
                 handler, keys = self._present.popleft()
                 for key in keys:

@@ -1,8 +1,8 @@
-"""Changes on their way to a reader who may be slow: bounded, in order, the newest of each key never lost.
+"""The queue of changes that wait for a reader: bounded and in order.
 
-Holds records, never decoded objects. Up to the bound every change is kept; beyond it a change is merged into
-the one of the same object that is still waiting. So at most two entries a key wait beyond the bound: that an
-object went, and that another of the same name came.
+It always has the newest change of each key. Holds records, never decoded objects. Up to the bound every change is kept. Beyond it, a change is merged into the
+waiting change of the same object. So at most two entries of a key wait beyond the bound: the deletion of an object,
+and the addition of another one of the same name.
 """
 
 from __future__ import annotations
@@ -17,19 +17,23 @@ import msgspec
 from kinform._dispatch.invoke import Handler
 from kinform_ext._version import Change, Version
 
-QUEUE_BOUND = 1024
-# Old versions that only a waiting `Updated` keeps alive; beyond it `old` is let go.
-PINNED_BYTES = 16 << 20
+DEFAULT_QUEUE_BOUND = 1024
+# Old versions that only waiting `Updated` entries keep alive. Beyond it `old` is released.
+MAX_PINNED_BYTES = 16 << 20
 
 Kind = Literal["added", "updated", "deleted", "present", "synced", "void"]
 
 
 class Entry(msgspec.Struct, gc=False, eq=False):
-    """One waiting change. `only` names the one handler that it is for, where it is not for all.
+    """A waiting change.
 
-    `number` is that of the newest change in it, by the order in which they came to the queue. One of kind
-    "present" stands for all that was there when a handler came.
-    Python's collector is spared it: many may wait, and to look at them all would hold the loop.
+    The garbage collector does not track entries (`gc=False`): many may wait, and a traversal would block the loop.
+
+    Attributes:
+        kind: What happened. `"present"` stands for all objects that existed when a handler was registered, `"void"` for
+            an addition that a deletion has cancelled.
+        only: The one handler that the entry is for; None: all.
+        number: The position of the newest merged change in the order in which the queue got them.
     """
 
     kind: Kind
@@ -48,20 +52,20 @@ class Entry(msgspec.Struct, gc=False, eq=False):
 
 
 class Queue:
-    """One reader's waiting changes.
+    """The waiting changes of one reader.
 
     Args:
         bound: Entries up to which nothing is merged.
 
     Attributes:
         depth: Entries that wait.
-        pushed: Entries that came so far.
-        dropped_old: `Updated`s whose old version was let go.
+        pushed: Entries pushed so far.
+        dropped_old: `Updated` entries whose old version was released.
     """
 
     def __init__(self, bound: int) -> None:
         self._bound = bound
-        self._entries: deque[Entry] = deque()  # with those that came to nothing, until their turn
+        self._entries: deque[Entry] = deque()  # void entries included, until they are popped
         self._latest: dict[str, Entry] = {}
         self._pinned = 0
         self._closed = False
@@ -71,7 +75,10 @@ class Queue:
         self.dropped_old = 0
 
     def push(self, entry: Entry) -> None:
-        """Adds a change, merged into an earlier one of the same object if the queue is full; none after `close`."""
+        """Adds a change; in a full queue, merges it into one of the same object.
+
+        After `close` it does nothing.
+        """
         if self._closed:
             return
         self.pushed += 1
@@ -85,7 +92,7 @@ class Queue:
                 if waiting.kind == "void":
                     self._void(waiting)
                 return
-        if _pinned(entry) + self._pinned > PINNED_BYTES:
+        if _pinned(entry) + self._pinned > MAX_PINNED_BYTES:
             entry.old = None
             self.dropped_old += 1
         self._pinned += _pinned(entry)
@@ -102,7 +109,7 @@ class Queue:
             self._entries = deque(entry for entry in self._entries if entry.kind != "void")
 
     def close(self) -> None:
-        """No more will come; what waits is let go."""
+        """Ends the queue and releases what waits."""
         self._closed = True
         self._entries.clear()
         self._latest.clear()
@@ -110,7 +117,7 @@ class Queue:
         self._wake()
 
     async def pop(self) -> Entry | None:
-        """The oldest change, once there is one; None after `close`."""
+        """Waits for the oldest change and removes it; returns None after `close`."""
         while True:
             while self._entries:
                 entry = self._entries.popleft()
@@ -139,7 +146,7 @@ def _pinned(entry: Entry) -> int:
 
 
 def _merge(waiting: Entry, entry: Entry) -> bool:
-    """Merges a change into one of the same object that still waits; False where they do not belong together."""
+    """Merges a change into a waiting one; returns False if they must stay apart."""
     if waiting.only is not entry.only or _uid(waiting) != _uid(entry):
         return False
     match waiting.kind, entry.kind:

@@ -25,9 +25,10 @@ from kinform._errors import (
     TransportError,
     UnauthorizedError,
 )
-from kinform._events import Init, InitDone
+from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip, Status
-from kinform._options import Resource, Scope, WatchOptions
+from kinform._options import Resource
+from kinform._spec import CollectionSpec
 from kinform._stats import State
 from kinform._transport.base import Request
 from kinform_ext._scan import Batch
@@ -44,23 +45,6 @@ MAX_BOOKMARKS_BEFORE_END = 5
 MAX_RETRY_AFTER = 600.0
 
 _METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
-
-
-class Applied(msgspec.Struct, frozen=True, gc=False):
-    """Objects that came, in order; `initial` ones belong to the state that `Init` began."""
-
-    batch: Batch
-    initial: bool
-
-
-class Skipped(msgspec.Struct, frozen=True, gc=False):
-    """An object that came and was left out."""
-
-    skip: Skip
-    initial: bool
-
-
-Step = Init | Applied | Skipped | InitDone
 
 
 class Capabilities:
@@ -106,10 +90,8 @@ class ListWatchMachine:
     seconds.
 
     Args:
-        resource: What is watched.
-        namespace: One namespace, or None for all.
-        scope: Selectors and whether metadata alone is asked for; its namespaces are not looked at.
-        options: How to start and how long to wait.
+        spec: What is watched, and how.
+        namespace: One namespace of it, or `""` for all.
         capabilities: What is known of the server; added to.
         random: Gives numbers from 0 up to 1, for jitter.
         resource_version: That of a state that is held already: it is carried on by a watch, and listed anew only
@@ -127,19 +109,17 @@ class ListWatchMachine:
 
     def __init__(
         self,
-        resource: Resource,
-        namespace: str | None,
-        scope: Scope,
-        options: WatchOptions,
+        spec: CollectionSpec,
+        namespace: str,
         *,
         capabilities: Capabilities,
         random: Callable[[], float],
         resource_version: str = "",
     ) -> None:
-        self._resource = resource
+        self._resource = spec.resource
         self._namespace = namespace
-        self._scope = scope
-        self._options = options
+        self._scope = spec.scope
+        self._options = spec.options
         self._capabilities = capabilities
         self._random = random
         self._timeout = 0
@@ -148,11 +128,11 @@ class ListWatchMachine:
         self._progress = False  # the connection in hand brought something
         self._stream_tries = 0
         self._unauthorized = 0  # answers of 401 in a row
-        self.name = f"{resource} in {namespace}" if namespace else str(resource)
+        self.name = f"{spec.resource} in {namespace}" if namespace else str(spec.resource)
         self.state: State = "stale" if resource_version else "starting"
         self.resource_version = resource_version
         self.error: KinformError | None = None
-        self.delay = options.start_jitter * random() if options.start_jitter else 0.0
+        self.delay = spec.options.start_jitter * random() if spec.options.start_jitter else 0.0
         self.close_requested = False
         self.reload_credentials = False
         self._phase: _Listing | _Streaming | _Watching = _Watching() if resource_version else self._fresh()
@@ -316,7 +296,7 @@ class ListWatchMachine:
         initial = not isinstance(self._phase, _Watching)
         if not initial:
             self._reached(skip.resource_version)
-        return Skipped(skip, initial)
+        return Skipped(skip.verb, skip.key, initial)
 
     def _bookmark(self, bookmark: Bookmark) -> InitDone | None:
         match self._phase:

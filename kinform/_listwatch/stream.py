@@ -24,11 +24,12 @@ from kinform._errors import (
     StalledError,
     TransportError,
 )
-from kinform._events import Apply, Delete, Init, InitApply, InitDone
+from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Step
 from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip, read_status
-from kinform._listwatch.machine import Applied, Capabilities, ListWatchMachine, Step
+from kinform._listwatch.machine import Capabilities, ListWatchMachine
 from kinform._objects import Object
-from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
+from kinform._options import Prune, Resource, Scope, WatchOptions
+from kinform._spec import CollectionSpec
 from kinform._stats import State, StreamStats
 from kinform._throttled_log import ThrottledLog
 from kinform._transport.api_client import as_transport
@@ -68,15 +69,12 @@ class Stream:
     def __init__(
         self,
         transport: Transport,
-        resource: Resource,
+        spec: CollectionSpec,
         *,
-        namespace: str | None,
-        scope: Scope,
-        prune: Prune,
-        options: WatchOptions,
+        namespace: str,
         resource_version: str = "",
     ) -> None:
-        self.namespace = namespace or ""
+        self.namespace = namespace
         self.resource_version = resource_version
         self.skipped = 0
         self.errors = 0
@@ -85,15 +83,13 @@ class Stream:
         self.last_sync: float | None = None
         self.on_progress: Callable[[], None] = _ignore
         self._transport = transport
-        self._resource = resource
-        self._program = prune.program()
-        self._options = options
+        self._resource = spec.resource
+        self._program = spec.prune.program()
+        self._options = spec.options
         self._log = ThrottledLog(log)
         self._machine = ListWatchMachine(
-            resource,
+            spec,
             namespace,
-            scope,
-            options,
             capabilities=_capabilities.setdefault(transport.identity, Capabilities()),
             random=random.random,
             resource_version=resource_version,
@@ -303,18 +299,11 @@ def watcher(
     Raises:
         OptionError: An option cannot mean anything.
     """
-    scope = scope if scope is not None else Scope()
-    namespaces = tuple(scope.namespaces or ())
+    spec = CollectionSpec.of(resource, scope, prune, None, options)
+    namespaces = tuple(spec.scope.namespaces or ("",))
     if len(namespaces) > 1:
         raise OptionError("Scope.namespaces", list(namespaces), "None or one namespace here; an Informer takes several")
-    return Stream(
-        as_transport(api),
-        Resource.of(resource),
-        namespace=namespaces[0] if namespaces else None,
-        scope=scope,
-        prune=prune if prune is not None else DEFAULT_PRUNE,
-        options=options if options is not None else WatchOptions(),
-    )
+    return Stream(as_transport(api), spec, namespace=namespaces[0])
 
 
 def _seconds(retry_after: str | None) -> float | None:

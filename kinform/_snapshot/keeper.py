@@ -1,7 +1,7 @@
-"""When a collection is written to disk, and what becomes of the file at the next start.
+"""Schedules snapshot writes, and accepts or refuses a snapshot at start.
 
-Decides and counts; how a file is made up is `_snapshot`'s. Whatever the disk does, it is logged and counted, and the
-informer goes on as it would without.
+Decides and counts; `file` knows the format. A fault of the disk is logged and counted, and the informer continues
+without a snapshot.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import msgspec
 
 from kinform._errors import SnapshotError
 from kinform._listwatch.stream import Stream
-from kinform._options import Prune, Resource, Scope, Snapshot, Transform
+from kinform._options import Snapshot, Transform
 from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_prune, read, write
+from kinform._spec import CollectionSpec
 from kinform._stats import SnapshotStats
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
@@ -33,29 +34,26 @@ log = logging.getLogger("kinform.snapshot")
 
 T = TypeVar("T")
 
-JITTER = 0.25  # of the interval, more or less
-CALM_SECONDS = 0.05  # between two looks whether a new state is still coming in
+JITTER = 0.25  # largest random part of the interval that is added or subtracted
+POLL_SECONDS = 0.05  # between two checks whether a new state is still coming in
 
 
 class SnapshotKeeper:
-    """One informer's snapshot.
+    """The snapshot of one collection.
 
     Args:
-        snapshot: Where, and how often.
-        transport: Leads to the cluster that it has to be of.
-        resource, scope, prune, transform: What else it has to be of.
-        writer: Fills the store that is kept.
-        streams: The informer's, by namespace, as they come and go.
+        snapshot: The path, and the interval of writes.
+        transport: Leads to the cluster. A snapshot of another cluster is refused.
+        spec: The collection. A snapshot of another collection is refused.
+        writer: Fills the store that the snapshot is taken of.
+        streams: The running streams by namespace.
     """
 
     def __init__(
         self,
         snapshot: Snapshot,
         transport: Transport,
-        resource: Resource,
-        scope: Scope,
-        prune: Prune,
-        transform: Transform | None,
+        spec: CollectionSpec,
         writer: Writer,
         streams: Mapping[str, Stream],
     ) -> None:
@@ -64,7 +62,7 @@ class SnapshotKeeper:
         self._transport = transport
         self._writer = writer
         self._streams = streams
-        self._written: dict[str, str] = {}  # resourceVersions that are in the file
+        self._written: dict[str, str] = {}  # resourceVersions in the file, by namespace
         self._loaded = False
         self._refused: SnapshotError | None = None
         self._error: SnapshotError | None = None
@@ -72,18 +70,10 @@ class SnapshotKeeper:
         self._failures = 0
         self._file_bytes = 0
         self._last_write: float | None = None
-        self._origin = Origin(
-            cluster="",
-            place="",
-            resource=str(resource),
-            scope=(scope.label_selector, scope.field_selector, scope.metadata_only),
-            namespaces=None if scope.namespaces is None else tuple(sorted(scope.namespaces)),
-            prune=origin_prune(prune.drop, prune.keep, prune.keep_last),
-            transform=_qualified(transform),
-        )
+        self._origin = _origin(spec)
 
     def stats(self) -> SnapshotStats:
-        """How it is now."""
+        """Returns counts and ages, as of now."""
         return SnapshotStats(
             loaded=self._loaded,
             refused=None if self._refused is None else str(self._refused),
@@ -95,7 +85,10 @@ class SnapshotKeeper:
         )
 
     async def load(self) -> Loaded | None:
-        """What the file holds, if it is right; else None, and a warning where there was a file."""
+        """Loads the file; returns None if there is none.
+
+        A file that is refused is logged with the reason, and gives None as well.
+        """
         self._origin = msgspec.structs.replace(
             self._origin, cluster=await cluster_uid(self._transport), place=cluster_place(self._transport)
         )
@@ -103,13 +96,13 @@ class SnapshotKeeper:
         try:
             loaded = await _threaded(lambda _: read(self._path, self._origin, fresh, self._snapshot.max_age))
             limit = self._writer.memory_limit
-            if limit is not None and fresh.held().held_bytes > limit:
-                raise SnapshotError(self._path, "takes more than memory_limit")
+            if limit is not None and fresh.memory_usage().held_bytes > limit:
+                raise SnapshotError(self._path, f"its objects take more than memory_limit, {limit} bytes")
         except SnapshotError as error:
             self._refuse(error)
             return None
         except Exception as error:
-            self._refuse(SnapshotError(self._path, f"cannot be taken up: {type(error).__name__}"))
+            self._refuse(SnapshotError(self._path, f"cannot be loaded: {type(error).__name__}"))
             return None
         if loaded is not None:
             self._loaded = True
@@ -117,21 +110,21 @@ class SnapshotKeeper:
         return loaded
 
     async def run(self) -> None:
-        """Writes it from time to time, until cancelled."""
+        """Writes the snapshot at each interval, until cancelled."""
         while True:
             await asyncio.sleep(self._snapshot.interval * random.uniform(1 - JITTER, 1 + JITTER))
             if not self._origin.cluster:
                 self._origin = msgspec.structs.replace(self._origin, cluster=await cluster_uid(self._transport))
             while not self._writer.idle:
-                await asyncio.sleep(CALM_SECONDS)
+                await asyncio.sleep(POLL_SECONDS)
             await self.write()
 
     async def write(self) -> None:
-        """Writes it, if it would be another than the one that is there. Not while a new state is coming in."""
+        """Writes the snapshot if the collection has changed and no list is running."""
         versions = {name: stream.resource_version for name, stream in self._streams.items() if stream.resource_version}
-        # A stream that is complete and has no resourceVersion cannot be carried on.
-        whole = all(name in versions or stream.last_sync is None for name, stream in self._streams.items())
-        if not versions or not whole or versions == self._written or not self._writer.idle:
+        # A complete state without a resourceVersion cannot be continued after a restart.
+        resumable = all(name in versions or stream.last_sync is None for name, stream in self._streams.items())
+        if not versions or not resumable or versions == self._written or not self._writer.idle:
             return
         namespaces = None if self._origin.namespaces is None else tuple(sorted(self._streams))
         numbers = self._writer.numbers(versions)
@@ -143,7 +136,7 @@ class SnapshotKeeper:
         )
         try:
             with self._writer.recoding_paused() as contents:
-                # From here to the first await is one moment: records, codecs and resourceVersions belong together.
+                # No await before the ids are copied: records, codec and resourceVersions must be of one moment.
                 state, ids = contents.codec.state(), contents.table.ids()
                 try:
                     self._file_bytes = await self._write(header, state, ids)
@@ -164,7 +157,7 @@ class SnapshotKeeper:
 
     def _refuse(self, error: SnapshotError) -> None:
         self._refused = error
-        log.warning("%s: refused, and listed afresh: %s", self._origin.resource, error)
+        log.warning("%s: snapshot refused, starting with a new list: %s", self._origin.resource, error)
 
     def _fail(self, error: SnapshotError) -> None:
         self._error = error
@@ -178,7 +171,7 @@ def _pieces(ids: Ids) -> Iterator[bytes]:
 
 
 async def _threaded(work: Callable[[threading.Event], T]) -> T:
-    """Does it in a thread; where this is cancelled, tells the thread so and waits until it has given up."""
+    """Runs work in a thread; a cancellation stops the work and waits for its end."""
     abandon = threading.Event()
     future = asyncio.get_running_loop().run_in_executor(None, work, abandon)
     try:
@@ -187,8 +180,22 @@ async def _threaded(work: Callable[[threading.Event], T]) -> T:
         abandon.set()
         await asyncio.wait([future])
         if not future.cancelled():
-            future.exception()  # is nobody's any more
+            future.exception()  # or asyncio logs that it was never retrieved
         raise
+
+
+def _origin(spec: CollectionSpec) -> Origin:
+    """Returns the identity of the collection, without that of its cluster."""
+    scope, prune = spec.scope, spec.prune
+    return Origin(
+        cluster="",
+        place="",
+        resource=str(spec.resource),
+        scope=(scope.label_selector, scope.field_selector, scope.metadata_only),
+        namespaces=None if scope.namespaces is None else tuple(sorted(scope.namespaces)),
+        prune=origin_prune(prune.drop, prune.keep, prune.keep_last),
+        transform=_qualified(spec.transform),
+    )
 
 
 def _qualified(transform: Transform | None) -> str:

@@ -10,6 +10,7 @@ from kinform._paths.index_program import compile_index
 from kinform._stats import MemoryUsage
 from kinform_ext._postings import Postings
 from kinform_ext._table import Table
+from kinform_ext._version import Version
 
 # Objects whose values are read between two turns of the loop: about a millisecond's worth.
 SLICE: Final = 128
@@ -50,8 +51,16 @@ class StoreContents:
             at = self.table.reindex(at, SLICE)
             yield
 
-    def held(self) -> MemoryUsage:
-        """What it takes now."""
+    def versions(self) -> Iterator[Version]:
+        """Returns the records of all objects of one state, that at the call."""
+        return (self.table.version_of(id) for id in self.table.ids())
+
+    def adopt(self, other: StoreContents) -> None:
+        """Takes over the table and the codec of another one, which is not used any more."""
+        self.table, self.codec = other.table, other.codec
+
+    def memory_usage(self) -> MemoryUsage:
+        """Returns what the store takes now, in bytes."""
         stats = self.table.stats()
         dictionary_bytes = self.codec.dictionary_bytes
         index_bytes = 0 if self.table.postings is None else self.table.postings.__sizeof__()

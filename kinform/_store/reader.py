@@ -14,7 +14,6 @@ from kinform._selectors import equalities, parse_labels
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
 from kinform_ext._table import Ids
-from kinform_ext._version import Version
 
 T = TypeVar("T")
 
@@ -26,19 +25,16 @@ class Store(Generic[T]):
     """
 
     def __init__(self, contents: StoreContents, type: type[T]) -> None:
-        self._adopt(contents)
-        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(type)
-
-    def _adopt(self, contents: StoreContents) -> None:
-        self._table = contents.table
+        self._contents = contents
         self._numbers = {name: number for number, name in enumerate(contents.indexes)}
         self._paths = {path: number for number, path in enumerate(contents.indexes.values())}
+        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(type)
 
     def __len__(self) -> int:
-        return len(self._table)
+        return len(self._contents.table)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._table
+        return key in self._contents.table
 
     def __getitem__(self, key: str) -> T:
         """The object, decoded afresh.
@@ -47,7 +43,7 @@ class Store(Generic[T]):
             KeyError: There is none of that key.
             DecodeError: It does not fit the store's type.
         """
-        raw = self._table.raw(key)
+        raw = self._contents.table.raw(key)
         if raw is None:
             raise KeyError(key)
         return decode(self._decoder, key, raw)
@@ -61,21 +57,21 @@ class Store(Generic[T]):
         Raises:
             DecodeError: It does not fit the store's type.
         """
-        raw = self._table.raw(key)
+        raw = self._contents.table.raw(key)
         return None if raw is None else decode(self._decoder, key, raw)
 
     def raw(self, key: str) -> bytes | None:
         """The object's pruned JSON, `apiVersion` and `kind` first, or None."""
-        return self._table.raw(key)
+        return self._contents.table.raw(key)
 
     def meta(self, key: str) -> Meta | None:
         """Who the object is, without decoding it, or None."""
-        found = self._table.meta(key)
+        found = self._contents.table.meta(key)
         return None if found is None else Meta(*found)
 
     def keys(self, namespace: str | None = None) -> Iterator[str]:
         """The keys of one state, that at the call; of one namespace if named."""
-        return self._table.ids(namespace).keys()
+        return self._contents.table.ids(namespace).keys()
 
     def items(self, namespace: str | None = None, *, label_selector: str = "") -> Iterator[tuple[str, T]]:
         """Keys and objects of one state, that at the call, whatever is written meanwhile.
@@ -92,17 +88,13 @@ class Store(Generic[T]):
             DecodeError: On reaching an object that does not fit the store's type.
         """
         matches = parse_labels(label_selector, field="label_selector") if label_selector else None
-        ids = self._ids(namespace, label_selector)
-        found = ((self._table.key_of(id), self._table.raw_of(id)) for id in ids)
+        table, ids = self._contents.table, self._ids(namespace, label_selector)
+        found = ((table.key_of(id), table.raw_of(id)) for id in ids)
         return (
             (key, decode(self._decoder, key, raw))
             for key, raw in found
             if matches is None or matches(_labels(key, raw))
         )
-
-    def versions(self) -> Iterator[Version]:
-        """All objects of one state, that at the call, as they are held."""
-        return (self._table.version_of(id) for id in self._table.ids())
 
     def index(self, name: str, value: str) -> list[T]:
         """The objects under a value of an index, in the order of their keys; of one state, that at the call.
@@ -111,29 +103,30 @@ class Store(Generic[T]):
             OptionError: The store has no such index.
             DecodeError: One of them does not fit the store's type.
         """
-        ids = self._table.index_ids(self._index(name), value)
-        found = [(key := self._table.key_of(id), decode(self._decoder, key, self._table.raw_of(id))) for id in ids]
+        table = self._contents.table
+        ids = table.index_ids(self._index(name), value)
+        found = [(key := table.key_of(id), decode(self._decoder, key, table.raw_of(id))) for id in ids]
         return [each for _, each in sorted(found, key=itemgetter(0))]
 
     def index_keys(self, name: str, value: str) -> list[str]:
         """The keys under a value of an index, sorted."""
-        return sorted(self._table.index_keys(self._index(name), value))
+        return sorted(self._contents.table.index_keys(self._index(name), value))
 
     def index_values(self, name: str) -> list[str]:
         """The values that an index holds at least one object for, sorted."""
-        return sorted(self._table.index_values(self._index(name)))
+        return sorted(self._contents.table.index_values(self._index(name)))
 
     @property
     def stale(self) -> int:
         """Objects held in an old version, because the newer one was left out."""
-        return self._table.stale
+        return self._contents.table.stale
 
     def _ids(self, namespace: str | None, label_selector: str) -> Ids:
         for label, value in equalities(label_selector) if self._paths else ():
             number = self._paths.get(("metadata", "labels", label))
             if number is not None:
-                return self._table.index_ids(number, value, namespace)
-        return self._table.ids(namespace)
+                return self._contents.table.index_ids(number, value, namespace)
+        return self._contents.table.ids(namespace)
 
     def _index(self, name: str) -> int:
         number = self._numbers.get(name)

@@ -1,8 +1,8 @@
-"""The writing end of a store: takes what streams bring, and tells what changed.
+"""The writing end of a store: applies the steps of streams.
 
-Several streams (one a namespace, or one for all) fill one table. A stream's new state is staged beside the one that
-is read, and takes its place by the change of one number; an object whose uid and resourceVersion did not change is
-only marked. What a new state changed is told and freed afterwards, in slices.
+Notifies a listener of each change. Several streams (one for each namespace, or one for all) fill one table. A new state of a stream is staged next to the
+state that readers see. Its commit is the change of one number. An object whose uid and resourceVersion did not change
+is only marked. A sweep notifies of what the commit changed and frees the old records, in slices.
 Source: kube-runtime's reflector and store.
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from kinform._errors import MemoryLimitError
-from kinform._listwatch.frames import Skip
+from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._options import Transform
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
@@ -25,57 +25,81 @@ from kinform_ext._version import Change
 
 log = logging.getLogger("kinform.store")
 
-# Changes told between two turns of the loop: about half a millisecond's worth, and no more than handlers take in
-# theirs, so that few of them wait.
-SWEEP = 64
-# Seconds between two looks at what could be given back, and bytes moved for that between two turns of the loop.
-TIDY_SECONDS = 2.0
-TIDY_BYTES = 256 << 10
+# Changes of a sweep between two yields to the event loop: about 0.5 ms, and no more than the handlers process in
+# their time slice, so that few changes wait.
+SWEEP_OBJECTS = 64
+COMPACT_SECONDS = 2.0  # between two checks whether memory can go back to the system
+COMPACT_BYTES = 256 << 10  # moved by compaction between two yields to the event loop
 
 
 class Writer:
-    """Fills a store. All calls are made from one thread; each is atomic for readers on any thread.
+    """Fills a store.
+
+    All calls come from one thread. Each is atomic for readers on any thread.
 
     Attributes:
-        listener: Called with each change after readers can see it; where it is None no change is made up.
-        transform: Replaces an object's pruned bytes before they are stored, or leaves it out by None.
-        transform_seconds: Time spent in `transform`.
-        wire_bytes: Bytes of the objects that came, as sent.
+        listener: Called with each change after readers can see it. Without a listener no Change is allocated.
+        transform: Replaces the pruned bytes of an object before the store takes them; None leaves the object out.
+        transform_seconds: Seconds spent in `transform`.
+        wire_bytes: Bytes of all objects received, as the server sent them.
         memory_limit: Bytes that the store may take; None: no limit.
-        peak_bytes: The most that was held while the last complete state came in.
-        contents: What it fills.
+        peak_bytes: The largest `held_bytes` while the last complete state came in.
+        contents: The table, codec and indexes that it fills.
     """
 
     def __init__(self, contents: StoreContents) -> None:
         self.contents = contents
-        self._table = contents.table
-        self._numbers: dict[str, int] = {}
-        self._begun: dict[str, object] = {}
-        self._unswept: set[str] = set()
-        self._stills = 0
-        self._keyless: set[str] = set()
-        self._background_lock = asyncio.Lock()
         self.listener: Callable[[Change], None] | None = None
         self.transform: Transform | None = None
         self.transform_seconds = 0.0
         self.wire_bytes = 0
         self.memory_limit: int | None = None
         self.peak_bytes = 0
+        self._table = contents.table
+        self._numbers: dict[str, int] = {}  # of streams, as the table knows them
+        self._open: dict[str, object] = {}  # streams between begin and commit, with their owners
+        self._unswept: set[str] = set()  # streams whose last commit or drop is not swept yet
+        self._incomplete: set[str] = set()  # open streams that skipped an object without a key
+        self._pauses = 0  # running `recoding_paused` blocks
         self._writes = 0
+        self._background_lock = asyncio.Lock()
+
+    async def write(self, stream: str, step: Step, owner: object = None) -> None:
+        """Applies one step of a stream; yields to the event loop during a sweep.
+
+        Args:
+            stream: The namespace that the stream follows, `""` for all.
+            step: What the stream received.
+            owner: Whose state an `Init` starts: see `abort`.
+
+        Raises:
+            MemoryLimitError: The store takes more than `memory_limit`.
+        """
+        match step:
+            case Init():
+                self.begin(stream, owner)
+            case Applied(batch, initial):
+                self.apply(stream, batch, initial=initial)
+            case Skipped():
+                self.skip(stream, step)
+            case InitDone():
+                self.commit(stream)
+                while self.sweep(stream):
+                    await asyncio.sleep(0)
 
     def begin(self, stream: str, owner: object = None) -> None:
-        """A new state of this stream begins; one that was begun and not committed leaves no trace."""
+        """Starts a new state of a stream; discards one that was not committed."""
         while self.sweep(stream):
             pass
-        if not self._begun:
+        if not self._open:
             self.peak_bytes = 0
         self._table.begin(self._number(stream))
-        self._begun[stream] = owner
-        self._keyless.discard(stream)
+        self._open[stream] = owner
+        self._incomplete.discard(stream)
         self.contents.codec.paused = True
 
     def apply(self, stream: str, batch: Batch, *, initial: bool) -> None:
-        """Takes a batch whole, into the state that was begun (`initial`) or into what readers see.
+        """Adds a batch to the staged state (`initial`), or to the state that readers see.
 
         Raises:
             MemoryLimitError: The store takes more than `memory_limit`.
@@ -86,80 +110,87 @@ class Writer:
             self._notify(self._table.apply(self._number(stream), batch, initial, self._listens))
         else:
             for i in range(len(batch)):
-                self._take(stream, batch, i, initial=initial)
+                self._apply_transformed(stream, batch, i, initial=initial)
         self._check_memory()
 
-    def skip(self, stream: str, skip: Skip, *, initial: bool) -> None:
-        """Takes note of an object that was left out: its old record stays, and counts as stale.
+    def skip(self, stream: str, skipped: Skipped) -> None:
+        """Records that an object was left out: its old record stays and counts as stale.
 
-        Where its key is unknown, the state in hand deletes nothing: any object that is missing may be the one.
+        Without a key, any missing object may be the skipped one. So the staged state will delete nothing.
         """
         number = self._number(stream)
-        if skip.key is None:
-            if initial and skip.verb != "DELETED":
-                self._keyless.add(stream)
-        elif skip.verb == "DELETED":
-            self._notify(self._table.delete(number, skip.key, self._listens, initial))
+        if skipped.key is None:
+            if skipped.initial and skipped.verb != "DELETED":
+                self._incomplete.add(stream)
+        elif skipped.verb == "DELETED":
+            self._notify(self._table.delete(number, skipped.key, self._listens, skipped.initial))
         else:
-            self._table.skip(number, skip.key, initial)
+            self._table.skip(number, skipped.key, skipped.initial)
 
     def commit(self, stream: str) -> None:
-        """The state is complete: readers see it from here on. What it changed is told by `sweep`."""
-        del self._begun[stream]
-        if stream in self._keyless:
-            why = "an object without a known key was left out of a list: what is missing from it stays"
+        """Makes the staged state the one that readers see; `sweep` has to follow."""
+        del self._open[stream]
+        complete = stream not in self._incomplete
+        if not complete:
+            why = "a list skipped an object without a readable key; objects that are missing from the list stay"
             log.warning("%s: %s", self.contents.name, why)
         self._unswept.add(stream)
-        self._table.commit(self._number(stream), stream not in self._keyless)
+        self._table.commit(self._number(stream), complete)
 
     def sweep(self, stream: str) -> bool:
-        """Tells and frees a slice of what a commit changed; whether there is more."""
-        changes, more = self._table.sweep(self._number(stream), SWEEP, self._listens)
+        """Notifies of and frees one slice of what a commit changed.
+
+        Returns:
+            Whether more is left.
+        """
+        changes, more = self._table.sweep(self._number(stream), SWEEP_OBJECTS, self._listens)
         return self._finish_slice(stream, changes, more)
 
     def catch_up(self) -> None:
-        """Tells at once what commits changed and was not told yet: who begins to listen now is to hear none of it."""
+        """Finishes all sweeps now, so that a new listener hears only of later changes."""
         for stream in self._numbers:
             while self.sweep(stream):
                 pass
 
     def abort(self, stream: str, owner: object = None) -> None:
-        """The state that was begun will not be completed; one that another owner has begun since then goes on."""
-        if stream in self._begun and self._begun[stream] is owner:
-            del self._begun[stream]
+        """Discards the staged state of a stream, if this owner has started it."""
+        if stream in self._open and self._open[stream] is owner:
+            del self._open[stream]
             self._table.abort(self._number(stream))
             self._update_pause()
 
     def drop(self, stream: str) -> bool:
-        """The stream is no longer followed: readers see none of its objects from the first call on.
+        """Removes a stream's objects: readers see none of them after the first call.
 
         Returns:
-            Whether there is more to free and to tell.
+            Whether more is left to free and to notify of.
         """
-        self._begun.pop(stream, None)
+        self._open.pop(stream, None)
         self._unswept.add(stream)
-        changes, more = self._table.drop(self._number(stream), SWEEP, self._listens)
+        changes, more = self._table.drop(self._number(stream), SWEEP_OBJECTS, self._listens)
         return self._finish_slice(stream, changes, more)
 
+    # Background
+
     async def run_background(self) -> None:
-        """Compresses better what was written, in the background, until cancelled."""
-        async with self._background_lock:  # who comes second takes over when the first is cancelled
-            tidying = asyncio.create_task(self._tidy(), name=f"kinform tidying of {self.contents.name}")
+        """Recodes written objects and returns free memory to the system, until cancelled."""
+        async with self._background_lock:  # a second caller continues when the first is cancelled
+            compacting = asyncio.create_task(self._compact(), name=f"kinform compaction of {self.contents.name}")
             try:
                 await self.contents.codec.run()
             finally:
-                tidying.cancel()
-                await asyncio.gather(tidying, return_exceptions=True)
+                compacting.cancel()
+                await asyncio.gather(compacting, return_exceptions=True)
 
-    async def _tidy(self) -> None:
-        """Gives back to the system what is free, whenever writing has paused."""
-        seen = tidied = 0
+    async def _compact(self) -> None:
+        """Returns free memory to the system each time that writing has paused."""
+        seen = compacted = 0
         while True:
-            await asyncio.sleep(TIDY_SECONDS)
-            quiet, seen = seen == self._writes, self._writes
-            if quiet and tidied != seen:
-                tidied = seen
-                while self._table.compact(TIDY_BYTES):
+            await asyncio.sleep(COMPACT_SECONDS)
+            paused, seen = seen == self._writes, self._writes
+            if paused and compacted != seen:
+                compacted = seen
+                while self._table.compact(COMPACT_BYTES):
                     await asyncio.sleep(0)
                 await in_thread(give_back)
 
@@ -169,34 +200,41 @@ class Writer:
 
     @property
     def idle(self) -> bool:
-        """Whether no new state is coming in, and all that the last ones changed was told."""
-        return not self._begun and not self._unswept
+        """True if no new state is coming in, and all sweeps are finished."""
+        return not self._open and not self._unswept
+
+    # Snapshots
 
     def numbers(self, streams: Iterable[str]) -> dict[str, int]:
-        """The numbers that streams go by in the table."""
+        """Returns the table's numbers of these streams."""
         return {stream: self._number(stream) for stream in streams}
 
     @contextmanager
     def recoding_paused(self) -> Iterator[StoreContents]:
-        """Within it nothing is coded anew, so that the codec's state tells how to read all that is held now."""
-        self._stills += 1
+        """Stops recoding, so that the codec's state continues to fit all records."""
+        self._pauses += 1
         self._update_pause()
         try:
             yield self.contents
         finally:
-            self._stills -= 1
+            self._pauses -= 1
             self._update_pause()
 
-    def adopt(self, contents: StoreContents, numbers: Mapping[str, int]) -> None:
-        """Fills these from here on, where streams go by these numbers. Before anything was written."""
-        self.contents = contents
-        self._table = contents.table
-        self._numbers = dict(numbers)
-        self.peak_bytes = self.held().held_bytes
+    def adopt(self, loaded: StoreContents, numbers: Mapping[str, int]) -> None:
+        """Takes over the contents of a snapshot, before the first write.
 
-    def held(self) -> MemoryUsage:
-        """What the store takes now."""
-        return self.contents.held()
+        Args:
+            loaded: The contents that a snapshot was loaded into.
+            numbers: The number of each stream in its table.
+        """
+        self.contents.adopt(loaded)
+        self._table = self.contents.table
+        self._numbers = dict(numbers)
+        self.peak_bytes = self.memory_usage().held_bytes
+
+    def memory_usage(self) -> MemoryUsage:
+        """Returns what the store takes now."""
+        return self.contents.memory_usage()
 
     @property
     def _listens(self) -> bool:
@@ -206,25 +244,24 @@ class Writer:
         return self._numbers.setdefault(stream, len(self._numbers))
 
     def _update_pause(self) -> None:
-        self.contents.codec.paused = bool(self._begun or self._stills)
+        self.contents.codec.paused = bool(self._open or self._pauses)
 
     def _check_memory(self) -> None:
-        if self.memory_limit is None and not self._begun:
+        if self.memory_limit is None and not self._open:
             return
-        held = self.contents.held()
-        if self._begun:
-            self.peak_bytes = max(self.peak_bytes, held.held_bytes)
-        if self.memory_limit is not None and held.held_bytes > self.memory_limit:
+        usage = self.contents.memory_usage()
+        if self._open:
+            self.peak_bytes = max(self.peak_bytes, usage.held_bytes)
+        if self.memory_limit is not None and usage.held_bytes > self.memory_limit:
             raise MemoryLimitError(
                 self.contents.name,
                 self._table.stats()["records"],
-                held.held_bytes,
-                held.pruned_bytes,
+                usage.held_bytes,
+                usage.pruned_bytes,
                 self.memory_limit,
             )
 
     def _finish_slice(self, stream: str, changes: list[Change], more: bool) -> bool:
-        """A slice of a sweep or a drop was freed; whether there is more."""
         self._writes += 1
         self._notify(changes)
         if not more:
@@ -237,16 +274,17 @@ class Writer:
             for change in changes or ():
                 self.listener(change)
 
-    def _take(self, stream: str, batch: Batch, i: int, *, initial: bool) -> None:
-        """Takes one object of a batch, transformed."""
+    # Transforms
+
+    def _apply_transformed(self, stream: str, batch: Batch, i: int, *, initial: bool) -> None:
         key, number, listens = batch.key(i), self._number(stream), self._listens
         raw = self._transformed(key, batch.raw(i))
         meta = batch.namespace(i), batch.name(i), batch.uid(i), batch.resource_version(i)
         if batch.verb(i) == "DELETED":
             if not initial:
-                if not self._holds(key, batch.uid(i)):
+                if not self._contains(key, batch.uid(i)):
                     return
-                if raw is not None:  # the state it died in is what is told
+                if raw is not None:  # listeners get the last state of the object
                     self._table.put(number, *meta, raw, False, False)
             self._notify(self._table.delete(number, key, listens, initial))
         elif raw is None:
@@ -256,16 +294,16 @@ class Writer:
 
     def _transformed(self, key: str, raw: bytes) -> bytes | None:
         assert self.transform is not None
-        begun = time.perf_counter()
+        start = time.perf_counter()
         try:
             return self.transform(raw)
         except Exception as error:
-            # Its message may quote the object.
-            log.error("%s: transform raised %s; the object is kept untransformed", key, type(error).__name__)
+            # The message of the error may quote the object.
+            log.error("%s: transform raised %s; the object stays untransformed", key, type(error).__name__)
             return raw
         finally:
-            self.transform_seconds += time.perf_counter() - begun
+            self.transform_seconds += time.perf_counter() - start
 
-    def _holds(self, key: str, uid: str) -> bool:
+    def _contains(self, key: str, uid: str) -> bool:
         meta = self._table.meta(key)
         return meta is not None and (not uid or not meta[2] or meta[2] == uid)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from kinform._errors import ProtocolError
+from kinform._events import Skipped
 from kinform._listwatch.frames import Bookmark, Frames, ListEnd, Skip, Status, read_status
 from kinform._options import Resource
 from kinform._store.reader import store
@@ -67,7 +68,7 @@ def test_an_object_left_out_whose_namespace_could_not_be_read_is_not_deleted():
             if isinstance(frame, Batch):
                 writer.apply("", frame, initial=True)
             elif isinstance(frame, Skip):
-                writer.skip("", frame, initial=True)
+                writer.skip("", Skipped(frame.verb, frame.key, True))
         writer.commit("")
     assert set(held) == {"shop/a", "shop/big"}
 

@@ -53,7 +53,7 @@ def test_an_update_keeps_the_object_under_its_values(kept):
 
 
 def test_a_relist_is_under_its_values_as_soon_as_readers_see_it_and_not_before(kept, monkeypatch):
-    monkeypatch.setattr(writer, "SWEEP", 1)
+    monkeypatch.setattr(writer, "SWEEP_OBJECTS", 1)
     kept.writer.begin("")
     changed = [pod("a", "n2", "redis", rv=2), pod("c", "n2"), pod("d", "n3", "nginx")]
     kept.writer.apply("", batch(*changed), initial=True)
@@ -81,7 +81,7 @@ def test_an_abort_leaves_no_value_behind(kept):
 
 
 def test_a_drop_takes_all_values_at_its_first_call(kept, monkeypatch):
-    monkeypatch.setattr(writer, "SWEEP", 1)
+    monkeypatch.setattr(writer, "SWEEP_OBJECTS", 1)
     more = True
     while more:
         more = kept.writer.drop("")
@@ -117,7 +117,7 @@ def test_a_label_selector_reads_only_what_an_index_leaves(selector, read):
     kept.relist(pod("a", "n1", app="web"), pod("b", "n1", app="web"), pod("c", "n2", app="db"), pod("d", "n3"))
     plain = Kept()
     plain.relist(*(json.loads(kept.store.raw(key)) for key in kept.store))
-    table, asked = kept.store._table, []
+    table, asked = kept.store._contents.table, []
 
     class Counting:
         def __getattr__(self, name):
@@ -127,7 +127,7 @@ def test_a_label_selector_reads_only_what_an_index_leaves(selector, read):
             asked.append(id)
             return table.raw_of(id)
 
-    kept.store._table = Counting()
+    kept.store._contents.table = Counting()
     assert list(kept.store.items(label_selector=selector)) == list(plain.store.items(label_selector=selector))
     assert len(asked) == read
 
@@ -183,7 +183,7 @@ def test_what_indexes_take_is_told():
     plain, kept = Kept(), Kept(indexes=INDEXES)
     for one in (plain, kept):
         one.relist(*(pod(f"p{i}", f"n{i}", "nginx") for i in range(300)))
-    assert plain.writer.held().index_bytes == 0
-    held = kept.writer.held()
+    assert plain.writer.memory_usage().index_bytes == 0
+    held = kept.writer.memory_usage()
     assert held.index_bytes == sys.getsizeof(kept.writer._table.postings) > 300 * 50
     assert held.held_bytes == held.mapped_bytes + held.map_bytes + held.dictionary_bytes + held.index_bytes

@@ -124,7 +124,7 @@ async def test_what_waits_for_one_handler_is_not_merged_with_what_is_for_all():
 
 
 async def test_old_versions_are_let_go_beyond_the_stated_bytes(monkeypatch):
-    monkeypatch.setattr(queue_module, "PINNED_BYTES", 100)
+    monkeypatch.setattr(queue_module, "MAX_PINNED_BYTES", 100)
     queue = Queue(10)
     for number in range(3):
         queue.push(Entry("updated", f"shop/{number}", version("u", 2), version("u", 1, size=60)))

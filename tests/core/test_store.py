@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from kinform._errors import DecodeError, OptionError
-from kinform._listwatch.frames import Skip
+from kinform._events import Skipped
 from kinform._objects import Meta
 from kinform._store import writer
 from kinform._store.reader import store
@@ -41,7 +41,7 @@ class Kept:
         if objects:
             self.writer.apply(stream, batch(*objects), initial=True)
         for skip in skips:
-            self.writer.skip(stream, skip, initial=True)
+            self.writer.skip(stream, skip)
         self.commit(stream)
 
     def commit(self, stream=""):
@@ -203,8 +203,8 @@ def test_streams_fill_one_store_and_a_relist_of_one_leaves_the_others_alone():
 
 
 class TestSkipped:
-    def skip(self, key, verb="MODIFIED"):
-        return Skip(verb, key, "9", "oversized", 0, 1 << 30)
+    def skip(self, key, verb="MODIFIED", *, initial=True):
+        return Skipped(verb, key, initial)
 
     def test_in_a_relist_keeps_its_old_record_marked_stale(self, kept):
         kept.relist(obj("a"), skips=[self.skip("shop/b")])
@@ -218,13 +218,13 @@ class TestSkipped:
         kept.relist(obj("a", rv=2), skips=[self.skip(None)])
         assert sorted(kept.store.keys()) == ["shop/a", "shop/b", "shop/c"]
         assert kept.told() == [("updated", "shop/a", "2", "1", False)]
-        assert "what is missing from it stays" in caplog.text
+        assert "objects that are missing from the list stay" in caplog.text
         assert kept.store.stale == 2
         kept.relist(obj("a", rv=2))
         assert list(kept.store.keys()) == ["shop/a"]
 
     def test_live_marks_the_old_record_stale_until_the_next_version(self, kept):
-        kept.writer.skip("", self.skip("shop/a"), initial=False)
+        kept.writer.skip("", self.skip("shop/a", initial=False))
         assert (kept.store.stale, kept.store.meta("shop/a").resource_version) == (1, "1")
         kept.live("MODIFIED", obj("a", rv=10))
         assert kept.store.stale == 0
@@ -233,7 +233,7 @@ class TestSkipped:
         kept.writer.begin("")
         kept.writer.apply("", batch(obj("a", rv=5), obj("d", rv=5)), initial=True)
         for key in ("shop/a", "shop/d", "shop/e"):
-            kept.writer.skip("", self.skip(key), initial=True)
+            kept.writer.skip("", self.skip(key))
         kept.commit("")
         assert kept.store.meta("shop/a").resource_version == "5"
         assert sorted(kept.store.keys()) == ["shop/a", "shop/d"]
@@ -242,14 +242,14 @@ class TestSkipped:
     @pytest.mark.parametrize("verb", ["MODIFIED", "DELETED"])
     def test_in_a_stream_the_next_version_ends_the_staleness(self, kept, verb):
         kept.writer.begin("")
-        kept.writer.skip("", self.skip("shop/a"), initial=True)
+        kept.writer.skip("", self.skip("shop/a"))
         kept.writer.apply("", batch(obj("a", rv=10), verb=verb), initial=True)
         kept.commit("")
         assert kept.store.stale == 0
         assert ("shop/a" in kept.store) == (verb == "MODIFIED")
 
     def test_a_skipped_delete_deletes(self, kept):
-        kept.writer.skip("", self.skip("shop/a", "DELETED"), initial=False)
+        kept.writer.skip("", self.skip("shop/a", "DELETED", initial=False))
         assert "shop/a" not in kept.store
         assert kept.told() == [("deleted", "shop/a", None, "1", False)]
 
@@ -382,7 +382,7 @@ class TestIndexes:
 def test_100_000_random_operations_agree_with_the_oracle(monkeypatch):
     seed = int(os.environ.get("KINFORM_SEED", "20261122"))
     rng = random.Random(seed)
-    monkeypatch.setattr(writer, "SWEEP", 5)
+    monkeypatch.setattr(writer, "SWEEP_OBJECTS", 5)
     kept = Kept(indexes={"node": "spec.nodeName", "image": "spec.containers[*].image", "app": "metadata.labels.app"})
     oracle = StoreOracle()
     values = {

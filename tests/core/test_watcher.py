@@ -15,10 +15,11 @@ from kinform._errors import (
     StatusError,
     TransportError,
 )
-from kinform._events import Init, InitDone
+from kinform._events import Applied, Init, InitDone, Skipped
 from kinform._listwatch.frames import Bookmark, Cause, Details, ListEnd, Skip, Status
-from kinform._listwatch.machine import MAX_BOOKMARKS_BEFORE_END, Applied, Capabilities, ListWatchMachine, Skipped
+from kinform._listwatch.machine import MAX_BOOKMARKS_BEFORE_END, Capabilities, ListWatchMachine
 from kinform._options import Backoff, Resource, Scope, WatchOptions
+from kinform._spec import CollectionSpec
 from kinform_ext._scan import Batch, Scanner
 
 PODS = Resource.of("v1/pods")
@@ -28,10 +29,8 @@ TOO_LARGE = Status(504, "Timeout", details=Details(causes=[Cause(reason="Resourc
 
 def machine(initial="list", *, capabilities=None, scope=None, namespace=None, random=lambda: 0.0, **options):
     return ListWatchMachine(
-        PODS,
-        namespace,
-        scope or Scope(),
-        WatchOptions(initial=initial, **options),
+        CollectionSpec.of(PODS, scope, options=WatchOptions(initial=initial, **options)),
+        namespace or "",
         capabilities=capabilities or Capabilities(),
         random=random,
     )

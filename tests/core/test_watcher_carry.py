@@ -8,7 +8,7 @@ from kinform._errors import ExpiredError, StalledError, TransportError
 from kinform._events import Init, InitDone
 from kinform._listwatch.frames import Bookmark, Cause, Details, ListEnd, Status
 from kinform._listwatch.machine import STREAM_TRIES, Capabilities, ListWatchMachine
-from kinform._options import Resource, Scope, WatchOptions
+from kinform._spec import CollectionSpec
 from tests.core.test_watcher import EXPIRED, batch, listed, machine, params
 
 CUT = TransportError("cut")
@@ -78,9 +78,7 @@ class TestStart:
 
 class TestCapabilities:
     def other(self, capabilities: Capabilities) -> ListWatchMachine:
-        return ListWatchMachine(
-            Resource.of("v1/secrets"), None, Scope(), WatchOptions(), capabilities=capabilities, random=lambda: 0.0
-        )
+        return ListWatchMachine(CollectionSpec.of("v1/secrets"), "", capabilities=capabilities, random=lambda: 0.0)
 
     def test_what_one_resource_refused_is_asked_of_another(self):
         capabilities = Capabilities()

@@ -167,7 +167,7 @@ async def test_an_informer_cancelled_at_each_turn_of_the_loop_leaves_nothing(ini
         await asyncio.wait([reading])
         assert asyncio.all_tasks() <= before
         with pytest.raises(KeyError):
-            pods._writer.commit("")  # of a state that was begun nothing is left
+            pods._collection.writer.commit("")  # of a state that was begun nothing is left
 
 
 async def test_a_half_written_relist_is_let_go_and_what_was_there_stays_also_after_a_loop_broken_off():

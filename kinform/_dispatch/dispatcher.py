@@ -1,0 +1,104 @@
+"""The dispatcher of one informer: passes each change to all who listen.
+
+Listeners are handlers, key handlers and the readers of `changes()`. Holds queues of records and keys. Never knows a store or a stream.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from kinform._dispatch.changes import Changes
+from kinform._dispatch.event_decoder import EventDecoder
+from kinform._dispatch.handlers import Handlers
+from kinform._dispatch.key_handlers import KeyHandlers
+from kinform._dispatch.queue import Entry, Queue
+from kinform_ext._version import Change, Version
+
+Present = Callable[[], Iterator[Version]]
+"""Returns an iterator over all objects of one state, that at the call."""
+
+
+class Dispatcher:
+    """Passes each change of a collection to all who listen.
+
+    Args:
+        type: The type that objects are decoded to.
+        name: The name of the informer, for the log.
+        bound: Events that wait for a slow reader before those of one object are merged.
+
+    Attributes:
+        handlers: The functions that take objects.
+        key_handlers: The functions that take keys.
+    """
+
+    def __init__(self, type: Any, name: str, bound: int) -> None:
+        self._decoder = EventDecoder(type, name)
+        self._bound = bound
+        self._readers: weakref.WeakSet[Changes] = weakref.WeakSet()
+        self.handlers = Handlers(self._decoder, name, bound)
+        self.key_handlers = KeyHandlers(name)
+
+    def dispatch(self, change: Change) -> None:
+        """Passes one change to all who listen."""
+        self.handlers.push(change)
+        self.key_handlers.push(change.key)
+        for reader in list(self._readers):
+            reader.queue.push(Entry.of(change))
+
+    def dispatch_present(self, present: Present) -> None:
+        """Passes all objects of a loaded state, as added."""
+        self.handlers.push_present(present())
+        self.key_handlers.push_present(version.key for version in present())
+        for reader in list(self._readers):
+            reader.queue.push(Entry("present", present=present()))
+
+    def dispatch_synced(self) -> None:
+        """Notifies the readers of `changes()` that the first complete state has come in."""
+        for reader in list(self._readers):
+            reader.queue.push(Entry("synced"))
+
+    def changes(self, present: Present, *, synced: bool, failure: Callable[[], Exception | None]) -> Changes:
+        """Returns a new reader of `changes()`.
+
+        Args:
+            present: Gives the objects that the reader gets first, as added.
+            synced: True if the first complete state has come in already.
+            failure: Gives the error that the reader raises at its end; None: it ends without an error.
+        """
+        reader = Changes(self._decoder, Queue(self._bound), present(), synced=synced, failure=failure)
+        self._readers.add(reader)
+        return reader
+
+    def close_readers(self) -> None:
+        """Ends all `changes()`; what waits in them is dropped."""
+        for reader in list(self._readers):
+            reader.queue.close()
+
+    def close(self) -> None:
+        """Ends the handlers and all `changes()`; what waits in them is dropped."""
+        self.handlers.queue.close()
+        self.close_readers()
+
+    # Counts
+
+    @property
+    def undecodable(self) -> int:
+        """Events that were skipped, because the object did not fit the type."""
+        return self._decoder.undecodable
+
+    @property
+    def queue_depth(self) -> int:
+        """Events and keys that wait for handlers."""
+        return self.handlers.queue.depth + self.key_handlers.depth
+
+    @property
+    def changes_depth(self) -> list[int]:
+        """Events that wait in each `changes()`."""
+        return [reader.queue.depth for reader in list(self._readers)]
+
+    @property
+    def dropped_old(self) -> int:
+        """`Updated` events whose old version was released, because too many bytes waited."""
+        return self.handlers.queue.dropped_old + sum(reader.queue.dropped_old for reader in list(self._readers))

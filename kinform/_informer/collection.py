@@ -1,0 +1,306 @@
+"""A collection: streams that fill a store, its snapshot, and its dispatchers.
+
+Starts and stops tasks. Several handles may share a collection: the first one starts it, the last one stops it.
+Never decodes an object.
+Source: client-go's shared informer, controller-runtime's `internal/informers.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from kinform._dispatch.dispatcher import Dispatcher
+from kinform._errors import ForbiddenError, KinformError, OptionError
+from kinform._listwatch.stream import Stream
+from kinform._options import Scope, Snapshot
+from kinform._snapshot.keeper import SnapshotKeeper
+from kinform._spec import CollectionSpec
+from kinform._stats import State, worst
+from kinform._store.contents import StoreContents
+from kinform._store.writer import Writer
+from kinform._transport.base import Transport
+from kinform_ext._version import Change, Version
+
+log = logging.getLogger("kinform.informer")
+
+REFUSED: tuple[State, ...] = ("unauthorized", "forbidden", "not_found")
+
+
+class Collection:
+    """A live copy of a collection, which its handles share.
+
+    Args:
+        transport: Leads to the cluster.
+        spec: What the collection is.
+        indexes: Name to path of each index.
+        snapshot: Where the collection is kept between two runs, or None.
+        memory_limit: Bytes that the store may take, or None.
+
+    Attributes:
+        spec: What the collection is.
+        writer: Fills the store.
+        keeper: Its snapshot, or None.
+        streams: By namespace, `""` for all.
+        running: True between the first `open` and the last `close`.
+        failure: The error that stopped it for good, or None.
+        synced: True once every stream has brought its first complete state.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        spec: CollectionSpec,
+        *,
+        indexes: Mapping[str, str],
+        snapshot: Snapshot | None,
+        memory_limit: int | None,
+    ) -> None:
+        self.spec = spec
+        self.writer = Writer(StoreContents(str(spec.resource), indexes))
+        self.writer.memory_limit = memory_limit
+        self.writer.transform = spec.transform
+        self.streams: dict[str, Stream] = {}
+        self.keeper: SnapshotKeeper | None = None
+        if snapshot is not None:
+            self.keeper = SnapshotKeeper(snapshot, transport, spec, self.writer, self.streams)
+        self.running = False
+        self.failure: Exception | None = None
+        self.synced = False
+        self._transport = transport
+        self._dispatchers: list[Dispatcher] = []
+        self._stream_tasks: dict[str, asyncio.Task[None]] = {}
+        self._background_tasks: list[asyncio.Task[None]] = []
+        self._progress = asyncio.Event()
+        self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
+
+    # Life
+
+    async def open(self, dispatcher: Dispatcher) -> None:
+        """Adds a handle by its dispatcher. The first handle starts the streams."""
+        if self._dispatchers:
+            self.writer.catch_up()  # so that the new handle hears only of later changes
+            self._dispatchers.append(dispatcher)
+            dispatcher.dispatch_present(self.present)
+            if self.synced:
+                dispatcher.dispatch_synced()
+            return
+        self._dispatchers.append(dispatcher)
+        try:
+            await self._start()
+        except BaseException:
+            self._dispatchers.remove(dispatcher)
+            raise
+
+    async def _start(self) -> None:
+        loaded = await self.keeper.load() if self.keeper is not None else None
+        resource_versions: Mapping[str, str] = {}
+        if loaded is not None:
+            resource_versions = loaded.resource_versions
+            self.writer.adopt(loaded.contents, loaded.numbers)
+            for dispatcher in self._dispatchers:
+                dispatcher.dispatch_present(self.present)
+        for namespace in self.spec.scope.namespaces or ("",):
+            self._follow(namespace, resource_versions.get(namespace, ""))
+        resource = self.spec.resource
+        self._background_tasks.append(
+            start_background(self.writer.run_background(), f"kinform background of {resource}")
+        )
+        if self.keeper is not None:
+            self._background_tasks.append(start_background(self.keeper.run(), f"kinform snapshot of {resource}"))
+        self.running = True
+
+    async def close(self, dispatcher: Dispatcher) -> None:
+        """Removes a handle. The last one stops all tasks, then writes the snapshot."""
+        self._dispatchers.remove(dispatcher)
+        if self._dispatchers:
+            return
+        self.running = False
+        tasks = [*self._stream_tasks.values(), *self._background_tasks]
+        for task in tasks:
+            task.cancel()
+        try:
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self.keeper is not None and self.failure is None:
+                self.writer.catch_up()  # an interrupted sweep would keep the snapshot from being written
+                await self.keeper.write()
+        finally:
+            self.wake()
+
+    def _follow(self, namespace: str, resource_version: str = "") -> None:
+        stream = Stream(self._transport, self.spec, namespace=namespace, resource_version=resource_version)
+        stream.on_progress = self.wake
+        self.streams[namespace] = stream
+        self._stream_tasks[namespace] = asyncio.create_task(self._fill(stream), name=f"kinform {stream.name}")
+
+    async def _fill(self, stream: Stream) -> None:
+        try:
+            async with aclosing(stream.steps()) as steps:
+                async for step in steps:
+                    await self.writer.write(stream.namespace, step, stream)
+                    del step  # it holds a batch of up to a MiB, and the next step may be hours away
+        except Exception as error:
+            # The text of an error that is not ours, such as a bug of a transport, may quote anything.
+            why = error if isinstance(error, KinformError) else type(error).__name__
+            log.error("%s: given up: %s", stream.name, why)
+            self.failure = error
+            for dispatcher in self._dispatchers:
+                dispatcher.close_readers()
+        finally:
+            self.writer.abort(stream.namespace, stream)
+            self.wake()
+
+    # Changes
+
+    def enable_notifications(self) -> None:
+        """Starts to notify the dispatchers. Until then no Change is allocated."""
+        self.writer.listener = self._dispatch
+
+    def _dispatch(self, change: Change) -> None:
+        for dispatcher in self._dispatchers:
+            dispatcher.dispatch(change)
+
+    def present(self) -> Iterator[Version]:
+        """Returns all objects of one state, that at the call."""
+        return self.writer.contents.versions()
+
+    # State and waits
+
+    @property
+    def state(self) -> State:
+        """The state of the stream that is worst off; `"live"` if all are."""
+        return "failed" if self.failure is not None else worst(stream.state for stream in self.streams.values())
+
+    def wake(self) -> None:
+        """Wakes all waits: states, errors or resourceVersions may have changed."""
+        if not self.synced and self.streams and all(s.last_sync is not None for s in self.streams.values()):
+            self.synced = True
+            for dispatcher in self._dispatchers:
+                dispatcher.dispatch_synced()
+        progress, self._progress = self._progress, asyncio.Event()
+        progress.set()
+
+    async def wait_synced(self, timeout: float | None, *, allow_partial: bool) -> None:
+        """Waits for the first complete state of every stream. See `Informer.synced`."""
+
+        def synced() -> bool:
+            return all(
+                stream.last_sync is not None or (allow_partial and stream.state in REFUSED)
+                for stream in self.streams.values()
+            )
+
+        await self._wait_until(synced, timeout, "not synced", raise_forbidden=True)
+
+    async def wait_for(self, resource_version: str, timeout: float | None) -> None:
+        """Waits until every stream has reached a resourceVersion. See `Informer.wait_for`."""
+        wanted = _number(resource_version)
+        await self._wait_until(
+            lambda: all(_number(stream.resource_version or "0") >= wanted for stream in self.streams.values()),
+            timeout,
+            f"resourceVersion {resource_version} not seen",
+        )
+
+    async def _wait_until(
+        self, holds: Callable[[], bool], timeout: float | None, what: str, *, raise_forbidden: bool = False
+    ) -> None:
+        """Waits until a condition holds; it is tested after each progress of a stream.
+
+        Args:
+            holds: The condition. It may raise to end the wait.
+            timeout: Seconds to wait; None: no limit.
+            what: What has not happened, for the TimeoutError.
+            raise_forbidden: At the timeout, raise the ForbiddenError of a stream instead.
+
+        Raises:
+            TimeoutError: At the timeout; names the state of each stream.
+            KinformError: The collection has stopped.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    progress = self._progress
+                    if self.failure is not None:
+                        raise self.failure.with_traceback(None)  # raised again and again it would collect frames
+                    self._check_running()
+                    if holds():
+                        return
+                    await progress.wait()
+        except TimeoutError:
+            for stream in self.streams.values():
+                if raise_forbidden and isinstance(stream.error, ForbiddenError):
+                    raise stream.error from None
+            states = ", ".join(f"{stream.name}: {_state(stream)}" for stream in self.streams.values())
+            raise TimeoutError(f"{what} after {timeout:g} s; {states}") from None
+
+    def _check_running(self) -> None:
+        if not self.running:
+            raise KinformError(f"{self.spec.resource}: the informer is not running")
+
+    # Namespaces
+
+    async def add_namespace(self, namespace: str) -> None:
+        """Follows one more namespace. See `Informer.add_namespace`."""
+        async with self._namespace_lock:
+            self._check_namespaced(namespace)
+            Scope(namespaces=[namespace])
+            if namespace not in self.streams:
+                self._follow(namespace)
+        stream = self.streams[namespace]
+
+        def synced() -> bool:
+            if self.streams.get(namespace) is not stream:
+                raise KinformError(f"{stream.name}: the namespace was removed again")
+            return stream.last_sync is not None
+
+        await self._wait_until(synced, None, "not synced")
+
+    async def remove_namespace(self, namespace: str) -> None:
+        """Stops following a namespace. See `Informer.remove_namespace`."""
+        async with self._namespace_lock:
+            self._check_namespaced(namespace)
+            if namespace not in self.streams:
+                raise OptionError("namespace", namespace, f"a followed namespace: {', '.join(self.streams)}")
+            task = self._stream_tasks[namespace]
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            del self._stream_tasks[namespace], self.streams[namespace]
+            try:
+                while self.writer.drop(namespace):
+                    await asyncio.sleep(0)
+            except asyncio.CancelledError:  # a namespace that is half removed could not be followed again
+                while self.writer.drop(namespace):
+                    pass
+                raise
+            finally:
+                self.wake()
+
+    def _check_namespaced(self, namespace: str) -> None:
+        if self.spec.scope.namespaces is None:
+            allowed = "an informer whose Scope names its namespaces: this one follows all"
+            raise OptionError("namespace", namespace, allowed)
+        self._check_running()
+
+
+def start_background(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+    """Starts a task that the rest can do without. Its failure is logged."""
+    task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_log_failure)
+    return task
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("%s: ended by %s", task.get_name(), type(error).__name__)
+
+
+def _state(stream: Stream) -> str:
+    return f"{stream.state} ({stream.error})" if stream.error is not None else stream.state
+
+
+def _number(resource_version: str) -> int:
+    if not isinstance(resource_version, str) or not resource_version.isdecimal():
+        raise ValueError(f"resourceVersion {resource_version!r} is not a number, so its age cannot be compared")
+    return int(resource_version)

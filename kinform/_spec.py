@@ -1,0 +1,76 @@
+"""The identity of a collection, as one frozen value.
+
+Streams, store and snapshot of a collection agree on it.
+Source: client-go's informer factory, which shares informers by resource and list options.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from kinform._errors import OptionError
+from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Transform, WatchOptions
+from kinform._paths.conflicts import check_indexes, check_type
+
+# The parts of an object that a metadata-only request returns.
+_METADATA = Prune(keep=["metadata"]).program()
+
+
+class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The identity of a collection: collections of equal specs have equal contents.
+
+    Attributes:
+        resource: The resource.
+        scope: The objects that the server is asked for.
+        prune: The parts of each object that are kept.
+        transform: Replaces the pruned bytes of an object, or None.
+        options: How the streams start and how long they wait.
+
+    Raises:
+        OptionError: A field is not of its type.
+    """
+
+    resource: Resource
+    scope: Scope = Scope()
+    prune: Prune = DEFAULT_PRUNE
+    transform: Transform | None = None
+    options: WatchOptions = WatchOptions()
+
+    def __post_init__(self) -> None:
+        for field, type_ in (("scope", Scope), ("prune", Prune), ("options", WatchOptions)):
+            if not isinstance(value := getattr(self, field), type_):
+                raise OptionError(field, value, f"a kinform.{type_.__name__}")
+        if self.transform is not None and not callable(self.transform):
+            raise OptionError("transform", self.transform, "a callable from bytes to bytes or None")
+
+    @classmethod
+    def of(
+        cls,
+        resource: Resource | str,
+        scope: Scope | None = None,
+        prune: Prune | None = None,
+        transform: Transform | None = None,
+        options: WatchOptions | None = None,
+    ) -> CollectionSpec:
+        """Makes a spec of what a caller passed in; None stands for the default."""
+        return cls(
+            resource=Resource.of(resource),
+            scope=Scope() if scope is None else scope,
+            prune=DEFAULT_PRUNE if prune is None else prune,
+            transform=transform,
+            options=WatchOptions() if options is None else options,
+        )
+
+    def check_readable(self, type: Any, indexes: Mapping[str, str]) -> None:
+        """Checks that pruning keeps all that a type requires and that indexes read.
+
+        Raises:
+            OptionError: Names the field or the index that needs a dropped path.
+        """
+        programs = (self.prune.program(), _METADATA) if self.scope.metadata_only else (self.prune.program(),)
+        for program in programs:
+            check_type(type, program)
+            check_indexes(indexes, program)

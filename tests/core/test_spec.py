@@ -1,0 +1,60 @@
+"""The identity of a collection: defaults, checks and equality."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+import kinform
+from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, WatchOptions
+from kinform._spec import CollectionSpec
+
+
+class Spec(msgspec.Struct):
+    nodeName: str
+
+
+class Pod(msgspec.Struct):
+    spec: Spec
+
+
+def test_none_stands_for_the_default():
+    spec = CollectionSpec.of("v1/pods")
+    assert spec == CollectionSpec(
+        resource=Resource(version="v1", plural="pods"),
+        scope=Scope(),
+        prune=DEFAULT_PRUNE,
+        transform=None,
+        options=WatchOptions(),
+    )
+
+
+def test_equal_arguments_make_equal_specs():
+    def spec(label: str) -> CollectionSpec:
+        return CollectionSpec.of("v1/pods", Scope(label_selector=label), Prune(drop=["status"]))
+
+    assert spec("app=web") == spec("app=web")
+    assert spec("app=web") != spec("app=db")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("scope", "shop"), ("prune", ["spec"]), ("options", {}), ("transform", "raw")]
+)
+def test_a_field_of_another_type_is_refused(field, value):
+    with pytest.raises(kinform.OptionError, match=f"{field}: .* is not allowed"):
+        CollectionSpec.of("v1/pods", **{field: value})
+
+
+def test_a_type_that_needs_a_dropped_field_is_refused():
+    with pytest.raises(kinform.OptionError, match="spec"):
+        CollectionSpec.of("v1/pods", prune=Prune(drop=["spec"])).check_readable(Pod, {})
+
+
+def test_metadata_only_refuses_a_type_that_needs_the_spec():
+    with pytest.raises(kinform.OptionError, match="spec"):
+        CollectionSpec.of("v1/pods", Scope(metadata_only=True)).check_readable(Pod, {})
+
+
+def test_metadata_only_refuses_an_index_on_the_spec():
+    with pytest.raises(kinform.OptionError, match="node"):
+        CollectionSpec.of("v1/pods", Scope(metadata_only=True)).check_readable(dict, {"node": "spec.nodeName"})
