@@ -1,6 +1,7 @@
 """The reader of `Informer.changes()`: the present state, then each change.
 
-Each object is decoded when the reader reaches it. Holds records that wait, never decoded objects. Knows nothing of streams.
+Each object is decoded when the reader reaches it. Holds records that wait, never decoded objects. Knows nothing of
+streams.
 """
 
 from __future__ import annotations

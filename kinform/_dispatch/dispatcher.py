@@ -1,6 +1,7 @@
 """The dispatcher of one informer: passes each change to all who listen.
 
-Listeners are handlers, key handlers and the readers of `changes()`. Holds queues of records and keys. Never knows a store or a stream.
+Listeners are handlers, key handlers and the readers of `changes()`. Holds queues of records and keys. Never knows a
+store or a stream.
 """
 
 from __future__ import annotations

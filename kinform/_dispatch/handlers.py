@@ -1,7 +1,7 @@
 """Handlers: functions that take an object, called in the order of the changes.
 
-One call at a time. All handlers of an informer share a queue, so that for one object `on_delete` never overtakes `on_add`. A reader of
-`changes()` has a queue of its own, and does not wait for a slow handler.
+One call at a time. All handlers of an informer share a queue, so that for one object `on_delete` never overtakes
+`on_add`. A reader of `changes()` has a queue of its own, and does not wait for a slow handler.
 """
 
 from __future__ import annotations

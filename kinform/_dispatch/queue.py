@@ -1,8 +1,8 @@
 """The queue of changes that wait for a reader: bounded and in order.
 
-It always has the newest change of each key. Holds records, never decoded objects. Up to the bound every change is kept. Beyond it, a change is merged into the
-waiting change of the same object. So at most two entries of a key wait beyond the bound: the deletion of an object,
-and the addition of another one of the same name.
+It always has the newest change of each key. Holds records, never decoded objects. Up to the bound every change is
+kept. Beyond it, a change is merged into the waiting change of the same object. So at most two entries of a key wait
+beyond the bound: the deletion of an object, and the addition of another one of the same name.
 """
 
 from __future__ import annotations

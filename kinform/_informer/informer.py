@@ -33,8 +33,9 @@ F = TypeVar("F", bound=Handler)
 class Informer:
     """A live copy of a collection.
 
-    `async with` starts the informer. Leaving the block stops all that it started. The informer recovers from every fault of the network and the server that allows it. Readers see the last
-    complete state throughout. `state` and `stats()` say what is wrong while something is.
+    `async with` starts the informer. Leaving the block stops all that it started. The informer recovers from every
+    fault of the network and the server that allows it. Readers see the last complete state throughout. `state` and
+    `stats()` say what is wrong while something is.
 
     Args:
         api: A connection of `kinform.connect()`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer
@@ -226,10 +227,11 @@ class Informer:
     def on_change(self, handler: F) -> F:
         """Calls `handler(key)` for each changed object, first for those present.
 
-        Additions and deletions are changes, too. For a controller that reads the store itself: the call decodes no object. A key waits once, however often its
-        object changes meanwhile. The store then has the last of these changes or a newer one; it has nothing if the
-        object was deleted. Key handlers run one at a time, concurrently with the other handlers; `synced` does not
-        wait for them. An exception is logged with the key, and stops nothing.
+        Additions and deletions are changes, too. For a controller that reads the store itself: the call decodes no
+        object. A key waits once, however often its object changes meanwhile. The store then has the last of these
+        changes or a newer one; it has nothing if the object was deleted. Key handlers run one at a time, concurrently
+        with the other handlers; `synced` does not wait for them. An exception is logged with the key, and stops
+        nothing.
         """
         self._listen()
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
@@ -238,8 +240,8 @@ class Informer:
     def changes(self) -> Changes:
         """Returns a reader: the present state as `Added`, `Synced`, then each change.
 
-        The state is that at the call. Each object is decoded when the reader reaches it. A slow reader gets the newest version of each object: events wait up to a bound,
-        and are merged per object beyond it.
+        The state is that at the call. Each object is decoded when the reader reaches it. A slow reader gets the newest
+        version of each object: events wait up to a bound, and are merged per object beyond it.
 
         Returns:
             An async iterator. It ends when the informer stops, and raises if the informer has failed.

@@ -85,7 +85,7 @@ class SnapshotKeeper:
         )
 
     async def load(self) -> Loaded | None:
-        """Loads the file; returns None if there is none.
+        """Loads the file; returns None if the file does not exist.
 
         A file that is refused is logged with the reason, and gives None as well.
         """

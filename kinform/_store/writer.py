@@ -1,8 +1,9 @@
 """The writing end of a store: applies the steps of streams.
 
-Notifies a listener of each change. Several streams (one for each namespace, or one for all) fill one table. A new state of a stream is staged next to the
-state that readers see. Its commit is the change of one number. An object whose uid and resourceVersion did not change
-is only marked. A sweep notifies of what the commit changed and frees the old records, in slices.
+Notifies a listener of each change. Several streams (one for each namespace, or one for all) fill one table. A new
+state of a stream is staged next to the state that readers see. Its commit is the change of one number. An object whose
+uid and resourceVersion did not change is only marked. A sweep notifies of what the commit changed and frees the old
+records, in slices.
 Source: kube-runtime's reflector and store.
 """
 
