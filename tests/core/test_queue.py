@@ -1,4 +1,4 @@
-"""Changes that wait for a slow reader: in order, bounded, the newest of each key never lost."""
+"""The queue of a slow reader: ordered, bounded, and with the newest of each key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kinform._dispatch.queue import Entry, Queue
 
 
 class Version(NamedTuple):
-    """As much of a version as a queue looks at."""
+    """The part of a Version that a queue uses."""
 
     uid: str
     resource_version: str
@@ -68,7 +68,7 @@ async def test_below_the_bound_nothing_is_merged():
         (added(1), deleted(2, "u2"), [("added", None, "1"), ("deleted", "2", None)]),
     ],
 )
-async def test_in_a_full_queue_changes_of_one_object_are_merged_and_never_across_uids(first, second, left):
+async def test_a_full_queue_merges_changes_of_one_uid_only(first, second, left):
     queue = Queue(1)
     queue.push(first)
     queue.push(second)
@@ -76,7 +76,7 @@ async def test_in_a_full_queue_changes_of_one_object_are_merged_and_never_across
     assert await drain(queue) == left
 
 
-async def test_a_storm_on_few_objects_stays_bounded_and_ends_with_the_newest_of_each():
+async def test_a_storm_on_few_objects_stays_bounded_with_the_newest():
     queue = Queue(5)
     for number in range(1, 1000):
         for name in range(3):
@@ -89,7 +89,7 @@ async def test_a_storm_on_few_objects_stays_bounded_and_ends_with_the_newest_of_
     assert newest == {"shop/0": "999", "shop/1": "999", "shop/2": "999"}
 
 
-async def test_objects_that_come_and_go_in_a_full_queue_leave_nothing_in_it():
+async def test_additions_and_deletions_in_a_full_queue_cancel_out():
     queue = Queue(2)
     queue.push(added(1, key="shop/first"))
     queue.push(added(1, key="shop/second"))
@@ -104,11 +104,11 @@ async def test_objects_that_come_and_go_in_a_full_queue_leave_nothing_in_it():
     assert {sys.getrefcount(objects[number]) for number in range(100)} == {2}  # the list's, and the call's
 
 
-def test_what_waits_is_nothing_that_pythons_collector_looks_at():
+def test_entries_are_not_tracked_by_the_garbage_collector():
     assert not gc.is_tracked(updated(1, 2))
 
 
-async def test_after_close_nothing_is_taken():
+async def test_push_after_close_is_ignored():
     queue = Queue(2)
     queue.close()
     queue.push(added(1))
@@ -116,14 +116,14 @@ async def test_after_close_nothing_is_taken():
     assert await queue.pop() is None
 
 
-async def test_what_waits_for_one_handler_is_not_merged_with_what_is_for_all():
+async def test_entries_for_one_handler_are_not_merged_with_others():
     queue = Queue(1)
     queue.push(Entry("added", "shop/web", version("u1", 1), only=print))
     queue.push(updated(1, 2))
     assert queue.depth == 2
 
 
-async def test_old_versions_are_let_go_beyond_the_stated_bytes(monkeypatch):
+async def test_old_versions_are_released_beyond_the_bytes_limit(monkeypatch):
     monkeypatch.setattr(queue_module, "MAX_PINNED_BYTES", 100)
     queue = Queue(10)
     for number in range(3):

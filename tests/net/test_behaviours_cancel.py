@@ -1,4 +1,4 @@
-"""Cancelled at any await, nothing stays behind: no task, no connection, no half of a state.
+"""A cancellation at any await leaves no task, connection or partial state.
 
 The server is a few lines in this process that give the loop a turn wherever a network would, so that turns of the
 loop can be counted and an informer cancelled at each of them.
@@ -24,7 +24,9 @@ OBJECTS = 6
 
 
 class Paper:
-    """A transport without a network: it answers LISTs in pages, WatchLists and watches, a turn of the loop a piece.
+    """A transport without a network, which yields to the loop after each piece.
+
+    It answers LISTs in pages, WatchLists and watches.
 
     Attributes:
         opening: Requests that are not answered yet.
@@ -37,7 +39,7 @@ class Paper:
         self.identity = self
         self.opening = 0
         self.unclosed: set[Reply] = set()
-        self._refuse = refuse  # so many first requests
+        self._refuse = refuse  # the number of first requests to refuse
 
     async def open(self, request: kinform.Request) -> kinform.Response:
         self.opening += 1
@@ -105,7 +107,7 @@ async def through(store: kinform.Store[Any], sizes: set[int]) -> None:
 
 
 @pytest.mark.parametrize("initial", ["list", "stream"])
-async def test_a_reflector_cancelled_at_each_turn_of_the_loop_leaves_nothing(initial):
+async def test_a_reflector_cancelled_at_any_await_leaves_nothing(initial):
     before = asyncio.all_tasks()
     reached = set()
     for turns in range(60):
@@ -129,13 +131,13 @@ async def test_a_reflector_cancelled_at_each_turn_of_the_loop_leaves_nothing(ini
         assert (paper.opening, paper.unclosed) == (0, set())
         assert stream.state == ("stopped" if turns else "starting")
         with pytest.raises(KeyError):
-            writer.commit("")  # of a state that was begun nothing is left
+            writer.commit("")  # raises: no started state is left
         assert asyncio.all_tasks() <= before
     assert {state for state, _ in reached} >= {"starting", "syncing", "retrying", "live"}
 
 
 @pytest.mark.parametrize("initial", ["list", "stream"])
-async def test_an_informer_cancelled_at_each_turn_of_the_loop_leaves_nothing(initial):
+async def test_an_informer_cancelled_at_any_await_leaves_nothing(initial):
     before = asyncio.all_tasks()
     for turns in range(60):
         paper = Paper(refuse=1)
@@ -167,10 +169,10 @@ async def test_an_informer_cancelled_at_each_turn_of_the_loop_leaves_nothing(ini
         await asyncio.wait([reading])
         assert asyncio.all_tasks() <= before
         with pytest.raises(KeyError):
-            pods._collection.writer.commit("")  # of a state that was begun nothing is left
+            pods._collection.writer.commit("")  # raises: no started state is left
 
 
-async def test_a_half_written_relist_is_let_go_and_what_was_there_stays_also_after_a_loop_broken_off():
+async def test_an_unfinished_relist_is_discarded_and_the_state_stays():
     paper = Paper()
     writer, store = kinform.store()
     async for event in kinform.reflector(writer, kinform.watcher(paper, PODS, options=quick(initial="list"))):
@@ -196,7 +198,7 @@ async def test_leaving_the_iteration_closes_the_connection():
     assert paper.unclosed == set()
 
 
-async def test_when_an_informer_has_been_left_all_has_ended_already():
+async def test_leaving_an_informer_ends_all_its_tasks():
     before = asyncio.all_tasks()
     paper = Paper()
     async with kinform.Informer(paper, PODS, options=quick()) as pods:
@@ -207,7 +209,7 @@ async def test_when_an_informer_has_been_left_all_has_ended_already():
     assert asyncio.all_tasks() <= before
 
 
-async def test_an_informer_cancelled_again_while_it_is_left_closes_all():
+async def test_a_second_cancellation_while_leaving_closes_everything():
     before = asyncio.all_tasks()
     for turns in range(30):
         paper = Paper()
@@ -227,7 +229,7 @@ async def test_an_informer_cancelled_again_while_it_is_left_closes_all():
 
 
 @pytest.mark.parametrize("initial", ["list", "stream"])
-async def test_no_server_is_left_with_an_open_stream(cluster, initial):
+async def test_the_server_has_no_open_stream_left(cluster, initial):
     for number in range(20):
         await cluster.create(f"c{number}", data={"k": "x" * 5_000})
     before = asyncio.all_tasks()

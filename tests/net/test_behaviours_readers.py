@@ -1,4 +1,4 @@
-"""Slow readers and curious ones: what waits for them is bounded, and how old all is can be asked at any time."""
+"""Slow readers: their queues are bounded, and stats give the age of the state."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ async def api(server):
         yield api
 
 
-async def test_changes_that_nobody_reads_are_bounded_and_end_with_the_newest_of_each(server, api):
+async def test_unread_changes_are_bounded_and_keep_the_newest(server, api):
     server.generate(PODS, 3)
     async with kinform.Informer(api, PODS, options=quick(), queue_bound=4) as pods:
         await pods.synced(timeout=10)
         changes = pods.changes()
         server.storm(PODS, 300)
-        for number in range(200):  # objects that come and go leave nothing to tell
+        for number in range(200):  # added and deleted again: no event remains
             server.put(PODS, {"metadata": {"name": f"brief{number}", "namespace": "shop"}})
             server.delete(PODS, f"shop/brief{number}")
         await until(lambda: same(pods.store, server, PODS))
         (depth,) = pods.stats().changes_depth
         assert depth <= 4 + 3
-        told = [await anext(changes) for _ in range(3 + 1 + depth)]
-        newest = {change.key: change.object["metadata"]["resourceVersion"] for change in told if change.key}
+        received = [await anext(changes) for _ in range(3 + 1 + depth)]
+        newest = {change.key: change.object["metadata"]["resourceVersion"] for change in received if change.key}
         assert newest == {key: version for key, (_, version) in server.versions(PODS).items()}
 
 
-async def test_a_slow_reader_holds_up_neither_the_stream_nor_other_readers(server, api):
+async def test_a_slow_reader_delays_neither_the_stream_nor_others(server, api):
     keys = server.generate(PODS, 3)
     gate = asyncio.Event()
     async with kinform.Informer(api, PODS, options=quick()) as pods:
@@ -50,15 +50,15 @@ async def test_a_slow_reader_holds_up_neither_the_stream_nor_other_readers(serve
         unread, read = pods.changes(), pods.changes()
         await pods.synced(timeout=10)
         server.touch(PODS, keys[0])
-        told = [await anext(read) for _ in range(5)]
-        assert isinstance(told[-1], kinform.Updated)
+        received = [await anext(read) for _ in range(5)]
+        assert isinstance(received[-1], kinform.Updated)
         assert same(pods.store, server, PODS)
         assert pods.stats().queue_depth > 0
         gate.set()
         await unread.aclose()
 
 
-async def test_ages_and_state_tell_what_happened_last(server, api):
+async def test_stats_give_the_state_and_the_ages_of_the_last_events(server, api):
     keys = server.generate(PODS, 2)
     options = quick(initial="list", silence_timeout=0.5)
     async with kinform.Informer(api, PODS, options=options) as pods:
@@ -94,7 +94,7 @@ async def test_ages_and_state_tell_what_happened_last(server, api):
         await until(lambda: pods.state == "live")
 
 
-async def test_the_state_is_that_of_the_stream_that_is_worst_off(server, api):
+async def test_the_state_is_that_of_the_worst_stream(server, api):
     server.fault(Forbidden(), times=None, namespace="till")
     scope = kinform.Scope(namespaces=["shop", "till"])
     async with kinform.Informer(api, PODS, scope=scope, options=quick()) as pods:

@@ -1,4 +1,4 @@
-"""What readers see through relists: whole states only, and exactly what changed."""
+"""Readers during relists: they see complete states, and exactly the changes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ async def api(server: Server):
 
 
 def state(store: kinform.Store[Any]) -> frozenset[tuple[str, str]]:
-    """One iteration: keys and versions."""
+    """Returns keys and versions of one iteration."""
     return frozenset((key, found["metadata"]["resourceVersion"]) for key, found in store.items())
 
 
@@ -34,7 +34,7 @@ def truth(server: Server) -> frozenset[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("initial", ["list", "stream"])
-async def test_a_thousand_objects_stay_a_thousand_for_every_reader_through_relists(server, api, initial):
+async def test_readers_see_every_object_throughout_relists(server, api, initial):
     for number in range(1000):
         labels = {"app": "web" if number % 2 else "db"}
         server.put(PODS, {"metadata": {"name": f"p{number}", "namespace": "shop", "labels": labels}})
@@ -94,26 +94,26 @@ async def test_a_thousand_objects_stay_a_thousand_for_every_reader_through_relis
     assert len(seen["items"]) > 1
 
 
-async def test_while_a_new_state_is_told_in_slices_nobody_is_told_twice_and_synced_waits(server, api):
+async def test_a_sweep_in_slices_notifies_once_and_synced_waits_for_it(server, api):
     for number in range(1000):
         server.put(PODS, {"metadata": {"name": f"p{number}", "namespace": "shop", "labels": {"app": "web"}}})
-    told: list[str] = []
+    received: list[str] = []
     async with kinform.Informer(api, PODS, indexes={"app": "metadata.labels.app"}, options=quick()) as pods:
         while not len(pods.store):
             await asyncio.sleep(0)
         changes = pods.changes()
-        pods.on_add(lambda pod: told.append(pod["metadata"]["name"]))
+        pods.on_add(lambda pod: received.append(pod["metadata"]["name"]))
         await pods.synced(timeout=10)
         assert len(pods.store.index_keys("app", "web")) == 1000
         server.put(PODS, {"metadata": {"name": "last", "namespace": "shop"}})
-        await until(lambda: "last" in told)
+        await until(lambda: "last" in received)
         seen = [await anext(changes) for _ in range(1002)]
-    assert len(told) == len(set(told)) == 1001
+    assert len(received) == len(set(received)) == 1001
     assert [type(change) for change in seen].count(kinform.Synced) == 1
     assert len({change.key for change in seen}) == 1002
 
 
-async def test_synced_comes_when_the_indexes_are_whole_too(server, api):
+async def test_synced_waits_for_complete_indexes(server, api):
     for number in range(1000):
         server.put(PODS, {"metadata": {"name": f"p{number}", "namespace": "shop", "labels": {"app": "web"}}})
     async with kinform.Informer(api, PODS, indexes={"app": "metadata.labels.app"}, options=quick()) as pods:
@@ -124,7 +124,7 @@ async def test_synced_comes_when_the_indexes_are_whole_too(server, api):
 
 
 @pytest.mark.parametrize("resource", [PODS, "v1/namespaces"])
-async def test_a_relist_tells_what_was_updated_removed_and_added_and_nothing_else(server, api, resource):
+async def test_a_relist_notifies_only_of_real_changes(server, api, resource):
     def put(name: str) -> None:
         namespace = {"namespace": "shop"} if resource == PODS else {}
         server.put(resource, {"metadata": {"name": name, "labels": {"at": server.resource_version}, **namespace}})
@@ -145,11 +145,11 @@ async def test_a_relist_tells_what_was_updated_removed_and_added_and_nothing_els
         server.compact()
         await server.start()
         await until(lambda: same(informer.store, server, resource))
-        told = [await anext(changes) for _ in range(7)]
+        received = [await anext(changes) for _ in range(7)]
         assert informer.store.raw(f"{prefix}same") == unchanged
         assert informer.stats().changes_depth == [0]
-    assert isinstance(told[3], kinform.Synced)
-    by_key = {change.key: change for change in told[4:]}
+    assert isinstance(received[3], kinform.Synced)
+    by_key = {change.key: change for change in received[4:]}
     assert set(by_key) == {f"{prefix}changed", f"{prefix}gone", f"{prefix}new"}
     assert by_key[f"{prefix}gone"] == kinform.Deleted(f"{prefix}gone", last, True)
     assert isinstance(by_key[f"{prefix}new"], kinform.Added)
@@ -196,15 +196,15 @@ class AggregatedAnswer:
         self._inner.close()
 
 
-async def test_without_uid_and_version_an_object_is_updated_when_its_bytes_are(server, api):
+async def test_without_uid_and_version_changed_bytes_are_an_update(server, api):
     server.register(METRICS, kind="NodeMetrics", namespaced=False)
     server.fault(Gone(), on="watch", times=None)
     aggregated = Aggregated(api)
     async with kinform.Informer(aggregated, METRICS, options=quick(initial="list")) as nodes:
         changes = nodes.changes()
         await nodes.synced(timeout=10)
-        told = [await anext(changes) for _ in range(3)]
-        assert {type(change) for change in told} == {kinform.Added, kinform.Synced}
+        received = [await anext(changes) for _ in range(3)]
+        assert {type(change) for change in received} == {kinform.Added, kinform.Synced}
         await server.wait_for_request(on="list", count=len(server.requests) + 2)
         assert nodes.stats().changes_depth == [0]
         aggregated.usage = b"7"
@@ -215,7 +215,7 @@ async def test_without_uid_and_version_an_object_is_updated_when_its_bytes_are(s
 
 
 @pytest.mark.parametrize("readable", [True, False])
-async def test_what_could_not_be_read_in_a_relist_is_not_deleted_and_that_is_said(server, api, readable, caplog):
+async def test_an_unreadable_object_in_a_relist_is_not_deleted(server, api, readable, caplog):
     keys = server.generate(PODS, 6)
     async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
         await pods.synced(timeout=10)
@@ -242,7 +242,7 @@ async def test_what_could_not_be_read_in_a_relist_is_not_deleted_and_that_is_sai
 
 
 @pytest.mark.parametrize("initial", ["list", "stream"])
-async def test_what_happened_while_away_beyond_the_history_is_made_up_for_exactly(cluster, proxy, initial):
+async def test_a_relist_after_410_gives_exactly_the_missed_changes(cluster, proxy, initial):
     for name in ("same", "changed", "gone", "reborn"):
         await cluster.create(name, data={"k": name})
     scope = kinform.Scope(namespaces=[cluster.namespace])
@@ -267,11 +267,11 @@ async def test_what_happened_while_away_beyond_the_history_is_made_up_for_exactl
             assert len(configs.store) == present  # readers are served meanwhile
             await proxy.accept()
             async with asyncio.timeout(30):
-                told = [await anext(changes) for _ in range(present + 1 + 5)][present + 1 :]
+                received = [await anext(changes) for _ in range(present + 1 + 5)][present + 1 :]
             await until(lambda: configs.state == "live")
             assert configs.stats().changes_depth == [0]
     by_key: dict[str, list[Any]] = {}
-    for change in told:
+    for change in received:
         by_key.setdefault(change.key.partition("/")[2], []).append(change)
     assert {name: [type(change) for change in of_it] for name, of_it in by_key.items()} == {
         "gone": [kinform.Deleted],

@@ -1,4 +1,4 @@
-"""How a start goes, request by request, against the simulator and a real kube-apiserver alike.
+"""Starts, request by request, on the simulator and a real kube-apiserver.
 
 What is asked is seen through a transport that stands between an informer and the server.
 """
@@ -36,9 +36,7 @@ def names(store: kinform.Store) -> set[str]:
     return {key.partition("/")[2] for key in store}
 
 
-async def test_a_list_in_pages_sends_each_token_and_no_resource_version_and_watches_from_where_it_stands(
-    cluster, recording
-):
+async def test_a_paged_list_sends_each_token_then_watches(cluster, recording):
     for name in ("a", "b", "c"):
         await cluster.create(name)
     async with informer(recording, cluster, initial="list", page_size=1) as configs:
@@ -56,7 +54,7 @@ async def test_a_list_in_pages_sends_each_token_and_no_resource_version_and_watc
     assert recording.streams == []
 
 
-async def test_a_stream_goes_on_in_the_same_connection_and_asks_for_no_list(cluster, recording):
+async def test_a_watch_list_continues_as_a_watch_and_sends_no_list(cluster, recording):
     await cluster.create("a")
     async with informer(recording, cluster, initial="auto") as configs:
         await configs.synced(timeout=20)
@@ -66,7 +64,7 @@ async def test_a_stream_goes_on_in_the_same_connection_and_asks_for_no_list(clus
     assert len(recording.streams) == 1
 
 
-async def test_nothing_is_synced_before_the_bookmark_that_says_true(cluster, recording):
+async def test_synced_waits_for_the_initial_events_end_bookmark(cluster, recording):
     await cluster.create("a")
     recording.through = lambda chunk: chunk.replace(b'initial-events-end":"true"', b'initial-events-end":"nope"')
     async with informer(recording, cluster, initial="stream", headers_timeout=1.0) as configs:
@@ -79,7 +77,7 @@ async def test_nothing_is_synced_before_the_bookmark_that_says_true(cluster, rec
         assert "a" in names(configs.store)
 
 
-async def test_a_stream_that_never_ends_its_start_is_given_up_for_a_list_and_that_is_remembered(cluster, recording):
+async def test_a_watch_list_without_end_bookmark_is_replaced_by_a_list(cluster, recording):
     await cluster.create("a")
     recording.through = lambda chunk: chunk.replace(b"k8s.io/initial-events-end", b"k8s.io/no-such-annotation")
     for attempt in range(2):
@@ -90,13 +88,15 @@ async def test_a_stream_that_never_ends_its_start_is_given_up_for_a_list_and_tha
         assert len(recording.lists) == attempt + 1
 
 
-async def test_what_is_changed_and_deleted_before_the_end_bookmark_is_so_in_the_state(cluster, recording):
+async def test_changes_before_the_end_bookmark_are_in_the_state(cluster, recording):
     for name in ("a", "b", "c"):
         await cluster.create(name, data={"k": name})
     held: list[bytes] = []
 
     def late_bookmark(chunk: bytes) -> bytes:
-        """Keeps the end bookmark back until a deletion has passed; the collection is small, a chunk whole lines."""
+        """Delays the end bookmark until a deletion has passed.
+
+        The collection is small, so that a chunk is whole lines."""
         lines = chunk.splitlines(keepends=True)
         ends = [line for line in lines if b"initial-events-end" in line]
         held.extend(ends)
@@ -115,9 +115,9 @@ async def test_what_is_changed_and_deleted_before_the_end_bookmark_is_so_in_the_
         await configs.synced(timeout=20)
         assert names(configs.store) & {"a", "b", "c", "d"} == {"b", "c", "d"}
         assert configs.store[f"{cluster.namespace}/b"]["data"] == {"k": "changed"}
-        told = [change async for change in until_synced(changes)]
-    assert {type(change) for change in told[:-1]} == {kinform.Added}
-    assert f"{cluster.namespace}/a" not in {change.key for change in told}
+        received = [change async for change in until_synced(changes)]
+    assert {type(change) for change in received[:-1]} == {kinform.Added}
+    assert f"{cluster.namespace}/a" not in {change.key for change in received}
     assert len(recording.asked) == 1
 
 
@@ -128,7 +128,7 @@ async def until_synced(changes: kinform.Changes) -> AsyncIterator[object]:
             return
 
 
-async def test_changes_and_deletes_while_a_stream_starts_are_not_lost(cluster, recording):
+async def test_changes_and_deletes_during_a_watch_list_are_not_lost(cluster, recording):
     for number in range(30):
         await cluster.create(f"c{number}", data={"k": "x" * 500})
 
@@ -160,12 +160,12 @@ def metas(store: kinform.Store) -> list[kinform.Meta]:
 
 
 @pytest.mark.parametrize("initial", ["list", "stream"])
-async def test_what_is_deleted_while_a_start_is_cut_does_not_survive_it(cluster, proxy: Proxy, initial):
+async def test_an_object_deleted_during_a_cut_start_does_not_survive(cluster, proxy: Proxy, initial):
     for number in range(10):
         await cluster.create(f"c{number}", data={"k": "x" * 20_000})
     async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
         recording = Recording(api)
-        told: list[object] = []
+        received: list[object] = []
 
         async def in_between(request: kinform.Request) -> None:
             if len(recording.asked) == 2:
@@ -177,18 +177,18 @@ async def test_what_is_deleted_while_a_start_is_cut_does_not_survive_it(cluster,
             proxy.cut_after(150_000)
             stream = kinform.watcher(recording, cluster.resource, scope=scoped(cluster), options=quick(initial=initial))
             async for event in kinform.reflector(writer, stream):
-                told.append(event)
+                received.append(event)
                 if isinstance(event, kinform.InitDone):
                     break
         assert len(recording.asked) == 2
-        inits = [at for at, event in enumerate(told) if isinstance(event, kinform.Init)]
+        inits = [at for at, event in enumerate(received) if isinstance(event, kinform.Init)]
         assert len(inits) == 2
-        assert "c0" in {event.object.name for event in told[: inits[1]] if isinstance(event, kinform.InitApply)}
+        assert "c0" in {event.object.name for event in received[: inits[1]] if isinstance(event, kinform.InitApply)}
         assert "c0" not in names(store)
         assert len(names(store) & {f"c{number}" for number in range(10)}) == 9
 
 
-async def test_a_page_that_is_cut_is_asked_for_again_and_the_state_stays_one(cluster, proxy: Proxy):
+async def test_a_page_that_is_cut_is_requested_again_in_the_same_state(cluster, proxy: Proxy):
     for number in range(10):
         await cluster.create(f"c{number}", data={"k": "x" * 20_000})
     async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
@@ -206,7 +206,7 @@ async def test_a_page_that_is_cut_is_asked_for_again_and_the_state_stays_one(clu
         assert [params.get("continue") for params in recording.lists[:3]] == [None, second, second]
 
 
-async def test_a_token_that_expired_leads_to_a_list_without_pages(cluster, recording):
+async def test_an_expired_continue_token_leads_to_a_list_in_one_page(cluster, recording):
     for name in ("a", "b", "c"):
         await cluster.create(name)
 
@@ -227,7 +227,7 @@ async def test_a_token_that_expired_leads_to_a_list_without_pages(cluster, recor
     assert recording.lists[-1] == {}
 
 
-async def test_a_watch_ended_by_the_server_resumes_at_its_last_bookmark_and_asks_for_no_list(cluster, recording):
+async def test_an_ended_watch_resumes_at_the_last_bookmark(cluster, recording):
     await cluster.create("a")
     elsewhere = f"{cluster.namespace}-elsewhere"
     await cluster.api.create("v1/namespaces", {"metadata": {"name": elsewhere}})

@@ -1,4 +1,4 @@
-"""How an informer waits: what the server asks for, its own deadlines, and how little it says meanwhile."""
+"""Waits of an informer: Retry-After, its own deadlines, and few log lines."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def listed_then_nothing(call: Call) -> None:
 
 
 @pytest.mark.parametrize(("code", "form"), [(429, "seconds"), (503, "date"), (429, "status"), (503, "seconds")])
-async def test_what_the_server_asks_to_wait_is_waited(code, form):
+async def test_retry_after_is_obeyed(code, form):
     times: list[float] = []
 
     async def answer(call: Call) -> None:
@@ -63,7 +63,7 @@ async def test_what_the_server_asks_to_wait_is_waited(code, form):
 
 
 @pytest.mark.parametrize("nonsense", ["soon", "inf", "nan", "-5", "1e99", "", "Sun, 99 Foo 2001 00:00:00 GMT"])
-async def test_a_retry_after_that_means_nothing_is_no_reason_to_wait(nonsense):
+async def test_an_invalid_retry_after_is_ignored(nonsense):
     async def answer(call: Call) -> None:
         if len(server.calls) > 1:
             await listed_then_nothing(call)
@@ -76,7 +76,7 @@ async def test_a_retry_after_that_means_nothing_is_no_reason_to_wait(nonsense):
 
 
 class Hasty:
-    """asyncio as the reflector knows it, but no wait takes any time; `waited` tells how long each would have been."""
+    """A stand-in for asyncio whose sleeps take no time; `waited` has their lengths."""
 
     def __init__(self) -> None:
         self.waited: list[float] = []
@@ -109,18 +109,18 @@ async def test_waits_double_and_start_over_only_after_progress(server, api, monk
         assert hasty.waited[0] == 0.8
 
 
-async def test_silence_is_judged_by_our_own_deadline_and_not_by_the_clients():
+async def test_silence_is_measured_by_our_deadline_not_the_clients():
     async with peer(listed_then_nothing) as server, kinform.connect(server.url) as api:
         async with kinform.Informer(api, PODS, options=quick(initial="list", silence_timeout=1.5)) as pods:
             await pods.synced(timeout=10)
             await until(lambda: len(server.calls) == 2)
-            begun = time.monotonic()
+            start = time.monotonic()
             await until(lambda: len(server.calls) == 3)
-            assert 1.3 < time.monotonic() - begun < 5
+            assert 1.3 < time.monotonic() - start < 5
             assert "nothing came for 1.5 s" in pods.stats().streams[""].error
 
 
-async def test_a_refusal_whose_body_never_ends_is_given_up():
+async def test_a_refusal_with_an_endless_body_is_closed():
     async def answer(call: Call) -> None:
         if len(server.calls) == 1:
             await call.send(b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\n")
@@ -133,7 +133,7 @@ async def test_a_refusal_whose_body_never_ends_is_given_up():
             await pods.synced(timeout=10)
 
 
-async def test_of_a_refusals_body_no_more_is_read_than_64_kib():
+async def test_at_most_64_kib_of_a_refusals_body_are_read():
     async def refuse(call: Call) -> None:
         if len(server.calls) > 1:
             await listed_then_nothing(call)
@@ -157,7 +157,7 @@ async def test_of_a_refusals_body_no_more_is_read_than_64_kib():
         (Gone(), "retrying"),
     ],
 )
-async def test_a_thousand_refusals_are_a_line_or_two_in_the_log_and_a_state(server, api, fault, state, caplog):
+async def test_a_thousand_refusals_make_at_most_two_log_lines(server, api, fault, state, caplog):
     server.fault(fault, times=None)
     errors: list[kinform.KinformError] = []
     backoff = kinform.Backoff(initial=1e-6, maximum=1e-6, refused=1e-6)
@@ -165,11 +165,11 @@ async def test_a_thousand_refusals_are_a_line_or_two_in_the_log_and_a_state(serv
     async with kinform.Informer(api, PODS, options=options) as pods:
         await server.wait_for_request(count=300, timeout=20)
         await until(lambda: pods.state == state)
-    assert len(errors) >= 299  # who wants to know of each is told
+    assert len(errors) >= 299  # on_error gets each of them
     assert 1 <= len(quietly("v1/pods", caplog)) <= 2
 
 
-async def test_after_a_while_what_was_not_said_is_counted(server, api, caplog, monkeypatch):
+async def test_a_later_log_line_counts_the_suppressed_ones(server, api, caplog, monkeypatch):
     server.fault(InternalError(), times=None)
     backoff = kinform.Backoff(initial=1e-6, maximum=1e-6)
     async with kinform.Informer(api, PODS, options=quick(initial="list", backoff=backoff)) as pods:
@@ -179,7 +179,7 @@ async def test_after_a_while_what_was_not_said_is_counted(server, api, caplog, m
         await until(lambda: any("more of this sort" in line for line in quietly("v1/pods", caplog)))
 
 
-async def test_a_stream_of_bad_objects_is_no_stream_of_log_lines(server, api, caplog):
+async def test_many_bad_objects_do_not_make_many_log_lines(server, api, caplog):
     caplog.set_level(logging.DEBUG, logger="kinform")
     keys = server.generate(PODS, 3)
     async with kinform.Informer(api, PODS, options=quick()) as pods:
@@ -206,7 +206,7 @@ class Broken:
         return False
 
 
-async def test_a_bug_in_a_transport_is_raised_and_never_a_silent_hang(caplog):
+async def test_a_bug_in_a_transport_is_raised_instead_of_a_hang(caplog):
     async with kinform.Informer(Broken(), PODS, options=quick()) as pods:
         with pytest.raises(RuntimeError):
             await pods.synced(timeout=10)
@@ -220,7 +220,7 @@ async def test_a_bug_in_a_transport_is_raised_and_never_a_silent_hang(caplog):
             pass
 
 
-async def test_wait_for_does_not_trust_a_version_seen_before_the_state_is_complete(server, api):
+async def test_wait_for_ignores_versions_of_an_incomplete_state(server, api):
     server.generate(PODS, 3)
     release = asyncio.Event()
 
@@ -244,7 +244,7 @@ async def test_wait_for_does_not_trust_a_version_seen_before_the_state_is_comple
 
 
 class Silent:
-    """A transport to a collection of which nothing more is heard once it has told its state."""
+    """A transport that is silent after the first complete state."""
 
     status = 200
     headers: Mapping[str, str] = {}
@@ -271,7 +271,7 @@ class Silent:
         pass
 
 
-async def test_what_came_last_is_not_kept_while_nothing_comes():
+async def test_the_last_batch_is_released_while_the_stream_is_silent():
     end = b'"metadata":{"resourceVersion":"8","annotations":{"k8s.io/initial-events-end":"true"}}'
     pod = b'"metadata":{"namespace":"shop","name":"web","uid":"u1","resourceVersion":"7"}'
     silent = Silent(

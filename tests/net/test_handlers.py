@@ -1,4 +1,4 @@
-"""Those who want to know of each change: handlers, and `changes()`."""
+"""Listeners: handlers, key handlers, and readers of `changes()`."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ def version(pod) -> str:
     return pod["metadata"]["resourceVersion"]
 
 
-async def test_add_update_and_delete_are_told_to_sync_and_async_handlers(server, pods):
-    told = []
+async def test_sync_and_async_handlers_get_add_update_and_delete(server, pods):
+    received = []
 
     @pods.on_add
     async def added(pod):
         await asyncio.sleep(0)
-        told.append(("added", version(pod)))
+        received.append(("added", version(pod)))
 
     @pods.on_update
     def updated(old, new):
-        told.append(("updated", version(old), version(new)))
+        received.append(("updated", version(old), version(new)))
 
     @pods.on_delete
     def deleted(pod):
-        told.append(("deleted", version(pod)))
+        received.append(("deleted", version(pod)))
 
     (key,) = server.generate(PODS, 1)
     first = server.versions(PODS)[key][1]
@@ -70,12 +70,12 @@ async def test_add_update_and_delete_are_told_to_sync_and_async_handlers(server,
         second = server.touch(PODS, key)
         third = server.touch(PODS, key)
         fourth = server.delete(PODS, key)
-        await until(lambda: len(told) == 4)
-    assert told == [("added", first), ("updated", first, second), ("updated", second, third), ("deleted", fourth)]
+        await until(lambda: len(received) == 4)
+    assert received == [("added", first), ("updated", first, second), ("updated", second, third), ("deleted", fourth)]
 
 
 async def test_an_exception_is_logged_with_the_key_and_stops_nothing(server, pods, caplog):
-    told = []
+    received = []
 
     @pods.on_add
     def broken(pod):
@@ -85,10 +85,10 @@ async def test_an_exception_is_logged_with_the_key_and_stops_nothing(server, pod
     async def broken_too(pod):
         raise RuntimeError("bang")
 
-    pods.on_add(lambda pod: told.append(name(pod)))
+    pods.on_add(lambda pod: received.append(name(pod)))
     keys = server.generate(PODS, 2)
     async with pods:
-        await until(lambda: len(told) == 2)
+        await until(lambda: len(received) == 2)
         server.touch(PODS, keys[0])
         await until(lambda: same(pods.store, server, PODS))
     for key in keys:
@@ -97,7 +97,7 @@ async def test_an_exception_is_logged_with_the_key_and_stops_nothing(server, pod
     assert "broken_too" in caplog.text
 
 
-async def test_a_handler_added_late_gets_what_is_there_and_then_only_what_comes_after(server, pods):
+async def test_a_late_handler_gets_the_present_then_later_changes(server, pods):
     keys = server.generate(PODS, 5)
     early, late = [], []
     async with pods:
@@ -112,7 +112,7 @@ async def test_a_handler_added_late_gets_what_is_there_and_then_only_what_comes_
     assert sorted(early) == sorted([key.split("/")[1] for key in keys] + ["new"])
 
 
-async def test_a_handler_added_while_events_wait_gets_none_of_them_twice(server, pods):
+async def test_a_handler_added_while_events_wait_gets_each_once(server, pods):
     server.generate(PODS, 5)
     gate = asyncio.Event()
     late = []
@@ -136,7 +136,7 @@ async def test_a_handler_added_while_events_wait_gets_none_of_them_twice(server,
     assert [kind for kind, _ in late] == ["added"] * 5 + ["deleted"]
 
 
-async def test_a_slow_handler_has_a_bounded_queue_that_keeps_the_newest_of_each_key(server):
+async def test_a_slow_handlers_queue_is_bounded_and_keeps_the_newest(server):
     keys = server.generate(PODS, 3)
     gate = asyncio.Event()
     newest = {}
@@ -159,7 +159,7 @@ async def test_a_slow_handler_has_a_bounded_queue_that_keeps_the_newest_of_each_
             await until(lambda: newest == {key.split("/")[1]: held[key][1] for key in keys})
 
 
-async def test_changes_give_the_present_then_synced_once_then_what_happens(server, pods):
+async def test_changes_give_the_present_synced_once_then_later_events(server, pods):
     keys = server.generate(PODS, 3)
     async with pods:
         early = pods.changes()
@@ -168,23 +168,23 @@ async def test_changes_give_the_present_then_synced_once_then_what_happens(serve
         server.touch(PODS, keys[0])
         server.delete(PODS, keys[1])
         for changes in (early, late):
-            told = [await anext(changes) for _ in range(6)]
-            kinds = [type(change) for change in told]
+            received = [await anext(changes) for _ in range(6)]
+            kinds = [type(change) for change in received]
             assert kinds == [kinform.Added] * 3 + [kinform.Synced, kinform.Updated, kinform.Deleted]
-            assert {change.key for change in told[:3]} == set(keys)
-            assert version(told[4].old) < version(told[4].object)
-            assert (told[5].key, told[5].synthetic) == (keys[1], False)
+            assert {change.key for change in received[:3]} == set(keys)
+            assert version(received[4].old) < version(received[4].object)
+            assert (received[5].key, received[5].synthetic) == (keys[1], False)
 
 
-async def test_changes_hold_the_state_of_their_call(server, pods):
+async def test_changes_start_with_the_state_of_the_call(server, pods):
     keys = server.generate(PODS, 3)
     async with pods:
         await pods.synced(timeout=10)
         changes = pods.changes()
         server.delete(PODS, keys[0])
         await until(lambda: len(pods.store) == 2)
-        told = [await anext(changes) for _ in range(5)]
-    assert [type(change) for change in told] == [kinform.Added] * 3 + [kinform.Synced, kinform.Deleted]
+        received = [await anext(changes) for _ in range(5)]
+    assert [type(change) for change in received] == [kinform.Added] * 3 + [kinform.Synced, kinform.Deleted]
 
 
 async def test_changes_end_when_the_informer_stops(server, pods):
@@ -197,7 +197,7 @@ async def test_changes_end_when_the_informer_stops(server, pods):
     assert [type(change) async for change in pods.changes()] == present
 
 
-async def test_changes_that_nobody_holds_any_more_cost_nothing(server, pods):
+async def test_an_abandoned_changes_reader_costs_nothing(server, pods):
     server.generate(PODS, 2)
     async with pods:
         await pods.synced(timeout=10)
@@ -207,17 +207,17 @@ async def test_changes_that_nobody_holds_any_more_cost_nothing(server, pods):
         assert pods.stats().changes_depth == []
 
 
-async def test_an_object_that_does_not_fit_the_type_is_skipped_counted_and_logged(server, caplog):
+async def test_an_undecodable_object_is_skipped_counted_and_logged(server, caplog):
     server.put("v1/configmaps", {"metadata": {"name": "bad", "namespace": "shop"}, "data": {"password": 5}})
     server.put("v1/configmaps", {"metadata": {"name": "good", "namespace": "shop"}, "data": {"password": "x"}})
-    told = []
+    received = []
     async with kinform.connect(server.url) as api:
         informer = kinform.Informer(api, "v1/configmaps", type=Config, options=quick())
-        informer.on_add(lambda found: told.append(found.metadata.name))
+        informer.on_add(lambda found: received.append(found.metadata.name))
         async with informer:
             await informer.synced(timeout=10)
-            await until(lambda: told and informer.stats().undecodable == 1)
-            assert told == ["good"]
+            await until(lambda: received and informer.stats().undecodable == 1)
+            assert received == ["good"]
             assert informer.store.raw("shop/bad") is not None
             with pytest.raises(kinform.DecodeError, match="shop/bad"):
                 informer.store.get("shop/bad")
@@ -263,7 +263,7 @@ async def test_cancelling_at_any_time_leaves_nothing_behind(server, after):
     await server.wait_for_watchers(0)
 
 
-async def test_namespaces_come_and_go(server):
+async def test_namespaces_are_added_and_removed(server):
     server.generate(PODS, 4, namespace=["shop", "till"])
     deleted = []
     async with kinform.connect(server.url) as api:
@@ -297,7 +297,7 @@ async def test_wait_for_returns_once_the_store_has_seen_a_write(server, pods):
             await pods.wait_for("abc")
 
 
-async def test_stats_tell_state_and_ages(server, pods):
+async def test_stats_give_state_and_ages(server, pods):
     server.generate(PODS, 3)
     assert pods.state == "starting"
     async with pods:
@@ -317,7 +317,7 @@ async def test_stats_tell_state_and_ages(server, pods):
     assert pods.stats().state == "stopped"
 
 
-async def test_selectors_scope_what_is_held(server):
+async def test_selectors_scope_the_objects(server):
     for app, node in (("web", "n1"), ("web", "n2"), ("db", "n1")):
         metadata = {"name": f"{app}-{node}", "namespace": "shop", "labels": {"app": app}}
         server.put(PODS, {"metadata": metadata, "spec": {"nodeName": node}})
@@ -357,7 +357,7 @@ async def test_a_wrong_argument_is_refused_at_construction(server):
             kinform.watcher(api, PODS, scope=kinform.Scope(namespaces=["a", "b"]))
 
 
-async def test_a_namespace_removed_while_it_is_added_is_said(server):
+async def test_removing_a_namespace_ends_a_waiting_add_with_an_error(server):
     server.fault(Forbidden(), times=None, namespace="till")
     async with kinform.connect(server.url) as api:
         scope = kinform.Scope(namespaces=["shop"])
@@ -370,26 +370,26 @@ async def test_a_namespace_removed_while_it_is_added_is_said(server):
                 await adding
 
 
-async def test_a_handler_whose_awaited_work_is_cancelled_by_others_stops_nothing(server, pods, caplog):
-    told = []
+async def test_a_cancelled_await_in_a_handler_stops_nothing(server, pods, caplog):
+    received = []
 
     @pods.on_add
     async def added(pod):
-        if not told:
-            told.append("cancelled")
+        if not received:
+            received.append("cancelled")
             broken = asyncio.get_running_loop().create_future()
             broken.cancel()
             await broken
-        told.append(name(pod))
+        received.append(name(pod))
 
     keys = server.generate(PODS, 3)
     async with pods:
-        await until(lambda: len(told) == 3)
+        await until(lambda: len(received) == 3)
     assert "raised at" in caplog.text
-    assert set(told[1:]) < {key.split("/")[1] for key in keys}
+    assert set(received[1:]) < {key.split("/")[1] for key in keys}
 
 
-async def test_one_failure_is_told_once_however_many_pages_follow(server):
+async def test_a_failure_is_reported_once_for_any_number_of_pages(server):
     server.generate(PODS, 10)
     server.fault(InternalError(), on="list")
     errors = []
@@ -401,7 +401,7 @@ async def test_one_failure_is_told_once_however_many_pages_follow(server):
     assert len(errors) == 1
 
 
-async def test_a_memory_limit_stops_the_informer_with_a_count_and_sizes(server):
+async def test_a_memory_limit_stops_the_informer_and_names_the_sizes(server):
     server.generate(PODS, 300)
     async with kinform.connect(server.url) as api:
         async with kinform.Informer(api, PODS, memory_limit=50_000, options=quick()) as pods:
@@ -413,7 +413,7 @@ async def test_a_memory_limit_stops_the_informer_with_a_count_and_sizes(server):
             assert pods.state == "failed"
 
 
-async def test_what_was_deleted_leaves_no_sparse_pages_behind(server):
+async def test_deleted_objects_leave_no_sparse_slabs(server):
     keys = server.generate("v1/configmaps", 2_000)
     async with kinform.connect(server.url) as api:
         async with kinform.Informer(api, "v1/configmaps", options=quick()) as configs:
@@ -424,7 +424,7 @@ async def test_what_was_deleted_leaves_no_sparse_pages_behind(server):
             await until(lambda: configs.stats().dead_bytes < 20_000, within=20)
 
 
-async def test_on_change_is_told_keys_those_there_are_and_what_comes_and_reads_the_newest(server, pods):
+async def test_on_change_gets_present_and_changed_keys(server, pods):
     server.generate(PODS, 3)
     early, late, seen = [], [], {}
 
@@ -440,23 +440,23 @@ async def test_on_change_is_told_keys_those_there_are_and_what_comes_and_reads_t
         await until(lambda: len(late) == 3)
         key = early[0]
         pod = pods.store.get(key)
-        pod["metadata"]["labels"]["told"] = "yes"
+        pod["metadata"]["labels"]["touched"] = "yes"
         server.put(PODS, pod)
         await until(lambda: len(late) == 4)
         assert late[-1] == early[-1] == key
-        assert seen[key]["metadata"]["labels"]["told"] == "yes"
+        assert seen[key]["metadata"]["labels"]["touched"] == "yes"
         server.delete(PODS, key)
         await until(lambda: seen[key] is None)
     assert sorted(late) == sorted(early)
 
 
-async def test_a_key_waits_once_for_a_slow_on_change_however_often_its_object_changes(server, pods):
+async def test_a_key_waits_once_for_a_slow_key_handler(server, pods):
     server.generate(PODS, 1)
-    told, busy, go_on = [], asyncio.Event(), asyncio.Event()
+    received, busy, go_on = [], asyncio.Event(), asyncio.Event()
 
     @pods.on_change
     async def changed(key):
-        told.append(version(pods.store.get(key)))
+        received.append(version(pods.store.get(key)))
         busy.set()
         await go_on.wait()
 
@@ -470,26 +470,26 @@ async def test_a_key_waits_once_for_a_slow_on_change_however_often_its_object_ch
             await until(lambda newest=newest: version(pods.store.get(key)) == newest)
         assert pods.stats().queue_depth == 1
         go_on.set()
-        await until(lambda: len(told) == 2)
+        await until(lambda: len(received) == 2)
         await until(lambda: pods.stats().queue_depth == 0)
-    assert told[1] == newest
-    assert len(told) == 2
+    assert received[1] == newest
+    assert len(received) == 2
 
 
-async def test_what_on_change_raises_is_logged_with_the_key_and_stops_nothing(server, pods, caplog):
+async def test_an_exception_in_on_change_is_logged_and_stops_nothing(server, pods, caplog):
     server.generate(PODS, 2)
-    told = []
+    received = []
 
     @pods.on_change
     def broken(key):
         raise RuntimeError("broken")
 
-    pods.on_change(told.append)
+    pods.on_change(received.append)
     async with pods:
-        await until(lambda: len(told) == 2)
-    assert sorted(record.getMessage().rpartition(" ")[2] for record in caplog.records) == sorted(told)
+        await until(lambda: len(received) == 2)
+    assert sorted(record.getMessage().rpartition(" ")[2] for record in caplog.records) == sorted(received)
 
 
-async def test_on_change_refuses_what_cannot_be_called(pods):
+async def test_on_change_refuses_a_value_that_is_not_callable(pods):
     with pytest.raises(kinform.OptionError, match="handler"):
         pods.on_change("v1/pods")

@@ -1,4 +1,4 @@
-"""An informer against the simulator and a real kube-apiserver alike, so that neither tells the truth alone."""
+"""The informer, on the simulator and a real kube-apiserver alike."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def informer(api, cluster: Cluster, **options) -> kinform.Informer:
 
 
 async def truth(cluster: Cluster) -> dict[str, dict]:
-    """What the server holds, as it should read."""
+    """Returns the objects of the server, in the form that the store should give."""
     answer = (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)).json()
     held = {}
     for found in answer["items"]:
@@ -51,40 +51,40 @@ STARTS = pytest.mark.parametrize(
 
 
 @STARTS
-async def test_a_start_is_init_applies_and_init_done_and_then_what_happens(cluster, api, start):
+async def test_a_start_is_init_applies_init_done_then_changes(cluster, api, start):
     for name in ("a", "b", "c"):
         await cluster.create(name, data={"k": name})
     scope = kinform.Scope(namespaces=[cluster.namespace])
     stream = kinform.watcher(api, cluster.resource, scope=scope, options=quick(**start))
-    told = []
+    received = []
     async for event in stream:
-        told.append(event)
+        received.append(event)
         if isinstance(event, kinform.InitDone):
             await cluster.replace("a", data={"k": "changed"})
             await cluster.delete("b")
         if isinstance(event, kinform.Delete):
             break
-    kinds = [type(event) for event in told]
+    kinds = [type(event) for event in received]
     assert kinds == [kinform.Init, *[kinform.InitApply] * 3, kinform.InitDone, kinform.Apply, kinform.Delete]
-    assert {event.object.name for event in told[1:4]} == {"a", "b", "c"}
-    changed = told[5].object
+    assert {event.object.name for event in received[1:4]} == {"a", "b", "c"}
+    changed = received[5].object
     assert changed.decode()["data"] == {"k": "changed"}
     assert (changed.key, changed.namespace) == (f"{cluster.namespace}/a", cluster.namespace)
     assert changed.raw.startswith(b'{"apiVersion":"v1","kind":"ConfigMap",')
-    assert told[6].object.key == f"{cluster.namespace}/b"
+    assert received[6].object.key == f"{cluster.namespace}/b"
     assert len(changed.uid) == 36
-    assert int(changed.resource_version) < int(told[6].object.resource_version)
+    assert int(changed.resource_version) < int(received[6].object.resource_version)
 
 
 @STARTS
-async def test_an_empty_collection_is_complete_too(cluster, api, start):
+async def test_an_empty_collection_is_complete(cluster, api, start):
     scope = kinform.Scope(label_selector="app=nothing")
-    told = []
+    received = []
     async for event in kinform.watcher(api, cluster.resource, scope=scope, options=quick(**start)):
-        told.append(type(event))
+        received.append(type(event))
         if isinstance(event, kinform.InitDone):
             break
-    assert told == [kinform.Init, kinform.InitDone]
+    assert received == [kinform.Init, kinform.InitDone]
 
 
 @STARTS
@@ -100,7 +100,7 @@ async def test_a_store_follows_the_server(cluster, api, start):
         await agrees(configs, cluster)
 
 
-async def test_a_custom_resource_reads_the_same_by_list_and_by_stream(cluster, api):
+async def test_a_custom_resource_reads_the_same_by_list_and_watch_list(cluster, api):
     widgets = await cluster.custom()
     written = await cluster.create("a", widgets, spec={"big": 2**63 + 1, "list": [1, None, {"x": []}]})
     written["metadata"].pop("managedFields", None)
@@ -110,7 +110,7 @@ async def test_a_custom_resource_reads_the_same_by_list_and_by_stream(cluster, a
             assert informer.store[f"{cluster.namespace}/a"] == written
 
 
-async def test_a_cluster_scoped_resource(cluster, api):
+async def test_a_cluster_scoped_resource_has_keys_without_namespace(cluster, api):
     widgets = await cluster.custom(namespaced=False)
     await cluster.api.create(widgets, {"metadata": {"name": "a"}})
     async with kinform.Informer(api, widgets, options=quick()) as informer:
@@ -123,7 +123,7 @@ async def test_a_cluster_scoped_resource(cluster, api):
 
 
 @pytest.mark.parametrize("initial", ["list", "stream"])
-async def test_metadata_only_reads_the_same_by_list_and_by_stream(cluster, api, initial):
+async def test_metadata_only_reads_the_same_by_list_and_watch_list(cluster, api, initial):
     await cluster.create("a", labels={"app": "web"}, data={"secret": "x" * 1000})
     scope = kinform.Scope(namespaces=[cluster.namespace], metadata_only=True)
     async with kinform.Informer(api, cluster.resource, scope=scope, options=quick(initial=initial)) as configs:
@@ -136,7 +136,7 @@ async def test_metadata_only_reads_the_same_by_list_and_by_stream(cluster, api, 
         await until(lambda: configs.store[f"{cluster.namespace}/a"]["metadata"]["labels"] == {"app": "db"})
 
 
-async def test_selectors_are_the_servers_business(cluster, api):
+async def test_selectors_are_evaluated_by_the_server(cluster, api):
     await cluster.create("a", labels={"app": "web"})
     await cluster.create("b", labels={"app": "db"})
     scope = kinform.Scope(namespaces=[cluster.namespace], label_selector="app in (web)")
@@ -153,7 +153,7 @@ async def test_selectors_are_the_servers_business(cluster, api):
 
 
 @pytest.mark.parametrize("initial", ["list", "auto"])
-async def test_after_a_real_410_what_was_missed_is_made_up_for(cluster, api, initial):
+async def test_a_relist_after_a_real_410_gives_the_missed_changes(cluster, api, initial):
     for name in ("a", "b", "c"):
         await cluster.create(name)
     async with informer(api, cluster, initial=initial) as configs:
@@ -166,16 +166,16 @@ async def test_after_a_real_410_what_was_missed_is_made_up_for(cluster, api, ini
         await cluster.replace("b", data={"k": "changed"})
         await cluster.create("d")
         await agrees(configs, cluster, within=60)
-        told = {}
+        received = {}
         async with asyncio.timeout(20):
-            while len(told) < 3:
+            while len(received) < 3:
                 change = await anext(changes)
-                told[change.key.split("/")[1]] = type(change)
-        assert told == {"a": kinform.Deleted, "b": kinform.Updated, "d": kinform.Added}
+                received[change.key.split("/")[1]] = type(change)
+        assert received == {"a": kinform.Deleted, "b": kinform.Updated, "d": kinform.Added}
         assert before is not None
 
 
-async def test_a_killed_and_returned_server_is_resumed(cluster, api):
+async def test_streams_resume_after_the_server_was_restarted(cluster, api):
     await cluster.create("a")
     async with informer(api, cluster) as configs:
         await configs.synced(timeout=20)
@@ -187,7 +187,7 @@ async def test_a_killed_and_returned_server_is_resumed(cluster, api):
         await agrees(configs, cluster, within=60)
 
 
-async def test_a_frozen_server_is_noticed_and_resumed(cluster, api):
+async def test_streams_resume_after_the_server_was_frozen(cluster, api):
     await cluster.create("a")
     async with informer(api, cluster, silence_timeout=1, headers_timeout=1) as configs:
         await configs.synced(timeout=20)
@@ -199,7 +199,7 @@ async def test_a_frozen_server_is_noticed_and_resumed(cluster, api):
         await agrees(configs, cluster, within=60)
 
 
-async def test_a_watch_ended_by_the_server_is_resumed_without_a_list(cluster, api):
+async def test_a_watch_ended_by_the_server_resumes_without_a_list(cluster, api):
     await cluster.create("a")
     async with informer(api, cluster, watch_timeout=1) as configs:
         await configs.synced(timeout=20)
@@ -221,14 +221,14 @@ async def test_the_same_name_with_a_new_uid_is_a_delete_and_an_add(cluster, api)
         await cluster.delete("a")
         await cluster.create("a")
         await cluster.expire()
-        told = []
+        received = []
         async with asyncio.timeout(60):
-            while len(told) < 4:
-                told.append(type(await anext(changes)))
-    assert told == [kinform.Added, kinform.Synced, kinform.Deleted, kinform.Added]
+            while len(received) < 4:
+                received.append(type(await anext(changes)))
+    assert received == [kinform.Added, kinform.Synced, kinform.Deleted, kinform.Added]
 
 
-async def test_a_proxy_with_bad_manners_loses_nothing(cluster, proxy):
+async def test_a_proxy_that_cuts_and_stalls_loses_nothing(cluster, proxy):
     for number in range(20):
         await cluster.create(f"c{number}", data={"k": "x" * 2000})
     async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:

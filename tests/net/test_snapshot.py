@@ -1,4 +1,4 @@
-"""Starting from a snapshot: readable at once, carried on without a list, and right in the end whatever happened."""
+"""Starts from a snapshot: readable at once, and continued without a list."""
 
 from __future__ import annotations
 
@@ -72,26 +72,26 @@ async def test_a_start_from_a_snapshot_reads_at_once_and_sends_no_list(server, a
     assert lists(server) == before
 
 
-async def test_what_happened_in_between_is_told_as_it_happened(server, api, path):
+async def test_changes_between_two_runs_arrive_as_events(server, api, path):
     put(server, "a", "b", "c")
     await run_once(api, path)
     put(server, "b", app="changed")
     server.delete(PODS, "shop/c")
     put(server, "d")
-    pods, told = informer(api, path), []
-    pods.on_add(lambda found: told.append(("added", found["metadata"]["name"])))
-    pods.on_update(lambda old, new: told.append(("updated", old["metadata"]["name"])))
-    pods.on_delete(lambda found: told.append(("deleted", found["metadata"]["name"])))
+    pods, received = informer(api, path), []
+    pods.on_add(lambda found: received.append(("added", found["metadata"]["name"])))
+    pods.on_update(lambda old, new: received.append(("updated", old["metadata"]["name"])))
+    pods.on_delete(lambda found: received.append(("deleted", found["metadata"]["name"])))
     changes = pods.changes()
     async with pods:
-        await until(lambda: len(told) == 6)
+        await until(lambda: len(received) == 6)
         kinds = []
         async for change in changes:
             kinds.append((type(change).__name__, getattr(change, "key", "")))
             if len(kinds) == 7:
                 break
-    assert sorted(told[:3]) == [("added", "a"), ("added", "b"), ("added", "c")]
-    assert told[3:] == [("updated", "b"), ("deleted", "c"), ("added", "d")]
+    assert sorted(received[:3]) == [("added", "a"), ("added", "b"), ("added", "c")]
+    assert received[3:] == [("updated", "b"), ("deleted", "c"), ("added", "d")]
     assert {kind for kind, _ in kinds[:3]} == {"Added"}
     assert [kind for kind in kinds[3:] if kind[0] != "Synced"] == [
         ("Updated", "shop/b"), ("Deleted", "shop/c"), ("Added", "shop/d"),
@@ -99,7 +99,7 @@ async def test_what_happened_in_between_is_told_as_it_happened(server, api, path
     assert ("Synced", "") in kinds
 
 
-async def test_a_quiet_collection_is_synced_when_its_watch_stands(server, api, path):
+async def test_an_unchanged_collection_is_synced_once_its_watch_stands(server, api, path):
     put(server, "a")
     await run_once(api, path)
     async with informer(api, path) as pods:
@@ -107,7 +107,7 @@ async def test_a_quiet_collection_is_synced_when_its_watch_stands(server, api, p
         assert pods.stats().streams[""].seconds_since_sync is not None
 
 
-async def test_it_is_not_synced_while_the_server_says_nothing(server, api, path):
+async def test_a_snapshot_is_not_synced_while_the_server_is_silent(server, api, path):
     put(server, "a")
     await run_once(api, path)
     await server.stop()
@@ -121,15 +121,15 @@ async def test_it_is_not_synced_while_the_server_says_nothing(server, api, path)
     assert lists(server) == 1
 
 
-async def test_a_state_too_old_is_listed_again_and_only_what_changed_is_told(server, api, path):
+async def test_a_snapshot_too_old_is_relisted_and_only_changes_notify(server, api, path):
     put(server, "a", "b", "c")
     await run_once(api, path)
     put(server, "b", app="changed")
     server.delete(PODS, "shop/c")
     server.compact()
-    pods, told = informer(api, path), []
+    pods, received = informer(api, path), []
     async with pods:
-        pods.on_update(lambda old, new: told.append(("updated", new["metadata"]["name"])))
+        pods.on_update(lambda old, new: received.append(("updated", new["metadata"]["name"])))
         changes = pods.changes()
         before = {id: pods.store.raw(id) for id in pods.store}
         assert set(before) == {"shop/a", "shop/b", "shop/c"}
@@ -141,8 +141,8 @@ async def test_a_state_too_old_is_listed_again_and_only_what_changed_is_told(ser
                 after.append(change)
             if len(after) == 2:
                 break
-        await until(lambda: len(told) == 1)
-    assert told == [("updated", "b")]
+        await until(lambda: len(received) == 1)
+    assert received == [("updated", "b")]
     updated = next(change for change in after if isinstance(change, kinform.Updated))
     deleted = next(change for change in after if isinstance(change, kinform.Deleted))
     assert updated.key == "shop/b"
@@ -150,7 +150,7 @@ async def test_a_state_too_old_is_listed_again_and_only_what_changed_is_told(ser
     assert lists(server) == 2
 
 
-async def test_each_namespace_goes_on_from_its_own_version(server, api, path):
+async def test_each_namespace_resumes_at_its_own_version(server, api, path):
     put(server, "a", namespace="shop")
     put(server, "b", namespace="till")
     scope = kinform.Scope(namespaces=["till", "shop"])
@@ -177,7 +177,7 @@ async def test_each_namespace_goes_on_from_its_own_version(server, api, path):
     ],
     ids=["labels", "namespaces", "metadata", "prune", "transform"],
 )
-async def test_another_selection_is_refused_with_a_warning_and_listed(server, api, path, caplog, other, why):
+async def test_a_snapshot_of_another_scope_is_refused_with_a_warning(server, api, path, caplog, other, why):
     put(server, "a", app="web")
     await run_once(api, path)
     before = lists(server)
@@ -192,7 +192,7 @@ async def test_another_selection_is_refused_with_a_warning_and_listed(server, ap
     assert lists(server) == before + 1
 
 
-async def test_another_cluster_is_known_by_the_uid_of_kube_system(server, path, caplog):
+async def test_another_cluster_is_recognised_by_kube_systems_uid(server, path, caplog):
     put(server, "a")
     server.put("v1/namespaces", {"metadata": {"name": "kube-system", "uid": "one"}})
     async with kinform.connect(server.url) as api:
@@ -211,7 +211,7 @@ async def test_another_cluster_is_known_by_the_uid_of_kube_system(server, path, 
     assert "another cluster" in caplog.text
 
 
-async def test_a_damaged_file_is_refused_listed_afresh_and_replaced(server, api, path):
+async def test_a_damaged_file_is_refused_and_replaced_after_a_list(server, api, path):
     put(server, "a")
     await run_once(api, path)
     data = bytearray(path.read_bytes())
@@ -233,7 +233,7 @@ async def test_an_old_file_is_refused(server, api, path):
         assert "max_age" in pods.stats().snapshot.refused
 
 
-async def test_one_that_takes_more_than_the_memory_limit_is_refused(server, api, path):
+async def test_a_snapshot_above_the_memory_limit_is_refused(server, api, path):
     server.generate(PODS, 200)
     await run_once(api, path)
     async with informer(api, path, memory_limit=1000) as pods:
@@ -242,7 +242,7 @@ async def test_one_that_takes_more_than_the_memory_limit_is_refused(server, api,
             await pods.synced(timeout=10)
 
 
-async def test_it_is_written_from_time_to_time_while_something_changes(server, api, path):
+async def test_the_snapshot_is_written_at_intervals_while_changes_come(server, api, path):
     put(server, "a")
     async with informer(api, kinform.Snapshot(path=path, interval=0.05)) as pods:
         await pods.synced(timeout=10)
@@ -256,7 +256,7 @@ async def test_it_is_written_from_time_to_time_while_something_changes(server, a
 
 
 @pytest.mark.parametrize("why", ["missing", "full"])
-async def test_a_disk_that_refuses_ends_nothing_and_is_counted(server, api, path, caplog, monkeypatch, why):
+async def test_a_failing_disk_is_counted_and_stops_nothing(server, api, path, caplog, monkeypatch, why):
     put(server, "a")
     if why == "missing":
         path = path.parent / "nowhere" / "pods"
@@ -287,7 +287,7 @@ async def test_nothing_is_written_before_the_first_complete_state(server, api, p
     assert not path.exists()
 
 
-async def test_what_is_written_during_a_storm_is_a_state_that_can_be_carried_on(server, api, path):
+async def test_a_snapshot_written_during_a_storm_can_be_resumed(server, api, path):
     server.generate(PODS, 500)
     async with informer(api, kinform.Snapshot(path=path, interval=0.02)) as pods:
         await pods.synced(timeout=10)
@@ -308,7 +308,7 @@ async def test_what_is_written_during_a_storm_is_a_state_that_can_be_carried_on(
     assert lists(server) == before
 
 
-async def test_stopping_while_it_is_written_leaves_a_whole_file(server, api, path):
+async def test_stopping_during_a_write_leaves_a_complete_file(server, api, path):
     server.generate(PODS, 300)
     for _ in range(5):
         async with informer(api, kinform.Snapshot(path=path, interval=0.001)) as pods:
@@ -329,7 +329,7 @@ async def test_the_first_request_waits_for_the_jitter(server, api):
         await pods.synced(timeout=10)
 
 
-async def test_on_either_server_a_start_from_a_snapshot_agrees_and_one_too_old_is_listed(cluster: Cluster, path):
+async def test_starts_from_snapshots_agree_with_the_server(cluster: Cluster, path):
     for name in ("a", "b", "c"):
         await cluster.create(name, data={"k": name})
     scope = kinform.Scope(namespaces=[cluster.namespace])
