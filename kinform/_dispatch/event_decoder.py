@@ -13,7 +13,7 @@ import msgspec
 from kinform._dispatch.queue import Entry
 from kinform._errors import DecodeError
 from kinform._events import Added, Deleted, Synced, Updated
-from kinform._objects import decode
+from kinform._objects import decode_object
 from kinform._throttled_log import ThrottledLog
 from kinform_ext._version import Version
 
@@ -62,7 +62,7 @@ class EventDecoder:
         self._log.warning("undecodable", f"{self._name}: not told to readers: {why}")
 
     def _decode(self, found: Version) -> Any:
-        return decode(self._decoder, found.key, found.raw())
+        return decode_object(self._decoder, found.key, found.raw())
 
     def _decode_old(self, old: Version | None) -> Any:
         try:

@@ -15,7 +15,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, TypeVar
 
-from kinform._checks import whole
+from kinform._checks import require_integer
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.event_decoder import EventDecoder
 from kinform._dispatch.handlers import Handlers
@@ -88,8 +88,8 @@ class Informer:
         queue_bound: int = QUEUE_BOUND,
     ) -> None:
         if memory_limit is not None:
-            whole("memory_limit", memory_limit, 1, "a positive number of bytes, or None")
-        whole("queue_bound", queue_bound, 1, "a positive number of events")
+            require_integer("memory_limit", memory_limit, 1, "a positive number of bytes, or None")
+        require_integer("queue_bound", queue_bound, 1, "a positive number of events")
         if transform is not None and not callable(transform):
             raise OptionError("transform", transform, "a callable from bytes to bytes or None")
         self.resource = Resource.of(resource)
