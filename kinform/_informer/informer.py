@@ -227,19 +227,11 @@ class Informer:
 
     def stats(self) -> Stats:
         """Counts and ages, as of now."""
-        held = self._writer.held()
         return Stats(
             state=self.state,
             objects=len(self.store),
             wire_bytes=self._writer.wire_bytes,
-            pruned_bytes=held.pruned_bytes,
-            held_bytes=held.held_bytes,
-            mapped_bytes=held.mapped_bytes,
-            map_bytes=held.map_bytes,
-            dictionary_bytes=held.dictionary_bytes,
-            index_bytes=held.index_bytes,
-            dead_bytes=held.dead_bytes,
-            limbo_bytes=held.limbo_bytes,
+            memory=self._writer.held(),
             peak_bytes=self._writer.peak_bytes,
             stale=self.store.stale,
             undecodable=self._retell.undecodable,

@@ -99,11 +99,11 @@ class SnapshotKeeper:
         self._origin = msgspec.structs.replace(
             self._origin, cluster=await cluster_uid(self._transport), place=cluster_place(self._transport)
         )
-        fresh = self._writer.contents.fresh()
+        fresh = self._writer.contents.empty_copy()
         try:
             loaded = await _threaded(lambda _: read(self._path, self._origin, fresh, self._snapshot.max_age))
             limit = self._writer.memory_limit
-            if limit is not None and fresh.held().held_bytes > limit:
+            if limit is not None and fresh.memory().held_bytes > limit:
                 raise SnapshotError(self._path, "takes more than memory_limit")
         except SnapshotError as error:
             self._refuse(error)

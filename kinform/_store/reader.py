@@ -10,7 +10,7 @@ import msgspec
 
 from kinform._errors import OptionError
 from kinform._objects import Meta, decode_object
-from kinform._selectors import required_labels, parse_label_selector
+from kinform._selectors import parse_label_selector, required_labels
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
 from kinform_ext._table import Ids

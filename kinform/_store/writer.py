@@ -196,7 +196,7 @@ class Writer:
 
     def held(self) -> MemoryUsage:
         """What the store takes now."""
-        return self.contents.held()
+        return self.contents.memory()
 
     @property
     def _listens(self) -> bool:
@@ -211,7 +211,7 @@ class Writer:
     def _check_memory(self) -> None:
         if self.memory_limit is None and not self._begun:
             return
-        held = self.contents.held()
+        held = self.contents.memory()
         if self._begun:
             self.peak_bytes = max(self.peak_bytes, held.held_bytes)
         if self.memory_limit is not None and held.held_bytes > self.memory_limit:

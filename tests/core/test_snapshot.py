@@ -110,7 +110,7 @@ class TestWhatComesBack:
         assert writer.contents.codec.dictionaries + writer.contents.codec.exemplars
         assert loaded.codec.dictionaries == writer.contents.codec.dictionaries
         assert loaded.codec.exemplars == writer.contents.codec.exemplars
-        assert loaded.held().held_bytes < 1.2 * writer.held().held_bytes
+        assert loaded.memory().held_bytes < 1.2 * writer.held().held_bytes
         writer, expected = Writer(loaded), raws(loaded)  # and goes on being compressed
         await writer.drain()
         assert raws(loaded) == expected
