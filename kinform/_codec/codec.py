@@ -23,7 +23,7 @@ from kinform._codec.exemplars import Groups
 from kinform._codec.recode import AS_IT_IS, Outcome, Outcomes, Seen
 from kinform._codec.training import LARGEST_SAMPLE, SAMPLE_BYTES, Reservoir, begin, choose
 from kinform._codec.zstd import Base, Dictionary, Encode, Exemplar, Prefix, decode, encode, plain_encoder
-from kinform._worker_thread import give_back, in_thread
+from kinform._worker_thread import in_thread, trim_heap
 from kinform_ext._table import Table
 
 PLAIN = 1  # as it came
@@ -169,7 +169,7 @@ class Codec:
             if self.paused or not (len(self._table) or self._chosen_for):
                 begun = await self._begin()
                 if begun:
-                    await in_thread(give_back)
+                    await in_thread(trim_heap)
                 return begun
             self._stop_observing()
             due = self._due()
@@ -178,7 +178,7 @@ class Codec:
             await self._free_unused()
             self._check_ratio()
             if due or moved >= MANY:
-                await in_thread(give_back)
+                await in_thread(trim_heap)
             return chosen or moved > 0 or self._due()
 
     # While objects first come in

@@ -19,7 +19,7 @@ from kinform._listwatch.frames import Skip
 from kinform._options import Transform
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
-from kinform._worker_thread import give_back, in_thread
+from kinform._worker_thread import in_thread, trim_heap
 from kinform_ext._batch import Batch
 from kinform_ext._version import Change
 
@@ -161,7 +161,7 @@ class Writer:
                 tidied = seen
                 while self._table.compact(TIDY_BYTES):
                     await asyncio.sleep(0)
-                await in_thread(give_back)
+                await in_thread(trim_heap)
 
     async def drain(self) -> None:
         """Waits until the background has nothing left to do."""

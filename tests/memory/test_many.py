@@ -24,7 +24,7 @@ from pathlib import Path
 from random import Random
 
 from kinform._codec.training import choose
-from kinform._worker_thread import give_back, in_thread
+from kinform._worker_thread import trim_heap, in_thread
 
 def anonymous():
     return int(Path("/proc/self/smaps_rollup").read_text().split("Anonymous:")[1].split()[0]) << 10
@@ -32,10 +32,10 @@ def anonymous():
 async def main():
     rng = Random(1)
     samples = [b'{"metadata":{"name":"pod-%d"},"spec":"%x"}' % (i, rng.randrange(16**800)) for i in range(800)]
-    await in_thread(give_back)
+    await in_thread(trim_heap)
     before = anonymous()
     await in_thread(choose, samples, 20_000)
-    await in_thread(give_back)
+    await in_thread(trim_heap)
     print(anonymous() - before)
 
 asyncio.run(main())

@@ -176,7 +176,7 @@ async def test_after_a_while_what_was_not_said_is_counted(server, api, caplog, m
         await server.wait_for_request(count=20)
         assert pods.stats().streams[""].errors >= 18
         monkeypatch.setattr(_throttled_log, "REPEAT_SECONDS", 0.0)
-        await until(lambda: any("more of this sort" in line for line in quietly("v1/pods", caplog)))
+        await until(lambda: any("similar ones since the last" in line for line in quietly("v1/pods", caplog)))
 
 
 async def test_a_stream_of_bad_objects_is_no_stream_of_log_lines(server, api, caplog):
