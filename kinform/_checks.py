@@ -1,4 +1,4 @@
-"""Checks of arguments: each raises `OptionError` with field, value and what is allowed."""
+"""Checks of arguments. Each raises an `OptionError` with the allowed values."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ class KinformError(Exception):
 
 
 class OptionError(KinformError, ValueError):
-    """An argument is not valid. Options are checked at construction, before any request.
+    """An argument is not valid. Options are checked when they are constructed.
 
     Attributes:
         field: Name of the option, as in `Scope.namespaces`.
@@ -123,7 +123,7 @@ class ProtocolError(KinformError):
 
 
 class SkippedError(KinformError):
-    """An object is too large, too deep or malformed, and is skipped. The stream continues.
+    """An object is skipped. The stream continues with the next one.
 
     Attributes:
         resource: The resource, `"v1/pods"`, or `"v1/pods in shop"` for one namespace.

@@ -33,7 +33,9 @@ class InitApply(msgspec.Struct, frozen=True, gc=False):
 
 
 class InitDone(msgspec.Struct, frozen=True, gc=False):
-    """The state is complete. Objects that did not occur since `Init` do not exist any more.
+    """The state is complete.
+
+    Objects that did not occur since `Init` do not exist any more.
 
     Attributes:
         resource_version: The resourceVersion of the state.

@@ -1,4 +1,4 @@
-"""Objects of the API server: their identity, their pruned JSON, and how they are decoded."""
+"""Objects of the API server: identity, pruned JSON, and decoding."""
 
 from __future__ import annotations
 

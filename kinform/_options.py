@@ -92,7 +92,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects objects of a resource. The server applies it, other objects are never sent.
+    """Selects objects of a resource. The server sends no other objects.
 
     Attributes:
         namespaces: Names of namespaces. Each has its own stream. None: all namespaces, in one stream. Do not set it
@@ -128,7 +128,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Prune(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects the fields of each object to keep. Applied to the JSON bytes, before storing.
+    """Selects the fields of each object to keep. Works on bytes, without decoding.
 
     A path is names joined by dots. `["a.b/c"]` is a name that contains dots. `[*]` is each element of a list, or each
     value of an object. `keep` and `keep_last` apply first, then `drop`. `kind`, `apiVersion`, and `name`,

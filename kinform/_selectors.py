@@ -1,4 +1,4 @@
-"""Label and field selectors: grammar checks for both, and local matching of label selectors.
+"""Label and field selectors: grammar checks, and local matching of labels.
 
 The grammar is that of the API server. Which fields can be selected depends on the resource, and only the server knows.
 Source: "Labels and Selectors" in the Kubernetes concepts.
@@ -43,7 +43,7 @@ def parse_label_selector(text: str, *, field: str) -> LabelMatch:
 
 
 def required_labels(text: str) -> list[tuple[str, str]]:
-    """Returns the key-value pairs that every matching object has. The selector must be valid."""
+    """Returns the labels that every match of a valid selector has, as keys and values."""
     found = []
     for part in map(str.strip, _split(text)):
         if equal := _EQUAL.fullmatch(part):

@@ -1,6 +1,7 @@
-"""Statistics of an informer: states, counts, bytes and ages. Reading them has no effect on the informer.
+"""Statistics of an informer: states, counts, bytes and ages.
 
-They answer what operators cannot ask a client-go reflector, such as the time of the last sync or of the last byte.
+Reading them has no effect on the informer. They answer questions that a client-go reflector cannot, such as when the
+last sync or the last byte was.
 """
 
 from __future__ import annotations

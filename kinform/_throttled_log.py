@@ -1,4 +1,4 @@
-"""Limits repeated warnings, so that an error that lasts for days does not fill a disk."""
+"""Limits repeated warnings: an error that lasts for days must not fill a disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ REPEAT_SECONDS = 600.0
 
 
 class ThrottledLog:
-    """Logs at most one warning of each category in `REPEAT_SECONDS`, and counts the others."""
+    """Logs at most one warning of each category in `REPEAT_SECONDS`."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log

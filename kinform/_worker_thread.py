@@ -1,7 +1,7 @@
-"""The worker thread of the process: runs long work outside of event loops, one function at a time.
+"""The worker thread of the process, for work that would block an event loop.
 
-There is one thread for all informers, because malloc keeps memory that a thread freed for this thread: some MB after
-training. Many threads would multiply it.
+It runs one function at a time. All informers share it, because malloc keeps the memory that a thread freed for the same
+thread: some MB after training. Many threads would multiply it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Checks that pruning keeps the fields that a type or an index needs. Needs no objects."""
+"""Checks that pruning keeps the fields that a type or an index needs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _keeps(program: Program, path: Path) -> bool:
 
 
 def _required(info: msgspec.inspect.Type, at: Path, within: frozenset[type]) -> Iterator[Path]:
-    """Iterates over the paths of required fields. `within` ends the recursion in types that contain themselves."""
+    """Iterates over the paths of required fields, except inside the types `within`."""
     match info:
         case msgspec.inspect.StructType(cls=cls, fields=fields) if cls not in within:
             for field in fields:

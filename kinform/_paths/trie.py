@@ -25,7 +25,9 @@ def build_trie(
     names: Callable[[State], Iterable[str]],
     follow: Callable[[State, str | None], State | int],
 ) -> Iterator[tuple[State, Children, int]]:
-    """Yields the nodes of a trie, the root first: the state, its children, and where all other steps lead.
+    """Yields the nodes of a trie: state, children, and target of all other steps.
+
+    The first node is the root.
 
     Args:
         field: Name of the option, for the error message.

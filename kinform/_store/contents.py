@@ -1,4 +1,4 @@
-"""The contents of a store, shared by its writer and its readers: table, codec and indexes."""
+"""The contents of a store, shared by writer and readers: table, codec, indexes."""
 
 from __future__ import annotations
 
@@ -47,10 +47,10 @@ class StoreContents:
         return StoreContents(self.name, self._index_paths)
 
     def reindex(self) -> Iterator[None]:
-        """Adds all objects to the indexes, and yields after each slice. Required after `Table.load`.
+        """Adds all objects to the indexes, and yields after each slice.
 
-        Objects that are written meanwhile are indexed correctly. Until the end, readers of an index miss the loaded
-        objects that `reindex` has not reached.
+        Required after `Table.load`. Objects that are written meanwhile are indexed correctly. Until the end, readers of
+        an index miss the loaded objects that `reindex` has not reached.
         """
         next_id = 0 if self.indexes else -1
         while next_id >= 0:

@@ -1,4 +1,4 @@
-"""The readers' side of a store: complete states, from any thread, decoded at each read."""
+"""The reader of a store: complete states, from any thread, decoded at each read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 class Store(Generic[T]):
-    """Reads a collection. Safe to use from any thread; each call sees one complete state.
+    """Reads a collection, from any thread. Each call sees one complete state.
 
     Keys are `"namespace/name"`, or `"name"` for cluster-scoped objects.
     """
@@ -75,14 +75,14 @@ class Store(Generic[T]):
         return None if found is None else Meta(*found)
 
     def keys(self, namespace: str | None = None) -> Iterator[str]:
-        """Iterates over the keys of the state at the call, in one namespace or in all (None)."""
+        """Iterates over the keys of the state at the call, of one namespace or all."""
         return self._table.ids(namespace).keys()
 
     def items(self, namespace: str | None = None, *, label_selector: str = "") -> Iterator[tuple[str, T]]:
-        """Iterates over keys and objects of the state at the call. Later writes do not affect it.
+        """Iterates over keys and objects of the state at the call.
 
-        Objects that are replaced or deleted meanwhile stay in memory until the iterator has passed them, or is
-        released.
+        Later writes do not affect it. Objects that are replaced or deleted meanwhile stay in memory until the iterator
+        has passed them, or is released.
 
         Args:
             namespace: Only objects of this namespace. None: all.
@@ -107,7 +107,7 @@ class Store(Generic[T]):
         return (self._table.version_of(id) for id in self._table.ids())
 
     def index(self, name: str, value: str) -> list[T]:
-        """Returns the objects with this value in an index, sorted by key, all of one state.
+        """Returns the objects with this value in an index, of one state, sorted by key.
 
         Raises:
             OptionError: The store has no index of this name.
