@@ -123,7 +123,9 @@ class ProtocolError(KinformError):
 
 
 class SkippedError(KinformError):
-    """An object is skipped. The stream continues with the next one.
+    """An object is skipped, because it is too large, too deep or malformed.
+
+    The stream continues with the next object.
 
     Attributes:
         resource: The resource, `"v1/pods"`, or `"v1/pods in shop"` for one namespace.
@@ -180,14 +182,14 @@ class MemoryLimitError(KinformError):
         resource: The resource, `"v1/pods"`.
         objects: Number of objects in the store, including those of an unfinished list.
         held_bytes: Bytes that the store takes.
-        pruned_bytes: Bytes of their pruned JSON.
+        pruned_bytes: Bytes of the objects as pruned JSON.
         limit_bytes: The limit, in bytes.
     """
 
     def __init__(self, resource: str, objects: int, held_bytes: int, pruned_bytes: int, limit_bytes: int) -> None:
         super().__init__(
             f"{resource}: {objects} objects take {held_bytes} bytes ({pruned_bytes} as pruned JSON), "
-            f"more than memory_limit, {limit_bytes}"
+            f"more than the memory_limit of {limit_bytes} bytes"
         )
         self.resource = resource
         self.objects = objects

@@ -174,7 +174,8 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     Attributes:
         initial: Seconds to wait after the first failure. Each further failure doubles the wait.
         maximum: Upper limit of the wait in seconds, without jitter.
-        jitter: Each wait is extended by a random fraction from 0 to this value, so that clients do not retry in step.
+        jitter: Each wait is extended by a random fraction of itself, from 0 to this value, so that clients do not retry
+            in step.
         refused: Seconds to wait after 401, 403 and 404, which usually need a change by an operator.
 
     Raises:
@@ -263,8 +264,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path: Path of the file. Its folder must exist and be writable: a temporary file is written there, and then
             renamed to `path` atomically.
-        max_age: Age in seconds above which a file is refused. None: no limit; the server refuses a resourceVersion
-            that is too old to continue from.
+        max_age: Age in seconds above which a file is refused, also if its date is in the future. None: no limit; the
+            server refuses a resourceVersion that is too old to continue from.
         interval: Approximate seconds between two writes while the collection changes; each pause varies at random.
             The informer also writes the file when it stops.
 

@@ -51,7 +51,7 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         seconds_since_byte: Seconds since the last byte arrived; None before the first.
         seconds_since_bookmark: Seconds since the last bookmark; None before the first.
         seconds_since_sync: Seconds since the last complete state; None before the first. After a start from a snapshot:
-            seconds since the server continued its state.
+            seconds since the server continued from its state.
         skipped: Number of objects skipped, because they are malformed or too large.
         errors: Number of errors from which the stream recovered, skipped objects included.
     """
@@ -70,7 +70,8 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Memory of a store, in bytes.
 
     Attributes:
-        pruned_bytes: Pruned JSON of the objects, as `raw` returns it, for comparison. It is not held in this form.
+        pruned_bytes: Pruned JSON of the objects, as `raw` returns it, for comparison: it is not held in this form.
+            Includes objects of an unfinished list.
         held_bytes: Memory of the store: the sum of `mapped_bytes`, `map_bytes`, `dictionary_bytes` and `index_bytes`.
         mapped_bytes: Pages mapped from the system for records.
         map_bytes: Key map, ids, and names of namespaces.
