@@ -94,8 +94,8 @@ def _follow(about: dict[str, Any], asked: dict[str, Any], expected: Digest, empt
             )
     return {
         "wire_bytes": stats["wire_bytes"],
-        "pruned_bytes": stats["pruned_bytes"],
-        "held_bytes": stats["held_bytes"],
+        "pruned_bytes": stats["memory"]["pruned_bytes"],
+        "held_bytes": stats["memory"]["held_bytes"],
         "sync.cpu_seconds": spent,
         "sync.peak": peak,
         "sync.quiet_rss": rss,

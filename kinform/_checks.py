@@ -1,4 +1,4 @@
-"""Checks of what a caller passed in; each raises OptionError with field, value and what is allowed."""
+"""Checks of arguments. Each raises an `OptionError` with the allowed values."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from collections.abc import Callable, Iterable, Mapping
 from kinform._errors import OptionError
 
 
-def match(field: str, value: object, pattern: re.Pattern[str], allowed: str) -> None:
-    """A string of this shape."""
+def require_match(field: str, value: object, pattern: re.Pattern[str], allowed: str) -> None:
+    """Requires a string that matches the whole pattern."""
     if not isinstance(value, str) or not pattern.fullmatch(value):
         raise OptionError(field, value, allowed)
 
 
-def instance(field: str, value: object, type: type[object], allowed: str) -> None:
-    """An instance of this type."""
+def require_instance(field: str, value: object, type: type[object], allowed: str) -> None:
+    """Requires an instance of the type."""
     if not isinstance(value, type):
         raise OptionError(field, value, allowed)
 
 
-def strings(field: str, value: object, allowed: str) -> tuple[str, ...]:
-    """An iterable of strings, and no lone string; returns them as a tuple."""
-    # A lone string is iterable too, and each of its letters would pass for a name.
+def require_strings(field: str, value: object, allowed: str) -> tuple[str, ...]:
+    """Requires an iterable of strings, but not a single string; returns a tuple."""
+    # A single string is iterable too, and each of its letters would pass for a name.
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise OptionError(field, value, allowed)
     strings = tuple(value)
     for string in strings:
-        instance(field, string, str, allowed)
+        require_instance(field, string, str, allowed)
     return strings
 
 
-def one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
-    """One of a few words."""
+def require_one_of(field: str, value: object, allowed: tuple[str, ...]) -> None:
+    """Requires one of these strings."""
     if value not in allowed:
         raise OptionError(field, value, " or ".join(f'"{choice}"' for choice in allowed))
 
 
-def number(field: str, value: object, allowed: str, holds: Callable[[float], bool]) -> None:
-    """A number for which this holds."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not holds(value):
+def require_number(field: str, value: object, allowed: str, accepts: Callable[[float], bool]) -> None:
+    """Requires a number that the predicate accepts."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not accepts(value):
         raise OptionError(field, value, allowed)
 
 
-def positive(field: str, value: object) -> None:
-    """A finite number above 0."""
-    number(field, value, "a positive number of seconds", lambda n: 0 < n < float("inf"))
+def require_positive(field: str, value: object) -> None:
+    """Requires a finite number of seconds above 0."""
+    require_number(field, value, "a positive number of seconds", lambda n: 0 < n < float("inf"))
 
 
-def whole(field: str, value: object, least: int, allowed: str) -> None:
-    """A whole number of at least `least`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+def require_integer(field: str, value: object, minimum: int, allowed: str) -> None:
+    """Requires an integer of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise OptionError(field, value, allowed)

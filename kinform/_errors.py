@@ -1,41 +1,38 @@
-"""Everything kinform raises, sorted by whose fault it is.
+"""Exceptions of kinform, grouped by the part that is at fault.
 
     KinformError
-    ├── OptionError          (also ValueError) the caller's: what was passed in cannot mean anything
-    ├── StatusError          the server's: it answered, and the answer was no
-    │   ├── BadRequestError      400, 405, 406, 415, 422: asking again the same way is no use
-    │   ├── UnauthorizedError    401: who are you
-    │   ├── ForbiddenError       403: the rights are missing
-    │   ├── NotFoundError        404: no such resource (a CRD may yet come)
-    │   └── ExpiredError         410, or an RV that the server cannot serve: start over with a list
-    ├── TransportError       the network's: refused, reset, cut
-    │   └── StalledError         connected, and silent beyond the deadline
-    ├── ProtocolError        the wire's: bytes that are no LIST or WATCH body
-    ├── SkippedError         the wire's: one object was left out, the stream goes on
-    ├── DecodeError          the data's: an object that cannot be decoded to the type asked for
-    ├── SnapshotError        the disk's: a snapshot that cannot be written, or must not be read
-    └── MemoryLimitError     the collection's: it takes more than it was allowed to
+    ├── OptionError          caller: an argument is not valid (also a ValueError)
+    ├── StatusError          server: it answered with an error status
+    │   ├── BadRequestError      400, 405, 406, 415, 422: the request is wrong, a retry cannot succeed
+    │   ├── UnauthorizedError    401: the credentials are not accepted
+    │   ├── ForbiddenError       403: permissions are missing
+    │   ├── NotFoundError        404: no such resource; a CRD may be installed later
+    │   └── ExpiredError         410, or a resourceVersion the server cannot serve: a new list is needed
+    ├── TransportError       network: a connection is refused, reset or cut
+    │   └── StalledError         the connection is open, but nothing arrives before the deadline
+    ├── ProtocolError        response: the body is not a LIST or a WATCH
+    ├── SkippedError         response: one object is skipped, the stream continues
+    ├── DecodeError          data: an object does not decode to the requested type
+    ├── SnapshotError        disk: a snapshot cannot be written, or must not be loaded
+    └── MemoryLimitError     collection: it takes more memory than `memory_limit`
 
-No message ever holds what an object holds, which may be a Secret: resource, key, path, status and byte
-offset only.
+Messages name resource, key, path, status and byte offset only. They never show object contents, which may be a Secret.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 
 class KinformError(Exception):
-    """The root of all errors of kinform."""
+    """Base class of all kinform exceptions."""
 
 
 class OptionError(KinformError, ValueError):
-    """An option that cannot mean anything, refused where it is constructed.
+    """An argument is not valid. Options are checked when they are constructed.
 
     Attributes:
-        field: The option's name, as the caller wrote it (`Scope.namespaces`).
-        value: What was passed.
-        allowed: What would have been accepted, in words.
+        field: Name of the option, as in `Scope.namespaces`.
+        value: The value that was passed.
+        allowed: The accepted values, in words.
     """
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
@@ -46,16 +43,15 @@ class OptionError(KinformError, ValueError):
 
 
 class StatusError(KinformError):
-    """The API server refused, by an HTTP status or by an ERROR event.
+    """The API server answered with an HTTP error status, or sent an ERROR watch event.
 
     Attributes:
-        resource: What was asked for, `"v1/pods"`, with the namespace where there was one.
-        status: The HTTP status, or the code of the ERROR event's Status.
-        reason: Kubernetes' reason (`"Expired"`), or `""` where the answer was no Status.
-        retry_after: Seconds the server asked to wait, or None.
+        resource: The requested resource, `"v1/pods"`, or `"v1/pods in shop"` for one namespace.
+        status: The HTTP status, or the code in the Status of the ERROR event.
+        reason: The Kubernetes reason, such as `"Expired"`; `""` if the answer was not a Status.
+        verb: The verb of the request, `"list"` or `"watch"`.
+        retry_after: Seconds to wait, as requested by the server, or None.
     """
-
-    text: ClassVar[str] = "the server answered"
 
     def __init__(
         self,
@@ -67,7 +63,7 @@ class StatusError(KinformError):
         retry_after: float | None = None,
     ) -> None:
         why = f" {reason}" if reason else ""
-        super().__init__(f"{verb} {resource}: {self.text} {status}{why}")
+        super().__init__(f"{verb} {resource}: the server answered {status}{why}")
         self.resource = resource
         self.status = status
         self.reason = reason
@@ -76,30 +72,33 @@ class StatusError(KinformError):
 
 
 class BadRequestError(StatusError):
-    """400, 405, 406, 415 or 422: the request itself is wrong, and repeating it cannot help."""
+    """400, 405, 406, 415 or 422: the request is wrong, and a retry cannot succeed."""
 
 
 class UnauthorizedError(StatusError):
-    """401: credentials are missing, wrong or out of date, also after they were read again."""
+    """401: the credentials are missing, wrong or expired.
+
+    After the first 401 kinform reads the credentials again and retries at once.
+    """
 
 
 class ForbiddenError(StatusError):
-    """403: the rights to list or watch this are missing."""
+    """403: the permission to list or to watch the resource is missing."""
 
 
 class NotFoundError(StatusError):
-    """404: the server knows no such resource, at least for now."""
+    """404: the server does not know the resource. A CRD may be installed later."""
 
 
 class ExpiredError(StatusError):
-    """410, or a resourceVersion out of the server's reach: only a new list helps."""
+    """410, or a resourceVersion the server cannot serve: a new list is needed."""
 
 
 class TransportError(KinformError):
-    """The connection failed or broke; raised from the HTTP client's own error.
+    """The connection failed. Raised from the error of the HTTP client.
 
     Attributes:
-        reached: Whether there was a connection; False where it could not even be made.
+        reached: True if a connection was established; False if connecting failed.
     """
 
     def __init__(self, message: str, *, reached: bool = True) -> None:
@@ -108,14 +107,14 @@ class TransportError(KinformError):
 
 
 class StalledError(TransportError):
-    """The connection stands, but nothing came within the deadline."""
+    """The connection is open, but nothing arrived before the deadline."""
 
 
 class ProtocolError(KinformError):
-    """The body is neither LIST nor WATCH from here on.
+    """The response body is not a valid LIST or WATCH.
 
     Attributes:
-        offset: The byte of the body at which it went wrong, or None where that is not known.
+        offset: Offset of the first invalid byte in the body, or None if unknown.
     """
 
     def __init__(self, message: str, offset: int | None = None) -> None:
@@ -124,18 +123,21 @@ class ProtocolError(KinformError):
 
 
 class SkippedError(KinformError):
-    """One object was left out: too large, too deep, or malformed. The stream goes on.
+    """An object is skipped, because it is too large, too deep or malformed.
+
+    The stream continues with the next object.
 
     Attributes:
-        key: `"namespace/name"` or `"name"`, or None where it could not be read.
+        resource: The resource, `"v1/pods"`, or `"v1/pods in shop"` for one namespace.
+        key: `"namespace/name"` or `"name"`; None if the key cannot be read.
         why: `"oversized"`, `"malformed"`, `"too deep"` or `"unknown event type"`.
-        offset: Where the object began in the body, in bytes.
-        size: Its size on the wire, in bytes.
+        offset: Offset of the object in the response body, in bytes.
+        size: Size of the object on the wire, in bytes.
     """
 
     def __init__(self, resource: str, key: str | None, why: str, *, offset: int, size: int) -> None:
-        name = key if key is not None else "an object whose key is unknown"
-        super().__init__(f"{resource}: left out {name}: {why}, {size} bytes at byte {offset}")
+        name = key if key is not None else "an object with an unreadable key"
+        super().__init__(f"{resource}: skipped {name}: {why}, {size} bytes at byte {offset}")
         self.resource = resource
         self.key = key
         self.why = why
@@ -144,11 +146,11 @@ class SkippedError(KinformError):
 
 
 class DecodeError(KinformError):
-    """An object that cannot be decoded to the type asked for. Its bytes stay readable through `raw`.
+    """An object does not decode to the requested type. `raw` still returns its bytes.
 
     Attributes:
         key: `"namespace/name"` or `"name"`.
-        path: Where in the object it went wrong (`$.spec.replicas`), or `""` where that is not known.
+        path: Path of the value that does not fit, `$.spec.replicas`; `""` if unknown.
     """
 
     def __init__(self, key: str, path: str = "") -> None:
@@ -158,11 +160,13 @@ class DecodeError(KinformError):
 
 
 class SnapshotError(KinformError):
-    """A snapshot that cannot be written, or is refused. Logged, never raised by an informer, which goes on without.
+    """A snapshot cannot be written, or must not be loaded.
+
+    An informer never raises it. It logs the error and continues without the snapshot.
 
     Attributes:
-        path: The file.
-        why: What is wrong with it.
+        path: Path of the file.
+        why: The reason.
     """
 
     def __init__(self, path: str, why: str) -> None:
@@ -172,19 +176,20 @@ class SnapshotError(KinformError):
 
 
 class MemoryLimitError(KinformError):
-    """A collection takes more memory than its informer was given: it stops before the kernel stops the process.
+    """The store takes more memory than `memory_limit`. The informer stops for good.
 
     Attributes:
-        objects: How many it holds.
-        held_bytes: What they take.
-        pruned_bytes: What their JSON would take.
-        limit_bytes: What was allowed.
+        resource: The resource, `"v1/pods"`.
+        objects: Number of objects in the store, including those of an unfinished list.
+        held_bytes: Bytes that the store takes.
+        pruned_bytes: Bytes of the objects as pruned JSON.
+        limit_bytes: The limit, in bytes.
     """
 
     def __init__(self, resource: str, objects: int, held_bytes: int, pruned_bytes: int, limit_bytes: int) -> None:
         super().__init__(
             f"{resource}: {objects} objects take {held_bytes} bytes ({pruned_bytes} as pruned JSON), "
-            f"more than memory_limit, {limit_bytes}"
+            f"more than the memory_limit of {limit_bytes} bytes"
         )
         self.resource = resource
         self.objects = objects

@@ -1,7 +1,7 @@
-"""What a stream tells: objects come and go on the wire, or change in a store.
+"""Events of a stream and of a store. All are immutable.
 
-`Init`, `InitApply`, `InitDone`, `Apply` and `Delete` are the wire's (source: kube-runtime's `watcher::Event`);
-`Added`, `Updated`, `Deleted` and `Synced` are a store's. None of them is ever changed after it is made.
+A stream yields `Init`, `InitApply`, `InitDone`, `Apply` and `Delete` (source: kube-runtime's `watcher::Event`).
+A store yields `Added`, `Updated`, `Deleted` and `Synced`.
 """
 
 from __future__ import annotations
@@ -15,50 +15,76 @@ from kinform_ext._batch import Batch
 
 
 class Init(msgspec.Struct, frozen=True, gc=False):
-    """A complete state begins to come. Whatever an earlier `Init` began and did not end is void."""
+    """A new complete state starts.
+
+    It cancels an earlier `Init` that had no `InitDone`: discard the objects received since then.
+    """
 
 
 class InitApply(msgspec.Struct, frozen=True, gc=False):
-    """An object of the state that is coming. The same key may come again; the last one counts."""
+    """An object of the state between `Init` and `InitDone`.
+
+    The same key may occur more than once. The last occurrence is valid.
+
+    Attributes:
+        object: The object.
+    """
 
     object: Object
 
 
 class InitDone(msgspec.Struct, frozen=True, gc=False):
-    """The state is complete: what was not in it since `Init` is gone.
+    """The state is complete.
+
+    Objects that did not occur since `Init` do not exist any more.
 
     Attributes:
-        resource_version: Where the state stands.
+        resource_version: The resourceVersion of the state.
     """
 
     resource_version: str = ""
 
 
 class Apply(msgspec.Struct, frozen=True, gc=False):
-    """An object was created or changed."""
+    """An object was created or changed.
+
+    Attributes:
+        object: The object in its new version.
+    """
 
     object: Object
 
 
 class Delete(msgspec.Struct, frozen=True, gc=False):
-    """An object was deleted. Between `Init` and `InitDone` it takes back an `InitApply`."""
+    """An object was deleted. Between `Init` and `InitDone` it cancels an `InitApply`.
+
+    Attributes:
+        object: The object in its last version.
+    """
 
     object: Object
 
 
 class Added(msgspec.Struct, frozen=True, gc=False):
-    """A store holds an object that it did not hold before."""
+    """The store holds a new object.
+
+    Attributes:
+        key: `"namespace/name"` or `"name"`.
+        object: The object, decoded.
+    """
 
     key: str
     object: Any
 
 
 class Updated(msgspec.Struct, frozen=True, gc=False):
-    """A store holds a new version of an object.
+    """The store holds a new version of an object.
 
     Attributes:
-        old: The version before, or None where a slow reader let too many bytes wait, or the old version
-            cannot be decoded.
+        key: `"namespace/name"` or `"name"`.
+        object: The new version, decoded.
+        old: The version before. None if it does not decode, or if the old versions waiting for a slow reader
+            exceeded 16 MiB.
     """
 
     key: str
@@ -67,12 +93,13 @@ class Updated(msgspec.Struct, frozen=True, gc=False):
 
 
 class Deleted(msgspec.Struct, frozen=True, gc=False):
-    """A store no longer holds an object.
+    """The store no longer holds an object.
 
     Attributes:
-        object: Its last known state.
-        synthetic: The deletion was not told by the server but found by a relist, by a new object of the same
-            name, or by leaving a namespace.
+        key: `"namespace/name"` or `"name"`.
+        object: Its last known state, decoded.
+        synthetic: True if the server did not send the deletion. kinform derived it from a relist, from a new
+            object of the same name, or from the removal of a namespace.
     """
 
     key: str
@@ -81,10 +108,10 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
 
 
 class Synced(msgspec.Struct, frozen=True, gc=False):
-    """What was there at the start has been told; from here on it is what happens.
+    """The initial state is complete. All later events are changes.
 
     Attributes:
-        key: `""`, since it is about no object: so every change has a key.
+        key: Always `""`. It exists so that every event has a key.
     """
 
     key: str = ""

@@ -1,4 +1,4 @@
-"""One object of the API server: `Meta` says which it is, `Object` holds its pruned JSON, `decode` decodes it."""
+"""Objects of the API server: identity, pruned JSON, and decoding."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from kinform._errors import DecodeError
 
 T = TypeVar("T")
 
-# msgspec ends its messages with the path, and may quote values before it: only the path is taken over.
+# A msgspec message ends with the path and may quote values before it. Only the path is copied.
 _PATH = re.compile(r"at `(\$[^`]*)`$")
 
 
 class Meta(msgspec.Struct, frozen=True, gc=False):
-    """Who an object is, read without decoding it.
+    """Identity and version of an object, available without decoding it.
 
     Attributes:
-        namespace: `""` for a cluster-scoped object.
+        namespace: Its namespace; `""` for a cluster-scoped object.
         name: Its name.
-        uid: Its uid, or `""` where the server gives none (aggregated APIs).
-        resource_version: Its resourceVersion, or `""` likewise.
+        uid: Its uid; `""` if the server sends none, as some aggregated APIs do.
+        resource_version: Its resourceVersion; `""` if the server sends none.
     """
 
     namespace: str
@@ -37,10 +37,14 @@ class Meta(msgspec.Struct, frozen=True, gc=False):
 
 
 class Object(Meta, frozen=True, gc=False):
-    """One object as it came, pruned and not yet decoded.
+    """An object as the server sent it, pruned and not yet decoded.
 
     Attributes:
-        raw: Its JSON, pruned: `apiVersion` and `kind` first, then what the server sent.
+        namespace: Its namespace; `""` for a cluster-scoped object.
+        name: Its name.
+        uid: Its uid; `""` if the server sends none, as some aggregated APIs do.
+        resource_version: Its resourceVersion; `""` if the server sends none.
+        raw: Its pruned JSON: `apiVersion` and `kind` first, then the other members as sent.
     """
 
     raw: bytes
@@ -50,22 +54,22 @@ class Object(Meta, frozen=True, gc=False):
     @overload
     def decode(self, type: type[T]) -> T: ...
     def decode(self, type: Any = dict) -> Any:
-        """Decodes the object afresh.
+        """Decodes the object. Each call returns a new object.
 
         Args:
             type: `dict`, or any type that msgspec decodes to.
 
         Raises:
-            DecodeError: The bytes do not fit the type.
+            DecodeError: The object does not fit the type.
         """
-        return decode(msgspec.json.Decoder(type), self.key, self.raw)
+        return decode_object(msgspec.json.Decoder(type), self.key, self.raw)
 
     def __repr__(self) -> str:
         return f"Object({self.key!r}, {len(self.raw)} bytes)"  # never the contents: it may be a Secret
 
 
-def decode(decoder: msgspec.json.Decoder[T], key: str, raw: bytes) -> T:
-    """Decodes one object's JSON; a failure names key and path, never a value."""
+def decode_object(decoder: msgspec.json.Decoder[T], key: str, raw: bytes) -> T:
+    """Decodes the JSON of an object. The error names key and path, never a value."""
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,6 +1,6 @@
-"""What a caller can choose: resource, scope, pruning, and how to watch. Frozen, and checked when made.
+"""Options: resource, scope, pruning, watch behavior, snapshot. All are frozen.
 
-Everything here raises `OptionError` for what can be known to be wrong without a network.
+Each is validated at construction and raises `OptionError` for every mistake that is visible without the network.
 """
 
 from __future__ import annotations
@@ -13,30 +13,38 @@ from typing import Literal, get_args
 import msgspec
 from msgspec.structs import force_setattr
 
-from kinform._checks import instance, match, number, one_of, positive, strings, whole
+from kinform._checks import (
+    require_instance,
+    require_integer,
+    require_match,
+    require_number,
+    require_one_of,
+    require_positive,
+    require_strings,
+)
 from kinform._errors import KinformError, OptionError
 from kinform._paths.prune_program import Program, compile_prune
-from kinform._selectors import check_fields, parse_labels
+from kinform._selectors import check_field_selector, parse_label_selector
 
 Start = Literal["auto", "list", "stream"]
 Compression = Literal["identity", "gzip"]
 Transform = Callable[[bytes], bytes | None]
 
-_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
-_DOMAIN = re.compile(rf"{_LABEL.pattern}(?:\.{_LABEL.pattern})*")
-_VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
+_DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
+_DNS_NAME = re.compile(rf"{_DNS_LABEL.pattern}(?:\.{_DNS_LABEL.pattern})*")
+_API_VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A kind of objects as the API server serves it: group, version and plural.
+    """A resource of the API server: group, version and plural.
 
     Attributes:
         group: API group; `""` for the core group.
-        version: API version, `"v1"`.
-        plural: The plural in lower case, `"pods"`.
+        version: API version, such as `"v1"`.
+        plural: Plural name in lower case, such as `"pods"`.
 
     Raises:
-        OptionError: One of them cannot be a group, version or plural.
+        OptionError: The group, version or plural is not valid.
     """
 
     group: str = ""
@@ -47,13 +55,17 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if self.group == "core":
             raise OptionError("Resource.group", self.group, '"" for the core group, as in "v1/pods"')
         if self.group != "":
-            match("Resource.group", self.group, _DOMAIN, '"" for the core group, or a DNS name like "apps"')
-        match("Resource.version", self.version, _VERSION, 'a version like "v1" or "v1beta1"')
-        match("Resource.plural", self.plural, _DOMAIN, 'a plural in lower case like "pods"')
+            require_match("Resource.group", self.group, _DNS_NAME, '"" for the core group, or a DNS name like "apps"')
+        require_match("Resource.version", self.version, _API_VERSION, 'a version like "v1" or "v1beta1"')
+        require_match("Resource.plural", self.plural, _DNS_NAME, 'a plural in lower case like "pods"')
 
     @classmethod
     def of(cls, resource: Resource | str) -> Resource:
-        """Reads `"v1/pods"` or `"apps/v1/deployments"`; what is a Resource already is returned as it is."""
+        """Parses `"v1/pods"` or `"apps/v1/deployments"`. Returns a Resource unchanged.
+
+        Raises:
+            OptionError: The string is not a valid resource.
+        """
         if isinstance(resource, Resource):
             return resource
         allowed = '"version/plural" or "group/version/plural", like "v1/pods" or "apps/v1/deployments"'
@@ -70,27 +82,28 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def api_version(self) -> str:
-        """`"v1"` or `"apps/v1"`, as in an object's `apiVersion`."""
+        """Group and version as in an object's `apiVersion`: `"v1"` or `"apps/v1"`."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def path(self, namespace: str | None = None) -> str:
-        """The collection's path on the API server; all namespaces where none is named."""
+        """Returns the URL path of the collection, for one namespace or for all (None)."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         return f"{root}/namespaces/{namespace}/{self.plural}" if namespace else f"{root}/{self.plural}"
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Which objects of a resource, decided by the server, so that the rest never crosses the network.
+    """Selects objects of a resource. The server sends no other objects.
 
     Attributes:
-        namespaces: Names of namespaces, each watched by a stream of its own; None: all, in one stream. Has no
-            meaning for a cluster-scoped resource, which then stays `not_found`.
-        label_selector: As in `kubectl -l`; `""`: no condition.
-        field_selector: As in `kubectl --field-selector`; which fields a resource offers only the server knows.
-        metadata_only: Ask for metadata alone (`PartialObjectMetadata`): no spec, no status.
+        namespaces: Names of namespaces. Each has its own stream. None: all namespaces, in one stream. Do not set it
+            for a cluster-scoped resource: the informer would stay `not_found`.
+        label_selector: Label selector as in `kubectl -l`. `""`: no condition.
+        field_selector: Field selector as in `kubectl --field-selector`. `""`: no condition. Only the grammar is
+            checked here; the server decides which fields the resource supports.
+        metadata_only: True: request metadata only (`PartialObjectMetadata`), without spec and status.
 
     Raises:
-        OptionError: A namespace or selector cannot be one.
+        OptionError: A namespace or a selector is not valid.
     """
 
     namespaces: tuple[str, ...] | Iterable[str] | None = None
@@ -101,34 +114,35 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.namespaces is not None:
             allowed = 'None for all namespaces, or a list of names like ["shop", "till"]'
-            names = strings("Scope.namespaces", self.namespaces, allowed)
+            names = require_strings("Scope.namespaces", self.namespaces, allowed)
             if not names:
                 raise OptionError("Scope.namespaces", self.namespaces, allowed)
             for name in names:
-                match("Scope.namespaces", name, _LABEL, allowed)
+                require_match("Scope.namespaces", name, _DNS_LABEL, allowed)
             force_setattr(self, "namespaces", tuple(dict.fromkeys(names)))
         for field in ("label_selector", "field_selector"):
-            instance(f"Scope.{field}", getattr(self, field), str, "a string")
-        parse_labels(self.label_selector, field="Scope.label_selector")
-        check_fields(self.field_selector, field="Scope.field_selector")
-        instance("Scope.metadata_only", self.metadata_only, bool, "True or False")
+            require_instance(f"Scope.{field}", getattr(self, field), str, "a string")
+        parse_label_selector(self.label_selector, field="Scope.label_selector")
+        check_field_selector(self.field_selector, field="Scope.field_selector")
+        require_instance("Scope.metadata_only", self.metadata_only, bool, "True or False")
 
 
 class Prune(msgspec.Struct, frozen=True, kw_only=True):
-    """What of each object is kept, decided on bytes before anything of it exists in memory.
+    """Selects the fields of each object to keep. Works on bytes, without decoding.
 
-    A path is names joined by dots; `["a.b/c"]` for a name with dots; `[*]` for each element of a list or each
-    value of an object. First `keep` and `keep_last`, then `drop`. `kind`, `apiVersion`, `metadata.name`,
-    `.namespace`, `.uid` and `.resourceVersion` always stay. Containers on the way to a path stay, maybe empty.
+    A path is names joined by dots. `["a.b/c"]` is a name that contains dots. `[*]` is each element of a list, or each
+    value of an object. `keep` and `keep_last` apply first, then `drop`. `kind`, `apiVersion`, and `name`,
+    `namespace`, `uid` and `resourceVersion` in `metadata` are always kept. Objects and lists on the way to a path are
+    kept too, even if they become empty.
 
     Attributes:
-        drop: Paths to leave out.
-        keep: If given, everything but these paths is left out.
-        keep_last: List path to n: of a list of conditions, for each `type` the n newest by
-            `lastTransitionTime`; of a list without `type`, the last n.
+        drop: Paths to drop.
+        keep: Paths to keep; everything else is dropped. Empty: keep everything.
+        keep_last: Path of a list to a number n. If its elements have a `type`, as conditions do, keeps the n newest
+            elements of each type by `lastTransitionTime`. Otherwise keeps the last n elements.
 
     Raises:
-        OptionError: A path cannot be parsed, would drop what must stay, or n is not a positive number.
+        OptionError: A path is not valid, a `drop` path covers a field that is always kept, or n is below 1.
     """
 
     drop: tuple[str, ...] | Iterable[str] = ()
@@ -138,13 +152,13 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for field in ("drop", "keep"):
             allowed = 'a list of paths like ["metadata.managedFields"]'
-            force_setattr(self, field, strings(f"Prune.{field}", getattr(self, field), allowed))
-        instance("Prune.keep_last", self.keep_last, Mapping, 'a dict like {"status.conditions": 3}')
+            force_setattr(self, field, require_strings(f"Prune.{field}", getattr(self, field), allowed))
+        require_instance("Prune.keep_last", self.keep_last, Mapping, 'a dict like {"status.conditions": 3}')
         force_setattr(self, "keep_last", dict(self.keep_last))
         self.program()
 
     def program(self) -> Program | None:
-        """The compiled form that the scanner runs; None where nothing is pruned."""
+        """Returns the compiled form for the scanner, or None if nothing is pruned."""
         return compile_prune(self.drop, self.keep, self.keep_last)
 
 
@@ -152,16 +166,20 @@ DEFAULT_PRUNE = Prune(drop=["metadata.managedFields"])
 
 
 class Backoff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How long to wait after a failure. Only real progress starts it over: a state complete, an event, a bookmark.
+    """Delays between retries.
+
+    Only progress resets the backoff: a complete state, an event, a bookmark, or a watch that lasted at least `maximum`
+    seconds. An accepted connection alone does not.
 
     Attributes:
-        initial: Seconds after the first failure; each further one doubles it.
-        maximum: Seconds it never grows beyond, jitter aside.
-        jitter: Each wait is lengthened by a random part of up to this fraction, so that clients part.
-        refused: Seconds after 401, 403 and 404, which heal slowly if at all.
+        initial: Seconds to wait after the first failure. Each further failure doubles the wait.
+        maximum: Upper limit of the wait in seconds, without jitter.
+        jitter: Each wait is extended by a random fraction of itself, from 0 to this value, so that clients do not retry
+            in step.
+        refused: Seconds to wait after 401, 403 and 404, which usually need a change by an operator.
 
     Raises:
-        OptionError: A wait is not positive, or the maximum is below the initial one.
+        OptionError: A wait is not positive, or `maximum` is below `initial`.
     """
 
     initial: float = 0.8
@@ -171,32 +189,33 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def __post_init__(self) -> None:
         for field in ("initial", "maximum", "refused"):
-            positive(f"Backoff.{field}", getattr(self, field))
+            require_positive(f"Backoff.{field}", getattr(self, field))
         if self.maximum < self.initial:
             raise OptionError("Backoff.maximum", self.maximum, f"at least Backoff.initial, {self.initial}")
-        number("Backoff.jitter", self.jitter, "a fraction from 0 to 1", lambda n: 0 <= n <= 1)
+        require_number("Backoff.jitter", self.jitter, "a fraction from 0 to 1", lambda n: 0 <= n <= 1)
 
 
 class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How a collection is followed.
+    """Options of the list-watch stream.
 
     Attributes:
-        initial: `"list"`: LIST, then WATCH. `"stream"`: WatchList (KEP-3157), and an error where the server has
-            none. `"auto"`: WatchList, and LIST where it is refused or never completes, remembered per resource.
-        page_size: Objects a page of a LIST; 0: one page. Has no effect on a stream.
-        compression: `"gzip"` invites the server to compress LISTs, which saves network and costs CPU time. Has
-            no effect on a watch.
-        watch_timeout: Seconds after which the server is asked to end a watch, drawn anew from once to twice this
-            for each.
-        headers_timeout: Seconds to wait for an answer to begin; and, until a state is complete, for each next
-            piece of it.
-        silence_timeout: Seconds without a byte after which a watch counts as dead; None: the watch's own time
-            plus 15, at most 200.
-        max_object_bytes: Largest object accepted, as sent; larger ones are left out and reported.
-        backoff: Waits after failures.
-        start_jitter: The first request of a stream waits a random part of so many seconds, so that thousands of
-            processes that start at once do not all ask at once.
-        on_error: Called with each error that was recovered from. An exception in it is logged.
+        initial: How to get the initial state. `"list"`: LIST, then WATCH. `"stream"`: WatchList (KEP-3157); an error
+            if the server does not support it. `"auto"`: WatchList; LIST if the server refuses WatchList or never
+            completes it. The result is remembered for each resource.
+        page_size: Objects per LIST page. 0: one page. Has no effect on WatchList.
+        compression: `"gzip"` asks the server to compress LIST responses. It saves network traffic and costs CPU time
+            on both sides. Has no effect on a watch.
+        watch_timeout: Seconds after which the server should end a watch. For each watch a random value from once to
+            twice this number is sent.
+        headers_timeout: Seconds to wait for the response headers. Until a state is complete, also the seconds to wait
+            for each next chunk of the body.
+        silence_timeout: Seconds without a byte after which a watch is considered dead and is reconnected. None: the
+            timeout of the watch plus 15, at most 200.
+        max_object_bytes: Size limit of an object on the wire, in bytes. Larger objects are skipped and reported.
+        backoff: Delays between retries.
+        start_jitter: The first request of a stream is delayed by a random number of seconds from 0 to this value. Use
+            it to spread the requests of many processes that start at the same time.
+        on_error: Called with each error from which the stream recovers. An exception that it raises is logged.
 
     Raises:
         OptionError: A value is out of range.
@@ -214,37 +233,44 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     on_error: Callable[[KinformError], object] | None = None
 
     def __post_init__(self) -> None:
-        one_of("WatchOptions.initial", self.initial, get_args(Start))
-        one_of("WatchOptions.compression", self.compression, get_args(Compression))
-        whole("WatchOptions.page_size", self.page_size, 0, "0 for one page, or a positive number")
-        whole("WatchOptions.max_object_bytes", self.max_object_bytes, 1024, "at least 1024 bytes")
-        number("WatchOptions.watch_timeout", self.watch_timeout, "at least 1 second", lambda n: n >= 1)
-        positive("WatchOptions.headers_timeout", self.headers_timeout)
+        require_one_of("WatchOptions.initial", self.initial, get_args(Start))
+        require_one_of("WatchOptions.compression", self.compression, get_args(Compression))
+        require_integer("WatchOptions.page_size", self.page_size, 0, "0 for one page, or a positive number")
+        require_integer("WatchOptions.max_object_bytes", self.max_object_bytes, 1024, "at least 1024 bytes")
+        require_number("WatchOptions.watch_timeout", self.watch_timeout, "at least 1 second", lambda n: n >= 1)
+        require_positive("WatchOptions.headers_timeout", self.headers_timeout)
         if self.silence_timeout is not None:
-            positive("WatchOptions.silence_timeout", self.silence_timeout)
-        number("WatchOptions.start_jitter", self.start_jitter, "0 or more seconds", lambda n: 0 <= n < float("inf"))
-        instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
+            require_positive("WatchOptions.silence_timeout", self.silence_timeout)
+        require_number(
+            "WatchOptions.start_jitter", self.start_jitter, "0 or more seconds", lambda n: 0 <= n < float("inf")
+        )
+        require_instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
         if self.on_error is not None and not callable(self.on_error):
             raise OptionError("WatchOptions.on_error", self.on_error, "a callable, or None")
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    """Where an informer keeps its collection between two runs, so that the next starts without a LIST.
+    """A file that keeps the collection of an informer. The next start needs no LIST.
 
-    The file may hold Secrets: it is readable by its owner alone. A file that is cut, damaged, of another cluster,
-    resource, scope, pruning or transform, or of another format is refused with a warning, never loaded in part, and
-    a list takes its place. An etcd that was restored from a backup cannot be told for certain: a resourceVersion may
-    come to name another state than it did, and then the copy stays wrong where nothing changes. Delete the files
-    after a restore, or bound their age.
+    The file may contain Secrets. Only its owner can read it (mode 0600). It is not encrypted.
+
+    A snapshot is loaded completely or not at all. A file that is truncated, damaged, in another format, or from another
+    cluster, resource, scope, pruning or transform is refused with a warning, and the informer lists the collection.
+
+    kinform cannot detect every restore of etcd from a backup. After a restore the same resourceVersion may identify
+    another state. Objects that do not change afterwards can then stay wrong in the copy. Delete the files after a
+    restore, or set `max_age`.
 
     Attributes:
-        path: The file. Its folder has to be there, and writable; what is written beside it takes its place at once.
-        max_age: Seconds after which a file is refused; None: never. The server refuses a state it cannot carry on.
-        interval: Seconds between two writings while something changes, about: drawn anew each time. It is also
-            written when the informer stops.
+        path: Path of the file. Its folder must exist and be writable: a temporary file is written there, and then
+            renamed to `path` atomically.
+        max_age: Age in seconds above which a file is refused, also if its date is in the future. None: no limit; the
+            server refuses a resourceVersion that is too old to continue from.
+        interval: Approximate seconds between two writes while the collection changes; each pause varies at random.
+            The informer also writes the file when it stops.
 
     Raises:
-        OptionError: The path is none, or a time is not positive.
+        OptionError: `path` is not a path, or a time is not positive.
     """
 
     path: str | os.PathLike[str]
@@ -255,12 +281,16 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         if not _is_path(self.path):
             raise OptionError("Snapshot.path", self.path, "the path of a file")
         if self.max_age is not None:
-            positive("Snapshot.max_age", self.max_age)
-        positive("Snapshot.interval", self.interval)
+            require_positive("Snapshot.max_age", self.max_age)
+        require_positive("Snapshot.interval", self.interval)
 
     @classmethod
     def of(cls, snapshot: Snapshot | str | os.PathLike[str]) -> Snapshot:
-        """Reads a path; what is a Snapshot already is returned as it is."""
+        """Makes a Snapshot from a path. Returns a Snapshot unchanged.
+
+        Raises:
+            OptionError: The argument is neither a path nor a Snapshot.
+        """
         if isinstance(snapshot, Snapshot):
             return snapshot
         if not _is_path(snapshot):

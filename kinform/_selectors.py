@@ -1,7 +1,7 @@
-"""Label and field selectors: checked before they are sent, and label selectors matched locally.
+"""Label and field selectors: grammar checks, and local matching of labels.
 
-The grammar is the API server's; what depends on the resource (which fields may be selected) only the server
-knows. Source: Kubernetes' concepts page on labels and selectors.
+The grammar is that of the API server. Which fields can be selected depends on the resource, and only the server knows.
+Source: "Labels and Selectors" in the Kubernetes concepts.
 """
 
 from __future__ import annotations
@@ -22,26 +22,28 @@ _EXISTS = re.compile(r"(?P<op>!?)\s*(?P<key>[^\s!=,()<>]+)")
 _COMPARE = re.compile(r"(?P<key>[^\s!=,()<>]+)\s*(?P<op>[<>])\s*(?P<value>-?\d+)")
 _FIELD = re.compile(r"(?P<key>[A-Za-z0-9_.\-/\[\]]+)\s*(?:==|!=|=)\s*(?:[^\\,=]|\\[\\,=])*")
 
-_LABELS = "requirements joined by commas: key=value, key!=value, key in (a,b), key notin (a,b), key, !key"
-_FIELDS = "requirements joined by commas: field=value, field==value or field!=value"
+_LABEL_GRAMMAR = (
+    "requirements joined by commas: key=value, key!=value, key in (a,b), key notin (a,b), key, !key, key<1, key>1"
+)
+_FIELD_GRAMMAR = "requirements joined by commas: field=value, field==value or field!=value"
 
 
-def parse_labels(text: str, *, field: str) -> LabelMatch:
-    """Compiles a label selector to a predicate over an object's labels.
+def parse_label_selector(text: str, *, field: str) -> LabelMatch:
+    """Compiles a label selector to a predicate on the labels of an object.
 
     Args:
-        text: The selector; `""` matches everything.
-        field: The option's name, for the error.
+        text: The selector; `""` matches every object.
+        field: Name of the option, for the error message.
 
     Raises:
-        OptionError: The selector cannot be parsed; names the requirement that is wrong.
+        OptionError: The selector is not valid. The message names the invalid requirement.
     """
     matches = [_requirement(part.strip(), text, field) for part in _split(text)] if text.strip() else []
     return lambda labels: all(match(labels) for match in matches)
 
 
-def equalities(text: str) -> list[tuple[str, str]]:
-    """The labels that whatever matches must have: requirements that leave one value. The selector is a valid one."""
+def required_labels(text: str) -> list[tuple[str, str]]:
+    """Returns the labels that every match of a valid selector has, as keys and values."""
     found = []
     for part in map(str.strip, _split(text)):
         if equal := _EQUAL.fullmatch(part):
@@ -52,19 +54,19 @@ def equalities(text: str) -> list[tuple[str, str]]:
     return found
 
 
-def check_fields(text: str, *, field: str) -> None:
+def check_field_selector(text: str, *, field: str) -> None:
     """Checks the grammar of a field selector.
 
     Raises:
-        OptionError: The selector cannot be parsed; names the requirement that is wrong.
+        OptionError: The selector is not valid. The message names the invalid requirement.
     """
     for part in re.split(r"(?<!\\),", text) if text.strip() else ():
         if not _FIELD.fullmatch(part.strip()):
-            raise OptionError(field, text, f"{_FIELDS}; {part.strip()!r} is none")
+            raise OptionError(field, text, f"{_FIELD_GRAMMAR}; {part.strip()!r} is not a requirement")
 
 
 def _split(text: str) -> list[str]:
-    return re.split(r",(?![^(]*\))", text)  # not at the commas within parentheses
+    return re.split(r",(?![^(]*\))", text)  # but not at commas inside parentheses
 
 
 def _requirement(part: str, text: str, field: str) -> LabelMatch:
@@ -75,13 +77,13 @@ def _requirement(part: str, text: str, field: str) -> LabelMatch:
     elif found := _EXISTS.fullmatch(part) or _COMPARE.fullmatch(part):
         values = frozenset()
     else:
-        raise OptionError(field, text, f"{_LABELS}; {part!r} is none")
+        raise OptionError(field, text, f"{_LABEL_GRAMMAR}; {part!r} is not a requirement")
     key, op = found["key"], found["op"]
     if not _KEY.fullmatch(key):
-        raise OptionError(field, text, f"{_LABELS}; {key!r} is no label key")
+        raise OptionError(field, text, f"{_LABEL_GRAMMAR}; {key!r} is not a label key")
     for value in values:
         if not _VALUE.fullmatch(value):
-            raise OptionError(field, text, f"{_LABELS}; {value!r} is no label value")
+            raise OptionError(field, text, f"{_LABEL_GRAMMAR}; {value!r} is not a label value")
     if op in ("in", "=", "=="):
         return lambda labels: labels.get(key) in values
     if op in ("notin", "!="):

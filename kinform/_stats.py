@@ -1,6 +1,7 @@
-"""How an informer is, told without its doing anything: states, counts and ages.
+"""Statistics of an informer: states, counts, bytes and ages.
 
-Source: the questions that operators ask of a client-go reflector and cannot (its last sync, its last byte).
+Reading them has no effect on the informer. They answer questions that a client-go reflector cannot, such as when the
+last sync or the last byte was.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ State = Literal[
     "stopped",  # nobody listens any more
 ]
 
-# From best to worst: what one stream needs to be told of before others.
+# From best to worst. An informer reports the worst state of its streams.
 _BADNESS: tuple[State, ...] = (
     "live",
     "relisting",
@@ -41,15 +42,18 @@ _BADNESS: tuple[State, ...] = (
 
 
 class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How one stream is.
+    """Statistics of one stream.
 
     Attributes:
-        state: `"live"`, `"forbidden"`, ...
-        error: The last failure, or None since the last progress.
-        resource_version: Up to where it is complete and current.
-        seconds_since_byte: Since the last byte came; None before the first. Likewise for bookmark and sync.
-        skipped: Objects left out so far, because they were malformed or too large.
-        errors: Failures recovered from so far, left-out objects included.
+        state: State of the stream: `"live"`, `"forbidden"`, ...
+        error: The last error; None if there was progress since.
+        resource_version: The resourceVersion up to which the store is complete; `""` before the first complete state.
+        seconds_since_byte: Seconds since the last byte arrived; None before the first.
+        seconds_since_bookmark: Seconds since the last bookmark; None before the first.
+        seconds_since_sync: Seconds since the last complete state; None before the first. After a start from a snapshot:
+            seconds since the server continued from its state.
+        skipped: Number of objects skipped, because they are malformed or too large.
+        errors: Number of errors from which the stream recovered, skipped objects included.
     """
 
     state: State
@@ -63,21 +67,20 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a store takes, in bytes, as the system sees it.
+    """Memory of a store, in bytes.
 
     Attributes:
-        objects: Objects that readers see.
-        pruned_bytes: Their JSON, as `raw` gives it.
-        held_bytes: All that is kept for them: mapped, maps, dictionaries and indexes.
-        mapped_bytes: Mapped from the system for their records.
-        map_bytes: Key map, ids, names of namespaces.
-        dictionary_bytes: What decompression and compression need.
-        index_bytes: What indexes take.
-        dead_bytes: Of the mapped ones, those that wait to be used again.
-        limbo_bytes: Of the mapped ones, those that only running iterations still read.
+        pruned_bytes: Pruned JSON of the objects, as `raw` returns it, for comparison: it is not held in this form.
+            Includes objects of an unfinished list.
+        held_bytes: Memory of the store: the sum of `mapped_bytes`, `map_bytes`, `dictionary_bytes` and `index_bytes`.
+        mapped_bytes: Pages mapped from the system for records.
+        map_bytes: Key map, ids, and names of namespaces.
+        dictionary_bytes: Dictionaries, prefixes, exemplars, samples and contexts of the compression.
+        index_bytes: Indexes.
+        dead_bytes: Part of `mapped_bytes`: freed records whose space is not yet reused.
+        limbo_bytes: Part of `mapped_bytes`: replaced or deleted records that running iterators still need.
     """
 
-    objects: int
     pruned_bytes: int
     held_bytes: int
     mapped_bytes: int
@@ -89,16 +92,16 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class SnapshotStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How an informer's snapshot is.
+    """Statistics of a snapshot.
 
     Attributes:
-        loaded: The informer started from it.
-        refused: Why not, where there was a file; else None.
-        writes: Times it was written.
-        failures: Times it could not be.
-        error: The last failure, or None since it was written.
-        file_bytes: Its size when it was last written.
-        seconds_since_write: Since it was last written; None before that.
+        loaded: True if the informer started from the snapshot.
+        refused: Why the file was refused at the start; None if it was loaded, or if there was no file.
+        writes: Number of successful writes.
+        failures: Number of failed writes.
+        error: The last write error; None if a write succeeded since.
+        file_bytes: Size of the file at the last write, in bytes; 0 before the first.
+        seconds_since_write: Seconds since the last write; None before the first.
     """
 
     loaded: bool
@@ -111,42 +114,29 @@ class SnapshotStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Stats(msgspec.Struct, frozen=True, kw_only=True):
-    """How an informer is, at the time of the call.
+    """Statistics of an informer, at the time of the call.
 
     Attributes:
-        state: The state of the stream that is worst off.
-        objects: Objects held.
-        wire_bytes: Bytes of all objects that came so far, as sent.
-        pruned_bytes: Bytes of the objects held, as `raw` gives them.
-        held_bytes: All that is kept for them: records, maps, dictionaries and indexes.
-        mapped_bytes: Of these, mapped from the system for records.
-        map_bytes: Of these, the maps: keys, ids, names of namespaces.
-        dictionary_bytes: Of these, what compression needs.
-        index_bytes: Of these, what indexes take.
-        dead_bytes: Of the mapped ones, those that wait to be used again.
-        limbo_bytes: Of the mapped ones, those that only running iterations still read.
-        peak_bytes: The most that was held while the last complete state came in.
-        stale: Objects held in an old version, because the newer one was left out.
-        undecodable: Events not told to readers, because the object did not fit the type.
-        queue_depth: Events, and keys, that wait for handlers. What was there before a handler came is not counted.
-        changes_depth: Events that wait in each `changes()`.
-        dropped_old: `Updated` events whose old version was let go because too much was waiting.
-        transform_seconds: Time spent in `transform`.
-        snapshot: How its snapshot is; None where none was asked for.
-        streams: By namespace, `""` for all.
+        state: The worst state of its streams.
+        objects: Number of objects in the store.
+        wire_bytes: Bytes of all objects received since the start, as sent, relists and updates included.
+        memory: Memory of the store.
+        peak_bytes: The largest `memory.held_bytes` while the last complete state was received.
+        stale: Number of objects held in an old version, because a newer one was skipped.
+        undecodable: Number of events not dispatched, because an object does not fit the type.
+        queue_depth: Number of events and keys that wait for handlers. Objects that were in the store before a handler
+            was added are not counted.
+        changes_depth: Number of events that wait in each `changes()`.
+        dropped_old: Number of `Updated` events without `old`, because too many old versions were waiting.
+        transform_seconds: Total seconds spent in `transform`.
+        snapshot: Statistics of the snapshot; None if the informer has none.
+        streams: Statistics of each stream, by namespace; `""` is the stream of all namespaces.
     """
 
     state: State
     objects: int
     wire_bytes: int
-    pruned_bytes: int
-    held_bytes: int
-    mapped_bytes: int
-    map_bytes: int
-    dictionary_bytes: int
-    index_bytes: int
-    dead_bytes: int
-    limbo_bytes: int
+    memory: MemoryUsage
     peak_bytes: int
     stale: int
     undecodable: int
@@ -159,5 +149,5 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def worst(states: Iterable[State]) -> State:
-    """The state to be told of before the others; `"starting"` where there is none."""
+    """Returns the worst of the states, or `"starting"` if there are no states."""
     return max(states, key=_BADNESS.index, default="starting")

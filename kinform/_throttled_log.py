@@ -1,7 +1,4 @@
-"""A log that does not repeat itself: one line of a sort in a while, and then how many were left out.
-
-A cluster that refuses for a day must not fill a disk.
-"""
+"""Limits repeated warnings: an error that lasts for days must not fill a disk."""
 
 from __future__ import annotations
 
@@ -12,18 +9,18 @@ REPEAT_SECONDS = 600.0
 
 
 class ThrottledLog:
-    """Warnings through a logger, of each sort no more than one in `REPEAT_SECONDS`."""
+    """Logs at most one warning of each category in `REPEAT_SECONDS`."""
 
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
-        self._told: dict[str, tuple[float, int]] = {}
+        self._logged: dict[str, tuple[float, int]] = {}  # time of the last message, and how many were suppressed since
 
-    def warning(self, sort: str, message: str) -> None:
-        """Logs the message, unless one of its sort was logged a short while ago: then it is counted."""
-        last, unsaid = self._told.get(sort, (float("-inf"), 0))
+    def warning(self, category: str, message: str) -> None:
+        """Logs the message, or counts it if one of its category was logged recently."""
+        last, suppressed = self._logged.get(category, (float("-inf"), 0))
         now = time.monotonic()
         if now - last < REPEAT_SECONDS:
-            self._told[sort] = (last, unsaid + 1)
+            self._logged[category] = (last, suppressed + 1)
             return
-        self._told[sort] = (now, 0)
-        self._log.warning("%s%s", message, f" (and {unsaid} more of this sort since the last word)" if unsaid else "")
+        self._logged[category] = (now, 0)
+        self._log.warning("%s%s", message, f" (and {suppressed} similar ones since the last)" if suppressed else "")

@@ -1,7 +1,7 @@
-"""The one thread of the process in which what takes long is done beside the loops, one thing after another.
+"""The worker thread of the process, for work that would block an event loop.
 
-One for all, because malloc keeps what a thread freed for that thread: some MB after training, which many threads
-would multiply.
+It runs one function at a time. All informers share it, because malloc keeps the memory that a thread freed for the same
+thread: some MB after training. Many threads would multiply it.
 """
 
 from __future__ import annotations
@@ -17,40 +17,44 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-BLOCK_BYTES = 96 << 10  # malloc would map a larger one on its own
-BLOCKS = 64  # together more than is free
+# Below the size from which on malloc maps a block separately. All blocks together exceed the free memory of the heap.
+BLOCK_BYTES = 96 << 10
+BLOCKS = 64
 
 _thread: ThreadPoolExecutor
 
 
-def _begin() -> None:
-    global _thread  # a thread does not outlive a fork
-    _thread = ThreadPoolExecutor(1, thread_name_prefix="kinform")  # starts its thread when first needed
+def _create() -> None:
+    global _thread
+    _thread = ThreadPoolExecutor(1, thread_name_prefix="kinform")  # starts its thread at the first call
 
 
-_begin()
-os.register_at_fork(after_in_child=_begin)
+_create()
+os.register_at_fork(after_in_child=_create)  # a thread does not survive a fork
 
-_trims = False
-with contextlib.suppress(OSError, AttributeError):  # not every C library does
+_can_trim = False
+with contextlib.suppress(OSError, AttributeError):  # not every C library has malloc_trim
     _c = ctypes.CDLL(None)
     _malloc, _free, _trim = _c.malloc, _c.free, _c.malloc_trim
     _malloc.restype, _free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
-    _trims = True
+    _can_trim = True
 
 
 async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Calls it in the thread, when it is its turn. Cancelled, it is still carried out if it had begun."""
+    """Calls the function in the worker thread, after the calls that were queued before.
+
+    Cancellation does not stop a call that has started.
+    """
     return await asyncio.get_running_loop().run_in_executor(_thread, lambda: function(*args, **kwargs))
 
 
-def give_back() -> None:
-    """Returns to the system what was freed but is still in malloc's hands: 2 or 3 MB after training.
+def trim_heap() -> None:
+    """Returns free memory of the C heap to the system: 2 or 3 MB after training.
 
-    `malloc_trim` passes over what is free at the end of a thread's arena, and that is most of it. So a block is put at
-    the very end before, and all that is free lies between others.
+    `malloc_trim` skips the free memory at the end of a thread's arena, which is most of it. So a block is allocated at
+    the very end first. Then all free memory lies between used blocks.
     """
-    if _trims:
+    if _can_trim:
         blocks = [_malloc(BLOCK_BYTES) for _ in range(BLOCKS)]
         for block in blocks[:-1]:
             _free(block)

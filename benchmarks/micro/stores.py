@@ -76,7 +76,7 @@ class Kinform:
 
     def bases(self) -> set[int]:
         """The codecs of dictionaries and prefixes."""
-        return {number for pair in self._writer.contents.codec.numbers() for number in pair}
+        return {number for pair in self._writer.contents.codec.base_codecs() for number in pair}
 
 
 class Plain:

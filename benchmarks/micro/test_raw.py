@@ -47,7 +47,7 @@ def _of_base(pods: Pods, ours: Kinform) -> list[str]:
 
 def _of_open(pods: Pods, ours: Kinform) -> list[str]:
     """Of as many exemplars as may be open at a time, those with the most deltas."""
-    chosen, room = set[str](), zstd.OPEN_BYTES * 3 // 4
+    chosen, room = set[str](), zstd.READY_BYTES * 3 // 4
     for members in sorted(_deltas(pods, ours), key=len, reverse=True):
         room -= max(len(pods.before.raw[key]) for key in members)
         if room < 0:

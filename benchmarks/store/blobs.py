@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.corpus import MADE, dump, make, read_dump
 from benchmarks.harness.results import Record
 from kinform._codec.codec import Codec
-from kinform._codec.zstd import encode
+from kinform._codec.zstd import compress
 from kinform._paths.prune_program import compile_prune
 from kinform_ext._batch import Batch
 from kinform_ext._scan import Scanner
@@ -93,14 +93,14 @@ async def _measure(learnt: Objects, counted: Objects) -> dict[str, Any]:
     spent = time.process_time() - begun
     if [table.raw_of(id) for id in table.ids()] != raws:
         raise SystemExit("store: an object does not read as it was written; no figure is told")
-    base = encode if codec.base is None else codec.base.encoder()
+    base = compress if codec.base is None else codec.base.encoder()
     count = len(cuts)
     after = table.stats()["blob_bytes"] / count
     whole = len(lzma.compress(b"\n".join(cuts), preset=9 | lzma.PRESET_EXTREME)) / count
     result = {
         "objects": count,
         "pruned": sum(map(len, raws)) / count,
-        "plain": sum(len(encode(cut)) for cut in cuts) / count,
+        "plain": sum(len(compress(cut)) for cut in cuts) / count,
         "base": sum(len(base(cut)) for cut in cuts) / count,
         "after": after,
         "xz": whole,

@@ -1,7 +1,8 @@
-"""What becomes of one object in the background: a delta, an exemplar, what the base makes of it, or itself.
+"""Decides how an object is recompressed.
 
-Takes what is smallest, unless what is little smaller would be slower to read or leave an exemplar that does not pay
-for itself. Never changes a table or makes a codec known; `_codec` does, with the outcome.
+It becomes a delta, an exemplar or a blob against the base, or stays uncompressed. The smallest result is taken, unless
+a slightly smaller one would be slower to read, or would leave an exemplar that is not worth its memory. The codec
+applies the result to the table.
 """
 
 from __future__ import annotations
@@ -10,17 +11,17 @@ from collections.abc import Callable
 
 import msgspec
 
-from kinform._codec.exemplars import WORTH_BYTES, Groups, Member, Ripe, hint, sketch
-from kinform._codec.zstd import Base, Encode, Exemplar, encode
+from kinform._codec.exemplars import MIN_BLOB_BYTES, Candidate, Groups, Member, hint, sketch
+from kinform._codec.zstd import Base, Encode, Exemplar, compress
 
-AS_IT_IS = 0  # the codec of what nothing makes smaller
-OPEN_WRITERS = 4
-WORTH = 0.85  # of the blob that the base makes: a delta must be smaller than that
-PLAINLY = 4  # one in so many objects is coded plainly as well, to know what the base is worth
+UNCOMPRESSED = 0  # codec number of an object that compression does not shrink
+MAX_OPEN_WRITERS = 4
+MAX_DELTA_RATIO = 0.85  # of a delta to the blob against the base
+SAMPLE_EVERY = 4  # objects: one is also compressed plainly, to measure the gain of the base
 
 
 class Seen(msgspec.Struct):
-    """What the base made of objects, beside what plain coding makes of some of them."""
+    """Bytes of sampled objects: compressed against the base, and plainly."""
 
     objects: int = 0
     coded: int = 0
@@ -28,25 +29,25 @@ class Seen(msgspec.Struct):
 
 
 class Outcome(msgspec.Struct):
-    """What an object should become."""
+    """The decision for an object, and its blob."""
 
     codec: int
     blob: bytes
-    exemplar: Exemplar | None = None  # new, to be known before the blob is
-    members: tuple[Member, ...] = ()  # which go to it as well
+    exemplar: Exemplar | None = None  # new: register it before the blob
+    members: tuple[Member, ...] = ()  # earlier objects that become deltas too
 
 
 class Outcomes:
-    """Decides, during one pass; for one thread at a time.
+    """Decides for the objects of one pass. For one thread at a time.
 
     Args:
-        groups: The collection's.
-        base: What is coded against where there is no exemplar.
-        compress: What does that.
-        done: The codec of it.
-        number: Makes up codecs.
-        read: Gives an object of a group, None where it is gone.
-        seen: Takes the figures.
+        groups: The groups of the collection.
+        base: The base of objects that are not deltas.
+        compress: Compresses against the base.
+        done: Codec number of that.
+        number: Returns an unused codec number.
+        read: Returns an object by its id; None if it does not exist any more.
+        seen: Counts sampled objects.
     """
 
     def __init__(
@@ -69,79 +70,82 @@ class Outcomes:
         self._writers: dict[int, Encode] = {}
 
     def delta(self, exemplar: Exemplar, cut: bytes) -> bytes:
-        """A delta. Keeps a few contexts for the length of the pass, as replicas follow one another."""
+        """Returns a delta. Keeps a few contexts open, because replicas follow each other."""
         writer = self._writers.get(exemplar.codec)
         if writer is None:
-            if len(self._writers) >= OPEN_WRITERS:
+            if len(self._writers) >= MAX_OPEN_WRITERS:
                 del self._writers[next(iter(self._writers))]
             writer = self._writers[exemplar.codec] = exemplar.encoder()
         return writer(cut)
 
     def of(self, cut: bytes, key: str, member: Member, written: int) -> Outcome:
-        """What should become of an object.
+        """Decides for an object.
 
         Args:
-            cut: Its bytes.
+            cut: Bytes of the object, without the parts that the table stores separately.
             key: Its key.
-            member: Its id and codec.
-            written: Bytes of its blob if a dictionary made it, 0 if none did.
+            member: Its id and codec number.
+            written: Bytes of its blob if it was compressed with a dictionary, else 0.
         """
         groups = self._groups
         own = hint(cut, key)
         hints = (own,) if own else ()
         near = groups.find(hints)
         if near and written:
-            # Most often a replica: spares it the base.
+            # Usually a replica: compressing against the base is not needed.
             blob = self.delta(near[0], cut)
             if 2 * len(blob) < written:
                 return Outcome(near[0].codec, blob)
-        coded = self._coded(cut)
-        best = Outcome(self._done, coded) if len(coded) < len(cut) else Outcome(AS_IT_IS, cut)
-        if len(coded) < WORTH_BYTES:
+        coded = self._compress_to_base(cut)
+        best = Outcome(self._done, coded) if len(coded) < len(cut) else Outcome(UNCOMPRESSED, cut)
+        if len(coded) < MIN_BLOB_BYTES:
             return best
-        best = self._best(best, near, cut, coded)
+        best = self._smaller(best, near, cut, coded)
         features = () if near else hints
-        if best.codec == self._done and (ripe := groups.ripe(features, len(coded))):
-            made = self._exemplify(cut, (*hints, *sketch(cut)), ripe, coded)
+        if best.codec == self._done and (candidate := groups.candidate(features, len(coded))):
+            made = self._make_exemplar(cut, (*hints, *sketch(cut)), candidate, coded)
             if made is not None:
                 return made
         if best.codec == self._done and groups.sketching:
             sketched = sketch(cut)
-            best = self._best(best, groups.find(sketched), cut, coded)
-            ripe = groups.ripe(sketched, len(coded)) if best.codec == self._done else None
-            made = self._exemplify(cut, (*hints, *sketched), ripe, coded) if ripe is not None else None
+            best = self._smaller(best, groups.find(sketched), cut, coded)
+            candidate = groups.candidate(sketched, len(coded)) if best.codec == self._done else None
+            made = self._make_exemplar(cut, (*hints, *sketched), candidate, coded) if candidate is not None else None
             groups.sketched(matched=best.codec != self._done or made is not None)
             if made is not None:
                 return made
             if best.codec == self._done:
                 features = (*features, *sketched)
-        groups.wait(features, (member[0], best.codec))
+        groups.add_member(features, (member[0], best.codec))
         return best
 
-    def _coded(self, cut: bytes) -> bytes:
+    def _compress_to_base(self, cut: bytes) -> bytes:
         coded = self._compress(cut)
         seen = self._seen
         seen.objects += 1
-        if not seen.objects % PLAINLY:
+        if not seen.objects % SAMPLE_EVERY:
             seen.coded += len(coded)
-            seen.plain += len(encode(cut))
+            seen.plain += len(compress(cut))
         return coded
 
-    def _best(self, best: Outcome, exemplars: list[Exemplar], cut: bytes, coded: bytes) -> Outcome:
+    def _smaller(self, best: Outcome, exemplars: list[Exemplar], cut: bytes, coded: bytes) -> Outcome:
+        """Returns the best delta against these exemplars, if it is smaller than `best`."""
         for exemplar in exemplars:
             blob = self.delta(exemplar, cut)
-            if len(blob) < min(len(best.blob), WORTH * len(coded)):
+            if len(blob) < min(len(best.blob), MAX_DELTA_RATIO * len(coded)):
                 best = Outcome(exemplar.codec, blob)
         return best
 
-    def _exemplify(self, cut: bytes, features: tuple[int, ...], ripe: Ripe, coded: bytes) -> Outcome | None:
-        """Makes an object an exemplar, if what its group saves by that is more than what it costs."""
-        count, members = ripe
+    def _make_exemplar(
+        self, cut: bytes, features: tuple[int, ...], candidate: Candidate, coded: bytes
+    ) -> Outcome | None:
+        """Makes the object an exemplar if its group saves more memory than that costs."""
+        count, members = candidate
         if (other := self._read(members[-1][0])) is None:
             return None
         exemplar = Exemplar(coded, self._base, self._number(), features)
         against = exemplar.encoder()
-        # Where so many are, more will come.
+        # The factor 4/3 is for members that will follow.
         if count * (len(coded) - len(against(other))) * 4 < exemplar.held_bytes * 3:
             return None
         return Outcome(exemplar.codec, against(cut), exemplar, members)

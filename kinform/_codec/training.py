@@ -1,9 +1,9 @@
-"""What a collection's objects are best coded against, found by trying it on objects that were held out.
+"""Chooses the base of a collection by measuring candidates on held-out objects.
 
-Candidates are made from three quarters of the samples and judged by the fourth: by all the memory that the collection
-would take, what is coded against included. Training on few samples goes wrong in silence otherwise: a dictionary
-about as large as its samples is worse than none. Works in any thread and keeps nothing.
-Source: zstandard's COVER and its dictionary format (RFC 8878, 5); facility location for choosing whole objects.
+Candidates are made from three quarters of the samples and measured on the fourth, by the memory of the whole
+collection, including that of the base. Without held-out objects, training on few samples fails silently: a dictionary
+about as large as its samples is worse than plain compression. Works in any thread and keeps nothing.
+Source: zstandard's COVER and its dictionary format (RFC 8878, 5); facility location to select whole objects.
 """
 
 from __future__ import annotations
@@ -18,94 +18,106 @@ import zstandard
 from kinform._codec.zstd import (
     DIGESTED_BYTES,
     READING_BYTES,
-    REPEATED,
+    REPEATED_OFFSETS,
     Base,
     Dictionary,
     Encode,
     Prefix,
-    encode,
+    compress,
     plain_encoder,
 )
 
-SAMPLE_BYTES = 1 << 20  # in all
-LARGEST_SAMPLE = 32 << 10  # of one object: a few large ones must not crowd out the rest
-GAP_BYTES = 256 << 10  # between samples, from which on they are moved together
+SAMPLE_BYTES = 1 << 20  # of all samples
+LARGEST_SAMPLE = 32 << 10  # bytes of one object, so that a few large ones do not crowd out the others
+GAP_BYTES = 256 << 10  # between samples, above which they are compacted
 SIZES = tuple(kib << 10 for kib in (4, 8, 16, 32, 64, 112))
-SEGMENTS = (1_000, 300, 2_000)  # bytes that COVER takes at a time; the first is best most often
-PREFIX_BYTES = 64 << 10  # a longer one is copied too often
-EXPECTED = 256  # objects, where there are fewer yet: a few KB more may be kept for them
-COMPARED = 40  # objects that are compared with one another, at most
-JUDGED = 64  # objects that are held out, at most
-FEWEST = 12  # samples
-TABLES_PAY = 1 << 20  # bytes of plain blobs: above, a dictionary's tables may be worth what they take,
-PREFIX_PAYS = 4 << 20  # and above, a prefix is not, as objects are not written with it as they come
-WRITING_PAYS = 1 << 20  # bytes saved: above, objects are written with a dictionary as they come
+SEGMENTS = (1_000, 300, 2_000)  # bytes of a COVER segment; the first is most often the best
+MAX_PREFIX_BYTES = 64 << 10  # copying a longer one at each read takes too long
+MIN_POPULATION = 256  # objects: a small collection is expected to grow to it
+MAX_COMPARED = 40  # objects compared with each other
+MAX_HELD_OUT = 64  # samples
+MIN_SAMPLES = 12
+MIN_PLAIN_FOR_TABLES = 1 << 20  # bytes of plain blobs above which the tables of a dictionary may be worth their memory
+MAX_PLAIN_FOR_PREFIX = 4 << 20  # and above which a prefix is not, as objects are not compressed with it on arrival
+MIN_SAVED_FOR_WRITING = 1 << 20  # bytes above which objects are compressed with the dictionary on arrival
 
 
 class Choice(msgspec.Struct, frozen=True):
-    """What to code against, None for nothing; and the bytes of an object that came of it on the held-out quarter."""
+    """The result of `choose`.
+
+    Attributes:
+        base: The base; None: plain compression.
+        object_bytes: Mean bytes of a blob of the held-out samples.
+        write: True if the base is worth a context to compress objects on arrival.
+    """
 
     base: Base | None
     object_bytes: float
-    write: bool = False  # it is worth a context to write objects with as they come
+    write: bool = False
 
 
 class Recipe(msgspec.Struct, frozen=True):
-    """How to make one."""
+    """Parameters of a base.
+
+    Attributes:
+        bytes: Size of its content.
+        segment: Bytes of a COVER segment; 0: whole objects.
+        tables: True: a dictionary with tables of statistics. False: a prefix.
+    """
 
     bytes: int
-    segment: int  # COVER's; 0: whole objects
-    tables: bool  # a dictionary with tables of statistics, else a prefix
+    segment: int
+    tables: bool
 
 
-def begin(samples: Sequence[bytes]) -> Base | None:
-    """A dictionary for what follows samples that came first: of the construction that is best most often, untried."""
+def make_early_base(samples: Sequence[bytes]) -> Base | None:
+    """Makes a dictionary from the first objects. The recipe is the usual winner."""
     maker = _Maker(samples)
     size = max((size for size in SIZES if size <= min(64 << 10, maker.bytes // 6)), default=SIZES[0])
     made = maker.make(Recipe(size, SEGMENTS[0], True))
-    return made if made is not None and _works(made, samples) else None
+    return made if made is not None and _accepts(made, samples) else None
 
 
 def choose(samples: Sequence[bytes], population: int, current: Base | None = None) -> Choice:
-    """Finds what makes a collection smallest.
+    """Chooses the base with which the collection takes least memory.
 
     Args:
-        samples: Objects in no particular order.
-        population: How many objects will be coded.
-        current: What is in use. It is kept unless something is better by a twentieth, or nothing at all.
+        samples: Objects in random order.
+        population: Number of objects in the collection.
+        current: The base in use. It is kept unless another base is better by 5 %, or plain compression is better.
     """
-    held = samples[: min(len(samples) // 4, JUDGED)]
-    if len(samples) < FEWEST:
+    held = samples[: min(len(samples) // 4, MAX_HELD_OUT)]
+    if len(samples) < MIN_SAMPLES:
         return Choice(None, 0.0)
-    population = max(population, EXPECTED)
-    plain = population * _mean(plain_encoder(), held)
+    population = max(population, MIN_POPULATION)
+    plain = population * _mean_bytes(plain_encoder(), held)
     best, cost = Choice(None, plain / population), plain
     if current is not None:
-        best, total = _weigh(current, held, population, plain)
+        best, total = _measure(current, held, population, plain)
         cost = total / 1.05
         if plain < cost:
             best, cost = Choice(None, plain / population), plain
     chosen: Recipe | None = None
     maker = _Maker(samples[len(held) :])
     for recipe in _candidates(maker, plain):
-        if recipe.bytes < cost and (made := maker.make(recipe)) is not None and _works(made, held):
-            choice, total = _weigh(made, held, population, plain)
+        if recipe.bytes < cost and (made := maker.make(recipe)) is not None and _accepts(made, held):
+            choice, total = _measure(made, held, population, plain)
             if total < cost:
                 best, cost, chosen = choice, total, recipe
     if chosen is None:
         return best
-    # Made again from all samples: what was held out is as good to have in it.
+    # Made again from all samples, including the held-out ones.
     whole = _Maker(samples).make(chosen)
-    return best if whole is None or not _works(whole, held) else Choice(whole, best.object_bytes, best.write)
+    return best if whole is None or not _accepts(whole, held) else Choice(whole, best.object_bytes, best.write)
 
 
-def _weigh(base: Base, held: Sequence[bytes], population: int, plain: float) -> tuple[Choice, float]:
-    """What a base gives, and all the memory that the collection takes with it."""
-    object_bytes = _mean(base.encoder(), held)
+def _measure(base: Base, held: Sequence[bytes], population: int, plain: float) -> tuple[Choice, float]:
+    """Returns the choice of a base, and the memory of the collection with it."""
+    object_bytes = _mean_bytes(base.encoder(), held)
     blobs = population * object_bytes
     if not isinstance(base, Dictionary):
         return Choice(base, object_bytes), blobs + base.held_bytes
-    write = plain - blobs > WRITING_PAYS
+    write = plain - blobs > MIN_SAVED_FOR_WRITING
     fixed = len(base.content()) + DIGESTED_BYTES + READING_BYTES + (base.writing_bytes if write else 0)
     return Choice(base, object_bytes, write), blobs + fixed
 
@@ -113,23 +125,23 @@ def _weigh(base: Base, held: Sequence[bytes], population: int, plain: float) -> 
 def _candidates(made_of: _Maker, plain: float) -> Iterator[Recipe]:
     sizes = [size for size in SIZES if size * 6 <= made_of.bytes]
     segments: tuple[int, ...] = SEGMENTS
-    if len(made_of.samples) <= 2 * COMPARED:
+    if len(made_of.samples) <= 2 * MAX_COMPARED:
         segments = (*SEGMENTS, 0)
         sizes = [size for size in SIZES if size * 2 <= made_of.bytes]
-    if plain > PREFIX_PAYS:
+    if plain > MAX_PLAIN_FOR_PREFIX:
         sizes = sizes[-3:]
     for size in sizes:
         for segment in segments:
             if segment and size * 6 > made_of.bytes:
                 continue
-            if plain <= PREFIX_PAYS and size <= PREFIX_BYTES:
+            if plain <= MAX_PLAIN_FOR_PREFIX and size <= MAX_PREFIX_BYTES:
                 yield Recipe(size, segment, False)
-            if plain > TABLES_PAY:
+            if plain > MIN_PLAIN_FOR_TABLES:
                 yield Recipe(size, segment, True)
 
 
 class _Maker:
-    """Makes bases of some samples."""
+    """Makes bases from samples."""
 
     def __init__(self, samples: Sequence[bytes]) -> None:
         self.samples = samples
@@ -137,14 +149,14 @@ class _Maker:
         self._learnt: dict[tuple[int, int], tuple[bytes, bytes]] = {}
 
     def make(self, recipe: Recipe) -> Base | None:
-        """None where zstandard finds nothing to learn."""
+        """Makes a base, or returns None if zstandard finds nothing to learn."""
         content, header = self._content(recipe)
         if recipe.tables and header and content:
             return Dictionary(header + content)
         return Prefix(content) if content and not recipe.tables else None
 
     def _content(self, recipe: Recipe) -> tuple[bytes, bytes]:
-        """Content, and a header of statistics to go with it."""
+        """Returns the content of a base, and a header with its statistics."""
         if recipe.segment:
             return self._trained(recipe.bytes, recipe.segment)
         chosen, room = [], recipe.bytes
@@ -152,7 +164,7 @@ class _Maker:
             if len(sample) <= room:
                 chosen.append(sample)
                 room -= len(sample)
-        # The statistics of another content of the same samples are within a hundredth of its own.
+        # Statistics of other content from the same samples cost at most 1 %.
         _, header = self._trained(min(recipe.bytes, self.bytes // 8), SEGMENTS[0]) if recipe.tables else (b"", b"")
         return b"".join(reversed(chosen)), header
 
@@ -161,7 +173,7 @@ class _Maker:
         if (size, segment) not in self._learnt:
             try:
                 whole = zstandard.train_dictionary(size, list(self.samples), k=segment, d=8, f=16, accel=1).as_bytes()
-                end = whole.rindex(REPEATED) + len(REPEATED)
+                end = whole.rindex(REPEATED_OFFSETS) + len(REPEATED_OFFSETS)
                 self._learnt[size, segment] = whole[end:], whole[:end]
             except zstandard.ZstdError:
                 self._learnt[size, segment] = b"", b""
@@ -169,9 +181,9 @@ class _Maker:
 
     @functools.cached_property
     def _representatives(self) -> list[bytes]:
-        """Whole objects that together make the others smallest, the best first."""
-        tried = [sample for sample in self.samples if len(sample) < LARGEST_SAMPLE][:COMPARED]
-        now = [len(encode(sample)) for sample in tried]
+        """Whole objects that together make the others smallest, best first."""
+        tried = [sample for sample in self.samples if len(sample) < LARGEST_SAMPLE][:MAX_COMPARED]
+        now = [len(compress(sample)) for sample in tried]
         costs = []
         for candidate in tried:
             against = Prefix(candidate).encoder()
@@ -192,8 +204,8 @@ def _gain(now: list[int], then: list[int]) -> int:
     return sum(a - b for a, b in zip(now, then, strict=True) if b < a)
 
 
-def _works(base: Base, samples: Sequence[bytes]) -> bool:
-    """Whether zstandard takes it: a header and a content that were not made for each other could be refused."""
+def _accepts(base: Base, samples: Sequence[bytes]) -> bool:
+    """Returns whether zstandard accepts the combination of header and content."""
     try:
         compress = base.encoder()
         return all(base.decode(compress(sample)) == sample for sample in samples[:8])
@@ -201,21 +213,21 @@ def _works(base: Base, samples: Sequence[bytes]) -> bool:
         return False
 
 
-def _mean(compress: Encode, samples: Sequence[bytes]) -> float:
+def _mean_bytes(compress: Encode, samples: Sequence[bytes]) -> float:
     return sum(len(compress(sample)) for sample in samples) / max(len(samples), 1)
 
 
 class Reservoir:
-    """Samples of all objects that went by, each with the same chance, within `SAMPLE_BYTES`.
+    """Random samples of observed objects, all equally likely, within `SAMPLE_BYTES`.
 
-    They lie in one piece: small ones would be freed one by one between what stays, and malloc would keep the gaps.
+    They are held in one buffer. Single samples would leave gaps in the heap when they are freed.
 
     Args:
-        seed: Of the chances; the same objects give the same samples.
+        seed: Seed of the random choice. The same objects give the same samples.
 
     Attributes:
-        seen: How many went by.
-        full: Whether there was no room for one of them.
+        seen: Number of observed objects.
+        full: True if samples have been replaced.
     """
 
     def __init__(self, seed: int = 1) -> None:
@@ -229,17 +241,17 @@ class Reservoir:
 
     @property
     def held_bytes(self) -> int:
-        """What they take, with those that were let go but lie between others."""
+        """Memory of the buffer in bytes, gaps included."""
         return len(self._bytes)
 
     def observe(self, data: memoryview | bytes) -> None:
-        """Lets one object go by."""
+        """Observes an object."""
         self.seen += 1
         if self.seen >= self._next:
             self._add(data[:LARGEST_SAMPLE])
 
-    def pass_by(self, read: Callable[[], bytes]) -> None:
-        """Lets one go by that is only read if it is kept."""
+    def observe_lazily(self, read: Callable[[], bytes]) -> None:
+        """Observes an object that is read only if it becomes a sample."""
         self.seen += 1
         if self.seen >= self._next:
             self._add(read()[:LARGEST_SAMPLE])
@@ -259,7 +271,7 @@ class Reservoir:
         samples.append(slice(end, end + len(sample)))
         self._kept_bytes += len(sample)
         if self.full:
-            # The n-th of all belongs in with a chance of k in n: how many to pass over until one does.
+            # The n-th object becomes a sample with probability k/n: the number of objects to skip until one does.
             self._next = self.seen + 1 + int(random.expovariate(1.0) * self.seen / len(samples))
 
     def _close_gaps(self) -> None:
@@ -270,7 +282,7 @@ class Reservoir:
         self._bytes = kept
 
     def samples(self) -> list[bytes]:
-        """What was kept, in no particular order."""
+        """Returns the samples in random order."""
         shuffled = [bytes(self._bytes[each]) for each in self._samples]
         self._random.shuffle(shuffled)
         return shuffled

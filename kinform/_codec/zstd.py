@@ -1,11 +1,11 @@
-"""How one object becomes a zstandard frame and comes back: plainly, after a prefix, with a dictionary.
+"""Zstandard frames of single objects: plain, after a prefix, or with a dictionary.
 
-Every frame can be read alone. It has no magic number, checksum or dictionary id, only the size of its content: 3 or
-4 bytes. A prefix is content that counts as if it stood before the object; it needs no context of its own, because
-all of the process's prefixes are read through a few shared ones, unless a large one is read a lot. A dictionary adds
-tables of statistics to that, makes blobs 5 to 12 % smaller and costs about 90 KB to keep open. Contexts are never
-used by two threads at once: zstandard lets go of the GIL while it works. No reader ever waits for another one.
-Never decides what to use; `_dictionary` and `_exemplars` do.
+Every frame can be read alone. It has no magic number, checksum or dictionary id, only the size of its content: 3 or 4
+bytes. A prefix is content that is treated as if it preceded the object. It needs no context of its own: the process
+reads all prefixes through a few shared contexts, except large ones that are read often. A dictionary adds tables of
+statistics. They make blobs 5 to 12 % smaller and cost about 90 KB for reading. Only one thread at a time uses a
+context, because zstandard releases the GIL while it works. No reader waits for another reader.
+`training` and `exemplars` decide what to use.
 Source: RFC 8878.
 """
 
@@ -24,44 +24,44 @@ import zstandard
 Buffer = bytes | memoryview
 Encode = Callable[[Buffer], bytes]
 
-MAGIC = zstandard.FRAME_HEADER
-REPEATED = b"\x01\0\0\0\x04\0\0\0\x08\0\0\0"  # the offsets that end a trained dictionary's header: RFC 8878, 5
-STORED = MAGIC + b"\xa0"  # begins a frame that tells its size in 4 bytes
+FRAME_MAGIC = zstandard.FRAME_HEADER
+REPEATED_OFFSETS = b"\x01\0\0\0\x04\0\0\0\x08\0\0\0"  # end of the header of a trained dictionary: RFC 8878, 5
+UNCOMPRESSED_START = FRAME_MAGIC + b"\xa0"  # of a frame with its size in 4 bytes
 BLOCK_BYTES = 128 << 10
-OPEN_BYTES = 512 << 10  # of exemplars kept ready to be read with, in the whole process: see `_Ready`
-OPEN_CONTENTS = 16  # dictionaries and prefixes with contexts for reading, in the whole process
-LARGE_PREFIX = 32 << 10  # bytes; to copy one at each read takes 2 us and more
-READ_A_LOT = 256  # objects; a context is too much for a prefix that is only tried, or hardly read
-OVERHEAD_BYTES = 700  # of an exemplar, beside its blob: objects of Python and their places in maps
-DIGESTED_BYTES = 28 << 10  # a dictionary's tables for reading
+READY_BYTES = 512 << 10  # of exemplars that are ready for reading, in the whole process: see `_ReadyExemplars`
+MAX_OPEN_BASES = 16  # dictionaries and prefixes with contexts for reading, in the whole process
+LARGE_PREFIX = 32 << 10  # bytes; copying one at each read takes 2 us and more
+READS_BEFORE_CONTEXT = 256  # of a large prefix; a context is too expensive for one that is rarely read
+OVERHEAD_BYTES = 700  # of an exemplar in addition to its blob: Python objects and entries in maps
+DIGESTED_BYTES = 28 << 10  # tables of a dictionary for reading
 WRITING_BYTES = 344 << 10  # of a context for writing
-WRITING_BITS = 15  # of its tables: level 3 itself would take ones of twice the size or more, for nothing
-READING_BYTES = 62 << 10  # of a context for reading, what is touched of 94 KiB
+WRITING_BITS = 15  # of its tables; the default of level 3 is twice as large or more, without a gain
+READING_BYTES = 62 << 10  # of a context for reading: the touched part of 94 KiB
 
 
 class Base(Protocol):
-    """What objects are coded against."""
+    """Content that objects are compressed against."""
 
     def decode(self, blob: bytes) -> bytes:
-        """The object of a blob. From any thread.
+        """Decompresses a blob. Safe from any thread.
 
         Raises:
-            zstandard.ZstdError, ValueError: It was not made with this base.
+            zstandard.ZstdError, ValueError: The blob was not made with this base.
         """
 
     def encoder(self) -> Encode:
-        """A new context that spends time on small blobs; for one thread at a time."""
+        """Makes a context for background work: slow, with small blobs. For one thread."""
 
     @property
     def held_bytes(self) -> int:
-        """What keeping it costs, its contexts included."""
+        """Memory in bytes, contexts included."""
 
     def content(self) -> bytes:
-        """What it can be made from again."""
+        """Returns the bytes from which the base can be made again."""
 
 
-def _frame(strategy: int, bits: int, search_log: int) -> zstandard.ZstdCompressionParameters:
-    """Parameters for tables of so many bits; contexts are made smaller by themselves for smaller objects."""
+def _parameters(strategy: int, bits: int, search_log: int) -> zstandard.ZstdCompressionParameters:
+    """Returns parameters. Tables have 2^bits entries, fewer for small objects."""
     return zstandard.ZstdCompressionParameters(
         format=zstandard.FORMAT_ZSTD1_MAGICLESS,
         compression_level=3,
@@ -85,13 +85,13 @@ _PLAIN = zstandard.ZstdCompressionParameters(
     write_dict_id=False,
 )
 
-# Taken out while in use and put back after: a list's pop and append are atomic, so no lock is needed.
+# A context is removed while it is in use. No lock is needed, because pop and append of a list are atomic.
 _writers: list[zstandard.ZstdCompressor] = []
 _readers: list[zstandard.ZstdDecompressor] = []
 
 
-def encode(data: Buffer) -> bytes:
-    """A blob that needs nothing else to be read, in little time. From any thread."""
+def compress(data: Buffer) -> bytes:
+    """Compresses an object plainly and fast. Safe from any thread."""
     try:
         writer = _writers.pop()
     except IndexError:
@@ -103,54 +103,54 @@ def encode(data: Buffer) -> bytes:
 
 
 def plain_encoder() -> Encode:
-    """A new context that spends time on small blobs that need nothing else to be read; for one thread at a time."""
-    return zstandard.ZstdCompressor(compression_params=_frame(zstandard.STRATEGY_LAZY, 15, 4)).compress
+    """Makes a context for background work without a base. For one thread."""
+    return zstandard.ZstdCompressor(compression_params=_parameters(zstandard.STRATEGY_LAZY, 15, 4)).compress
 
 
-def decode(blob: bytes) -> bytes:
-    """The object of a blob that needs nothing else. From any thread.
+def decompress(blob: bytes) -> bytes:
+    """Decompresses a plain blob. Safe from any thread.
 
     Raises:
-        zstandard.ZstdError: It is none.
+        zstandard.ZstdError: The blob is not valid.
     """
     try:
         reader = _readers.pop()
     except IndexError:
         reader = zstandard.ZstdDecompressor()
     try:
-        return reader.decompress(MAGIC + blob)
+        return reader.decompress(FRAME_MAGIC + blob)
     finally:
         _readers.append(reader)
 
 
-def _after(framed: bytes, blob: bytes) -> bytes:
+def _decompress_after(framed: bytes, blob: bytes) -> bytes:
     try:
         reader = _readers.pop()
     except IndexError:
         reader = zstandard.ZstdDecompressor()
     try:
-        return reader.decompress_content_dict_chain([framed, MAGIC + blob])
+        return reader.decompress_content_dict_chain([framed, FRAME_MAGIC + blob])
     finally:
         _readers.append(reader)
 
 
-def _stored(content: bytes) -> bytes:
-    """A frame of uncompressed blocks: what zstandard takes as the first of a chain, at the cost of a copy."""
-    pieces, at = [STORED, len(content).to_bytes(4, "little")], 0
+def _uncompressed_frame(content: bytes) -> bytes:
+    """Returns a frame of uncompressed blocks, for the start of a chain."""
+    pieces, at = [UNCOMPRESSED_START, len(content).to_bytes(4, "little")], 0
     while len(content) - at > BLOCK_BYTES:
         pieces += [(BLOCK_BYTES << 3).to_bytes(3, "little"), content[at : at + BLOCK_BYTES]]
         at += BLOCK_BYTES
     return b"".join([*pieces, (len(content) - at << 3 | 1).to_bytes(3, "little"), content[at:]])
 
 
-def _prefixed(content: bytes) -> Encode:
-    params = _frame(zstandard.STRATEGY_LAZY, min(max(len(content).bit_length(), 14), 17), 4)
+def _prefix_encoder(content: bytes) -> Encode:
+    params = _parameters(zstandard.STRATEGY_LAZY, min(max(len(content).bit_length(), 14), 17), 4)
     prefix = zstandard.ZstdCompressionDict(content, zstandard.DICT_TYPE_RAWCONTENT)
     return zstandard.ZstdCompressor(compression_params=params, dict_data=prefix).compress
 
 
-class _Opened:
-    """What is read with contexts of its own, as many as threads read at once: not for good, see `OPEN_CONTENTS`."""
+class _Pooled:
+    """A base with a context for each concurrent reader: see `MAX_OPEN_BASES`."""
 
     __slots__ = ("__weakref__", "_dictionary", "_idle")
 
@@ -171,10 +171,10 @@ class _Opened:
 
     def _open(self) -> zstandard.ZstdDecompressor:
         for found in [found for found in list(_opened) if found() is None]:
-            with suppress(ValueError):  # another thread was faster
+            with suppress(ValueError):  # another thread removed it
                 _opened.remove(found)
         _opened.append(weakref.ref(self))
-        if len(_opened) > OPEN_CONTENTS and (oldest := _opened.popleft()()) is not None:
+        if len(_opened) > MAX_OPEN_BASES and (oldest := _opened.popleft()()) is not None:
             oldest._idle.clear()
         return zstandard.ZstdDecompressor(dict_data=self._dictionary, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
 
@@ -188,32 +188,32 @@ class _Opened:
         return self._dictionary.as_bytes()
 
 
-# Those that were tried and not taken must not be kept alive by it.
-_opened: deque[weakref.ref[_Opened]] = deque()
+# Weak, so that bases which were tried and rejected are released.
+_opened: deque[weakref.ref[_Pooled]] = deque()
 
 
 class Prefix:
-    """Content that counts as if it stood before each object. Costs what it holds, and a context if large and in use."""
+    """A prefix. It has a context of its own only if it is large and read often."""
 
     __slots__ = ("_held", "_left")
 
     def __init__(self, content: bytes) -> None:
-        self._held: bytes | _Opened = _stored(content)
-        self._left = READ_A_LOT if len(content) >= LARGE_PREFIX else inf
+        self._held: bytes | _Pooled = _uncompressed_frame(content)
+        self._left = READS_BEFORE_CONTEXT if len(content) >= LARGE_PREFIX else inf
 
     def decode(self, blob: bytes) -> bytes:
-        """See `Base`. Without a context it takes a copy of the whole prefix each time: about 1 us for 16 KiB."""
+        """See `Base`. Without a context each read copies the prefix: 1 us for 16 KiB."""
         held = self._held
         if not isinstance(held, bytes):
             return held.decode(blob)
         self._left -= 1
         if self._left <= 0:
-            self._held = _Opened(zstandard.ZstdCompressionDict(self.content(), zstandard.DICT_TYPE_RAWCONTENT))
-        return _after(held, blob)
+            self._held = _Pooled(zstandard.ZstdCompressionDict(self.content(), zstandard.DICT_TYPE_RAWCONTENT))
+        return _decompress_after(held, blob)
 
     def encoder(self) -> Encode:
         """See `Base`."""
-        return _prefixed(self.content())
+        return _prefix_encoder(self.content())
 
     @property
     def held_bytes(self) -> int:
@@ -223,11 +223,11 @@ class Prefix:
     def content(self) -> bytes:
         """See `Base`."""
         held = self._held
-        return decode(held[len(MAGIC) :]) if isinstance(held, bytes) else held.content()
+        return decompress(held[len(FRAME_MAGIC) :]) if isinstance(held, bytes) else held.content()
 
 
-class Dictionary(_Opened):
-    """A dictionary in zstandard's own form, with tables of statistics."""
+class Dictionary(_Pooled):
+    """A zstandard dictionary: content, and tables of statistics."""
 
     __slots__ = ("_fast",)
 
@@ -237,29 +237,29 @@ class Dictionary(_Opened):
 
     def encoder(self) -> Encode:
         """See `Base`."""
-        params = _frame(zstandard.STRATEGY_LAZY, 16, 4)
+        params = _parameters(zstandard.STRATEGY_LAZY, 16, 4)
         own = zstandard.ZstdCompressionDict(self.content(), zstandard.DICT_TYPE_FULLDICT)
         own.precompute_compress(compression_params=params)
         return zstandard.ZstdCompressor(compression_params=_PLAIN, dict_data=own).compress
 
     def fast_encoder(self) -> Encode:
-        """The one context that is kept to write objects as they come, at the speed of level 3."""
+        """Returns the context that compresses objects on arrival, at the speed of level 3."""
         if self._fast is None:
-            params = _frame(zstandard.STRATEGY_DFAST, WRITING_BITS, 2)
+            params = _parameters(zstandard.STRATEGY_DFAST, WRITING_BITS, 2)
             self._dictionary.precompute_compress(compression_params=params)
             self._fast = zstandard.ZstdCompressor(compression_params=_PLAIN, dict_data=self._dictionary)
         return self._fast.compress
 
     def stop_writing(self) -> None:
-        """Gives `fast_encoder` back, with its tables."""
+        """Releases the context of `fast_encoder` and its tables."""
         if self._fast is not None:
             self._fast, self._idle = None, []
             self._dictionary = zstandard.ZstdCompressionDict(self.content(), zstandard.DICT_TYPE_FULLDICT)
 
     @property
     def writing_bytes(self) -> int:
-        """What `fast_encoder` costs: a context, and two tables of 4 bytes an entry, the second half as long."""
-        return WRITING_BYTES + (6 << WRITING_BITS)
+        """Memory of `fast_encoder` in bytes: a context and two tables."""
+        return WRITING_BYTES + (6 << WRITING_BITS)  # 4 bytes an entry; the second table has half as many
 
     @property
     def held_bytes(self) -> int:
@@ -268,23 +268,23 @@ class Dictionary(_Opened):
 
 
 class Exemplar:
-    """One object that others are deltas against.
+    """An object that other objects are deltas against.
 
-    Held compressed; those that were read with lately, ready to read.
+    It is held compressed. Recently used exemplars are also held ready for reading.
 
     Attributes:
-        blob: The object.
-        over: What it is coded against itself.
-        codec: The number of its deltas' codec.
-        features: The groups that it is the exemplar of.
-        framed: It, ready to be read with, or None. This and the next one are `_Ready`'s.
-        used: Whether it was read with since it was last looked at.
+        blob: The object, compressed.
+        over: The base of `blob`; None: plain.
+        codec: Codec number of its deltas.
+        features: The groups whose exemplar it is.
+        framed: The object as the first frame of a chain, or None. `_ReadyExemplars` sets it and `used`.
+        used: True if a delta was read since the last check.
     """
 
     __slots__ = ("__weakref__", "blob", "codec", "features", "framed", "over", "used")
 
     def __init__(self, blob: bytes, over: Base | None, codec: int, features: tuple[int, ...]) -> None:
-        self.blob = _tight(blob)
+        self.blob = _trimmed(blob)
         self.over = over
         self.codec = codec
         self.features = features
@@ -295,87 +295,89 @@ class Exemplar:
         """See `Base`."""
         framed = self.framed
         if framed is None:
-            framed = _stored(self.content())
+            framed = _uncompressed_frame(self.content())
             _ready.add(self, framed)
         else:
             self.used = True
-        return _after(framed, blob)
+        return _decompress_after(framed, blob)
 
     def encoder(self) -> Encode:
         """See `Base`."""
-        return _prefixed(self.content())
+        return _prefix_encoder(self.content())
 
     @property
     def held_bytes(self) -> int:
-        """See `Base`. What the process keeps ready counts nowhere: it is bounded for all together."""
+        """See `Base`. `framed` is not counted: it is bounded for the whole process."""
         return len(self.blob) + OVERHEAD_BYTES
 
     def content(self) -> bytes:
         """See `Base`."""
-        return decode(self.blob) if self.over is None else self.over.decode(self.blob)
+        return decompress(self.blob) if self.over is None else self.over.decode(self.blob)
 
-    def move(self, over: Base | None, compress: Encode) -> None:
-        """Codes itself against something else; its deltas stay as they are."""
-        self.blob, self.over = _tight(compress(self.content())), over
+    def rebase(self, over: Base | None, compress: Encode) -> None:
+        """Compresses its blob against another base. Its deltas do not change."""
+        self.blob, self.over = _trimmed(compress(self.content())), over
 
 
-def _tight(blob: bytes) -> bytes:
-    """The same bytes in no more memory: behind what zstandard returns stays room for the worst case."""
+def _trimmed(blob: bytes) -> bytes:
+    """Copies the bytes without the room that zstandard leaves behind them."""
     return bytes(memoryview(blob))
 
 
-class _Ready:
-    """The exemplars that are ready to be read with, in the whole process: within `OPEN_BYTES`, what is used stays.
+class _ReadyExemplars:
+    """The exemplars of the process that are ready for reading, within `READY_BYTES`.
 
-    They come up in turn when there is no room, and what was used since the last time is passed over. That finds as
-    many ready as an order by last use, and costs a read no more than a flag. It holds none of them alive.
+    If there is no room, exemplars are evicted in the order in which they were added, and those used since the last
+    check get another round (the CLOCK algorithm). That hits as often as LRU, and a read only sets a flag. Exemplars are
+    referenced weakly.
 
-    Of 5,000 pods with 207 exemplars, read in random order, 73 % find theirs ready, of 20,000 with 358 64 %; within
-    256 KiB it were 53 and 44 %, within 1 MiB 97 and 86 %. One that is not ready costs 4.5 us. So the second 256 KiB
-    save 0.6 us a read and were 0.1 MiB of RSS; half a MiB more would save 0.7 us, and be 0.5 MiB.
+    Of 5,000 pods with 207 exemplars, read in random order, 73 % hit; of 20,000 with 358 exemplars 64 %. Within 256 KiB
+    it were 53 and 44 %, within 1 MiB 97 and 86 %. A miss costs 4.5 us. So the second 256 KiB save 0.6 us a read for
+    0.1 MiB of RSS; another 512 KiB would save 0.7 us for 0.5 MiB.
 
     Attributes:
-        held_bytes: What they take; one that is gone or was forgotten counts until its turn.
+        held_bytes: Memory of the frames. Those of released exemplars count until their turn.
     """
 
     def __init__(self) -> None:
         self.held_bytes = 0
-        self._round: deque[tuple[weakref.ref[Exemplar], int]] = deque()
+        self._queue: deque[tuple[weakref.ref[Exemplar], int]] = deque()
         self._lock = threading.Lock()
 
     def add(self, exemplar: Exemplar, framed: bytes) -> None:
-        """Keeps it ready, unless it is large, or another thread is at it: nobody waits, be it in a signal's handler."""
-        if len(framed) > OPEN_BYTES // 4 or not self._lock.acquire(blocking=False):
+        """Adds an exemplar unless it is large, or the lock is taken. Never waits."""
+        # A signal handler may read while this thread holds the lock.
+        if len(framed) > READY_BYTES // 4 or not self._lock.acquire(blocking=False):
             return
         try:
             if exemplar.framed is None:
                 exemplar.framed = framed
                 self.held_bytes += len(framed)
-                self._round.append((weakref.ref(exemplar), len(framed)))
-            while self.held_bytes > OPEN_BYTES:
-                self._next()
+                self._queue.append((weakref.ref(exemplar), len(framed)))
+            while self.held_bytes > READY_BYTES:
+                self._evict()
         finally:
             self._lock.release()
 
-    def _next(self) -> None:
-        found, size = self._round.popleft()
+    def _evict(self) -> None:
+        found, size = self._queue.popleft()
         exemplar = found()
         if exemplar is not None and exemplar.used:
             exemplar.used = False
-            self._round.append((found, size))
+            self._queue.append((found, size))
             return
         self.held_bytes -= size
         if exemplar is not None:
             exemplar.framed = None
 
     def clear(self) -> None:
-        """Leaves none ready."""
+        """Evicts all exemplars."""
         with self._lock:
-            for found, _ in self._round:
+            for found, _ in self._queue:
                 if (exemplar := found()) is not None:
                     exemplar.framed = None
-            self._round.clear()
+            self._queue.clear()
             self.held_bytes = 0
 
 
-_ready = _Ready()
+_ready = _ReadyExemplars()

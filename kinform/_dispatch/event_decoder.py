@@ -14,7 +14,7 @@ import msgspec
 from kinform._dispatch.queue import Entry
 from kinform._errors import DecodeError
 from kinform._events import Added, Deleted, Synced, Updated
-from kinform._objects import decode
+from kinform._objects import decode_object
 from kinform._throttled_log import ThrottledLog
 from kinform_ext._version import Version
 
@@ -63,7 +63,7 @@ class EventDecoder:
         self._log.warning("undecodable", f"{self._name}: event skipped: {why}")
 
     def _decode(self, version: Version) -> Any:
-        return decode(self._decoder, version.key, version.raw())
+        return decode_object(self._decoder, version.key, version.raw())
 
     def _decode_old(self, old: Version | None) -> Any:
         try:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
-from kinform._checks import whole
+from kinform._checks import require_integer
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._dispatch.handlers import Occasion
@@ -77,8 +77,8 @@ class Informer:
         queue_bound: int = DEFAULT_QUEUE_BOUND,
     ) -> None:
         if memory_limit is not None:
-            whole("memory_limit", memory_limit, 1, "a positive number of bytes, or None")
-        whole("queue_bound", queue_bound, 1, "a positive number of events")
+            require_integer("memory_limit", memory_limit, 1, "a positive number of bytes, or None")
+        require_integer("queue_bound", queue_bound, 1, "a positive number of events")
         spec = CollectionSpec.of(resource, scope, prune, transform, options)
         indexes = indexes if indexes is not None else {}
         spec.check_readable(type, indexes)
@@ -128,19 +128,11 @@ class Informer:
         """Returns counts and ages, as of now."""
         collection, dispatcher = self._collection, self._dispatcher
         writer, keeper = collection.writer, collection.keeper
-        memory = writer.memory_usage()
         return Stats(
             state=self.state,
             objects=len(self.store),
             wire_bytes=writer.wire_bytes,
-            pruned_bytes=memory.pruned_bytes,
-            held_bytes=memory.held_bytes,
-            mapped_bytes=memory.mapped_bytes,
-            map_bytes=memory.map_bytes,
-            dictionary_bytes=memory.dictionary_bytes,
-            index_bytes=memory.index_bytes,
-            dead_bytes=memory.dead_bytes,
-            limbo_bytes=memory.limbo_bytes,
+            memory=writer.memory_usage(),
             peak_bytes=writer.peak_bytes,
             stale=self.store.stale,
             undecodable=dispatcher.undecodable,

@@ -1,4 +1,4 @@
-"""Whether what a reader asks for survives the pruning, told before anything is watched."""
+"""Checks that pruning keeps the fields that a type or an index needs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 
 from kinform._errors import OptionError
-from kinform._paths.grammar import STAR, Path, parse
+from kinform._paths.grammar import STAR, Path, format_path, parse
 from kinform._paths.prune_program import DROP, KEEP, Program
 
 
 def check_type(type: Any, program: Program | None) -> None:
-    """Refuses a type that requires a field which pruning drops.
+    """Checks that pruning keeps every required field of the type.
 
     Raises:
-        OptionError: Names the field.
+        OptionError: The type is not supported by msgspec, or pruning drops a required field. The message names it.
     """
     try:
         msgspec.json.Decoder(type)
@@ -24,37 +24,40 @@ def check_type(type: Any, program: Program | None) -> None:
     except (TypeError, NameError) as error:
         raise OptionError("type", type, f"dict, or a type that msgspec decodes to ({error})") from None
     for path in _required(info, (), frozenset()):
-        if program is not None and not _survives(program, path):
-            raise OptionError("type", type, f"a type that can do without {_text(path)}, which pruning drops")
+        if program is not None and not _keeps(program, path):
+            raise OptionError(
+                "type", type, f"a type that does not require {format_path(path)}, because pruning drops it"
+            )
 
 
 def check_indexes(indexes: Mapping[str, str], program: Program | None) -> None:
-    """Refuses an index on a path that cannot be parsed or that pruning drops.
+    """Checks the paths of indexes, and that pruning keeps them.
 
     Raises:
-        OptionError: Names the index and the path.
+        OptionError: A path is not valid, or pruning drops it. The message names the index and the path.
     """
     if not isinstance(indexes, Mapping):
         raise OptionError("indexes", indexes, 'a dict from name to path, like {"node": "spec.nodeName"}')
     for name, text in indexes.items():
         path = parse(text, field=f"indexes[{name!r}]")
-        if program is not None and not _survives(program, path):
+        if program is not None and not _keeps(program, path):
             raise OptionError(f"indexes[{name!r}]", text, "a path that pruning does not drop")
 
 
-def _survives(program: Program, path: Path) -> bool:
-    at = 0
+def _keeps(program: Program, path: Path) -> bool:
+    node = 0
     for step in path:
-        children, other, _, _ = program[at]
-        at = other if step is STAR else dict(children).get(str(step).encode(), other)
-        if at == KEEP:
+        children, other, _, _ = program[node]
+        node = other if step is STAR else dict(children).get(str(step).encode(), other)
+        if node == KEEP:
             return True
-        if at == DROP:
+        if node == DROP:
             return False
     return True
 
 
 def _required(info: msgspec.inspect.Type, at: Path, within: frozenset[type]) -> Iterator[Path]:
+    """Iterates over the paths of required fields, except inside the types `within`."""
     match info:
         case msgspec.inspect.StructType(cls=cls, fields=fields) if cls not in within:
             for field in fields:
@@ -66,7 +69,3 @@ def _required(info: msgspec.inspect.Type, at: Path, within: frozenset[type]) -> 
             yield from _required(item, (*at, STAR), within)
         case msgspec.inspect.DictType(value_type=value):
             yield from _required(value, (*at, STAR), within)
-
-
-def _text(path: Path) -> str:
-    return ".".join("[*]" if step is STAR else str(step) for step in path)

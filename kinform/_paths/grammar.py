@@ -1,11 +1,11 @@
-"""The grammar of paths: text in, steps out.
+"""The grammar of paths.
 
-    path  = step { "." name | bracket }        the first step may be a name or a bracket
-    name  = one or more characters, none of them `.`, `[`, `]`, `"` or white space
-    bracket = `["` any JSON string `"]`        a name with dots in it
+    path    = step { "." name | bracket }      the first step is a name or a bracket
+    name    = one or more characters except `.`, `[`, `]`, `"` and white space
+    bracket = `["` JSON string `"]`            a name with any characters, such as dots
             | `[*]`                            each element of a list, each value of an object
 
-Names match members of objects only. Reads no object; knows nothing of the programs that paths are compiled to.
+A name matches a member of an object, never an element of a list.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ _DECODER = json.JSONDecoder()
 
 
 def parse(text: str, *, field: str) -> Path:
-    """Reads one path.
+    """Parses a path.
 
     Args:
-        text: The path, as in the grammar above.
-        field: The option it comes from, for the error.
+        text: The path.
+        field: Name of the option, for the error message.
 
     Raises:
-        OptionError: It is no path; the text points at the character.
+        OptionError: The path is not valid. The message points at the character.
     """
     if not isinstance(text, str):
         raise OptionError(field, text, "a path as a string")
@@ -55,30 +55,38 @@ def parse(text: str, *, field: str) -> Path:
         else:
             if steps:
                 if text[at] != ".":
-                    raise _wrong(field, text, at, "a dot or a bracket")
+                    raise _error(field, text, at, "a dot or a bracket")
                 at += 1
             match = _NAME.match(text, at)
             if match is None:
-                raise _wrong(field, text, at, "a name")
+                raise _error(field, text, at, "a name")
             steps.append(match[0])
             at = match.end()
     return tuple(steps)
 
 
+def format_path(path: Path) -> str:
+    """Formats a path as `parse` reads it."""
+    steps = (
+        "[*]" if step is STAR else f".{step}" if _NAME.fullmatch(step) else f"[{json.dumps(step)}]" for step in path
+    )
+    return "".join(steps).removeprefix(".")
+
+
 def _quoted(text: str, at: int, field: str) -> tuple[str, int]:
     if not text.startswith('["', at):
-        raise _wrong(field, text, at + 1, 'a string in quotes, or * (as in ["a.b/c"] and [*])')
+        raise _error(field, text, at + 1, 'a string in quotes, or * (as in ["a.b/c"] and [*])')
     try:
         name, end = _DECODER.raw_decode(text, at + 1)
         name.encode()
     except UnicodeEncodeError:
-        raise _wrong(field, text, at + 2, "no half of a surrogate pair") from None
+        raise _error(field, text, at + 2, "a string without lone surrogates") from None
     except json.JSONDecodeError as error:
-        raise _wrong(field, text, error.pos, "a JSON string") from None
+        raise _error(field, text, error.pos, "a JSON string") from None
     if not text.startswith("]", end):
-        raise _wrong(field, text, end, "a closing bracket")
+        raise _error(field, text, end, "a closing bracket")
     return name, end + 1
 
 
-def _wrong(field: str, text: str, at: int, allowed: str) -> OptionError:
+def _error(field: str, text: str, at: int, allowed: str) -> OptionError:
     return OptionError(field, text, f"{allowed}: {text[:at]}^{text[at:]} (^ at character {at + 1})")

@@ -1,8 +1,4 @@
-"""The program that the scanner prunes by: all paths of a `Prune` merged into one trie.
-
-`compile_prune` merges the paths by subset construction into a deterministic trie, so that the scanner never follows
-two branches. Reads no object.
-"""
+"""Compiles the paths of a `Prune` to the program that the scanner runs."""
 
 from __future__ import annotations
 
@@ -10,14 +6,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from kinform._errors import OptionError
-from kinform._paths.grammar import STAR, Path, parse
+from kinform._paths.grammar import STAR, Path, format_path, parse
+from kinform._paths.trie import Children, build_trie
 
 KEEP: Final = -1
 DROP: Final = -2
-Node: TypeAlias = tuple[tuple[tuple[bytes, int], ...], int, bool, int]
-"""Children by name, what all other members and all elements lead to, whether a scalar here stays, keep_last or 0."""
+Node: TypeAlias = tuple[Children, int, bool, int]
+"""Children by name, target of all other members and of all elements, True if a scalar here is kept, keep_last or 0.
+A target is the index of a node, `KEEP` or `DROP`."""
 Program: TypeAlias = tuple[Node, ...]
-"""Nodes; the first is the root. Where they lead to: the index of a node, `KEEP` or `DROP`."""
+"""Nodes of a trie. The first is the root."""
 
 MANDATORY: Final[tuple[Path, ...]] = (
     ("kind",),
@@ -27,66 +25,58 @@ MANDATORY: Final[tuple[Path, ...]] = (
     ("metadata", "uid"),
     ("metadata", "resourceVersion"),
 )
-"""What outlives any program."""
-
-MAX_NODES: Final = 10_000
+"""Fields that no program drops."""
 
 
 def compile_prune(drop: Iterable[str], keep: Iterable[str], keep_last: Mapping[str, int]) -> Program | None:
-    """Merges paths into a program. `keep` comes first, then `drop`.
+    """Compiles paths to a program that applies `keep` first, then `drop`.
 
-    On its way to a path, a scalar stays under `drop` and goes under `keep`; containers stay, even if nothing in them
-    does. No `keep` at all keeps everything.
+    A scalar in the middle of a path is kept under `drop`, and dropped under `keep`. Objects and lists on the way to a
+    path are kept, even if they become empty. An empty `keep` keeps everything.
 
     Returns:
-        The program, or None where there is nothing to do.
+        The program, or None if it would prune nothing.
 
     Raises:
-        OptionError: A path that cannot be parsed, a `drop` that would take a mandatory field, a number below 1.
+        OptionError: A path is not valid, a `drop` path covers a mandatory field, a number is below 1, or the paths
+            overlap too much.
     """
-    drops = frozenset(_droppable(text) for text in drop)
+    drops = frozenset(map(_parse_drop, drop))
     keeps = frozenset(parse(text, field="Prune.keep") for text in keep)
-    lasts = frozenset((parse(text, field="Prune.keep_last"), _number(n)) for text, n in keep_last.items())
+    lasts = frozenset((parse(text, field="Prune.keep_last"), _check_count(n)) for text, n in keep_last.items())
     if not (drops or keeps or lasts):
         return None
     start = _State(keeps.union(MANDATORY) if keeps else None, drops, lasts)
-    found = {start: 0}
-    program: list[Node] = []
-    queue = [start]
-    for state in queue:
-        if len(queue) > MAX_NODES:
-            raise OptionError("Prune", MAX_NODES, "paths that overlap less: their [*] multiply each other")
 
-        def index(step: str | None, state: _State = state) -> int:
-            target = state.after(step)
-            if step != "metadata" or state is not start:
-                if () in target.drops or target.keeps == frozenset():
-                    return DROP
-                if target.keeps is None and not target.drops and not target.lasts:
-                    return KEEP
-            if target not in found:
-                found[target] = len(queue)
-                queue.append(target)
-            return found[target]
+    def names(state: _State) -> set[str]:
+        return state.names() | ({"metadata"} if state is start else set())
 
-        names = sorted(state.names() | ({"metadata"} if state is start else set()))
-        children = tuple((name.encode(), index(name)) for name in names)
-        program.append((children, index(None), state.keeps is None, state.last()))
-    return tuple(program)
+    def follow(state: _State, step: str | None) -> _State | int:
+        target = state.after(step)
+        # The scanner requires a node for the metadata: it holds mandatory fields.
+        return target if state is start and step == "metadata" else target.end() or target
+
+    paths = sorted(format_path(path) for path in drops.union(keeps, (path for path, _ in lasts)))
+    return tuple(
+        (children, other, state.keeps is None, state.last())
+        for state, children, other in build_trie("Prune", paths, start, names, follow)
+    )
 
 
 class _State(NamedTuple):
-    """What is left of each path at some place in an object; an empty path has arrived."""
+    """Rest of each path at a place in an object. An empty path ends here."""
 
-    keeps: frozenset[Path] | None  # None: all
+    keeps: frozenset[Path] | None  # None: keep everything
     drops: frozenset[Path]
     lasts: frozenset[tuple[Path, int]]
 
     def names(self) -> set[str]:
+        """Returns the names that paths continue with."""
         paths = [*(self.keeps or ()), *self.drops, *(path for path, _ in self.lasts)]
         return {path[0] for path in paths if path and path[0] is not STAR}
 
     def after(self, step: str | None) -> _State:
+        """Returns the state after a step. None is a step that no path names."""
         keeps = None if self.keeps is None else frozenset(_after(self.keeps, step))
         return _State(
             None if keeps is None or () in keeps else keeps,
@@ -94,7 +84,14 @@ class _State(NamedTuple):
             frozenset((path[1:], n) for path, n in self.lasts if path and path[0] in (step, STAR)),
         )
 
+    def end(self) -> int:
+        """Returns `DROP` or `KEEP` if all below is dropped or kept, else 0."""
+        if () in self.drops or self.keeps == frozenset():
+            return DROP
+        return KEEP if self.keeps is None and not self.drops and not self.lasts else 0
+
     def last(self) -> int:
+        """Returns `keep_last` of a list here, or 0."""
         return min((n for path, n in self.lasts if not path), default=0)
 
 
@@ -102,15 +99,15 @@ def _after(paths: Iterable[Path], step: str | None) -> Iterator[Path]:
     return (path[1:] for path in paths if path and path[0] in (step, STAR))
 
 
-def _droppable(text: str) -> Path:
+def _parse_drop(text: str) -> Path:
     path = parse(text, field="Prune.drop")
     for field in MANDATORY:
         if len(path) <= len(field) and all(a in (b, STAR) for a, b in zip(path, field, strict=False)):
-            raise OptionError("Prune.drop", text, f"a path that leaves {'.'.join(map(str, field))} where it is")
+            raise OptionError("Prune.drop", text, f"a path that does not cover {format_path(field)}")
     return path
 
 
-def _number(n: int) -> int:
+def _check_count(n: int) -> int:
     if not isinstance(n, int) or isinstance(n, bool) or n < 1:
         raise OptionError("Prune.keep_last", n, "a number of elements, at least 1")
     return n

@@ -1,16 +1,17 @@
-"""A collection on disk: its records as the table holds them, what it takes to read them, and where to go on.
+"""The snapshot file: its format, and how it is written, verified and loaded.
 
-Writes and reads files, in a thread; knows no network, no streams and no clock but the one that files are dated by.
-The file is never mapped: one that is truncated while it is read is refused, and kills nobody.
+It holds the records of a collection as the table dumps them, the state of the codec that reads them, and the
+resourceVersions to continue from. Runs in a thread. The file is never mapped: a file that is truncated while it is read
+is refused, and cannot crash the process.
 
-    preface   8 bytes of magic, the format as u16
-    pieces    kind (1 byte), length (u32), CRC-32 of both and of the content (u32), content
-                H  the header: what it is a snapshot of, and when it was taken
-                C  the codec's state, in as many pieces as it takes
+    preface   8 bytes of magic, format as u16
+    pieces    kind (1 byte), length (u32), CRC-32 of kind, length and content (u32), content
+                H  header: what the file is a snapshot of, and when it was taken
+                C  state of the codec, in one or more pieces
                 R  whole records, as `Table.load` takes them
-                E  the end: how many pieces and records, and the BLAKE2b of all bytes before this piece
+                E  end: number of pieces and of records, and the BLAKE2b of all bytes before this piece
 
-All integers are little-endian. Nothing is used before the end piece was right, and nothing may follow it.
+All integers are little-endian. The contents are used only after the end piece is verified. No data follows it.
 """
 
 from __future__ import annotations
@@ -35,28 +36,28 @@ import msgspec
 from kinform._errors import SnapshotError
 from kinform._store.contents import StoreContents
 
-MAGIC = b"kinform\x00"
-# Counts up with every change of this file's layout, of the table's records or of what the header says.
-FORMAT = 1
-PIECE_BYTES = 64 << 10  # taken or given without letting go of the interpreter: half a millisecond
+SNAPSHOT_MAGIC = b"kinform\x00"
+# Incremented with every change of the layout of this file, of the records of the table, or of the header.
+SNAPSHOT_FORMAT = 1
+PIECE_BYTES = 64 << 10  # processed without releasing the GIL: half a millisecond
 
 _PREFACE = struct.Struct("<8sH")
 _PIECE = struct.Struct("<cII")
-_HEAD = struct.Struct("<cI")
+_PIECE_START = struct.Struct("<cI")
 _END = struct.Struct("<QQ32s")
 
 
 class Origin(msgspec.Struct, frozen=True, kw_only=True):
-    """What a snapshot is one of: all that has to be the same for it to be carried on.
+    """Describes what a snapshot was taken of. It is loaded only for the same origin.
 
     Attributes:
-        cluster: The uid of the cluster; `""` where it could not be read.
-        place: Where the cluster is reached, for where there is no uid to compare.
+        cluster: The uid of the cluster; `""` if it cannot be read.
+        place: Address of the cluster. It is compared if one of the uids is unknown.
         resource: The resource.
-        scope: Selectors, and whether it is metadata alone.
-        namespaces: Those that were followed; None: all.
-        prune: What of each object is kept.
-        transform: The name of the function that replaces objects; `""` where there is none.
+        scope: Label selector, field selector, and whether only metadata is requested.
+        namespaces: The namespaces; None: all.
+        prune: The kept fields; see `origin_prune`.
+        transform: Name of the function that replaces objects; `""` without a transform.
     """
 
     cluster: str
@@ -67,12 +68,12 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     prune: tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, int], ...]]
     transform: str
 
-    def differs(self, other: Origin) -> str:
-        """In what another one is not the same, in words; `""` where in nothing."""
+    def difference(self, other: Origin) -> str:
+        """Returns the first difference, such as `"another cluster"`, or `""`."""
         by_uid = bool(self.cluster and other.cluster)
         if self.cluster != other.cluster if by_uid else self.place != other.place:
             return "another cluster"
-        for field, what in (
+        for field, difference in (
             ("resource", "another resource"),
             ("scope", "another scope"),
             ("namespaces", "other namespaces"),
@@ -80,18 +81,18 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
             ("transform", "another transform"),
         ):
             if getattr(self, field) != getattr(other, field):
-                return what
+                return difference
         return ""
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands first in a file.
+    """The first piece of a snapshot file.
 
     Attributes:
-        origin: What it is a snapshot of.
-        byteorder: That of the machine; records hold numbers as it does.
-        taken: When, in seconds since 1970.
-        streams: By namespace, the number that the stream's records bear, and its resourceVersion.
+        origin: What the snapshot was taken of.
+        byteorder: Byte order of the machine. Numbers in records have it.
+        taken: Time of the snapshot, in seconds since 1970.
+        streams: By namespace: the number of the stream in its records, and its resourceVersion.
     """
 
     origin: Origin
@@ -101,7 +102,13 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Loaded(msgspec.Struct, frozen=True):
-    """A snapshot that was right, as it was read."""
+    """A snapshot that passed all checks.
+
+    Attributes:
+        contents: Contents filled from the file.
+        numbers: By namespace, the number of the stream in `contents`.
+        resource_versions: By namespace, the resourceVersion to continue from.
+    """
 
     contents: StoreContents
     numbers: dict[str, int]
@@ -111,65 +118,64 @@ class Loaded(msgspec.Struct, frozen=True):
 # Writing
 
 
-def write(
-    path: str, header: Header, state: bytes, records: Iterator[bytes], objects: int, abandon: threading.Event
+def write_snapshot(
+    path: str, header: Header, state: bytes, records: Iterator[bytes], objects: int, cancelled: threading.Event
 ) -> int:
-    """Writes a file, and lets it take the place of the old one once every byte of it is on the disk.
+    """Writes a snapshot, and replaces the old file once all bytes are on the disk.
 
     Args:
-        path: The file.
-        header: What it is.
-        state: The codec's.
-        records: Pieces of records; each is written before the next is asked for.
-        objects: How many there are in them.
-        abandon: Set by another thread: no longer wanted.
+        path: Path of the file.
+        header: The header.
+        state: State of the codec.
+        records: Pieces of records. Each is written before the next is requested.
+        objects: Number of objects in all pieces.
+        cancelled: Another thread sets it to stop the write.
 
     Returns:
-        Its size in bytes.
+        Size of the file in bytes.
 
     Raises:
-        OSError: It cannot be written; nothing is left of it, and the old file stays.
+        OSError: The write failed or was cancelled. The temporary file is removed, and the old file is unchanged.
     """
     folder, name = os.path.split(os.path.abspath(path))
-    _sweep(folder, name)
-    descriptor, beside = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)  # made with mode 0600
+    _remove_leftovers(folder, name)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)  # mode 0600
     try:
         with open(descriptor, "wb", buffering=0) as file:
             with suppress(OSError):  # some file systems have no locks
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            writing = _Writing(file)
-            writing.piece(b"H", msgspec.json.encode(header))
+            writer = _FileWriter(file)
+            writer.piece(b"H", msgspec.json.encode(header))
             for start in range(0, len(state), PIECE_BYTES):
-                writing.piece(b"C", state[start : start + PIECE_BYTES])
+                writer.piece(b"C", state[start : start + PIECE_BYTES])
             for piece in records:
-                if abandon.is_set():
-                    raise InterruptedError(errno.EINTR, "no longer wanted")
-                writing.piece(b"R", piece)
-            writing.end(objects)
+                if cancelled.is_set():
+                    raise InterruptedError(errno.EINTR, "cancelled")
+                writer.piece(b"R", piece)
+            writer.end(objects)
             os.fsync(file.fileno())
-            os.replace(beside, os.path.join(folder, name))
+            os.replace(temporary, os.path.join(folder, name))
     except BaseException:
         with suppress(OSError):
-            os.unlink(beside)
+            os.unlink(temporary)
         raise
     _sync_folder(folder)
-    return writing.size
+    return writer.size
 
 
-class _Writing:
-    """A file as far as it is written."""
+class _FileWriter:
+    """Writes preface, pieces and end to an open file."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._digest = hashlib.blake2b(digest_size=32)
         self._pieces = 0
         self.size = 0
-        self._write(_PREFACE.pack(MAGIC, FORMAT))
+        self._write(_PREFACE.pack(SNAPSHOT_MAGIC, SNAPSHOT_FORMAT))
 
     def piece(self, kind: bytes, content: bytes) -> None:
-        head = _HEAD.pack(kind, len(content))
-        check = zlib.crc32(content, zlib.crc32(head))
-        self._write(_PIECE.pack(kind, len(content), check))
+        start = _PIECE_START.pack(kind, len(content))
+        self._write(_PIECE.pack(kind, len(content), zlib.crc32(content, zlib.crc32(start))))
         self._write(content)
         self._pieces += 1
 
@@ -184,14 +190,14 @@ class _Writing:
         self.size += len(data)
 
 
-def _sweep(folder: str, name: str) -> None:
-    """Removes what writers that were killed have left; one that still writes holds a lock."""
+def _remove_leftovers(folder: str, name: str) -> None:
+    """Removes temporary files of killed writers. A running writer holds a lock."""
     for entry in os.listdir(folder):
         if entry.startswith(f".{name}.") and entry.endswith(".tmp"):
-            beside = os.path.join(folder, entry)
-            with suppress(OSError), open(beside, "rb") as file:
+            temporary = os.path.join(folder, entry)
+            with suppress(OSError), open(temporary, "rb") as file:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(beside)
+                os.unlink(temporary)
 
 
 def _sync_folder(folder: str) -> None:
@@ -199,7 +205,7 @@ def _sync_folder(folder: str) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some file systems cannot
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not supported by this file system
             raise
     finally:
         os.close(descriptor)
@@ -208,74 +214,79 @@ def _sync_folder(folder: str) -> None:
 # Reading
 
 
-def read(path: str, origin: Origin, fresh: StoreContents, max_age: float | None) -> Loaded | None:
-    """Reads a file into a table of its own.
+def read_snapshot(path: str, origin: Origin, contents: StoreContents, max_age: float | None) -> Loaded | None:
+    """Loads a snapshot into empty contents.
 
     Args:
-        path: The file.
-        origin: What it has to be a snapshot of.
-        fresh: What to fill; of no use to anybody if this raises.
-        max_age: Seconds after which it is too old.
+        path: Path of the file.
+        origin: The origin that the snapshot must have.
+        contents: The contents to fill. Discard them if this raises.
+        max_age: Maximum age in seconds; None: no limit.
 
     Returns:
-        What was in it; None where there is no file.
+        The snapshot; None if there is no file.
 
     Raises:
-        SnapshotError: It is not right, or not the right one.
+        SnapshotError: The file cannot be read, is damaged, is too old, or has another origin.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would hold us
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # O_NONBLOCK: opening a pipe would block
     except FileNotFoundError:
         return None
     except OSError as error:
         raise SnapshotError(path, f"cannot be read: {error.strerror}") from error
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise SnapshotError(path, "not a file")
+        raise SnapshotError(path, "not a regular file")
     with open(descriptor, "rb", buffering=0) as file:
         try:
-            return _load(_Reading(path, file), origin, fresh, max_age)
+            return _load(_FileReader(path, file), origin, contents, max_age)
         except OSError as error:
             raise SnapshotError(path, f"cannot be read: {error.strerror}") from error
 
 
-def _load(reading: _Reading, origin: Origin, fresh: StoreContents, max_age: float | None) -> Loaded:
-    header = reading.header()
+def _load(reader: _FileReader, origin: Origin, contents: StoreContents, max_age: float | None) -> Loaded:
+    header = reader.header()
     if header.byteorder != sys.byteorder:
-        raise reading.refused("written on a machine of another kind")
-    if differs := header.origin.differs(origin):
-        raise reading.refused(f"of {differs}")
+        raise reader.error("written on a machine with another byte order")
+    if difference := header.origin.difference(origin):
+        raise reader.error(f"written for {difference}")
     age = time.time() - header.taken
-    if max_age is not None and abs(age) > max_age:  # or a clock was set
-        raise reading.refused(f"{age:.0f} s old, more than max_age, {max_age:g} s")
+    if max_age is not None and abs(age) > max_age:  # negative if the clock was changed
+        raise reader.error(f"{age:.0f} s old; max_age is {max_age:g} s")
     numbers = {namespace: number for number, namespace in enumerate(header.streams)}
     stream_of = {number: numbers[namespace] for namespace, (number, _) in header.streams.items()}
     state: list[bytes] | None = []
     objects = 0
-    for kind, content in reading.pieces():
+    for kind, content in reader.pieces():
         try:
             if kind == b"C" and state is not None:
                 state.append(content)
             elif kind == b"R":
                 if state is not None:
-                    fresh.codec.restore(b"".join(state))
+                    contents.codec.restore(b"".join(state))
                     state = None
-                objects += fresh.table.load(stream_of, content)
+                objects += contents.table.load(stream_of, content)
             else:
-                raise ValueError("a piece that has no place here")
+                raise ValueError("unexpected piece")
         except (ValueError, KeyError):
-            raise reading.refused(f"damaged before byte {reading.offset}") from None
-        time.sleep(0)  # lets go of the interpreter
-    if objects != reading.objects or objects != len(fresh.table):
-        raise reading.refused("damaged: records are missing")
-    for _ in fresh.reindex():  # no values are in the file: the indexes may be others this time
+            raise reader.error(f"damaged before byte {reader.offset}") from None
+        time.sleep(0)  # releases the GIL
+    if objects != reader.objects or objects != len(contents.table):
+        raise reader.error("damaged: the number of records is wrong")
+    for _ in contents.reindex():  # the file holds no indexes: they may differ from the last run
         time.sleep(0)
     versions = {namespace: version for namespace, (_, version) in header.streams.items()}
-    return Loaded(fresh, numbers, versions)
+    return Loaded(contents, numbers, versions)
 
 
-class _Reading:
-    """A file as far as it is read."""
+class _FileReader:
+    """Reads and verifies the pieces of an open file.
+
+    Attributes:
+        offset: Number of bytes read so far.
+        objects: Number of objects according to the end piece.
+    """
 
     def __init__(self, path: str, file: BinaryIO) -> None:
         self._path = path
@@ -286,58 +297,61 @@ class _Reading:
         self.objects = 0
         self._size = os.fstat(file.fileno()).st_size
 
-    def refused(self, why: str) -> SnapshotError:
+    def error(self, why: str) -> SnapshotError:
         return SnapshotError(self._path, why)
 
     def header(self) -> Header:
-        """The first piece."""
+        """Reads the preface and the first piece."""
         if self._size < _PREFACE.size:
-            raise self.refused("no snapshot, or cut short")
+            raise self.error("not a snapshot, or truncated")
         magic, format = _PREFACE.unpack(self._read(_PREFACE.size))
-        if magic != MAGIC:
-            raise self.refused("no snapshot")
-        if format != FORMAT:
-            raise self.refused(f"of format {format}, where this version reads {FORMAT}")
+        if magic != SNAPSHOT_MAGIC:
+            raise self.error("not a snapshot")
+        if format != SNAPSHOT_FORMAT:
+            raise self.error(f"has format {format}; this version of kinform reads format {SNAPSHOT_FORMAT}")
         kind, content, _ = self._piece()
         try:
             if kind != b"H":
                 raise ValueError
             return msgspec.json.decode(content, type=Header)
         except ValueError:
-            raise self.refused("without a header") from None
+            raise self.error("the header is missing or not valid") from None
 
     def pieces(self) -> Iterable[tuple[bytes, bytes]]:
-        """All other pieces but the end, which is checked: only an exhausted iteration says that all was right."""
+        """Yields the pieces after the header and verifies the end piece.
+
+        The file as a whole is not verified before the iteration has ended.
+        """
         while True:
             kind, content, digest = self._piece()
             if kind != b"E":
                 yield kind, content
                 continue
             if len(content) != _END.size or self.offset != self._size or self._file.read(1):
-                raise self.refused("followed by something")
+                raise self.error("data after the end")
             pieces, self.objects, expected = _END.unpack(content)
             if pieces != self._pieces - 1 or expected != digest:
-                raise self.refused("damaged")
+                raise self.error("damaged")
             return
 
     def _piece(self) -> tuple[bytes, bytes, bytes]:
-        """A piece's kind and content, and the digest of all before it."""
+        """Reads kind and content of a piece, and for an end piece the digest before it."""
         start, digest = self.offset, self._digest.copy()
         kind, length, check = _PIECE.unpack(self._read(_PIECE.size))
         if length > self._size - self.offset:
-            raise self.refused(f"cut short or damaged at byte {start}")
+            raise self.error(f"truncated or damaged at byte {start}")
         content = self._read(length)
-        if zlib.crc32(content, zlib.crc32(_HEAD.pack(kind, length))) != check:
-            raise self.refused(f"damaged at byte {start}")
+        if zlib.crc32(content, zlib.crc32(_PIECE_START.pack(kind, length))) != check:
+            raise self.error(f"damaged at byte {start}")
         self._pieces += 1
         return kind, content, digest.digest() if kind == b"E" else b""
 
     def _read(self, size: int) -> bytes:
         data = self._file.read(size)
-        while len(data) < size:  # a signal, or what one read gives at most
+        while len(data) < size:  # a read may return fewer bytes, as after a signal
             more = self._file.read(size - len(data))
             if not more:
-                raise self.refused(f"cut short at byte {self.offset + len(data)}")
+                raise self.error(f"truncated at byte {self.offset + len(data)}")
             data += more
         self.offset += size
         self._digest.update(data)
@@ -347,5 +361,5 @@ class _Reading:
 def origin_prune(
     drop: Iterable[str], keep: Iterable[str], keep_last: Mapping[str, int]
 ) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, int], ...]]:
-    """What of each object is kept, in whatever order it was told."""
+    """Returns the options of a `Prune` in a canonical order, for comparison."""
     return tuple(sorted(set(drop))), tuple(sorted(set(keep))), tuple(sorted(keep_last.items()))

@@ -22,7 +22,7 @@ import msgspec
 from kinform._errors import SnapshotError
 from kinform._listwatch.stream import Stream
 from kinform._options import Snapshot, Transform
-from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_prune, read, write
+from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_prune, read_snapshot, write_snapshot
 from kinform._spec import CollectionSpec
 from kinform._stats import SnapshotStats
 from kinform._store.writer import Writer
@@ -92,9 +92,9 @@ class SnapshotKeeper:
         self._origin = msgspec.structs.replace(
             self._origin, cluster=await cluster_uid(self._transport), place=cluster_place(self._transport)
         )
-        fresh = self._writer.contents.fresh()
+        fresh = self._writer.contents.empty_copy()
         try:
-            loaded = await _threaded(lambda _: read(self._path, self._origin, fresh, self._snapshot.max_age))
+            loaded = await _threaded(lambda _: read_snapshot(self._path, self._origin, fresh, self._snapshot.max_age))
             limit = self._writer.memory_limit
             if limit is not None and fresh.memory_usage().held_bytes > limit:
                 raise SnapshotError(self._path, f"its objects take more than memory_limit, {limit} bytes")
@@ -152,7 +152,7 @@ class SnapshotKeeper:
             self._last_write = time.monotonic()
 
     async def _write(self, header: Header, state: bytes, ids: Ids) -> int:
-        work = partial(write, self._path, header, state, _pieces(ids), len(ids))
+        work = partial(write_snapshot, self._path, header, state, _pieces(ids), len(ids))
         return await _threaded(work)
 
     def _refuse(self, error: SnapshotError) -> None:

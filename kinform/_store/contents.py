@@ -1,4 +1,4 @@
-"""What the two ends of a store share: the table, its codec and its indexes; and what they take."""
+"""The contents of a store, shared by writer and readers: table, codec, indexes."""
 
 from __future__ import annotations
 
@@ -12,43 +12,50 @@ from kinform_ext._postings import Postings
 from kinform_ext._table import Table
 from kinform_ext._version import Version
 
-# Objects whose values are read between two turns of the loop: about a millisecond's worth.
-SLICE: Final = 128
+# Objects that `reindex` reads before it yields: about 1 ms of work.
+REINDEX_OBJECTS: Final = 128
 
 
 class StoreContents:
-    """What writer and readers share.
+    """The table of a store, its codec and its indexes.
+
+    Args:
+        name: Name of the collection, for messages.
+        indexes: Name of each index, and its path.
 
     Attributes:
-        name: What the collection is called in messages.
+        name: Name of the collection, for messages.
         table: The objects.
-        codec: What makes them small.
-        indexes: The paths of the indexes by their names; in the table they go by their numbers in this order.
+        codec: Compresses them.
+        indexes: Name of each index, and its parsed path. The table identifies an index by its position in this dict.
+
+    Raises:
+        OptionError: A path is not valid.
     """
 
     def __init__(self, name: str, indexes: Mapping[str, str]) -> None:
         self.name = name
-        self._paths = dict(indexes)
+        self._index_paths = dict(indexes)
         self.indexes = {name: parse(path, field=f"indexes[{name!r}]") for name, path in indexes.items()}
         self.table = Table(Postings(compile_index(list(self.indexes.values()))) if indexes else None)
-        from kinform._codec.codec import (
-            Codec,  # and zstandard: nearly a megabyte, which a process without a store can spare
-        )
+        # Imported here because it loads zstandard: nearly 1 MiB that a process without a store does not need.
+        from kinform._codec.codec import Codec
 
         self.codec = Codec(self.table)
 
-    def fresh(self) -> StoreContents:
-        """Others, empty, of the same name and with the same indexes."""
-        return StoreContents(self.name, self._paths)
+    def empty_copy(self) -> StoreContents:
+        """Makes empty contents with the same name and the same indexes."""
+        return StoreContents(self.name, self._index_paths)
 
     def reindex(self) -> Iterator[None]:
-        """Reads the values of all that is held, in slices: what came by `Table.load` is under no value before.
+        """Adds all objects to the indexes, and yields after each slice.
 
-        What is written in between is right at all times; readers of an index miss what was not reached yet.
+        Required after `Table.load`. Objects that are written meanwhile are indexed correctly. Until the end, readers of
+        an index miss the loaded objects that `reindex` has not reached.
         """
-        at = 0 if self.indexes else -1
-        while at >= 0:
-            at = self.table.reindex(at, SLICE)
+        next_id = 0 if self.indexes else -1
+        while next_id >= 0:
+            next_id = self.table.reindex(next_id, REINDEX_OBJECTS)
             yield
 
     def versions(self) -> Iterator[Version]:
@@ -56,16 +63,15 @@ class StoreContents:
         return (self.table.version_of(id) for id in self.table.ids())
 
     def adopt(self, other: StoreContents) -> None:
-        """Takes over the table and the codec of another one, which is not used any more."""
+        """Takes over the table and the codec of other contents, which must not be used any more."""
         self.table, self.codec = other.table, other.codec
 
     def memory_usage(self) -> MemoryUsage:
-        """Returns what the store takes now, in bytes."""
+        """Returns the memory that the store takes now."""
         stats = self.table.stats()
         dictionary_bytes = self.codec.dictionary_bytes
         index_bytes = 0 if self.table.postings is None else self.table.postings.__sizeof__()
         return MemoryUsage(
-            objects=stats["objects"],
             pruned_bytes=stats["pruned_bytes"],
             held_bytes=stats["mapped_bytes"] + stats["map_bytes"] + dictionary_bytes + index_bytes,
             mapped_bytes=stats["mapped_bytes"],

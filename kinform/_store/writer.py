@@ -20,7 +20,7 @@ from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._options import Transform
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
-from kinform._worker_thread import give_back, in_thread
+from kinform._worker_thread import in_thread, trim_heap
 from kinform_ext._batch import Batch
 from kinform_ext._version import Change
 
@@ -193,7 +193,7 @@ class Writer:
                 compacted = seen
                 while self._table.compact(COMPACT_BYTES):
                     await asyncio.sleep(0)
-                await in_thread(give_back)
+                await in_thread(trim_heap)
 
     async def drain(self) -> None:
         """Waits until the background has nothing left to do."""

@@ -19,7 +19,7 @@ from kinform._transport.api_client import ApiClientTransport
 from kinform._transport.base import CHUNK_BYTES, Request, Response
 from kinform._transport.credentials import HIDDEN, CredentialSource, KubeconfigSource, find_source, source_at_url
 from kinform._transport.lean_import import ApiClient, Configuration
-from kinform._worker_thread import give_back
+from kinform._worker_thread import trim_heap
 
 _log = logging.getLogger("kinform.connection")
 
@@ -131,7 +131,7 @@ class Connection:
             raise OptionError("connect.target", str(self._source), why) from error
         self._transport = ApiClientTransport(_reading_less_ahead(self._api_client))
         self._certificates = _certificates(configuration)
-        give_back()  # what the imports left behind, nearly a megabyte
+        trim_heap()  # what the imports left behind, nearly a megabyte
         return self
 
     async def __aexit__(

@@ -229,7 +229,7 @@ async def _print_stats(informer: Informer, lines: Lines, wanted: Wanted) -> None
         skipped = sum(stream.skipped for stream in stats.streams.values())
         told = (
             f"{datetime.now():%H:%M:%S} {stats.state}: {stats.objects:,} objects, "
-            f"{mib(stats.pruned_bytes)} MiB pruned; {mib(received)} MiB received, {mib(rate)} MiB/s; "
+            f"{mib(stats.memory.pruned_bytes)} MiB pruned; {mib(received)} MiB received, {mib(rate)} MiB/s; "
             f"process {mib(gauge.glance())} MiB; {errors} errors, {skipped} left out"
         )
         width = shutil.get_terminal_size().columns - 1

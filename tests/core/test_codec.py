@@ -1,4 +1,4 @@
-"""A codec over a real table: whatever it does in the background, every object reads as it was written."""
+"""The codec on a real table: objects stay readable whatever the background does."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import pytest
 
 from kinform._codec import codec, training
-from kinform._codec.codec import AS_IT_IS, PLAIN, PLAIN_DONE, Codec
+from kinform._codec.codec import PLAIN, PLAIN_DONE, UNCOMPRESSED, Codec
 from kinform._codec.zstd import Dictionary, Prefix
 from kinform_ext._table import Table
 
 
 class Collection:
-    """A table, its codec, and what was written."""
+    """A table, its codec, and the objects that it should hold."""
 
     def __init__(self, state: bytes | None = None) -> None:
         self.table = Table()
@@ -51,19 +51,19 @@ class Collection:
         return len(self.table.coded(codec, 0, 1_000_000))
 
     def deltas(self) -> int:
-        return len(self.table) - sum(map(self.coded, (AS_IT_IS, PLAIN, PLAIN_DONE))) - self.against_bases()
+        return len(self.table) - sum(map(self.coded, (UNCOMPRESSED, PLAIN, PLAIN_DONE))) - self.against_bases()
 
     def delta(self, key: str) -> bool:
         found = self.table.version(key)
-        bases = {AS_IT_IS, PLAIN, PLAIN_DONE}.union(*self.codec.numbers())
+        bases = {UNCOMPRESSED, PLAIN, PLAIN_DONE}.union(*self.codec.base_codecs())
         return found is not None and found.codec not in bases
 
     def against_bases(self) -> int:
-        return sum(self.coded(each) for pair in self.codec.numbers() for each in pair)
+        return sum(self.coded(each) for pair in self.codec.base_codecs() for each in pair)
 
 
 def widget(number: int, rng: Random, *, fields: int = 6, shape: str = "part") -> dict[str, Any]:
-    """Like others of its shape in its members, not in its values."""
+    """Makes an object that shares only member names with others of its shape."""
     return {
         "apiVersion": "factory.example/v1",
         "kind": "Widget",
@@ -74,7 +74,7 @@ def widget(number: int, rng: Random, *, fields: int = 6, shape: str = "part") ->
 
 
 def replica(template: int, number: int, rng: Random, size: int = 120) -> dict[str, Any]:
-    """One of a template whose values are like no other template's."""
+    """Makes a replica of a template. Two templates share no values."""
     own = Random(template)
     return {
         "metadata": {
@@ -94,15 +94,15 @@ def widgets(collection: Collection, count: int, **shape: Any) -> None:
 
 
 def manuals(collection: Collection, count: int) -> None:
-    """Widgets that have most of their bytes in common."""
+    """Adds widgets that have most of their bytes in common."""
     rng, manual = Random(count), f"{Random(0).randrange(16**3_000):03000x}"
     for number in range(count):
         collection.put(f"shop/w{number}", widget(number, rng) | {"manual": manual})
 
 
 def large(monkeypatch: pytest.MonkeyPatch) -> Collection:
-    """A collection for which a dictionary pays, as smaller ones are now taken for large."""
-    monkeypatch.setattr(training, "PREFIX_PAYS", 1 << 19)
+    """Makes a collection that counts as large enough for a dictionary."""
+    monkeypatch.setattr(training, "MAX_PLAIN_FOR_PREFIX", 1 << 19)
     made = Collection()
     manuals(made, 900)
     return made
@@ -129,7 +129,7 @@ async def test_a_small_collection_gets_a_prefix_of_a_few_kilobytes():
     assert small.blob_bytes < before * 0.6
 
 
-async def test_a_large_collection_gets_a_dictionary_and_is_written_with_it(monkeypatch: pytest.MonkeyPatch):
+async def test_a_large_collection_gets_a_dictionary_for_new_objects(monkeypatch: pytest.MonkeyPatch):
     found = large(monkeypatch)
     before = found.blob_bytes
     await found.codec.drain()
@@ -137,14 +137,14 @@ async def test_a_large_collection_gets_a_dictionary_and_is_written_with_it(monke
     assert isinstance(found.codec.base, Dictionary)
     assert found.blob_bytes < before * 0.2
     assert found.coded(PLAIN) == found.coded(PLAIN_DONE) == 0
-    ((inline, _),) = found.codec.numbers()
+    ((inline, _),) = found.codec.base_codecs()
     manuals(found, 10)
     assert found.coded(inline) == 10
     found.check()
 
 
-async def test_the_first_list_is_written_with_a_dictionary_made_from_its_beginning(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(codec, "FIRST_OBJECTS", 200)
+async def test_a_first_list_is_compressed_with_an_early_dictionary(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(codec, "EARLY_OBJECTS", 200)
     first = Collection()
     rng = Random(1)
     first.codec.paused = True
@@ -163,12 +163,12 @@ async def test_the_first_list_is_written_with_a_dictionary_made_from_its_beginni
     await first.codec.drain()
     first.check()
     assert first.coded(PLAIN) == 0
-    assert first.codec.dictionaries == 1, "the first one went with its last object"
+    assert first.codec.dictionaries == 1, "the first one is released with its last object"
 
 
-async def test_once_the_last_dictionary_of_a_list_is_made_no_more_samples_are_kept(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(codec, "FIRST_OBJECTS", 100)
-    monkeypatch.setattr(codec, "BEGINNINGS", 2)
+async def test_no_samples_are_kept_after_the_last_early_dictionary(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(codec, "EARLY_OBJECTS", 100)
+    monkeypatch.setattr(codec, "MAX_EARLY_DICTIONARIES", 2)
     first = Collection()
     rng = Random(1)
     first.codec.paused = True
@@ -182,7 +182,7 @@ async def test_once_the_last_dictionary_of_a_list_is_made_no_more_samples_are_ke
     assert first.table.observer is None
 
 
-async def test_nothing_is_coded_anew_while_paused():
+async def test_nothing_is_recompressed_while_paused():
     held = Collection()
     widgets(held, 100)
     held.codec.paused = True
@@ -209,7 +209,7 @@ async def test_replicas_become_deltas_against_one_exemplar():
     assert found.blob_bytes / 180 < 200
 
 
-async def test_copies_are_found_in_every_namespace_by_their_name_or_by_what_is_in_them():
+async def test_copies_in_many_namespaces_are_found_by_name_or_content():
     rng = Random(3)
     bundle = "".join(f"{rng.randrange(16**60):060x}\\n" for _ in range(300))
     found = Collection()
@@ -224,7 +224,7 @@ async def test_copies_are_found_in_every_namespace_by_their_name_or_by_what_is_i
     assert found.blob_bytes < 60 * 400
 
 
-async def test_objects_that_have_nothing_in_common_make_no_exemplars():
+async def test_objects_with_nothing_in_common_make_no_exemplars():
     rng = Random(4)
     found = Collection()
     for number in range(300):
@@ -235,17 +235,17 @@ async def test_objects_that_have_nothing_in_common_make_no_exemplars():
     assert found.codec.exemplars == 0
 
 
-async def test_what_does_not_compress_is_kept_as_it_is():
+async def test_incompressible_objects_stay_uncompressed():
     rng = Random(5)
     found = Collection()
     for number in range(40):
         found.put(f"shop/r{number}", rng.randbytes(400))
     await found.codec.drain()
     found.check()
-    assert found.coded(AS_IT_IS) == 40
+    assert found.coded(UNCOMPRESSED) == 40
 
 
-async def test_exemplars_and_dictionaries_go_with_their_last_object():
+async def test_exemplars_are_released_with_their_last_object():
     rng = Random(6)
     found = Collection()
     for number in range(200):
@@ -266,7 +266,7 @@ async def test_exemplars_and_dictionaries_go_with_their_last_object():
         found.delete(key)
     found.put("shop/last", {"metadata": {"name": "last"}})
     await found.codec.run_pass()
-    assert found.codec.exemplars == 1, "a copy in a handler's queue still needs one"
+    assert found.codec.exemplars == 1, "a copy in the queue of a handler still needs one"
     assert held.raw() == was
     del held
     await found.codec.run_pass()
@@ -293,7 +293,7 @@ async def test_a_rollout_that_changes_every_shape_makes_a_new_base():
     assert found.blob_bytes < fresh.blob_bytes * 1.1
 
 
-async def test_a_collection_that_grew_chooses_again():
+async def test_a_collection_that_grew_chooses_a_new_base():
     found = Collection()
     widgets(found, 20)
     await found.codec.drain()
@@ -305,9 +305,7 @@ async def test_a_collection_that_grew_chooses_again():
 
 
 @pytest.mark.parametrize("left", [0, 5, 40])
-async def test_a_collection_that_shrank_lets_go_of_what_only_a_large_one_pays_for(
-    left: int, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_collection_that_shrank_releases_its_dictionary(left: int, monkeypatch: pytest.MonkeyPatch):
     found = large(monkeypatch)
     await found.codec.drain()
     assert isinstance(found.codec.base, Dictionary)
@@ -323,7 +321,7 @@ async def test_a_collection_that_shrank_lets_go_of_what_only_a_large_one_pays_fo
     found.check()
 
 
-async def test_large_objects_are_coded_in_a_thread_while_others_change():
+async def test_large_objects_may_change_while_a_thread_compresses_them():
     rng = Random(8)
     found = Collection()
     text = " ".join(f"{rng.randrange(10**6)}" for _ in range(20_000))
@@ -340,7 +338,7 @@ async def test_large_objects_are_coded_in_a_thread_while_others_change():
     assert found.blob_bytes < 20 * 2_000
 
 
-async def test_work_that_is_cancelled_in_a_thread_leaves_everything_readable():
+async def test_cancelled_thread_work_leaves_everything_readable():
     rng = Random(8)
     found = Collection()
     text = " ".join(f"{rng.randrange(10**6)}" for _ in range(20_000))
@@ -359,8 +357,8 @@ async def test_work_that_is_cancelled_in_a_thread_leaves_everything_readable():
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_no_byte_is_lost_under_random_changes(seed: int, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(codec, "SLICE", 0.0)  # to let others in as often as can be
+async def test_objects_stay_intact_under_random_changes(seed: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(codec, "SLICE_SECONDS", 0.0)  # yield as often as possible
     rng = Random(seed)
     found = Collection()
     iterators = []
@@ -398,7 +396,7 @@ async def test_no_byte_is_lost_under_random_changes(seed: int, monkeypatch: pyte
         assert {found.table.key_of(id): found.table.raw_of(id) for id in ids} == state
 
 
-async def test_a_state_brings_everything_back():
+async def test_a_restored_state_reads_and_extends_the_collection():
     rng = Random(9)
     found = Collection()
     for number in range(150):
@@ -422,26 +420,26 @@ async def test_a_state_brings_everything_back():
     await again.codec.drain()
     again.check()
     assert again.codec.exemplars == found.codec.exemplars
-    assert again.deltas() >= before + 10, "what is new finds the exemplars of before"
+    assert again.deltas() >= before + 10, "new objects find the restored exemplars"
 
 
 @pytest.mark.parametrize("state", [b"", b"\x00", b"kinform", b"\x95\x63\x00\x02\x90\x90"])
-def test_a_state_that_is_none_is_refused(state: bytes):
-    with pytest.raises(ValueError, match="codec's state"):
+def test_an_invalid_state_is_refused(state: bytes):
+    with pytest.raises(ValueError, match="codec state"):
         Codec(Table()).restore(state)
 
 
-async def test_a_cut_state_is_refused():
+async def test_a_truncated_state_is_refused():
     found = Collection()
     widgets(found, 200)
     await found.codec.drain()
     state = found.codec.state()
     for length in range(0, len(state), max(len(state) // 40, 1)):
-        with pytest.raises(ValueError, match="codec's state"):
+        with pytest.raises(ValueError, match="codec state"):
             Codec(Table()).restore(state[:length])
 
 
-async def test_many_small_collections_hold_little_more_than_their_prefixes():
+async def test_a_small_collection_holds_little_more_than_its_prefix():
     codecs = []
     for _ in range(20):
         small = Collection()

@@ -1,4 +1,4 @@
-"""Indexes of a store: what a look-up finds is what readers see, in the middle of a relist, a sweep and a drop too."""
+"""Indexes: they agree with what readers see, also during a relist, sweep or drop."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def kept():
     return kept
 
 
-def test_paths_of_all_indexes_are_one_program():
+def test_the_paths_of_all_indexes_compile_to_one_program():
     paths = [parse(text, field="indexes") for text in ("a.b", "a[*].c", "[*].b")]
     assert compile_index(paths) == (
         (((b"a", 1),), 2, ()),
@@ -46,13 +46,13 @@ def test_paths_of_all_indexes_are_one_program():
     )
 
 
-def test_an_update_keeps_the_object_under_its_values(kept):
+def test_an_update_keeps_the_object_in_its_indexes(kept):
     kept.live("MODIFIED", pod("a", "n1", "nginx", "redis", rv=2))
     assert kept.store.index_keys("node", "n1") == ["shop/a", "shop/b"]
     assert [found["metadata"]["resourceVersion"] for found in kept.store.index("node", "n1")] == ["2", "1"]
 
 
-def test_a_relist_is_under_its_values_as_soon_as_readers_see_it_and_not_before(kept, monkeypatch):
+def test_indexes_switch_to_a_new_state_together_with_readers(kept, monkeypatch):
     monkeypatch.setattr(writer, "SWEEP_OBJECTS", 1)
     kept.writer.begin("")
     changed = [pod("a", "n2", "redis", rv=2), pod("c", "n2"), pod("d", "n3", "nginx")]
@@ -72,7 +72,7 @@ def test_a_relist_is_under_its_values_as_soon_as_readers_see_it_and_not_before(k
         more = kept.writer.sweep("")
 
 
-def test_an_abort_leaves_no_value_behind(kept):
+def test_an_abort_leaves_no_index_values(kept):
     kept.writer.begin("")
     kept.writer.apply("", batch(pod("a", "n9", rv=2), pod("z", "n9")), initial=True)
     kept.writer.abort("")
@@ -80,7 +80,7 @@ def test_an_abort_leaves_no_value_behind(kept):
     assert kept.writer._table.postings.values(0) == ["n1", "n2"]
 
 
-def test_a_drop_takes_all_values_at_its_first_call(kept, monkeypatch):
+def test_a_drop_removes_all_index_values_at_its_first_call(kept, monkeypatch):
     monkeypatch.setattr(writer, "SWEEP_OBJECTS", 1)
     more = True
     while more:
@@ -90,7 +90,7 @@ def test_a_drop_takes_all_values_at_its_first_call(kept, monkeypatch):
     assert kept.writer._table.postings.values(0) == []
 
 
-def test_a_look_up_goes_on_with_its_own_state(kept):
+def test_an_index_iterator_keeps_its_state(kept):
     items = kept.store.items(label_selector="example.com/app=web")
     assert list(items) == []
     kept.relist(pod("a", "n1", app="web", rv=2), pod("b", "n1", app="web", rv=2), pod("c", "n2", app="db", rv=2))
@@ -112,7 +112,7 @@ def test_a_look_up_goes_on_with_its_own_state(kept):
         ("tier=front", 4),
     ],
 )
-def test_a_label_selector_reads_only_what_an_index_leaves(selector, read):
+def test_a_label_selector_reads_only_objects_found_by_the_index(selector, read):
     kept = Kept(indexes=INDEXES)
     kept.relist(pod("a", "n1", app="web"), pod("b", "n1", app="web"), pod("c", "n2", app="db"), pod("d", "n3"))
     plain = Kept()
@@ -132,7 +132,7 @@ def test_a_label_selector_reads_only_what_an_index_leaves(selector, read):
     assert len(asked) == read
 
 
-def test_a_label_selector_within_a_namespace_uses_the_index_too():
+def test_a_label_selector_in_a_namespace_uses_the_index():
     kept = Kept(indexes=INDEXES)
     found = [pod("a", "n1", app="web"), pod("b", "n1", app="web")]
     found[1]["metadata"]["namespace"] = "till"
@@ -141,7 +141,7 @@ def test_a_label_selector_within_a_namespace_uses_the_index_too():
     assert list(kept.store.items("none", label_selector="example.com/app=web")) == []
 
 
-def test_a_transform_decides_the_values():
+def test_indexes_hold_transformed_values():
     kept = Kept(indexes={"node": "spec.nodeName"})
     kept.writer.transform = lambda raw: raw.replace(b'"n1"', b'"n7"')
     kept.relist(pod("a", "n1"), pod("b", "n2"))
@@ -151,7 +151,7 @@ def test_a_transform_decides_the_values():
     assert kept.store.index_values("node") == ["n7"]
 
 
-def test_what_is_no_json_is_found_by_its_key_alone():
+def test_an_object_that_is_not_json_is_found_by_key_only():
     kept = Kept(indexes={"node": "spec.nodeName"})
     kept.writer.transform = lambda raw: raw[: len(raw) // 2]
     kept.relist(pod("a", "n1"))
@@ -159,7 +159,7 @@ def test_what_is_no_json_is_found_by_its_key_alone():
     assert "shop/a" in kept.store
 
 
-def test_what_was_loaded_is_under_its_values_after_reindexing(kept):
+def test_loaded_objects_are_indexed_by_reindex(kept):
     kept.live("MODIFIED", pod("b", "n5", "nginx", rv=2))
     contents = StoreContents("again", INDEXES)
     contents.table.load(0, kept.writer._table.ids().dump(1 << 20))
@@ -179,7 +179,7 @@ def test_reindexing_a_store_without_indexes_does_nothing(kept):
     assert list(StoreContents("plain", {}).reindex()) == []
 
 
-def test_what_indexes_take_is_told():
+def test_memory_of_indexes_is_reported():
     plain, kept = Kept(), Kept(indexes=INDEXES)
     for one in (plain, kept):
         one.relist(*(pod(f"p{i}", f"n{i}", "nginx") for i in range(300)))

@@ -1,4 +1,4 @@
-"""What cannot mean anything is refused where it is constructed: field, value, and what is allowed."""
+"""Options: an invalid value is refused, with field, value and what is allowed."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_malformed_resource_is_refused(text):
     assert "version/plural" in caught.value.allowed
 
 
-def test_a_string_of_namespaces_is_refused_and_the_message_says_what_is_allowed():
+def test_a_single_string_as_namespaces_is_refused():
     with pytest.raises(OptionError) as caught:
         Scope(namespaces="shop")
     assert str(caught.value) == (
@@ -49,12 +49,12 @@ def test_a_string_of_namespaces_is_refused_and_the_message_says_what_is_allowed(
 
 
 @pytest.mark.parametrize("namespaces", [[], ["Shop"], [""], [7], 7, {"shop": 1}, b"shop", ["a" * 64]])
-def test_bad_namespaces_are_refused(namespaces):
+def test_invalid_namespaces_are_refused(namespaces):
     with pytest.raises(OptionError, match=r"Scope\.namespaces"):
         Scope(namespaces=namespaces)
 
 
-def test_namespaces_keep_their_order_and_lose_their_doubles():
+def test_namespaces_keep_their_order_without_duplicates():
     assert Scope(namespaces=iter(["till", "shop", "till"])).namespaces == ("till", "shop")
 
 
@@ -87,7 +87,7 @@ def test_namespaces_keep_their_order_and_lose_their_doubles():
         (lambda: Backoff(refused=float("inf")), "Backoff.refused"),
     ],
 )
-def test_a_wrong_option_is_refused_by_name(make, field):
+def test_an_invalid_option_is_refused_by_name(make, field):
     with pytest.raises(OptionError) as caught:
         make()
     assert caught.value.field.startswith(field)
@@ -99,6 +99,6 @@ def test_options_are_frozen():
         WatchOptions().page_size = 1
 
 
-def test_an_option_error_is_a_value_error_too():
+def test_an_option_error_is_a_value_error():
     with pytest.raises(ValueError, match="page_size"):
         WatchOptions(page_size=-1)

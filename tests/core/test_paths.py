@@ -1,4 +1,4 @@
-"""The grammar of paths, where its errors point, and the programs that paths become."""
+"""The grammar of paths, positions in its errors, and compiled programs."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinform import OptionError
-from kinform._paths.grammar import STAR, Path, parse
-from kinform._paths.prune_program import DROP, KEEP, MAX_NODES, Program, compile_prune
+from kinform._paths.grammar import STAR, Path, format_path, parse
+from kinform._paths.prune_program import DROP, KEEP, Program, compile_prune
+from kinform._paths.trie import MAX_NODES
 
 
 @pytest.mark.parametrize(
@@ -28,8 +29,9 @@ from kinform._paths.prune_program import DROP, KEEP, MAX_NODES, Program, compile
         ("f:spec.k8s/é-_*", ("f:spec", "k8s/é-_*")),
     ],
 )  # fmt: skip
-def test_a_path_reads_as_its_steps(text: str, path: Path) -> None:
+def test_a_path_parses_to_its_steps(text: str, path: Path) -> None:
     assert parse(text, field="drop") == path
+    assert parse(format_path(path), field="drop") == path
 
 
 @pytest.mark.parametrize(
@@ -65,7 +67,7 @@ def test_an_error_points_at_the_character(text: str, character: int, allowed: st
 
 
 @pytest.mark.parametrize("wrong", [None, 7, ("a", "b"), b"a"])
-def test_what_is_no_string_is_no_path(wrong: Any) -> None:
+def test_a_path_must_be_a_string(wrong: Any) -> None:
     with pytest.raises(OptionError):
         parse(wrong, field="Prune.drop")
 
@@ -78,18 +80,18 @@ def test_any_text_is_a_path_or_an_option_error(text: str) -> None:
         assert error.value == text  # noqa: PT017
 
 
-def test_nothing_to_do_is_no_program() -> None:
+def test_no_paths_compile_to_no_program() -> None:
     assert compile_prune((), (), {}) is None
 
 
-def test_the_usual_drop_is_two_nodes() -> None:
+def test_the_default_drop_compiles_to_two_nodes() -> None:
     assert compile_prune(["metadata.managedFields"], (), {}) == (
         (((b"metadata", 1),), KEEP, True, 0),
         (((b"managedFields", DROP),), KEEP, True, 0),
     )
 
 
-def test_the_root_and_its_metadata_are_nodes_in_every_program() -> None:
+def test_every_program_has_a_node_for_the_metadata() -> None:
     for program in (
         compile_prune(["a"], (), {}),
         compile_prune((), ["a"], {}),
@@ -104,30 +106,30 @@ def test_the_root_and_its_metadata_are_nodes_in_every_program() -> None:
     ["kind", "apiVersion", "metadata", "metadata.name", "metadata.namespace", "metadata.uid",
      "metadata.resourceVersion", "metadata[*]", "[*]", "[*].name", "[*][*]", '["metadata"]["uid"]'],
 )  # fmt: skip
-def test_a_drop_that_takes_a_mandatory_field_is_refused(path: str) -> None:
-    with pytest.raises(OptionError, match=r"Prune\.drop.*leaves"):
+def test_a_drop_of_a_mandatory_field_is_refused(path: str) -> None:
+    with pytest.raises(OptionError, match=r"Prune\.drop.*does not cover"):
         compile_prune([path], (), {})
 
 
 @pytest.mark.parametrize("path", ["metadata.labels", "metadata.labels.name", "spec.kind", "spec[*]", "[*].labels"])
-def test_a_drop_beside_the_mandatory_fields_is_not(path: str) -> None:
+def test_a_drop_next_to_mandatory_fields_is_accepted(path: str) -> None:
     assert compile_prune([path], (), {}) is not None
 
 
 @pytest.mark.parametrize("n", [0, -1, True, 1.0, "1", None])
-def test_keep_last_of_less_than_one_is_refused(n: Any) -> None:
+def test_keep_last_below_one_is_refused(n: Any) -> None:
     with pytest.raises(OptionError, match=r"Prune\.keep_last"):
         compile_prune((), (), {"status.conditions": n})
 
 
 @pytest.mark.parametrize("options", [{"drop": ["a..b"]}, {"keep": ["a..b"]}, {"keep_last": {"a..b": 1}}])
-def test_a_bad_path_names_the_option_it_came_in(options: dict[str, Any]) -> None:
+def test_an_invalid_path_is_reported_with_its_option(options: dict[str, Any]) -> None:
     (field,) = options
     with pytest.raises(OptionError, match=rf"^Prune\.{field}: .*character 3"):
         compile_prune(**{"drop": (), "keep": (), "keep_last": {}} | options)
 
 
-def test_branches_are_merged_so_that_one_step_leads_to_one_place() -> None:
+def test_overlapping_paths_merge_into_one_branch() -> None:
     program = compile_prune(["a.x", "[*].y", "a.b.z", "[*].b.w"], (), {})
     assert program is not None
     assert leads(program, "a", "x") == leads(program, "a", "y") == DROP
@@ -136,7 +138,7 @@ def test_branches_are_merged_so_that_one_step_leads_to_one_place() -> None:
     assert leads(program, "other", "y") == leads(program, "other", "b", "w") == DROP
 
 
-def test_keep_comes_before_drop() -> None:
+def test_keep_applies_before_drop() -> None:
     program = compile_prune(["spec.a.x"], ["spec.a", "status[*].b"], {})
     assert program is not None
     assert leads(program, "spec", "a", "y") == KEEP
@@ -144,13 +146,13 @@ def test_keep_comes_before_drop() -> None:
     assert leads(program, "metadata", "uid") == leads(program, "kind") == KEEP
 
 
-def test_the_smaller_of_two_keep_lasts_counts() -> None:
+def test_the_smaller_of_two_keep_last_numbers_applies() -> None:
     program = compile_prune((), (), {"status.conditions": 3, "status[*]": 2})
     assert program is not None
     assert program[leads(program, "status", "conditions")][3] == 2
 
 
-def test_paths_that_multiply_each_other_are_refused() -> None:
+def test_paths_with_too_many_combinations_are_refused() -> None:
     paths = ["[*]" * n + "." * (n > 0) + "a" + "[*]" * (14 - n) + f".z{n}" for n in range(15)]
     with pytest.raises(OptionError, match="overlap less"):
         compile_prune(paths, (), {})

@@ -1,4 +1,4 @@
-"""A snapshot's file: whole, and of the right thing, or refused."""
+"""The snapshot file: loaded completely and for the same origin, or refused."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pytest
 from kinform._errors import OptionError, SnapshotError
 from kinform._options import Snapshot, WatchOptions
 from kinform._snapshot import file
-from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_prune, read, write
+from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_prune, read_snapshot, write_snapshot
 from kinform._store.contents import StoreContents
 from kinform._store.reader import store
 from kinform._store.writer import Writer
@@ -36,7 +36,7 @@ ORIGIN = Origin(
 
 
 def filled(objects: int = 5, streams: tuple[str, ...] = ("shop", "till")) -> Writer:
-    """A store in which each stream has so many objects."""
+    """Makes a store in which each stream has this number of objects."""
     writer, _ = store(name="v1/pods")
     for stream in streams:
         writer.begin(stream)
@@ -58,7 +58,7 @@ def raws(contents: StoreContents) -> dict[str, bytes]:
 
 
 def save(writer: Writer, path: Any, *, origin: Origin = ORIGIN, taken: float | None = None) -> bytes:
-    """Writes what a writer holds; the file's bytes."""
+    """Writes a snapshot of a writer and returns the bytes of the file."""
     numbers = writer.numbers(["shop", "till"])
     header = Header(
         origin=origin,
@@ -68,18 +68,18 @@ def save(writer: Writer, path: Any, *, origin: Origin = ORIGIN, taken: float | N
     )
     ids = writer.contents.table.ids()
     pieces = iter(lambda: ids.dump(PIECE_BYTES), b"")
-    size = write(str(path), header, writer.contents.codec.state(), pieces, len(ids), threading.Event())
+    size = write_snapshot(str(path), header, writer.contents.codec.state(), pieces, len(ids), threading.Event())
     data: bytes = path.read_bytes()
     assert len(data) == size
     return data
 
 
 def load(path: Any, *, origin: Origin = ORIGIN, max_age: float | None = None, **indexes: str) -> Loaded | None:
-    return read(str(path), origin, StoreContents("v1/pods", indexes), max_age)
+    return read_snapshot(str(path), origin, StoreContents("v1/pods", indexes), max_age)
 
 
 def refused(path: Any, **options: Any) -> str:
-    """Why a file is refused."""
+    """Returns why the file is refused."""
     with pytest.raises(SnapshotError) as caught:
         load(path, **options)
     assert caught.value.path == str(path)
@@ -87,8 +87,8 @@ def refused(path: Any, **options: Any) -> str:
     return caught.value.why
 
 
-class TestWhatComesBack:
-    def test_everything_comes_back_byte_for_byte_in_its_stream(self, tmp_path):
+class TestRoundTrip:
+    def test_all_objects_are_restored_in_their_stream(self, tmp_path):
         writer = filled()
         save(writer, tmp_path / "s")
         loaded = load(tmp_path / "s", app="spec.image")
@@ -101,7 +101,7 @@ class TestWhatComesBack:
             pass
         assert {key.split("/")[0] for key in raws(loaded.contents)} == {"till"}
 
-    async def test_what_was_compressed_at_length_is_read_without_compressing_it_again(self, tmp_path):
+    async def test_loading_keeps_the_compression_of_the_background(self, tmp_path):
         writer = filled(1_000)
         await writer.drain()
         save(writer, tmp_path / "s")
@@ -111,22 +111,22 @@ class TestWhatComesBack:
         assert loaded.codec.dictionaries == writer.contents.codec.dictionaries
         assert loaded.codec.exemplars == writer.contents.codec.exemplars
         assert loaded.memory_usage().held_bytes < 1.2 * writer.memory_usage().held_bytes
-        writer, expected = Writer(loaded), raws(loaded)  # and goes on being compressed
+        writer, expected = Writer(loaded), raws(loaded)  # the codec continues to compress
         await writer.drain()
         assert raws(loaded) == expected
 
-    def test_an_empty_collection_comes_back_empty(self, tmp_path):
+    def test_an_empty_collection_is_restored(self, tmp_path):
         save(filled(0), tmp_path / "s")
         loaded = load(tmp_path / "s")
         assert len(loaded.contents.table) == 0
         assert loaded.resource_versions == {"shop": "17", "till": "19"}
 
-    def test_no_file_is_no_error(self, tmp_path):
+    def test_a_missing_file_is_not_an_error(self, tmp_path):
         assert load(tmp_path / "s") is None
 
 
 class TestDamage:
-    def test_a_file_cut_at_any_hundredth_of_its_length_is_refused(self, tmp_path):
+    def test_a_truncated_file_is_refused(self, tmp_path):
         path = tmp_path / "s"
         whole = save(filled(200), path)
         for hundredth in range(100):
@@ -135,7 +135,7 @@ class TestDamage:
         path.write_bytes(whole[:-1])
         refused(path)
 
-    def test_a_small_file_with_any_byte_flipped_is_refused(self, tmp_path):
+    def test_a_small_file_with_any_byte_changed_is_refused(self, tmp_path):
         path = tmp_path / "s"
         whole = save(filled(2), path)
         for position in range(len(whole)):
@@ -143,7 +143,7 @@ class TestDamage:
             path.write_bytes(whole[:position] + bytes([flipped]) + whole[position + 1 :])
             refused(path)
 
-    async def test_a_large_file_with_a_byte_flipped_is_refused(self, tmp_path):
+    async def test_a_large_file_with_a_byte_changed_is_refused(self, tmp_path):
         path = tmp_path / "s"
         writer = filled(2_000)
         await writer.drain()
@@ -152,14 +152,14 @@ class TestDamage:
             path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
             refused(path)
 
-    def test_a_file_with_something_behind_it_is_refused(self, tmp_path):
+    def test_a_file_with_data_after_its_end_is_refused(self, tmp_path):
         path = tmp_path / "s"
         whole = save(filled(), path)
         for more in (b"\0", whole, whole[10:]):
             path.write_bytes(whole + more)
             refused(path)
 
-    def test_pieces_left_out_doubled_or_exchanged_are_refused_though_each_is_right(self, tmp_path, monkeypatch):
+    def test_missing_repeated_or_swapped_pieces_are_refused(self, tmp_path, monkeypatch):
         path = tmp_path / "s"
         monkeypatch.setattr(file, "PIECE_BYTES", 500)
         writer = filled(20)
@@ -169,7 +169,7 @@ class TestDamage:
             origin=ORIGIN, byteorder=sys.byteorder, taken=time.time(), streams={n: (i, "1") for n, i in numbers.items()}
         )
         pieces = iter(lambda: ids.dump(500), b"")
-        write(str(path), header, writer.contents.codec.state(), pieces, len(ids), threading.Event())
+        write_snapshot(str(path), header, writer.contents.codec.state(), pieces, len(ids), threading.Event())
         whole, spans = path.read_bytes(), []
         start = 10
         while start < len(whole):
@@ -186,12 +186,12 @@ class TestDamage:
         (tmp_path / "s").write_bytes(content)
         assert "snapshot" in refused(tmp_path / "s")
 
-    def test_what_is_no_file_is_refused_and_holds_nobody_up(self, tmp_path):
+    def test_a_pipe_or_a_folder_is_refused_without_blocking(self, tmp_path):
         os.mkfifo(tmp_path / "pipe")
-        assert refused(tmp_path / "pipe") == "not a file"
-        assert refused(tmp_path) == "not a file"
+        assert refused(tmp_path / "pipe") == "not a regular file"
+        assert refused(tmp_path) == "not a regular file"
 
-    def test_a_file_that_may_not_be_read_is_refused(self, tmp_path, monkeypatch):
+    def test_a_file_without_read_permission_is_refused(self, tmp_path, monkeypatch):
         save(filled(), tmp_path / "s")
 
         def denied(*_: object) -> int:
@@ -202,10 +202,10 @@ class TestDamage:
 
     def test_another_format_is_refused(self, tmp_path, monkeypatch):
         save(filled(), tmp_path / "s")
-        monkeypatch.setattr(file, "FORMAT", 2)
-        assert refused(tmp_path / "s") == "of format 1, where this version reads 2"
+        monkeypatch.setattr(file, "SNAPSHOT_FORMAT", 2)
+        assert refused(tmp_path / "s") == "has format 1; this version of kinform reads format 2"
 
-    def test_a_refusal_tells_nothing_of_what_is_in_the_file(self, tmp_path):
+    def test_a_refusal_does_not_show_file_contents(self, tmp_path):
         path = tmp_path / "s"
         whole = save(filled(), path)
         at = whole.index(b"shop")
@@ -217,44 +217,44 @@ class TestOrigin:
     @pytest.mark.parametrize(
         ("other", "why"),
         [
-            ({"cluster": "uid-2"}, "of another cluster"),
-            ({"cluster": "", "place": "there"}, "of another cluster"),
-            ({"resource": "v1/secrets"}, "of another resource"),
-            ({"scope": ("", "", False)}, "of another scope"),
-            ({"scope": ("app=web", "", True)}, "of another scope"),
-            ({"namespaces": ("shop",)}, "of other namespaces"),
-            ({"namespaces": None}, "of other namespaces"),
-            ({"prune": origin_prune(["a"], [], {})}, "of other pruning"),
-            ({"transform": "mine.strip"}, "of another transform"),
+            ({"cluster": "uid-2"}, "written for another cluster"),
+            ({"cluster": "", "place": "there"}, "written for another cluster"),
+            ({"resource": "v1/secrets"}, "written for another resource"),
+            ({"scope": ("", "", False)}, "written for another scope"),
+            ({"scope": ("app=web", "", True)}, "written for another scope"),
+            ({"namespaces": ("shop",)}, "written for other namespaces"),
+            ({"namespaces": None}, "written for other namespaces"),
+            ({"prune": origin_prune(["a"], [], {})}, "written for other pruning"),
+            ({"transform": "mine.strip"}, "written for another transform"),
         ],
     )
-    def test_a_snapshot_of_something_else_is_refused(self, tmp_path, other, why):
+    def test_a_snapshot_of_another_origin_is_refused(self, tmp_path, other, why):
         save(filled(), tmp_path / "s")
         assert refused(tmp_path / "s", origin=msgspec.structs.replace(ORIGIN, **other)) == why
 
     @pytest.mark.parametrize("other", [{"place": "moved"}, {"cluster": ""}])
-    def test_a_cluster_is_known_by_its_uid_and_else_by_its_place(self, tmp_path, other):
+    def test_a_cluster_is_identified_by_uid_or_else_by_address(self, tmp_path, other):
         save(filled(), tmp_path / "s")
         assert load(tmp_path / "s", origin=msgspec.structs.replace(ORIGIN, **other)) is not None
 
-    def test_the_order_of_pruned_paths_means_nothing(self):
+    def test_the_order_of_pruned_paths_is_irrelevant(self):
         assert origin_prune(["a", "b"], ["d", "c"], {"x": 1, "y": 2}) == origin_prune(
             ["b", "a", "b"], ["c", "d"], {"y": 2, "x": 1}
         )
 
-    def test_an_old_one_is_refused_where_an_age_is_given(self, tmp_path):
+    def test_a_file_older_than_max_age_is_refused(self, tmp_path):
         save(filled(), tmp_path / "s", taken=time.time() - 100)
         assert load(tmp_path / "s") is not None
         assert load(tmp_path / "s", max_age=200) is not None
-        assert "more than max_age, 60 s" in refused(tmp_path / "s", max_age=60)
+        assert "s old; max_age is 60 s" in refused(tmp_path / "s", max_age=60)
 
-    def test_one_from_the_future_is_refused_where_an_age_is_given(self, tmp_path):
+    def test_a_file_from_the_future_is_refused_with_max_age(self, tmp_path):
         save(filled(), tmp_path / "s", taken=time.time() + 1000)
         assert "max_age" in refused(tmp_path / "s", max_age=60)
 
 
 class TestWriting:
-    def test_only_its_owner_may_read_it_from_its_first_byte_on(self, tmp_path, monkeypatch):
+    def test_only_the_owner_can_read_the_file_at_any_time(self, tmp_path, monkeypatch):
         modes = []
         before = os.umask(0)
         try:
@@ -266,14 +266,14 @@ class TestWriting:
         assert modes[0] == 0o600
         assert stat.S_IMODE((tmp_path / "s").stat().st_mode) == 0o600
 
-    def test_the_file_and_then_its_folder_are_on_the_disk(self, tmp_path, monkeypatch):
+    def test_the_file_and_then_its_folder_are_synced(self, tmp_path, monkeypatch):
         synced = []
         monkeypatch.setattr(os, "fsync", lambda fd: synced.append(stat.S_ISDIR(os.fstat(fd).st_mode)))
         save(filled(), tmp_path / "s")
         assert synced == [False, True]
 
     @pytest.mark.parametrize("failing", ["fsync", "replace"])
-    def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(self, tmp_path, monkeypatch, failing):
+    def test_a_failed_write_leaves_only_the_old_file(self, tmp_path, monkeypatch, failing):
         old = save(filled(3), tmp_path / "s")
 
         def full(*_: object) -> None:
@@ -285,7 +285,7 @@ class TestWriting:
         assert [found.name for found in tmp_path.iterdir()] == ["s"]
         assert (tmp_path / "s").read_bytes() == old
 
-    def test_what_a_killed_writer_left_is_removed_by_the_next_and_the_old_file_is_good(self, tmp_path):
+    def test_the_next_writer_removes_the_file_of_a_killed_writer(self, tmp_path):
         writer = filled(3)
         save(writer, tmp_path / "s")
         (tmp_path / ".s.abc.tmp").write_bytes(b"half")
@@ -294,16 +294,16 @@ class TestWriting:
         save(writer, tmp_path / "s")
         assert sorted(found.name for found in tmp_path.iterdir()) == [".other.abc.tmp", "s"]
 
-    def test_a_writer_that_is_no_longer_wanted_leaves_nothing(self, tmp_path):
-        writer, abandon = filled(3), threading.Event()
-        abandon.set()
+    def test_a_cancelled_write_leaves_no_file(self, tmp_path):
+        writer, cancelled = filled(3), threading.Event()
+        cancelled.set()
         header = Header(origin=ORIGIN, byteorder="little", taken=0, streams={})
         with pytest.raises(InterruptedError):
-            write(str(tmp_path / "s"), header, b"", iter([b"x"]), 1, abandon)
+            write_snapshot(str(tmp_path / "s"), header, b"", iter([b"x"]), 1, cancelled)
         assert not list(tmp_path.iterdir())
         assert writer.idle
 
-    def test_it_is_one_state_whatever_is_written_and_coded_meanwhile(self, tmp_path):
+    def test_a_file_holds_one_state_despite_concurrent_writes(self, tmp_path):
         writer = filled(300)
         expected = raws(writer.contents)
         numbers = writer.numbers(["shop", "till"])
@@ -323,13 +323,13 @@ class TestWriting:
                     writer.apply("till", batch(obj(f"p{step}", namespace="till"), verb="DELETED"), initial=False)
                     contents.table.compact(1 << 20)
 
-            write(str(tmp_path / "s"), header, state, pieces(), len(ids), threading.Event())
+            write_snapshot(str(tmp_path / "s"), header, state, pieces(), len(ids), threading.Event())
         assert raws(writer.contents) != expected
         assert raws(load(tmp_path / "s").contents) == expected
 
 
-class TestStillness:
-    def test_nothing_is_coded_anew_while_held_still_be_it_by_two_or_after_a_relist(self):
+class TestRecodingPaused:
+    def test_recoding_stays_paused_when_nested_and_after_a_relist(self):
         writer = filled()
         codec = writer.contents.codec
         assert not codec.paused
@@ -349,7 +349,7 @@ class TestStillness:
 
 class TestOptions:
     @pytest.mark.parametrize("path", ["", None, 7, b"/bytes"])
-    def test_what_is_no_path_is_an_error(self, path):
+    def test_an_invalid_path_is_refused(self, path):
         with pytest.raises(OptionError, match="snapshot"):
             Snapshot.of(path)
         with pytest.raises(OptionError, match=r"Snapshot\.path"):
@@ -357,15 +357,15 @@ class TestOptions:
 
     @pytest.mark.parametrize("field", ["max_age", "interval"])
     @pytest.mark.parametrize("value", [0, -1, float("inf"), "1", True])
-    def test_what_is_no_time_is_an_error(self, field, value):
+    def test_an_invalid_time_is_refused(self, field, value):
         with pytest.raises(OptionError, match=rf"Snapshot\.{field}"):
             Snapshot(path="s", **{field: value})
 
-    def test_a_path_means_the_defaults(self, tmp_path):
+    def test_a_path_gets_the_default_options(self, tmp_path):
         assert Snapshot.of(tmp_path / "s") == Snapshot(path=tmp_path / "s", max_age=None, interval=300.0)
 
     @pytest.mark.parametrize("value", [-1, float("inf"), "1", True])
-    def test_a_jitter_that_is_no_time_is_an_error(self, value):
+    def test_an_invalid_jitter_is_refused(self, value):
         with pytest.raises(OptionError, match=r"WatchOptions\.start_jitter"):
             WatchOptions(start_jitter=value)
 

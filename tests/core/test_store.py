@@ -1,4 +1,4 @@
-"""A store: complete states, exact changes, and nothing copied that did not change."""
+"""The store: complete states, exact changes, and no copies of unchanged objects."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Pod(msgspec.Struct):
 
 
 class Kept:
-    """A store, its writer, and the changes it told."""
+    """A store, its writer, and the changes that its listener received."""
 
     def __init__(self, **options):
         self.writer, self.store = store(**options)
@@ -52,9 +52,9 @@ class Kept:
     def live(self, verb, *objects, stream=""):
         self.writer.apply(stream, batch(*objects, verb=verb), initial=False)
 
-    def told(self):
-        """What was told since the last time, as (kind, key, new rv, old rv, synthetic)."""
-        told = [
+    def notified(self):
+        """Returns the changes since the last call: (kind, key, new rv, old rv, synthetic)."""
+        found = [
             (
                 "deleted" if change.new is None else "added" if change.old is None else "updated",
                 change.key,
@@ -65,38 +65,38 @@ class Kept:
             for change in self.changes
         ]
         self.changes.clear()
-        return told
+        return found
 
 
 @pytest.fixture
 def kept():
     kept = Kept()
     kept.relist(obj("a"), obj("b"), obj("c"))
-    kept.told()
+    kept.notified()
     return kept
 
 
-def test_readers_see_the_whole_old_state_until_the_new_one_is_complete(kept):
+def test_readers_see_the_old_state_until_the_new_one_is_complete(kept):
     kept.writer.begin("")
     kept.writer.apply("", batch(obj("a", rv=2), obj("d", rv=2)), initial=True)
     assert sorted(kept.store.keys()) == ["shop/a", "shop/b", "shop/c"]
     assert kept.store.meta("shop/a").resource_version == "1"
-    assert kept.told() == []
+    assert kept.notified() == []
     kept.commit("")
     assert sorted(kept.store.keys()) == ["shop/a", "shop/d"]
     assert kept.store.meta("shop/a").resource_version == "2"
 
 
-def test_a_relist_tells_exactly_what_was_updated_removed_and_added(kept):
+def test_a_relist_notifies_of_exactly_what_changed(kept):
     kept.relist(obj("a"), obj("b", rv=2), obj("d"))
-    assert sorted(kept.told()) == [
+    assert sorted(kept.notified()) == [
         ("added", "shop/d", "1", None, False),
         ("deleted", "shop/c", None, "1", True),
         ("updated", "shop/b", "2", "1", False),
     ]
 
 
-def test_who_is_told_of_a_change_reads_the_new_state_whole(kept):
+def test_a_listener_reads_the_complete_new_state(kept):
     seen = []
     kept.writer.listener = lambda change: seen.append(sorted(kept.store.keys()))
     kept.relist(obj("a", rv=2), obj("d"))
@@ -104,64 +104,64 @@ def test_who_is_told_of_a_change_reads_the_new_state_whole(kept):
     assert seen == [["shop/a", "shop/d"]] * 4 + [["shop/d"]]
 
 
-def test_a_relist_is_exact_for_cluster_scoped_keys_too():
+def test_a_relist_is_exact_for_cluster_scoped_objects():
     kept = Kept()
     kept.relist(obj("a", namespace=""), obj("b", namespace=""))
     kept.relist(obj("b", namespace="", rv=2), obj("c", namespace=""))
     assert sorted(kept.store.keys()) == ["b", "c"]
-    assert kept.told()[2:] == [
+    assert kept.notified()[2:] == [
         ("deleted", "a", None, "1", True),
         ("updated", "b", "2", "1", False),
         ("added", "c", "1", None, False),
     ]
 
 
-def test_an_unchanged_object_is_neither_copied_nor_told(kept):
+def test_an_unchanged_object_is_neither_stored_nor_dispatched(kept):
     coded = []
     kept.writer._table.observer = coded.append
     before = kept.store.raw("shop/a")
     kept.relist(obj("a", changed="only on the wire"), obj("b"), obj("c"))
-    assert kept.told() == []
+    assert kept.notified() == []
     assert kept.store.raw("shop/a") == before
     assert coded == []
 
 
 @pytest.mark.parametrize("missing", [{"uid": ""}, {"rv": ""}])
-def test_without_uid_or_resource_version_the_bytes_decide(missing):
+def test_without_uid_or_resource_version_bytes_are_compared(missing):
     kept = Kept()
     kept.relist(obj("a", **missing, cpu=1), obj("b", **missing, cpu=1))
-    kept.told()
+    kept.notified()
     kept.relist(obj("a", **missing, cpu=1), obj("b", **missing, cpu=2))
-    assert [change[:2] for change in kept.told()] == [("updated", "shop/b")]
+    assert [change[:2] for change in kept.notified()] == [("updated", "shop/b")]
 
 
-def test_a_state_that_was_begun_anew_keeps_nothing_of_the_one_before(kept):
+def test_a_second_begin_discards_the_staged_objects(kept):
     kept.writer.begin("")
     kept.writer.apply("", batch(obj("ghost")), initial=True)
     kept.relist(obj("a"))
     assert list(kept.store.keys()) == ["shop/a"]
 
 
-def test_a_delete_before_the_end_takes_the_object_out_of_the_state(kept):
+def test_a_delete_before_commit_removes_the_staged_object(kept):
     kept.writer.begin("")
     kept.writer.apply("", events([("ADDED", obj("a")), ("ADDED", obj("b")), ("DELETED", obj("a"))]), initial=True)
     kept.commit("")
     assert list(kept.store.keys()) == ["shop/b"]
 
 
-def test_an_abort_leaves_no_trace(kept):
+def test_an_abort_discards_the_staged_objects(kept):
     kept.writer.begin("")
     kept.writer.apply("", batch(obj("ghost")), initial=True)
     kept.writer.abort("")
     assert sorted(kept.store.keys()) == ["shop/a", "shop/b", "shop/c"]
-    assert kept.told() == []
+    assert kept.notified() == []
 
 
-def test_live_events_add_update_and_delete(kept):
+def test_watch_events_add_update_and_delete(kept):
     kept.live("ADDED", obj("d"))
     kept.live("MODIFIED", obj("a", rv=2))
     kept.live("DELETED", obj("b", rv=3))
-    assert kept.told() == [
+    assert kept.notified() == [
         ("added", "shop/d", "1", None, False),
         ("updated", "shop/a", "2", "1", False),
         ("deleted", "shop/b", None, "3", False),
@@ -169,27 +169,27 @@ def test_live_events_add_update_and_delete(kept):
     assert "shop/b" not in kept.store
 
 
-def test_an_event_that_repeats_what_is_held_is_no_update(kept):
+def test_an_event_with_the_same_version_is_not_an_update(kept):
     kept.live("MODIFIED", obj("a"))
-    assert kept.told() == []
+    assert kept.notified() == []
 
 
-def test_the_same_name_with_a_new_uid_is_a_delete_and_an_add(kept):
+def test_a_new_uid_is_a_delete_and_an_add(kept):
     expected = [("deleted", "shop/a", None, "1", True), ("added", "shop/a", "5", None, False)]
     kept.live("MODIFIED", obj("a", uid="new", rv=5))
-    assert kept.told() == expected
+    assert kept.notified() == expected
     kept.relist(obj("a", uid="newer", rv=6), obj("b"), obj("c"))
-    assert [change[:2] for change in kept.told()] == [("deleted", "shop/a"), ("added", "shop/a")]
-    kept.relist(obj("a", uid="newest", rv=6), obj("b"), obj("c"))  # another object, whatever its version
-    assert [change[:2] for change in kept.told()] == [("deleted", "shop/a"), ("added", "shop/a")]
+    assert [change[:2] for change in kept.notified()] == [("deleted", "shop/a"), ("added", "shop/a")]
+    kept.relist(obj("a", uid="newest", rv=6), obj("b"), obj("c"))  # another object, even with the same version
+    assert [change[:2] for change in kept.notified()] == [("deleted", "shop/a"), ("added", "shop/a")]
 
 
-def test_a_late_word_of_a_predecessors_death_is_no_news(kept):
+def test_delete_with_an_older_uid_is_ignored(kept):
     kept.live("DELETED", obj("a", uid="older"))
     assert "shop/a" in kept.store
 
 
-def test_streams_fill_one_store_and_a_relist_of_one_leaves_the_others_alone():
+def test_a_relist_of_one_stream_does_not_affect_the_others():
     kept = Kept()
     kept.relist(obj("a", namespace="shop"), stream="shop")
     kept.relist(obj("a", namespace="till"), stream="till")
@@ -199,37 +199,37 @@ def test_streams_fill_one_store_and_a_relist_of_one_leaves_the_others_alone():
     assert sorted(kept.store.keys()) == ["till/a", "till/b"]
     kept.writer.drop("till")
     assert len(kept.store) == 0
-    assert kept.told()[-1] == ("deleted", "till/b", None, "1", True)
+    assert kept.notified()[-1] == ("deleted", "till/b", None, "1", True)
 
 
 class TestSkipped:
     def skip(self, key, verb="MODIFIED", *, initial=True):
         return Skipped(verb, key, initial)
 
-    def test_in_a_relist_keeps_its_old_record_marked_stale(self, kept):
+    def test_in_a_relist_the_old_object_stays_and_is_stale(self, kept):
         kept.relist(obj("a"), skips=[self.skip("shop/b")])
         assert sorted(kept.store.keys()) == ["shop/a", "shop/b"]
         assert kept.store.stale == 1
-        assert kept.told() == [("deleted", "shop/c", None, "1", True)]
+        assert kept.notified() == [("deleted", "shop/c", None, "1", True)]
         kept.relist(obj("a"), obj("b"))
         assert kept.store.stale == 0
 
-    def test_in_a_relist_without_a_key_nothing_is_told_as_deleted(self, kept, caplog):
+    def test_in_a_relist_without_a_key_nothing_is_deleted(self, kept, caplog):
         kept.relist(obj("a", rv=2), skips=[self.skip(None)])
         assert sorted(kept.store.keys()) == ["shop/a", "shop/b", "shop/c"]
-        assert kept.told() == [("updated", "shop/a", "2", "1", False)]
+        assert kept.notified() == [("updated", "shop/a", "2", "1", False)]
         assert "objects that are missing from the list stay" in caplog.text
         assert kept.store.stale == 2
         kept.relist(obj("a", rv=2))
         assert list(kept.store.keys()) == ["shop/a"]
 
-    def test_live_marks_the_old_record_stale_until_the_next_version(self, kept):
+    def test_in_a_watch_the_old_object_is_stale_until_an_update(self, kept):
         kept.writer.skip("", self.skip("shop/a", initial=False))
         assert (kept.store.stale, kept.store.meta("shop/a").resource_version) == (1, "1")
         kept.live("MODIFIED", obj("a", rv=10))
         assert kept.store.stale == 0
 
-    def test_in_a_stream_what_came_before_it_in_the_same_state_is_newer_than_the_old_record(self, kept):
+    def test_in_a_stream_the_staged_object_stays_and_is_stale(self, kept):
         kept.writer.begin("")
         kept.writer.apply("", batch(obj("a", rv=5), obj("d", rv=5)), initial=True)
         for key in ("shop/a", "shop/d", "shop/e"):
@@ -240,7 +240,7 @@ class TestSkipped:
         assert kept.store.stale == 2
 
     @pytest.mark.parametrize("verb", ["MODIFIED", "DELETED"])
-    def test_in_a_stream_the_next_version_ends_the_staleness(self, kept, verb):
+    def test_in_a_stream_the_next_version_is_not_stale(self, kept, verb):
         kept.writer.begin("")
         kept.writer.skip("", self.skip("shop/a"))
         kept.writer.apply("", batch(obj("a", rv=10), verb=verb), initial=True)
@@ -248,14 +248,14 @@ class TestSkipped:
         assert kept.store.stale == 0
         assert ("shop/a" in kept.store) == (verb == "MODIFIED")
 
-    def test_a_skipped_delete_deletes(self, kept):
+    def test_a_skipped_delete_deletes_the_object(self, kept):
         kept.writer.skip("", self.skip("shop/a", "DELETED", initial=False))
         assert "shop/a" not in kept.store
-        assert kept.told() == [("deleted", "shop/a", None, "1", False)]
+        assert kept.notified() == [("deleted", "shop/a", None, "1", False)]
 
 
 class TestReading:
-    def test_an_object_decodes_afresh_each_time(self, kept):
+    def test_each_read_decodes_a_new_object(self, kept):
         first = kept.store.get("shop/a")
         first["metadata"]["name"] = "changed"
         assert kept.store["shop/a"]["metadata"]["name"] == "a"
@@ -265,7 +265,7 @@ class TestReading:
         assert kept.store.meta("shop/a") == Meta("shop", "a", "uid-a", "1")
         assert kept.store.meta("shop/a").key == "shop/a"
 
-    def test_what_is_not_there_is_none_or_a_key_error(self, kept):
+    def test_a_missing_key_is_none_or_a_key_error(self, kept):
         assert kept.store.get("shop/x") is None
         assert kept.store.raw("shop/x") is None
         assert kept.store.meta("shop/x") is None
@@ -296,7 +296,7 @@ class TestReading:
         with pytest.raises(OptionError, match="label_selector"):
             kept.store.items(label_selector="a b")
 
-    def test_a_type_of_the_users_own(self):
+    def test_a_user_type_is_decoded_and_errors_show_no_values(self):
         kept = Kept(type=Pod)
         kept.relist(obj("a", replicas=3), obj("b", replicas="hunter2"))
         assert kept.store["shop/a"].replicas == 3
@@ -307,7 +307,7 @@ class TestReading:
 
 
 class TestTransform:
-    def test_replaces_the_bytes_or_leaves_the_object_out(self):
+    def test_replaces_the_bytes_or_removes_the_object(self):
         kept = Kept()
         kept.writer.transform = lambda raw: None if b'"b"' in raw else raw.replace(b"uid-a", b"uid-x")
         kept.relist(obj("a"), obj("b"))
@@ -315,7 +315,7 @@ class TestTransform:
         assert b"uid-x" in kept.store.raw("shop/a")
         assert kept.writer.transform_seconds > 0
 
-    def test_what_was_deleted_is_told_transformed_too(self):
+    def test_a_deleted_object_is_transformed_too(self):
         kept = Kept()
         kept.writer.transform = lambda raw: raw.replace(b"hunter2", b"")
         kept.relist(obj("a", password="hunter2"))
@@ -324,17 +324,17 @@ class TestTransform:
         assert deleted.old.resource_version == "2"
         assert b"hunter2" not in deleted.old.raw()
 
-    def test_what_is_left_out_from_now_on_is_deleted_and_told_as_it_was_last_held(self):
+    def test_an_object_removed_by_transform_is_deleted_as_stored(self):
         kept = Kept()
         kept.writer.transform = lambda raw: None if b"hunter2" in raw else raw
         kept.relist(obj("a"), obj("b"))
-        kept.told()
+        kept.notified()
         kept.live("MODIFIED", obj("a", rv=2, password="hunter2"))
         kept.live("DELETED", obj("b", rv=2, password="hunter2"))
         assert [change.old.resource_version for change in kept.changes] == ["1", "1"]
         assert len(kept.store) == 0
 
-    def test_an_exception_keeps_the_object_and_is_logged_without_its_contents(self, caplog):
+    def test_an_exception_keeps_the_object_and_is_logged(self, caplog):
         kept = Kept()
 
         def transform(raw):
@@ -362,7 +362,7 @@ class TestIndexes:
         assert [pod["metadata"]["name"] for pod in kept.store.index("image", "redis")] == ["a"]
         assert kept.store.index_values("image") == ["nginx", "redis"]
 
-    def test_drop_old_values_and_empty_sets(self, kept):
+    def test_remove_old_values(self, kept):
         kept.live("MODIFIED", self.pod("a", "n2", "redis", rv=2))
         assert kept.store.index_keys("image", "nginx") == ["shop/b"]
         kept.live("DELETED", self.pod("b", "n1", rv=3))
@@ -454,7 +454,7 @@ def test_100_000_random_operations_agree_with_the_oracle(monkeypatch):
         if opened and rng.random() < 0.02:
             items, expected = opened.pop(rng.randrange(len(opened)))
             assert dict(items) == expected, f"KINFORM_SEED={seed}"
-        assert sorted(kept.told(), key=str) == sorted(oracle.told(), key=str), f"KINFORM_SEED={seed}"
+        assert sorted(kept.notified(), key=str) == sorted(oracle.changes(), key=str), f"KINFORM_SEED={seed}"
         if rng.random() < 0.05:
             assert {key: json.loads(kept.store.raw(key)) for key in kept.store} == oracle.state(), (
                 f"KINFORM_SEED={seed}"

@@ -1,4 +1,4 @@
-"""Bytes as an API server sends them, for tests that have no server."""
+"""Response bodies as an API server sends them, for tests without a server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kinform_ext._scan import Batch, Scanner
 def obj(
     name: str, *, namespace: str = "shop", uid: str | None = None, rv: int | str = 1, **fields: Any
 ) -> dict[str, Any]:
-    """One object; its uid is its name's, unless another is given."""
+    """Makes an object. By default its uid follows from its name."""
     metadata = {
         "name": name,
         **({"namespace": namespace} if namespace else {}),
@@ -23,17 +23,17 @@ def obj(
 
 
 def watch_body(events: Iterable[tuple[str, dict[str, Any]]]) -> bytes:
-    """A WATCH body: one frame a line."""
+    """Makes a WATCH body: one frame a line."""
     return b"".join(json.dumps({"type": verb, "object": found}).encode() + b"\n" for verb, found in events)
 
 
 def batch(*objects: dict[str, Any], verb: str = "ADDED") -> Batch:
-    """The batch that a scanner makes of these objects in one chunk."""
+    """Makes the batch of a scanner for these objects in one chunk."""
     return events((verb, found) for found in objects)
 
 
 def events(pairs: Iterable[tuple[str, dict[str, Any]]]) -> Batch:
-    """The batch that a scanner makes of these events in one chunk."""
+    """Makes the batch of a scanner for these events in one chunk."""
     (found,) = Scanner("watch").feed(watch_body(pairs))
     assert isinstance(found, Batch)
     return found

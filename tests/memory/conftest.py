@@ -1,4 +1,4 @@
-"""A process that follows a collection, the server that it follows, and what it would hold of an empty one."""
+"""Fixtures: servers, and processes that follow them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks what is in this folder: `-m "not memory"` leaves it out."""
+    """Marks the tests of this folder: `-m "not memory"` deselects them."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.memory)
@@ -58,7 +58,7 @@ def few_namespaces() -> Iterator[Source]:
 
 @pytest.fixture
 def source(request: pytest.FixtureRequest) -> Source:
-    """The server that the test names by its parameter; as it was at first."""
+    """Returns the server that the parameter names, in its initial state."""
     source: Source = request.getfixturevalue(request.param)
     source.process.do("reset")
     return source
@@ -66,7 +66,7 @@ def source(request: pytest.FixtureRequest) -> Source:
 
 @pytest.fixture(scope="session")
 def idle(few_namespaces: Source) -> int:
-    """Bytes resident in a process that follows an empty collection."""
+    """Measures the resident bytes of a process that follows an empty collection."""
     with Process(SUBJECT, url=few_namespaces.url, resource="v1/nothings", handler=False) as process:
         process.do("connect")
         process.do("sync")
@@ -76,7 +76,7 @@ def idle(few_namespaces: Source) -> int:
 
 @pytest.fixture
 def follow(idle: int) -> Follow:
-    """Starts a process that follows all there is; it has it, and nothing more to do, when the block begins."""
+    """Starts a process that follows a server; yields it once it is synced and idle."""
 
     @contextmanager
     def follow(source: Source) -> Iterator[Follower]:

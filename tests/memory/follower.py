@@ -1,4 +1,4 @@
-"""One process that follows a collection, ordered about, read from outside, and asked in the end what it holds."""
+"""A process that follows a collection: controlled, and measured from outside."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from benchmarks.harness.process import Process
 
 MIB = 1 << 20
 NOISE = MIB
-"""Bytes by which processes differ that did the same."""
-BACK_WITHIN = 10.0
-"""Seconds in which memory that is needed no longer has to be back with the system."""
+"""Bytes by which two processes with the same work differ."""
+RETURN_SECONDS = 10.0
+"""Seconds within which unused memory must be returned to the system."""
 
 
 class Source:
-    """The server's process, and what it serves."""
+    """The process of a server, and the collection that it serves."""
 
     def __init__(self, process: Process) -> None:
         self.process = process
@@ -21,12 +21,12 @@ class Source:
 
 
 class Follower:
-    """The process, once it holds everything and has nothing to do.
+    """A process that is synced and idle.
 
     Attributes:
-        gauge: Reads it.
-        idle: Bytes of a process that holds nothing.
-        steady: Bytes that this one held at first.
+        gauge: Measures the process.
+        idle: Resident bytes of a process with an empty collection.
+        steady: Resident bytes of this process at first.
     """
 
     def __init__(self, source: Source, process: Process, idle: int) -> None:
@@ -38,16 +38,16 @@ class Follower:
 
     @property
     def marginal(self) -> int:
-        """Bytes for the objects that it held at first."""
+        """Bytes that the initial objects take."""
         return self.steady - self.idle
 
     @property
     def slack(self) -> float:
-        """Bytes by which the same content may take more than it did at first."""
+        """Bytes by which the same content may exceed its initial size."""
         return max(0.05 * self.marginal, 2 * MIB) + NOISE
 
     def relist(self, *, changed: float = 0.0) -> int:
-        """Makes it list anew, after a share of the objects has changed; returns the peak."""
+        """Changes a share of the objects, forces a relist, and returns the peak."""
         if changed:
             self._source.do("prepare", change=changed)
         self.gauge.forget_peak()
@@ -55,22 +55,25 @@ class Follower:
         return self.gauge.peak()
 
     def delete(self, share: float) -> None:
-        """Has a share of the objects deleted."""
+        """Deletes a share of the objects."""
         self._source.do("prepare", delete=share)
         self._process.do("reach", version=str(self._source.do("go")))
 
     def churn(self, events: int) -> int:
-        """Has the objects updated in turn, so often in all; returns the peak."""
+        """Sends this number of updates, to one object after the other; returns the peak."""
         self._source.do("prepare_churn", events=events)
         self.gauge.forget_peak()
         self._process.do("reach", version=str(self._source.do("go")))
         return self.gauge.peak()
 
-    def back(self, most: float) -> int:
-        """Bytes that it holds once that is no more than so many, or it had the time to get there.
+    def settled(self, most: float) -> int:
+        """Waits until the process takes at most this number of bytes.
 
-        Memory that is back because objects were lost does not count.
+        Gives up after `RETURN_SECONDS`. Also checks that it still holds every object.
+
+        Returns:
+            The resident bytes.
         """
-        held = self.gauge.until_rss(most, BACK_WITHIN)
+        held = self.gauge.until_rss(most, RETURN_SECONDS)
         assert self._process.do("digest") == self._source.do("digest")
         return held

@@ -1,4 +1,4 @@
-"""That what kube-rs won by not holding a collection three times is won here too, and by kinform again."""
+"""Memory compared to buffered and streamed stores, as in the history of kube-rs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.memory.follower import MIB, Source
 Peak = Callable[[str], float]
 
 QUIET = 0.5
-"""Seconds; only peaks are compared, and those of work in the background are not the highest."""
+"""Seconds. Short, because only peaks are compared, and background work does not make the highest."""
 
 
 @pytest.fixture(scope="module")
 def peak_of(pods: Source) -> Peak:
-    """The most bytes resident in a process that is in that mode, at a relist in which all has changed."""
+    """Measures the peak of a process in a mode, at a relist in which all has changed."""
     source = runs.Source(pods.process)
 
     @cache
@@ -29,30 +29,28 @@ def peak_of(pods: Source) -> Peak:
     return peak
 
 
-def test_a_new_state_that_is_streamed_into_its_store_takes_a_fifth_less_than_one_that_is_buffered(
+def test_streaming_a_state_takes_20_percent_less_than_buffering(
     peak_of: Peak,
 ) -> None:
     assert peak_of("streamed") <= 0.8 * peak_of("buffered")
 
 
-def test_an_informer_takes_three_fifths_less_than_the_buffered_store(peak_of: Peak) -> None:
+def test_an_informer_takes_60_percent_less_than_a_buffered_store(peak_of: Peak) -> None:
     assert peak_of("kinform") <= 0.4 * peak_of("buffered")
 
 
-def test_events_that_nobody_keeps_take_four_fifths_less_than_the_buffered_store(peak_of: Peak) -> None:
+def test_events_alone_take_80_percent_less_than_a_buffered_store(peak_of: Peak) -> None:
     assert peak_of("events") <= 0.2 * peak_of("buffered")
 
 
-def test_events_that_nobody_keeps_take_no_more_of_a_larger_collection(
-    namespaces: Source, few_namespaces: Source
-) -> None:
+def test_events_alone_take_no_more_for_a_larger_collection(namespaces: Source, few_namespaces: Source) -> None:
     served = (runs.Source(source.process) for source in (few_namespaces, namespaces))
     few, many = (runs.resident(source, "events", quiet=QUIET) for source in served)
     for peak in ("rss.sync_peak", "rss.relist_peak"):
         assert many[peak] <= few[peak] + 3 * MIB
 
 
-def test_memray_tells_of_a_peak_who_holds_it_and_what_is_left_of_it(few_namespaces: Source, tmp_path: Path) -> None:
+def test_memray_reports_the_peak_its_holders_and_what_remains(few_namespaces: Source, tmp_path: Path) -> None:
     pytest.importorskip("memray")
     from benchmarks.memory import capture
 

@@ -1,4 +1,4 @@
-"""What a process holds that has imported kinform and connected, and does nothing else."""
+"""Memory of a process that has imported kinform and connected."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ asyncio.run(main())
 
 
 def resident(program: str, *arguments: str) -> float:
-    """MiB of a fresh process that has written its first line, as the system counts them."""
+    """Measures the RSS of a new process after its first line, in MiB."""
     with subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         cwd=ROOT,
@@ -62,10 +62,10 @@ def resident(program: str, *arguments: str) -> float:
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux' /proc")
 @pytest.mark.parametrize(("by", "limit"), [("url", 42), ("kubeconfig", 44)])
-def test_an_idle_connected_process_leaves_out_what_the_full_client_loads(
+def test_an_idle_process_takes_less_than_the_full_client(
     by: str, limit: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """At most 42 MiB; reading a kubeconfig takes a YAML parser besides, which Python 3.13 makes larger."""
+    """A kubeconfig needs a YAML parser, which takes more memory in Python 3.13."""
     target = "http://127.0.0.1:1" if by == "url" else str(kubeconfig(tmp_path / "config", "shop"))
     lean, full = resident(CONNECTED, target), resident(FULL_CLIENT, target)
     with capsys.disabled():

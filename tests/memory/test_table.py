@@ -1,4 +1,4 @@
-"""What a table takes from the system and gives back, read from outside of the process that holds it."""
+"""Memory that a table takes from the system and returns, measured from outside."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def settle():
         pass
 
 def starve():
-    '''Fills it within ever larger bounds on the address space; what it holds must be whole each time.'''
-    held = dict.fromkeys(range(100_000))  # made before, so that what it takes cannot fail after a put
+    '''Fills the table under a limit on the address space. It must stay intact when an allocation fails.'''
+    held = dict.fromkeys(range(100_000))  # allocated before, so that it cannot fail after a put
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     refused = 0
     for step in range(400):
@@ -88,7 +88,7 @@ for line in sys.stdin:
 
 
 class Outside:
-    """A process that holds a table, told what to do line by line."""
+    """A process with a table that executes one line at a time."""
 
     def __enter__(self) -> Outside:
         self.process = subprocess.Popen(
@@ -106,9 +106,9 @@ class Outside:
         assert self.process.stdout.readline() == "ready\n"
 
     def do(self, line: str) -> int:
-        """The resident bytes after it."""
+        """Executes a line and returns the resident bytes after it."""
         assert self.process.stdin is not None
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")  # the peak begins anew
+        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")  # resets the peak
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         self._wait()
@@ -116,7 +116,7 @@ class Outside:
         return int(rollup.split("Rss:")[1].split()[0]) * 1024
 
     def peak(self) -> int:
-        """The most that was resident during the last line."""
+        """Returns the peak of the resident bytes during the last line."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.split("VmHWM:")[1].split()[0]) * 1024
 
@@ -124,7 +124,7 @@ class Outside:
 MIB = 1 << 20
 
 
-def test_memory_comes_back_after_nine_tenths_are_deleted():
+def test_deleting_90_percent_returns_the_memory():
     with Outside() as outside:
         empty = outside.do("pass")
         full = outside.do("fill(100_000)")
@@ -136,17 +136,17 @@ def test_memory_comes_back_after_nine_tenths_are_deleted():
     assert after - empty <= alike - base + max(0.05 * (full - empty), 2 * MIB)
 
 
-def test_a_million_updates_of_a_thousand_objects_leave_it_flat():
+def test_a_million_updates_do_not_grow_the_table():
     with Outside() as outside:
         outside.do("fill(1000)")
-        begun = outside.do("update(100_000, 1000)")
+        first = outside.do("update(100_000, 1000)")
         for _ in range(9):
             ended = outside.do("update(100_000, 1000)")
-            assert outside.peak() < begun + MIB / 2
-    assert ended < begun + MIB / 4
+            assert outside.peak() < first + MIB / 2
+    assert ended < first + MIB / 4
 
 
-def test_a_relist_with_nothing_changed_takes_next_to_nothing_and_one_with_all_changed_at_most_twice():
+def test_a_relist_takes_no_memory_unchanged_and_twice_at_most():
     with Outside() as outside:
         empty = outside.do("pass")
         full = outside.do("relist(50_000, 1)")
@@ -159,7 +159,7 @@ def test_a_relist_with_nothing_changed_takes_next_to_nothing_and_one_with_all_ch
         assert after < full + max(0.05 * (full - empty), 2 * MIB)
 
 
-def test_ten_relists_end_where_the_first_ended():
+def test_ten_relists_take_no_more_than_one():
     with Outside() as outside:
         outside.do("relist(20_000)")
         first = outside.do("relist(20_000); settle()")
@@ -168,6 +168,6 @@ def test_ten_relists_end_where_the_first_ended():
     assert last < first + MIB / 2
 
 
-def test_where_the_system_has_no_memory_the_table_is_whole_and_says_so():
+def test_the_table_stays_intact_when_allocation_fails():
     with Outside() as outside:
         outside.do("starve()")

@@ -400,7 +400,7 @@ class TestDamage:
             server.interrupt(MalformedFrame())
             server.touch("v1/secrets", "shop/a")
             await until(lambda: "shop/a" in secrets.store)
-        assert "left out shop/a: malformed" in caplog.text
+        assert "skipped shop/a: malformed" in caplog.text
         assert "hunter2" not in caplog.text
 
 

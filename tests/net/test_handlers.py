@@ -306,8 +306,8 @@ async def test_stats_give_state_and_ages(server, pods):
         await until(lambda: pods.stats().streams[""].seconds_since_bookmark is not None)
         stats = pods.stats()
         assert (stats.state, stats.objects) == ("live", 3)
-        assert stats.pruned_bytes == sum(len(pods.store.raw(key)) for key in pods.store)
-        assert stats.wire_bytes > stats.pruned_bytes
+        assert stats.memory.pruned_bytes == sum(len(pods.store.raw(key)) for key in pods.store)
+        assert stats.wire_bytes > stats.memory.pruned_bytes
         stream = stats.streams[""]
         assert 0 <= stream.seconds_since_byte <= stream.seconds_since_sync
         assert stream.resource_version == pods.stats().streams[""].resource_version
@@ -421,7 +421,7 @@ async def test_deleted_objects_leave_no_sparse_slabs(server):
             for key in keys[: len(keys) * 9 // 10]:
                 server.delete("v1/configmaps", key)
             await until(lambda: len(configs.store) == 200)
-            await until(lambda: configs.stats().dead_bytes < 20_000, within=20)
+            await until(lambda: configs.stats().memory.dead_bytes < 20_000, within=20)
 
 
 async def test_on_change_gets_present_and_changed_keys(server, pods):

@@ -47,9 +47,9 @@ class StoreOracle:
         if new is not None:
             self._told.append(("added", _key(new), _rv(new), None, False))
 
-    def told(self) -> list[Told]:
-        told, self._told = self._told, []
-        return told
+    def changes(self) -> list[Told]:
+        changes, self._told = self._told, []
+        return changes
 
     def objects(self, stream: str) -> list[tuple[str, Any]]:
         return list(self._streams.get(stream, {}).items())

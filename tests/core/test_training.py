@@ -1,4 +1,4 @@
-"""What a collection is coded against is judged by objects that it was not made from."""
+"""The choice of a base, measured on held-out objects."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ def noise(count: int, size: int = 500) -> list[bytes]:
     return [rng.randbytes(size).hex().encode() for _ in range(count)]
 
 
-def test_few_samples_choose_nothing():
+def test_few_samples_choose_plain_compression():
     assert choose(alike(5), 5).base is None
 
 
-def test_samples_that_teach_nothing_choose_nothing():
+def test_random_samples_choose_plain_compression():
     assert choose(noise(100), 100).base is None
 
 
-def test_what_is_chosen_makes_objects_smaller_that_it_never_saw():
+def test_a_chosen_base_makes_unseen_objects_smaller():
     chosen = choose(alike(150), 150)
     assert isinstance(chosen.base, Prefix)
     unseen = alike(50, seed=9)
@@ -40,8 +40,8 @@ def test_what_is_chosen_makes_objects_smaller_that_it_never_saw():
     assert sum(len(compress(each)) for each in unseen) < plain * 0.75
 
 
-def test_the_figure_told_is_of_the_held_out_quarter():
-    """Objects repeated by the sample would look wonderful if they were judged by what they were made from."""
+def test_the_reported_size_is_that_of_held_out_samples():
+    """Random objects would compress well if measured on the training samples."""
     chosen = choose(noise(40, 2_000) + alike(120), 160)
     held = (noise(40, 2_000) + alike(120))[:40]
     if chosen.base is not None:
@@ -52,14 +52,14 @@ def test_many_objects_get_a_dictionary_with_tables():
     assert isinstance(choose(alike(600), 50_000).base, Dictionary)
 
 
-def test_it_is_never_large_for_its_samples():
+def test_a_base_is_at_most_half_as_large_as_its_samples():
     samples = alike(100)
     base = choose(samples, 1_000_000).base
     assert base is not None
     assert len(base.content()) <= sum(map(len, samples)) // 2 + 2_048
 
 
-def test_what_is_in_use_stays_unless_something_is_clearly_better():
+def test_the_current_base_stays_unless_another_is_clearly_better():
     samples = alike(200)
     first = choose(samples, 200).base
     assert first is not None
@@ -68,14 +68,14 @@ def test_what_is_in_use_stays_unless_something_is_clearly_better():
     assert choose(other, 200, first).base not in (first, None)
 
 
-def test_the_same_samples_choose_the_same():
+def test_the_same_samples_choose_the_same_base():
     one, other = choose(alike(150), 150).base, choose(alike(150), 150).base
     assert one is not None
     assert other is not None
     assert one.content() == other.content()
 
 
-def test_a_reservoir_stays_within_its_bytes_and_keeps_from_everywhere():
+def test_a_reservoir_is_bounded_and_samples_evenly():
     reservoir = Reservoir()
     for number in range(20_000):
         reservoir.observe(memoryview(b"%05d" % number + bytes(400)))
@@ -88,7 +88,7 @@ def test_a_reservoir_stays_within_its_bytes_and_keeps_from_everywhere():
     assert min(quarters) > len(kept) * 0.15
 
 
-def test_large_objects_do_not_crowd_out_the_rest():
+def test_large_objects_do_not_crowd_out_others():
     reservoir = Reservoir()
     for _ in range(8):
         reservoir.observe(bytes(1 << 20))

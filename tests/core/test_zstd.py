@@ -1,4 +1,4 @@
-"""Frames come back as they went in, from several threads at once, and hold nothing that is not needed."""
+"""Frames: round trips, several threads, and bounded memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kinform._codec import zstd
-from kinform._codec.zstd import OPEN_CONTENTS, Dictionary, Exemplar, Prefix, decode, encode, plain_encoder
+from kinform._codec.zstd import MAX_OPEN_BASES, Dictionary, Exemplar, Prefix, compress, decompress, plain_encoder
 
 
 def objects(count: int, seed: int = 1) -> list[bytes]:
@@ -33,11 +33,11 @@ def dictionary() -> Dictionary:
 def bases() -> list[Prefix | Dictionary | Exemplar]:
     one, other = objects(2)
     over = dictionary()
-    return [Prefix(one + other), over, Exemplar(encode(one), None, 9, ()), Exemplar(over.encoder()(one), over, 9, ())]
+    return [Prefix(one + other), over, Exemplar(compress(one), None, 9, ()), Exemplar(over.encoder()(one), over, 9, ())]
 
 
 def run(functions: list[Callable[[], None]]) -> None:
-    """All at once."""
+    """Runs the functions in threads of their own, at the same time."""
     threads = [threading.Thread(target=function) for function in functions]
     for thread in threads:
         thread.start()
@@ -46,20 +46,20 @@ def run(functions: list[Callable[[], None]]) -> None:
 
 
 @given(st.binary(max_size=4_000))
-def test_plain_frames_come_back(data: bytes):
-    assert decode(encode(data)) == data
-    assert decode(plain_encoder()(memoryview(data))) == data
+def test_plain_frames_round_trip(data: bytes):
+    assert decompress(compress(data)) == data
+    assert decompress(plain_encoder()(memoryview(data))) == data
 
 
 @pytest.mark.parametrize("size", [0, 1, 100, 70_000, 131_072, 131_073, 700_000])
 @pytest.mark.parametrize("place", range(4))
-def test_frames_of_every_base_come_back(place: int, size: int):
+def test_frames_of_every_base_round_trip(place: int, size: int):
     base = bases()[place]
     data = (b"".join(objects(3)) + Random(size).randbytes(50_000) * 20)[:size]
     assert base.decode(base.encoder()(data)) == data
 
 
-def test_what_the_fast_encoder_writes_is_read_as_all_else():
+def test_frames_of_the_fast_encoder_round_trip():
     base = dictionary()
     data = objects(1)[0]
     assert base.decode(base.fast_encoder()(data)) == data
@@ -69,35 +69,35 @@ def test_what_the_fast_encoder_writes_is_read_as_all_else():
     assert base.decode(dictionary().encoder()(data)) == data
 
 
-def test_frames_carry_nothing_but_the_size():
-    assert len(encode(b"")) <= 5
-    assert not encode(b"x" * 300).startswith(zstd.MAGIC)
+def test_frames_have_only_the_content_size_as_a_header():
+    assert len(compress(b"")) <= 5
+    assert not compress(b"x" * 300).startswith(zstd.FRAME_MAGIC)
 
 
-def test_a_prefix_of_several_blocks_comes_back():
+def test_a_prefix_of_several_blocks_round_trips():
     content = Random(1).randbytes(300_000)
     assert Prefix(content).content() == content
-    assert Exemplar(encode(content), None, 9, ()).decode(Prefix(content).encoder()(content)) == content
+    assert Exemplar(compress(content), None, 9, ()).decode(Prefix(content).encoder()(content)) == content
 
 
-def test_a_large_prefix_is_reached_whole():
+def test_matches_are_found_in_all_of_a_large_prefix():
     content = Random(2).randbytes(300_000)
     assert len(Prefix(content).encoder()(content)) < 1_000
 
 
-def test_an_exemplar_moves_to_another_base_and_its_deltas_stay():
+def test_rebasing_an_exemplar_keeps_its_deltas_readable():
     over, data = dictionary(), objects(3)
-    exemplar = Exemplar(encode(data[0]), None, 9, ())
+    exemplar = Exemplar(compress(data[0]), None, 9, ())
     delta = exemplar.encoder()(data[1])
-    exemplar.move(over, over.encoder())
+    exemplar.rebase(over, over.encoder())
     assert exemplar.over is over
     assert exemplar.decode(delta) == data[1]
 
 
 def exemplars(count: int, size: int = 20_000) -> list[tuple[Exemplar, bytes, bytes]]:
-    """Each with a delta against it, and what that is of."""
+    """Makes exemplars, each with a delta and the object of the delta."""
     contents = [Random(seed).randbytes(size) for seed in range(count)]
-    made = [Exemplar(encode(content), None, 9, ()) for content in contents]
+    made = [Exemplar(compress(content), None, 9, ()) for content in contents]
     return [(each, each.encoder()(content), content) for each, content in zip(made, contents, strict=True)]
 
 
@@ -110,17 +110,17 @@ def nothing_ready():
     zstd._ready.clear()
 
 
-def test_exemplars_kept_ready_stay_within_bounds():
+def test_ready_exemplars_are_bounded():
     made = exemplars(60)
     for exemplar, delta, content in made:
         assert exemplar.decode(delta) == content
-        assert ready_bytes(made) == zstd._ready.held_bytes <= zstd.OPEN_BYTES
+        assert ready_bytes(made) == zstd._ready.held_bytes <= zstd.READY_BYTES
     assert exemplar.framed is not None
     zstd._ready.clear()
     assert ready_bytes(made) == 0
 
 
-def test_an_exemplar_that_is_read_with_again_stays_ready():
+def test_an_exemplar_in_use_stays_ready():
     (used, its, _), *others = exemplars(80)
     used.decode(its)
     for exemplar, delta, _ in others:
@@ -130,7 +130,7 @@ def test_an_exemplar_that_is_read_with_again_stays_ready():
     assert others[0][0].framed is None
 
 
-def test_what_is_kept_ready_is_let_go_with_its_exemplar():
+def test_ready_frames_are_released_with_their_exemplar():
     made = exemplars(60)
     for exemplar, delta, _ in made:
         exemplar.decode(delta)
@@ -140,23 +140,23 @@ def test_what_is_kept_ready_is_let_go_with_its_exemplar():
     again = exemplars(60)
     for exemplar, delta, content in again:
         assert exemplar.decode(delta) == content
-    assert 0 < ready_bytes(again) <= zstd._ready.held_bytes <= zstd.OPEN_BYTES
+    assert 0 < ready_bytes(again) <= zstd._ready.held_bytes <= zstd.READY_BYTES
 
 
-def test_an_exemplar_too_large_to_be_kept_ready_is_read_with():
-    ((exemplar, delta, content),) = exemplars(1, zstd.OPEN_BYTES // 2)
+def test_a_large_exemplar_is_readable_but_never_ready():
+    ((exemplar, delta, content),) = exemplars(1, zstd.READY_BYTES // 2)
     assert exemplar.decode(delta) == content
     assert exemplar.framed is None
 
 
-def test_exemplars_are_read_with_while_another_thread_makes_room():
+def test_reading_does_not_wait_for_the_lock_of_ready_exemplars():
     ((exemplar, delta, content),) = exemplars(1)
     with zstd._ready._lock:
         assert exemplar.decode(delta) == content
         assert exemplar.framed is None
 
 
-def test_exemplars_kept_ready_stay_within_bounds_from_several_threads():
+def test_ready_exemplars_are_bounded_with_several_threads():
     made = exemplars(60)
     wrong: list[int] = []
 
@@ -170,24 +170,24 @@ def test_exemplars_kept_ready_stay_within_bounds_from_several_threads():
 
     run([lambda seed=seed: read(seed) for seed in range(6)])
     assert not wrong
-    assert ready_bytes(made) == zstd._ready.held_bytes <= zstd.OPEN_BYTES
+    assert ready_bytes(made) == zstd._ready.held_bytes <= zstd.READY_BYTES
 
 
-def test_dictionaries_kept_open_stay_within_bounds():
+def test_open_dictionaries_are_bounded():
     content = dictionary().content()
-    opened = [Dictionary(content) for _ in range(OPEN_CONTENTS + 10)]
+    opened = [Dictionary(content) for _ in range(MAX_OPEN_BASES + 10)]
     blob = opened[0].encoder()(b"data")
     for base in opened:
         assert base.decode(blob) == b"data"
-    assert sum(len(base._idle) for base in opened) <= OPEN_CONTENTS
+    assert sum(len(base._idle) for base in opened) <= MAX_OPEN_BASES
     assert opened[0].decode(blob) == b"data"
 
 
-def test_a_large_prefix_that_is_read_a_lot_gets_a_context():
+def test_a_large_prefix_read_often_gets_a_context():
     content = Random(3).randbytes(zstd.LARGE_PREFIX)
     base = Prefix(content)
     delta, held = base.encoder()(content), base.held_bytes
-    for _ in range(zstd.READ_A_LOT):
+    for _ in range(zstd.READS_BEFORE_CONTEXT):
         assert base.decode(delta) == content
         assert base.held_bytes <= held
     assert base.decode(delta) == content
@@ -195,15 +195,15 @@ def test_a_large_prefix_that_is_read_a_lot_gets_a_context():
     assert base.content() == content
 
 
-def test_prefixes_with_contexts_stay_within_bounds():
+def test_prefixes_with_contexts_are_bounded():
     content = Random(4).randbytes(zstd.LARGE_PREFIX)
-    opened = [Prefix(content) for _ in range(OPEN_CONTENTS + 10)]
+    opened = [Prefix(content) for _ in range(MAX_OPEN_BASES + 10)]
     delta = opened[0].encoder()(content)
     for base in opened:
-        for _ in range(zstd.READ_A_LOT + 1):
+        for _ in range(zstd.READS_BEFORE_CONTEXT + 1):
             base.decode(delta)
     contexts = sum(base.held_bytes - len(content) for base in opened)
-    assert contexts == OPEN_CONTENTS * zstd.READING_BYTES
+    assert contexts == MAX_OPEN_BASES * zstd.READING_BYTES
     assert opened[0].decode(delta) == content
 
 
@@ -211,12 +211,12 @@ def test_a_small_prefix_never_gets_a_context():
     content = Random(5).randbytes(zstd.LARGE_PREFIX - 1)
     base = Prefix(content)
     delta, held = base.encoder()(content), base.held_bytes
-    for _ in range(2 * zstd.READ_A_LOT):
+    for _ in range(2 * zstd.READS_BEFORE_CONTEXT):
         base.decode(delta)
     assert base.held_bytes == held
 
 
-def test_a_large_prefix_is_read_from_several_threads_while_it_gets_a_context():
+def test_threads_read_a_prefix_while_it_gets_a_context():
     content = Random(6).randbytes(zstd.LARGE_PREFIX)
     delta = Prefix(content).encoder()(content)
     for _ in range(10):
@@ -227,7 +227,7 @@ def test_a_large_prefix_is_read_from_several_threads_while_it_gets_a_context():
         assert all(found)
 
 
-def test_threads_read_with_the_same_bases_at_once():
+def test_several_threads_read_with_the_same_bases():
     data = objects(50)
     pairs = [(base, [base.encoder()(each) for each in data]) for base in bases()]
     wrong: list[int] = []
@@ -242,18 +242,18 @@ def test_threads_read_with_the_same_bases_at_once():
 
 
 @pytest.mark.parametrize("place", range(4))
-def test_a_blob_of_something_else_is_an_error(place: int):
+def test_an_invalid_blob_is_an_error(place: int):
     with pytest.raises((zstandard.ZstdError, ValueError)):
         bases()[place].decode(b"\xff\xff\xff\xff")
     with pytest.raises((zstandard.ZstdError, ValueError)):
-        decode(b"")
+        decompress(b"")
 
 
-def test_dictionaries_that_were_tried_and_not_taken_are_let_go():
+def test_rejected_dictionaries_are_released():
     samples = [b'{"name":"%d","kind":"Pod","phase":"%d"}' % (n, n % 7) * 9 for n in range(400)]
     content = zstandard.train_dictionary(4096, samples).as_bytes()
     tried = []
-    for _ in range(OPEN_CONTENTS // 2):
+    for _ in range(MAX_OPEN_BASES // 2):
         found = Dictionary(content)
         assert found.decode(found.encoder()(samples[0])) == samples[0]
         tried.append(weakref.ref(found))
