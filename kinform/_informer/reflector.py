@@ -11,7 +11,7 @@ from contextlib import aclosing
 
 from kinform._events import Init, InitDone
 from kinform._listwatch.machine import Applied, Skipped, Step
-from kinform._listwatch.stream import Event, Stream, events_of
+from kinform._listwatch.stream import Stream, WatcherEvent, events_of
 from kinform._store.writer import Writer
 
 
@@ -31,7 +31,7 @@ async def write(writer: Writer, stream: Stream, step: Step) -> None:
                 await asyncio.sleep(0)
 
 
-async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[Event, None]:
+async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[WatcherEvent, None]:
     """Fills a store from a stream, and passes on each event after the store has taken it.
 
     Leaving the iteration leaves the store as it was at the last complete state and the changes since.

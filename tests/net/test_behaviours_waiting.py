@@ -117,7 +117,7 @@ async def test_silence_is_judged_by_our_own_deadline_and_not_by_the_clients():
             begun = time.monotonic()
             await until(lambda: len(server.calls) == 3)
             assert 1.3 < time.monotonic() - begun < 5
-            assert "nothing came for 1.5 s" in pods.stats().streams[""].error
+            assert "no data for 1.5 s" in pods.stats().streams[""].error
 
 
 async def test_a_refusal_whose_body_never_ends_is_given_up():
