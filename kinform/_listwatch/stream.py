@@ -85,7 +85,6 @@ class Stream:
         self.last_sync: float | None = None
         self.on_progress: Callable[[], None] = lambda: None
         self._transport = transport
-        self._resource = resource
         self._program = prune.program()
         self._options = options
         self._log = ThrottledLog(log)
@@ -146,7 +145,7 @@ class Stream:
             self._machine.stop()
 
     async def _connection(self) -> AsyncGenerator[Step, None]:
-        """Sends one request, and yields the steps of the answer until its end or its failure."""
+        """Sends one request, and yields the steps of the answer."""
         machine, started = self._machine, time.monotonic()
         failure: TransportError | ProtocolError | None = None
         reported = machine.error  # kept until progress; a LIST page is not progress
@@ -170,7 +169,6 @@ class Stream:
                     resumed = asyncio.get_running_loop().call_later(RESUMED_AFTER_SECONDS, self._resumed)
                 frames = Frames(
                     "watch" if request.watch else "list",
-                    self._resource,
                     self._program,
                     max_object_bytes=self._options.max_object_bytes,
                 )
@@ -236,7 +234,7 @@ class Stream:
             self.on_progress()
 
     def _report(self, error: KinformError) -> None:
-        """Counts and logs an error that the stream recovers from, and passes it to `on_error`."""
+        """Counts an error that the stream recovers from, logs it, calls `on_error`."""
         self.errors += 1
         self._log.warning(f"{type(error).__name__} {getattr(error, 'status', '')}", str(error))
         if self._options.on_error is not None:
@@ -266,7 +264,7 @@ def stream_stats(stream: Stream) -> StreamStats:
 
 
 def events_of(step: Step) -> Iterator[WatcherEvent]:
-    """Yields the events of a step, one for each object. An object that was left out has none."""
+    """Yields the events of a step: one for each object, none for one left out."""
     match step:
         case Init() | InitDone():
             yield step
@@ -317,7 +315,10 @@ def watcher(
 
 
 def _retry_after(header: str | None) -> float | None:
-    """Returns the seconds of a Retry-After header, which has seconds or a date (RFC 9110, 10.2.3)."""
+    """Returns the seconds of a Retry-After header: a number or a date.
+
+    Source: RFC 9110, 10.2.3.
+    """
     if not header:
         return None
     if re.fullmatch(r"\d{1,9}(\.\d*)?", header.strip()):

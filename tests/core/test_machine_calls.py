@@ -1,4 +1,4 @@
-"""The list-watch state machine: the order of calls, and what holds in any legal order."""
+"""The list-watch state machine: the order of calls, and invariants of legal calls."""
 
 from __future__ import annotations
 
