@@ -14,11 +14,11 @@ import msgspec
 class Phase(enum.Enum):
     """The purpose of the connection in hand, or of the next one."""
 
-    LIST = "first page of a LIST"
-    PAGE = "later page of a LIST"
-    STREAM = "WatchList"
-    STREAM_ONLY = 'WatchList with `initial="stream"`'
-    WATCH = "watch"
+    LIST = "The first page of a LIST"
+    PAGE = "A later page of a LIST"
+    STREAM = 'The initial events of a WatchList, with `initial="auto"`: a LIST can replace it'
+    STREAM_ONLY = 'The initial events of a WatchList, with `initial="stream"`'
+    WATCH = "The changes after a complete state"
 
 
 class Listing(msgspec.Struct):

@@ -27,15 +27,18 @@ class Verdict(enum.Enum):
     COMPLETE = "The last page or the end bookmark arrived: the state is complete"
     NEXT_PAGE = "A page arrived that has a `continue` token"
     RESUME = "The server ended a watch in good order, after progress or after `Backoff.maximum` seconds"
-    RETRY = "The connection failed or ended early; or any status that is not below (429, 500, 503, ...)"
-    UNFINISHED = f"A WatchList ended or stalled before its end bookmark, {MAX_STREAM_TRIES} times since the last state"
-    UNSUPPORTED = "A WatchList was refused by 422, or by an ERROR event of 500"
-    RELIST = "410, or a resourceVersion that is too large for the server"
-    RELIST_LATER = (
-        "A watch without progress since the last one that failed so: 410 again; "
-        f"400, 406, 415 or 422; or the server ended {MAX_EMPTY_WATCHES} watches in a row"
+    RETRY = "The connection failed or ended early, the body was malformed, or any other status (429, 500, 503, ...)"
+    UNFINISHED = (
+        "A WatchList ended or stalled before its end bookmark, "
+        f"and {MAX_STREAM_TRIES} were accepted since the last complete state"
     )
-    RELOAD = "401, the first since a request was accepted"
+    UNSUPPORTED = "422 for a WatchList, or an ERROR event of 500 in it"
+    RELIST = "410, or a resourceVersion that the server has not reached"
+    RELIST_LATER = (
+        "For a watch: 410 again without progress in between; 400, 406, 415 or 422; "
+        f"or the server ended {MAX_EMPTY_WATCHES} watches in a row without progress"
+    )
+    RELOAD = "401, the first in a row"
     UNAUTHORIZED = "401 again"
     FORBIDDEN = "403"
     NOT_FOUND = "404"
@@ -46,19 +49,19 @@ class Next(enum.Enum):
     """The next request."""
 
     AGAIN = "the same"
-    START = "WatchList or LIST"
+    START = "start over"
     LIST = "LIST"
     LIST_ALWAYS = "LIST, also at later starts"
-    WHOLE_LIST = "LIST without pages"
-    PAGE = "next page"
+    WHOLE_LIST = "LIST in one page"
+    PAGE = "the next page"
     WATCH = "watch"
-    NOTHING = "none: the error is raised"
+    NOTHING = "none, the error is raised"
 
 
 class Wait(enum.Enum):
     """The wait before the next request."""
 
-    NONE = ""
+    NONE = "none"
     BACKOFF = "backoff"
     SLOWLY = "`Backoff.refused`"
 
