@@ -9,6 +9,7 @@ class CallOrderError(AssertionError):
     """A call out of order. The message names the call and the expected calls."""
 
 
+@enum.unique
 class Expected(enum.Enum):
     """The calls that are legal next."""
 

@@ -11,6 +11,7 @@ from typing import ClassVar
 import msgspec
 
 
+@enum.unique
 class Phase(enum.Enum):
     """The purpose of the connection in hand, or of the next one."""
 

@@ -21,6 +21,7 @@ MAX_STREAM_TRIES = 2
 MAX_EMPTY_WATCHES = 3
 
 
+@enum.unique
 class Verdict(enum.Enum):
     """The meaning of an answer, or of the end of a connection, for the next request."""
 
@@ -45,6 +46,7 @@ class Verdict(enum.Enum):
     FATAL = f"400, 405, 406, 415 or 422; for a watch 405, or the others after {MAX_EMPTY_WATCHES} relists in a row"
 
 
+@enum.unique
 class Next(enum.Enum):
     """The next request."""
 
@@ -58,6 +60,7 @@ class Next(enum.Enum):
     NOTHING = "none, the error is raised"
 
 
+@enum.unique
 class Wait(enum.Enum):
     """The wait before the next request."""
 
