@@ -193,7 +193,7 @@ async def test_a_frozen_server_is_noticed_and_resumed(cluster, api):
         await configs.synced(timeout=20)
         await cluster.freeze()
         await until(lambda: configs.state == "retrying")
-        assert "nothing came" in configs.stats().streams[cluster.namespace].error
+        assert "no data" in configs.stats().streams[cluster.namespace].error
         await cluster.thaw()
         await cluster.create("b")
         await agrees(configs, cluster, within=60)
