@@ -12,18 +12,33 @@ from typing import Literal
 import msgspec
 
 State = Literal[
-    "starting",  # nothing was answered yet
-    "stale",  # nothing was answered yet, and a snapshot's state can be read
-    "syncing",  # a state is coming in, and none is complete
-    "live",  # the state is complete, and changes come in
-    "relisting",  # the state is complete but old, and a new one is coming in
-    "retrying",  # the last connection failed, and the next is due
-    "unauthorized",  # 401
-    "forbidden",  # 403
-    "not_found",  # 404
-    "failed",  # the server says that asking again is no use
-    "stopped",  # nobody listens any more
+    "starting",
+    "stale",
+    "syncing",
+    "live",
+    "relisting",
+    "retrying",
+    "unauthorized",
+    "forbidden",
+    "not_found",
+    "failed",
+    "stopped",
 ]
+
+# Printed in docs/reference/states.md.
+STATE_MEANINGS: dict[State, str] = {
+    "starting": "The server has not answered yet",
+    "stale": "The server has not answered yet; the objects of a snapshot can be read",
+    "syncing": "The first state is coming in",
+    "live": "The state is complete, and changes come in",
+    "relisting": "The state is complete but old, and a new one is coming in",
+    "retrying": "The last connection failed, and the next is due",
+    "unauthorized": "401, until the credentials are renewed",
+    "forbidden": "403, until the rights are granted",
+    "not_found": "404, until the resource exists",
+    "failed": "Given up: the server will never answer the request, or another error was raised",
+    "stopped": "The informer was closed, or the iteration was left",
+}
 
 # From best to worst. An informer reports the worst state of its streams.
 _BADNESS: tuple[State, ...] = (

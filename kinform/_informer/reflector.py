@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
-from kinform._listwatch.stream import Event, Stream, events_of
+from kinform._listwatch.stream import Stream, WatcherEvent, events_of
 from kinform._store.writer import Writer
 
 
-async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[Event, None]:
+async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[WatcherEvent, None]:
     """Fills a store from a stream; yields each event once the store has it.
 
     When the iteration ends, the store keeps the last complete state and the changes since then.

@@ -1,7 +1,6 @@
-"""What a body says, piece by piece: batches of objects, and the control frames between them.
+"""Frames of a response body: batches of objects, and control frames.
 
-The one place where the scanner's plain tuples and ValueErrors become names and ProtocolErrors. Knows nothing
-of what to do about any of them.
+Converts the scanner's tuples and ValueErrors to named types and ProtocolErrors. Decides nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +10,6 @@ from typing import Literal, TypeVar
 import msgspec
 
 from kinform._errors import ProtocolError
-from kinform._options import Resource
 from kinform._paths.prune_program import Program
 from kinform_ext._scan import Batch, Scanner
 
@@ -21,21 +19,40 @@ END_OF_INITIAL_EVENTS = "k8s.io/initial-events-end"  # KEP-3157
 
 
 class Bookmark(msgspec.Struct, frozen=True, gc=False):
-    """The stream has reached this resourceVersion."""
+    """A BOOKMARK event: the stream has reached this resourceVersion.
+
+    Attributes:
+        resource_version: The resourceVersion.
+        initial_events_end: The initial events of a WatchList are complete.
+    """
 
     resource_version: str
     initial_events_end: bool = False
 
 
 class ListEnd(msgspec.Struct, frozen=True, gc=False):
-    """One page of a LIST is complete; `page` is the token of the next, or `""`."""
+    """The end of a page of a LIST.
+
+    Attributes:
+        resource_version: The resourceVersion of the list.
+        page: The `continue` token of the next page, or `""` after the last.
+    """
 
     resource_version: str
     page: str = ""
 
 
 class Skip(msgspec.Struct, frozen=True, gc=False):
-    """An object that was left out. `key` is None where it could not be read."""
+    """An object that was left out.
+
+    Attributes:
+        verb: The event type.
+        key: `"namespace/name"` or `"name"`, or None if it could not be read.
+        resource_version: Its resourceVersion, or `""`.
+        reason: `"oversized"`, `"malformed"`, ...
+        offset: Its first byte in the body.
+        size: Its bytes in the body.
+    """
 
     verb: str
     key: str | None
@@ -46,21 +63,21 @@ class Skip(msgspec.Struct, frozen=True, gc=False):
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
-    """One of the causes in a Status."""
+    """A cause in the details of a Status."""
 
     reason: str = ""
     field: str = ""
 
 
 class Details(msgspec.Struct, frozen=True, gc=False):
-    """The details of a Status, as far as an informer acts on them."""
+    """The fields of a Status' details that an informer uses."""
 
     causes: list[Cause] | None = None
     retry_after_seconds: float | None = msgspec.field(name="retryAfterSeconds", default=None)
 
 
 class Status(msgspec.Struct, frozen=True, gc=False):
-    """The server's refusal, from an ERROR event or an HTTP answer."""
+    """A refusal by the server, in an ERROR event or an HTTP answer."""
 
     code: int = 0
     reason: str = ""
@@ -68,13 +85,13 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     details: Details | None = None
 
     def caused_by(self, reason: str) -> bool:
-        """Whether one of the causes bears this reason."""
+        """Returns whether a cause has this reason."""
         causes = self.details.causes if self.details else None
         return any(cause.reason == reason for cause in causes or ())
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds the server asks to wait."""
+        """Seconds that the server asks to wait, or None."""
         return self.details.retry_after_seconds if self.details else None
 
 
@@ -82,44 +99,30 @@ Frame = Batch | Bookmark | ListEnd | Skip | Status
 
 
 class Frames:
-    """Cuts one response body into frames.
+    """Splits one response body into frames.
 
-    Holds at most the object in hand, bounded by `max_object_bytes`, and one batch a chunk.
+    Buffers at most one object, up to `max_object_bytes`, and the batches of one chunk.
     """
 
-    def __init__(
-        self,
-        body: Literal["list", "watch"],
-        resource: Resource,
-        program: Program | None,
-        *,
-        max_object_bytes: int,
-        kind: str = "",
-    ) -> None:
-        self._scanner = Scanner(
-            body,
-            program,
-            max_object_bytes=max_object_bytes,
-            kind=kind,
-            api_version=resource.api_version if kind else "",
-        )
+    def __init__(self, body: Literal["list", "watch"], program: Program | None, *, max_object_bytes: int) -> None:
+        self._scanner = Scanner(body, program, max_object_bytes=max_object_bytes)
 
     def feed(self, chunk: bytes) -> list[Frame]:
-        """Takes the next bytes; returns what is complete, in order.
+        """Takes the next bytes and returns the frames that are complete, in order.
 
         Raises:
-            ProtocolError: The body is no LIST or no WATCH; nothing of it can be trusted from here on.
+            ProtocolError: The body is not a LIST or not a WATCH. The rest of it cannot be read.
         """
         try:
-            return [item if isinstance(item, Batch) else _control(item) for item in self._scanner.feed(chunk)]
+            return [item if isinstance(item, Batch) else _control_frame(item) for item in self._scanner.feed(chunk)]
         except ValueError as error:
             raise ProtocolError(str(error), self._scanner.offset) from error
 
     def finish(self) -> None:
-        """The body has ended.
+        """Takes the end of the body.
 
         Raises:
-            ProtocolError: It ended in the middle.
+            ProtocolError: The body ended inside an object or a list.
         """
         try:
             self._scanner.finish()
@@ -136,14 +139,14 @@ class _BookmarkObject(msgspec.Struct, gc=False):
     metadata: _BookmarkMetadata
 
 
-def _control(item: tuple[object, ...]) -> Frame:
+def _control_frame(item: tuple[object, ...]) -> Frame:
     match item:
         case ("BOOKMARK", int(), bytes(raw)):
-            metadata = _decode(raw, _BookmarkObject).metadata
+            metadata = _decode_object(raw, _BookmarkObject).metadata
             end = (metadata.annotations or {}).get(END_OF_INITIAL_EVENTS) == "true"
             return Bookmark(metadata.resourceVersion, end)
         case ("ERROR", int(), bytes(raw)):
-            return _decode(raw, Status)
+            return _decode_object(raw, Status)
         case ("LIST_END", int(), _, _, str(resource_version), str(page), _, _):
             return ListEnd(resource_version, page)
         case (
@@ -157,22 +160,24 @@ def _control(item: tuple[object, ...]) -> Frame:
             str(reason),
             int(size),
         ):
-            # A name without its namespace is no key: None is a namespace that could not be read, "" that there is none.
-            unknown = name is None or namespace is None
-            key = None if unknown else f"{namespace}/{name}" if namespace else str(name)
+            # A namespace of None could not be read: then the key is unknown. "" is a cluster-scoped object.
+            key = None if name is None or namespace is None else f"{namespace}/{name}" if namespace else str(name)
             return Skip(verb, key, resource_version, reason, offset, size)
     raise AssertionError(item[0])
 
 
-def _decode(raw: bytes, type: type[T]) -> T:
+def _decode_object(raw: bytes, kind: type[T]) -> T:
     try:
-        return msgspec.json.decode(raw, type=type)
+        return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ValueError(f"a control frame that is no {type.__name__.strip('_')}") from None
+        raise ValueError(f"malformed control frame: expected a {kind.__name__.strip('_')}") from None
 
 
 def read_status(code: int, body: bytes) -> Status:
-    """The Status in an HTTP answer. Proxies and old servers answer in other ways: then only the code is known."""
+    """Returns the Status in an HTTP answer, with the code of the answer.
+
+    Proxies and old servers send other bodies. Then only the code is known.
+    """
     try:
         return msgspec.structs.replace(msgspec.json.decode(body, type=Status), code=code)
     except (msgspec.DecodeError, UnicodeDecodeError):

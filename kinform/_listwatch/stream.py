@@ -1,6 +1,6 @@
-"""The loop around the state machine: the network, the clock, retries and cancellation.
+"""The loop around the list-watch machine: network, clock, retries, cancellation.
 
-The only module that awaits the network. Knows nothing of stores but that a writer takes steps.
+The only module that awaits the network. Never imports a store: the caller writes the steps to it.
 """
 
 from __future__ import annotations
@@ -38,32 +38,32 @@ from kinform._transport.base import Response, Transport
 log = logging.getLogger("kinform.reflector")
 
 T = TypeVar("T")
-Event = Init | InitApply | InitDone | Apply | Delete
+WatcherEvent = Init | InitApply | InitDone | Apply | Delete
 
 ERROR_BODY_BYTES = 64 << 10
-# A server that cannot carry a state on accepts the watch, and says so in its first event, at once.
-ACCEPTED_SECONDS = 0.5
+# A server that cannot resume a state accepts the watch and sends an ERROR event at once. A watch without one for
+# this long has resumed.
+RESUMED_AFTER_SECONDS = 0.5
 
-# What was learnt about a cluster is shared by all streams to it, and forgotten with the client.
+# Shared by all streams to a cluster, and released with the client.
 _capabilities: weakref.WeakKeyDictionary[object, Capabilities] = weakref.WeakKeyDictionary()
 
 
 class Stream:
-    """One collection, followed through every fault: all namespaces, or one.
+    """The list-watch of one collection through all faults: all namespaces, or one.
 
-    Iterating gives events, one an object. Errors that can be recovered from are, with waits in between; what
-    cannot be is raised. Leaving the iteration closes the connection.
+    Iterating yields one event for each object. The stream recovers from errors, with waits in between, and raises
+    the errors that it cannot recover from. Leaving the iteration closes the connection.
 
     Attributes:
-        namespace: The namespace it follows, `""` for all.
-        resource_version: Up to where it is complete and current, and taken so by who follows it; `""` before that.
+        namespace: The namespace, `""` for all.
+        resource_version: The iterating code has all changes up to it; `""` before the first complete state.
         skipped: Objects left out so far.
         errors: Failures recovered from so far.
-        last_byte: When the last byte came, by `time.monotonic`; None before the first.
-        last_bookmark: Likewise for the last bookmark.
-        last_sync: Likewise for the last complete state; or, of one from a snapshot, for when the server was seen
-            to carry it on.
-        on_progress: Called after each piece of a body, and after each connection: anything here may have changed.
+        last_byte: Time of the last byte, by `time.monotonic`; None before the first.
+        last_bookmark: Time of the last bookmark.
+        last_sync: Time of the last complete state. For a state from a snapshot: the time when the server resumed it.
+        on_progress: Called after each chunk of a body and after each connection. Any attribute may have changed.
     """
 
     def __init__(
@@ -81,9 +81,8 @@ class Stream:
         self.last_byte: float | None = None
         self.last_bookmark: float | None = None
         self.last_sync: float | None = None
-        self.on_progress: Callable[[], None] = _ignore
+        self.on_progress: Callable[[], None] = lambda: None
         self._transport = transport
-        self._resource = spec.resource
         self._program = spec.prune.program()
         self._options = spec.options
         self._log = ThrottledLog(log)
@@ -97,12 +96,12 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """The resource, and the namespace where it is one."""
+        """The resource, and the namespace if there is one."""
         return self._machine.name
 
     @property
     def state(self) -> State:
-        """What a user should know: `"live"`, `"forbidden"`, ..."""
+        """The state that users see: `"live"`, `"forbidden"`, ..."""
         return self._machine.state
 
     @property
@@ -110,7 +109,7 @@ class Stream:
         """The last failure, or None since the last progress."""
         return self._machine.error
 
-    async def __aiter__(self) -> AsyncGenerator[Event, None]:
+    async def __aiter__(self) -> AsyncGenerator[WatcherEvent, None]:
         async with aclosing(self.steps()) as steps:
             async for step in steps:
                 for event in events_of(step):
@@ -119,11 +118,12 @@ class Stream:
                 del step  # see `_connection`
 
     async def steps(self) -> AsyncGenerator[Step, None]:
-        """The stream in its natural pieces: batches of objects, a chunk each.
+        """Yields the steps of the stream. The objects of one chunk come as one batch.
 
         Raises:
-            StatusError: The server says that asking again is no use.
+            StatusError: The server will never answer the request.
         """
+        self._machine.abandoned()  # an iteration that was broken off may have left a connection
         try:
             while True:
                 if self._machine.delay:
@@ -141,67 +141,66 @@ class Stream:
             self._machine.stop()
 
     async def _connection(self) -> AsyncGenerator[Step, None]:
-        """One request and its answer, to the end, the turn or the failure of it."""
-        watcher, begun = self._machine, time.monotonic()
+        """Sends one request, and yields the steps of the answer."""
+        machine, started = self._machine, time.monotonic()
         failure: TransportError | ProtocolError | None = None
-        told = watcher.error  # it stays until there is progress, which a page of a LIST is not
+        reported = machine.error  # kept until progress; a LIST page is not progress
         response: Response | None = None
         frame: Frame | None
         step: Step | None
-        request = watcher.request()
-        standing: asyncio.TimerHandle | None = None
+        request = machine.request()
+        resumed: asyncio.TimerHandle | None = None
         try:
             response = await self._within(self._options.headers_timeout, self._transport.open(request))
             if response.status != 200:
                 body = await self._within(self._options.headers_timeout, response.head(ERROR_BODY_BYTES))
-                watcher.refused(
+                machine.refused(
                     read_status(response.status, body),
-                    retry_after=_seconds(response.headers.get("Retry-After")),
+                    retry_after=_retry_after(response.headers.get("Retry-After")),
                 )
             else:
-                if init := watcher.accepted():
+                if init := machine.accepted():
                     yield init
-                elif self.last_sync is None and watcher.state == "live":
-                    standing = asyncio.get_running_loop().call_later(ACCEPTED_SECONDS, self._carried_on)
+                elif self.last_sync is None and machine.state == "live":
+                    resumed = asyncio.get_running_loop().call_later(RESUMED_AFTER_SECONDS, self._resumed)
                 frames = Frames(
                     "watch" if request.watch else "list",
-                    self._resource,
                     self._program,
                     max_object_bytes=self._options.max_object_bytes,
                 )
                 chunks = aiter(response.chunks())
-                while not watcher.close_requested:
-                    chunk = await self._within(watcher.silence, anext(chunks, None))
+                while not machine.close_requested:
+                    chunk = await self._within(machine.silence, anext(chunks, None))
                     if chunk is None:
                         frames.finish()
                         break
                     self.last_byte = time.monotonic()
                     for frame in frames.feed(chunk):
-                        step = watcher.take(frame)
+                        step = machine.take(frame)
                         self._note(frame)
                         if step is not None:
                             yield step
-                        # Only now, when who follows the stream has taken the step, in as many turns as it took.
-                        self.resource_version = watcher.resource_version
-                        if isinstance(step, InitDone) or (self.last_sync is None and watcher.state == "live"):
+                        # Only now: the iterating code has taken the step.
+                        self.resource_version = machine.resource_version
+                        if isinstance(step, InitDone) or (self.last_sync is None and machine.state == "live"):
                             self.last_sync = self.last_byte
-                        if watcher.close_requested:
+                        if machine.close_requested:
                             break
-                    # Hours may go by until more comes: what came last, up to a MiB, is not kept for so long.
+                    # The next chunk may take hours: release the last one, up to a MiB.
                     chunk = frame = step = None
                     self.on_progress()
-                    await asyncio.sleep(0)  # a body that is already here would hold the loop
+                    await asyncio.sleep(0)  # a body that has already arrived would block the loop
         except (TransportError, ProtocolError) as error:
             failure = error
         finally:
-            if standing is not None:
-                standing.cancel()
+            if resumed is not None:
+                resumed.cancel()
             if response is not None:
                 response.close()
-        if not watcher.close_requested:
-            watcher.ended(failure, time.monotonic() - begun)
-        if watcher.error is not None and watcher.error is not told:
-            self._recovered(watcher.error)
+        if not machine.close_requested:
+            machine.ended(failure, time.monotonic() - started)
+        if machine.error is not None and machine.error is not reported:
+            self._report(machine.error)
         self.on_progress()
 
     async def _within(self, seconds: float, awaitable: Awaitable[T]) -> T:
@@ -209,28 +208,29 @@ class Stream:
             async with asyncio.timeout(seconds):
                 return await awaitable
         except TimeoutError as error:
-            raise StalledError(f"{self.name}: nothing came for {seconds:g} s") from error
+            raise StalledError(f"{self.name}: no data for {seconds:g} s") from error
 
     async def _reload_credentials(self) -> None:
         self._machine.reload_credentials = False
         try:
             await self._transport.refresh_credentials()
         except KinformError as error:
-            self._recovered(error)
+            self._report(error)
 
     def _note(self, frame: Frame) -> None:
         if isinstance(frame, Bookmark):
             self.last_bookmark = self.last_byte
         elif isinstance(frame, Skip):
             self.skipped += 1
-            self._recovered(SkippedError(self.name, frame.key, frame.reason, offset=frame.offset, size=frame.size))
+            self._report(SkippedError(self.name, frame.key, frame.reason, offset=frame.offset, size=frame.size))
 
-    def _carried_on(self) -> None:
+    def _resumed(self) -> None:
         if self.last_sync is None and self._machine.state == "live":
             self.last_sync = time.monotonic()
             self.on_progress()
 
-    def _recovered(self, error: KinformError) -> None:
+    def _report(self, error: KinformError) -> None:
+        """Counts an error that the stream recovers from, logs it, calls `on_error`."""
         self.errors += 1
         self._log.warning(f"{type(error).__name__} {getattr(error, 'status', '')}", str(error))
         if self._options.on_error is not None:
@@ -241,7 +241,7 @@ class Stream:
 
 
 def stream_stats(stream: Stream) -> StreamStats:
-    """How one stream is now."""
+    """Returns the state, counts and ages of one stream."""
     now = time.monotonic()
 
     def since(then: float | None) -> float | None:
@@ -259,11 +259,8 @@ def stream_stats(stream: Stream) -> StreamStats:
     )
 
 
-def _ignore() -> None:
-    """Nobody wants to know."""
-
-
-def events_of(step: Step) -> Iterator[Event]:
+def events_of(step: Step) -> Iterator[WatcherEvent]:
+    """Yields the events of a step: one for each object, none for one left out."""
     match step:
         case Init() | InitDone():
             yield step
@@ -284,20 +281,20 @@ def watcher(
     prune: Prune | None = None,
     options: WatchOptions | None = None,
 ) -> Stream:
-    """Follows a collection and tells what happens; holds nothing of it.
+    """Streams the events of a collection. Stores no objects.
 
     Args:
-        api: What `kinform.connect()` gives, a kubernetes_asyncio `ApiClient`, or any `Transport`.
+        api: A connection from `kinform.connect()`, a kubernetes_asyncio `ApiClient`, or any `Transport`.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
-        scope: Which objects; all by default. At most one namespace: an `Informer` follows several.
-        prune: What of each object; by default all but `metadata.managedFields`.
+        scope: The objects to stream; all by default. At most one namespace: an `Informer` takes several.
+        prune: The parts of each object to keep; by default all but `metadata.managedFields`.
         options: How to start, and how long to wait.
 
     Returns:
         An async iterable of `Init`, `InitApply`, `InitDone`, `Apply` and `Delete`.
 
     Raises:
-        OptionError: An option cannot mean anything.
+        OptionError: An option has a value that is not allowed.
     """
     spec = CollectionSpec.of(resource, scope, prune, None, options)
     namespaces = tuple(spec.scope.namespaces or ("",))
@@ -306,13 +303,16 @@ def watcher(
     return Stream(as_transport(api), spec, namespace=namespaces[0])
 
 
-def _seconds(retry_after: str | None) -> float | None:
-    """Reads a Retry-After header: seconds, or a date (RFC 9110, 10.2.3)."""
-    if not retry_after:
+def _retry_after(header: str | None) -> float | None:
+    """Returns the seconds of a Retry-After header: a number or a date.
+
+    Source: RFC 9110, 10.2.3.
+    """
+    if not header:
         return None
-    if re.fullmatch(r"\d{1,9}(\.\d*)?", retry_after.strip()):
-        return float(retry_after)
+    if re.fullmatch(r"\d{1,9}(\.\d*)?", header.strip()):
+        return float(header)
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
+        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
     except (ValueError, OverflowError):
         return None

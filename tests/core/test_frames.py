@@ -1,4 +1,4 @@
-"""From the bytes of a body to named frames: what a bookmark says, and what is known of an object left out."""
+"""Frames of a response body: bookmarks, objects left out, statuses."""
 
 from __future__ import annotations
 
@@ -9,15 +9,12 @@ import pytest
 from kinform._errors import ProtocolError
 from kinform._events import Skipped
 from kinform._listwatch.frames import Bookmark, Frames, ListEnd, Skip, Status, read_status
-from kinform._options import Resource
 from kinform._store.reader import store
 from kinform_ext._scan import Batch
 
-PODS = Resource.of("v1/pods")
-
 
 def frames(body: bytes, kind: str = "watch", limit: int = 16 << 20) -> list[object]:
-    return list(Frames(kind, PODS, None, max_object_bytes=limit).feed(body))
+    return list(Frames(kind, None, max_object_bytes=limit).feed(body))
 
 
 @pytest.mark.parametrize(
@@ -32,7 +29,7 @@ def frames(body: bytes, kind: str = "watch", limit: int = 16 << 20) -> list[obje
         (None, False),
     ],
 )
-def test_a_bookmark_ends_the_initial_events_where_its_annotation_says_true_and_only_there(annotations, ends):
+def test_only_an_annotation_of_true_ends_the_initial_events(annotations, ends):
     body = json.dumps(
         {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "7", "annotations": annotations}}}
     ).encode()
@@ -48,7 +45,7 @@ def test_a_bookmark_ends_the_initial_events_where_its_annotation_says_true_and_o
         ('"labels":{"a":"' + "x" * 300 + '"},"namespace":"shop","name":"big"', None),
     ],
 )
-def test_a_key_is_known_only_where_name_and_namespace_are(metadata, key):
+def test_a_key_needs_a_name_and_a_namespace(metadata, key):
     item = f'{{"metadata":{{{metadata}}},"data":"{"y" * 300}"}}'
     body = f'{{"kind":"PodList","apiVersion":"v1","metadata":{{"resourceVersion":"7"}},"items":[{item}]}}'
     skip, end = frames(body.encode(), "list", limit=200)
@@ -57,7 +54,7 @@ def test_a_key_is_known_only_where_name_and_namespace_are(metadata, key):
     assert end == ListEnd("7")
 
 
-def test_an_object_left_out_whose_namespace_could_not_be_read_is_not_deleted():
+def test_a_left_out_object_of_unknown_namespace_is_not_deleted():
     pod = '{"metadata":{"name":"%s",%s"namespace":"shop","uid":"u"}}'
     list_of = '{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[%s]}'
     writer, held = store()
@@ -73,7 +70,7 @@ def test_an_object_left_out_whose_namespace_could_not_be_read_is_not_deleted():
     assert set(held) == {"shop/a", "shop/big"}
 
 
-def test_a_status_is_read_and_an_answer_that_is_none_leaves_its_code():
+def test_a_body_that_is_not_a_status_leaves_the_code():
     body = b'{"kind":"Status","code":7,"reason":"Expired","details":{"retryAfterSeconds":2}}'
     assert read_status(410, body) == Status(410, "Expired", "", read_status(410, body).details)
     assert read_status(410, body).retry_after == 2
@@ -81,7 +78,7 @@ def test_a_status_is_read_and_an_answer_that_is_none_leaves_its_code():
         assert read_status(502, other) == Status(502)
 
 
-def test_a_control_frame_that_cannot_be_read_breaks_the_stream_and_quotes_nothing():
+def test_a_malformed_control_frame_raises_without_its_content():
     with pytest.raises(ProtocolError) as caught:
         frames(b'{"type":"BOOKMARK","object":{"metadata":"hunter2"}}')
     assert "hunter2" not in str(caught.value)

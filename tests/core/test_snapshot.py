@@ -21,7 +21,7 @@ from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_p
 from kinform._store.contents import StoreContents
 from kinform._store.reader import store
 from kinform._store.writer import Writer
-from tests.core.test_watcher import machine
+from tests.core.test_machine import make_machine
 from tests.core.wire import batch, obj
 
 ORIGIN = Origin(
@@ -372,5 +372,5 @@ class TestOptions:
 
 class TestStart:
     def test_the_first_request_waits_a_random_part_of_the_jitter(self):
-        assert machine(random=lambda: 0.25, start_jitter=8.0).delay == 2.0
-        assert machine(random=lambda: 0.25).delay == 0.0
+        assert make_machine(random=lambda: 0.25, start_jitter=8.0).delay == 2.0
+        assert make_machine(random=lambda: 0.25).delay == 0.0

@@ -117,7 +117,7 @@ async def test_silence_is_measured_by_our_deadline_not_the_clients():
             start = time.monotonic()
             await until(lambda: len(server.calls) == 3)
             assert 1.3 < time.monotonic() - start < 5
-            assert "nothing came for 1.5 s" in pods.stats().streams[""].error
+            assert "no data for 1.5 s" in pods.stats().streams[""].error
 
 
 async def test_a_refusal_with_an_endless_body_is_closed():

@@ -42,7 +42,7 @@ async def test_handles_share_one_stream_until_the_last_one_leaves(server):
         await collection.close(first)
         await server.wait_for_watchers(1)
         server.generate(PODS, 1)
-        await until(lambda: collection.writer.memory_usage().objects == 4)
+        await until(lambda: len(collection.writer.contents.table) == 4)
         await collection.close(second)
         await server.wait_for_watchers(0)
         assert len({request.path for request in server.requests if request.verb == "watch"}) == 1

@@ -1,0 +1,63 @@
+"""The phases of the list-watch state machine, each with its data.
+
+Source: kube-runtime's watcher, whose `State` holds its data in the same way.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import ClassVar
+
+import msgspec
+
+
+@enum.unique
+class Phase(enum.Enum):
+    """The purpose of the connection in hand, or of the next one."""
+
+    LIST = "The first page of a LIST"
+    PAGE = "A later page of a LIST"
+    STREAM = 'The initial events of a WatchList, with `initial="auto"`: a LIST can replace it'
+    STREAM_ONLY = 'The initial events of a WatchList, with `initial="stream"`'
+    WATCH = "The changes after a complete state"
+
+
+class Listing(msgspec.Struct):
+    """The first page of a LIST comes in. A second try begins a new state."""
+
+    phase: ClassVar[Phase] = Phase.LIST
+    whole: bool = False  # without pages: a token expired, and the tokens of another try might expire too
+
+
+class Paging(msgspec.Struct):
+    """A later page of a LIST comes in. A second try belongs to the same state."""
+
+    phase: ClassVar[Phase] = Phase.PAGE
+    token: str
+    whole: bool
+
+
+class Streaming(msgspec.Struct):
+    """The initial events of a WatchList come in. The end bookmark completes the state."""
+
+    phase: Phase  # STREAM or STREAM_ONLY
+    bookmarks: int = 0  # before the end bookmark, on the connection in hand
+
+
+class Watching(msgspec.Struct):
+    """The state is complete. Changes since the last resourceVersion come in."""
+
+    phase: ClassVar[Phase] = Phase.WATCH
+    progress: bool = False  # the connection in hand brought something new
+
+
+PhaseData = Listing | Paging | Streaming | Watching
+
+
+class Counters(msgspec.Struct):
+    """Counts in a row that outlive a phase. The comment says when each starts over."""
+
+    failures: int = 0  # exponent of the backoff; until progress
+    empty_watches: int = 0  # watches without progress, even if the relists between them succeed; until progress
+    stream_tries: int = 0  # accepted WatchLists; until a state is complete
+    unauthorized: int = 0  # answers of 401; until a request is accepted

@@ -1,0 +1,117 @@
+"""The transitions of the list-watch state machine, as data.
+
+`TRANSITIONS` holds all of them: the next request, the wait before it, and the state that users see. `machine.py`
+finds the verdict and makes the transition. docs/reference/states.md is generated from this file.
+Source: h11's `_state.py` for the form; kube-runtime's watcher, client-go's reflector and KEP-3157 for the content.
+"""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+from kinform._listwatch.phases import Phase
+from kinform._stats import State
+
+# A WatchList that was accepted this often without an end bookmark is replaced by a LIST.
+MAX_STREAM_TRIES = 2
+# After this number of watches in a row without progress the resourceVersion counts as expired: some resources answer
+# one that is too old with an empty watch instead of 410.
+MAX_EMPTY_WATCHES = 3
+
+
+@enum.unique
+class Verdict(enum.Enum):
+    """The meaning of an answer, or of the end of a connection, for the next request."""
+
+    COMPLETE = "The last page or the end bookmark arrived: the state is complete"
+    NEXT_PAGE = "A page arrived that has a `continue` token"
+    RESUME = "The server ended a watch in good order, after progress or after `Backoff.maximum` seconds"
+    RETRY = "The connection failed or ended early, the body was malformed, or any other status (429, 500, 503, ...)"
+    UNFINISHED = (
+        "A WatchList ended or stalled before its end bookmark, "
+        f"and {MAX_STREAM_TRIES} were accepted since the last complete state"
+    )
+    UNSUPPORTED = "422 for a WatchList, or an ERROR event of 500 in it"
+    RELIST = "410, or a resourceVersion that the server has not reached"
+    RELIST_LATER = (
+        "For a watch: 410 again without progress in between; 400, 406, 415 or 422; "
+        f"or the server ended {MAX_EMPTY_WATCHES} watches in a row without progress"
+    )
+    RELOAD = "401, the first in a row"
+    UNAUTHORIZED = "401 again"
+    FORBIDDEN = "403"
+    NOT_FOUND = "404"
+    FATAL = f"400, 405, 406, 415 or 422; for a watch 405, or the others after {MAX_EMPTY_WATCHES} relists in a row"
+
+
+@enum.unique
+class Next(enum.Enum):
+    """The next request."""
+
+    AGAIN = "the same"
+    START = "start over"
+    LIST = "LIST"
+    LIST_ALWAYS = "LIST, also at later starts"
+    WHOLE_LIST = "LIST in one page"
+    PAGE = "the next page"
+    WATCH = "watch"
+    NOTHING = "none, the error is raised"
+
+
+@enum.unique
+class Wait(enum.Enum):
+    """The wait before the next request."""
+
+    NONE = "none"
+    BACKOFF = "backoff"
+    SLOWLY = "`Backoff.refused`"
+
+
+class Transition(msgspec.Struct, frozen=True, gc=False):
+    """The effect of a verdict in a phase.
+
+    Attributes:
+        next: The next request.
+        wait: The wait before it.
+        state: The state that users see from now on; None if it does not change.
+    """
+
+    next: Next
+    wait: Wait
+    state: State | None
+
+
+LIST, PAGE, STREAM, STREAM_ONLY, WATCH = Phase
+
+# fmt: off
+ROWS: tuple[tuple[Verdict, tuple[Phase, ...], Next, Wait, State | None], ...] = (
+    (Verdict.COMPLETE,     (LIST, PAGE, STREAM, STREAM_ONLY),        Next.WATCH,       Wait.NONE,    "live"),
+    (Verdict.NEXT_PAGE,    (LIST, PAGE),                             Next.PAGE,        Wait.NONE,    None),
+    (Verdict.RESUME,       (WATCH,),                                 Next.AGAIN,       Wait.NONE,    None),
+    (Verdict.RETRY,        (LIST, PAGE, STREAM_ONLY, WATCH),         Next.AGAIN,       Wait.BACKOFF, "retrying"),
+    (Verdict.RETRY,        (STREAM,),                                Next.START,       Wait.BACKOFF, "retrying"),
+    (Verdict.UNFINISHED,   (STREAM,),                                Next.LIST_ALWAYS, Wait.BACKOFF, "retrying"),
+    (Verdict.UNSUPPORTED,  (STREAM,),                                Next.LIST_ALWAYS, Wait.NONE,    None),
+    (Verdict.UNSUPPORTED,  (STREAM_ONLY,),                           Next.NOTHING,     Wait.NONE,    "failed"),
+    (Verdict.RELIST,       (WATCH,),                                 Next.START,       Wait.NONE,    "relisting"),
+    (Verdict.RELIST,       (LIST, STREAM_ONLY),                      Next.AGAIN,       Wait.BACKOFF, "retrying"),
+    (Verdict.RELIST,       (PAGE,),                                  Next.WHOLE_LIST,  Wait.BACKOFF, "retrying"),
+    (Verdict.RELIST,       (STREAM,),                                Next.START,       Wait.BACKOFF, "retrying"),
+    (Verdict.RELIST_LATER, (WATCH,),                                 Next.START,       Wait.BACKOFF, "retrying"),
+    (Verdict.RELOAD,       (LIST, PAGE, STREAM, STREAM_ONLY, WATCH), Next.AGAIN,       Wait.NONE,    "unauthorized"),
+    (Verdict.UNAUTHORIZED, (LIST, PAGE, STREAM, STREAM_ONLY, WATCH), Next.AGAIN,       Wait.SLOWLY,  "unauthorized"),
+    (Verdict.FORBIDDEN,    (LIST, PAGE, STREAM_ONLY, WATCH),         Next.AGAIN,       Wait.SLOWLY,  "forbidden"),
+    (Verdict.FORBIDDEN,    (STREAM,),                                Next.LIST,        Wait.NONE,    None),
+    (Verdict.NOT_FOUND,    (LIST, PAGE, STREAM, STREAM_ONLY),        Next.AGAIN,       Wait.SLOWLY,  "not_found"),
+    (Verdict.NOT_FOUND,    (WATCH,),                                 Next.START,       Wait.SLOWLY,  "not_found"),
+    (Verdict.FATAL,        (LIST, STREAM_ONLY, WATCH),               Next.NOTHING,     Wait.NONE,    "failed"),
+    (Verdict.FATAL,        (PAGE,),                                  Next.WHOLE_LIST,  Wait.BACKOFF, "retrying"),
+    (Verdict.FATAL,        (STREAM,),                                Next.LIST,        Wait.NONE,    None),
+)
+# fmt: on
+
+TRANSITIONS = {
+    (phase, verdict): Transition(next, wait, state) for verdict, phases, next, wait, state in ROWS for phase in phases
+}
