@@ -26,7 +26,7 @@ from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_p
 from kinform._stats import SnapshotStats
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
-from kinform._transport.cluster_identity import cluster_place, cluster_uid
+from kinform._transport.cluster_identity import cluster_uid, server_digest
 from kinform_ext._table import Ids
 
 log = logging.getLogger("kinform.snapshot")
@@ -97,7 +97,7 @@ class SnapshotKeeper:
     async def load(self) -> Loaded | None:
         """What the file holds, if it is right; else None, and a warning where there was a file."""
         self._origin = msgspec.structs.replace(
-            self._origin, cluster=await cluster_uid(self._transport), place=cluster_place(self._transport)
+            self._origin, cluster=await cluster_uid(self._transport), place=server_digest(self._transport)
         )
         fresh = self._writer.contents.fresh()
         try:

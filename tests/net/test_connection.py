@@ -347,7 +347,7 @@ async def test_a_slow_reader_makes_the_server_wait_after_about_half_a_mib() -> N
     async with peer(flood) as server, connect(server.url) as api:
         answer = await api.open(PODS)
         await anext(answer.chunks())
-        low, high = answer._answer.content.get_read_buffer_limits()  # type: ignore[attr-defined]
+        low, high = answer._response.content.get_read_buffer_limits()  # type: ignore[attr-defined]
         assert (low, high) == (256 << 10, 512 << 10)
         own = api.api_client.rest_client.pool_manager
         assert own._read_bufsize >= 2 << 20  # kubernetes_asyncio's Watch reads by lines
