@@ -99,8 +99,8 @@ def _url_source(
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:
-        raise OptionError("connect.target", url, allowed) from None
+    except ValueError:  # such a URL may contain a password, too
+        raise OptionError("connect.target", _HIDDEN if "@" in url else url, allowed) from None
     if parts.username is not None or parts.password is not None:
         raise OptionError("connect.target", _HIDDEN, allowed)
     known = parts.scheme in ("http", "https") and parts.hostname and port != 0

@@ -201,6 +201,8 @@ def test_an_argument_that_means_nothing_is_refused_without_the_network(options: 
         {"token": "secret"},
         {"target": "https://me:secret@host"},
         {"target": "https://secret@host"},
+        {"target": "https://me:secret@host:port"},
+        {"target": "https://me:secret@[host"},
     ],
 )
 def test_a_refused_credential_is_not_shown(options: dict[str, Any]) -> None:
