@@ -25,7 +25,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tests.support.admin import Admin, Object, path_of
-from tests.support.controlplane.plane import ControlPlane, write_kubeconfig
+from tests.support.controlplane.plane import ControlPlane
+from tests.support.kubeconfig import write_kubeconfig
 from tests.support.waiting import until
 
 if TYPE_CHECKING:

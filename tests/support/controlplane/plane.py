@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import os
 import shutil
 import socket
 import ssl
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,6 +23,7 @@ from typing import Any, Self
 import aiohttp
 
 from tests.support.controlplane.process import Process
+from tests.support.kubeconfig import write_kubeconfig
 
 USERS = {
     "admin": "may do everything (group system:masters)",
@@ -293,22 +293,6 @@ class ControlPlane:
             session.request(method, self.url + path, json=body, headers=headers) as answer,
         ):
             return answer.status
-
-
-def write_kubeconfig(path: Path, url: str, ca: Path | None, tokens: Mapping[str, str]) -> None:
-    """Writes a kubeconfig: a context for each user, named like it, the first one current, and `anonymous`."""
-    cluster = {"server": url, **({"certificate-authority": str(ca)} if ca else {})}
-    users: dict[str, dict[str, str]] = {user: {"token": token} for user, token in tokens.items()}
-    users["anonymous"] = {}
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "test", "cluster": cluster}],
-        "users": [{"name": user, "user": credentials} for user, credentials in users.items()],
-        "contexts": [{"name": user, "context": {"cluster": "test", "user": user}} for user in users],
-        "current-context": next(iter(users)),
-    }
-    _write_private(path, json.dumps(config, indent=1))  # JSON is YAML
 
 
 def _session(connector: aiohttp.TCPConnector | None = None) -> aiohttp.ClientSession:
