@@ -256,8 +256,8 @@ async def test_what_happened_while_away_beyond_the_history_is_made_up_for_exactl
             changes = configs.changes()
             last = configs.store[f"{cluster.namespace}/gone"]
             await until(lambda: configs.state == "live")
-            await proxy.refuse()
-            proxy.cut()
+            await proxy.refuse_connections()
+            proxy.reset_connections()
             await cluster.delete("gone")
             await cluster.replace("changed", data={"k": "new"})
             await cluster.delete("reborn")
@@ -265,7 +265,7 @@ async def test_what_happened_while_away_beyond_the_history_is_made_up_for_exactl
             await cluster.create("new")
             await cluster.expire()
             assert len(configs.store) == present  # readers are served meanwhile
-            await proxy.accept()
+            await proxy.accept_connections()
             async with asyncio.timeout(30):
                 told = [await anext(changes) for _ in range(present + 1 + 5)][present + 1 :]
             await until(lambda: configs.state == "live")

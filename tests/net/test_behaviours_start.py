@@ -174,7 +174,7 @@ async def test_what_is_deleted_while_a_start_is_cut_does_not_survive_it(cluster,
         recording.before = in_between
         writer, store = kinform.store()
         async with asyncio.timeout(30):
-            proxy.cut_after(150_000)
+            proxy.reset_after_bytes(150_000)
             stream = kinform.watcher(recording, cluster.resource, scope=scoped(cluster), options=quick(initial=initial))
             async for event in kinform.reflector(writer, stream):
                 told.append(event)
@@ -196,7 +196,7 @@ async def test_a_page_that_is_cut_is_asked_for_again_and_the_state_stays_one(clu
 
         async def cut_the_second_page(request: kinform.Request) -> None:
             if len(recording.asked) == 2:
-                proxy.cut_after(30_000)
+                proxy.reset_after_bytes(30_000)
 
         recording.before = cut_the_second_page
         async with informer(recording, cluster, initial="list", page_size=5) as configs:

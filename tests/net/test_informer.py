@@ -235,11 +235,11 @@ async def test_a_proxy_with_bad_manners_loses_nothing(cluster, proxy):
         async with informer(api, cluster, silence_timeout=1, headers_timeout=2) as configs:
             await configs.synced(timeout=20)
             for name in ("x", "y", "z"):
-                proxy.cut()
+                proxy.reset_connections()
                 await cluster.create(name)
                 await agrees(configs, cluster)
-            proxy.stall()
+            proxy.stop_forwarding()
             await cluster.create("last")
             await until(lambda: configs.state == "retrying")
-            proxy.flow()
+            proxy.resume_forwarding()
             await agrees(configs, cluster)
