@@ -16,7 +16,7 @@ import pytest
 
 import kinform
 from tests.net.informers import quick
-from tests.support.recording import Recording
+from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -233,7 +233,7 @@ async def test_no_server_is_left_with_an_open_stream(cluster, initial):
     before = asyncio.all_tasks()
     scope = kinform.Scope(namespaces=[cluster.namespace])
     async with kinform.connect(cluster.url, **cluster.access) as api:
-        recording = Recording(api)
+        recording = RecordingTransport(api)
         running = asyncio.all_tasks()
         whole = None
         for turns in itertools.chain(range(0, 40), range(40, 200, 10)):
@@ -253,7 +253,7 @@ async def test_no_server_is_left_with_an_open_stream(cluster, initial):
                 await task
             whole = whole or (len(store) or None)
             assert len(store) in (0, whole)
-            assert recording.open_answers == set()
+            assert recording.open_responses == set()
             if cluster.name == "real":  # the simulator's tasks are in this loop too
                 await until(lambda: asyncio.all_tasks() <= running)
         if cluster.name == "sim":

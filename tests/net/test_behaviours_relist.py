@@ -11,7 +11,7 @@ import pytest
 import kinform
 from kinform.testing import Gone, MalformedObject, Server
 from tests.net.informers import quick, same
-from tests.support.recording import Recording
+from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -247,7 +247,7 @@ async def test_what_happened_while_away_beyond_the_history_is_made_up_for_exactl
         await cluster.create(name, data={"k": name})
     scope = kinform.Scope(namespaces=[cluster.namespace])
     async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
-        recording = Recording(api)
+        recording = RecordingTransport(api)
         async with kinform.Informer(
             recording, cluster.resource, scope=scope, options=quick(initial=initial)
         ) as configs:
@@ -284,4 +284,4 @@ async def test_what_happened_while_away_beyond_the_history_is_made_up_for_exactl
     assert (updated.old["data"], updated.object["data"]) == ({"k": "changed"}, {"k": "new"})
     resumed = [params for params in recording.watches if "resourceVersion" in params]
     assert resumed  # it tried to go on where it was, and only then began anew
-    assert len(recording.lists) + len(recording.streams) == 2
+    assert len(recording.lists) + len(recording.watch_lists) == 2

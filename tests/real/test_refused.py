@@ -12,15 +12,15 @@ import kinform
 from tests.conftest import Planes
 from tests.net.informers import quick
 from tests.support.clusters import DEFINITIONS, RealCluster, real_cluster
-from tests.support.recording import Recording
+from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
 
 
 @asynccontextmanager
-async def seen(real: RealCluster, user: str) -> AsyncIterator[Recording]:
+async def seen(real: RealCluster, user: str) -> AsyncIterator[RecordingTransport]:
     """What a user asks, through a client of its own."""
     async with kinform.connect(real.url, **real.access_of(user)) as api:
-        yield Recording(api)
+        yield RecordingTransport(api)
 
 
 def informer(api: object, real: RealCluster, **options: object) -> kinform.Informer:
@@ -47,7 +47,7 @@ async def test_who_may_list_but_not_watch_reads_what_was_listed_and_hears_more_o
             assert len(recording.lists) == 1
             async with informer(recording, real) as configs:
                 await configs.synced(timeout=20)
-            assert len(recording.streams) == 2  # a right that was missing is not remembered
+            assert len(recording.watch_lists) == 2  # a right that was missing is not remembered
             assert len(recording.lists) == 1
     finally:
         await real.plane.grant("lister", ["get", "list"])
@@ -60,8 +60,8 @@ async def test_who_has_no_right_is_told_so_and_served_once_it_is_there(real, cap
             await until(lambda: configs.state == "forbidden")
             with pytest.raises(kinform.ForbiddenError, match=f"v1/configmaps in {real.namespace}.*403"):
                 await configs.synced(timeout=0.2)
-            lines, asked, begun = len(caplog.records), len(recording.asked), time.monotonic()
-            await until(lambda: len(recording.asked) > asked + 5)
+            lines, asked, begun = len(caplog.records), len(recording.requests), time.monotonic()
+            await until(lambda: len(recording.requests) > asked + 5)
             assert time.monotonic() - begun > 5 * 0.1  # as long as a refusal is waited for, here
             assert len(caplog.records) <= lines + 1
             await real.plane.grant("nobody", ["list", "watch"])
@@ -112,14 +112,14 @@ async def test_where_watch_list_is_off_a_list_does_and_the_server_is_not_asked_t
             for _ in range(2):
                 async with informer(recording, real) as configs:
                     await configs.synced(timeout=20)
-                    name = f"b{len(recording.asked)}"
+                    name = f"b{len(recording.requests)}"
                     await real.create(name)
                     await until(lambda store=configs.store, key=f"{real.namespace}/{name}": key in store)
-            assert len(recording.streams) == 1
+            assert len(recording.watch_lists) == 1
             assert len(recording.lists) == 2
             async with kinform.Informer(recording, "v1/namespaces", options=quick()) as namespaces:
                 await namespaces.synced(timeout=20)
-            assert len(recording.streams) == 2  # what one resource lacks another may have
+            assert len(recording.watch_lists) == 2  # what one resource lacks another may have
             async with informer(recording, real, initial="stream") as configs:
                 with pytest.raises(kinform.BadRequestError, match="422"):
                     await configs.synced(timeout=20)
