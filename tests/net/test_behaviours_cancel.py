@@ -232,7 +232,7 @@ async def test_no_server_is_left_with_an_open_stream(cluster, initial):
         await cluster.create(f"c{number}", data={"k": "x" * 5_000})
     before = asyncio.all_tasks()
     scope = kinform.Scope(namespaces=[cluster.namespace])
-    async with kinform.connect(cluster.url, **cluster.access) as api:
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
         recording = RecordingTransport(api)
         running = asyncio.all_tasks()
         whole = None

@@ -246,7 +246,7 @@ async def test_what_happened_while_away_beyond_the_history_is_made_up_for_exactl
     for name in ("same", "changed", "gone", "reborn"):
         await cluster.create(name, data={"k": name})
     scope = kinform.Scope(namespaces=[cluster.namespace])
-    async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
+    async with kinform.connect(cluster.write_kubeconfig_for(proxy.url)) as api:
         recording = RecordingTransport(api)
         async with kinform.Informer(
             recording, cluster.resource, scope=scope, options=quick(initial=initial)
@@ -263,7 +263,7 @@ async def test_what_happened_while_away_beyond_the_history_is_made_up_for_exactl
             await cluster.delete("reborn")
             await cluster.create("reborn", data={"k": "reborn"})
             await cluster.create("new")
-            await cluster.expire()
+            await cluster.expire_history()
             assert len(configs.store) == present  # readers are served meanwhile
             await proxy.accept_connections()
             async with asyncio.timeout(30):

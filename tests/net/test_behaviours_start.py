@@ -20,7 +20,7 @@ from tests.support.waiting import until
 
 @pytest.fixture
 async def recording(cluster: Cluster) -> AsyncIterator[RecordingTransport]:
-    async with kinform.connect(cluster.url, **cluster.access) as api:
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
         yield RecordingTransport(api)
 
 
@@ -163,7 +163,7 @@ def metas(store: kinform.Store) -> list[kinform.Meta]:
 async def test_what_is_deleted_while_a_start_is_cut_does_not_survive_it(cluster, proxy: Proxy, initial):
     for number in range(10):
         await cluster.create(f"c{number}", data={"k": "x" * 20_000})
-    async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
+    async with kinform.connect(cluster.write_kubeconfig_for(proxy.url)) as api:
         recording = RecordingTransport(api)
         told: list[object] = []
 
@@ -191,7 +191,7 @@ async def test_what_is_deleted_while_a_start_is_cut_does_not_survive_it(cluster,
 async def test_a_page_that_is_cut_is_asked_for_again_and_the_state_stays_one(cluster, proxy: Proxy):
     for number in range(10):
         await cluster.create(f"c{number}", data={"k": "x" * 20_000})
-    async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
+    async with kinform.connect(cluster.write_kubeconfig_for(proxy.url)) as api:
         recording = RecordingTransport(api)
 
         async def cut_the_second_page(request: kinform.Request) -> None:
@@ -213,7 +213,7 @@ async def test_a_token_that_expired_leads_to_a_list_without_pages(cluster, recor
     async def expire_before_the_second_page(request: kinform.Request) -> None:
         if len(recording.requests) == 2:
             await cluster.delete("a")
-            await cluster.expire()
+            await cluster.expire_history()
 
     recording.before_request = expire_before_the_second_page
     async with informer(recording, cluster, initial="list", page_size=1) as configs:

@@ -345,7 +345,7 @@ async def test_on_either_server_a_start_from_a_snapshot_agrees_and_one_too_old_i
     def held(informer: kinform.Informer) -> dict[str, str]:
         return {key: rv for key, (_, rv) in versions(informer.store).items()}
 
-    async with kinform.connect(cluster.url, **cluster.access) as api:
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
         async with informer() as first:
             await first.synced(timeout=20)
         await cluster.replace("a", data={"k": "changed"})
@@ -357,7 +357,7 @@ async def test_on_either_server_a_start_from_a_snapshot_agrees_and_one_too_old_i
             await second.synced(timeout=20)
             await until(lambda: held(second) == expected)
         await cluster.replace("c", data={"k": "changed"})
-        await cluster.expire()
+        await cluster.expire_history()
         expected = await truth()
         async with informer() as third:
             assert third.stats().snapshot.loaded

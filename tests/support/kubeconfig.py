@@ -32,7 +32,7 @@ def write_kubeconfig(path: Path, url: str, ca: Path | None, tokens: Mapping[str,
 def write_contexts(
     path: Path, *contexts: str, url: str = "http://127.0.0.1:1", user: Any = None, **fields: object
 ) -> Path:
-    """Writes a kubeconfig whose contexts have a cluster and a user of their own, and returns its path.
+    """Writes a kubeconfig in which each context has a cluster and a user of its own.
 
     Args:
         path: The file.
@@ -40,6 +40,9 @@ def write_contexts(
         url: The server of all clusters; the name is appended as a path prefix.
         user: The credentials of every user; by default a token, `token-of-NAME`.
         fields: Replace top-level fields of the kubeconfig.
+
+    Returns:
+        The path.
     """
     config = {
         "current-context": contexts[0],

@@ -1,6 +1,6 @@
-"""A scripted HTTP server: a test's handler writes each response, byte by byte if it must.
+"""A scripted HTTP server: a handler of the test writes each response.
 
-Records the requests, and notices when a client disconnects. Parses request heads and nothing else of HTTP.
+A handler may send any bytes. Records the requests, and notices when a client disconnects.
 """
 
 from __future__ import annotations

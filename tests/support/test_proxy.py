@@ -8,20 +8,20 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.support.admin import Admin
+from tests.support.admin import AdminClient
 from tests.support.clusters import Cluster, RealCluster
 from tests.support.proxy import Proxy
 
 
 @pytest.fixture
-async def client(cluster: Cluster, proxy: Proxy) -> AsyncIterator[Admin]:
-    tls = cluster.plane.tls() if isinstance(cluster, RealCluster) else True
-    client = Admin(proxy.url, cluster.access.get("token"), tls)
+async def client(cluster: Cluster, proxy: Proxy) -> AsyncIterator[AdminClient]:
+    tls = cluster.control_plane.tls_context() if isinstance(cluster, RealCluster) else True
+    client = AdminClient(proxy.url, cluster.connect_options.get("token"), tls)
     yield client
     await client.close()
 
 
-async def test_bytes_are_forwarded_unchanged(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_bytes_are_forwarded_unchanged(cluster: Cluster, proxy: Proxy, client: AdminClient) -> None:
     await cluster.create("a", data={"text": "x" * 300_000})
     forwarded = await client.list_raw(cluster.resource, namespace=cluster.namespace)
     assert forwarded.body == (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)).body
@@ -29,7 +29,9 @@ async def test_bytes_are_forwarded_unchanged(cluster: Cluster, proxy: Proxy, cli
     assert proxy.bytes_to_client > 300_000
 
 
-async def test_reset_ends_open_streams_and_new_connections_work(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_reset_ends_open_streams_and_new_connections_work(
+    cluster: Cluster, proxy: Proxy, client: AdminClient
+) -> None:
     async with client.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=60) as stream:
         proxy.reset_connections()
         with pytest.raises(aiohttp.ClientError):
@@ -38,14 +40,16 @@ async def test_reset_ends_open_streams_and_new_connections_work(cluster: Cluster
     assert (await client.list_raw(cluster.resource)).status == 200
 
 
-async def test_close_ends_a_body_early(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_close_ends_a_body_early(cluster: Cluster, proxy: Proxy, client: AdminClient) -> None:
     async with client.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=60) as stream:
         proxy.close_connections()
         with pytest.raises(aiohttp.ClientError):
             await stream.line(within=5)
 
 
-async def test_stopped_forwarding_is_silent_until_it_resumes(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_stopped_forwarding_is_silent_until_it_resumes(
+    cluster: Cluster, proxy: Proxy, client: AdminClient
+) -> None:
     async with client.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=60) as stream:
         proxy.stop_forwarding()
         await cluster.create("a")
@@ -57,7 +61,9 @@ async def test_stopped_forwarding_is_silent_until_it_resumes(cluster: Cluster, p
     assert event["object"]["metadata"]["name"] == "a"
 
 
-async def test_stopped_forwarding_hides_the_end_of_the_server(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_stopped_forwarding_hides_the_end_of_the_server(
+    cluster: Cluster, proxy: Proxy, client: AdminClient
+) -> None:
     async with client.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=60) as stream:
         proxy.stop_forwarding()
         await cluster.crash()
@@ -68,7 +74,9 @@ async def test_stopped_forwarding_hides_the_end_of_the_server(cluster: Cluster, 
             await stream.line(within=5)
 
 
-async def test_refused_connections_work_again_on_the_same_port(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_refused_connections_work_again_on_the_same_port(
+    cluster: Cluster, proxy: Proxy, client: AdminClient
+) -> None:
     url = proxy.url
     await proxy.refuse_connections()
     with pytest.raises(aiohttp.ClientConnectorError):
@@ -78,7 +86,7 @@ async def test_refused_connections_work_again_on_the_same_port(cluster: Cluster,
     assert (await client.list_raw(cluster.resource)).status == 200
 
 
-async def test_reset_after_bytes_cuts_a_body_at_that_byte(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_reset_after_bytes_cuts_a_body_at_that_byte(cluster: Cluster, proxy: Proxy, client: AdminClient) -> None:
     await cluster.create("a", data={"text": "x" * 300_000})
     proxy.reset_after_bytes(100_000)
     with pytest.raises(aiohttp.ClientError):
@@ -87,7 +95,7 @@ async def test_reset_after_bytes_cuts_a_body_at_that_byte(cluster: Cluster, prox
     assert (await client.list_raw(cluster.resource, namespace=cluster.namespace)).status == 200
 
 
-async def test_delay_and_rate_limit_slow_responses_down(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_delay_and_rate_limit_slow_responses_down(cluster: Cluster, proxy: Proxy, client: AdminClient) -> None:
     await cluster.create("a", data={"text": "x" * 100_000})
     await client.list_raw(cluster.resource)
     loop = asyncio.get_running_loop()

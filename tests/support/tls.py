@@ -1,6 +1,7 @@
-"""TLS for servers in tests: certificates made for these tests alone, valid until 2120.
+"""The TLS certificates of the tests, valid until 2120.
 
-`ca.pem` signed `server.pem`, for 127.0.0.1, and the client certificates `first.pem` and `second.pem`.
+Created for these tests and used nowhere else. `ca.pem` signed `server.pem`, for 127.0.0.1, and the client
+certificates `first.pem` and `second.pem`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ CERTIFICATES = Path(__file__).parent / "certificates"
 
 
 def server_context() -> ssl.SSLContext:
-    """Returns the TLS context of a server at 127.0.0.1 whose certificate `ca.pem` signed."""
+    """Returns the TLS context of a server at 127.0.0.1, with `server.pem`."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=CERTIFICATES / "ca.pem")
     context.load_cert_chain(CERTIFICATES / "server.pem")
     return context

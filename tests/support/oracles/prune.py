@@ -1,7 +1,7 @@
 """The oracle of pruning: decoded objects in, decoded objects out.
 
-The scanner must give the same result. A path is a tuple of field names, with `...` for `[*]`. Written from the documentation of `Prune`; shares no
-code with it.
+The scanner must give the same result. A path is a tuple of field names, with `...` for `[*]`. Written from
+the documentation of `Prune`; shares no code with it.
 """
 
 from __future__ import annotations
