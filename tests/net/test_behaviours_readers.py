@@ -9,7 +9,7 @@ import pytest
 
 import kinform
 from kinform.testing import Forbidden, Gone, InternalError, Stall
-from tests.net.informers import quick, same
+from tests.net.informers import in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -30,7 +30,7 @@ async def test_changes_that_nobody_reads_are_bounded_and_end_with_the_newest_of_
         for number in range(200):  # objects that come and go leave nothing to tell
             server.put(PODS, {"metadata": {"name": f"brief{number}", "namespace": "shop"}})
             server.delete(PODS, f"shop/brief{number}")
-        await until(lambda: same(pods.store, server, PODS))
+        await until(lambda: in_sync(pods.store, server, PODS))
         (depth,) = pods.stats().changes_depth
         assert depth <= 4 + 3
         told = [await anext(changes) for _ in range(3 + 1 + depth)]
@@ -52,7 +52,7 @@ async def test_a_slow_reader_holds_up_neither_the_stream_nor_other_readers(serve
         server.touch(PODS, keys[0])
         told = [await anext(read) for _ in range(5)]
         assert isinstance(told[-1], kinform.Updated)
-        assert same(pods.store, server, PODS)
+        assert in_sync(pods.store, server, PODS)
         assert pods.stats().queue_depth > 0
         gate.set()
         await unread.aclose()

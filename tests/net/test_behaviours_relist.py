@@ -10,7 +10,7 @@ import pytest
 
 import kinform
 from kinform.testing import Gone, MalformedObject, Server
-from tests.net.informers import quick, same
+from tests.net.informers import in_sync, quick
 from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
 
@@ -82,7 +82,7 @@ async def test_a_thousand_objects_stay_a_thousand_for_every_reader_through_relis
                 states.add(truth(server))
                 server.compact()
                 await server.start()
-                await until(lambda: same(store, server, PODS), within=20)
+                await until(lambda: in_sync(store, server, PODS), within=20)
         finally:
             over.set()
             await asyncio.gather(*readers)
@@ -144,7 +144,7 @@ async def test_a_relist_tells_what_was_updated_removed_and_added_and_nothing_els
         server.delete(resource, f"{prefix}gone")
         server.compact()
         await server.start()
-        await until(lambda: same(informer.store, server, resource))
+        await until(lambda: in_sync(informer.store, server, resource))
         told = [await anext(changes) for _ in range(7)]
         assert informer.store.raw(f"{prefix}same") == unchanged
         assert informer.stats().changes_depth == [0]

@@ -15,7 +15,7 @@ import kinform
 from kinform import _throttled_log
 from kinform._listwatch import stream
 from kinform.testing import Forbidden, Gone, Hangup, InternalError, MalformedObject, NotFound, Unauthorized
-from tests.net.informers import quick, same
+from tests.net.informers import in_sync, quick
 from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.waiting import until
 
@@ -103,7 +103,7 @@ async def test_waits_double_and_start_over_only_after_progress(server, api, monk
         assert hasty.waited == [0.8, 1.6, 3.2, 6.4, 10, 10]
         hasty.waited.clear()
         server.touch(PODS, server.keys(PODS)[0])
-        await until(lambda: same(pods.store, server, PODS))
+        await until(lambda: in_sync(pods.store, server, PODS))
         server.interrupt(Hangup(after=0))
         await until(lambda: hasty.waited)
         assert hasty.waited[0] == 0.8

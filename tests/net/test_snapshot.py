@@ -13,7 +13,7 @@ import pytest
 
 import kinform
 from kinform.testing import Server, Stall
-from tests.net.informers import quick, same, versions
+from tests.net.informers import in_sync, quick, versions
 from tests.support.clusters import Cluster
 from tests.support.waiting import until
 
@@ -64,7 +64,7 @@ async def test_a_start_from_a_snapshot_reads_at_once_and_sends_no_list(server, a
         assert pods.stats().snapshot.loaded
         assert pods.stats().streams[""].state == "stale"
         await pods.synced(timeout=10)
-        await until(lambda: same(pods.store, server, PODS))
+        await until(lambda: in_sync(pods.store, server, PODS))
         assert pods.state == "live"
         for key in pods.store:
             raw = pods.store.raw(key)
@@ -134,7 +134,7 @@ async def test_a_state_too_old_is_listed_again_and_only_what_changed_is_told(ser
         before = {id: pods.store.raw(id) for id in pods.store}
         assert set(before) == {"shop/a", "shop/b", "shop/c"}
         await pods.synced(timeout=10)
-        assert same(pods.store, server, PODS)
+        assert in_sync(pods.store, server, PODS)
         after = []
         async for change in changes:
             if isinstance(change, kinform.Updated | kinform.Deleted):
@@ -270,7 +270,7 @@ async def test_a_disk_that_refuses_ends_nothing_and_is_counted(server, api, path
         await pods.synced(timeout=10)
         await until(lambda: pods.stats().snapshot.failures >= 2)
         put(server, "b")
-        await until(lambda: same(pods.store, server, PODS))
+        await until(lambda: in_sync(pods.store, server, PODS))
         assert pods.state == "live"
         assert "cannot be written" in pods.stats().snapshot.error
     assert "cannot be written" in caplog.text
@@ -304,7 +304,7 @@ async def test_what_is_written_during_a_storm_is_a_state_that_can_be_carried_on(
         async with informer(api, path.with_suffix(f".{round}")) as pods:
             assert pods.stats().snapshot.loaded
             await pods.synced(timeout=10)
-            await until(lambda pods=pods: same(pods.store, server, PODS))
+            await until(lambda pods=pods: in_sync(pods.store, server, PODS))
     assert lists(server) == before
 
 
