@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.test_connection import kubeconfig
+from tests.support.kubeconfig import write_contexts
 
 ROOT = Path(__file__).parents[2]
 MIB = 1024.0
@@ -66,7 +66,7 @@ def test_an_idle_connected_process_leaves_out_what_the_full_client_loads(
     by: str, limit: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """At most 42 MiB; reading a kubeconfig takes a YAML parser besides, which Python 3.13 makes larger."""
-    target = "http://127.0.0.1:1" if by == "url" else str(kubeconfig(tmp_path / "config", "shop"))
+    target = "http://127.0.0.1:1" if by == "url" else str(write_contexts(tmp_path / "config", "shop"))
     lean, full = resident(CONNECTED, target), resident(FULL_CLIENT, target)
     with capsys.disabled():
         print(f"\nidle, connected by {by}: kinform {lean:.1f} MiB, kubernetes_asyncio alone {full:.1f} MiB")

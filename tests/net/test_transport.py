@@ -316,14 +316,14 @@ async def test_a_client_closed_in_mid_body_is_a_transport_error() -> None:
     async with scripted_server(first_chunk_only) as server:
         async with transport_to(server.url) as transport:
             chunks = (await transport.open(PODS)).chunks()
-            assert await anext(chunks) == b"held"
+            assert await anext(chunks) == b"first"
         with pytest.raises(TransportError):
             await anext(chunks)
 
 
 async def first_chunk_only(request: ReceivedRequest) -> None:
     await request.start_chunked()
-    await request.send_chunk(b"held")
+    await request.send_chunk(b"first")
 
 
 async def open_responses(server: ScriptedServer, caplog: pytest.LogCaptureFixture, limit: int, count: int) -> list[str]:

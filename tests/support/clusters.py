@@ -1,7 +1,7 @@
 """A common interface to the simulator and to a real kube-apiserver.
 
-A test written against `Cluster` runs on both, which verifies the simulator. Never uses kinform's client:
-all reads and writes go through an HTTP client of its own (`admin.AdminClient`).
+A test written against `Cluster` runs on both, which compares the simulator with the real server. Never uses
+kinform's client: all reads and writes go through an HTTP client of its own (`admin.AdminClient`).
 
     async def test_a_created_object_arrives(cluster):
         await cluster.create("a")
@@ -59,7 +59,7 @@ class Cluster(ABC):
     async def create(self, name: str, resource: str | None = None, **fields: Any) -> Object:
         """Creates an object in the test's namespace.
 
-        await cluster.create("a", labels={"app": "x"}, data={"k": "v"})
+        Example: `create("a", labels={"app": "x"}, data={"k": "v"})`.
         """
         return await self.api.create(resource or self.resource, self.build_object(name, **fields))
 
@@ -196,7 +196,7 @@ class RealCluster(Cluster):
                 continue
             for name in names:
                 await self.api.request("DELETE", f"{path_of(resource)}/{name}")
-                if resource == "v1/namespaces":  # no controller runs that would do so
+                if resource == "v1/namespaces":  # the work of a controller, and none runs
                     body: Object = {"metadata": {"name": name}, "spec": {"finalizers": []}}
                     await self.api.request("PUT", f"{path_of(resource)}/{name}/finalize", body=body)
 
