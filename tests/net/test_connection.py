@@ -1,4 +1,4 @@
-"""connect() and Connection: the target it finds, the arguments it refuses, open and close."""
+"""connect() and Connection: targets, refused arguments, open and close."""
 
 from __future__ import annotations
 
