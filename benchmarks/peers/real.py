@@ -46,8 +46,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def measure(options: argparse.Namespace) -> Iterator[Record]:
     """A record a peer."""
     try:
-        binaries = build.ensure(say)
-    except build.Unavailable as error:
+        binaries = build.find_or_build(say)
+    except build.ControlPlaneUnavailable as error:
         yield {"benchmark": options.benchmark, "record": "absent", "peer": "kube-apiserver", "why": str(error)}
         return
     peers = [peer for peer in PEERS if peer.name in NAMES] + [PROTOBUF]
@@ -73,7 +73,7 @@ async def _fill(plane: ControlPlane, count: int, seed: int) -> tuple[dict[str, A
     """Creates pods; a digest of what the server then has, and how large it is as JSON."""
     pods = make("pods", count, seed)[1]
     headers = {"Authorization": f"Bearer {plane.tokens['admin']}"}
-    connector = aiohttp.TCPConnector(ssl=plane.tls(), limit=AT_ONCE)
+    connector = aiohttp.TCPConnector(ssl=plane.tls_context(), limit=AT_ONCE)
     async with aiohttp.ClientSession(plane.url, headers=headers, connector=connector) as session:
         for name in sorted({pod["metadata"]["namespace"] for pod in pods} - {"default", "kube-system"}):
             await _send(session, "POST", "/api/v1/namespaces", {"metadata": {"name": name}}, (201, 409))

@@ -27,7 +27,7 @@ from kinform._spec import CollectionSpec
 from kinform._stats import SnapshotStats
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
-from kinform._transport.cluster_identity import cluster_place, cluster_uid
+from kinform._transport.cluster_identity import cluster_uid, server_digest
 from kinform_ext._table import Ids
 
 log = logging.getLogger("kinform.snapshot")
@@ -90,7 +90,7 @@ class SnapshotKeeper:
         A file that is refused is logged with the reason, and gives None as well.
         """
         self._origin = msgspec.structs.replace(
-            self._origin, cluster=await cluster_uid(self._transport), place=cluster_place(self._transport)
+            self._origin, cluster=await cluster_uid(self._transport), place=server_digest(self._transport)
         )
         fresh = self._writer.contents.empty_copy()
         try:

@@ -1,7 +1,10 @@
-"""From a request to the bytes of its answer, over an ApiClient.
+"""The transport over an ApiClient: sends a request, streams the response body.
 
-The transport over kubernetes_asyncio's `ApiClient`, and over `kubernetes.aio`, the same client with another
-signature. Never retries, never judges silence, never reads a status: `_listwatch` decides. Never closes a client
+Serves kubernetes_asyncio's `ApiClient`, and that of `kubernetes.aio`, whose calls have another signature.
+A failed connection and a TLS certificate that is not accepted become a TransportError in `open`. Which
+certificates are accepted is set in `credentials`.
+
+Never retries, never measures silence, never interprets a status: `_listwatch` does. Never closes a client
 that the caller made.
 
 Source: kubernetes_asyncio's `api_client.py` and `rest.py`; aiohttp's `streams.py`.
@@ -25,29 +28,29 @@ from kinform._transport.lean_import import ApiClient
 
 _log = logging.getLogger("kinform.transport")
 
-# `sock_read=None`: a watch may be silent for minutes; how long is too long, the reflector knows.
+# `sock_read=None`: a watch may be silent for minutes. The stream has its own deadline for silence.
 _TIMEOUT = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)
 
-_BROKEN = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, EOFError)
-_UNREACHED = (
+_CONNECT_ERRORS = (
     aiohttp.ClientConnectorError,
     aiohttp.ClientConnectorCertificateError,
     aiohttp.ConnectionTimeoutError,
 )
+_NETWORK_ERRORS = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, EOFError)
 
 
 class ApiClientTransport:
-    """Requests through an ApiClient that belongs to the caller, which stays open.
+    """Sends requests through an ApiClient that belongs to the caller and stays open.
 
-    Credentials are whatever the client sends: they are asked for anew for each request. A client with few
-    connections left is warned about once: a watch holds one for as long as it lives, and the request after
-    the last waits for ever.
+    The credentials are those of the client, which it adds to each request anew. Logs one warning for each
+    client that is near its connection limit: a watch occupies a connection until it ends, and a request
+    beyond the limit waits without end.
     """
 
     def __init__(self, api_client: ApiClient) -> None:
         self.api_client = api_client
-        self._serializes = hasattr(api_client, "param_serialize")  # `kubernetes.aio`
-        self._load = _loads.setdefault(api_client, _Load())
+        self._serializes_first = hasattr(api_client, "param_serialize")  # `kubernetes.aio`
+        self._open_responses = _open_responses.setdefault(api_client, _OpenResponses())
 
     @property
     def identity(self) -> object:
@@ -59,41 +62,41 @@ class ApiClientTransport:
 
         Raises:
             OptionError: The ApiClient has been closed.
-            TransportError: There was no answer.
+            TransportError: There was no response.
         """
         session = self.api_client.rest_client.pool_manager
         if session is not None and session.closed:
             raise OptionError("api", self.api_client, "an ApiClient that is still open")
-        self._load.watch_limit(session)
+        self._open_responses.warn_near_limit(session)
         try:
-            answer = await self._call(request)
-        except _BROKEN as error:
-            reached = not isinstance(error, _UNREACHED)
+            response = await self._send(request)
+        except _NETWORK_ERRORS as error:
+            reached = not isinstance(error, _CONNECT_ERRORS)
             raise TransportError(f"{request.path}: {_describe(error)}", reached=reached) from error
         except Exception as error:
-            if any(base.__name__ == "ApiException" for base in type(error).__mro__):  # either package's
-                return _answered(error)
-            if session is not None and session.closed:  # in the meantime, which aiohttp tells as RuntimeError
+            if any(base.__name__ == "ApiException" for base in type(error).__mro__):  # of either package
+                return _response_of(error)
+            if session is not None and session.closed:  # during the call: aiohttp raises RuntimeError
                 raise TransportError(f"{request.path}: the client was closed", reached=False) from error
             if self.api_client.configuration.refresh_api_key_hook is None:
                 raise
-            # Getting a token is a request of its own, and fails like one. Its text may quote the kubeconfig.
+            # The hook may send a request for a token, which fails like any other. Its text may quote the kubeconfig.
             why = f"the credentials cannot be renewed ({type(error).__name__})"
             raise TransportError(f"{request.path}: {why}", reached=False) from None
-        return _Streamed(answer, request.path, self._load)
+        return _StreamedResponse(response, request.path, self._open_responses)
 
-    def close_answers(self) -> None:
-        """Closes all answers of this client that are still open, as `Response.close` does."""
-        for answer in list(self._load.held):
-            answer.close()
+    def close_responses(self) -> None:
+        """Closes all open responses of this client, as `Response.close` does."""
+        for response in list(self._open_responses.responses):
+            response.close()
 
-    async def _call(self, request: Request) -> aiohttp.ClientResponse:
+    async def _send(self, request: Request) -> aiohttp.ClientResponse:
         headers = {
             "Accept": request.accept,
             "Accept-Encoding": "gzip" if request.gzip and not request.watch else "identity",
         }
         api_client: Any = self.api_client
-        if self._serializes:
+        if self._serializes_first:
             serialized = api_client.param_serialize(
                 "GET",
                 request.path,
@@ -114,12 +117,16 @@ class ApiClientTransport:
                 _request_timeout=_TIMEOUT,
             )
             if getattr(api_client, "last_response", None) is wrapped:
-                api_client.last_response = None  # would keep a closed body's buffer until the next call
-        answer: aiohttp.ClientResponse = getattr(wrapped, "response", wrapped)
-        return answer
+                api_client.last_response = None  # else the client keeps the buffer of a closed body
+        response: aiohttp.ClientResponse = getattr(wrapped, "response", wrapped)
+        return response
 
     async def refresh_credentials(self) -> bool:
-        """Runs the client's own `refresh_api_key_hook` once, if it has one."""
+        """Runs the client's own `refresh_api_key_hook` once.
+
+        Returns:
+            False if the client has no hook, or the hook failed, which is logged.
+        """
         configuration: Any = self.api_client.configuration
         hook = configuration.refresh_api_key_hook
         if hook is None:
@@ -134,42 +141,45 @@ class ApiClientTransport:
         return True
 
 
-class _Load:
-    """The answers of one ApiClient that are open, over all its transports: each holds a connection."""
+class _OpenResponses:
+    """The open responses of one ApiClient, over all its transports.
+
+    Each occupies a connection.
+    """
 
     def __init__(self) -> None:
-        self.held: WeakSet[_Streamed] = WeakSet()
-        self.warned = False
+        self.responses: WeakSet[_StreamedResponse] = WeakSet()
+        self._warned = False
 
-    def watch_limit(self, session: aiohttp.ClientSession | None) -> None:
+    def warn_near_limit(self, session: aiohttp.ClientSession | None) -> None:
         limit = session.connector.limit if session is not None and session.connector is not None else 0
-        if not limit or self.warned or len(self.held) + 1 < limit * 9 / 10:
+        if not limit or self._warned or len(self.responses) + 1 < limit * 9 / 10:
             return
-        self.warned = True
+        self._warned = True
         _log.warning(
-            "%d of the %d connections of this ApiClient are held and one more is asked for; beyond the limit "
-            "requests wait for ever. Set configuration.connection_pool_maxsize = 0 or use kinform.connect()",
-            len(self.held),
+            "%d of the %d connections of this ApiClient are in use and one more is needed; beyond the limit "
+            "requests wait without end. Set configuration.connection_pool_maxsize = 0 or use kinform.connect()",
+            len(self.responses),
             limit,
         )
 
 
-_loads: WeakKeyDictionary[ApiClient, _Load] = WeakKeyDictionary()
+_open_responses: WeakKeyDictionary[ApiClient, _OpenResponses] = WeakKeyDictionary()
 
 
-class _Streamed:
-    """A Response over aiohttp's."""
+class _StreamedResponse:
+    """A Response whose body is read from the connection, through aiohttp."""
 
-    def __init__(self, answer: aiohttp.ClientResponse, path: str, load: _Load) -> None:
-        self._answer = answer
+    def __init__(self, response: aiohttp.ClientResponse, path: str, open_responses: _OpenResponses) -> None:
+        self._response = response
         self._path = path
-        self._load: _Load | None = load
-        load.held.add(self)
-        self.status = answer.status
-        self.headers: Mapping[str, str] = answer.headers
+        self._open_responses: _OpenResponses | None = open_responses
+        open_responses.responses.add(self)
+        self.status = response.status
+        self.headers: Mapping[str, str] = response.headers
 
     def chunks(self) -> AsyncIterator[bytes]:
-        return self  # no generator: one that is left half-way costs the loop a task to end it
+        return self  # not a generator: the loop needs a task to close one that was not exhausted
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -193,31 +203,31 @@ class _Streamed:
                 parts.append(chunk)
                 left -= len(chunk)
         except TransportError:
-            pass  # the status is known already, and says more than the loss of an error's text
+            pass  # the caller has the status, which says more than a truncated error text
         finally:
             self.close()
         return b"".join(parts)
 
     async def _read(self, limit: int) -> bytes:
-        if self._load is None:
-            if self._answer.content.at_eof():
+        if self._open_responses is None:
+            if self._response.content.at_eof():
                 return b""
-            raise TransportError(f"{self._path}: the answer was closed")
+            raise TransportError(f"{self._path}: the response was closed")
         try:
             # Not `readany`, which joins all that is buffered, up to twice the session's `read_bufsize`.
-            return await self._answer.content.read(limit)
-        except (*_BROKEN, RuntimeError) as error:  # RuntimeError: the client was closed meanwhile
+            return await self._response.content.read(limit)
+        except (*_NETWORK_ERRORS, RuntimeError) as error:  # RuntimeError: the client was closed
             raise TransportError(f"{self._path}: {_describe(error)}") from error
 
     def close(self) -> None:
-        self._answer.close()  # after the end of the body a no-op: the connection has gone back to the pool
-        if self._load is not None:
-            self._load.held.discard(self)
-            self._load = None
+        self._response.close()  # a no-op after the end of the body, which returns the connection to the pool
+        if self._open_responses is not None:
+            self._open_responses.responses.discard(self)
+            self._open_responses = None
 
 
-class _Read:
-    """A Response whose body the client has read already: some versions raise on a status."""
+class _BufferedResponse:
+    """A Response whose body the client has read already."""
 
     def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
         self.status = status
@@ -237,12 +247,12 @@ class _Read:
         self._body = b""
 
 
-def _answered(error: Any) -> Response:
-    """The answer that a version of the client raised instead of returning."""
+def _response_of(error: Any) -> Response:
+    """Converts an ApiException: some versions of the client raise on a status."""
     if not error.status:
-        raise TransportError(f"the client gave up: {type(error).__name__}") from error
+        raise TransportError(f"the client raised {type(error).__name__} without a status") from error
     body = error.body or b""
-    return _Read(
+    return _BufferedResponse(
         int(error.status),
         CIMultiDict(error.headers or {}),
         body.encode() if isinstance(body, str) else bytes(body),
@@ -250,9 +260,9 @@ def _answered(error: Any) -> Response:
 
 
 def _describe(error: BaseException) -> str:
-    """A failure of the network in a few words, without what was sent or received."""
+    """Describes a network error in a few words, without any bytes sent or received."""
     name = type(error).__name__
-    if isinstance(error, _UNREACHED):
+    if isinstance(error, _CONNECT_ERRORS):
         return f"{name}: {error}"  # host, port and reason
     if isinstance(error, OSError) and error.strerror:
         return f"{name}: {error.strerror}"
@@ -260,7 +270,7 @@ def _describe(error: BaseException) -> str:
 
 
 def as_transport(api: object) -> Transport:
-    """What an informer was given, as a transport.
+    """Returns `api` if it is a transport, else wraps it.
 
     Raises:
         OptionError: Neither an ApiClient of kubernetes_asyncio nor a transport.
@@ -269,9 +279,11 @@ def as_transport(api: object) -> Transport:
         if isinstance(api, Transport):
             return api
         client: Any = api
-        # The synchronous client has the same methods but for this one.
+        # The synchronous client has the same methods, but its `close` is no coroutine function.
         if hasattr(client, "call_api") and inspect.iscoroutinefunction(getattr(client, "close", None)):
             return ApiClientTransport(client)
     raise OptionError(
-        "api", api, "what kinform.connect() gives, an ApiClient of kubernetes_asyncio, or a kinform.Transport"
+        "api",
+        api,
+        "a connection from kinform.connect(), an ApiClient of kubernetes_asyncio, or a kinform.Transport",
     )

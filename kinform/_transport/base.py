@@ -1,6 +1,6 @@
-"""What the rest of kinform knows of the network: `Request`, `Response` and `Transport`.
+"""The interface to the network: `Request`, `Response` and `Transport`.
 
-The state machine makes requests and a transport sends them; neither knows the other. No I/O here.
+The list-watch machine makes requests and a transport sends them. Neither knows the other. No I/O here.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         path: Absolute path on the API server, `"/api/v1/namespaces/shop/pods"`.
         params: Query parameters in order, not yet escaped.
         accept: The Accept header.
-        gzip: Invite a gzip body; otherwise `identity` is asked for. Has no effect on a watch.
-        watch: The answer is a stream of frames without an end of its own.
+        gzip: Accepts a gzip body; otherwise only `identity` is accepted. Has no effect on a watch.
+        watch: The response is a stream of frames without an end of its own.
     """
 
     path: str
@@ -32,13 +32,13 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Response(Protocol):
-    """The answer to a request, whose body has not been read yet.
+    """A response with status and headers, whose body has not been read yet.
 
-    Whoever holds it calls `close`, on every path; reading it to its end may stand in for that.
+    The caller of `Transport.open` must call `close` on every path, or read the body to its end.
 
     Attributes:
         status: The HTTP status.
-        headers: The HTTP headers; names are looked up in any case.
+        headers: The HTTP headers. The lookup of a name ignores case.
     """
 
     @property
@@ -47,39 +47,53 @@ class Response(Protocol):
     def headers(self) -> Mapping[str, str]: ...
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The body in non-empty pieces of at most 256 KiB, each as soon as it is there.
+        """Iterates over the body in non-empty chunks of at most 256 KiB.
+
+        Yields each chunk as soon as it arrives.
 
         Raises:
-            TransportError: The connection broke, or the body ended before its time.
+            TransportError: The connection broke, or the body ended too early.
         """
 
     async def head(self, limit: int) -> bytes:
-        """At most `limit` bytes of the body, then closes. A connection that breaks ends it early."""
+        """Returns at most `limit` bytes of the body, then closes the response.
+
+        Returns less if the connection breaks.
+        """
 
     def close(self) -> None:
-        """Closes at once, in the middle of the body too, and any number of times. Never raises."""
+        """Closes the response at once, also in the middle of the body.
+
+        Idempotent. Never raises.
+        """
 
 
 @runtime_checkable
 class Transport(Protocol):
-    """Whatever answers requests: an open `Connection`, an ApiClient in a wrapper, or one's own.
+    """The interface through which kinform sends requests.
+
+    Implemented by an open `Connection`, by the wrapper of an ApiClient, or by a class of the caller.
 
     Attributes:
-        identity: Equal for two transports that reach the same cluster as the same user. Hashable, and can
-            be referred to weakly.
+        identity: Equal for two transports that reach the same cluster as the same user. Hashable and
+            weakly referenceable.
     """
 
     @property
     def identity(self) -> object: ...
 
     async def open(self, request: Request) -> Response:
-        """Sends a request and returns once the headers of the answer are there, whatever the status.
+        """Sends a request and returns when the response headers arrive, with any status.
 
-        Cancelling leaves no connection open.
+        Cancellation leaves no connection open.
 
         Raises:
-            TransportError: There was no answer: refused, unreachable, cut, bad certificate.
+            TransportError: No response: refused, unreachable, cut, bad certificate.
         """
 
     async def refresh_credentials(self) -> bool:
-        """Reads the credentials again, after a 401. False if there is nothing to read them from."""
+        """Reads the credentials again, after a 401.
+
+        Returns:
+            False if there is no source to read them from.
+        """

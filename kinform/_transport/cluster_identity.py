@@ -1,7 +1,7 @@
-"""Which cluster a transport leads to, as far as it can be told.
+"""The identity of the cluster that a transport reaches, as far as it is known.
 
-Asks once; never retries, never raises for what the server or the network does.
-Source: the uid of the namespace `kube-system`, which Kubernetes' own tools know a cluster by.
+Sends at most one request. Never retries, and never raises for an error of the server or the network.
+Source: the uid of the namespace `kube-system`, by which Kubernetes' own tools identify a cluster.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import msgspec
 from kinform._errors import KinformError
 from kinform._transport.base import Request, Transport
 
-ANSWER_SECONDS = 5.0
-ANSWER_BYTES = 1 << 20
+TIMEOUT_SECONDS = 5.0
+MAX_BODY_BYTES = 1 << 20
 UNKNOWN = "unknown"
 
 
@@ -29,25 +29,31 @@ class _Namespace(msgspec.Struct):
 
 
 async def cluster_uid(transport: Transport) -> str:
-    """The uid of `kube-system`; `""` where it may not be read, or no answer came in five seconds."""
+    """Returns the uid of `kube-system`.
+
+    Returns `""` if it may not be read, or no response came in five seconds.
+    """
     try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            answer = await transport.open(Request(path="/api/v1/namespaces/kube-system", params=()))
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            response = await transport.open(Request(path="/api/v1/namespaces/kube-system", params=()))
             try:
-                if answer.status != 200:
+                if response.status != 200:
                     return ""
-                return msgspec.json.decode(await answer.head(ANSWER_BYTES), type=_Namespace).metadata.uid
+                return msgspec.json.decode(await response.head(MAX_BODY_BYTES), type=_Namespace).metadata.uid
             finally:
-                answer.close()
-    except Exception:  # whatever it was, the streams will say
+                response.close()
+    except Exception:  # the list-watch streams meet the same error and report it
         return ""
 
 
-def cluster_place(transport: Transport) -> str:
-    """A digest of the server's URL and the CA it is trusted by; `"unknown"` where the transport does not tell."""
+def server_digest(transport: Transport) -> str:
+    """Returns a digest of the server's URL and the CA to trust.
+
+    Returns `"unknown"` if the transport has no ApiClient to read them from, or the CA cannot be read.
+    """
     try:
         client = getattr(transport, "api_client", None)
-    except KinformError:  # not open
+    except KinformError:  # the connection is not open
         return UNKNOWN
     configuration = getattr(client, "configuration", None)
     host, ca = getattr(configuration, "host", None), getattr(configuration, "ssl_ca_cert", None)

@@ -1,7 +1,14 @@
-"""The three places that credentials come from: a URL, kubeconfig files, the service account of a pod.
+"""Credential sources: a URL, kubeconfig files, or the service account of a pod.
 
-Never touches the network itself, and never shows a credential or the text of a kubeconfig in an error:
-kubernetes_asyncio's own messages quote both.
+A source sets the server's address, the token and the certificates. Look here for:
+
+- token rotation: a `tokenFile` and a pod's token are read for each request, an exec plugin runs again when
+  its token expires, and `load` reads everything again. `connection.Connection` calls `load` after a 401.
+- a TLS certificate that is not accepted: a source sets the CA to trust (`ssl_ca_cert`), whether to verify
+  (`verify_ssl`) and the client certificate (`cert_file`, `key_file`).
+
+Sends nothing itself; an exec plugin or an auth provider may. Never shows a credential or the text of a
+kubeconfig in an error: kubernetes_asyncio's own messages quote both.
 
 Source: kubernetes_asyncio's `config`; client-go's loading rules for `$KUBECONFIG`.
 """
@@ -12,6 +19,7 @@ import datetime
 import logging
 import os
 import ssl
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
@@ -22,49 +30,92 @@ from kinform._transport.lean_import import Configuration
 if TYPE_CHECKING:
     from kubernetes_asyncio.config.kube_config import KubeConfigLoader, KubeConfigMerger
 
+# Shared with `connection`: one logger for all that happens to a connection (docs/reference/logs.md).
 _log = logging.getLogger("kinform.connection")
 
-HIDDEN = "(not shown)"
-
+_HIDDEN = "(not shown)"
 _EXPIRY_MARGIN = datetime.timedelta(seconds=30)
 
 
 class CredentialSource(Protocol):
-    """Where a cluster's address and credentials come from. `str()` names it and holds no secret."""
+    """A source of a cluster's address and credentials.
 
-    reloads: bool
+    `str()` names it and contains no secret.
+
+    Attributes:
+        can_reload: Whether another `load` may give other credentials.
+    """
+
+    can_reload: bool
 
     async def load(self, configuration: Configuration) -> None:
-        """Sets host and credentials; sets nothing where it raises OptionError or TransportError."""
+        """Sets host, credentials and certificates.
 
-    def due(self) -> bool:
-        """Whether the credentials are known to have expired."""
+        Sets nothing if it raises OptionError or TransportError.
+        """
+
+    def expired(self) -> bool:
+        """Returns whether the credentials are known to have expired."""
 
 
-def source_at_url(
+def find_source(
+    target: str | os.PathLike[str] | None,
+    *,
+    context: str | None,
+    token: str | None,
+    ca: str | os.PathLike[str] | None,
+    verify: bool,
+) -> CredentialSource:
+    """Returns the source for the arguments of `connect`.
+
+    Raises:
+        OptionError: See `connect`.
+    """
+    if context is not None and (not isinstance(context, str) or not context):
+        raise OptionError("connect.context", context, "the name of a context, or None")
+    if not isinstance(verify, bool):
+        raise OptionError("connect.verify", verify, "True or False")
+    if target is not None and not isinstance(target, str | os.PathLike):
+        raise OptionError("connect.target", target, "the path of a kubeconfig, an http(s):// URL, or None")
+    path = None if target is None else os.fspath(target)
+    if path is not None and "://" in path:
+        return _url_source(path, context, token, ca, verify)
+    for field, value, default in (("token", token, None), ("ca", ca, None), ("verify", verify, True)):
+        if value is not default:
+            shown = _HIDDEN if field == "token" else value
+            raise OptionError(f"connect.{field}", shown, f"{default}, unless the target is an http(s):// URL")
+    if path is None:
+        return _default_source(context)
+    path = os.path.expanduser(path)
+    if not os.path.isfile(path) or os.pathsep in path:
+        raise OptionError("connect.target", target, "the path of an existing kubeconfig, or an http(s):// URL")
+    return KubeconfigSource(path, context)
+
+
+def _url_source(
     url: str, context: str | None, token: str | None, ca: str | os.PathLike[str] | None, verify: bool
 ) -> UrlSource:
     allowed = "http(s)://host[:port][/prefix], without user, query or fragment"
     try:
         parts = urlsplit(url)
         port = parts.port
-    except ValueError:
-        raise OptionError("connect.target", url, allowed) from None
+    except ValueError:  # such a URL may contain a password, too
+        raise OptionError("connect.target", _HIDDEN if "@" in url else url, allowed) from None
     if parts.username is not None or parts.password is not None:
-        raise OptionError("connect.target", HIDDEN, allowed)
+        raise OptionError("connect.target", _HIDDEN, allowed)
     known = parts.scheme in ("http", "https") and parts.hostname and port != 0
     if not known or parts.query or parts.fragment or not url.isascii() or not url.isprintable() or " " in url:
         raise OptionError("connect.target", url, allowed)
     if context is not None:
         raise OptionError("connect.context", context, "None, since the target is a URL")
     if token is not None and not _is_token(token):
-        raise OptionError("connect.token", HIDDEN, "a bearer token: printable ASCII without spaces, or None")
+        raise OptionError("connect.token", _HIDDEN, "a bearer token: printable ASCII without spaces, or None")
     if parts.scheme == "http" and (ca is not None or not verify):
         field, value = ("ca", ca) if ca is not None else ("verify", verify)
         raise OptionError(f"connect.{field}", value, "the default, since the target is not https")
     if ca is not None:
         if not verify:
-            raise OptionError("connect.verify", verify, "True, since `ca` says what to trust")
+            raise OptionError("connect.verify", verify, "True, since `ca` names the certificates to trust")
         try:
             ssl.create_default_context(cafile=os.fspath(ca))
         except (OSError, TypeError):
@@ -76,28 +127,27 @@ def _is_token(token: object) -> bool:
     return isinstance(token, str) and token.isascii() and token.isprintable() and token != "" and " " not in token
 
 
-def find_source(context: str | None) -> CredentialSource:
-    """What None stands for."""
+def _default_source(context: str | None) -> CredentialSource:
+    """Returns the source for `target=None`; see `connect` for the order."""
     listed = os.environ.get("KUBECONFIG", "")
     home = os.path.expanduser("~/.kube/config")
     paths = listed or home
     if any(os.path.isfile(os.path.expanduser(path)) for path in paths.split(os.pathsep) if path):
         return KubeconfigSource(paths, context)
     in_cluster = InClusterSource()
-    if not in_cluster.missing():
+    missing = in_cluster.missing()
+    if not missing:
         if context is not None:
             raise OptionError("connect.context", context, "None, since there is only a pod's service account")
         return in_cluster
     tried = f"$KUBECONFIG ({listed}: no such file)" if listed else f"$KUBECONFIG (not set), {home} (no such file)"
-    raise OptionError(
-        "connect.target", None, f"a path or URL, since there is neither {tried} nor {in_cluster.missing()}"
-    )
+    raise OptionError("connect.target", None, f"a path or URL, since there is neither {tried} nor {missing}")
 
 
 class UrlSource:
-    """A URL and, with luck, a token that lasts."""
+    """A URL, with a token that does not rotate or none."""
 
-    reloads = False
+    can_reload = False
 
     def __init__(self, url: str, token: str | None, ca: str | None, verify: bool) -> None:
         self._url = url
@@ -108,7 +158,7 @@ class UrlSource:
     def __str__(self) -> str:
         return self._url
 
-    def due(self) -> bool:
+    def expired(self) -> bool:
         return False
 
     async def load(self, configuration: Configuration) -> None:
@@ -120,44 +170,47 @@ class UrlSource:
 
 
 class InClusterSource:
-    """The service account that Kubernetes mounts into a pod, as client-go's `InClusterConfig` reads it."""
+    """The service account that Kubernetes mounts into a pod.
 
-    reloads = True
+    Source: client-go's `InClusterConfig`.
+    """
+
+    can_reload = True
     folder = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
     def __str__(self) -> str:
         return "the cluster of this pod"
 
     def missing(self) -> str:
-        """What a pod has and this process lacks, or nothing."""
+        """Describes the variables and files that this process lacks; empty in a pod."""
         names = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT")
-        lacks = [f"${name}" for name in names if not os.environ.get(name)]
+        missing = [f"${name}" for name in names if not os.environ.get(name)]
         paths = (self.folder / "token", self.folder / "ca.crt")
-        lacks += [str(path) for path in paths if not path.is_file()]
-        return f"a pod's service account (no {', no '.join(lacks)})" if lacks else ""
+        missing += [str(path) for path in paths if not path.is_file()]
+        return f"a pod's service account (missing: {', '.join(missing)})" if missing else ""
 
-    def due(self) -> bool:
+    def expired(self) -> bool:
         return False  # the token is read for each request
 
     async def load(self, configuration: Configuration) -> None:
         if missing := self.missing():
             raise OptionError("connect.target", None, missing)
-        host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
-        configuration.host = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-        configuration.ssl_ca_cert = str(self.folder / "ca.crt")
-        read = _reads(self.folder / "token")
+        set_token = _token_file_hook(self.folder / "token")
         try:
-            read(configuration)
+            set_token(configuration)
         except (OSError, ValueError) as error:
             allowed = f"a service account whose token can be read ({type(error).__name__})"
             raise OptionError("connect.target", None, allowed) from None
-        configuration.refresh_api_key_hook = read
+        configuration.refresh_api_key_hook = set_token
+        host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+        configuration.host = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        configuration.ssl_ca_cert = str(self.folder / "ca.crt")
 
 
 class KubeconfigSource:
-    """One kubeconfig or several merged, read anew each time."""
+    """A kubeconfig, or several merged; each `load` reads the files again."""
 
-    reloads = True
+    can_reload = True
 
     def __init__(self, paths: str, context: str | None) -> None:
         self._paths = paths
@@ -167,14 +220,14 @@ class KubeconfigSource:
     def __str__(self) -> str:
         return f"kubeconfig {self._paths}" + (f", context {self._context}" if self._context else "")
 
-    def due(self) -> bool:
+    def expired(self) -> bool:
         return self._expiry is not None and datetime.datetime.now(datetime.UTC) >= self._expiry - _EXPIRY_MARGIN
 
     async def load(self, configuration: Configuration) -> None:
-        # Here and not above: a pod needs neither this nor the YAML parser, 1.5 MiB together.
+        # Imported here: a pod needs neither this nor the YAML parser, 1.5 MiB together.
         from kubernetes_asyncio.config import kube_config
 
-        merger, context = self._read(kube_config.KubeConfigMerger)
+        merger, context = self._merge_files(kube_config.KubeConfigMerger)
 
         def persist(_: object) -> None:
             try:
@@ -191,12 +244,12 @@ class KubeconfigSource:
         try:
             await loader.load_and_set(configuration)
         except Exception as error:
-            raise self._refused(error) from None
+            raise self._load_error(error) from None
         self._expiry = getattr(loader, "exec_plugin_expiry", None)
         token_file = _token_file(merger, loader)
-        configuration.refresh_api_key_hook = None if token_file is None else _reads(token_file)
+        configuration.refresh_api_key_hook = None if token_file is None else _token_file_hook(token_file)
 
-    def _read(self, merge: type[KubeConfigMerger]) -> tuple[KubeConfigMerger, str]:
+    def _merge_files(self, merge: type[KubeConfigMerger]) -> tuple[KubeConfigMerger, str]:
         try:
             merger = merge(self._paths)
             merged: dict[str, Any] = merger.config.value if merger.config else {}
@@ -213,17 +266,17 @@ class KubeconfigSource:
         if context not in names:
             raise OptionError("connect.context", context, f"a context of {self._paths}, which has {names}")
         try:
-            chosen = _entry(merged, "contexts", context)["context"].value
-            server = _entry(merged, "clusters", chosen["cluster"])["cluster"]["server"]
+            chosen = _find_entry(merged, "contexts", context)["context"].value
+            server = _find_entry(merged, "clusters", chosen["cluster"])["cluster"]["server"]
             if "user" in chosen or server.startswith("https:"):
-                _entry(merged, "users", chosen["user"])["user"]
+                _find_entry(merged, "users", chosen["user"])["user"]
         except Exception:
             allowed = f"a kubeconfig with a cluster, its server and a user for context {context!r}"
             raise OptionError("connect.target", self._paths, allowed) from None
         return merger, context
 
-    def _refused(self, error: Exception) -> OptionError | TransportError:
-        # Only these texts are known to name files and programs, and nothing out of the kubeconfig.
+    def _load_error(self, error: Exception) -> OptionError | TransportError:
+        # Only these texts are known to name files and programs but no contents of the kubeconfig.
         text = str(error) if type(error).__name__ == "ConfigException" else ""
         if text.startswith("File does not exist"):
             return OptionError("connect.target", self._paths, f"a kubeconfig whose files exist; {text}")
@@ -233,26 +286,36 @@ class KubeconfigSource:
 
 
 def _token_file(merger: KubeConfigMerger, loader: KubeConfigLoader) -> Path | None:
-    """The `tokenFile` of the user in use, if that is where the token came from."""
+    """Returns the `tokenFile` of the user, or None if its token is not from there."""
     context: Any = loader.current_context
     merged: dict[str, Any] = merger.config.value if merger.config else {}
     if "user" not in context["context"]:
         return None
-    user = _entry(merged, "users", context["context"]["user"])
-    held = user["user"].value
-    if not held.get("tokenFile") or any(held.get(other) for other in ("token", "exec", "auth-provider")):
+    user = _find_entry(merged, "users", context["context"]["user"])
+    credentials = user["user"].value
+    if not credentials.get("tokenFile") or any(credentials.get(name) for name in ("token", "exec", "auth-provider")):
         return None
-    return Path(user.path).parent / str(held["tokenFile"])
+    return Path(user.path).parent / str(credentials["tokenFile"])
 
 
-def _entry(merged: dict[str, Any], kind: str, name: str) -> Any:
+def _find_entry(merged: dict[str, Any], kind: str, name: str) -> Any:
     return next(entry for entry in merged[kind] if entry["name"] == name)
 
 
-def _reads(path: Path) -> Any:
-    """A hook for `Configuration.refresh_api_key_hook`, which is called before each request."""
+def _token_file_hook(path: Path) -> Callable[[Configuration], None]:
+    """Returns a `refresh_api_key_hook`, which the client calls before each request."""
 
-    def read(configuration: Configuration) -> None:
+    def set_token(configuration: Configuration) -> None:
         configuration.api_key["BearerToken"] = f"Bearer {path.read_text().strip()}"
 
-    return read
+    return set_token
+
+
+def certificate_file_states(configuration: Configuration) -> list[tuple[str, int, int]]:
+    """Returns path, mtime in ns and size of each certificate file in use.
+
+    Another result means other certificates: a rotation may write new ones to the same path.
+    """
+    files = (configuration.ssl_ca_cert, configuration.cert_file, configuration.key_file)
+    states = ((path, os.stat(path)) for path in files if path)
+    return [(path, state.st_mtime_ns, state.st_size) for path, state in states]

@@ -17,7 +17,7 @@ from benchmarks.corpus import dump, key_of, make
 from benchmarks.harness.ceiling import ceiling
 from benchmarks.harness.digest import Digest, agree
 from benchmarks.harness.process import Process, python
-from tests.support.peer import CERTIFICATES
+from tests.support.tls import CERTIFICATES
 
 PODS = 50
 PATH = "/api/v1/pods"

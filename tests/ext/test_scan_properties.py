@@ -15,7 +15,7 @@ from kinform._errors import OptionError
 from kinform._paths.prune_program import Program, compile_prune
 from kinform_ext._scan import MAX_DEPTH, Scanner
 from tests.ext.bodies import CONDITIONS, PATHS, TEXTS, cut, objects, run, spell
-from tests.support.oracles.prune import Path, normalised, pruned
+from tests.support.oracles.prune import FieldPath, prune_object, put_type_first
 
 SEEDS = st.integers(0, 2**32)
 PRUNES = st.fixed_dictionaries(
@@ -29,7 +29,7 @@ PRUNES = st.fixed_dictionaries(
 SLOW = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
-def text_of(path: Path) -> str:
+def text_of(path: FieldPath) -> str:
     def bracket(step: str | EllipsisType) -> str:
         return "[*]" if isinstance(step, EllipsisType) else f"[{json.dumps(step)}]"
 
@@ -44,7 +44,7 @@ def compiled(prune: dict[str, Any]) -> tuple[dict[str, Any], Program | None]:
     return prune, compile_prune(drop, keep, {text_of(path): n for path, n in prune.get("keep_last", {}).items()})
 
 
-def accepted(path: Path) -> bool:
+def accepted(path: FieldPath) -> bool:
     try:
         compile_prune([text_of(path)], (), {})
     except OptionError:
@@ -55,7 +55,7 @@ def accepted(path: Path) -> bool:
 def expected(verb: str, value: dict[str, Any], prune: dict[str, Any], kind: str, api_version: str) -> Any:
     metadata = value["metadata"]
     texts = [metadata.get(field) or "" for field in ("namespace", "name", "uid", "resourceVersion")]
-    wanted = pruned(normalised(value, kind, api_version), **prune)
+    wanted = prune_object(put_type_first(value, kind, api_version), **prune)
     # Only a text that tells it is there; null is as good as absent, and stays in the JSON.
     return (verb, *texts, json.dumps(wanted))
 
@@ -133,7 +133,7 @@ def test_keep_last_gives_what_a_plain_count_gives(elements: list[Any], n: int, s
     value = {"metadata": {"name": "a"}, "status": {"conditions": elements}}
     data = b'{"items":[%s]}' % spell(value, rng, indent=True).encode()
     found = run(Scanner("list", compile_prune((), (), {"status.conditions": n})), cut(data, rng))
-    assert read(found[0])[5] == json.dumps(pruned(value, keep_last={("status", "conditions"): n}))
+    assert read(found[0])[5] == json.dumps(prune_object(value, keep_last={("status", "conditions"): n}))
 
 
 @SLOW

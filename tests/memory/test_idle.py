@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.net.test_connection import kubeconfig
+from tests.support.kubeconfig import write_contexts
 
 ROOT = Path(__file__).parents[2]
 MIB = 1024.0
@@ -66,7 +66,7 @@ def test_an_idle_process_takes_less_than_the_full_client(
     by: str, limit: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A kubeconfig needs a YAML parser, which takes more memory in Python 3.13."""
-    target = "http://127.0.0.1:1" if by == "url" else str(kubeconfig(tmp_path / "config", "shop"))
+    target = "http://127.0.0.1:1" if by == "url" else str(write_contexts(tmp_path / "config", "shop"))
     lean, full = resident(CONNECTED, target), resident(FULL_CLIENT, target)
     with capsys.disabled():
         print(f"\nidle, connected by {by}: kinform {lean:.1f} MiB, kubernetes_asyncio alone {full:.1f} MiB")

@@ -12,7 +12,7 @@ import pytest
 from benchmarks.harness.process import Process, python
 from tests.memory.conftest import SERVER
 from tests.memory.follower import MIB
-from tests.support.peer import CERTIFICATES
+from tests.support.tls import CERTIFICATES
 
 OBJECTS = 200
 MANY = 30

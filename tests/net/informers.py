@@ -1,4 +1,7 @@
-"""What tests of informers share: quick options, and comparing a store with the server it copies."""
+"""Helpers for tests of informers: options with short waits, the expected store.
+
+A store must have the objects that the simulator has, each in the same version.
+"""
 
 from __future__ import annotations
 
@@ -16,23 +19,23 @@ QUICK = kinform.WatchOptions(
 
 
 def quick(**changes: Any) -> kinform.WatchOptions:
-    """Options that wait little between tries."""
+    """Returns options with a short backoff."""
     return msgspec.structs.replace(QUICK, **changes)
 
 
 def versions(store: kinform.Store[Any]) -> dict[str, tuple[str, str]]:
-    """uid and resourceVersion of all that a store holds, by key."""
+    """Returns uid and resourceVersion of each object in a store, by key."""
     metas = {key: store.meta(key) for key in store}
     return {key: (meta.uid, meta.resource_version) for key, meta in metas.items() if meta is not None}
 
 
-def same(store: kinform.Store[Any], server: Server, resource: str) -> bool:
-    """Whether the store holds what the server holds, each object in its version."""
+def in_sync(store: kinform.Store[Any], server: Server, resource: str) -> bool:
+    """Returns whether the store has the server's objects, each in the same version."""
     return versions(store) == server.versions(resource)
 
 
-def contents(server: Server, resource: str, key: str) -> Any:
-    """An object as it should read: as the server has it, without managedFields."""
+def expected_object(server: Server, resource: str, key: str) -> Any:
+    """Returns the server's object without managedFields, as the store must have it."""
     raw = server.raw(resource, key)
     assert raw is not None
     found = json.loads(raw)

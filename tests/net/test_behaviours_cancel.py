@@ -16,7 +16,7 @@ import pytest
 
 import kinform
 from tests.net.informers import quick
-from tests.support.recording import Recording
+from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -234,8 +234,8 @@ async def test_the_server_has_no_open_stream_left(cluster, initial):
         await cluster.create(f"c{number}", data={"k": "x" * 5_000})
     before = asyncio.all_tasks()
     scope = kinform.Scope(namespaces=[cluster.namespace])
-    async with kinform.connect(cluster.url, **cluster.access) as api:
-        recording = Recording(api)
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
+        recording = RecordingTransport(api)
         running = asyncio.all_tasks()
         whole = None
         for turns in itertools.chain(range(0, 40), range(40, 200, 10)):
@@ -255,7 +255,7 @@ async def test_the_server_has_no_open_stream_left(cluster, initial):
                 await task
             whole = whole or (len(store) or None)
             assert len(store) in (0, whole)
-            assert recording.open_answers == set()
+            assert recording.open_responses == set()
             if cluster.name == "real":  # the simulator's tasks are in this loop too
                 await until(lambda: asyncio.all_tasks() <= running)
         if cluster.name == "sim":

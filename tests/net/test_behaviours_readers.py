@@ -9,7 +9,7 @@ import pytest
 
 import kinform
 from kinform.testing import Forbidden, Gone, InternalError, Stall
-from tests.net.informers import quick, same
+from tests.net.informers import in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -30,7 +30,7 @@ async def test_unread_changes_are_bounded_and_keep_the_newest(server, api):
         for number in range(200):  # added and deleted again: no event remains
             server.put(PODS, {"metadata": {"name": f"brief{number}", "namespace": "shop"}})
             server.delete(PODS, f"shop/brief{number}")
-        await until(lambda: same(pods.store, server, PODS))
+        await until(lambda: in_sync(pods.store, server, PODS))
         (depth,) = pods.stats().changes_depth
         assert depth <= 4 + 3
         received = [await anext(changes) for _ in range(3 + 1 + depth)]
@@ -52,7 +52,7 @@ async def test_a_slow_reader_delays_neither_the_stream_nor_others(server, api):
         server.touch(PODS, keys[0])
         received = [await anext(read) for _ in range(5)]
         assert isinstance(received[-1], kinform.Updated)
-        assert same(pods.store, server, PODS)
+        assert in_sync(pods.store, server, PODS)
         assert pods.stats().queue_depth > 0
         gate.set()
         await unread.aclose()

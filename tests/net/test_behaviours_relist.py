@@ -10,8 +10,8 @@ import pytest
 
 import kinform
 from kinform.testing import Gone, MalformedObject, Server
-from tests.net.informers import quick, same
-from tests.support.recording import Recording
+from tests.net.informers import in_sync, quick
+from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -82,7 +82,7 @@ async def test_readers_see_every_object_throughout_relists(server, api, initial)
                 states.add(truth(server))
                 server.compact()
                 await server.start()
-                await until(lambda: same(store, server, PODS), within=20)
+                await until(lambda: in_sync(store, server, PODS), within=20)
         finally:
             over.set()
             await asyncio.gather(*readers)
@@ -144,7 +144,7 @@ async def test_a_relist_notifies_only_of_real_changes(server, api, resource):
         server.delete(resource, f"{prefix}gone")
         server.compact()
         await server.start()
-        await until(lambda: same(informer.store, server, resource))
+        await until(lambda: in_sync(informer.store, server, resource))
         received = [await anext(changes) for _ in range(7)]
         assert informer.store.raw(f"{prefix}same") == unchanged
         assert informer.stats().changes_depth == [0]
@@ -246,8 +246,8 @@ async def test_a_relist_after_410_gives_exactly_the_missed_changes(cluster, prox
     for name in ("same", "changed", "gone", "reborn"):
         await cluster.create(name, data={"k": name})
     scope = kinform.Scope(namespaces=[cluster.namespace])
-    async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
-        recording = Recording(api)
+    async with kinform.connect(cluster.write_kubeconfig_for(proxy.url)) as api:
+        recording = RecordingTransport(api)
         async with kinform.Informer(
             recording, cluster.resource, scope=scope, options=quick(initial=initial)
         ) as configs:
@@ -256,16 +256,16 @@ async def test_a_relist_after_410_gives_exactly_the_missed_changes(cluster, prox
             changes = configs.changes()
             last = configs.store[f"{cluster.namespace}/gone"]
             await until(lambda: configs.state == "live")
-            await proxy.refuse()
-            proxy.cut()
+            await proxy.refuse_connections()
+            proxy.reset_connections()
             await cluster.delete("gone")
             await cluster.replace("changed", data={"k": "new"})
             await cluster.delete("reborn")
             await cluster.create("reborn", data={"k": "reborn"})
             await cluster.create("new")
-            await cluster.expire()
+            await cluster.expire_history()
             assert len(configs.store) == present  # readers are served meanwhile
-            await proxy.accept()
+            await proxy.accept_connections()
             async with asyncio.timeout(30):
                 received = [await anext(changes) for _ in range(present + 1 + 5)][present + 1 :]
             await until(lambda: configs.state == "live")
@@ -284,4 +284,4 @@ async def test_a_relist_after_410_gives_exactly_the_missed_changes(cluster, prox
     assert (updated.old["data"], updated.object["data"]) == ({"k": "changed"}, {"k": "new"})
     resumed = [params for params in recording.watches if "resourceVersion" in params]
     assert resumed  # it tried to go on where it was, and only then began anew
-    assert len(recording.lists) + len(recording.streams) == 2
+    assert len(recording.lists) + len(recording.watch_lists) == 2

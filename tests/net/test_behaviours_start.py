@@ -14,14 +14,14 @@ import kinform
 from tests.net.informers import quick
 from tests.support.clusters import Cluster
 from tests.support.proxy import Proxy
-from tests.support.recording import Recording
+from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
 
 
 @pytest.fixture
-async def recording(cluster: Cluster) -> AsyncIterator[Recording]:
-    async with kinform.connect(cluster.url, **cluster.access) as api:
-        yield Recording(api)
+async def recording(cluster: Cluster) -> AsyncIterator[RecordingTransport]:
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
+        yield RecordingTransport(api)
 
 
 def scoped(cluster: Cluster) -> kinform.Scope:
@@ -51,7 +51,7 @@ async def test_a_paged_list_sends_each_token_then_watches(cluster, recording):
     assert len(set(tokens)) == len(tokens) == len(configs.store)
     assert asked == [{"limit": "1"}] * len(tokens)
     assert recording.watches[0]["resourceVersion"] == listed
-    assert recording.streams == []
+    assert recording.watch_lists == []
 
 
 async def test_a_watch_list_continues_as_a_watch_and_sends_no_list(cluster, recording):
@@ -60,31 +60,31 @@ async def test_a_watch_list_continues_as_a_watch_and_sends_no_list(cluster, reco
         await configs.synced(timeout=20)
         await cluster.create("b")
         await until(lambda: names(configs.store) >= {"a", "b"})
-    assert len(recording.asked) == 1
-    assert len(recording.streams) == 1
+    assert len(recording.requests) == 1
+    assert len(recording.watch_lists) == 1
 
 
 async def test_synced_waits_for_the_initial_events_end_bookmark(cluster, recording):
     await cluster.create("a")
-    recording.through = lambda chunk: chunk.replace(b'initial-events-end":"true"', b'initial-events-end":"nope"')
+    recording.replace_chunk = lambda chunk: chunk.replace(b'initial-events-end":"true"', b'initial-events-end":"nope"')
     async with informer(recording, cluster, initial="stream", headers_timeout=1.0) as configs:
         with pytest.raises(TimeoutError, match=r"syncing|retrying"):
             await configs.synced(timeout=0.5)
         assert len(configs.store) == 0
         assert configs.stats().streams[cluster.namespace].resource_version == ""
-        recording.through = lambda chunk: chunk
+        recording.replace_chunk = lambda chunk: chunk
         await configs.synced(timeout=20)
         assert "a" in names(configs.store)
 
 
 async def test_a_watch_list_without_end_bookmark_is_replaced_by_a_list(cluster, recording):
     await cluster.create("a")
-    recording.through = lambda chunk: chunk.replace(b"k8s.io/initial-events-end", b"k8s.io/no-such-annotation")
+    recording.replace_chunk = lambda chunk: chunk.replace(b"k8s.io/initial-events-end", b"k8s.io/no-such-annotation")
     for attempt in range(2):
         async with informer(recording, cluster, initial="auto", headers_timeout=0.5) as configs:
             await configs.synced(timeout=20)
             assert "a" in names(configs.store)
-        assert 1 <= len(recording.streams) <= 3
+        assert 1 <= len(recording.watch_lists) <= 3
         assert len(recording.lists) == attempt + 1
 
 
@@ -105,7 +105,7 @@ async def test_changes_before_the_end_bookmark_are_in_the_state(cluster, recordi
             passing += held
         return b"".join(passing) or b"\n"
 
-    recording.through = late_bookmark
+    recording.replace_chunk = late_bookmark
     async with informer(recording, cluster, initial="stream") as configs:
         changes = configs.changes()
         await until(lambda: held)
@@ -118,7 +118,7 @@ async def test_changes_before_the_end_bookmark_are_in_the_state(cluster, recordi
         received = [change async for change in until_synced(changes)]
     assert {type(change) for change in received[:-1]} == {kinform.Added}
     assert f"{cluster.namespace}/a" not in {change.key for change in received}
-    assert len(recording.asked) == 1
+    assert len(recording.requests) == 1
 
 
 async def until_synced(changes: kinform.Changes) -> AsyncIterator[object]:
@@ -163,24 +163,24 @@ def metas(store: kinform.Store) -> list[kinform.Meta]:
 async def test_an_object_deleted_during_a_cut_start_does_not_survive(cluster, proxy: Proxy, initial):
     for number in range(10):
         await cluster.create(f"c{number}", data={"k": "x" * 20_000})
-    async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
-        recording = Recording(api)
+    async with kinform.connect(cluster.write_kubeconfig_for(proxy.url)) as api:
+        recording = RecordingTransport(api)
         received: list[object] = []
 
         async def in_between(request: kinform.Request) -> None:
-            if len(recording.asked) == 2:
+            if len(recording.requests) == 2:
                 await cluster.delete("c0")
 
-        recording.before = in_between
+        recording.before_request = in_between
         writer, store = kinform.store()
         async with asyncio.timeout(30):
-            proxy.cut_after(150_000)
+            proxy.reset_after_bytes(150_000)
             stream = kinform.watcher(recording, cluster.resource, scope=scoped(cluster), options=quick(initial=initial))
             async for event in kinform.reflector(writer, stream):
                 received.append(event)
                 if isinstance(event, kinform.InitDone):
                     break
-        assert len(recording.asked) == 2
+        assert len(recording.requests) == 2
         inits = [at for at, event in enumerate(received) if isinstance(event, kinform.Init)]
         assert len(inits) == 2
         assert "c0" in {event.object.name for event in received[: inits[1]] if isinstance(event, kinform.InitApply)}
@@ -191,14 +191,14 @@ async def test_an_object_deleted_during_a_cut_start_does_not_survive(cluster, pr
 async def test_a_page_that_is_cut_is_requested_again_in_the_same_state(cluster, proxy: Proxy):
     for number in range(10):
         await cluster.create(f"c{number}", data={"k": "x" * 20_000})
-    async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
-        recording = Recording(api)
+    async with kinform.connect(cluster.write_kubeconfig_for(proxy.url)) as api:
+        recording = RecordingTransport(api)
 
         async def cut_the_second_page(request: kinform.Request) -> None:
-            if len(recording.asked) == 2:
-                proxy.cut_after(30_000)
+            if len(recording.requests) == 2:
+                proxy.reset_after_bytes(30_000)
 
-        recording.before = cut_the_second_page
+        recording.before_request = cut_the_second_page
         async with informer(recording, cluster, initial="list", page_size=5) as configs:
             await configs.synced(timeout=20)
             assert {f"c{number}" for number in range(10)} <= names(configs.store)
@@ -211,11 +211,11 @@ async def test_an_expired_continue_token_leads_to_a_list_in_one_page(cluster, re
         await cluster.create(name)
 
     async def expire_before_the_second_page(request: kinform.Request) -> None:
-        if len(recording.asked) == 2:
+        if len(recording.requests) == 2:
             await cluster.delete("a")
-            await cluster.expire()
+            await cluster.expire_history()
 
-    recording.before = expire_before_the_second_page
+    recording.before_request = expire_before_the_second_page
     async with informer(recording, cluster, initial="list", page_size=1) as configs:
         await configs.synced(timeout=60)
         assert names(configs.store) >= {"b", "c"}

@@ -15,8 +15,8 @@ import kinform
 from kinform import _throttled_log
 from kinform._listwatch import stream
 from kinform.testing import Forbidden, Gone, Hangup, InternalError, MalformedObject, NotFound, Unauthorized
-from tests.net.informers import quick, same
-from tests.support.peer import Call, peer
+from tests.net.informers import in_sync, quick
+from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -33,30 +33,30 @@ def quietly(informer_of: str, caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if informer_of in record.message]
 
 
-async def listed_then_nothing(call: Call) -> None:
+async def listed_then_nothing(call: ReceivedRequest) -> None:
     """A LIST, and watches that stay silent."""
     if ("watch", "true") in call.params:
-        await call.begin()
-        await call.left.wait()
+        await call.start_chunked()
+        await call.disconnected.wait()
     else:
-        await call.answer(200, LIST)
+        await call.respond(200, LIST)
 
 
 @pytest.mark.parametrize(("code", "form"), [(429, "seconds"), (503, "date"), (429, "status"), (503, "seconds")])
 async def test_retry_after_is_obeyed(code, form):
     times: list[float] = []
 
-    async def answer(call: Call) -> None:
+    async def answer(call: ReceivedRequest) -> None:
         times.append(time.monotonic())
         if len(times) > 1:
             await listed_then_nothing(call)
         elif form == "status":
-            await call.answer(code, b'{"kind":"Status","code":%d,"details":{"retryAfterSeconds":1}}' % code)
+            await call.respond(code, b'{"kind":"Status","code":%d,"details":{"retryAfterSeconds":1}}' % code)
         else:
             date = email.utils.formatdate(time.time() + 2, usegmt=True)  # whole seconds: 1 to 2 from now
-            await call.answer(code, b"slow down", Retry_After="1" if form == "seconds" else date)
+            await call.respond(code, b"slow down", Retry_After="1" if form == "seconds" else date)
 
-    async with peer(answer) as server, kinform.connect(server.url) as api:
+    async with scripted_server(answer) as server, kinform.connect(server.url) as api:
         async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
             await pods.synced(timeout=10)
     assert 0.9 <= times[1] - times[0] <= 4
@@ -64,13 +64,13 @@ async def test_retry_after_is_obeyed(code, form):
 
 @pytest.mark.parametrize("nonsense", ["soon", "inf", "nan", "-5", "1e99", "", "Sun, 99 Foo 2001 00:00:00 GMT"])
 async def test_an_invalid_retry_after_is_ignored(nonsense):
-    async def answer(call: Call) -> None:
-        if len(server.calls) > 1:
+    async def answer(call: ReceivedRequest) -> None:
+        if len(server.requests) > 1:
             await listed_then_nothing(call)
         else:
-            await call.answer(503, b"slow down", Retry_After=nonsense)
+            await call.respond(503, b"slow down", Retry_After=nonsense)
 
-    async with peer(answer) as server, kinform.connect(server.url) as api:
+    async with scripted_server(answer) as server, kinform.connect(server.url) as api:
         async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
             await pods.synced(timeout=2)
 
@@ -103,46 +103,46 @@ async def test_waits_double_and_start_over_only_after_progress(server, api, monk
         assert hasty.waited == [0.8, 1.6, 3.2, 6.4, 10, 10]
         hasty.waited.clear()
         server.touch(PODS, server.keys(PODS)[0])
-        await until(lambda: same(pods.store, server, PODS))
+        await until(lambda: in_sync(pods.store, server, PODS))
         server.interrupt(Hangup(after=0))
         await until(lambda: hasty.waited)
         assert hasty.waited[0] == 0.8
 
 
 async def test_silence_is_measured_by_our_deadline_not_the_clients():
-    async with peer(listed_then_nothing) as server, kinform.connect(server.url) as api:
+    async with scripted_server(listed_then_nothing) as server, kinform.connect(server.url) as api:
         async with kinform.Informer(api, PODS, options=quick(initial="list", silence_timeout=1.5)) as pods:
             await pods.synced(timeout=10)
-            await until(lambda: len(server.calls) == 2)
+            await until(lambda: len(server.requests) == 2)
             start = time.monotonic()
-            await until(lambda: len(server.calls) == 3)
+            await until(lambda: len(server.requests) == 3)
             assert 1.3 < time.monotonic() - start < 5
             assert "no data for 1.5 s" in pods.stats().streams[""].error
 
 
 async def test_a_refusal_with_an_endless_body_is_closed():
-    async def answer(call: Call) -> None:
-        if len(server.calls) == 1:
+    async def answer(call: ReceivedRequest) -> None:
+        if len(server.requests) == 1:
             await call.send(b"HTTP/1.1 500 No\r\nContent-Length: 100\r\n\r\n")
-            await call.left.wait()
+            await call.disconnected.wait()
         else:
             await listed_then_nothing(call)
 
-    async with peer(answer) as server, kinform.connect(server.url) as api:
+    async with scripted_server(answer) as server, kinform.connect(server.url) as api:
         async with kinform.Informer(api, PODS, options=quick(initial="list", headers_timeout=0.3)) as pods:
             await pods.synced(timeout=10)
 
 
 async def test_at_most_64_kib_of_a_refusals_body_are_read():
-    async def refuse(call: Call) -> None:
-        if len(server.calls) > 1:
+    async def refuse(call: ReceivedRequest) -> None:
+        if len(server.requests) > 1:
             await listed_then_nothing(call)
             return
         await call.send(b"HTTP/1.1 500 No\r\nTransfer-Encoding: chunked\r\n\r\n")
-        while not call.left.is_set():
-            await call.chunk(b"x" * 10_000)
+        while not call.disconnected.is_set():
+            await call.send_chunk(b"x" * 10_000)
 
-    async with peer(refuse) as server, kinform.connect(server.url) as api:
+    async with scripted_server(refuse) as server, kinform.connect(server.url) as api:
         async with kinform.Informer(api, PODS, options=quick(initial="list", headers_timeout=5)) as pods:
             await pods.synced(timeout=4)
 
@@ -224,16 +224,16 @@ async def test_wait_for_ignores_versions_of_an_incomplete_state(server, api):
     server.generate(PODS, 3)
     release = asyncio.Event()
 
-    async def answer(call: Call) -> None:
-        await call.begin()
+    async def answer(call: ReceivedRequest) -> None:
+        await call.start_chunked()
         pod = b'{"metadata":{"name":"a","namespace":"shop","uid":"u","resourceVersion":"50"}}'
-        await call.chunk(b'{"type":"ADDED","object":%s}\n' % pod)
+        await call.send_chunk(b'{"type":"ADDED","object":%s}\n' % pod)
         await release.wait()
         end = b'{"resourceVersion":"60","annotations":{"k8s.io/initial-events-end":"true"}}'
-        await call.chunk(b'{"type":"BOOKMARK","object":{"metadata":%s}}\n' % end)
-        await call.left.wait()
+        await call.send_chunk(b'{"type":"BOOKMARK","object":{"metadata":%s}}\n' % end)
+        await call.disconnected.wait()
 
-    async with peer(answer) as peered, kinform.connect(peered.url) as api:
+    async with scripted_server(answer) as peered, kinform.connect(peered.url) as api:
         async with kinform.Informer(api, PODS, options=quick()) as pods:
             await until(lambda: pods.stats().wire_bytes > 0)
             with pytest.raises(TimeoutError, match=r"50 not seen .*syncing"):

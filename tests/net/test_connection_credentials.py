@@ -1,4 +1,4 @@
-"""Credentials that rotate while a connection is open, and certificates."""
+"""Credential rotation and TLS certificates of an open connection."""
 
 from __future__ import annotations
 
@@ -15,9 +15,13 @@ from typing import Any
 import pytest
 
 from kinform._errors import TransportError
+from kinform._transport.base import Request
 from kinform._transport.connection import connect
-from tests.net.test_connection import PODS, kubeconfig
-from tests.support.peer import CERTIFICATES, Call, peer, tls
+from tests.support.kubeconfig import write_contexts
+from tests.support.scripted_server import ReceivedRequest, scripted_server
+from tests.support.tls import CERTIFICATES, server_context
+
+PODS = Request(path="/api/v1/pods", params=())
 
 PLUGIN = """\
 import json, pathlib, sys
@@ -33,8 +37,11 @@ print(json.dumps({"apiVersion": "client.authentication.k8s.io/v1", "kind": "Exec
 """
 
 
-class Plugin:
-    """An exec plugin that counts its runs; `#` in what it answers is the run's number."""
+class ExecPlugin:
+    """An exec plugin that counts its runs.
+
+    `#` in the status that it prints is replaced by the number of the run.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,9 +55,9 @@ class Plugin:
         }
 
     def kubeconfig(self, url: str = "http://127.0.0.1:1") -> Path:
-        return kubeconfig(self.folder / "kubeconfig", "shop", url=url, user=self.user)
+        return write_contexts(self.folder / "kubeconfig", "shop", url=url, user=self.user)
 
-    def answers(self, status: dict[str, str] | None) -> None:
+    def set_status(self, status: dict[str, str] | None) -> None:
         (self.folder / "status").write_text(json.dumps(status))
 
     @property
@@ -58,13 +65,14 @@ class Plugin:
         return len((self.folder / "runs").read_text())
 
 
-def within(seconds: float) -> str:
+def seconds_from_now(seconds: float) -> str:
+    """Returns an `expirationTimestamp`."""
     return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)).strftime("%FT%TZ")
 
 
-async def test_a_token_file_is_read_for_each_request_beside_its_kubeconfig(tmp_path: Path) -> None:
-    async with peer() as server:
-        path = kubeconfig(tmp_path / "one", "shop", url=server.url, user={"tokenFile": "tokens/now"})
+async def test_a_token_file_is_read_for_each_request(tmp_path: Path) -> None:
+    async with scripted_server() as server:
+        path = write_contexts(tmp_path / "one", "shop", url=server.url, user={"tokenFile": "tokens/now"})
         (tmp_path / "tokens").mkdir()
         token = tmp_path / "tokens/now"
         token.write_text("first\n")
@@ -78,30 +86,30 @@ async def test_a_token_file_is_read_for_each_request_beside_its_kubeconfig(tmp_p
     assert server.authorizations == ["Bearer first", "Bearer second"]
 
 
-async def test_a_token_in_the_kubeconfig_overrules_its_token_file(tmp_path: Path) -> None:
-    async with peer() as server:
+async def test_a_token_is_preferred_to_a_token_file(tmp_path: Path) -> None:
+    async with scripted_server() as server:
         user = {"token": "written", "tokenFile": str(tmp_path / "none")}
-        async with connect(kubeconfig(tmp_path / "one", "shop", url=server.url, user=user)) as api:
+        async with connect(write_contexts(tmp_path / "one", "shop", url=server.url, user=user)) as api:
             (await api.open(PODS)).close()
     assert server.authorizations == ["Bearer written"]
 
 
-async def test_after_a_401_the_kubeconfig_is_read_again(tmp_path: Path) -> None:
-    async with peer() as server:
-        path = kubeconfig(tmp_path / "one", "shop", url=server.url, user={"token": "old"})
+async def test_refresh_reads_the_kubeconfig_again(tmp_path: Path) -> None:
+    async with scripted_server() as server:
+        path = write_contexts(tmp_path / "one", "shop", url=server.url, user={"token": "old"})
         async with connect(path) as api:
-            kubeconfig(path, "shop", url=server.url, user={"token": "new"})
+            write_contexts(path, "shop", url=server.url, user={"token": "new"})
             (await api.open(PODS)).close()
             assert await api.refresh_credentials() is True
             (await api.open(PODS)).close()
     assert server.authorizations == ["Bearer old", "Bearer new"]
 
 
-async def test_a_kubeconfig_that_went_bad_leaves_the_old_credentials_and_is_logged(
+async def test_refresh_of_a_bad_kubeconfig_keeps_old_credentials(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with peer() as server:
-        path = kubeconfig(tmp_path / "one", "shop", url=server.url, user={"token": "old"})
+    async with scripted_server() as server:
+        path = write_contexts(tmp_path / "one", "shop", url=server.url, user={"token": "old"})
         async with connect(path) as api:
             path.write_text("users: [secret")
             assert await api.refresh_credentials() is False
@@ -111,31 +119,31 @@ async def test_a_kubeconfig_that_went_bad_leaves_the_old_credentials_and_is_logg
     assert "secret" not in caplog.text
 
 
-async def test_an_exec_plugin_runs_once_while_its_token_lasts(tmp_path: Path) -> None:
-    plugin = Plugin(tmp_path)
-    plugin.answers({"token": "t#", "expirationTimestamp": within(3600)})
-    async with peer() as server, connect(plugin.kubeconfig(server.url)) as api:
+async def test_an_exec_plugin_runs_once_while_its_token_is_valid(tmp_path: Path) -> None:
+    plugin = ExecPlugin(tmp_path)
+    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(3600)})
+    async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
         for _ in range(3):
             (await api.open(PODS)).close()
     assert plugin.runs == 1
     assert server.authorizations == ["Bearer t1"] * 3
 
 
-async def test_an_exec_plugin_runs_again_when_its_token_has_expired(tmp_path: Path) -> None:
-    plugin = Plugin(tmp_path)
-    plugin.answers({"token": "t#", "expirationTimestamp": within(10)})
-    async with peer() as server, connect(plugin.kubeconfig(server.url)) as api:
-        plugin.answers({"token": "t#", "expirationTimestamp": within(3600)})
+async def test_an_exec_plugin_runs_again_when_its_token_expires(tmp_path: Path) -> None:
+    plugin = ExecPlugin(tmp_path)
+    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(10)})
+    async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
+        plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(3600)})
         for _ in range(2):
             (await api.open(PODS)).close()
     assert plugin.runs == 2
     assert server.authorizations == ["Bearer t2"] * 2
 
 
-async def test_all_streams_that_meet_a_401_at_once_run_the_exec_plugin_once(tmp_path: Path) -> None:
-    plugin = Plugin(tmp_path)
-    plugin.answers({"token": "t#"})
-    async with peer() as server, connect(plugin.kubeconfig(server.url)) as api:
+async def test_concurrent_refreshes_run_the_exec_plugin_once(tmp_path: Path) -> None:
+    plugin = ExecPlugin(tmp_path)
+    plugin.set_status({"token": "t#"})
+    async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
         refreshed = await asyncio.gather(*(api.refresh_credentials() for _ in range(20)))
         (await api.open(PODS)).close()
     assert refreshed == [True] * 20
@@ -143,9 +151,9 @@ async def test_all_streams_that_meet_a_401_at_once_run_the_exec_plugin_once(tmp_
     assert server.authorizations == ["Bearer t2"]
 
 
-async def test_cancelling_one_of_them_leaves_the_refresh_to_the_others(tmp_path: Path) -> None:
-    plugin = Plugin(tmp_path)
-    plugin.answers({"token": "t#"})
+async def test_cancel_of_one_refresh_leaves_it_to_the_others(tmp_path: Path) -> None:
+    plugin = ExecPlugin(tmp_path)
+    plugin.set_status({"token": "t#"})
     async with connect(plugin.kubeconfig()) as api:
         first, second = (asyncio.create_task(api.refresh_credentials()) for _ in range(2))
         await asyncio.sleep(0)
@@ -154,64 +162,64 @@ async def test_cancelling_one_of_them_leaves_the_refresh_to_the_others(tmp_path:
         assert first.cancelled()
 
 
-async def test_an_exec_plugin_that_fails_is_an_error_with_its_words(
+async def test_the_error_of_an_exec_plugin_contains_its_stderr(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    plugin = Plugin(tmp_path)
-    plugin.answers(None)
+    plugin = ExecPlugin(tmp_path)
+    plugin.set_status(None)
     path = plugin.kubeconfig()
     with pytest.raises(TransportError, match="no luck today"):
         async with connect(path):
             pass
-    plugin.answers({"token": "t#"})
+    plugin.set_status({"token": "t#"})
     async with connect(path) as api:
-        plugin.answers(None)
+        plugin.set_status(None)
         with caplog.at_level(logging.WARNING, logger="kinform"):
             assert await api.refresh_credentials() is False
     assert "no luck today" in caplog.text
 
 
-async def test_an_exec_plugin_that_is_not_installed_is_named(tmp_path: Path) -> None:
+async def test_the_error_names_a_missing_exec_plugin(tmp_path: Path) -> None:
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin"}}
     with pytest.raises(TransportError, match="no-such-plugin"):
-        async with connect(kubeconfig(tmp_path / "one", "shop", user=user)):
+        async with connect(write_contexts(tmp_path / "one", "shop", user=user)):
             pass
 
 
 # --- certificates
 
 
-async def test_an_https_url_is_verified_by_the_systems_certificates() -> None:
-    async with peer(tls=tls()) as server, connect(server.url) as api:
+async def test_an_https_url_is_verified_by_system_certificates() -> None:
+    async with scripted_server(tls=server_context()) as server, connect(server.url) as api:
         with pytest.raises(TransportError, match="certificate verify failed") as caught:
             await api.open(PODS)
         assert not caught.value.reached
 
 
 @pytest.mark.parametrize("options", [{"ca": CERTIFICATES / "ca.pem"}, {"verify": False}])
-async def test_an_https_url_is_verified_by_the_ca_given_or_not_at_all(options: dict[str, Any]) -> None:
-    async with peer(tls=tls()) as server, connect(server.url, **options) as api:
-        answer = await api.open(PODS)
-        assert answer.status == 200
-        answer.close()
+async def test_a_given_ca_or_no_verification_accepts_an_https_url(options: dict[str, Any]) -> None:
+    async with scripted_server(tls=server_context()) as server, connect(server.url, **options) as api:
+        response = await api.open(PODS)
+        assert response.status == 200
+        response.close()
 
 
-async def test_client_certificates_are_exchanged_after_a_401_and_open_streams_break_off(tmp_path: Path) -> None:
-    context = tls()
+async def test_refresh_exchanges_certificates_and_ends_open_streams(tmp_path: Path) -> None:
+    context = server_context()
     context.verify_mode = ssl.CERT_REQUIRED
     seen: list[str] = []
 
-    async def answer(call: Call) -> None:
-        certificate: Any = call.certificate
+    async def respond(request: ReceivedRequest) -> None:
+        certificate: Any = request.client_certificate
         seen.append(dict(field[0] for field in certificate["subject"])["commonName"])
-        await call.begin()
-        await call.chunk(b"first")
+        await request.start_chunked()
+        await request.send_chunk(b"first")
 
     mine = tmp_path / "mine.pem"
     shutil.copy(CERTIFICATES / "first.pem", mine)
-    async with peer(answer, tls=context) as server:
+    async with scripted_server(respond, tls=context) as server:
         cluster = {"server": server.url, "certificate-authority": str(CERTIFICATES / "ca.pem")}
-        path = kubeconfig(
+        path = write_contexts(
             tmp_path / "one",
             "shop",
             user={"client-certificate": "mine.pem", "client-key": "mine.pem"},

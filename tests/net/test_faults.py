@@ -1,4 +1,7 @@
-"""An informer through every fault of the network and the server: complete, current, and never silent about it."""
+"""Informers under faults of the network and the server.
+
+After each fault the store is complete and current, and the error is reported.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ from kinform.testing import (
     Unauthorized,
     Unavailable,
 )
-from tests.net.informers import contents, quick, same
+from tests.net.informers import expected_object, in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -44,45 +47,45 @@ async def api(server):
         yield api
 
 
-def asked(server: Server, verb: str) -> list[dict[str, str]]:
-    """The parameters of the lists or the watches that were sent."""
+def params_of(server: Server, verb: str) -> list[dict[str, str]]:
+    """Returns the query parameters of the lists or watches that were received."""
     return [dict(request.params) for request in server.requests if request.verb == verb]
 
 
 async def caught_up(informer: kinform.Informer, server: Server, *, within: float = 10) -> None:
-    """Waits until the store holds what the server holds."""
+    """Waits until the store has the server's objects."""
     try:
-        await until(lambda: same(informer.store, server, PODS), within=within)
+        await until(lambda: in_sync(informer.store, server, PODS), within=within)
     except TimeoutError:
-        raise AssertionError(f"not caught up: {informer.stats()}") from None
+        raise AssertionError(f"the store is not in sync: {informer.stats()}") from None
 
 
-class TestStart:
-    async def test_a_stream_is_taken_without_any_list(self, server, api):
+class TestInitialSync:
+    async def test_a_watch_list_needs_no_list(self, server, api):
         server.generate(PODS, 30)
         async with kinform.Informer(api, PODS, options=quick()) as pods:
             await pods.synced(timeout=10)
-            assert same(pods.store, server, PODS)
+            assert in_sync(pods.store, server, PODS)
             server.storm(PODS, 30)
             await caught_up(pods, server)
-        assert asked(server, "list") == []
-        assert len(asked(server, "watch")) == 1
+        assert params_of(server, "list") == []
+        assert len(params_of(server, "watch")) == 1
 
-    async def test_pages_are_all_delivered_and_the_watch_begins_at_the_lists_resource_version(self, server, api):
+    async def test_all_pages_arrive_and_the_watch_starts_at_their_version(self, server, api):
         server.generate(PODS, 3)
         listed = server.resource_version
         async with kinform.Informer(api, PODS, options=quick(initial="list", page_size=1)) as pods:
             await pods.synced(timeout=10)
-            assert same(pods.store, server, PODS)
+            assert in_sync(pods.store, server, PODS)
             await server.wait_for_request(on="watch", timeout=10)
-        lists = asked(server, "list")
+        lists = params_of(server, "list")
         assert [params.get("limit") for params in lists] == ["1", "1", "1"]
         assert ["continue" in params for params in lists] == [False, True, True]
         assert not any("resourceVersion" in params for params in lists)
-        assert asked(server, "watch")[0]["resourceVersion"] == listed
+        assert params_of(server, "watch")[0]["resourceVersion"] == listed
 
     @pytest.mark.parametrize("initial", ["list", "stream"])
-    async def test_an_empty_collection_is_synced_too(self, server, api, initial):
+    async def test_an_empty_collection_is_synced(self, server, api, initial):
         events = []
         async for event in kinform.watcher(api, PODS, options=quick(initial=initial)):
             events.append(event)
@@ -90,21 +93,21 @@ class TestStart:
                 break
         assert [type(event) for event in events] == [kinform.Init, kinform.InitDone]
 
-    async def test_an_empty_page_with_a_token_goes_on(self, server, api):
+    async def test_an_empty_page_with_a_continue_token_is_followed(self, server, api):
         server.generate(PODS, 5)
         server.fault(ShortPage(), on="list")
         async with kinform.Informer(api, PODS, options=quick(initial="list", page_size=2)) as pods:
             await pods.synced(timeout=10)
             assert len(pods.store) == 5
 
-    async def test_unpaged(self, server, api):
+    async def test_page_size_0_lists_without_pages(self, server, api):
         server.generate(PODS, 5)
         async with kinform.Informer(api, PODS, options=quick(initial="list", page_size=0)) as pods:
             await pods.synced(timeout=10)
             assert len(pods.store) == 5
-        assert asked(server, "list") == [{}]
+        assert params_of(server, "list") == [{}]
 
-    async def test_events_before_the_end_bookmark_count(self, server, api):
+    async def test_events_before_the_end_bookmark_are_applied(self, server, api):
         keys = server.generate(PODS, 5)
         server.fault(LateBookmark(events=2), on="watch")
         async with kinform.Informer(api, PODS, options=quick(initial="stream")) as pods:
@@ -112,49 +115,49 @@ class TestStart:
             server.delete(PODS, keys[0])
             server.touch(PODS, keys[1])
             await pods.synced(timeout=10)
-            assert same(pods.store, server, PODS)
+            assert in_sync(pods.store, server, PODS)
             assert keys[0] not in pods.store
 
-    async def test_gzip_is_asked_for_where_it_is_wanted(self, server, api):
+    async def test_compression_gzip_applies_to_lists_only(self, server, api):
         server.generate(PODS, 50)
         async with kinform.Informer(api, PODS, options=quick(initial="list", compression="gzip")) as pods:
             await pods.synced(timeout=10)
-            assert same(pods.store, server, PODS)
+            assert in_sync(pods.store, server, PODS)
             await server.wait_for_request(on="watch", timeout=10)
         encodings = {request.verb: request.headers["Accept-Encoding"] for request in server.requests}
         assert encodings == {"list": "gzip", "watch": "identity"}
 
 
-class TestStreamRefused:
+class TestWatchListRefused:
     @pytest.mark.parametrize("fault", [Invalid(), InternalError(event=True)])
-    async def test_falls_back_to_a_list_and_is_remembered_for_the_resource(self, server, api, fault):
+    async def test_falls_back_to_a_list_and_remembers_the_resource(self, server, api, fault):
         server.generate(PODS, 5)
         server.fault(fault, on="watch")
         for _ in range(2):
             async with kinform.Informer(api, PODS, options=quick()) as pods:
                 await pods.synced(timeout=10)
-                assert same(pods.store, server, PODS)
-        assert len(asked(server, "list")) == 2
-        assert len([params for params in asked(server, "watch") if "sendInitialEvents" in params]) == 1
+                assert in_sync(pods.store, server, PODS)
+        assert len(params_of(server, "list")) == 2
+        assert len([params for params in params_of(server, "watch") if "sendInitialEvents" in params]) == 1
 
-    async def test_by_rights_falls_back_and_is_not_remembered(self, server, api):
+    async def test_forbidden_falls_back_to_a_list_and_is_not_remembered(self, server, api):
         server.generate(PODS, 5)
         server.fault(Forbidden(), on="watch")
         for _ in range(2):
             async with kinform.Informer(api, PODS, options=quick()) as pods:
                 await pods.synced(timeout=10)
-        assert len([params for params in asked(server, "watch") if "sendInitialEvents" in params]) == 2
+        assert len([params for params in params_of(server, "watch") if "sendInitialEvents" in params]) == 2
 
     @pytest.mark.parametrize("fault", [NoBookmark(), BookmarkWithoutEnd(), BookmarkWithoutEnd(value="false")])
-    async def test_never_finished_falls_back_after_a_bounded_number_of_tries(self, server, api, fault):
+    async def test_an_unfinished_stream_falls_back_after_two_attempts(self, server, api, fault):
         server.generate(PODS, 5)
         server.fault(fault, on="watch", times=None, when=lambda request: "sendInitialEvents" in request.params)
         async with kinform.Informer(api, PODS, options=quick(headers_timeout=0.2)) as pods:
             await pods.synced(timeout=10)
-            assert same(pods.store, server, PODS)
-        assert len([params for params in asked(server, "watch") if "sendInitialEvents" in params]) == 2
+            assert in_sync(pods.store, server, PODS)
+        assert len([params for params in params_of(server, "watch") if "sendInitialEvents" in params]) == 2
 
-    async def test_cut_midway_starts_from_nothing(self, server, api):
+    async def test_a_stream_cut_before_its_end_starts_over(self, server, api):
         keys = server.generate(PODS, 10)
         server.fault(CutMidObject(after=5), on="watch")
         events = []
@@ -166,13 +169,13 @@ class TestStreamRefused:
                 break
         inits = [at for at, event in enumerate(events) if isinstance(event, kinform.Init)]
         assert len(inits) == 2
-        told = {event.object.key for event in events[inits[1] + 1 : -1]}
-        assert told == set(server.keys(PODS))
+        listed = {event.object.key for event in events[inits[1] + 1 : -1]}
+        assert listed == set(server.keys(PODS))
 
 
 class TestExpired:
     @pytest.mark.parametrize("fault", [Gone(), Gone(event=True), ResourceVersionTooLarge(event=True)])
-    async def test_relists_and_readers_see_the_old_state_until_the_new_one_is_complete(self, server, api, fault):
+    async def test_readers_see_the_old_state_until_a_relist_is_complete(self, server, api, fault):
         keys = server.generate(PODS, 100)
         async with kinform.Informer(api, PODS, options=quick(initial="list", page_size=10)) as pods:
             await pods.synced(timeout=10)
@@ -188,14 +191,14 @@ class TestExpired:
                 await asyncio.sleep(0)
             await caught_up(pods, server)
             assert sizes <= {100}
-            told = [await anext(changes) for _ in range(103)]
-        assert isinstance(told[100], kinform.Synced)
-        assert {(type(change), change.key) for change in told[101:]} == {
+            received = [await anext(changes) for _ in range(103)]
+        assert isinstance(received[100], kinform.Synced)
+        assert {(type(change), change.key) for change in received[101:]} == {
             (kinform.Deleted, keys[0]),
             (kinform.Added, "shop/new"),
         }
 
-    async def test_a_compacted_history_is_a_410_and_missed_deletes_are_made_up_for(self, server, api):
+    async def test_a_relist_after_compaction_reports_missed_changes(self, server, api):
         keys = server.generate(PODS, 20)
         async with kinform.Informer(api, PODS, options=quick()) as pods:
             deleted = []
@@ -214,46 +217,47 @@ class TestExpired:
             assert deleted == [last]
             assert updated == [keys[1].split("/")[1]]
 
-    async def test_an_expired_token_makes_progress(self, server, api):
+    async def test_an_expired_continue_token_leads_to_a_list_without_pages(self, server, api):
         server.generate(PODS, 30)
         server.fault(Gone(), on="list", times=None, when=lambda request: "continue" in request.params)
         async with kinform.Informer(api, PODS, options=quick(initial="list", page_size=10)) as pods:
             await pods.synced(timeout=10)
-            assert same(pods.store, server, PODS)
-        assert ["limit" in params for params in asked(server, "list")] == [True, True, False]
+            assert in_sync(pods.store, server, PODS)
+        assert ["limit" in params for params in params_of(server, "list")] == [True, True, False]
 
-    async def test_on_a_list_is_retried(self, server, api):
+    async def test_a_list_that_gets_410_is_retried(self, server, api):
         server.generate(PODS, 3)
         server.fault(Gone(), on="list")
         server.fault(ResourceVersionTooLarge(), on="list")
         async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
             await pods.synced(timeout=10)
-        assert all("resourceVersion" not in params for params in asked(server, "list"))
+        assert all("resourceVersion" not in params for params in params_of(server, "list"))
 
 
-class TestWaiting:
+class TestBackoff:
     @pytest.mark.parametrize("fault", [TooManyRequests(retry_after=1), Unavailable(retry_after=1, plain=True)])
     async def test_retry_after_is_honoured(self, server, api, fault):
         server.fault(fault, on="list")
         loop = asyncio.get_running_loop()
         async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
             await server.wait_for_request(on="list", timeout=10)
-            begun = loop.time()
+            start = loop.time()
             await pods.synced(timeout=10)
-        assert loop.time() - begun > 0.9
+        assert loop.time() - start > 0.9
 
     @pytest.mark.parametrize("fault", [Empty(), Hangup(), Gone(event=True)])
-    async def test_a_server_that_answers_and_ends_at_once_is_backed_off(self, server, api, fault):
+    async def test_watches_that_end_at_once_are_retried_with_backoff(self, server, api, fault):
         server.generate(PODS, 3)
         server.fault(fault, on="watch", times=None)
         options = quick(initial="list", backoff=kinform.Backoff(initial=0.05, maximum=5, jitter=0))
         async with kinform.Informer(api, PODS, options=options) as pods:
             await pods.synced(timeout=10)
             await asyncio.sleep(1)
-            assert 3 <= len(asked(server, "watch")) <= 12  # hundreds without; the HTTP client repeats some by itself
+            # Without backoff: hundreds. The HTTP client retries some itself.
+            assert 3 <= len(params_of(server, "watch")) <= 12
             assert len(pods.store) == 3
 
-    async def test_several_empty_answers_lead_to_a_relist(self, server, api):
+    async def test_several_empty_watches_lead_to_a_relist(self, server, api):
         server.generate(PODS, 3)
         async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
             await pods.synced(timeout=10)
@@ -266,7 +270,7 @@ class TestWaiting:
 
 
 class TestWatch:
-    async def test_ended_by_the_server_it_resumes_at_the_last_bookmark_without_a_list(self, server, api):
+    async def test_an_ended_watch_resumes_at_the_last_bookmark(self, server, api):
         server.generate(PODS, 3)
         async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
             await pods.synced(timeout=10)
@@ -276,19 +280,19 @@ class TestWatch:
             await pods.wait_for(server.resource_version, timeout=10)
             server.disconnect()
             await server.wait_for_request(on="watch", count=2, timeout=10)
-            assert asked(server, "watch")[1]["resourceVersion"] == server.resource_version
-        assert len(asked(server, "list")) == 1
+            assert params_of(server, "watch")[1]["resourceVersion"] == server.resource_version
+        assert len(params_of(server, "list")) == 1
 
-    async def test_a_watch_that_stands_its_time_is_resumed(self, server, api):
+    async def test_a_watch_that_reaches_its_timeout_is_resumed(self, server, api):
         server.generate(PODS, 3)
         async with kinform.Informer(api, PODS, options=quick(watch_timeout=1)) as pods:
             await pods.synced(timeout=10)
             await server.wait_for_request(on="watch", count=2, timeout=10)
             server.storm(PODS, 3)
             await caught_up(pods, server)
-        assert asked(server, "list") == []
+        assert params_of(server, "list") == []
 
-    async def test_a_dead_connection_is_noticed_and_resumed(self, server, api):
+    async def test_a_stalled_watch_is_detected_and_resumed(self, server, api):
         server.generate(PODS, 3)
         async with kinform.Informer(api, PODS, options=quick(silence_timeout=0.3)) as pods:
             await pods.synced(timeout=10)
@@ -296,15 +300,15 @@ class TestWatch:
             server.storm(PODS, 3)
             await caught_up(pods, server)
             assert pods.stats().streams[""].errors >= 1
-        assert asked(server, "list") == []
+        assert params_of(server, "list") == []
 
-    async def test_a_server_that_never_sends_headers_is_given_up(self, server, api):
+    async def test_a_request_without_response_headers_times_out(self, server, api):
         server.generate(PODS, 3)
         server.fault(Stall(headers=False), on="any")
         async with kinform.Informer(api, PODS, options=quick(headers_timeout=0.3)) as pods:
             await pods.synced(timeout=10)
 
-    async def test_a_frozen_server_is_resumed_after_the_thaw(self, server, api):
+    async def test_a_watch_resumes_after_a_frozen_server_thaws(self, server, api):
         server.generate(PODS, 3)
         async with kinform.Informer(api, PODS, options=quick(silence_timeout=0.2, headers_timeout=0.5)) as pods:
             await pods.synced(timeout=10)
@@ -314,18 +318,18 @@ class TestWatch:
             server.thaw()
             await caught_up(pods, server)
 
-    async def test_a_trickle_loses_nothing(self, server, api):
+    async def test_a_trickle_of_bytes_loses_nothing(self, server, api):
         server.generate(PODS, 2)
         server.fault(Trickle(bytes=7), on="watch")
         async with kinform.Informer(api, PODS, options=quick()) as pods:
             await pods.synced(timeout=30)
-            assert same(pods.store, server, PODS)
+            assert in_sync(pods.store, server, PODS)
 
 
-class TestDamage:
+class TestDamagedObjects:
     @pytest.mark.parametrize("initial", ["list", "stream"])
     @pytest.mark.parametrize("readable", [True, False])
-    async def test_a_malformed_object_is_reported_and_the_stream_goes_on(self, server, api, initial, readable):
+    async def test_a_malformed_object_is_skipped_and_reported(self, server, api, initial, readable):
         server.generate(PODS, 10)
         server.fault(MalformedObject(after=4, readable_key=readable))
         errors = []
@@ -340,7 +344,7 @@ class TestDamage:
         assert error.offset > 0
 
     @pytest.mark.parametrize("readable", [True, False])
-    async def test_in_a_relist_it_keeps_its_old_record(self, server, api, readable):
+    async def test_a_malformed_object_in_a_relist_keeps_its_record(self, server, api, readable):
         keys = server.generate(PODS, 10)
         async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
             await pods.synced(timeout=10)
@@ -355,7 +359,7 @@ class TestDamage:
             assert set(pods.store.keys()) == set(keys[:-1])
             assert pods.stats().stale == 1
 
-    async def test_an_oversized_object_is_left_out_with_its_key_and_the_stream_goes_on(self, server, api):
+    async def test_an_oversized_object_is_skipped_and_reported(self, server, api):
         keys = server.generate(PODS, 10)
         errors = []
         options = quick(max_object_bytes=100_000, on_error=errors.append)
@@ -364,14 +368,14 @@ class TestDamage:
             server.interrupt(Oversized(bytes=1_000_000))
             server.touch(PODS, keys[0])
             server.touch(PODS, keys[1])
-            await until(lambda: versions_match(pods, server, keys[1]))
+            await until(lambda: object_in_sync(pods, server, keys[1]))
             assert [(error.key, error.why) for error in errors] == [(keys[0], "oversized")]
             assert pods.stats().stale == 1
             server.touch(PODS, keys[0])
             await caught_up(pods, server)
             assert pods.stats().stale == 0
 
-    async def test_a_malformed_frame_resumes_the_stream(self, server, api):
+    async def test_a_watch_resumes_after_a_malformed_frame(self, server, api):
         keys = server.generate(PODS, 5)
         errors = []
         async with kinform.Informer(api, PODS, options=quick(on_error=errors.append)) as pods:
@@ -384,14 +388,14 @@ class TestDamage:
 
     @pytest.mark.parametrize("initial", ["list", "stream"])
     @pytest.mark.parametrize("fault", [MalformedFrame(after=2), CutMidObject(after=2), Hangup(after=2)])
-    async def test_a_broken_start_is_made_again(self, server, api, initial, fault):
+    async def test_a_broken_initial_sync_is_retried(self, server, api, initial, fault):
         server.generate(PODS, 5)
         server.fault(fault)
         async with kinform.Informer(api, PODS, options=quick(initial=initial)) as pods:
             await pods.synced(timeout=10)
-            assert same(pods.store, server, PODS)
+            assert in_sync(pods.store, server, PODS)
 
-    async def test_no_word_of_an_objects_contents_is_logged(self, server, api, caplog):
+    async def test_no_contents_of_an_object_are_logged(self, server, api, caplog):
         server.put("v1/secrets", {"metadata": {"name": "a", "namespace": "shop"}, "data": {"password": "hunter2"}})
         server.fault(MalformedObject())
         caplog.set_level(logging.DEBUG)
@@ -404,8 +408,8 @@ class TestDamage:
         assert "hunter2" not in caplog.text
 
 
-def versions_match(pods: kinform.Informer, server: Server, key: str) -> bool:
-    """Whether one object is held in the server's version."""
+def object_in_sync(pods: kinform.Informer, server: Server, key: str) -> bool:
+    """Returns whether the store has one object in the server's version."""
     meta = pods.store.meta(key)
     return meta is not None and (meta.uid, meta.resource_version) == server.versions(PODS)[key]
 
@@ -420,7 +424,7 @@ class TestRefused:
             (NotFound(plain=True), "not_found"),
         ],
     )
-    async def test_is_a_state_that_can_be_seen_and_heals(self, server, api, fault, state, caplog):
+    async def test_a_refusal_is_a_visible_state_and_ends_with_its_cause(self, server, api, fault, state, caplog):
         server.generate(PODS, 3)
         server.fault(fault, times=None)
         async with kinform.Informer(api, PODS, options=quick()) as pods:
@@ -429,14 +433,14 @@ class TestRefused:
                 await pods.synced(timeout=0.3)
             await pods.synced(timeout=5, allow_partial=True)
             lines = len(caplog.records)
-            seen = len(server.requests)
-            await server.wait_for_request(count=seen + 4, timeout=10)
+            sent = len(server.requests)
+            await server.wait_for_request(count=sent + 4, timeout=10)
             assert len(caplog.records) <= lines + 1
             server.heal()
             await pods.synced(timeout=10)
-            assert same(pods.store, server, PODS)
+            assert in_sync(pods.store, server, PODS)
 
-    async def test_a_denied_watch_leaves_what_was_listed_readable(self, server, api):
+    async def test_a_forbidden_watch_leaves_the_list_readable(self, server, api):
         server.generate(PODS, 3)
         server.fault(Forbidden(), on="watch", times=None)
         async with kinform.Informer(api, PODS, options=quick()) as pods:
@@ -445,7 +449,7 @@ class TestRefused:
             assert len(pods.store) == 3
             assert "403" in str(pods.stats().streams[""].error)
 
-    async def test_a_forbidden_namespace_is_named_and_the_others_are_there(self, server, api):
+    async def test_a_forbidden_namespace_is_named_and_others_are_synced(self, server, api):
         server.generate(PODS, 4, namespace=["shop", "till"])
         server.fault(Forbidden(), times=None, namespace="till")
         async with kinform.Informer(
@@ -456,7 +460,7 @@ class TestRefused:
             with pytest.raises(kinform.ForbiddenError, match="v1/pods in till"):
                 await pods.synced(timeout=0.2)
 
-    async def test_a_bad_request_is_raised_and_not_repeated(self, server, api):
+    async def test_a_bad_request_is_raised_and_not_retried(self, server, api):
         scope = kinform.Scope(field_selector="spec.nonsense=1")
         async with kinform.Informer(api, PODS, scope=scope, options=quick()) as pods:
             with pytest.raises(kinform.BadRequestError):
@@ -465,13 +469,13 @@ class TestRefused:
             with pytest.raises(kinform.BadRequestError):
                 async for _ in pods.changes():
                     pass
-        asked_so_far = len(server.requests)
+        sent = len(server.requests)
         with pytest.raises(kinform.BadRequestError):
             async for _ in kinform.watcher(api, PODS, scope=scope, options=quick()):
                 pass
-        assert len(server.requests) <= asked_so_far + 2
+        assert len(server.requests) <= sent + 2
 
-    async def test_a_deleted_crd_is_a_state_and_its_objects_stay_readable(self, server, api):
+    async def test_a_deleted_crd_is_the_state_not_found_until_it_is_back(self, server, api):
         widgets = "example.com/v1/widgets"
         server.register(widgets, kind="Widget")
         server.put(widgets, {"metadata": {"name": "a", "namespace": "shop"}})
@@ -483,7 +487,7 @@ class TestRefused:
             server.put(widgets, {"metadata": {"name": "b", "namespace": "shop"}})
             await until(lambda: list(informer.store.keys()) == ["shop/b"])
 
-    async def test_a_timeout_names_the_state_it_hung_in(self, server, api):
+    async def test_a_timeout_names_the_state(self, server, api):
         server.fault(InternalError(), times=None)
         async with kinform.Informer(api, PODS, options=quick()) as pods:
             with pytest.raises(TimeoutError, match=r"not synced after 0\.3 s; v1/pods: retrying .*500"):
@@ -499,7 +503,7 @@ class TestRefused:
         assert "on_error raised" in caplog.text
 
 
-class TestNames:
+class TestObjects:
     async def test_a_new_object_of_the_same_name_is_a_delete_and_an_add(self, server, api):
         (key,) = server.generate(PODS, 1)
         async with kinform.Informer(api, PODS, options=quick()) as pods:
@@ -511,18 +515,18 @@ class TestNames:
             server.put(PODS, {"metadata": {"name": old["metadata"]["name"], "namespace": old["metadata"]["namespace"]}})
             server.compact()
             await server.start()
-            told = [await anext(changes) for _ in range(4)]
-        assert [type(change) for change in told] == [
+            received = [await anext(changes) for _ in range(4)]
+        assert [type(change) for change in received] == [
             kinform.Added,
             kinform.Synced,
             kinform.Deleted,
             kinform.Added,
         ]
-        assert told[2].synthetic
-        assert told[2].object["metadata"]["uid"] == old["metadata"]["uid"]
+        assert received[2].synthetic
+        assert received[2].object["metadata"]["uid"] == old["metadata"]["uid"]
 
     @pytest.mark.parametrize("resource", [PODS, "v1/namespaces", "example.com/v1/widgets"])
-    async def test_an_object_reads_the_same_by_list_and_by_watch(self, server, api, resource):
+    async def test_an_object_is_the_same_by_list_and_by_watch(self, server, api, resource):
         server.register("example.com/v1/widgets", kind="Widget")
         keys = server.generate(resource, 3)
         reads = []
@@ -530,10 +534,10 @@ class TestNames:
             async with kinform.Informer(api, resource, options=quick(initial=initial)) as informer:
                 await informer.synced(timeout=10)
                 reads.append([informer.store.get(key) for key in keys])
-        assert reads[0] == reads[1] == [contents(server, resource, key) for key in keys]
+        assert reads[0] == reads[1] == [expected_object(server, resource, key) for key in keys]
         assert all(list(found)[:2] == ["apiVersion", "kind"] for found in reads[0])
 
-    async def test_metadata_only(self, server, api):
+    async def test_metadata_only_gives_only_metadata(self, server, api):
         keys = server.generate(PODS, 3)
         for initial in ("list", "stream"):
             scope = kinform.Scope(metadata_only=True)

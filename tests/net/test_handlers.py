@@ -9,7 +9,7 @@ import pytest
 
 import kinform
 from kinform.testing import Forbidden, InternalError
-from tests.net.informers import quick, same
+from tests.net.informers import in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -90,7 +90,7 @@ async def test_an_exception_is_logged_with_the_key_and_stops_nothing(server, pod
     async with pods:
         await until(lambda: len(received) == 2)
         server.touch(PODS, keys[0])
-        await until(lambda: same(pods.store, server, PODS))
+        await until(lambda: in_sync(pods.store, server, PODS))
     for key in keys:
         assert f"raised at {key}" in caplog.text
     assert "broken" in caplog.text
@@ -125,7 +125,7 @@ async def test_a_handler_added_while_events_wait_gets_each_once(server, pods):
         await pods.synced(timeout=10)
         key = server.keys(PODS)[0]
         server.touch(PODS, key)
-        await until(lambda: same(pods.store, server, PODS))
+        await until(lambda: in_sync(pods.store, server, PODS))
         assert pods.stats().queue_depth == 5
         pods.on_add(lambda pod: late.append(("added", name(pod))))
         pods.on_update(lambda old, new: late.append(("updated", name(new))))
@@ -151,7 +151,7 @@ async def test_a_slow_handlers_queue_is_bounded_and_keeps_the_newest(server):
         async with pods:
             await pods.synced(timeout=10)
             server.storm(PODS, 300)
-            await until(lambda: same(pods.store, server, PODS))
+            await until(lambda: in_sync(pods.store, server, PODS))
             assert 3 <= pods.stats().queue_depth <= 4 + 3
             gate.set()
             await until(lambda: pods.stats().queue_depth == 0)
@@ -272,7 +272,7 @@ async def test_namespaces_are_added_and_removed(server):
             pods.on_delete(lambda pod: deleted.append(name(pod)))
             await pods.synced(timeout=10)
             await pods.add_namespace("till")
-            assert same(pods.store, server, PODS)
+            assert in_sync(pods.store, server, PODS)
             await pods.remove_namespace("shop")
             assert set(pods.store.keys()) == set(server.keys(PODS, namespace="till"))
             await until(lambda: len(deleted) == 2)

@@ -14,7 +14,7 @@ from tests.support.waiting import until
 
 @pytest.fixture
 async def api(cluster):
-    async with kinform.connect(cluster.url, **cluster.access) as api:
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
         yield api
 
 
@@ -101,7 +101,7 @@ async def test_a_store_follows_the_server(cluster, api, start):
 
 
 async def test_a_custom_resource_reads_the_same_by_list_and_watch_list(cluster, api):
-    widgets = await cluster.custom()
+    widgets = await cluster.create_custom_resource()
     written = await cluster.create("a", widgets, spec={"big": 2**63 + 1, "list": [1, None, {"x": []}]})
     written["metadata"].pop("managedFields", None)
     for initial in ("list", "stream"):
@@ -111,7 +111,7 @@ async def test_a_custom_resource_reads_the_same_by_list_and_watch_list(cluster, 
 
 
 async def test_a_cluster_scoped_resource_has_keys_without_namespace(cluster, api):
-    widgets = await cluster.custom(namespaced=False)
+    widgets = await cluster.create_custom_resource(namespaced=False)
     await cluster.api.create(widgets, {"metadata": {"name": "a"}})
     async with kinform.Informer(api, widgets, options=quick()) as informer:
         await informer.synced(timeout=20)
@@ -161,7 +161,7 @@ async def test_a_relist_after_a_real_410_gives_the_missed_changes(cluster, api, 
         changes = configs.changes()
         assert [type(await anext(changes)) for _ in range(4)] == [kinform.Added] * 3 + [kinform.Synced]
         before = configs.stats().streams[cluster.namespace].seconds_since_sync
-        await cluster.expire()
+        await cluster.expire_history()
         await cluster.delete("a")
         await cluster.replace("b", data={"k": "changed"})
         await cluster.create("d")
@@ -182,7 +182,7 @@ async def test_streams_resume_after_the_server_was_restarted(cluster, api):
         await cluster.crash()
         await until(lambda: configs.state == "retrying")
         assert list(configs.store.keys()) == [f"{cluster.namespace}/a"]
-        await cluster.resurrect()
+        await cluster.recover()
         await cluster.create("b")
         await agrees(configs, cluster, within=60)
 
@@ -217,10 +217,10 @@ async def test_the_same_name_with_a_new_uid_is_a_delete_and_an_add(cluster, api)
         await configs.synced(timeout=20)
         changes = configs.changes()
         await cluster.crash()
-        await cluster.resurrect()
+        await cluster.recover()
         await cluster.delete("a")
         await cluster.create("a")
-        await cluster.expire()
+        await cluster.expire_history()
         received = []
         async with asyncio.timeout(60):
             while len(received) < 4:
@@ -231,15 +231,15 @@ async def test_the_same_name_with_a_new_uid_is_a_delete_and_an_add(cluster, api)
 async def test_a_proxy_that_cuts_and_stalls_loses_nothing(cluster, proxy):
     for number in range(20):
         await cluster.create(f"c{number}", data={"k": "x" * 2000})
-    async with kinform.connect(cluster.kubeconfig_at(proxy.url)) as api:
+    async with kinform.connect(cluster.write_kubeconfig_for(proxy.url)) as api:
         async with informer(api, cluster, silence_timeout=1, headers_timeout=2) as configs:
             await configs.synced(timeout=20)
             for name in ("x", "y", "z"):
-                proxy.cut()
+                proxy.reset_connections()
                 await cluster.create(name)
                 await agrees(configs, cluster)
-            proxy.stall()
+            proxy.stop_forwarding()
             await cluster.create("last")
             await until(lambda: configs.state == "retrying")
-            proxy.flow()
+            proxy.resume_forwarding()
             await agrees(configs, cluster)

@@ -1,4 +1,4 @@
-"""Programs as a reader of the documentation writes them, and what the calls in them are said to mean."""
+"""Programs as in the documentation, and the documented behaviour of their calls."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def api(server: Server):
 
 
 class TestPrograms:
-    async def test_the_whole_convenience(self, server, tmp_path):
+    async def test_an_informer_program(self, server, tmp_path):
         server.put("v1/pods", pod("web-0"))
         environment = {
             **os.environ,
@@ -80,49 +80,49 @@ class TestPrograms:
             process.kill()
             await process.wait()
 
-    async def test_handlers(self, server, api):
-        told = []
+    async def test_handlers_program(self, server, api):
+        calls = []
         server.put("v1/pods", pod("web-0"))
         async with kinform.Informer(api, "v1/pods") as pods:
 
             @pods.on_add
             async def added(pod):
-                told.append(("added", pod["metadata"]["name"]))
+                calls.append(("added", pod["metadata"]["name"]))
 
             @pods.on_update
             def updated(old, new):
-                told.append(("updated", old["spec"]["nodeName"], new["spec"]["nodeName"]))
+                calls.append(("updated", old["spec"]["nodeName"], new["spec"]["nodeName"]))
 
             @pods.on_delete
             def deleted(pod):
-                told.append(("deleted", pod["spec"]["nodeName"]))
+                calls.append(("deleted", pod["spec"]["nodeName"]))
 
             await pods.synced(timeout=60)
             server.put("v1/pods", pod("web-0", node="n2"))
             server.delete("v1/pods", "shop/web-0")
-            await until(lambda: len(told) == 3)
-        assert told == [("added", "web-0"), ("updated", "n1", "n2"), ("deleted", "n2")]
+            await until(lambda: len(calls) == 3)
+        assert calls == [("added", "web-0"), ("updated", "n1", "n2"), ("deleted", "n2")]
 
-    async def test_the_two_doors_below(self, server, api):
+    async def test_watcher_and_reflector_programs(self, server, api):
         server.put("v1/pods", pod("web-0"))
-        told: list[Any] = []
+        seen: list[Any] = []
         scope, prune, options = kinform.Scope(namespaces=["shop"]), kinform.Prune(), kinform.WatchOptions()
         async for event in kinform.watcher(api, "v1/pods", scope=scope, prune=prune, options=options):
             match event:
                 case kinform.Init():
-                    told.append("init")
+                    seen.append("init")
                 case kinform.InitApply(object=o):
-                    told.append((o.key, o.uid, o.resource_version, o.raw, o.decode()))
+                    seen.append((o.key, o.uid, o.resource_version, o.raw, o.decode()))
                 case kinform.InitDone():
-                    told.append("done")
+                    seen.append("done")
                     server.put("v1/pods", pod("web-0", node="n2"))
                     server.delete("v1/pods", "shop/web-0")
                 case kinform.Apply(object=o):
-                    told.append(o.decode()["spec"]["nodeName"])
+                    seen.append(o.decode()["spec"]["nodeName"])
                 case kinform.Delete(object=o):
-                    told.append(o.key)
+                    seen.append(o.key)
                     break
-        init, (key, uid, version, raw, decoded), *rest = told
+        init, (key, uid, version, raw, decoded), *rest = seen
         assert (init, key, rest) == ("init", "shop/web-0", ["done", "n2", "shop/web-0"])
         assert decoded == json.loads(raw)
         assert (decoded["metadata"]["uid"], decoded["metadata"]["resourceVersion"]) == (uid, version)
@@ -139,7 +139,7 @@ class TestPrograms:
                 assert store[event.object.key] == event.object.decode()
                 break
 
-    async def test_tests_of_ones_own_controllers(self):
+    async def test_a_controller_test_with_the_simulator(self):
         async with kinform.testing.Server() as server:
             server.put("v1/pods", pod("web-0"))
             server.delete("v1/pods", "shop/web-0")
@@ -154,7 +154,7 @@ class TestPrograms:
 
 
 class TestSynced:
-    async def test_names_the_forbidden_namespace_at_its_timeout_or_takes_what_there_is(self, server, api):
+    async def test_a_timeout_names_the_forbidden_namespace(self, server, api):
         server.put("v1/pods", pod("web-0"))
         server.fault(Forbidden(), times=None, namespace="till")
         scope = kinform.Scope(namespaces=["shop", "till"])
@@ -168,15 +168,15 @@ class TestSynced:
 
 
 class TestChanges:
-    async def test_one_synced_even_before_the_start_is_complete_and_after_relists(self, server, api):
+    async def test_changes_yields_synced_once_even_after_relists(self, server, api):
         server.generate("v1/pods", 3)
         pods = kinform.Informer(api, "v1/pods", options=quick(initial="list"))
         changes = pods.changes()
-        told = []
+        received = []
 
         async def read() -> None:
             async for change in changes:
-                told.append(type(change))  # noqa: PERF401
+                received.append(type(change))  # noqa: PERF401
 
         async with pods:
             reading = asyncio.create_task(read())
@@ -187,11 +187,11 @@ class TestChanges:
             await server.wait_for_request(on="list", count=2)
             await server.wait_for_watchers(1)
             server.put("v1/pods", pod("last"))
-            await until(lambda: len(told) == 5)
+            await until(lambda: len(received) == 5)
         await reading
-        assert told == [kinform.Added] * 3 + [kinform.Synced, kinform.Added]
+        assert received == [kinform.Added] * 3 + [kinform.Synced, kinform.Added]
 
-    async def test_a_closed_one_ends_and_takes_no_more(self, server, api):
+    async def test_closed_changes_end_and_receive_no_more(self, server, api):
         server.generate("v1/pods", 2)
         async with kinform.Informer(api, "v1/pods", options=quick()) as pods:
             await pods.synced(timeout=10)
@@ -204,7 +204,7 @@ class TestChanges:
 
 
 class TestObjects:
-    async def test_items_are_those_of_the_call_and_not_of_the_first_step(self, server, api):
+    async def test_items_are_those_at_the_call_not_at_the_iteration(self, server, api):
         server.generate("v1/pods", 3)
         async with kinform.Informer(api, "v1/pods", options=quick()) as pods:
             await pods.synced(timeout=10)
@@ -213,7 +213,7 @@ class TestObjects:
             await until(lambda: len(pods.store) == 2)
             assert {key for key, _ in items} == before
 
-    async def test_raw_begins_with_version_and_kind_and_keeps_who_it_is_whatever_keep_says(self, server, api):
+    async def test_keep_always_includes_type_and_identity(self, server, api):
         server.put("v1/pods", pod("web-0", app="web", tier="front"))
         prune = kinform.Prune(keep=["metadata.labels", "spec"], drop=["metadata.labels.tier"])
         for initial in ("list", "stream"):
@@ -234,7 +234,7 @@ class TestObjects:
                     "spec": {"nodeName": "n1"},
                 }
 
-    async def test_by_default_managed_fields_go_and_prune_of_nothing_keeps_them(self, server, api):
+    async def test_the_default_drops_managed_fields_an_empty_prune_not(self, server, api):
         (key,) = server.generate("v1/pods", 1)
         for prune, kept in ((None, False), (kinform.Prune(), True)):
             async with kinform.Informer(api, "v1/pods", prune=prune, options=quick()) as pods:
@@ -243,7 +243,7 @@ class TestObjects:
                 if kept:
                     assert pods.store[key] == json.loads(server.raw("v1/pods", key))
 
-    async def test_a_transform_changes_or_leaves_out_and_its_cost_is_told(self, server, api):
+    async def test_a_transform_changes_or_drops_objects_and_is_timed(self, server, api):
         server.put("v1/pods", pod("web-0", app="web"))
         server.put("v1/pods", pod("db-0", app="db"))
 
@@ -260,7 +260,7 @@ class TestObjects:
             server.put("v1/pods", pod("db-0", app="db"))
             await until(lambda: "shop/db-0" not in pods.store)
 
-    async def test_items_can_be_filtered_by_labels_here(self, server, api):
+    async def test_items_can_be_filtered_by_a_label_selector(self, server, api):
         for name, app in (("a", "web"), ("b", "db"), ("c", "web")):
             server.put("v1/pods", pod(name, app=app))
         async with kinform.Informer(api, "v1/pods", options=quick()) as pods:
@@ -268,7 +268,7 @@ class TestObjects:
             assert {key for key, _ in pods.store.items(label_selector="app=web")} == {"shop/a", "shop/c"}
             assert {key for key, _ in pods.store.items(label_selector="app notin (web)")} == {"shop/b"}
 
-    async def test_an_object_that_does_not_fit_raises_with_key_and_path_and_stays_readable_as_raw(self, server, api):
+    async def test_an_object_of_another_type_raises_and_raw_reads_it(self, server, api):
         server.put("v1/pods", pod("web-0", node="hunter2"))
         async with kinform.Informer(api, "v1/pods", type=Pod, options=quick()) as pods:
             await pods.synced(timeout=10)
@@ -304,18 +304,18 @@ class TestConstruction:
             (lambda: kinform.Backoff(initial=float("nan")), "Backoff.initial"),
         ],
     )
-    def test_what_cannot_mean_anything_is_refused_with_field_value_and_what_is_allowed(self, make, field):
+    def test_the_error_names_field_value_and_allowed_values(self, make, field):
         with pytest.raises(kinform.OptionError) as caught:
             make()
         assert caught.value.field == field
         assert repr(caught.value.value) in str(caught.value)
         assert "expected" in str(caught.value)
 
-    def test_a_bad_path_is_pointed_at(self):
+    def test_the_error_of_a_bad_path_gives_the_position(self):
         with pytest.raises(kinform.OptionError, match=r"at character 6"):
             kinform.Prune(drop=["spec..x"])
 
-    async def test_namespaces_of_a_cluster_scoped_resource_are_a_state(self, server, api):
+    async def test_namespaces_of_a_cluster_scoped_resource_are_not_found(self, server, api):
         server.put("v1/namespaces", {"metadata": {"name": "shop"}})
         scope = kinform.Scope(namespaces=["shop"])
         async with kinform.Informer(api, "v1/nodes", scope=scope, options=quick()) as nodes:
@@ -323,7 +323,7 @@ class TestConstruction:
             assert "404" in nodes.stats().streams["shop"].error
 
 
-async def test_a_callers_own_client_serves_and_stays_open(server):
+async def test_an_api_client_of_the_caller_works_and_stays_open(server):
     configuration = kubernetes_asyncio.client.Configuration(host=server.url)
     async with kubernetes_asyncio.client.ApiClient(configuration) as client:
         server.generate("v1/pods", 2)

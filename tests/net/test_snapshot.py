@@ -13,7 +13,7 @@ import pytest
 
 import kinform
 from kinform.testing import Server, Stall
-from tests.net.informers import quick, same, versions
+from tests.net.informers import in_sync, quick, versions
 from tests.support.clusters import Cluster
 from tests.support.waiting import until
 
@@ -64,7 +64,7 @@ async def test_a_start_from_a_snapshot_reads_at_once_and_sends_no_list(server, a
         assert pods.stats().snapshot.loaded
         assert pods.stats().streams[""].state == "stale"
         await pods.synced(timeout=10)
-        await until(lambda: same(pods.store, server, PODS))
+        await until(lambda: in_sync(pods.store, server, PODS))
         assert pods.state == "live"
         for key in pods.store:
             raw = pods.store.raw(key)
@@ -134,7 +134,7 @@ async def test_a_snapshot_too_old_is_relisted_and_only_changes_notify(server, ap
         before = {id: pods.store.raw(id) for id in pods.store}
         assert set(before) == {"shop/a", "shop/b", "shop/c"}
         await pods.synced(timeout=10)
-        assert same(pods.store, server, PODS)
+        assert in_sync(pods.store, server, PODS)
         after = []
         async for change in changes:
             if isinstance(change, kinform.Updated | kinform.Deleted):
@@ -270,7 +270,7 @@ async def test_a_failing_disk_is_counted_and_stops_nothing(server, api, path, ca
         await pods.synced(timeout=10)
         await until(lambda: pods.stats().snapshot.failures >= 2)
         put(server, "b")
-        await until(lambda: same(pods.store, server, PODS))
+        await until(lambda: in_sync(pods.store, server, PODS))
         assert pods.state == "live"
         assert "cannot be written" in pods.stats().snapshot.error
     assert "cannot be written" in caplog.text
@@ -304,7 +304,7 @@ async def test_a_snapshot_written_during_a_storm_can_be_resumed(server, api, pat
         async with informer(api, path.with_suffix(f".{round}")) as pods:
             assert pods.stats().snapshot.loaded
             await pods.synced(timeout=10)
-            await until(lambda pods=pods: same(pods.store, server, PODS))
+            await until(lambda pods=pods: in_sync(pods.store, server, PODS))
     assert lists(server) == before
 
 
@@ -345,7 +345,7 @@ async def test_starts_from_snapshots_agree_with_the_server(cluster: Cluster, pat
     def held(informer: kinform.Informer) -> dict[str, str]:
         return {key: rv for key, (_, rv) in versions(informer.store).items()}
 
-    async with kinform.connect(cluster.url, **cluster.access) as api:
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
         async with informer() as first:
             await first.synced(timeout=20)
         await cluster.replace("a", data={"k": "changed"})
@@ -357,7 +357,7 @@ async def test_starts_from_snapshots_agree_with_the_server(cluster: Cluster, pat
             await second.synced(timeout=20)
             await until(lambda: held(second) == expected)
         await cluster.replace("c", data={"k": "changed"})
-        await cluster.expire()
+        await cluster.expire_history()
         expected = await truth()
         async with informer() as third:
             assert third.stats().snapshot.loaded

@@ -1,4 +1,4 @@
-"""What a transport over an ApiClient sends, and what it makes of the answers."""
+"""ApiClientTransport: the requests it sends, and how it reads responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from kinform._errors import OptionError, TransportError
 from kinform._transport.api_client import ApiClientTransport, as_transport
 from kinform._transport.base import CHUNK_BYTES, Request, Response
 from kinform._transport.lean_import import ApiClient, Configuration
-from tests.support.peer import Call, Peer, peer
+from tests.support.scripted_server import ReceivedRequest, ScriptedServer, scripted_server
 
 PODS = Request(path="/api/v1/pods", params=())
 
@@ -35,10 +35,10 @@ async def body_of(response: Response) -> bytes:
     return b"".join([chunk async for chunk in response.chunks()])
 
 
-# --- what is asked
+# --- requests
 
 
-async def test_a_request_is_sent_as_it_stands_with_the_token() -> None:
+async def test_a_request_is_sent_unchanged_with_the_token() -> None:
     params = (
         ("limit", "500"),
         ("labelSelector", "app in (a,b),tier!=x;y"),
@@ -48,117 +48,117 @@ async def test_a_request_is_sent_as_it_stands_with_the_token() -> None:
         ("empty", ""),
     )
     accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
-    async with peer() as server, transport_to(server.url, token="t0") as transport:
+    async with scripted_server() as server, transport_to(server.url, token="t0") as transport:
         response = await transport.open(Request(path="/api/v1/namespaces/shop/pods", params=params, accept=accept))
         response.close()
-    (call,) = server.calls
-    assert call.path == "/api/v1/namespaces/shop/pods"
-    assert call.params == list(params)
-    assert call.headers["accept"] == accept
-    assert call.headers["authorization"] == "Bearer t0"
+    (sent,) = server.requests
+    assert sent.path == "/api/v1/namespaces/shop/pods"
+    assert sent.params == list(params)
+    assert sent.headers["accept"] == accept
+    assert sent.headers["authorization"] == "Bearer t0"
 
 
 @pytest.mark.parametrize(
     ("gzip", "watch", "encoding"),
     [(False, False, "identity"), (True, False, "gzip"), (False, True, "identity"), (True, True, "identity")],
 )
-async def test_gzip_is_invited_for_a_list_alone_and_on_request(gzip: bool, watch: bool, encoding: str) -> None:
-    async with peer() as server, transport_to(server.url) as transport:
+async def test_gzip_is_accepted_only_for_a_list_that_asks_for_it(gzip: bool, watch: bool, encoding: str) -> None:
+    async with scripted_server() as server, transport_to(server.url) as transport:
         (await transport.open(Request(path="/x", params=(), gzip=gzip, watch=watch))).close()
-    assert server.calls[0].headers["accept-encoding"] == encoding
+    assert server.requests[0].headers["accept-encoding"] == encoding
 
 
-async def test_no_deadline_of_the_clients_own_but_the_one_for_connecting() -> None:
-    asked: list[Any] = []
+async def test_the_only_timeout_is_the_one_for_connecting() -> None:
+    timeouts: list[Any] = []
 
     async def call_api(*arguments: object, _request_timeout: object = None, **rest: object) -> None:
-        asked.append(_request_timeout)
+        timeouts.append(_request_timeout)
         raise aiohttp.ServerDisconnectedError
 
     async with transport_to("http://127.0.0.1:1") as transport:
         transport.api_client.call_api = call_api
         with pytest.raises(TransportError):
             await transport.open(PODS)
-    assert asked == [aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)]
+    assert timeouts == [aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)]
 
 
-# --- what is answered
+# --- responses
 
 
-async def test_a_gzip_body_arrives_inflated() -> None:
+async def test_a_gzip_body_is_decompressed() -> None:
     body = b'{"items":[]}' * 50_000
 
-    async def answer(call: Call) -> None:
-        await call.answer(200, gzip.compress(body), Content_Encoding="gzip")
+    async def respond(request: ReceivedRequest) -> None:
+        await request.respond(200, gzip.compress(body), Content_Encoding="gzip")
 
-    async with peer(answer) as server, transport_to(server.url) as transport:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         assert await body_of(await transport.open(Request(path="/x", params=(), gzip=True))) == body
 
 
-async def test_any_status_is_an_answer_with_headers_in_any_case() -> None:
-    async def answer(call: Call) -> None:
-        await call.answer(429, b"slow down", Retry_After="7")
+async def test_any_status_is_a_response_and_headers_ignore_case() -> None:
+    async def respond(request: ReceivedRequest) -> None:
+        await request.respond(429, b"slow down", Retry_After="7")
 
-    async with peer(answer) as server, transport_to(server.url) as transport:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         response = await transport.open(PODS)
         assert response.status == 429
         assert response.headers["retry-AFTER"] == "7"
         assert await response.head(1000) == b"slow down"
 
 
-async def test_the_head_of_a_body_is_no_longer_than_asked_and_leaves_the_rest_unread() -> None:
-    async def answer(call: Call) -> None:
-        await call.begin()
-        while not call.left.is_set():
-            await call.chunk(b"e" * 100_000)
+async def test_head_returns_at_most_limit_bytes_and_closes() -> None:
+    async def respond(request: ReceivedRequest) -> None:
+        await request.start_chunked()
+        while not request.disconnected.is_set():
+            await request.send_chunk(b"e" * 100_000)
 
-    async with peer(answer) as server, transport_to(server.url) as transport:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         response = await transport.open(PODS)
         assert await response.head(300_001) == b"e" * 300_001
-        await asyncio.wait_for(server.calls[0].left.wait(), 5)
+        await asyncio.wait_for(server.requests[0].disconnected.wait(), 5)
 
 
-async def test_the_head_of_a_body_that_breaks_off_is_what_came() -> None:
-    async def answer(call: Call) -> None:
-        await call.send(b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nhalf")
-        call.cut()
+async def test_head_of_a_truncated_body_returns_what_arrived() -> None:
+    async def respond(request: ReceivedRequest) -> None:
+        await request.send(b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nhalf")
+        request.close()
 
-    async with peer(answer) as server, transport_to(server.url) as transport:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         response = await transport.open(PODS)
         assert (response.status, await response.head(1000)) in ((500, b"half"), (500, b""))
 
 
-async def test_pieces_are_no_larger_than_256_kib_however_much_has_arrived() -> None:
+async def test_chunks_are_at_most_256_kib_however_much_is_buffered() -> None:
     body = bytes(range(256)) * (16 << 10)
 
-    async def answer(call: Call) -> None:
-        await call.answer(200, body)
+    async def respond(request: ReceivedRequest) -> None:
+        await request.respond(200, body)
 
-    async with peer(answer) as server, transport_to(server.url) as transport:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         response = await transport.open(PODS)
-        pieces = []
-        async for piece in response.chunks():
-            assert 0 < len(piece) <= CHUNK_BYTES
-            pieces.append(piece)
+        chunks = []
+        async for chunk in response.chunks():
+            assert 0 < len(chunk) <= CHUNK_BYTES
+            chunks.append(chunk)
             for _ in range(5):
-                await asyncio.sleep(0)  # more arrives than is read
-    assert b"".join(pieces) == body
+                await asyncio.sleep(0)  # lets more arrive than is read
+    assert b"".join(chunks) == body
 
 
-async def test_a_piece_comes_as_soon_as_it_is_there() -> None:
-    async def answer(call: Call) -> None:
-        await call.begin()
-        await call.chunk(b'{"type":"ADDED"}\n')
+async def test_a_chunk_is_returned_as_soon_as_it_arrives() -> None:
+    async def respond(request: ReceivedRequest) -> None:
+        await request.start_chunked()
+        await request.send_chunk(b'{"type":"ADDED"}\n')
 
-    async with peer(answer) as server, transport_to(server.url) as transport:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         response = await transport.open(PODS)
         async with asyncio.timeout(5):
             assert await anext(response.chunks()) == b'{"type":"ADDED"}\n'
         response.close()
 
 
-async def test_the_end_of_a_body_stays_the_end() -> None:
-    async with peer() as server, transport_to(server.url) as transport:
+async def test_an_exhausted_body_stays_exhausted() -> None:
+    async with scripted_server() as server, transport_to(server.url) as transport:
         response = await transport.open(PODS)
         chunks = response.chunks()
         assert [chunk async for chunk in chunks]
@@ -166,45 +166,45 @@ async def test_the_end_of_a_body_stays_the_end() -> None:
         assert await anext(chunks, None) is None
 
 
-async def test_a_body_read_to_its_end_leaves_the_connection_to_the_next_request() -> None:
-    async with peer() as server, transport_to(server.url) as transport:
+async def test_a_connection_is_reused_after_its_body_was_read() -> None:
+    async with scripted_server() as server, transport_to(server.url) as transport:
         for _ in range(3):
             await body_of(await transport.open(PODS))
-        assert [call.connection for call in server.calls] == [1, 1, 1]
+        assert [request.connection for request in server.requests] == [1, 1, 1]
 
 
-async def test_the_client_keeps_no_answer_that_is_through() -> None:
-    async with peer() as server, transport_to(server.url) as transport:
+async def test_the_client_keeps_no_closed_response() -> None:
+    async with scripted_server() as server, transport_to(server.url) as transport:
         (await transport.open(PODS)).close()
         assert transport.api_client.last_response is None
 
 
-# --- what breaks
+# --- network errors
 
 
-async def short_body(call: Call) -> None:
-    await call.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsecret")
-    call.cut()
+async def short_body(request: ReceivedRequest) -> None:
+    await request.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nsecret")
+    request.close()
 
 
-async def open_chunked(call: Call) -> None:
-    await call.begin()
-    await call.chunk(b"secret")
-    call.cut()
+async def open_chunked(request: ReceivedRequest) -> None:
+    await request.start_chunked()
+    await request.send_chunk(b"secret")
+    request.close()
 
 
-async def bad_chunk(call: Call) -> None:
-    await call.begin()
-    await call.send(b"secret\r\n")
+async def bad_chunk(request: ReceivedRequest) -> None:
+    await request.start_chunked()
+    await request.send(b"secret\r\n")
 
 
-async def bad_gzip(call: Call) -> None:
-    await call.answer(200, b"secret", Content_Encoding="gzip")
+async def bad_gzip(request: ReceivedRequest) -> None:
+    await request.respond(200, b"secret", Content_Encoding="gzip")
 
 
-@pytest.mark.parametrize("answer", [short_body, open_chunked, bad_chunk, bad_gzip])
-async def test_a_body_that_breaks_off_is_an_error_that_quotes_nothing(answer: Any) -> None:
-    async with peer(answer) as server, transport_to(server.url) as transport:
+@pytest.mark.parametrize("respond", [short_body, open_chunked, bad_chunk, bad_gzip])
+async def test_a_truncated_body_is_an_error_without_its_contents(respond: Any) -> None:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         with pytest.raises(TransportError, match=r"^/api/v1/pods: ") as caught:
             await body_of(await transport.open(PODS))
     assert "secret" not in str(caught.value)
@@ -212,24 +212,24 @@ async def test_a_body_that_breaks_off_is_an_error_that_quotes_nothing(answer: An
     assert caught.value.reached
 
 
-async def no_answer(call: Call) -> None:
-    call.cut()
+async def close_at_once(request: ReceivedRequest) -> None:
+    request.close()
 
 
-async def no_http(call: Call) -> None:
-    await call.send(b"secret secret\r\n\r\n")
+async def no_http(request: ReceivedRequest) -> None:
+    await request.send(b"secret secret\r\n\r\n")
 
 
-@pytest.mark.parametrize("answer", [no_answer, no_http])
-async def test_no_answer_is_an_error_that_quotes_nothing(answer: Any) -> None:
-    async with peer(answer) as server, transport_to(server.url) as transport:
+@pytest.mark.parametrize("respond", [close_at_once, no_http])
+async def test_a_missing_response_is_an_error_without_contents(respond: Any) -> None:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         with pytest.raises(TransportError, match=r"^/api/v1/pods: ") as caught:
             await transport.open(PODS)
     assert "secret" not in str(caught.value)
     assert caught.value.reached
 
 
-async def test_a_refused_connection_names_the_host_and_was_not_reached() -> None:
+async def test_a_refused_connection_names_the_host_as_not_reached() -> None:
     async with transport_to("http://127.0.0.1:1") as transport:
         with pytest.raises(TransportError, match=r"127\.0\.0\.1:1") as caught:
             await transport.open(PODS)
@@ -237,59 +237,59 @@ async def test_a_refused_connection_names_the_host_and_was_not_reached() -> None
     assert not caught.value.reached
 
 
-async def test_cancelling_before_the_headers_closes_the_connection() -> None:
-    asked = asyncio.Event()
+async def test_cancel_before_the_headers_closes_the_connection() -> None:
+    received = asyncio.Event()
 
-    async def answer(call: Call) -> None:
-        asked.set()
+    async def respond(request: ReceivedRequest) -> None:
+        received.set()
 
-    async with peer(answer) as server, transport_to(server.url) as transport:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         opening = asyncio.create_task(transport.open(PODS))
-        await asyncio.wait_for(asked.wait(), 5)
+        await asyncio.wait_for(received.wait(), 5)
         opening.cancel()
         with pytest.raises(asyncio.CancelledError):
             await opening
-        await asyncio.wait_for(server.calls[0].left.wait(), 5)
+        await asyncio.wait_for(server.requests[0].disconnected.wait(), 5)
 
 
-async def test_cancelling_a_wait_for_the_next_piece_closes_the_connection() -> None:
-    async def answer(call: Call) -> None:
-        await call.begin()
-        await call.chunk(b"first")
+async def test_cancel_while_waiting_for_a_chunk_closes_the_connection() -> None:
+    async def respond(request: ReceivedRequest) -> None:
+        await request.start_chunked()
+        await request.send_chunk(b"first")
 
-    async with peer(answer) as server, transport_to(server.url) as transport:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         chunks = (await transport.open(PODS)).chunks()
         assert await anext(chunks) == b"first"
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.05):
                 await anext(chunks)
-        await asyncio.wait_for(server.calls[0].left.wait(), 5)
+        await asyncio.wait_for(server.requests[0].disconnected.wait(), 5)
         with pytest.raises(TransportError):
             await anext(chunks)
 
 
-async def test_closing_in_the_middle_of_a_body_is_seen_by_the_server_at_once() -> None:
-    async def answer(call: Call) -> None:
-        await call.begin()
-        while not call.left.is_set():
-            await call.chunk(b"x" * 100_000)
+async def test_close_in_mid_body_disconnects_at_once() -> None:
+    async def respond(request: ReceivedRequest) -> None:
+        await request.start_chunked()
+        while not request.disconnected.is_set():
+            await request.send_chunk(b"x" * 100_000)
 
-    async with peer(answer) as server, transport_to(server.url) as transport:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         response = await transport.open(PODS)
         await anext(response.chunks())
         response.close()
         response.close()
-        await asyncio.wait_for(server.calls[0].left.wait(), 5)
+        await asyncio.wait_for(server.requests[0].disconnected.wait(), 5)
         with pytest.raises(TransportError, match="closed"):
             await anext(response.chunks())
 
 
-async def test_abandoned_pieces_leave_no_task_behind() -> None:
-    async def answer(call: Call) -> None:
-        await call.begin()
-        await call.chunk(b"first")
+async def test_an_abandoned_iterator_leaves_no_task() -> None:
+    async def respond(request: ReceivedRequest) -> None:
+        await request.start_chunked()
+        await request.send_chunk(b"first")
 
-    async with peer(answer) as server, transport_to(server.url) as transport:
+    async with scripted_server(respond) as server, transport_to(server.url) as transport:
         response = await transport.open(PODS)
         async for _ in response.chunks():
             break
@@ -300,11 +300,11 @@ async def test_abandoned_pieces_leave_no_task_behind() -> None:
         assert asyncio.all_tasks() <= before
 
 
-# --- the caller's client
+# --- the caller's ApiClient
 
 
-async def test_the_callers_client_stays_open_and_a_closed_one_is_refused() -> None:
-    async with peer() as server:
+async def test_the_client_stays_open_and_a_closed_one_is_refused() -> None:
+    async with scripted_server() as server:
         async with transport_to(server.url) as transport:
             (await transport.open(PODS)).close()
             assert not transport.api_client.rest_client.pool_manager.closed
@@ -312,62 +312,65 @@ async def test_the_callers_client_stays_open_and_a_closed_one_is_refused() -> No
             await transport.open(PODS)
 
 
-async def test_a_client_closed_in_the_middle_of_a_body_is_a_broken_connection() -> None:
-    async with peer(hold) as server:
+async def test_a_client_closed_in_mid_body_is_a_transport_error() -> None:
+    async with scripted_server(first_chunk_only) as server:
         async with transport_to(server.url) as transport:
             chunks = (await transport.open(PODS)).chunks()
-            assert await anext(chunks) == b"held"
+            assert await anext(chunks) == b"first"
         with pytest.raises(TransportError):
             await anext(chunks)
 
 
-async def hold(call: Call) -> None:
-    await call.begin()
-    await call.chunk(b"held")
+async def first_chunk_only(request: ReceivedRequest) -> None:
+    await request.start_chunked()
+    await request.send_chunk(b"first")
 
 
-async def open_many(server: Peer, caplog: pytest.LogCaptureFixture, limit: int, many: int) -> list[str]:
+async def open_responses(server: ScriptedServer, caplog: pytest.LogCaptureFixture, limit: int, count: int) -> list[str]:
+    """Opens `count` responses of one client and returns the lines that were logged."""
     async with transport_to(server.url, limit=limit) as transport:
-        others = [ApiClientTransport(transport.api_client) for _ in range(many)]
-        for held in [await other.open(PODS) for other in others]:
-            held.close()
+        others = [ApiClientTransport(transport.api_client) for _ in range(count)]
+        for response in [await other.open(PODS) for other in others]:
+            response.close()
     return [record.message for record in caplog.records if record.name == "kinform.transport"]
 
 
-async def test_a_client_near_its_connection_limit_is_warned_about_once(caplog: pytest.LogCaptureFixture) -> None:
-    async with peer(hold) as server:
-        messages = await open_many(server, caplog, limit=10, many=10)
+async def test_one_warning_is_logged_near_the_connection_limit(caplog: pytest.LogCaptureFixture) -> None:
+    async with scripted_server(first_chunk_only) as server:
+        messages = await open_responses(server, caplog, limit=10, count=10)
     assert len(messages) == 1
     assert "8 of the 10 connections" in messages[0]
 
 
-@pytest.mark.parametrize(("limit", "many"), [(10, 8), (0, 12)])
-async def test_a_client_with_room_is_not_warned_about(caplog: pytest.LogCaptureFixture, limit: int, many: int) -> None:
-    async with peer(hold) as server:
-        assert await open_many(server, caplog, limit, many) == []
+@pytest.mark.parametrize(("limit", "count"), [(10, 8), (0, 12)])
+async def test_no_warning_is_logged_below_the_connection_limit(
+    caplog: pytest.LogCaptureFixture, limit: int, count: int
+) -> None:
+    async with scripted_server(first_chunk_only) as server:
+        assert await open_responses(server, caplog, limit, count) == []
 
 
-async def test_connections_that_were_closed_do_not_count_to_the_limit(caplog: pytest.LogCaptureFixture) -> None:
-    async with peer() as server, transport_to(server.url, limit=3) as transport:
-        answers = []
+async def test_closed_connections_do_not_count_towards_the_limit(caplog: pytest.LogCaptureFixture) -> None:
+    async with scripted_server() as server, transport_to(server.url, limit=3) as transport:
+        responses = []
         for _ in range(10):
-            answers.append(await transport.open(PODS))
-            await body_of(answers[-1])
+            responses.append(await transport.open(PODS))
+            await body_of(responses[-1])
     assert not caplog.records
 
 
-async def test_without_a_hook_there_are_no_credentials_to_refresh() -> None:
+async def test_refresh_without_a_hook_returns_false() -> None:
     async with transport_to("http://127.0.0.1:1") as transport:
         assert await transport.refresh_credentials() is False
 
 
 @pytest.mark.parametrize("awaited", [False, True])
-async def test_refreshing_runs_the_clients_hook_plain_or_async(awaited: bool) -> None:
-    async with peer() as server, transport_to(server.url, token="old") as transport:
-        ran: list[str] = []
+async def test_refresh_runs_a_sync_or_async_hook_of_the_client(awaited: bool) -> None:
+    async with scripted_server() as server, transport_to(server.url, token="old") as transport:
+        runs: list[str] = []
 
         def renew(configuration: Any) -> None:
-            ran.append("hook")
+            runs.append("hook")
             configuration.api_key["BearerToken"] = "Bearer new"
 
         async def renew_later(configuration: Any) -> None:
@@ -375,16 +378,16 @@ async def test_refreshing_runs_the_clients_hook_plain_or_async(awaited: bool) ->
 
         transport.api_client.configuration.refresh_api_key_hook = renew_later if awaited else renew
         assert await transport.refresh_credentials() is True
-        assert ran == ["hook"]
+        assert runs == ["hook"]
         (await transport.open(PODS)).close()
     assert server.authorizations == ["Bearer new"]
 
 
-async def test_a_hook_that_fails_is_logged_and_told_without_its_text(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_failing_hook_is_reported_without_its_message(caplog: pytest.LogCaptureFixture) -> None:
     def fail(configuration: Any) -> None:
         raise RuntimeError("secret")
 
-    async with peer() as server, transport_to(server.url, token="t") as transport:
+    async with scripted_server() as server, transport_to(server.url, token="t") as transport:
         transport.api_client.configuration.refresh_api_key_hook = fail
         with caplog.at_level(logging.DEBUG, logger="kinform"):
             assert await transport.refresh_credentials() is False
@@ -395,11 +398,11 @@ async def test_a_hook_that_fails_is_logged_and_told_without_its_text(caplog: pyt
     assert not caught.value.reached
 
 
-# --- other clients
+# --- other clients than ApiClient
 
 
 class ApiException(Exception):
-    """As a version that checks the status itself would raise it."""
+    """The exception of a client version that checks the status itself."""
 
     def __init__(self, status: int, body: bytes | str | None) -> None:
         self.status = status
@@ -408,7 +411,7 @@ class ApiException(Exception):
 
 
 @pytest.mark.parametrize("body", [b"too many", "too many"])
-async def test_a_client_that_raises_on_a_status_answers_all_the_same(body: bytes | str) -> None:
+async def test_a_client_that_raises_on_a_status_gives_a_response(body: bytes | str) -> None:
     async def call_api(*arguments: object, **rest: object) -> None:
         raise ApiException(429, body)
 
@@ -423,18 +426,21 @@ async def test_a_client_that_raises_on_a_status_answers_all_the_same(body: bytes
         response.close()
 
 
-async def test_a_client_that_gives_up_without_a_status_is_an_error() -> None:
+async def test_a_client_error_without_a_status_is_a_transport_error() -> None:
     async def call_api(*arguments: object, **rest: object) -> None:
         raise ApiException(0, None)
 
     async with transport_to("http://127.0.0.1:1") as transport:
         transport.api_client.call_api = call_api
-        with pytest.raises(TransportError, match="gave up"):
+        with pytest.raises(TransportError, match="without a status"):
             await transport.open(PODS)
 
 
 class SerializingClient:
-    """The signature of `kubernetes.aio`: serialize, then call; the answer comes wrapped."""
+    """A client with the signature of `kubernetes.aio`: serialize, then call.
+
+    The response is wrapped.
+    """
 
     def __init__(self, inner: ApiClient) -> None:
         self.inner = inner
@@ -456,13 +462,13 @@ class SerializingClient:
     async def close(self) -> None: ...
 
 
-async def test_a_client_that_serializes_first_is_served_too() -> None:
-    async with peer() as server, transport_to(server.url) as inner:
+async def test_a_client_that_serializes_first_is_supported() -> None:
+    async with scripted_server() as server, transport_to(server.url) as inner:
         transport = as_transport(SerializingClient(inner.api_client))
         body = await body_of(await transport.open(Request(path="/x", params=(("limit", "1"),))))
     assert b"PodList" in body
-    assert server.calls[0].headers["x-query"] == "[('limit', '1')]"
-    assert server.calls[0].headers["accept-encoding"] == "identity"
+    assert server.requests[0].headers["x-query"] == "[('limit', '1')]"
+    assert server.requests[0].headers["accept-encoding"] == "identity"
 
 
 class SynchronousClient:
@@ -473,12 +479,12 @@ class SynchronousClient:
 
 
 @pytest.mark.parametrize("api", [None, "http://localhost", SynchronousClient(), ApiClient, ApiClientTransport, 3])
-def test_what_is_no_client_is_refused(api: object) -> None:
+def test_an_object_that_is_not_a_client_is_refused(api: object) -> None:
     with pytest.raises(OptionError, match=r"^api: .*kinform\.connect\(\)"):
         as_transport(api)
 
 
-async def test_two_transports_over_one_client_have_one_identity() -> None:
+async def test_transports_over_one_client_have_the_same_identity() -> None:
     async with transport_to("http://127.0.0.1:1") as transport:
         other = as_transport(transport.api_client)
         assert other.identity is transport.identity is transport.api_client

@@ -1,1 +1,1 @@
-"""Facts of the wire and of life with a real kube-apiserver, proved against one."""
+"""Tests of the protocol and of kinform against a real kube-apiserver only."""

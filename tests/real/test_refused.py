@@ -1,4 +1,4 @@
-"""An informer whom a real kube-apiserver refuses: by rights, by token, by gate, and for want of the resource."""
+"""Refusals by a real kube-apiserver: rights, token, gate, missing resource."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from contextlib import asynccontextmanager
 import pytest
 
 import kinform
-from tests.conftest import Planes
 from tests.net.informers import quick
 from tests.support.clusters import DEFINITIONS, RealCluster, real_cluster
-from tests.support.recording import Recording
+from tests.support.controlplane.pool import ControlPlanePool
+from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
 
 
 @asynccontextmanager
-async def seen(real: RealCluster, user: str) -> AsyncIterator[Recording]:
-    """What a user asks, through a client of its own."""
-    async with kinform.connect(real.url, **real.access_of(user)) as api:
-        yield Recording(api)
+async def recording_as(real: RealCluster, user: str) -> AsyncIterator[RecordingTransport]:
+    """Yields a recording transport that authenticates as a user."""
+    async with kinform.connect(real.url, **real.connect_options_of(user)) as api:
+        yield RecordingTransport(api)
 
 
 def informer(api: object, real: RealCluster, **options: object) -> kinform.Informer:
@@ -28,62 +28,62 @@ def informer(api: object, real: RealCluster, **options: object) -> kinform.Infor
     return kinform.Informer(api, real.resource, scope=scope, options=quick(**options))
 
 
-def holds(configs: kinform.Informer, real: RealCluster, *names: str) -> bool:
+def has_objects(configs: kinform.Informer, real: RealCluster, *names: str) -> bool:
     return {f"{real.namespace}/{name}" for name in names} == set(configs.store)
 
 
-async def test_who_may_list_but_not_watch_reads_what_was_listed_and_hears_more_once_the_right_is_there(real):
+async def test_without_the_watch_right_the_list_stays_readable(real):
     await real.create("a")
     try:
-        async with seen(real, "lister") as recording:
+        async with recording_as(real, "lister") as recording:
             async with informer(recording, real) as configs:
                 await configs.synced(timeout=20)
                 await until(lambda: configs.state == "forbidden")
-                assert holds(configs, real, "a")
+                assert has_objects(configs, real, "a")
                 assert "403" in configs.stats().streams[real.namespace].error
                 await real.create("b")
-                await real.plane.grant("lister", ["get", "list", "watch"])
-                await until(lambda: configs.state == "live" and holds(configs, real, "a", "b"))
+                await real.control_plane.grant("lister", ["get", "list", "watch"])
+                await until(lambda: configs.state == "live" and has_objects(configs, real, "a", "b"))
             assert len(recording.lists) == 1
             async with informer(recording, real) as configs:
                 await configs.synced(timeout=20)
-            assert len(recording.streams) == 2  # a right that was missing is not remembered
+            assert len(recording.watch_lists) == 2  # a missing right is not remembered
             assert len(recording.lists) == 1
     finally:
-        await real.plane.grant("lister", ["get", "list"])
+        await real.control_plane.grant("lister", ["get", "list"])
 
 
-async def test_who_has_no_right_is_told_so_and_served_once_it_is_there(real, caplog):
+async def test_without_rights_the_state_is_forbidden_until_granted(real, caplog):
     await real.create("a")
     try:
-        async with seen(real, "nobody") as recording, informer(recording, real) as configs:
+        async with recording_as(real, "unprivileged") as recording, informer(recording, real) as configs:
             await until(lambda: configs.state == "forbidden")
             with pytest.raises(kinform.ForbiddenError, match=f"v1/configmaps in {real.namespace}.*403"):
                 await configs.synced(timeout=0.2)
-            lines, asked, begun = len(caplog.records), len(recording.asked), time.monotonic()
-            await until(lambda: len(recording.asked) > asked + 5)
-            assert time.monotonic() - begun > 5 * 0.1  # as long as a refusal is waited for, here
+            lines, sent, start = len(caplog.records), len(recording.requests), time.monotonic()
+            await until(lambda: len(recording.requests) > sent + 5)
+            assert time.monotonic() - start > 5 * 0.1  # `Backoff.refused` of `quick`
             assert len(caplog.records) <= lines + 1
-            await real.plane.grant("nobody", ["list", "watch"])
+            await real.control_plane.grant("unprivileged", ["list", "watch"])
             await configs.synced(timeout=20)
-            assert holds(configs, real, "a")
+            assert has_objects(configs, real, "a")
     finally:
-        await real.plane.revoke("nobody")
+        await real.control_plane.revoke("unprivileged")
 
 
-async def test_a_token_that_the_server_does_not_know_is_a_state(real):
-    async with kinform.connect(real.url, token="unknown", ca=str(real.plane.ca)) as api:
+async def test_an_unknown_token_gives_the_state_unauthorized(real):
+    async with kinform.connect(real.url, token="unknown", ca=str(real.control_plane.ca)) as api:
         async with informer(api, real) as configs:
             await until(lambda: configs.state == "unauthorized")
             with pytest.raises(TimeoutError, match=r"unauthorized .*401"):
                 await configs.synced(timeout=0.1)
 
 
-async def test_a_resource_that_comes_goes_and_comes_back(real):
-    widgets = await real.custom()
+async def test_a_resource_can_be_deleted_and_created_again(real):
+    widgets = await real.create_custom_resource()
     definition = f"widgets.{widgets.partition('/')[0]}"
     stored = (await real.api.get(DEFINITIONS, definition)).json()
-    async with seen(real, "admin") as recording:
+    async with recording_as(real, "admin") as recording:
         async with kinform.Informer(recording, widgets, options=quick()) as informer:
             await real.create("a", widgets)
             await until(lambda: len(informer.store) == 1)
@@ -105,21 +105,21 @@ async def test_a_resource_that_comes_goes_and_comes_back(real):
             assert informer.state == "live"
 
 
-async def test_where_watch_list_is_off_a_list_does_and_the_server_is_not_asked_twice(planes: Planes):
-    async with real_cluster(await planes.get("--feature-gates=WatchList=false")) as real:
+async def test_without_watch_list_it_lists_and_does_not_try_again(control_plane_pool: ControlPlanePool):
+    async with real_cluster(await control_plane_pool.get("--feature-gates=WatchList=false")) as real:
         await real.create("a")
-        async with seen(real, "reader") as recording:
+        async with recording_as(real, "reader") as recording:
             for _ in range(2):
                 async with informer(recording, real) as configs:
                     await configs.synced(timeout=20)
-                    name = f"b{len(recording.asked)}"
+                    name = f"b{len(recording.requests)}"
                     await real.create(name)
                     await until(lambda store=configs.store, key=f"{real.namespace}/{name}": key in store)
-            assert len(recording.streams) == 1
+            assert len(recording.watch_lists) == 1
             assert len(recording.lists) == 2
             async with kinform.Informer(recording, "v1/namespaces", options=quick()) as namespaces:
                 await namespaces.synced(timeout=20)
-            assert len(recording.streams) == 2  # what one resource lacks another may have
+            assert len(recording.watch_lists) == 2  # remembered for one resource only
             async with informer(recording, real, initial="stream") as configs:
                 with pytest.raises(kinform.BadRequestError, match="422"):
                     await configs.synced(timeout=20)

@@ -12,13 +12,13 @@ import json
 
 import pytest
 
-from tests.support.admin import WATCH_LIST, Answer, Object, names
+from tests.support.admin import WATCH_LIST, HttpResponse, Object, names
 from tests.support.clusters import Cluster
 
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
 
-def refused(answer: Answer, code: int, reason: str) -> Object:
+def refused(answer: HttpResponse, code: int, reason: str) -> Object:
     """Checks that an answer is a Status of failure in all its parts, and gives it."""
     assert answer.status == code, answer.body
     assert answer.headers["Content-Type"] == "application/json"
@@ -47,7 +47,7 @@ async def test_items_of_a_built_in_type_carry_neither_kind_nor_api_version(clust
 
 
 async def test_a_list_of_a_custom_resource_tells_its_version_after_its_items(cluster: Cluster) -> None:
-    resource = await cluster.custom()
+    resource = await cluster.create_custom_resource()
     await cluster.create("a", resource)
     listed = (await cluster.api.list_raw(resource)).json()
     assert list(listed) == ["apiVersion", "items", "kind", "metadata"]
@@ -57,7 +57,7 @@ async def test_a_list_of_a_custom_resource_tells_its_version_after_its_items(clu
 
 
 async def test_items_of_a_custom_resource_carry_kind_and_api_version_in_sorted_order(cluster: Cluster) -> None:
-    resource = await cluster.custom()
+    resource = await cluster.create_custom_resource()
     await cluster.create("a", resource, spec={"size": 1})
     (item,) = (await cluster.api.list_raw(resource)).json()["items"]
     assert list(item) == ["apiVersion", "kind", "metadata", "spec"]
@@ -67,7 +67,7 @@ async def test_items_of_a_custom_resource_carry_kind_and_api_version_in_sorted_o
 
 @pytest.mark.parametrize("custom", [False, True], ids=["built-in", "custom"])
 async def test_metadata_only_lists_are_partial_objects_each_with_its_kind(cluster: Cluster, custom: bool) -> None:
-    resource = await cluster.custom() if custom else cluster.resource
+    resource = await cluster.create_custom_resource() if custom else cluster.resource
     await cluster.create("a", resource, data={"k": "v"})
     listed = (await cluster.api.list_raw(resource, namespace=cluster.namespace, headers={"Accept": METADATA})).json()
     assert list(listed) == ["kind", "apiVersion", "metadata", "items"]
@@ -89,14 +89,14 @@ async def test_a_body_ends_with_a_newline(cluster: Cluster) -> None:
 
 
 async def test_cluster_scoped_objects_have_no_namespace(cluster: Cluster) -> None:
-    resource = await cluster.custom(namespaced=False)
+    resource = await cluster.create_custom_resource(namespaced=False)
     stored = await cluster.api.create(resource, {"metadata": {"name": "a"}})
     assert "namespace" not in stored["metadata"]
     assert names(await cluster.api.list_raw(resource)) == ["a"]
 
 
 async def test_a_list_over_all_namespaces_is_ordered_by_the_bytes_of_its_keys(cluster: Cluster) -> None:
-    resource = await cluster.custom()
+    resource = await cluster.create_custom_resource()
     other = f"{cluster.namespace}-b"
     await cluster.api.create("v1/namespaces", {"metadata": {"name": other}})
     await cluster.api.create(resource, {"metadata": {"name": "a", "namespace": other}})
@@ -158,7 +158,7 @@ async def test_an_expired_page_is_410_and_gives_a_token_for_the_inconsistent_res
     api = cluster.api
     where: Object = {"namespace": cluster.namespace}
     first = (await api.list_raw(cluster.resource, **where, limit=1)).json()["metadata"]
-    await cluster.expire()
+    await cluster.expire_history()
     await cluster.create("bb")
     answer = await api.list_raw(cluster.resource, **where, limit=1, continue_=first["continue"])
     token = refused(answer, 410, "Expired")["metadata"]["continue"]
@@ -168,8 +168,8 @@ async def test_an_expired_page_is_410_and_gives_a_token_for_the_inconsistent_res
 
 
 async def test_an_exact_version_that_is_compacted_is_410(cluster: Cluster) -> None:
-    before = await cluster.version()
-    await cluster.expire()
+    before = await cluster.resource_version()
+    await cluster.expire_history()
     answer = await cluster.api.list_raw(
         cluster.resource, namespace=cluster.namespace, resourceVersion=before, resourceVersionMatch="Exact"
     )
@@ -177,8 +177,8 @@ async def test_an_exact_version_that_is_compacted_is_410(cluster: Cluster) -> No
 
 
 async def test_a_version_that_is_compacted_still_serves_not_older_than(cluster: Cluster) -> None:
-    before = await cluster.version()
-    await cluster.expire()
+    before = await cluster.resource_version()
+    await cluster.expire_history()
     listed = await cluster.api.list_raw(
         cluster.resource, namespace=cluster.namespace, resourceVersion=before, resourceVersionMatch="NotOlderThan"
     )
@@ -219,7 +219,7 @@ async def test_parameters_that_mean_nothing_are_400(cluster: Cluster, params: Ob
 
 
 async def test_a_field_that_a_custom_resource_cannot_select_by_is_400(cluster: Cluster) -> None:
-    answer = await cluster.api.list_raw(await cluster.custom(), fieldSelector="spec.a=1")
+    answer = await cluster.api.list_raw(await cluster.create_custom_resource(), fieldSelector="spec.a=1")
     refused(answer, 400, "BadRequest")
 
 
@@ -311,7 +311,7 @@ async def test_a_selected_page_does_not_say_how_many_items_remain(cluster: Clust
 
 
 async def test_a_large_list_is_gzipped_for_those_who_invite_it_and_a_small_one_is_not(cluster: Cluster) -> None:
-    async def listed(accept: str) -> Answer:
+    async def listed(accept: str) -> HttpResponse:
         headers = {"Accept-Encoding": accept}
         return await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, headers=headers)
 

@@ -12,7 +12,7 @@ import asyncio
 import aiohttp
 import pytest
 
-from tests.support.admin import WATCH_LIST, Object, heard, names
+from tests.support.admin import WATCH_LIST, Object, names, types_and_names
 from tests.support.clusters import Cluster
 from tests.support.waiting import until
 
@@ -26,7 +26,7 @@ END = {"k8s.io/initial-events-end": "true"}
 async def test_a_watch_from_a_list_tells_what_came_after_it_in_order(cluster: Cluster) -> None:
     await cluster.create("a", data={"k": "1"})
     await cluster.create("b")
-    before = await cluster.version()
+    before = await cluster.resource_version()
     await cluster.replace("a", data={"k": "2"})
     async with cluster.api.watch(
         cluster.resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=2
@@ -36,14 +36,14 @@ async def test_a_watch_from_a_list_tells_what_came_after_it_in_order(cluster: Cl
         await cluster.delete("b")
         await cluster.create("c")
         events = await stream.rest()
-    assert heard(events) == [("MODIFIED", "a"), ("DELETED", "b"), ("ADDED", "c")]
+    assert types_and_names(events) == [("MODIFIED", "a"), ("DELETED", "b"), ("ADDED", "c")]
     versions = [int(event["object"]["metadata"]["resourceVersion"]) for event in events]
     assert versions == sorted(set(versions))
     assert versions[0] > int(before)
 
 
 async def test_objects_of_a_watch_carry_kind_and_api_version_first(cluster: Cluster) -> None:
-    resource = await cluster.custom()
+    resource = await cluster.create_custom_resource()
     await cluster.create("a")
     await cluster.create("a", resource)
     orders = {cluster.resource: ["kind", "apiVersion", "metadata"], resource: ["apiVersion", "kind", "metadata"]}
@@ -56,7 +56,7 @@ async def test_objects_of_a_watch_carry_kind_and_api_version_first(cluster: Clus
 
 async def test_a_deleted_event_carries_the_last_state_at_a_new_version(cluster: Cluster) -> None:
     stored = await cluster.create("a", data={"k": "v"})
-    before = await cluster.version()
+    before = await cluster.resource_version()
     await cluster.delete("a")
     async with cluster.api.watch(
         cluster.resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=10
@@ -73,22 +73,25 @@ async def test_a_deleted_event_carries_the_last_state_at_a_new_version(cluster: 
 async def test_a_watch_from_nowhere_tells_what_is_there_as_added(cluster: Cluster, params: Object) -> None:
     await cluster.create("a")
     async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=10, **params) as stream:
-        assert heard([await stream.change()]) == [("ADDED", "a")]
+        assert types_and_names([await stream.change()]) == [("ADDED", "a")]
         await cluster.create("b")
-        assert heard([await stream.change()]) == [("ADDED", "b")]
+        assert types_and_names([await stream.change()]) == [("ADDED", "b")]
 
 
 async def test_a_watch_ends_in_good_order_after_its_time(cluster: Cluster) -> None:
     started = asyncio.get_running_loop().time()
     async with cluster.api.watch(
-        cluster.resource, namespace=cluster.namespace, resourceVersion=await cluster.version(), timeoutSeconds=1
+        cluster.resource,
+        namespace=cluster.namespace,
+        resourceVersion=await cluster.resource_version(),
+        timeoutSeconds=1,
     ) as stream:
         assert await stream.line() == b""
     assert 0.8 < asyncio.get_running_loop().time() - started < 4
 
 
 async def test_a_bookmark_before_the_end_tells_of_versions_that_passed_a_watch_by(cluster: Cluster) -> None:
-    before = await cluster.version()
+    before = await cluster.resource_version()
     # It is due two seconds before the end, from a timer that may be late: no promise, so not on the first try.
     for index in range(5):
         async with cluster.api.watch(
@@ -112,7 +115,7 @@ async def test_a_bookmark_before_the_end_tells_of_versions_that_passed_a_watch_b
 
 
 async def test_bookmarks_do_not_come_to_those_who_do_not_ask(cluster: Cluster) -> None:
-    before = await cluster.version()
+    before = await cluster.resource_version()
     async with cluster.api.watch(
         cluster.resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=3
     ) as stream:
@@ -125,7 +128,7 @@ async def test_a_watch_of_metadata_gives_partial_objects(cluster: Cluster) -> No
         cluster.resource, namespace=cluster.namespace, headers={"Accept": METADATA}, **WATCH_LIST
     ) as stream:
         events = await stream.until("BOOKMARK")
-    assert heard(events) == [("ADDED", "a"), ("BOOKMARK", "")]
+    assert types_and_names(events) == [("ADDED", "a"), ("BOOKMARK", "")]
     for event in events:
         assert list(event["object"]) == ["kind", "apiVersion", "metadata"]
         assert event["object"]["kind"] == "PartialObjectMetadata"
@@ -134,9 +137,9 @@ async def test_a_watch_of_metadata_gives_partial_objects(cluster: Cluster) -> No
 
 @pytest.mark.parametrize("custom", [False, True], ids=["built-in", "custom"])
 async def test_a_version_too_old_to_watch_from_is_200_and_an_error_event_410(cluster: Cluster, custom: bool) -> None:
-    resource = await cluster.custom() if custom else cluster.resource
-    before = await cluster.version(resource)
-    await cluster.expire()
+    resource = await cluster.create_custom_resource() if custom else cluster.resource
+    before = await cluster.resource_version(resource)
+    await cluster.expire_history()
 
     async def error() -> Object | None:
         # A custom resource's cache is made at the first request after a restart: until then it is 429.
@@ -176,7 +179,7 @@ async def test_an_object_that_leaves_the_selection_is_deleted_as_it_was_and_ente
     cluster: Cluster,
 ) -> None:
     await cluster.create("a", labels={"in": "yes"})
-    before = await cluster.version()
+    before = await cluster.resource_version()
     changed = await cluster.replace("a", labels={"in": "no"})
     back = await cluster.replace("a", labels={"in": "yes"})
     async with cluster.api.watch(
@@ -213,17 +216,17 @@ async def test_a_watch_list_tells_what_is_there_then_its_end_then_what_happens(c
         await cluster.create(name)
     async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, **WATCH_LIST) as stream:
         events = await stream.until("BOOKMARK")
-        assert sorted(heard(events)) == [("ADDED", "a"), ("ADDED", "b"), ("BOOKMARK", "")]
+        assert sorted(types_and_names(events)) == [("ADDED", "a"), ("ADDED", "b"), ("BOOKMARK", "")]
         metadata = events[-1]["object"]["metadata"]
         assert metadata.keys() == {"resourceVersion", "annotations"}
         assert metadata["annotations"] == END
         assert int(metadata["resourceVersion"]) >= int(events[1]["object"]["metadata"]["resourceVersion"])
         await cluster.delete("a")
-        assert heard([await stream.change()]) == [("DELETED", "a")]
+        assert types_and_names([await stream.change()]) == [("DELETED", "a")]
 
 
 async def test_a_watch_list_of_nothing_is_its_end(cluster: Cluster) -> None:
-    resource = await cluster.custom(namespaced=False)
+    resource = await cluster.create_custom_resource(namespaced=False)
     async with cluster.api.watch(resource, **WATCH_LIST) as stream:
         events = await stream.until("BOOKMARK")
     assert len(events) == 1
@@ -237,24 +240,24 @@ async def test_a_watch_list_follows_selectors(cluster: Cluster) -> None:
     async with cluster.api.watch(
         cluster.resource, namespace=cluster.namespace, labelSelector="in=yes", **WATCH_LIST
     ) as stream:
-        assert heard(await stream.until("BOOKMARK")) == [("ADDED", "a"), ("BOOKMARK", "")]
+        assert types_and_names(await stream.until("BOOKMARK")) == [("ADDED", "a"), ("BOOKMARK", "")]
 
 
 async def test_a_watch_list_without_bookmarks_never_tells_its_end(cluster: Cluster) -> None:
     await cluster.create("a")
     params = {name: value for name, value in WATCH_LIST.items() if name != "allowWatchBookmarks"}
     async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=1, **params) as stream:
-        assert heard(await stream.rest()) == [("ADDED", "a")]
+        assert types_and_names(await stream.rest()) == [("ADDED", "a")]
 
 
 async def test_a_watch_list_not_older_than_the_past_shows_the_present(cluster: Cluster) -> None:
-    before = await cluster.version()
-    await cluster.expire()
+    before = await cluster.resource_version()
+    await cluster.expire_history()
     await cluster.create("a")
     async with cluster.api.watch(
         cluster.resource, namespace=cluster.namespace, resourceVersion=before, **WATCH_LIST
     ) as stream:
-        assert heard(await stream.until("BOOKMARK")) == [("ADDED", "a"), ("BOOKMARK", "")]
+        assert types_and_names(await stream.until("BOOKMARK")) == [("ADDED", "a"), ("BOOKMARK", "")]
 
 
 async def test_a_watch_list_from_the_future_is_an_error_event_504(cluster: Cluster) -> None:
@@ -280,7 +283,7 @@ async def test_a_killed_server_cuts_streams_and_comes_back_with_all_it_had(clust
             await stream.line()
     with pytest.raises(aiohttp.ClientConnectorError):
         await cluster.api.list_raw(cluster.resource)
-    await cluster.resurrect()
+    await cluster.recover()
     assert names(await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)) == ["a"]
 
 
@@ -292,4 +295,4 @@ async def test_a_frozen_server_is_silent_and_goes_on_where_it_was(cluster: Clust
             await cluster.api.list_raw(cluster.resource, headers={"Connection": "close"}, within=0.5)
         await cluster.thaw()
         await cluster.create("a")
-        assert heard([await stream.change()]) == [("ADDED", "a")]
+        assert types_and_names([await stream.change()]) == [("ADDED", "a")]

@@ -1,17 +1,17 @@
-"""One face for two servers: the simulator of `kinform.testing` and a real kube-apiserver.
+"""A common interface to the simulator and to a real kube-apiserver.
 
-A test written against `Cluster` runs on both, which keeps the simulator honest. Knows nothing of kinform's
-client side: what it writes and reads goes through an HTTP client of its own (`admin.Admin`).
+A test written against `Cluster` runs on both, which compares the simulator with the real server. Never uses
+kinform's client: all reads and writes go through an HTTP client of its own (`admin.AdminClient`).
 
     async def test_a_created_object_arrives(cluster):
         await cluster.create("a")
-        async with kinform.connect(cluster.url, **cluster.access) as api:
+        async with kinform.connect(cluster.url, **cluster.connect_options) as api:
             scope = kinform.Scope(namespaces=[cluster.namespace])
             async with kinform.Informer(api, cluster.resource, scope=scope) as informer: ...
 
-Isolation: `cluster.namespace` is new for each test, on both servers. A test that wants a whole collection for
-itself (all namespaces, or cluster-scoped) takes a new kind of its own with `await cluster.custom()`. What a
-test has made is taken away after it. A server that a test has killed or frozen is set right after it.
+Isolation: `cluster.namespace` is new for each test, on both servers. A test that needs a whole collection
+(all namespaces, or cluster-scoped) creates a kind of its own with `await cluster.create_custom_resource()`.
+After a test its objects are deleted, and a server that it crashed or froze is repaired.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support.admin import Admin, Object, path_of
-from tests.support.controlplane.plane import ControlPlane, write_kubeconfig
+from tests.support.admin import AdminClient, Object, path_of
+from tests.support.controlplane.plane import ControlPlane
+from tests.support.kubeconfig import write_kubeconfig
 from tests.support.waiting import until
 
 if TYPE_CHECKING:
@@ -33,101 +34,109 @@ if TYPE_CHECKING:
 
 
 class Cluster(ABC):
-    """A server with one test's own corner in it.
+    """A server with a namespace for one test.
 
     Attributes:
         name: `"sim"` or `"real"`.
-        url: Where it listens.
-        access: What `kinform.connect(cluster.url, **cluster.access)` needs besides: `token` and `ca`, or nothing.
-        kubeconfig: The same as a kubeconfig.
-        api: The client that arranges things, with all rights.
-        resource: A built-in, namespaced resource, `"v1/configmaps"`: what `create` and its like write.
-        namespace: A namespace that is this test's alone.
+        url: The server's URL.
+        connect_options: The options of `kinform.connect(cluster.url, **cluster.connect_options)`: `token` and
+            `ca`, or none.
+        kubeconfig: The path of a kubeconfig with the same rights.
+        api: An HTTP client with all rights.
+        resource: The resource that `create`, `replace` and `delete` write by default: `"v1/configmaps"`,
+            built-in and namespaced.
+        namespace: A namespace for this test only.
     """
 
     name: str
     url: str
-    access: dict[str, str]
+    connect_options: dict[str, str]
     kubeconfig: Path
-    api: Admin
+    api: AdminClient
     resource = "v1/configmaps"
     namespace: str
 
-    async def create(self, name: str, resource: str | None = None, **more: Any) -> Object:
-        """Creates an object in the test's namespace: `create("a", labels={"app": "x"}, data={"k": "v"})`."""
-        return await self.api.create(resource or self.resource, self.thing(name, **more))
+    async def create(self, name: str, resource: str | None = None, **fields: Any) -> Object:
+        """Creates an object in the test's namespace.
 
-    async def replace(self, name: str, resource: str | None = None, **more: Any) -> Object:
-        """Replaces an object in the test's namespace, whatever it is now."""
-        return await self.api.replace(resource or self.resource, self.thing(name, **more))
+        Example: `create("a", labels={"app": "x"}, data={"k": "v"})`.
+        """
+        return await self.api.create(resource or self.resource, self.build_object(name, **fields))
+
+    async def replace(self, name: str, resource: str | None = None, **fields: Any) -> Object:
+        """Replaces any version of an object in the test's namespace."""
+        return await self.api.replace(resource or self.resource, self.build_object(name, **fields))
 
     async def delete(self, name: str, resource: str | None = None) -> None:
         """Deletes an object in the test's namespace."""
         await self.api.delete(resource or self.resource, f"{self.namespace}/{name}")
 
-    async def version(self, resource: str | None = None) -> str:
-        """Gives the resourceVersion that a list shows now."""
+    async def resource_version(self, resource: str | None = None) -> str:
+        """Returns the current resourceVersion of a list."""
         listed = await self.api.list_raw(resource or self.resource, namespace=self.namespace)
         return str(listed.json()["metadata"]["resourceVersion"])
 
-    def thing(self, name: str, *, labels: Mapping[str, str] | None = None, **more: Any) -> Object:
-        """Gives an object to be written: name, the test's namespace, labels, and top-level fields as they are."""
+    def build_object(self, name: str, *, labels: Mapping[str, str] | None = None, **fields: Any) -> Object:
+        """Builds an object in the test's namespace, with labels and top-level fields."""
         metadata: Object = {"name": name, "namespace": self.namespace}
         if labels is not None:
             metadata["labels"] = dict(labels)
-        return {"metadata": metadata, **more}
+        return {"metadata": metadata, **fields}
 
     @abstractmethod
-    async def custom(self, *, namespaced: bool = True) -> str:
-        """Makes a kind that nobody else uses, and gives its resource: an empty collection all to itself.
+    async def create_custom_resource(self, *, namespaced: bool = True) -> str:
+        """Creates a new kind with an empty collection and returns its resource.
 
-        Its objects take any top-level fields, are of kind Widget, and come as custom resources do.
+        Its objects are custom resources of kind Widget and accept any top-level field.
         """
 
     @abstractmethod
-    def kubeconfig_at(self, url: str) -> Path:
-        """Writes a kubeconfig like `kubeconfig` for another URL (a proxy's), and gives its path."""
+    def write_kubeconfig_for(self, url: str) -> Path:
+        """Writes a copy of `kubeconfig` for another URL, a proxy's, and returns its path."""
 
     @abstractmethod
-    async def expire(self) -> None:
-        """Makes every resourceVersion seen so far too old (410), and cuts every open stream."""
+    async def expire_history(self) -> None:
+        """Makes every resourceVersion so far too old (410) and ends every open stream."""
 
     @abstractmethod
     async def crash(self) -> None:
-        """Kills the server: connections are reset, new ones refused. What is stored stays."""
+        """Kills the server: connections are reset, new ones refused. Its data stays."""
 
     @abstractmethod
-    async def resurrect(self) -> None:
-        """Brings a killed server back on the same port; returns when it answers."""
+    async def recover(self) -> None:
+        """Starts a killed server on the same port; returns when it responds."""
 
     @abstractmethod
     async def freeze(self) -> None:
-        """Stops the server without a word: connections stay open and fall silent, new ones hang."""
+        """Freezes the server: connections stay open and silent, new ones hang."""
 
     @abstractmethod
     async def thaw(self) -> None:
-        """Lets a frozen server go on."""
+        """Ends `freeze`."""
 
 
 @dataclass
 class RealCluster(Cluster):
-    """A corner of a running control plane; `plane` has what only a real one can do."""
+    """A namespace of a running control plane.
 
-    plane: ControlPlane
-    api: Admin
+    `control_plane` has the operations that only a real server has.
+    """
+
+    control_plane: ControlPlane
+    api: AdminClient
     namespace: str
     name: str = "real"
 
     def __post_init__(self) -> None:
-        self.url = self.plane.url
-        self.kubeconfig = self.plane.kubeconfig
-        self.access = self.access_of("admin")
+        self.url = self.control_plane.url
+        self.kubeconfig = self.control_plane.kubeconfig
+        self.connect_options = self.connect_options_of("admin")
 
-    def access_of(self, user: str) -> dict[str, str]:
-        """Gives what `kinform.connect` needs to come as one of the users of the control plane."""
-        return {"token": self.plane.tokens[user], "ca": str(self.plane.ca)}
+    def connect_options_of(self, user: str) -> dict[str, str]:
+        """Returns the options with which `kinform.connect` authenticates as a user."""
+        return {"token": self.control_plane.tokens[user], "ca": str(self.control_plane.ca)}
 
-    async def custom(self, *, namespaced: bool = True) -> str:
+    async def create_custom_resource(self, *, namespaced: bool = True) -> str:
         """Creates a CustomResourceDefinition and waits until it is served."""
         group = f"x{uuid.uuid4().hex[:8]}.example.com"
         definition = f"widgets.{group}"
@@ -150,44 +159,44 @@ class RealCluster(Cluster):
         await until(served, within=30)
         return resource
 
-    def kubeconfig_at(self, url: str) -> Path:
-        """Writes it into the control plane's folder."""
-        path = self.plane.folder / f"kubeconfig-{uuid.uuid4().hex[:8]}"
-        write_kubeconfig(path, url, self.plane.ca, self.plane.tokens)
+    def write_kubeconfig_for(self, url: str) -> Path:
+        """Writes the kubeconfig into the folder of the control plane."""
+        path = self.control_plane.folder / f"kubeconfig-{uuid.uuid4().hex[:8]}"
+        write_kubeconfig(path, url, self.control_plane.ca, self.control_plane.tokens)
         return path
 
-    async def expire(self) -> None:
+    async def expire_history(self) -> None:
         """Compacts etcd and restarts the API server: about two seconds."""
-        await self.plane.expire()
-        self.api.renew()
+        await self.control_plane.expire_history()
+        self.api.reconnect()
 
     async def crash(self) -> None:
-        """SIGKILL."""
-        await self.plane.crash()
-        self.api.renew()
+        """Sends SIGKILL."""
+        await self.control_plane.crash()
+        self.api.reconnect()
 
-    async def resurrect(self) -> None:
-        """About two seconds."""
-        await self.plane.resurrect()
+    async def recover(self) -> None:
+        """Starts the API server: about two seconds."""
+        await self.control_plane.recover()
 
     async def freeze(self) -> None:
-        """SIGSTOP: so the admin client hangs as well."""
-        await self.plane.freeze()
+        """Sends SIGSTOP: `api` hangs, too."""
+        await self.control_plane.freeze()
 
     async def thaw(self) -> None:
-        """SIGCONT."""
-        await self.plane.thaw()
+        """Sends SIGCONT."""
+        await self.control_plane.thaw()
 
-    async def clean(self) -> None:
-        """Takes away what was made through `api`, last things first."""
+    async def delete_created(self) -> None:
+        """Deletes the objects that `api` created, the last ones first."""
         await self.api.close()
-        for (resource, namespace), names in reversed(self.api.made.items()):
+        for (resource, namespace), names in reversed(self.api.created.items()):
             if namespace:
                 await self.api.request("DELETE", path_of(resource, namespace))
                 continue
             for name in names:
                 await self.api.request("DELETE", f"{path_of(resource)}/{name}")
-                if resource == "v1/namespaces":  # what a controller would do once the namespace is empty
+                if resource == "v1/namespaces":  # the work of a controller, and none runs
                     body: Object = {"metadata": {"name": name}, "spec": {"finalizers": []}}
                     await self.api.request("PUT", f"{path_of(resource)}/{name}/finalize", body=body)
 
@@ -196,23 +205,29 @@ DEFINITIONS = "apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
 @asynccontextmanager
-async def real_cluster(plane: ControlPlane) -> AsyncIterator[RealCluster]:
-    """Gives one test its corner of a running control plane, and sets right afterwards what it did to it."""
-    api = Admin(plane.url, plane.tokens["admin"], plane.tls())
+async def real_cluster(control_plane: ControlPlane) -> AsyncIterator[RealCluster]:
+    """Yields a new namespace of a running control plane.
+
+    Deletes its objects and repairs the control plane afterwards.
+    """
+    api = AdminClient(control_plane.url, control_plane.tokens["admin"], control_plane.tls_context())
     namespace = f"t-{uuid.uuid4().hex[:8]}"
     await api.create("v1/namespaces", {"metadata": {"name": namespace}})
-    cluster = RealCluster(plane, api, namespace)
+    cluster = RealCluster(control_plane, api, namespace)
     try:
         yield cluster
     finally:
-        await plane.mend()
-        await cluster.clean()
+        await control_plane.repair()
+        await cluster.delete_created()
         await api.close()
 
 
 @dataclass
 class SimCluster(Cluster):
-    """A simulator of the test's own; `server` has what only a simulator can do: faults, requests, generation."""
+    """A simulator for one test.
+
+    `server` has the operations that only a simulator has: faults, requests, generation.
+    """
 
     server: Server
     folder: Path
@@ -221,51 +236,51 @@ class SimCluster(Cluster):
 
     def __post_init__(self) -> None:
         self.url = self.server.url
-        self.access = {}
-        self.api = Admin(self.url)
-        self.kubeconfig = self.kubeconfig_at(self.url)
+        self.connect_options = {}
+        self.api = AdminClient(self.url)
+        self.kubeconfig = self.write_kubeconfig_for(self.url)
 
-    async def custom(self, *, namespaced: bool = True) -> str:
-        """Registers it."""
+    async def create_custom_resource(self, *, namespaced: bool = True) -> str:
+        """Registers the resource."""
         resource = f"x{uuid.uuid4().hex[:8]}.example.com/v1/widgets"
         self.server.register(resource, kind="Widget", namespaced=namespaced)
         return resource
 
-    def kubeconfig_at(self, url: str) -> Path:
-        """Writes it into the test's temporary folder."""
+    def write_kubeconfig_for(self, url: str) -> Path:
+        """Writes the kubeconfig into `folder`."""
         path = self.folder / f"kubeconfig-{uuid.uuid4().hex[:8]}"
         write_kubeconfig(path, url, None, {"admin": "ignored"})
         return path
 
-    async def expire(self) -> None:
-        """Moves the revision on, forgets the history and comes back, as a restart after a compaction does."""
+    async def expire_history(self) -> None:
+        """Stops the server, increments the revision, deletes the history and starts it."""
         await self.server.stop()
         self.server.put("v1/namespaces", {"metadata": {"name": "expired"}})
         self.server.compact()
         await self.server.start()
-        self.api.renew()
+        self.api.reconnect()
 
     async def crash(self) -> None:
-        """Stops it."""
+        """Stops the simulator."""
         await self.server.stop()
-        self.api.renew()
+        self.api.reconnect()
 
-    async def resurrect(self) -> None:
-        """Starts it, with all that it held."""
+    async def recover(self) -> None:
+        """Starts the simulator with its objects."""
         await self.server.start()
 
     async def freeze(self) -> None:
-        """Freezes it: the admin client hangs as well."""
+        """Freezes the simulator: `api` hangs, too."""
         self.server.freeze()
 
     async def thaw(self) -> None:
-        """Thaws it."""
+        """Thaws the simulator."""
         self.server.thaw()
 
 
 @asynccontextmanager
 async def sim_cluster(folder: Path) -> AsyncIterator[SimCluster]:
-    """Gives one test a simulator of its own behind the same face; its kubeconfigs go into `folder`."""
+    """Yields a new simulator; its kubeconfigs go into `folder`."""
     from kinform.testing import Server
 
     async with Server() as server:

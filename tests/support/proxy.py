@@ -1,8 +1,8 @@
-"""A TCP proxy with bad manners, to stand between a client and either server.
+"""A TCP proxy for adversity tests, between a client and either server.
 
-It passes bytes, so TLS goes through it untouched. It can be slow, fall silent, reset, hang up, cut after an
-exact number of bytes and refuse; each takes effect at once on what is open and on what comes later. It knows
-nothing of HTTP and never makes a byte up.
+It can delay, throttle, stop forwarding, reset or close connections, reset one after an exact number of
+bytes, and refuse new ones. Each call takes effect at once on open connections and on later ones. Forwards
+bytes unchanged, so TLS passes through. Never parses HTTP, never makes up a byte.
 """
 
 from __future__ import annotations
@@ -11,33 +11,34 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
-PIECE = 64 << 10
+READ_BYTES = 64 << 10
+THROTTLED_WRITES_PER_SECOND = 20
 
 
 class Proxy:
-    """Listens on a port of its own on 127.0.0.1 and passes all on to one server.
+    """Listens on a port of 127.0.0.1 and forwards every connection to one server.
 
         async with Proxy(cluster.url) as proxy:
             async with kinform.connect(proxy.url, token=..., ca=...) as api:
                 ...
-                proxy.stall()
+                proxy.stop_forwarding()
 
-    Belongs to the event loop it was entered in. Leaving the block resets what is still open.
+    Belongs to the event loop in which it was entered. The end of the block resets all open connections.
 
     Args:
-        target: The server's URL; scheme and path are kept in `url`.
+        target: The server's URL; `url` keeps its scheme and path.
 
     Attributes:
-        url: The target's URL with the proxy's port in it.
-        delay: Seconds that each piece (of up to 64 KiB, either direction) waits. 0 at first.
-        rate: Bytes a second and connection from the server to the client, or None for no bound (at first).
-        accepted: Connections accepted so far.
-        bytes_down: Bytes passed to clients so far.
+        delay: Seconds that each read (of up to 64 KiB, in either direction) waits. 0 at first.
+        bytes_per_second: The limit for each connection from the server to the client. None at first: no
+            limit.
+        accepted_connections: Connections accepted so far.
+        bytes_to_client: Bytes forwarded to clients so far.
     """
 
     def __init__(self, target: str) -> None:
@@ -48,78 +49,80 @@ class Proxy:
         self._parts = parts
         self.port = 0
         self.delay = 0.0
-        self.rate: float | None = None
-        self.accepted = 0
-        self.bytes_down = 0
-        self._cut_at: int | None = None
+        self.bytes_per_second: float | None = None
+        self.accepted_connections = 0
+        self.bytes_to_client = 0
+        self._reset_at: int | None = None
         self._server: asyncio.Server | None = None
-        self._links: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._connections: dict[asyncio.Task[None], list[asyncio.StreamWriter]] = {}
+        self._forwarding = asyncio.Event()
+        self._forwarding.set()
         self._changed = asyncio.Condition()
 
     @property
     def url(self) -> str:
-        """The target's URL by way of this proxy."""
+        """The target's URL with the address of this proxy."""
         return self._parts._replace(netloc=f"127.0.0.1:{self.port}").geturl()
 
     @property
-    def open(self) -> int:
-        """Connections that are open now."""
-        return len(self._links)
+    def open_connections(self) -> int:
+        """The number of connections that are open now."""
+        return len(self._connections)
 
     async def __aenter__(self) -> Self:
-        await self.accept()
+        await self.accept_connections()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self.refuse()
-        links = list(self._links)
-        self.cut()
-        await asyncio.gather(*links, return_exceptions=True)
+        await self.refuse_connections()
+        connections = list(self._connections)
+        self.reset_connections()
+        await asyncio.gather(*connections, return_exceptions=True)
 
-    async def refuse(self) -> None:
-        """Refuses new connections from now on; open ones stay as they are."""
+    async def refuse_connections(self) -> None:
+        """Refuses new connections; open ones stay."""
         if self._server is not None:
             self._server.close()
             self._server = None
 
-    async def accept(self) -> None:
-        """Accepts connections (again), always on the same port."""
+    async def accept_connections(self) -> None:
+        """Ends `refuse_connections`; the port stays the same."""
         if self._server is None:
             self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, backlog=256)
             self.port = self._server.sockets[0].getsockname()[1]
 
-    def stall(self) -> None:
-        """Passes nothing on any more, either way, not even the end of a connection: half-open, in silence.
+    def stop_forwarding(self) -> None:
+        """Stops forwarding in both directions, without closing anything.
 
-        New connections are accepted and hear nothing either.
+        Not even the end of a connection is forwarded. New connections are accepted and stay silent.
         """
-        self._flowing.clear()
+        self._forwarding.clear()
 
-    def flow(self) -> None:
-        """Ends a `stall`; what came in meanwhile is passed on."""
-        self._flowing.set()
+    def resume_forwarding(self) -> None:
+        """Ends `stop_forwarding` and forwards what has arrived meanwhile."""
+        self._forwarding.set()
 
-    def cut(self) -> None:
+    def reset_connections(self) -> None:
         """Resets every open connection (RST to both sides)."""
-        self._end(_reset)
+        self._end_connections(_reset)
 
-    def hang_up(self) -> None:
-        """Closes every open connection in good order (FIN to both sides), wherever the body stands."""
-        self._end(asyncio.StreamWriter.close)
+    def close_connections(self) -> None:
+        """Closes every open connection (FIN to both sides), also in mid-body."""
+        self._end_connections(asyncio.StreamWriter.close)
 
-    def cut_after(self, count: int) -> None:
-        """Resets, once, the connection that passes the `count`th byte from now, all connections counted.
+    def reset_after_bytes(self, count: int) -> None:
+        """Resets, once, the connection that forwards the `count`th byte from now on.
 
-        A TLS handshake's bytes count too.
+        Counts the bytes to clients of all connections, with those of TLS handshakes.
         """
-        self._cut_at = self.bytes_down + count
+        self._reset_at = self.bytes_to_client + count
 
-    async def until(self, condition: Callable[[Proxy], bool], *, within: float = 10.0) -> None:
-        """Returns as soon as `condition(proxy)` holds: `await proxy.until(lambda p: p.accepted == 2)`.
+    async def wait_until(self, condition: Callable[[Proxy], bool], *, within: float = 10.0) -> None:
+        """Waits until `condition(proxy)` holds.
+
+            await proxy.wait_until(lambda proxy: proxy.accepted_connections == 2)
 
         Raises:
             TimeoutError: It did not hold in `within` seconds.
@@ -127,71 +130,78 @@ class Proxy:
         async with asyncio.timeout(within), self._changed:
             await self._changed.wait_for(lambda: condition(self))
 
-    def _end(self, how: Callable[[asyncio.StreamWriter], None]) -> None:
-        for task, writers in list(self._links.items()):
+    def _end_connections(self, end: Callable[[asyncio.StreamWriter], None]) -> None:
+        for task, writers in list(self._connections.items()):
             for writer in writers:
-                how(writer)
+                end(writer)
             task.cancel()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
-        writers = self._links[task] = [writer]
-        self.accepted += 1
+        writers = self._connections[task] = [writer]
+        self.accepted_connections += 1
         try:
-            await self._tell()
-            await self._flowing.wait()
-            up_reader, up_writer = await asyncio.open_connection(*self._target)
-            writers.append(up_writer)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(self._pump(reader, up_writer, down=False))
-                both.create_task(self._pump(up_reader, writer, down=True))
-        except* (asyncio.CancelledError, OSError, _Cut):
+            await self._notify()
+            await self._forwarding.wait()
+            server_reader, server_writer = await asyncio.open_connection(*self._target)
+            writers.append(server_writer)
+            async with asyncio.TaskGroup() as directions:
+                directions.create_task(self._forward(reader, server_writer, _send))
+                directions.create_task(self._forward(server_reader, writer, self._send_to_client))
+        except* (asyncio.CancelledError, OSError, _ResetReached):
             pass
         finally:
             for each in writers:
                 if not each.transport.is_closing():
                     _reset(each)
-            del self._links[task]
+            del self._connections[task]
             with contextlib.suppress(asyncio.CancelledError):
-                await self._tell()
+                await self._notify()
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, *, down: bool) -> None:
-        while piece := await reader.read(PIECE):
-            await self._flowing.wait()
+    async def _forward(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        send: Callable[[bytes, asyncio.StreamWriter], Awaitable[None]],
+    ) -> None:
+        while data := await reader.read(READ_BYTES):
+            await self._forwarding.wait()
             if self.delay:
                 await asyncio.sleep(self.delay)
-            await (self._pass_down(piece, writer) if down else _pass(piece, writer))
-        await self._flowing.wait()
+            await send(data, writer)
+        await self._forwarding.wait()
         writer.write_eof()
 
-    async def _pass_down(self, piece: bytes, writer: asyncio.StreamWriter) -> None:
-        while piece:
-            step = len(piece) if self.rate is None else max(1, int(self.rate / 20))
-            if self._cut_at is not None:
-                step = min(step, self._cut_at - self.bytes_down)
-            await _pass(piece[:step], writer)
-            self.bytes_down += len(piece[:step])
-            await self._tell()
-            if self._cut_at is not None and self.bytes_down >= self._cut_at:
-                self._cut_at = None
-                raise _Cut
-            if self.rate is not None:
-                await asyncio.sleep(len(piece[:step]) / self.rate)
-                await self._flowing.wait()
-            piece = piece[step:]
+    async def _send_to_client(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        while data:
+            size = len(data)
+            if self.bytes_per_second is not None:
+                size = max(1, int(self.bytes_per_second / THROTTLED_WRITES_PER_SECOND))
+            if self._reset_at is not None:
+                size = min(size, self._reset_at - self.bytes_to_client)
+            part, data = data[:size], data[size:]
+            await _send(part, writer)
+            self.bytes_to_client += len(part)
+            await self._notify()
+            if self._reset_at is not None and self.bytes_to_client >= self._reset_at:
+                self._reset_at = None
+                raise _ResetReached
+            if self.bytes_per_second is not None:
+                await asyncio.sleep(len(part) / self.bytes_per_second)
+                await self._forwarding.wait()
 
-    async def _tell(self) -> None:
+    async def _notify(self) -> None:
         async with self._changed:
             self._changed.notify_all()
 
 
-class _Cut(Exception):
-    """The byte at which a connection was to be cut has been reached."""
+class _ResetReached(Exception):
+    """The byte after which `reset_after_bytes` resets the connection was forwarded."""
 
 
-async def _pass(piece: bytes, writer: asyncio.StreamWriter) -> None:
-    writer.write(piece)
+async def _send(data: bytes, writer: asyncio.StreamWriter) -> None:
+    writer.write(data)
     await writer.drain()
 
 

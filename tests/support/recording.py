@@ -1,4 +1,7 @@
-"""A transport that tells what was asked through it, and lets a test step in between. The rest is the other's."""
+"""A transport that wraps another and records its requests.
+
+A test can run code before each request and replace chunks of a body. All else is the inner transport's.
+"""
 
 from __future__ import annotations
 
@@ -7,25 +10,27 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 import kinform
 
 
-class Recording:
-    """Stands before another transport; two of them have nothing in common but the server.
+class RecordingTransport:
+    """Wraps a transport and records its requests.
+
+    Has an identity of its own, so two of them share no state in kinform.
 
     Args:
-        inner: What does the work.
+        inner: The transport that sends the requests.
 
     Attributes:
-        asked: The requests so far.
-        before: Awaited before each request is passed on.
-        through: Changes each piece of a body.
-        open_answers: Answers that were not closed yet.
+        requests: The requests so far.
+        before_request: Awaited before each request is sent.
+        replace_chunk: Maps each chunk of a body to the chunk that the reader gets.
+        open_responses: The responses that were not closed yet.
     """
 
     def __init__(self, inner: kinform.Transport) -> None:
         self._inner = inner
-        self.asked: list[kinform.Request] = []
-        self.before: Callable[[kinform.Request], Awaitable[None]] = _nothing
-        self.through: Callable[[bytes], bytes] = _unchanged
-        self.open_answers: set[Answer] = set()
+        self.requests: list[kinform.Request] = []
+        self.before_request: Callable[[kinform.Request], Awaitable[None]] = _do_nothing
+        self.replace_chunk: Callable[[bytes], bytes] = _keep
+        self.open_responses: set[RecordedResponse] = set()
 
     @property
     def identity(self) -> object:
@@ -34,38 +39,38 @@ class Recording:
     @property
     def lists(self) -> list[dict[str, str]]:
         """The parameters of the LISTs."""
-        return [dict(request.params) for request in self.asked if not request.watch]
+        return [dict(request.params) for request in self.requests if not request.watch]
 
     @property
-    def streams(self) -> list[dict[str, str]]:
+    def watch_lists(self) -> list[dict[str, str]]:
         """The parameters of the WatchLists."""
-        return [params for params in self._watches if "sendInitialEvents" in params]
+        return [params for params in self._all_watches if "sendInitialEvents" in params]
 
     @property
     def watches(self) -> list[dict[str, str]]:
         """The parameters of the plain watches."""
-        return [params for params in self._watches if "sendInitialEvents" not in params]
+        return [params for params in self._all_watches if "sendInitialEvents" not in params]
 
     @property
-    def _watches(self) -> list[dict[str, str]]:
-        return [dict(request.params) for request in self.asked if request.watch]
+    def _all_watches(self) -> list[dict[str, str]]:
+        return [dict(request.params) for request in self.requests if request.watch]
 
     async def open(self, request: kinform.Request) -> kinform.Response:
-        self.asked.append(request)
-        await self.before(request)
-        return Answer(self, await self._inner.open(request))
+        self.requests.append(request)
+        await self.before_request(request)
+        return RecordedResponse(self, await self._inner.open(request))
 
     async def refresh_credentials(self) -> bool:
         return await self._inner.refresh_credentials()
 
 
-class Answer:
-    """One answer on its way."""
+class RecordedResponse:
+    """A response of the inner transport, with its chunks replaced."""
 
-    def __init__(self, recording: Recording, inner: kinform.Response) -> None:
+    def __init__(self, recording: RecordingTransport, inner: kinform.Response) -> None:
         self._recording = recording
         self._inner = inner
-        recording.open_answers.add(self)
+        recording.open_responses.add(self)
 
     @property
     def status(self) -> int:
@@ -77,19 +82,19 @@ class Answer:
 
     async def chunks(self) -> AsyncIterator[bytes]:
         async for chunk in self._inner.chunks():
-            yield self._recording.through(chunk)
+            yield self._recording.replace_chunk(chunk)
 
     async def head(self, limit: int) -> bytes:
         return await self._inner.head(limit)
 
     def close(self) -> None:
-        self._recording.open_answers.discard(self)
+        self._recording.open_responses.discard(self)
         self._inner.close()
 
 
-async def _nothing(request: kinform.Request) -> None:
-    """Nothing comes in between."""
+async def _do_nothing(request: kinform.Request) -> None:
+    """The default of `before_request`."""
 
 
-def _unchanged(chunk: bytes) -> bytes:
+def _keep(chunk: bytes) -> bytes:
     return chunk

@@ -1,4 +1,4 @@
-"""The proxy's bad manners, shown by a plain client on either server: other tests rely on them."""
+"""The faults of the proxy, on which other tests rely, seen by a plain client."""
 
 from __future__ import annotations
 
@@ -8,92 +8,94 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from tests.support.admin import Admin
+from tests.support.admin import AdminClient
 from tests.support.clusters import Cluster, RealCluster
 from tests.support.proxy import Proxy
 
 
 @pytest.fixture
-async def client(cluster: Cluster, proxy: Proxy) -> AsyncIterator[Admin]:
-    tls = cluster.plane.tls() if isinstance(cluster, RealCluster) else True
-    client = Admin(proxy.url, cluster.access.get("token"), tls)
+async def client(cluster: Cluster, proxy: Proxy) -> AsyncIterator[AdminClient]:
+    tls = cluster.control_plane.tls_context() if isinstance(cluster, RealCluster) else True
+    client = AdminClient(proxy.url, cluster.connect_options.get("token"), tls)
     yield client
     await client.close()
 
 
-async def test_bytes_pass_unchanged(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_bytes_are_forwarded_unchanged(cluster: Cluster, proxy: Proxy, client: AdminClient) -> None:
     await cluster.create("a", data={"text": "x" * 300_000})
-    through = await client.list_raw(cluster.resource, namespace=cluster.namespace)
-    assert through.body == (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)).body
-    assert proxy.accepted == proxy.open == 1
-    assert proxy.bytes_down > 300_000
+    forwarded = await client.list_raw(cluster.resource, namespace=cluster.namespace)
+    assert forwarded.body == (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)).body
+    assert proxy.accepted_connections == proxy.open_connections == 1
+    assert proxy.bytes_to_client > 300_000
 
 
-async def test_a_cut_resets_open_streams_and_new_connections_work(
-    cluster: Cluster, proxy: Proxy, client: Admin
+async def test_reset_ends_open_streams_and_new_connections_work(
+    cluster: Cluster, proxy: Proxy, client: AdminClient
 ) -> None:
     async with client.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=60) as stream:
-        proxy.cut()
+        proxy.reset_connections()
         with pytest.raises(aiohttp.ClientError):
             await stream.line(within=5)
-    await proxy.until(lambda it: it.open == 0)
+    await proxy.wait_until(lambda it: it.open_connections == 0)
     assert (await client.list_raw(cluster.resource)).status == 200
 
 
-async def test_hanging_up_ends_a_body_early(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_close_ends_a_body_early(cluster: Cluster, proxy: Proxy, client: AdminClient) -> None:
     async with client.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=60) as stream:
-        proxy.hang_up()
+        proxy.close_connections()
         with pytest.raises(aiohttp.ClientError):
             await stream.line(within=5)
 
 
-async def test_a_stall_is_silence_until_it_flows_again(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_stopped_forwarding_is_silent_until_it_resumes(
+    cluster: Cluster, proxy: Proxy, client: AdminClient
+) -> None:
     async with client.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=60) as stream:
-        proxy.stall()
+        proxy.stop_forwarding()
         await cluster.create("a")
         with pytest.raises(TimeoutError):
             await stream.line(within=0.3)
-        proxy.flow()
+        proxy.resume_forwarding()
         event = await stream.event(within=5)
     assert event is not None
     assert event["object"]["metadata"]["name"] == "a"
 
 
-async def test_a_stall_hides_even_the_death_of_the_server(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_stopped_forwarding_hides_the_end_of_the_server(
+    cluster: Cluster, proxy: Proxy, client: AdminClient
+) -> None:
     async with client.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=60) as stream:
-        proxy.stall()
+        proxy.stop_forwarding()
         await cluster.crash()
         with pytest.raises(TimeoutError):
             await stream.line(within=0.3)
-        proxy.flow()
+        proxy.resume_forwarding()
         with pytest.raises(aiohttp.ClientError):
             await stream.line(within=5)
 
 
-async def test_refusing_is_connection_refused_and_accepting_undoes_it(
-    cluster: Cluster, proxy: Proxy, client: Admin
+async def test_refused_connections_work_again_on_the_same_port(
+    cluster: Cluster, proxy: Proxy, client: AdminClient
 ) -> None:
     url = proxy.url
-    await proxy.refuse()
+    await proxy.refuse_connections()
     with pytest.raises(aiohttp.ClientConnectorError):
         await client.list_raw(cluster.resource)
-    await proxy.accept()
+    await proxy.accept_connections()
     assert proxy.url == url
     assert (await client.list_raw(cluster.resource)).status == 200
 
 
-async def test_a_cut_after_so_many_bytes_comes_in_the_middle_of_a_body(
-    cluster: Cluster, proxy: Proxy, client: Admin
-) -> None:
+async def test_reset_after_bytes_cuts_a_body_at_that_byte(cluster: Cluster, proxy: Proxy, client: AdminClient) -> None:
     await cluster.create("a", data={"text": "x" * 300_000})
-    proxy.cut_after(100_000)
+    proxy.reset_after_bytes(100_000)
     with pytest.raises(aiohttp.ClientError):
         await client.list_raw(cluster.resource, namespace=cluster.namespace)
-    assert proxy.bytes_down == 100_000
+    assert proxy.bytes_to_client == 100_000
     assert (await client.list_raw(cluster.resource, namespace=cluster.namespace)).status == 200
 
 
-async def test_delay_and_rate_slow_things_down(cluster: Cluster, proxy: Proxy, client: Admin) -> None:
+async def test_delay_and_rate_limit_slow_responses_down(cluster: Cluster, proxy: Proxy, client: AdminClient) -> None:
     await cluster.create("a", data={"text": "x" * 100_000})
     await client.list_raw(cluster.resource)
     loop = asyncio.get_running_loop()
@@ -106,14 +108,14 @@ async def test_delay_and_rate_slow_things_down(cluster: Cluster, proxy: Proxy, c
     proxy.delay = 0.2
     assert await seconds() >= 0.4  # once each way
     proxy.delay = 0.0
-    proxy.rate = 200_000
+    proxy.bytes_per_second = 200_000
     assert await seconds() >= 0.4
 
 
-async def test_leaving_the_block_leaves_no_task_and_no_listener(cluster: Cluster) -> None:
+async def test_the_end_of_the_block_leaves_no_task_and_no_listener(cluster: Cluster) -> None:
     async with Proxy(cluster.url) as proxy:
         _, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
-        await proxy.until(lambda it: it.open == 1)
+        await proxy.wait_until(lambda it: it.open_connections == 1)
     writer.close()
     with pytest.raises(OSError, match=r"refused|Connect call failed"):
         await asyncio.open_connection("127.0.0.1", proxy.port)

@@ -1,4 +1,4 @@
-"""Waiting for what tells nobody: a condition polled under a deadline. What can be awaited is awaited instead."""
+"""Polling for a condition that cannot be awaited, under a deadline."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ POLL_SECONDS = 0.02
 
 
 async def until(condition: Callable[[], bool | Awaitable[bool]], *, within: float = 10.0) -> None:
-    """Returns once the condition holds, be it a plain or a coroutine function.
+    """Waits until the condition holds; a plain or a coroutine function.
 
     Raises:
         TimeoutError: It did not hold in `within` seconds.

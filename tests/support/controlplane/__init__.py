@@ -1,4 +1,5 @@
-"""A real control plane for the tests: a kube-apiserver and an etcd, built once and started on loopback.
+"""A real control plane for the tests: a kube-apiserver and an etcd on loopback.
 
-`build` knows where the two programs come from, `plane` runs them. Neither imports kinform.
+`build` builds the two programs once, `process` runs one of them, `plane` runs both, and `pool` keeps those
+of a test run. None of them imports kinform.
 """

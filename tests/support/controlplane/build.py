@@ -1,8 +1,8 @@
-"""Where kube-apiserver and etcd come from: a folder that is given, or one built once into a cache.
+"""Finds kube-apiserver and etcd, or builds them once into a cache.
 
-The versions stand in go.mod beside this file; go.sum pins every byte of what is compiled. Never touches
-the network itself (the Go client does), and never leaves a half-built folder behind: a build goes to a
-folder of its own and is renamed when it is whole.
+The versions are in `go.mod` in this folder; `go.sum` pins every byte of the sources. Only the Go client
+uses the network. Never leaves a half-built folder: a build goes to a temporary folder and is renamed when
+it is complete.
 """
 
 from __future__ import annotations
@@ -22,80 +22,82 @@ HERE = Path(__file__).parent
 NAMES = ("kube-apiserver", "etcd")
 
 
-class Unavailable(Exception):
-    """There are no servers to test against; the text says why, in a line or a few."""
+class ControlPlaneUnavailable(Exception):
+    """The servers are missing; the text says why, in one or a few lines."""
 
 
 def versions() -> dict[str, str]:
-    """Gives the versions that go.mod asks for: {"kube-apiserver": "v1.36.3", "etcd": "v3.6.8"}."""
+    """Returns the versions in go.mod: `{"kube-apiserver": "v1.36.3", ...}`."""
     module = (HERE / "go.mod").read_text()
     paths = {"kube-apiserver": "k8s.io/kubernetes", "etcd": "go.etcd.io/etcd/server/v3"}
     found = {}
     for name, path in paths.items():
         match = re.search(rf"^\s*(?:require )?{re.escape(path)} (v\S+)", module, re.MULTILINE)
         if match is None:
-            raise Unavailable(f"{HERE / 'go.mod'} requires no {path}")
+            raise ControlPlaneUnavailable(f"{HERE / 'go.mod'} does not require {path}")
         found[name] = match[1]
     return found
 
 
-def cache() -> Path:
-    """Gives the folder that the build of these versions belongs in, whether it is there or not."""
+def cache_folder() -> Path:
+    """Returns the folder for the build of these versions, which may not exist."""
     root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     pins = hashlib.sha256((HERE / "go.mod").read_bytes() + (HERE / "go.sum").read_bytes()).hexdigest()[:12]
     label = "-".join(f"{name}-{version}" for name, version in versions().items())
     return root / "kinform" / "controlplane" / f"{label}-{pins}"
 
 
-def complete(folder: Path) -> bool:
-    """Tells whether a folder holds both servers, ready to run."""
+def has_binaries(folder: Path) -> bool:
+    """Returns whether a folder contains both servers as executables."""
     return all(os.access(folder / name, os.X_OK) for name in NAMES)
 
 
 def find() -> Path | None:
-    """Gives the folder with both servers, or None where they have yet to be built.
+    """Returns the folder with both servers, or None if they must be built first.
 
-    `KUBEBUILDER_ASSETS` comes first: that is how envtest is told, and how any other version can be tested.
+    `$KUBEBUILDER_ASSETS` comes first, as in envtest: it selects any other version to test.
     """
     given = os.environ.get("KUBEBUILDER_ASSETS")
-    if given and complete(Path(given)):
+    if given and has_binaries(Path(given)):
         return Path(given)
-    return folder if complete(folder := cache()) else None
+    return folder if has_binaries(folder := cache_folder()) else None
 
 
-def ensure(say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)) -> Path:
-    """Gives the folder with both servers, building it if need be: minutes the first time, then at once.
+def find_or_build(report: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)) -> Path:
+    """Returns the folder with both servers; builds them if they are missing.
 
-    Of several runs at the same time one builds and the others wait for it.
+    A build takes minutes. Of concurrent runs one builds, and the others wait for it.
 
     Args:
-        say: Gets a line where this will take long.
+        report: Called with a line before a long wait.
 
     Raises:
-        Unavailable: There is no Go, or the build failed.
+        ControlPlaneUnavailable: Go is missing, or the build failed.
     """
     if (found := find()) is not None:
         return found
     go = shutil.which("go")
     if go is None:
-        raise Unavailable("no `go` on the PATH to build it with, and KUBEBUILDER_ASSETS names no folder")
-    folder = cache()
+        raise ControlPlaneUnavailable(
+            "`go` is not on the PATH, and $KUBEBUILDER_ASSETS is not a folder with both servers"
+        )
+    folder = cache_folder()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         lock = (folder.parent / f"{folder.name}.lock").open("w")
     except OSError as error:
-        raise Unavailable(f"their cache folder cannot be written: {error}") from error
+        raise ControlPlaneUnavailable(f"the cache folder cannot be written: {error}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            say("waiting for another run that is building kube-apiserver and etcd")
+            report("waiting for another run that builds kube-apiserver and etcd")
             fcntl.flock(lock, fcntl.LOCK_EX)
-        if complete(folder):
+        if has_binaries(folder):
             return folder
         for abandoned in folder.parent.glob(f"{folder.name}.*/"):
             shutil.rmtree(abandoned, ignore_errors=True)
-        say(f"building kube-apiserver and etcd into {folder}: once, about four minutes on two cores")
+        report(f"building kube-apiserver and etcd into {folder}: once, about four minutes on two cores")
         fresh = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
         try:
             _build(go, fresh)
@@ -113,11 +115,11 @@ def _build(go: str, folder: Path) -> None:
     stamp = "k8s.io/component-base/version.git"
     flags = f"-s -w -X {stamp}Version={version} -X {stamp}Major={major} -X {stamp}Minor={minor}"
     packages = {"etcd": "go.etcd.io/etcd/server/v3", "kube-apiserver": "k8s.io/kubernetes/cmd/kube-apiserver"}
-    polite = ["nice"] if shutil.which("nice") else []
+    nice = ["nice"] if shutil.which("nice") else []
     for name, package in packages.items():
         options = ["-mod=readonly", "-trimpath", "-ldflags", flags, "-o", str(folder / name)]
-        done = subprocess.run(
-            [*polite, go, "build", *options, package],
+        finished = subprocess.run(
+            [*nice, go, "build", *options, package],
             cwd=HERE,
             env={**os.environ, "CGO_ENABLED": "0", "GOWORK": "off"},
             stdin=subprocess.DEVNULL,
@@ -126,6 +128,6 @@ def _build(go: str, folder: Path) -> None:
             text=True,
             errors="replace",
         )
-        if done.returncode != 0:
-            tail = "\n".join(done.stdout.strip().splitlines()[-5:])
-            raise Unavailable(f"the build of {name} failed:\n{tail}")
+        if finished.returncode != 0:
+            tail = "\n".join(finished.stdout.strip().splitlines()[-5:])
+            raise ControlPlaneUnavailable(f"the build of {name} failed:\n{tail}")

@@ -1,8 +1,8 @@
-"""A kube-apiserver and its etcd on loopback, for as long as a test or a test run needs them.
+"""A kube-apiserver with its etcd on loopback, for a test or a test run.
 
-Real TLS with the CA that the server makes for itself, real tokens, RBAC. They can be compacted, killed and
-started again on the same port, and frozen. There are no controllers, no scheduler and no kubelet: what is
-written stays as it is, and a deleted namespace stays in Terminating.
+Real TLS with the CA that the server creates, real tokens, RBAC. A test can compact, crash, restart (on the
+same port) and freeze it. There are no controllers, no scheduler and no kubelet: objects stay as written,
+and a deleted namespace stays in Terminating.
 Source: https://kubernetes.io/docs/reference/command-line-tools-reference/kube-apiserver/ and etcd's gateway.
 """
 
@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import os
 import shutil
 import socket
 import ssl
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,12 +23,13 @@ from typing import Any, Self
 import aiohttp
 
 from tests.support.controlplane.process import Process
+from tests.support.kubeconfig import write_kubeconfig
 
 USERS = {
     "admin": "may do everything (group system:masters)",
     "reader": "may get, list and watch everything",
     "lister": "may get and list everything, and watch nothing",
-    "nobody": "may do nothing, until a test grants it something",
+    "unprivileged": "may do nothing until a test grants it something",
 }
 
 START_SECONDS = 60.0
@@ -37,27 +37,27 @@ POLL_SECONDS = 0.05
 
 
 class StartError(Exception):
-    """A server did not come up; the text ends with the last lines of its log."""
+    """A server did not start; the text ends with the last lines of its log."""
 
 
 class ControlPlane:
-    """One kube-apiserver with an etcd of its own, in a temporary folder.
+    """A kube-apiserver with an etcd of its own, in a temporary folder.
 
-    Every method but `close` is to be called within one event loop at a time, but nothing is bound to a loop:
-    a plane started in one loop can be used in the next.
+    Not bound to an event loop: a control plane started in one loop can be used in the next. Two loops must
+    not call it at the same time.
 
     Args:
         binaries: The folder with `kube-apiserver` and `etcd`.
         flags: More flags for the kube-apiserver, such as `--feature-gates=WatchList=false`.
 
     Attributes:
-        url: `https://127.0.0.1:PORT`; the same for as long as the object lives.
+        url: `https://127.0.0.1:PORT`; stays the same after a restart.
         ca: The file with the CA that signed the server's certificate.
         kubeconfig: A kubeconfig with a context for every user of `USERS` (context and user have the same
             name; admin is current) and one, `anonymous`, without credentials.
         tokens: The bearer token of every user.
-        apiserver: The kube-apiserver's process.
-        etcd: The etcd's process.
+        apiserver: The process of the kube-apiserver.
+        etcd: The process of the etcd.
     """
 
     def __init__(self, binaries: Path, flags: Sequence[str] = ()) -> None:
@@ -79,17 +79,17 @@ class ControlPlane:
         self.close()
 
     async def start(self) -> None:
-        """Starts both servers and returns when the API server is ready and the users have their rights.
+        """Starts both servers; returns when the API server is ready and RBAC is set up.
 
         Raises:
-            StartError: One of them ended or was not ready in time.
+            StartError: A server exited or was not ready in time.
         """
         try:
             for attempt in range(3):
                 self._choose_ports()
                 try:
                     await self._start_etcd()
-                    await self.resurrect()
+                    await self.recover()
                     break
                 except StartError as error:
                     # A free port can be taken between the choice and the bind.
@@ -104,58 +104,61 @@ class ControlPlane:
             raise
 
     def close(self) -> None:
-        """Kills both servers and removes their folder; idempotent."""
+        """Kills both servers and removes their folder. Idempotent."""
         self._kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def crash(self) -> None:
-        """Kills the API server with SIGKILL: every connection is reset, and new ones are refused."""
+        """Kills the API server (SIGKILL): connections are reset, new ones refused."""
         self.apiserver.kill()
 
-    async def resurrect(self) -> None:
-        """Starts the API server again, on the same port with the same certificate, until it is ready."""
+    async def recover(self) -> None:
+        """Starts the API server on the same port with the same certificate.
+
+        Returns when it is ready.
+        """
         self.apiserver.start()
         await self._wait(self.apiserver, self._ready)
 
     async def restart(self) -> None:
-        """`crash` and `resurrect`: about three seconds."""
+        """Crashes and recovers the API server: about three seconds."""
         await self.crash()
-        await self.resurrect()
+        await self.recover()
 
     async def freeze(self) -> None:
-        """Stops the API server with SIGSTOP: connections stay open and fall silent, new ones hang."""
+        """Freezes the API server (SIGSTOP): connections stay open, new ones hang."""
         self.apiserver.freeze()
 
     async def thaw(self) -> None:
-        """Lets a frozen API server go on."""
+        """Ends `freeze`."""
         self.apiserver.thaw()
 
-    async def mend(self) -> None:
-        """Thaws what is frozen and starts what is dead; at once where nothing is."""
+    async def repair(self) -> None:
+        """Thaws frozen servers and starts killed ones."""
         self.etcd.thaw()
         self.apiserver.thaw()
         if not self.etcd.running:
             await self._start_etcd()
         if not self.apiserver.running:
-            await self.resurrect()
+            await self.recover()
 
     async def compact(self) -> int:
-        """Compacts etcd up to its present revision, which it gives.
+        """Compacts etcd up to its current revision and returns that revision.
 
-        The API server's watch cache still has the history: only after a restart does an old resourceVersion
-        answer 410 to a watch.
+        The watch cache of the API server keeps its history: a watch from an old resourceVersion gets 410
+        only after a restart.
         """
         revision = int((await self._etcd_call("/v3/kv/range", {"key": _base64("\0")}))["header"]["revision"])
         await self._etcd_call("/v3/kv/compaction", {"revision": revision, "physical": True})
         return revision
 
-    async def expire(self) -> int:
-        """Makes every resourceVersion handed out so far too old to watch from, and cuts all streams.
+    async def expire_history(self) -> int:
+        """Makes every resourceVersion so far too old to watch from, and ends all streams.
 
-        Moves the revision on, compacts and restarts. The API server must be running.
+        Increments the revision, compacts and restarts. The API server must be running.
 
         Returns:
-            The revision up to which all is compacted.
+            The revision up to which etcd is compacted.
         """
         for _ in range(2):
             await self._etcd_call("/v3/kv/put", {"key": _base64("/kinform/expire"), "value": _base64("")})
@@ -171,9 +174,9 @@ class ControlPlane:
         groups: Sequence[str] = ("*",),
         resources: Sequence[str] = ("*",),
     ) -> None:
-        """Gives a user these rights in all namespaces, and takes away what an earlier call gave.
+        """Grants a user these rights in all namespaces, instead of those of earlier calls.
 
-        The server acts on it a moment later: a test waits for what it wants to see.
+        The server applies them a moment later: a test must wait for the effect.
         """
         await self.revoke(user)
         name = f"kinform-{user}"
@@ -186,18 +189,18 @@ class ControlPlane:
             "subjects": [{"apiGroup": group, "kind": "User", "name": user}],
         }
         for plural, body in (("clusterroles", role), ("clusterrolebindings", binding)):
-            status = await self._admin("POST", f"/apis/{group}/v1/{plural}", body)
+            status = await self._request("POST", f"/apis/{group}/v1/{plural}", body)
             assert status == 201, f"{plural} {name}: {status}"
 
     async def revoke(self, user: str) -> None:
-        """Takes away what `grant` gave; harmless where it gave nothing."""
+        """Revokes the rights of `grant`, if there are any."""
         for plural in ("clusterrolebindings", "clusterroles"):
             path = f"/apis/rbac.authorization.k8s.io/v1/{plural}/kinform-{user}"
-            status = await self._admin("DELETE", path)
+            status = await self._request("DELETE", path)
             assert status in (200, 404), f"{path}: {status}"
 
-    def tls(self) -> ssl.SSLContext:
-        """Gives a TLS context that trusts this server's CA and nothing else."""
+    def tls_context(self) -> ssl.SSLContext:
+        """Returns a client's TLS context that trusts only this server's CA."""
         return ssl.create_default_context(cafile=str(self.ca))
 
     def _kill(self) -> None:
@@ -230,7 +233,7 @@ class ControlPlane:
                 "--etcd-servers", self._etcd_url,
                 "--etcd-compaction-interval", "0",
                 "--bind-address", "127.0.0.1", "--secure-port", str(secure),
-                # Without it the server looks for a default route, which a sandbox need not have.
+                # Without it the server looks for a default route, which a sandbox may lack.
                 "--advertise-address", "127.0.0.1", "--endpoint-reconciler-type", "none",
                 "--cert-dir", folder / "certs",
                 "--service-account-key-file", folder / "accounts.key",
@@ -256,13 +259,13 @@ class ControlPlane:
         await self._wait(self.etcd, self._etcd_ready)
 
     async def _etcd_ready(self) -> bool:
-        async with _session() as session, session.get(f"{self._etcd_url}/health") as answer:
-            return answer.status == 200
+        async with _session() as session, session.get(f"{self._etcd_url}/health") as response:
+            return response.status == 200
 
     async def _ready(self) -> bool:
         if not self.ca.exists():
             return False
-        return await self._admin("GET", "/readyz") == 200
+        return await self._request("GET", "/readyz") == 200
 
     async def _wait(self, process: Process, ready: Callable[[], Awaitable[bool]]) -> None:
         name = Path(process.command[0]).name
@@ -270,7 +273,7 @@ class ControlPlane:
             async with asyncio.timeout(START_SECONDS):
                 while True:
                     if not process.running:
-                        raise StartError(f"{name} ended at once; its last lines:\n{process.tail()}")
+                        raise StartError(f"{name} exited at its start; the last lines of its log:\n{process.tail()}")
                     try:
                         if await ready():
                             return
@@ -278,41 +281,25 @@ class ControlPlane:
                         pass
                     await asyncio.sleep(POLL_SECONDS)
         except TimeoutError:
-            late = f"{name} was not ready in {START_SECONDS:.0f} s; its last lines:"
+            late = f"{name} was not ready in {START_SECONDS:.0f} s; the last lines of its log:"
             raise StartError(f"{late}\n{process.tail()}") from None
 
     async def _etcd_call(self, path: str, body: dict[str, Any]) -> Any:
-        async with _session() as session, session.post(self._etcd_url + path, json=body) as answer:
-            answer.raise_for_status()
-            return await answer.json()
+        async with _session() as session, session.post(self._etcd_url + path, json=body) as response:
+            response.raise_for_status()
+            return await response.json()
 
-    async def _admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> int:
+    async def _request(self, method: str, path: str, body: dict[str, Any] | None = None) -> int:
         headers = {"Authorization": f"Bearer {self.tokens['admin']}"}
         async with (
-            _session(aiohttp.TCPConnector(ssl=self.tls())) as session,
-            session.request(method, self.url + path, json=body, headers=headers) as answer,
+            _session(aiohttp.TCPConnector(ssl=self.tls_context())) as session,
+            session.request(method, self.url + path, json=body, headers=headers) as response,
         ):
-            return answer.status
-
-
-def write_kubeconfig(path: Path, url: str, ca: Path | None, tokens: Mapping[str, str]) -> None:
-    """Writes a kubeconfig: a context for each user, named like it, the first one current, and `anonymous`."""
-    cluster = {"server": url, **({"certificate-authority": str(ca)} if ca else {})}
-    users: dict[str, dict[str, str]] = {user: {"token": token} for user, token in tokens.items()}
-    users["anonymous"] = {}
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "test", "cluster": cluster}],
-        "users": [{"name": user, "user": credentials} for user, credentials in users.items()],
-        "contexts": [{"name": user, "context": {"cluster": "test", "user": user}} for user in users],
-        "current-context": next(iter(users)),
-    }
-    _write_private(path, json.dumps(config, indent=1))  # JSON is YAML
+            return response.status
 
 
 def _session(connector: aiohttp.TCPConnector | None = None) -> aiohttp.ClientSession:
-    # trust_env stays off: a proxy in the environment has no business on loopback.
+    # trust_env stays off: a proxy of the environment must not see loopback requests.
     return aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(total=10))
 
 
@@ -321,7 +308,7 @@ def _base64(text: str) -> str:
 
 
 def _elliptic_key() -> str:
-    """Makes a private key on P-256 as PEM (RFC 5915, without the optional public point)."""
+    """Creates a P-256 private key as PEM (RFC 5915, without the optional public key)."""
     secret = os.urandom(32)
     der = bytes.fromhex("30310201010420") + secret + bytes.fromhex("a00a06082a8648ce3d030107")
     return f"-----BEGIN EC PRIVATE KEY-----\n{base64.b64encode(der).decode()}\n-----END EC PRIVATE KEY-----\n"

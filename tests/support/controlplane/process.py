@@ -1,8 +1,8 @@
-"""One server as a child process: started, stopped by signal, frozen, thawed, and never left behind.
+"""A server as a child process: started, stopped by signal, frozen, thawed.
 
-Knows nothing of Kubernetes. Waits for nothing but the end of what it has killed. Whatever is still running
-when the interpreter ends is killed then: each server has a guard that holds the reading end of a pipe, and
-kills it by pid and removes its folder once nobody holds the other end, however the run came to its end.
+Knows nothing of Kubernetes. Waits only for the end of a process that it has killed. Never leaves a process
+behind: each server has a guard process that reads from a pipe. When the interpreter ends, in whatever way,
+the pipe closes, and the guard kills the server by pid and removes its folder.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ _GUARD = 'read -r line; kill -9 "$1"; sleep 1; rm -rf "$2"'
 
 
 class Process:
-    """A command that can be run more than once; its output is added to one log file.
+    """A command that can run more than once and appends its output to a log file.
 
     Args:
         command: The program and its arguments.
-        log: The file that takes stdout and stderr, in the folder that is the process's own.
+        log: The file for stdout and stderr, in a folder that only this process uses.
     """
 
     def __init__(self, command: Sequence[str | os.PathLike[str]], log: Path) -> None:
@@ -33,20 +33,20 @@ class Process:
 
     @property
     def pid(self) -> int | None:
-        """The process id, or None when it does not run."""
+        """The process id, or None if the process is not running."""
         return self._child.pid if self.running and self._child is not None else None
 
     @property
     def running(self) -> bool:
-        """Whether the process is there, be it frozen."""
+        """True if the process exists, also if it is frozen."""
         return self._child is not None and self._child.poll() is None
 
     def start(self) -> None:
-        """Starts the program; it must not be running."""
-        assert not self.running, f"{self.command[0]} runs already"
+        """Starts the program, which must not be running."""
+        assert not self.running, f"{self.command[0]} is already running"
         with open(self.log, "ab") as log:
-            self._log_start = log.tell()
-            # A session of its own: Ctrl-C in the terminal is for the tests, which then stop their servers.
+            self._log_start = os.fstat(log.fileno()).st_size
+            # A session of its own: Ctrl-C must reach the tests only, which then stop their servers.
             self._child = subprocess.Popen(
                 self.command,
                 stdin=subprocess.DEVNULL,
@@ -64,7 +64,7 @@ class Process:
         )
 
     def kill(self) -> None:
-        """Ends the process with SIGKILL, frozen or not, and waits until it is gone; idempotent."""
+        """Kills the process (SIGKILL), frozen or not, and waits for its end. Idempotent."""
         if self._guard is not None:
             self._guard.kill()
             self._guard.communicate()
@@ -74,24 +74,24 @@ class Process:
             self._child.wait(timeout=30)
 
     def freeze(self) -> None:
-        """Stops the process with SIGSTOP: its sockets stay open and nothing answers on them.
+        """Freezes the process (SIGSTOP): its sockets stay open and silent.
 
-        Returns when every thread stands still.
+        Returns when every thread has stopped.
         """
-        self._signal(signal.SIGSTOP)
+        self._send_signal(signal.SIGSTOP)
         if self.pid is not None:
             os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def thaw(self) -> None:
-        """Lets a frozen process go on; harmless for one that is not frozen."""
-        self._signal(signal.SIGCONT)
+        """Ends `freeze`; no effect on a process that is not frozen."""
+        self._send_signal(signal.SIGCONT)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _send_signal(self, number: signal.Signals) -> None:
         if self.running and self._child is not None:
             self._child.send_signal(number)
 
     def output(self) -> str:
-        """Gives what the present run, or the last, has written to the log."""
+        """Returns the output of the current run, or of the last."""
         if not self.log.exists():
             return ""
         with open(self.log, "rb") as log:
@@ -99,5 +99,5 @@ class Process:
             return log.read().decode(errors="replace")
 
     def tail(self, lines: int = 15) -> str:
-        """Gives the last lines that the present run, or the last, has written."""
+        """Returns the last lines of the output of the current run, or of the last."""
         return "\n".join(self.output().splitlines()[-lines:])

@@ -1,4 +1,7 @@
-"""Importing a part of kubernetes_asyncio, and the whole of it before or after: each in a process of its own."""
+"""The lean import of kubernetes_asyncio, alone and together with the full import.
+
+Each program runs in a process of its own, because an import changes the process for good.
+"""
 
 from __future__ import annotations
 
@@ -19,15 +22,15 @@ POD = {"metadata": {"name": "web-0", "namespace": "shop", "creationTimestamp": "
        "spec": {"containers": [{"name": "c", "image": "i"}]}}
 LIST = {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}, "items": [POD]}
 
-async def answer(request):
+async def respond(request):
     if "watch" in request.query:
         return web.Response(text=json.dumps({"type": "ADDED", "object": POD}) + "\\n")
     return web.json_response(LIST if "shop" not in request.path else {"message": "no"},
                              status=200 if "shop" not in request.path else 404)
 
-async def served(use):
+async def serve_while(use):
     application = web.Application()
-    application.router.add_get("/{path:.*}", answer)
+    application.router.add_get("/{path:.*}", respond)
     runner = web.AppRunner(application)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -45,16 +48,16 @@ CONFIG = "from kubernetes_asyncio import config"
 
 
 def run(*parts: str) -> str:
-    """Runs a program in a fresh process, and fails with what it wrote if it fails."""
+    """Runs a program in a new process and returns its stdout; fails with its stderr."""
     program = "\n".join(dedent(part) for part in parts)
-    done = subprocess.run(
+    finished = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
-    assert done.returncode == 0, f"{program}\n{done.stderr}"
-    return done.stdout
+    assert finished.returncode == 0, f"{program}\n{finished.stderr}"
+    return finished.stdout
 
 
-EACH_ONCE = """
+ASSERT_IMPORTED_ONCE = """
     import gc, sys, types
     import kubernetes_asyncio
     from kubernetes_asyncio.client.models.v1_pod import V1Pod
@@ -69,7 +72,7 @@ EACH_ONCE = """
     """
 
 
-def test_only_what_a_watch_needs_is_loaded() -> None:
+def test_only_the_modules_that_a_watch_needs_are_loaded() -> None:
     run(
         LEAN,
         """
@@ -98,7 +101,7 @@ def test_only_what_a_watch_needs_is_loaded() -> None:
     ],
     ids=lambda imports: " then ".join(line.split()[-1] for line in imports),
 )
-def test_a_full_client_works_in_any_order_of_imports_and_is_there_once(imports: list[str]) -> None:
+def test_the_full_client_is_imported_once_in_any_order(imports: list[str]) -> None:
     run(
         SERVER,
         *imports,
@@ -128,25 +131,25 @@ def test_a_full_client_works_in_any_order_of_imports_and_is_there_once(imports: 
                 else:
                     raise AssertionError("no error")
 
-        asyncio.run(served(use))
+        asyncio.run(serve_while(use))
         import kubernetes_asyncio.client.rest, kubernetes_asyncio.client.exceptions
         assert client.rest is kubernetes_asyncio.client.rest
         assert client.rest.ApiException is client.exceptions.ApiException is client.ApiException
         """,
-        EACH_ONCE,
+        ASSERT_IMPORTED_ONCE,
     )
 
 
 @pytest.mark.parametrize("package", ["", ".client", ".client.models", ".config"])
-def test_a_package_looks_the_same_as_if_imported_plainly(package: str) -> None:
-    look = f"""
+def test_a_package_has_the_attributes_of_a_plain_import(package: str) -> None:
+    program = f"""
         import importlib
         module = importlib.import_module("kubernetes_asyncio{package}")
         names = dir(module)
         print(sorted(set(names) - {{"leaderelection"}}), module.__doc__, module.__all__, len(vars(module)))
         print(module.__file__, module.__path__, module.__spec__.name, module.__package__, repr(module))
     """
-    assert run(LEAN, look) == run(look)
+    assert run(LEAN, program) == run(program)
 
 
 @pytest.mark.parametrize(
@@ -170,11 +173,11 @@ def test_a_package_looks_the_same_as_if_imported_plainly(package: str) -> None:
         "import kubernetes_asyncio.client as c, inspect; assert 'CoreV1Api' in inspect.getsource(c)",
     ],
 )
-def test_what_a_program_may_import_afterwards_is_there(use: str) -> None:
+def test_later_imports_of_a_program_work(use: str) -> None:
     run(LEAN, use)
 
 
-def test_a_watch_of_kubernetes_asyncio_decodes_models_afterwards() -> None:
+def test_a_later_watch_of_kubernetes_asyncio_decodes_models() -> None:
     run(
         SERVER,
         LEAN,
@@ -187,12 +190,12 @@ def test_a_watch_of_kubernetes_asyncio_decodes_models_afterwards() -> None:
                     assert type(event["object"]) is client.V1Pod
                     return
 
-        asyncio.run(served(use))
+        asyncio.run(serve_while(use))
         """,
     )
 
 
-def test_an_attribute_that_is_nowhere_is_an_attribute_error() -> None:
+def test_a_missing_attribute_raises_attribute_error() -> None:
     run(
         LEAN,
         """
@@ -213,7 +216,7 @@ def test_an_attribute_that_is_nowhere_is_an_attribute_error() -> None:
     )
 
 
-def test_tools_that_probe_every_module_do_not_load_the_models() -> None:
+def test_tools_that_inspect_all_modules_load_no_models() -> None:
     run(
         LEAN,
         """
@@ -250,8 +253,8 @@ THREADS = """
     """
 
 
-def test_threads_may_complete_it_at_the_same_time_from_all_sides() -> None:
-    """More than the plain package allows: its parts import each other in a circle."""
+def test_threads_may_complete_the_import_concurrently() -> None:
+    """The plain package does not allow this: its modules import each other in a cycle."""
     run(
         LEAN,
         """
@@ -268,7 +271,7 @@ def test_threads_may_complete_it_at_the_same_time_from_all_sides() -> None:
     )
 
 
-def test_threads_may_import_it_leanly_and_plainly_at_the_same_time() -> None:
+def test_threads_may_import_leanly_and_plainly_concurrently() -> None:
     run(
         """
         WORK = [
@@ -280,7 +283,7 @@ def test_threads_may_import_it_leanly_and_plainly_at_the_same_time() -> None:
     )
 
 
-def test_an_import_that_fails_half_way_can_be_tried_again() -> None:
+def test_a_failed_import_can_be_retried() -> None:
     run(
         LEAN,
         """
@@ -302,25 +305,25 @@ def test_an_import_that_fails_half_way_can_be_tried_again() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        # a package that became a module of another kind, a client whose parts moved, a `config` that wants more
-        "sys.meta_path.insert(0, Moved('kubernetes_asyncio.client.models', None))",
-        "sys.meta_path.insert(0, Refused('kubernetes_asyncio.client.configuration'))",
+        "sys.meta_path.insert(0, NotAPackage('kubernetes_asyncio.client.models'))",
+        "sys.meta_path.insert(0, Missing('kubernetes_asyncio.client.configuration'))",
         "import importlib; importlib.import_module('importlib._bootstrap').__dict__.pop('_DeadlockError')",
     ],
+    ids=["another kind of module", "a missing module", "no import locks"],
 )
-def test_a_package_of_another_shape_is_imported_plainly(change: str) -> None:
+def test_a_package_with_another_layout_is_imported_plainly(change: str) -> None:
     run(
         """
         import sys
 
-        class Moved:
-            def __init__(self, name, to): self.name = name
+        class NotAPackage:
+            def __init__(self, name): self.name = name
             def find_spec(self, name, path=None, target=None):
                 if name == self.name and sys._getframe(1).f_globals["__name__"] == "kinform._transport.lean_import":
                     from importlib.machinery import ModuleSpec
                     return ModuleSpec(name, None)
 
-        class Refused:
+        class Missing:
             def __init__(self, name): self.name = name
             def find_spec(self, name, path=None, target=None):
                 if name == self.name:
