@@ -1,4 +1,7 @@
-"""`kinform` and `python -m kinform`: the command line, or one line that says what it lacks."""
+"""The entry point of `kinform` and `python -m kinform`.
+
+Prints one line if the packages of the extra `cli` are missing.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,14 @@ import sys
 
 
 def main() -> None:
-    """Runs the command line and exits with its code; 69 where click or rich is not installed."""
+    """Runs the command line and exits with its code, or with 69 without click or rich."""
     missing = [name for name in ("click", "rich") if importlib.util.find_spec(name) is None]
     if missing:
-        print(f"kinform: the command line needs {' and '.join(missing)}: pip install 'kinform[cli]'", file=sys.stderr)
+        print(
+            f"kinform: the command line needs {' and '.join(missing)}: "
+            "pip install 'kinform[cli]', or '.[cli]' in a clone",
+            file=sys.stderr,
+        )
         sys.exit(69)
     from kinform.cli._app import run
 

@@ -1,5 +1,5 @@
-"""The command line: one file a command, and what they share.
+"""The command line: one file per command, and the modules that commands share.
 
-Nothing here is imported by `import kinform`; click and rich come with the extra `cli`. Commands import what
-they need when they run, so that `kinform --help` need not wait for it.
+`import kinform` imports nothing from here. The extra `cli` installs click and rich. A command imports its modules when
+it runs, so that `kinform --help` starts fast.
 """

@@ -1,6 +1,6 @@
-"""The program `kinform`: its commands, its version, and its exit code.
+"""The program `kinform`: its commands, its version and its exit code.
 
-Each command is imported when it is asked for.
+Imports a command's module only when that command is used.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from kinform.cli._exit_codes import INTERRUPTED, USAGE, Failure
 COMMANDS = {"demo": "kinform.cli.demo.command", "watch": "kinform.cli.watch"}
 
 
-class _Commands(click.Group):
-    """A group whose commands are modules of this package."""
+class _LazyGroup(click.Group):
+    """A click group that imports the module of a command on first use."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -32,24 +32,25 @@ class _Commands(click.Group):
 
 
 def version() -> str:
-    """The version that is installed."""
+    """Returns the installed version."""
     try:
         return importlib.metadata.version("kinform")
     except importlib.metadata.PackageNotFoundError:
-        return "(a source tree, not installed)"
+        return "(not installed: run from a source tree)"
 
 
-def _tell_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
-    if wanted:
+def _print_version(ctx: click.Context, param: click.Parameter, requested: bool) -> None:
+    if requested:
         click.echo(f"kinform {version()}")
         ctx.exit()
 
 
 @click.group(
     "kinform",
-    cls=_Commands,
-    help="A live, correct, pruned copy of Kubernetes objects, in little memory.",
-    epilog="Exit codes: 0 done, 64 usage, 69 unavailable, 77 denied.",
+    cls=_LazyGroup,
+    help="A memory-efficient Kubernetes informer: watch a collection, or compare kinform with a list-watch loop.",
+    epilog="Exit codes: 0 success, 64 usage error, 69 unavailable, 77 denied (401 or 403). "
+    "`kinform demo` also exits with 1 if the copies differ from the server.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
@@ -58,14 +59,17 @@ def _tell_version(ctx: click.Context, param: click.Parameter, wanted: bool) -> N
     is_flag=True,
     is_eager=True,
     expose_value=False,
-    callback=_tell_version,
+    callback=_print_version,
 )
 def _app() -> None:
     pass
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
-    """Runs the command line and returns the exit code; never raises, whatever fails as it may be expected to."""
+    """Runs the command line and returns the exit code.
+
+    Turns usage errors, `Failure`, Ctrl-C and a closed pipe into exit codes. Other exceptions are bugs and propagate.
+    """
     try:
         code = _app.main(arguments, prog_name="kinform", standalone_mode=False)
         sys.stdout.flush()
@@ -79,6 +83,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        # Python flushes standard output once more as it ends, and would complain again.
+        # Python flushes standard output again at exit, which would raise a second time.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

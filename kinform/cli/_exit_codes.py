@@ -1,6 +1,6 @@
-"""How a command ends: the codes, and which failure means which.
+"""Exit codes of the commands, and the mapping from errors to exit codes.
 
-Source: sysexits.h; 130 is the shell's word for a program that Ctrl-C ended.
+Source: sysexits.h. 130 is the shell's code for a program that Ctrl-C ended.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ INTERRUPTED = 130
 
 
 class Failure(Exception):
-    """A command failed: one line on stderr, and the exit code."""
+    """The failure of a command: a message of one line for stderr, and the exit code."""
 
     def __init__(self, message: str, code: int) -> None:
         super().__init__(" ".join(message.split()))
@@ -31,7 +31,7 @@ class Failure(Exception):
 
 
 def failure(error: KinformError) -> Failure:
-    """What a command ends with after this error."""
+    """Returns the failure that ends a command after this error."""
     match error:
         case OptionError() | BadRequestError():
             return Failure(str(error), USAGE)

@@ -1,7 +1,7 @@
-"""How a watch is going, told on standard error: while it is not synced, when it fails, when it is well again.
+"""Progress of `kinform watch` on stderr: the initial sync, errors, and recovery.
 
-On a terminal a line in motion; in a pipe a line for each thing that is new, and the same again no more often
-than every ten seconds.
+A terminal shows an animated line until the initial sync. A pipe gets a line for each new state or error. The same line
+is repeated at most every ten seconds.
 """
 
 from __future__ import annotations
@@ -21,46 +21,46 @@ if TYPE_CHECKING:
 
     from kinform import Informer
 
-TICK = 0.2
-QUIET = 2.0
-SAME_AGAIN = 10.0
+POLL_SECONDS = 0.2
+FIRST_LINE_SECONDS = 2.0
+REPEAT_SECONDS = 10.0
 
 
-class News:
-    """What is told on standard error of one informer.
+class ProgressReporter:
+    """Writes the progress of one informer to stderr.
 
     Args:
-        resource: What it follows.
-        moving: Whether a terminal is to have a line in motion until it is synced.
+        resource: The informer's resource, as the messages name it.
+        animate: Whether a terminal shows an animated line until the initial sync.
 
     Attributes:
-        last: The last error since it was live, or None.
+        last_error: The last error since the informer was live, or None.
     """
 
-    def __init__(self, resource: str, *, moving: bool) -> None:
-        self.last: KinformError | None = None
+    def __init__(self, resource: str, *, animate: bool) -> None:
+        self.last_error: KinformError | None = None
         self._resource = resource
-        self._told: tuple[str, float] = ("", 0.0)
+        self._last_line: tuple[str, float] = ("", 0.0)
         self._status: Status | None = None
-        self._moving = moving and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._animate = animate and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
 
     @staticmethod
-    def replace_logs() -> None:
-        """Silences the loggers that say the same: the reflector's of errors, the informer's of giving up."""
+    def silence_loggers() -> None:
+        """Silences the loggers whose warnings this class reports as well."""
         for name in ("kinform.reflector", "kinform.informer"):
             logging.getLogger(name).propagate = False
             logging.getLogger(name).addHandler(logging.NullHandler())
 
-    def error(self, error: KinformError) -> None:
-        """Tells an error that was recovered from."""
-        self.last = error
+    def report_error(self, error: KinformError) -> None:
+        """Reports an error from which the informer recovers. Suppresses quick repetitions."""
+        self.last_error = error
         text, now = str(error), time.monotonic()
-        if text != self._told[0] or now - self._told[1] >= SAME_AGAIN:
-            self._told = (text, now)
-            self.say(text)
+        if text != self._last_line[0] or now - self._last_line[1] >= REPEAT_SECONDS:
+            self._last_line = (text, now)
+            self.write_line(text)
 
-    def say(self, text: str) -> None:
-        """Tells a line."""
+    def write_line(self, text: str) -> None:
+        """Writes a line to stderr, above the animated line."""
         line = f"kinform: {text}"
         if self._status is not None:
             self._status.console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -68,31 +68,31 @@ class News:
             print(line, file=sys.stderr, flush=True)
 
     async def follow(self, informer: Informer) -> None:
-        """Tells how it goes for as long as it goes."""
-        state = None
-        next_word = time.monotonic() + QUIET
+        """Reports the informer's states until the task is cancelled."""
+        previous = None
+        next_line = time.monotonic() + FIRST_LINE_SECONDS
         while True:
-            now = informer.state
-            if now == "live" or len(informer.store):
+            state = informer.state
+            if state == "live" or len(informer.store):
                 self.close()
-            elif self._moving:
-                self._show(_progress(informer))
-            elif time.monotonic() >= next_word:
-                self.say(_progress(informer))
-                next_word = time.monotonic() + SAME_AGAIN
-            if now != state:
-                self._changed(informer, state, now)
-                state = now
-            await asyncio.sleep(TICK)
+            elif self._animate:
+                self._show(_sync_progress(informer))
+            elif time.monotonic() >= next_line:
+                self.write_line(_sync_progress(informer))
+                next_line = time.monotonic() + REPEAT_SECONDS
+            if state != previous:
+                self._report_state(informer, previous, state)
+                previous = state
+            await asyncio.sleep(POLL_SECONDS)
 
-    def _changed(self, informer: Informer, before: str | None, now: str) -> None:
-        if now == "live":
-            if self.last is not None:
-                self.say(f"{self._resource}: live again, {len(informer.store):,} objects")
-            self.last = None
-            self._told = ("", 0.0)
-        elif before is not None and now not in ("syncing", "starting"):
-            self.say(f"{self._resource}: {now}")
+    def _report_state(self, informer: Informer, previous: str | None, state: str) -> None:
+        if state == "live":
+            if self.last_error is not None:
+                self.write_line(f"{self._resource}: live again, {object_count(len(informer.store))}")
+            self.last_error = None
+            self._last_line = ("", 0.0)
+        elif previous is not None and state not in ("syncing", "starting"):
+            self.write_line(f"{self._resource}: {state}")
 
     def _show(self, text: str) -> None:
         if self._status is None:
@@ -103,11 +103,16 @@ class News:
         self._status.update(text)
 
     def close(self) -> None:
-        """Ends the line in motion."""
+        """Removes the animated line."""
         if self._status is not None:
             self._status.stop()
             self._status = None
 
 
-def _progress(informer: Informer) -> str:
+def object_count(count: int) -> str:
+    """Formats a number of objects: `"1 object"`, `"1,234 objects"`."""
+    return f"{count:,} object{'' if count == 1 else 's'}"
+
+
+def _sync_progress(informer: Informer) -> str:
     return f"{informer.resource}: {informer.state}, {mib(informer.stats().wire_bytes)} MiB received"

@@ -1,8 +1,8 @@
-"""Lines to standard output, written by a thread of their own.
+"""A writer of lines to standard output, with a thread of its own.
 
-A pipe whose reader is slow (`| less`) holds that thread, never the event loop: the stream goes on being read,
-and what waits is bounded by whoever waits for `drained`. Writes to the file descriptor and not to
-`sys.stdout`, whose lock a thread that hangs would keep for ever.
+A pipe with a slow reader (`| less`) blocks that thread and never the event loop. The informer goes on reading the
+watch. A caller bounds the buffer: it awaits `drain` after each line. The thread writes to the file descriptor and not
+to `sys.stdout`: a blocked thread would hold the lock of `sys.stdout` forever.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import threading
 from collections import deque
 from contextlib import suppress
 
-WAITING_BYTES = 1 << 20
-"""Beyond so many bytes `drained` waits."""
+MAX_BUFFERED_BYTES = 1 << 20
+"""The size of the buffer above which `drain` waits."""
 
 
-class Lines:
-    """Standard output, line by line. To be made inside a running event loop.
+class StdoutWriter:
+    """Writes lines to standard output. Must be created inside a running event loop.
 
     Attributes:
-        closed: Set once no more can be written.
-        error: Why, where it is not that the reader has gone.
+        closed: Set once nothing more can be written.
+        error: The reason, or None if the reader of the pipe closed it.
     """
 
     def __init__(self, descriptor: int = 1) -> None:
@@ -31,36 +31,36 @@ class Lines:
         self.error: OSError | None = None
         self._descriptor = descriptor
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[bytes] = deque()
-        self._waiting_bytes = 0
+        self._buffer: deque[bytes] = deque()
+        self._buffered_bytes = 0
         self._changed = threading.Condition()
         self._finishing = False
         self._drained = asyncio.Event()
         self._drained.set()
-        self._thread = threading.Thread(target=self._run, name="kinform lines", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="kinform stdout", daemon=True)
         self._thread.start()
 
-    def put(self, line: bytes) -> None:
-        """Adds a line, which brings its own end."""
+    def write(self, line: bytes) -> None:
+        """Appends a line to the buffer. The line includes its line end."""
         with self._changed:
-            self._waiting.append(line)
-            self._waiting_bytes += len(line)
-            if self._waiting_bytes > WAITING_BYTES:
+            self._buffer.append(line)
+            self._buffered_bytes += len(line)
+            if self._buffered_bytes > MAX_BUFFERED_BYTES:
                 self._drained.clear()
             self._changed.notify()
 
-    async def drained(self) -> None:
-        """Waits until little waits."""
+    async def drain(self) -> None:
+        """Waits until the buffer is below its limit."""
         await self._drained.wait()
 
-    def hung_up(self) -> bool:
-        """Whether the reader of a pipe is gone, which writing alone would tell too late."""
+    def reader_is_gone(self) -> bool:
+        """Returns whether the reader of the pipe closed it. Works without a write."""
         poll = select.poll()
         poll.register(self._descriptor, 0)
         return any(event & select.POLLERR for _, event in poll.poll(0))
 
     def finish(self, timeout: float) -> None:
-        """Writes what waits, within so many seconds."""
+        """Writes the rest of the buffer and ends the thread, within `timeout` seconds."""
         with self._changed:
             self._finishing = True
             self._changed.notify()
@@ -69,21 +69,21 @@ class Lines:
     def _run(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._finishing)
-                piece = memoryview(b"".join(self._waiting))
-                self._waiting.clear()
-                self._waiting_bytes = 0
-            if not piece:
+                self._changed.wait_for(lambda: self._buffer or self._finishing)
+                rest = memoryview(b"".join(self._buffer))
+                self._buffer.clear()
+                self._buffered_bytes = 0
+            if not rest:
                 return
-            self._tell(self._drained)
+            self._set(self._drained)
             try:
-                while piece:
-                    piece = piece[os.write(self._descriptor, piece) :]
+                while rest:
+                    rest = rest[os.write(self._descriptor, rest) :]
             except OSError as error:
                 self.error = None if isinstance(error, BrokenPipeError) else error
-                self._tell(self.closed)
+                self._set(self.closed)
                 return
 
-    def _tell(self, event: asyncio.Event) -> None:
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
+    def _set(self, event: asyncio.Event) -> None:
+        with suppress(RuntimeError):  # the loop is closed, so no task waits for the event
             self._loop.call_soon_threadsafe(event.set)

@@ -1,7 +1,7 @@
-"""`kinform watch`: follows a collection and prints what happens to it.
+"""`kinform watch`: watches a collection and prints its changes.
 
-What is printed goes to standard output, how it is going to standard error. Objects are printed as they come,
-and only where asked for (`-o json`); messages hold keys and states alone.
+Changes go to standard output, progress and errors to stderr. Object contents are printed only with `-o json`. Messages
+contain keys and states, never object contents.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from kinform.cli._exit_codes import OUTPUT, UNAVAILABLE, Failure, failure
 
 if TYPE_CHECKING:
     from kinform import Informer
-    from kinform.cli._progress import News
-    from kinform.cli._stdout import Lines
+    from kinform.cli._progress import ProgressReporter
+    from kinform.cli._stdout import StdoutWriter
 
 Output = Literal["line", "json", "stats"]
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for on the command line. The fields are the options."""
+class Arguments(msgspec.Struct, frozen=True, kw_only=True):
+    """The arguments of the command line. Each field is an option."""
 
     resource: str
     namespaces: tuple[str, ...]
@@ -43,11 +43,11 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float | None
 
 
-@click.command("watch", short_help="Follow a collection and print what happens.")
+@click.command("watch", short_help="Watch a collection and print its changes.")
 @click.argument("resource")
-@click.option("-n", "--namespace", "namespaces", multiple=True, metavar="NS", help="A namespace; may be repeated.")
-@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces: the default, said aloud.")
-@click.option("-l", "--selector", default="", metavar="SELECTOR", help="Label selector, as in kubectl -l.")
+@click.option("-n", "--namespace", "namespaces", multiple=True, metavar="NS", help="Namespace. May be repeated.")
+@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces. This is the default.")
+@click.option("-l", "--selector", default="", metavar="SELECTOR", help="Label selector, as in kubectl.")
 @click.option("--field-selector", default="", metavar="SELECTOR", help="Field selector, as in kubectl.")
 @click.option(
     "-o",
@@ -55,40 +55,42 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     type=click.Choice(["line", "json", "stats"]),
     default="line",
     show_default=True,
-    help="A line an event; a JSON object an event; or how it is going, every second.",
+    help="One line per event, one JSON object per event, or statistics once per second.",
 )
-@click.option("--kubeconfig", metavar="PATH", help="Default: $KUBECONFIG, ~/.kube/config, then the pod's account.")
-@click.option("--context", metavar="NAME", help="The kubeconfig's context; default: its current one.")
-@click.option("--server", metavar="URL", help="An API server without credentials, instead of a kubeconfig.")
-@click.option("--metadata-only", is_flag=True, help="Ask the server for metadata alone.")
+@click.option(
+    "--kubeconfig", metavar="PATH", help="Default: $KUBECONFIG, ~/.kube/config, or the pod's service account."
+)
+@click.option("--context", metavar="NAME", help="Context in the kubeconfig. Default: the current context.")
+@click.option("--server", metavar="URL", help="API server to use without credentials, instead of a kubeconfig.")
+@click.option("--metadata-only", is_flag=True, help="Request only the metadata of the objects.")
 @click.option(
     "--drop",
     multiple=True,
     metavar="PATH",
-    help="Leave this path out, besides metadata.managedFields; may be repeated.",
+    help="Field to remove, in addition to metadata.managedFields. May be repeated.",
 )
-@click.option("--keep", multiple=True, metavar="PATH", help="Leave all else out; may be repeated.")
+@click.option("--keep", multiple=True, metavar="PATH", help="Field to keep; all others are removed. May be repeated.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),
     metavar="SECONDS",
-    help="Give up if the first complete state has not come by then; default: keep trying.",
+    help="Give up if the initial sync takes longer. Default: retry forever.",
 )
 def command(
     namespaces: tuple[str, ...], all_namespaces: bool, kubeconfig: str | None, server: str | None, **options: Any
 ) -> int:
-    """Follow RESOURCE ("v1/pods", "apps/v1/deployments") and print what is there, then what happens.
+    """Watch a collection: print its objects, then its changes.
 
-    Ctrl-C ends it.
+    RESOURCE is VERSION/PLURAL or GROUP/VERSION/PLURAL, such as v1/pods or apps/v1/deployments. Ctrl-C ends the watch.
     """
     if namespaces and all_namespaces:
-        raise click.UsageError("-n and -A exclude each other")
+        raise click.UsageError("-n and -A cannot be used together")
     if kubeconfig and server:
-        raise click.UsageError("--kubeconfig and --server exclude each other")
+        raise click.UsageError("--kubeconfig and --server cannot be used together")
     if server and "://" not in server:
-        raise click.BadParameter("expected an http(s):// URL", param_hint="--server")
+        raise click.BadParameter(f"{server!r} is not a URL: expected http://... or https://...", param_hint="--server")
     try:
-        asyncio.run(_watch(Wanted(namespaces=namespaces, target=server or kubeconfig, **options)))
+        asyncio.run(_watch(Arguments(namespaces=namespaces, target=server or kubeconfig, **options)))
     except KeyboardInterrupt:
         pass
     except KinformError as error:
@@ -96,48 +98,48 @@ def command(
     return 0
 
 
-async def _watch(wanted: Wanted) -> None:
+async def _watch(arguments: Arguments) -> None:
     from kinform import Informer, Prune, Scope, WatchOptions, connect
-    from kinform.cli._progress import News
-    from kinform.cli._stdout import Lines
+    from kinform.cli._progress import ProgressReporter
+    from kinform.cli._stdout import StdoutWriter
 
-    drop = wanted.drop if wanted.keep else ("metadata.managedFields", *wanted.drop)
-    news = News(wanted.resource, moving=wanted.output != "stats")
-    connection = connect(wanted.target, context=wanted.context)
+    drop = arguments.drop if arguments.keep else ("metadata.managedFields", *arguments.drop)
+    progress = ProgressReporter(arguments.resource, animate=arguments.output != "stats")
+    connection = connect(arguments.target, context=arguments.context)
     scope = Scope(
-        namespaces=wanted.namespaces or None,
-        label_selector=wanted.selector,
-        field_selector=wanted.field_selector,
-        metadata_only=wanted.metadata_only,
+        namespaces=arguments.namespaces or None,
+        label_selector=arguments.selector,
+        field_selector=arguments.field_selector,
+        metadata_only=arguments.metadata_only,
     )
-    prune, options = Prune(drop=drop, keep=wanted.keep), WatchOptions(on_error=news.error)
+    prune, options = Prune(drop=drop, keep=arguments.keep), WatchOptions(on_error=progress.report_error)
     async with connection as api:
-        # Raw passes the bytes on as they are; a type without fields decodes nothing.
-        kind = msgspec.Raw if wanted.output == "json" else _Anything
-        informer = Informer(api, wanted.resource, scope=scope, prune=prune, type=kind, options=options)
-        news.replace_logs()
-        lines = Lines()
+        # msgspec.Raw keeps the bytes as they are. A struct without fields decodes nothing.
+        decoded_type = msgspec.Raw if arguments.output == "json" else _NoFields
+        informer = Informer(api, arguments.resource, scope=scope, prune=prune, type=decoded_type, options=options)
+        progress.silence_loggers()
+        stdout = StdoutWriter()
         try:
             async with informer:
-                printing = _print_stats if wanted.output == "stats" else _print_events
-                await _first(
-                    printing(informer, lines, wanted),
-                    news.follow(informer),
-                    _synced(informer, news, wanted.timeout),
-                    _unread(lines),
+                print_output = _print_stats if arguments.output == "stats" else _print_events
+                await _run_until_first(
+                    print_output(informer, stdout, arguments),
+                    progress.follow(informer),
+                    _fail_unless_synced(informer, progress, arguments.timeout),
+                    _wait_for_closed_pipe(stdout),
                 )
         finally:
-            news.close()
-            lines.finish(timeout=2.0)
+            progress.close()
+            stdout.finish(timeout=2.0)
 
 
-class _Anything(msgspec.Struct):
-    """Any object."""
+class _NoFields(msgspec.Struct):
+    """An object of which no field is decoded."""
 
 
-async def _first(*todo: Awaitable[None]) -> None:
-    """Runs all until the first returns or raises."""
-    tasks = [asyncio.ensure_future(each) for each in todo]
+async def _run_until_first(*coroutines: Awaitable[None]) -> None:
+    """Runs all until the first returns or raises, then cancels the others."""
+    tasks = [asyncio.ensure_future(each) for each in coroutines]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
@@ -148,77 +150,80 @@ async def _first(*todo: Awaitable[None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _synced(informer: Informer, news: News, timeout: float | None) -> None:
+async def _fail_unless_synced(informer: Informer, progress: ProgressReporter, timeout: float | None) -> None:
+    """Raises Failure if the initial sync takes longer than the timeout. Never returns."""
     try:
         await informer.synced(timeout)
     except TimeoutError as error:
-        code = UNAVAILABLE if news.last is None else failure(news.last).code
+        code = UNAVAILABLE if progress.last_error is None else failure(progress.last_error).code
         raise Failure(str(error), code) from None
     await asyncio.Event().wait()
 
 
-async def _unread(lines: Lines) -> None:
-    """Returns once nobody reads what is printed (`| head`), though there be nothing to print."""
-    while not lines.closed.is_set() and not lines.hung_up():
+async def _wait_for_closed_pipe(stdout: StdoutWriter) -> None:
+    """Returns once the reader of the pipe is gone (`| head`), even without output."""
+    while not stdout.closed.is_set() and not stdout.reader_is_gone():
         with suppress(TimeoutError):
             async with asyncio.timeout(0.5):
-                await lines.closed.wait()
-    if lines.error is not None:
-        raise Failure(f"standard output: {lines.error.strerror}", OUTPUT)
+                await stdout.closed.wait()
+    if stdout.error is not None:
+        raise Failure(f"cannot write to standard output: {stdout.error.strerror}", OUTPUT)
 
 
-async def _print_events(informer: Informer, lines: Lines, wanted: Wanted) -> None:
+async def _print_events(informer: Informer, stdout: StdoutWriter, arguments: Arguments) -> None:
     from kinform import Added, Deleted, Synced, Updated
+    from kinform.cli._progress import object_count
 
-    write = _as_json if wanted.output == "json" else _as_line(informer)
+    encode = _as_json if arguments.output == "json" else _line_encoder(informer)
     async for change in informer.changes():
         match change:
-            case Added(key, found):
-                line = write("ADDED", key, found)
-            case Updated(key, found):
-                line = write("MODIFIED", key, found)
-            case Deleted(key, found, synthetic):
-                line = write("DELETED", key, found, "found missing by a relist" if synthetic else "")
+            case Added(key, obj):
+                line = encode("ADDED", key, obj)
+            case Updated(key, obj):
+                line = encode("MODIFIED", key, obj)
+            case Deleted(key, obj, synthetic):
+                line = encode("DELETED", key, obj, "missing after a relist" if synthetic else "")
             case Synced():
-                line = write("SYNCED", None, None, f"{len(informer.store):,} objects")
-        lines.put(line)
-        await lines.drained()
+                line = encode("SYNCED", None, None, object_count(len(informer.store)))
+        stdout.write(line)
+        await stdout.drain()
 
 
 _COLOURS = {"ADDED": "green", "MODIFIED": "yellow", "DELETED": "red", "SYNCED": "cyan"}
 
 
-def coloured(stream: Any) -> bool:
-    """Whether a stream is a terminal that colours are wanted on. Source: https://no-color.org."""
+def use_colour(stream: Any) -> bool:
+    """Returns whether to use colours on a stream. Source: https://no-color.org."""
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _as_line(informer: Informer) -> Callable[..., bytes]:
+def _line_encoder(informer: Informer) -> Callable[..., bytes]:
     from datetime import datetime
 
-    colour = coloured(sys.stdout)
-    words = {verb: click.style(f"{verb:8}", fg=_COLOURS[verb]) if colour else f"{verb:8}" for verb in _COLOURS}
+    colour = use_colour(sys.stdout)
+    labels = {event: click.style(f"{event:8}", fg=_COLOURS[event]) if colour else f"{event:8}" for event in _COLOURS}
 
-    def line(verb: str, key: str | None, found: Any, remark: str = "") -> bytes:
-        what = str(informer.resource) if key is None else key
-        end = f" ({remark})" if remark else ""
-        return f"{datetime.now():%H:%M:%S} {words[verb]} {what}{end}\n".encode()
+    def encode(event: str, key: str | None, obj: Any, remark: str = "") -> bytes:
+        name = str(informer.resource) if key is None else key
+        suffix = f" ({remark})" if remark else ""
+        return f"{datetime.now():%H:%M:%S} {labels[event]} {name}{suffix}\n".encode()
 
-    return line
+    return encode
 
 
-def _as_json(verb: str, key: str | None, found: msgspec.Raw | None, remark: str = "") -> bytes:
-    raw = bytes(found) if found is not None else b"null"
-    if b"\n" in raw:  # never inside a JSON string: a server that indents
+def _as_json(event: str, key: str | None, obj: msgspec.Raw | None, remark: str = "") -> bytes:
+    raw = bytes(obj) if obj is not None else b"null"
+    if b"\n" in raw:  # only between tokens, from a server that indents: a JSON string escapes line ends
         raw = msgspec.json.format(raw, indent=-1)
-    return b'{"type":"%b","key":%b,"object":%b}\n' % (verb.encode(), msgspec.json.encode(key), raw)
+    return b'{"type":"%b","key":%b,"object":%b}\n' % (event.encode(), msgspec.json.encode(key), raw)
 
 
-async def _print_stats(informer: Informer, lines: Lines, wanted: Wanted) -> None:
+async def _print_stats(informer: Informer, stdout: StdoutWriter, arguments: Arguments) -> None:
     import shutil
     from datetime import datetime
 
     from kinform.cli._process_memory import Gauge, mib
+    from kinform.cli._progress import object_count
 
     gauge, live = Gauge(os.getpid()), sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     received = 0
@@ -227,16 +232,16 @@ async def _print_stats(informer: Informer, lines: Lines, wanted: Wanted) -> None
         rate, received = stats.wire_bytes - received, stats.wire_bytes
         errors = sum(stream.errors for stream in stats.streams.values())
         skipped = sum(stream.skipped for stream in stats.streams.values())
-        told = (
-            f"{datetime.now():%H:%M:%S} {stats.state}: {stats.objects:,} objects, "
-            f"{mib(stats.memory.pruned_bytes)} MiB pruned; {mib(received)} MiB received, {mib(rate)} MiB/s; "
-            f"process {mib(gauge.glance())} MiB; {errors} errors, {skipped} left out"
+        line = (
+            f"{datetime.now():%H:%M:%S} {stats.state}: {object_count(stats.objects)}, "
+            f"{mib(stats.memory.pruned_bytes)} MiB after pruning; {mib(received)} MiB received, {mib(rate)} MiB/s; "
+            f"process {mib(gauge.glance())} MiB; {errors} errors, {skipped} skipped"
         )
         width = shutil.get_terminal_size().columns - 1
-        lines.put(f"\r\x1b[K{told[:width]}".encode() if live else f"{told}\n".encode())
+        stdout.write(f"\r\x1b[K{line[:width]}".encode() if live else f"{line}\n".encode())
         try:
             await asyncio.sleep(1.0)
         except asyncio.CancelledError:
             if live:
-                lines.put(b"\n")
+                stdout.write(b"\n")
             raise

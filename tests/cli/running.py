@@ -1,4 +1,4 @@
-"""What tests of the command line share: running it as its users do, in a process of its own."""
+"""Runs the command line in a process of its own, as users do."""
 
 from __future__ import annotations
 
@@ -6,13 +6,14 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
 
 class Ended(msgspec.Struct, frozen=True):
-    """A process that has ended."""
+    """The exit code and the output of a process."""
 
     code: int
     out: str
@@ -20,7 +21,7 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 class Running:
-    """`python -m kinform ...`, running. Its standard output and error are pipes."""
+    """A running `python -m kinform ...`. Its standard output and stderr are pipes."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self._process = process
@@ -30,12 +31,11 @@ class Running:
         self.err = process.stderr
 
     @classmethod
-    async def start(cls, *arguments: str, **environment: str) -> Running:
+    async def start(cls, *arguments: str, program: Sequence[str] = ("-m", "kinform"), **environment: str) -> Running:
         return cls(
             await asyncio.create_subprocess_exec(
                 sys.executable,
-                "-m",
-                "kinform",
+                *program,
                 *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
@@ -49,7 +49,12 @@ class Running:
         return self._process.pid
 
     async def line(self, stream: asyncio.StreamReader, containing: str = "", *, within: float = 30.0) -> str:
-        """The next line that contains this; EOFError where the stream ends before one does."""
+        """Returns the next line that contains a text.
+
+        Raises:
+            EOFError: The stream ended before such a line.
+            TimeoutError: The line did not come in `within` seconds.
+        """
         async with asyncio.timeout(within):
             while line := (await stream.readline()).decode():
                 if containing in line:
@@ -60,12 +65,12 @@ class Running:
         self._process.send_signal(number)
 
     def close_output(self) -> None:
-        """As `| head` does when it has enough."""
+        """Closes the reading end of standard output, as `| head` does."""
         transport: Any = self._process._transport  # type: ignore[attr-defined]
         transport.get_pipe_transport(1).close()
 
     async def ended(self, *, within: float = 60.0) -> Ended:
-        """Waits for its end; kills it at the deadline."""
+        """Waits until the process ends. Kills it after `within` seconds."""
         try:
             async with asyncio.timeout(within):
                 out, err = await self._process.communicate()
@@ -77,6 +82,6 @@ class Running:
         return Ended(self._process.returncode, out.decode(), err.decode())
 
 
-async def run(*arguments: str, within: float = 60.0, **environment: str) -> Ended:
-    """Runs the command line to its end."""
-    return await (await Running.start(*arguments, **environment)).ended(within=within)
+async def run(*arguments: str, program: Sequence[str] = ("-m", "kinform"), **environment: str) -> Ended:
+    """Runs the command line until it ends."""
+    return await (await Running.start(*arguments, program=program, **environment)).ended()

@@ -1,6 +1,7 @@
-"""One of the demo's processes, seen from the demo: started, ordered about, stopped, measured, and cleaned up.
+"""A child process of the demo.
 
-It takes orders as `parts/host.py` has them. One that dies is told with its exit status and the last it said.
+Starts the process, calls methods of its part, pauses it and ends it. Speaks the protocol of `parts/host.py`. If the
+process dies, the error names its exit status and its last line on stderr.
 """
 
 from __future__ import annotations
@@ -19,21 +20,21 @@ from kinform.cli._exit_codes import DENIED, SOFTWARE, UNAVAILABLE, Failure
 from kinform.cli._process_memory import Gauge
 
 _PARTS = Path(__file__).parent / "parts"
-_LINE_BYTES = 1 << 28  # an answer may name all objects
-_LAST_SECONDS = 5.0
+_MAX_LINE_BYTES = 1 << 28  # a result may list all objects
+_EXIT_SECONDS = 5.0
 
 
-class Child:
-    """A process, as an async context manager: whatever happens, it does not outlive the block.
+class ChildProcess:
+    """A child process as an async context manager. It never outlives the block.
 
     Args:
-        name: What messages call it.
-        part: The file in `parts` that it runs.
-        options: What the part is made with.
+        name: The name in messages.
+        part: The file in `parts` that the process runs.
+        options: Arguments of the part's constructor.
 
     Attributes:
-        objects: How many it last said it holds.
-        gauge: Its memory.
+        objects: The number of objects in the part, as last reported.
+        gauge: Reads the memory and CPU time of the process.
     """
 
     def __init__(self, name: str, part: str, **options: Any) -> None:
@@ -43,24 +44,24 @@ class Child:
         self._command = [sys.executable, "-P", str(_PARTS / "host.py"), str(_PARTS / part), json.dumps(options)]
         self._process: asyncio.subprocess.Process
         self._readers: list[asyncio.Task[None]] = []
-        self._answer: asyncio.Future[Any] | None = None
-        self._last_words = ""
+        self._result: asyncio.Future[Any] | None = None
+        self._last_stderr_line = ""
 
     async def __aenter__(self) -> Self:
-        places = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
+        paths = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = await asyncio.create_subprocess_exec(
             *self._command,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
-            limit=_LINE_BYTES,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(places)},
-            # Ctrl-C is the demo's to see, not theirs. And not a session: the kernel wakes and ends stopped
-            # processes whose parent dies only within one.
+            limit=_MAX_LINE_BYTES,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            # A process group of its own, so that Ctrl-C reaches only the demo. Not a new session: when the demo dies,
+            # the kernel sends SIGHUP and SIGCONT to stopped children only if they share its session.
             process_group=0,
         )
         self.gauge = Gauge(self._process.pid)
-        self._readers = [asyncio.create_task(self._read_answers()), asyncio.create_task(self._read_stderr())]
+        self._readers = [asyncio.create_task(self._read_stdout()), asyncio.create_task(self._read_stderr())]
         return self
 
     async def __aexit__(
@@ -71,7 +72,7 @@ class Child:
             self._process.stdin.close()
             if kind is None:
                 self.resume()
-                async with asyncio.timeout(_LAST_SECONDS):
+                async with asyncio.timeout(_EXIT_SECONDS):
                     await self._process.wait()
         except TimeoutError:
             pass
@@ -83,61 +84,62 @@ class Child:
                 reader.cancel()
             await asyncio.gather(*self._readers, return_exceptions=True)
 
-    async def do(self, order: str, **options: Any) -> Any:
-        """Orders something and returns its result.
+    async def call(self, method: str, **arguments: Any) -> Any:
+        """Calls a method of the part and returns its result.
 
         Raises:
-            Failure: It failed, or the process died.
+            Failure: The method failed, or the process died.
         """
-        self._answer = asyncio.get_running_loop().create_future()
+        self._result = asyncio.get_running_loop().create_future()
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(json.dumps({"do": order, "with": options}).encode() + b"\n")
+            self._process.stdin.write(json.dumps({"call": method, "arguments": arguments}).encode() + b"\n")
             await self._process.stdin.drain()
         except ConnectionError:
-            pass  # it has died, which the reader of its answers finds out
+            pass  # the process has died: the reader of its output reports that
         if self._readers[0].done():
-            await self._died()
+            await self._report_death()
         try:
-            return await self._answer
+            return await self._result
         finally:
-            self._answer = None
+            self._result = None
 
     def pause(self) -> None:
-        """Stops it: it takes no CPU time until `resume`."""
+        """Stops the process (SIGSTOP). It uses no CPU time until `resume`."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Lets it go on."""
+        """Resumes the process (SIGCONT)."""
         self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError):
             self._process.send_signal(number)
 
-    async def _read_answers(self) -> None:
+    async def _read_stdout(self) -> None:
         assert self._process.stdout is not None
         while line := await self._process.stdout.readline():
-            words = json.loads(line)
-            if "objects" in words:
-                self.objects = words["objects"]
-            elif self._answer is not None and not self._answer.done():
-                if "failed" in words:
-                    code = DENIED if words["denied"] else UNAVAILABLE
-                    self._answer.set_exception(Failure(f"{self.name}: {words['failed']}", code))
-                else:
-                    self._answer.set_result(words["done"])
-        await self._died()
+            message = json.loads(line)
+            if "objects" in message:
+                self.objects = message["objects"]
+            if self._result is None or self._result.done():
+                continue
+            if "error" in message:
+                code = DENIED if message["denied"] else UNAVAILABLE
+                self._result.set_exception(Failure(f"{self.name}: {message['error']}", code))
+            elif "result" in message:
+                self._result.set_result(message["result"])
+        await self._report_death()
 
-    async def _died(self) -> None:
+    async def _report_death(self) -> None:
         status = await self._process.wait()
         await asyncio.wait(self._readers[1:], timeout=1.0)
-        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        words = self._last_words or "and said nothing"
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(Failure(f"{self.name} died with {how}: {words}", SOFTWARE))
+        cause = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        details = self._last_stderr_line or "no output on stderr"
+        if self._result is not None and not self._result.done():
+            self._result.set_exception(Failure(f"{self.name} died with {cause}: {details}", SOFTWARE))
 
     async def _read_stderr(self) -> None:
         assert self._process.stderr is not None
         while line := await self._process.stderr.readline():
-            self._last_words = line.decode(errors="replace").strip() or self._last_words
+            self._last_stderr_line = line.decode(errors="replace").strip() or self._last_stderr_line

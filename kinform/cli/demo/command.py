@@ -1,6 +1,6 @@
-"""`kinform demo`: a naive loop over kubernetes_asyncio and kinform, beside each other on one API server.
+"""`kinform demo`: compares kinform with a naive list-watch loop.
 
-What is done and measured is `_course`'s; what is shown, `_board`'s.
+Parses the options and reports the result. `scenario` runs and measures, `table` displays.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import platform
 import signal
 import sys
 from contextlib import suppress
-from importlib.metadata import version as installed
+from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,13 +21,20 @@ import msgspec
 from kinform.cli._exit_codes import DIFFERENT
 
 if TYPE_CHECKING:
-    from kinform.cli.demo.scenario import Course, Plan
+    from kinform.cli.demo.scenario import Plan, Scenario
 
 
-@click.command("demo", short_help="A naive loop and kinform side by side, with memory.")
-@click.option("--pods", type=click.IntRange(min=1), default=20_000, show_default=True, metavar="N", help="Pods.")
+@click.command("demo", short_help="Compare kinform with a naive list-watch loop: time, CPU, memory.")
 @click.option(
-    "--namespaces", type=click.IntRange(min=1), default=20_000, show_default=True, metavar="N", help="Namespaces."
+    "--pods", type=click.IntRange(min=1), default=20_000, show_default=True, metavar="N", help="Pods to generate."
+)
+@click.option(
+    "--namespaces",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    metavar="N",
+    help="Namespaces to generate.",
 )
 @click.option(
     "--updates",
@@ -35,106 +42,112 @@ if TYPE_CHECKING:
     default=10_000,
     show_default=True,
     metavar="N",
-    help="Updates in the storm, over pods and namespaces by their numbers.",
+    help="Updates in the storm, shared by pods and namespaces in proportion to their numbers.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 @click.option(
-    "--kubeconfig", metavar="PATH", help="A real cluster instead, only read: no storm, a relist of one's own."
+    "--kubeconfig",
+    metavar="PATH",
+    help="Use the real cluster of this kubeconfig. The demo only reads it: there is no storm.",
 )
-@click.option("--context", metavar="NAME", help="The kubeconfig's context; default: its current one.")
+@click.option("--context", metavar="NAME", help="Context in the kubeconfig. Default: the current context.")
 @click.pass_context
 def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, context: str | None, **sizes: int) -> int:
-    """Copy the objects of an API server into memory in two ways, and compare.
+    """Compare kinform with a naive list-watch loop on one API server.
 
-    Starts an API server of its own with pods and namespaces, then has a naive loop over kubernetes_asyncio (list,
-    watch, into a dict) and kinform follow them through a first sync, a storm of updates and a relist after 410,
-    each in its own process. They take turns, so that neither slows the other. About two minutes on two
-    cores that have nothing else to do, nearly all of it the naive loop's; and 3 GiB of memory, likewise.
+    Starts an API server with generated pods and namespaces. A naive loop over kubernetes_asyncio (list, watch, into a
+    dict) and kinform each copy all objects, in processes of their own, through an initial sync, a storm of updates and
+    a relist after 410. They take turns, so that neither slows the other. At the end both copies are compared with the
+    server.
 
-    Exits with 1 if the copies differ from what the server holds.
+    With the default sizes the demo takes about two minutes on two idle cores and 3 GiB of memory, most of it for the
+    naive loop.
+
+    Exits with 1 if a copy differs from the server.
     """
     from kinform.cli.demo.scenario import Plan
 
     if context is not None and kubeconfig is None:
-        raise click.UsageError("--context needs --kubeconfig")
+        raise click.UsageError("--context requires --kubeconfig")
     if kubeconfig is not None:
         given = [name for name in sizes if ctx.get_parameter_source(name) != click.core.ParameterSource.DEFAULT]
         if given:
-            raise click.UsageError(f"--{given[0]} means nothing with --kubeconfig: a real cluster is only read")
+            raise click.UsageError(f"--{given[0]} and --kubeconfig cannot be used together: a cluster is only read")
         if not Path(kubeconfig).expanduser().is_file():
-            raise click.BadParameter("no such file", param_hint="--kubeconfig")
+            raise click.BadParameter(f"no such file: {kubeconfig}", param_hint="--kubeconfig")
         kubeconfig = str(Path(kubeconfig).expanduser())
         sizes = dict.fromkeys(sizes, 0)
     plan = Plan(embedded=kubeconfig is None, kubeconfig=kubeconfig, context=context, **sizes)
     try:
-        course = asyncio.run(_demo(plan))
-    except asyncio.CancelledError:  # by SIGTERM or SIGHUP; for Ctrl-C asyncio has its own word
+        scenario = asyncio.run(_run(plan))
+    except asyncio.CancelledError:  # by SIGTERM or SIGHUP; asyncio turns Ctrl-C into KeyboardInterrupt
         raise KeyboardInterrupt from None
     if as_json:
-        click.echo(msgspec.json.encode(report(course)).decode())
+        click.echo(msgspec.json.encode(report(scenario)).decode())
     else:
         from rich.console import Console
 
         from kinform.cli.demo.table import result
 
-        Console().print(result(course))
-    for side in course.sides:
-        if side.agreement is not None and side.agreement.examples:
-            click.echo(f"kinform: {side.name} differs at {', '.join(side.agreement.examples)}", err=True)
-    return 0 if _same(course) else DIFFERENT
+        Console().print(result(scenario))
+    for contestant in scenario.contestants:
+        if contestant.agreement is not None and contestant.agreement.examples:
+            examples = ", ".join(contestant.agreement.examples)
+            click.echo(f"kinform: the copy of {contestant.name} differs from the server at {examples}", err=True)
+    return 0 if _all_same(scenario) else DIFFERENT
 
 
-async def _demo(plan: Plan) -> Course:
+async def _run(plan: Plan) -> Scenario:
     from kinform.cli._process_memory import Gauge
-    from kinform.cli.demo.scenario import Course
-    from kinform.cli.demo.table import Board
+    from kinform.cli.demo.scenario import Scenario
+    from kinform.cli.demo.table import ProgressDisplay
 
-    course = Course(plan)
-    board = Board(course)
+    scenario = Scenario(plan)
+    display = ProgressDisplay(scenario)
     if Gauge(os.getpid()).held() is None:
-        board.say("there is no /proc/PID/smaps_rollup here: memory is not measured")
+        display.step_started("memory is not measured: this system has no /proc/PID/smaps_rollup")
     elif not Gauge(os.getpid()).forget_peak():
-        board.say("/proc/PID/clear_refs cannot be written here: peaks are those since the start")
+        display.step_started("peaks include all earlier phases: /proc/PID/clear_refs is not writable")
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
-    moving = asyncio.create_task(board.run())
+    refresh = asyncio.create_task(display.run())
     try:
-        async with course.opened(board):
-            await course.run(board)
+        async with scenario.started(display):
+            await scenario.run(display)
     finally:
-        moving.cancel()
+        refresh.cancel()
         with suppress(asyncio.CancelledError):
-            await moving
-    return course
+            await refresh
+    return scenario
 
 
-def _same(course: Course) -> bool:
-    return all(side.agreement is not None and side.agreement.same for side in course.sides)
+def _all_same(scenario: Scenario) -> bool:
+    return all(each.agreement is not None and each.agreement.same for each in scenario.contestants)
 
 
-def report(course: Course) -> dict[str, Any]:
-    """All of it for machines. Bytes and seconds; null is what could not be measured."""
+def report(scenario: Scenario) -> dict[str, Any]:
+    """Returns the result for machines. Bytes and seconds; null if not measured."""
     from kinform.cli._app import version
 
-    plan = course.plan
+    plan = scenario.plan
     return {
         "kinform": version(),
-        "kubernetes_asyncio": installed("kubernetes_asyncio"),
+        "kubernetes_asyncio": installed_version("kubernetes_asyncio"),
         "python": platform.python_version(),
         "platform": sys.platform,
         "embedded": plan.embedded,
         "updates": plan.updates,
-        "json_bytes": course.json_bytes,
-        "sides": {
-            side.name: {
-                "idle_bytes": side.idle_bytes,
-                "phases": side.done,
-                "bytes_per_object": side.bytes_per_object,
-                "agreement": side.agreement,
+        "json_bytes": scenario.json_bytes,
+        "contestants": {
+            contestant.name: {
+                "idle_bytes": contestant.idle_bytes,
+                "phases": contestant.measured,
+                "bytes_per_object": contestant.bytes_per_object,
+                "agreement": contestant.agreement,
             }
-            for side in course.sides
+            for contestant in scenario.contestants
         },
-        "same": _same(course),
+        "same": _all_same(scenario),
     }

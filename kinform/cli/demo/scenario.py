@@ -1,12 +1,11 @@
-"""The course of the demo: who does what, in which order, and what is measured.
+"""The scenario of the demo: phases, turns of the contestants, measurements.
 
-The sides take turns, phase by phase, on one server and the same objects, and whoever does not have the turn is
-stopped (SIGSTOP): so neither takes CPU time from the other, which on two cores would decide the result, and
-both see the same. What happens on the server happens while both are stopped; each side's time begins when it
-may go on, with all of it waiting. Its memory is read from outside, and held memory a second after the end of
-a turn. A side cannot run faster than the server sends.
+Both contestants follow the same server and see the same objects. They take turns in each phase. The contestant without
+the turn is stopped (SIGSTOP), so that it takes no CPU time from the other. The server changes its objects while both
+are stopped. The clock of a turn starts when the contestant resumes, with all changes waiting for it.
 
-Every number is measured in this run. Differences are looked for as thoroughly as agreement.
+Memory is read from outside the process. Resident memory is read one second after the turn. A contestant cannot be
+faster than the server sends. All numbers are measured in this run.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from typing import Any, Protocol
 
 import msgspec
 
-from kinform.cli.demo.child_process import Child
+from kinform.cli.demo.child_process import ChildProcess
 
 SYNC = "initial sync"
 STORM = "storm"
 RELIST = "relist"
-SETTLE = 1.0  # seconds before held memory is read
-CHANGED = 0.01  # of the objects, between the end of the streams and the relist
-ROUNDS = 5  # of comparing, where others change the cluster meanwhile
+SETTLE_SECONDS = 1.0  # between the end of a turn and the reading of its memory
+UPDATED_FRACTION = 0.01  # of the objects, between the end of the watches and the relist
+MAX_COMPARISONS = 5  # with a real cluster, which others may change during a comparison
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for. With a kubeconfig, or `embedded` false, a real cluster that is only read."""
+    """The options of a run. A real cluster (`embedded=False`) is only read."""
 
     embedded: bool
     pods: int
@@ -45,24 +44,28 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
-    """One side's turn in one phase. Bytes and CPU time are None where there is no /proc."""
+    """The measurements of one turn.
+
+    CPU time and memory are None on systems without /proc. Memory is None until it is read.
+    """
 
     seconds: float
     cpu_seconds: float | None
     objects: int
-    peak_bytes: int | None
-    held_bytes: int | None
+    peak_bytes: int | None = None
+    resident_bytes: int | None = None
 
 
 class Agreement(msgspec.Struct, frozen=True, kw_only=True):
-    """How a side's copy compares with the server's objects.
+    """The result of the comparison of a copy with the server.
 
     Attributes:
-        objects: How many it holds.
-        same_versions: Whether key, uid and resourceVersion of all are the server's.
-        same_contents: Whether all that is in them is, but managedFields; None where the copy cannot tell.
-        different: How many objects are missing, in excess, or of another uid or resourceVersion.
-        examples: Some of them.
+        objects: The number of objects in the copy.
+        same_versions: Whether the keys, uids and resourceVersions are the server's.
+        same_contents: Whether the contents are the server's, except for managedFields. None if the copy does not keep
+            the JSON.
+        different: The number of missing and additional objects, and of objects of another uid or resourceVersion.
+        examples: The keys of some of them.
     """
 
     objects: int
@@ -76,152 +79,157 @@ class Agreement(msgspec.Struct, frozen=True, kw_only=True):
         return self.same_versions and self.same_contents is not False
 
 
-class Side:
-    """One who copies, with what was measured of it so far."""
+class Contestant:
+    """A process that copies the objects, with its measurements."""
 
-    def __init__(self, name: str, child: Child) -> None:
+    def __init__(self, name: str, child: ChildProcess) -> None:
         self.name = name
         self.child = child
         self.idle_bytes: int | None = None
-        self.done: dict[str, Measured] = {}
+        self.measured: dict[str, Measured] = {}
         self.agreement: Agreement | None = None
 
     @property
     def bytes_per_object(self) -> float | None:
-        """What the copy takes after the initial sync, beyond the idle process, divided by the objects."""
-        first = self.done.get(SYNC)
-        if first is None or first.held_bytes is None or self.idle_bytes is None or not first.objects:
+        """Resident memory after the initial sync beyond the idle process, per object."""
+        first = self.measured.get(SYNC)
+        if first is None or first.resident_bytes is None or self.idle_bytes is None or not first.objects:
             return None
-        return (first.held_bytes - self.idle_bytes) / first.objects
+        return (first.resident_bytes - self.idle_bytes) / first.objects
 
 
-class Audience(Protocol):
-    """Who is told how it goes."""
+class ProgressListener(Protocol):
+    """An object that is notified of the progress of a run."""
 
-    def say(self, text: str) -> None:
-        """A step begins."""
+    def step_started(self, text: str) -> None:
+        """Called before a step that is no turn."""
 
-    def turn(self, side: Side, phase: str) -> None:
-        """A side's turn begins."""
+    def turn_started(self, contestant: Contestant, phase: str) -> None:
+        """Called at the start of a turn."""
 
-    def turned(self, side: Side, phase: str) -> None:
-        """A side's turn is over, and measured."""
+    def turn_finished(self, contestant: Contestant, phase: str) -> None:
+        """Called when a turn is over and measured."""
 
 
-class Course:
-    """One run of the demo.
+class Scenario:
+    """A run of the demo.
 
     Attributes:
-        sides: Those who copy, in the order of their turns.
-        server: The process of the server, once it is started.
-        json_bytes: JSON of all objects on the server at the start, by resource.
+        contestants: The contestants in the order of their turns.
+        server: The process of the server, or of the reader of a real cluster. None until it is started.
+        json_bytes: The JSON of all objects on the server at the start, by resource.
     """
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self.sides: list[Side] = []
+        self.contestants: list[Contestant] = []
         self.json_bytes: dict[str, int] = {}
-        self.server: Child | None = None
+        self.server: ChildProcess | None = None
 
     @asynccontextmanager
-    async def opened(self, audience: Audience) -> AsyncIterator[None]:
-        """Starts the processes; leaving ends them, whatever has happened."""
+    async def started(self, listener: ProgressListener) -> AsyncIterator[None]:
+        """Starts the processes. Ends them when the block is left, also after an error."""
         plan = self.plan
         async with AsyncExitStack() as stack:
             if plan.embedded:
-                audience.say(f"starting an API server with {plan.pods:,} pods and {plan.namespaces:,} namespaces")
-                server = Child("the server", "simulator.py", pods=plan.pods, namespaces=plan.namespaces)
-                place: dict[str, Any] = {"kubeconfig": None, "context": None}
+                listener.step_started(
+                    f"starting an API server with {plan.pods:,} pods and {plan.namespaces:,} namespaces"
+                )
+                server = ChildProcess("the server", "simulator.py", pods=plan.pods, namespaces=plan.namespaces)
+                target: dict[str, Any] = {"kubeconfig": None, "context": None}
             else:
-                audience.say("looking at the cluster")
-                place = {"kubeconfig": plan.kubeconfig, "context": plan.context}
-                server = Child("the cluster", "cluster.py", **place)
+                listener.step_started("reading the cluster")
+                target = {"kubeconfig": plan.kubeconfig, "context": plan.context}
+                server = ChildProcess("the cluster", "cluster.py", **target)
             self.server = server = await stack.enter_async_context(server)
-            place["url"] = await server.do("open")
-            self.json_bytes = await server.do("sizes")
+            target["url"] = await server.call("open")
+            self.json_bytes = await server.call("sizes")
             for name, part in (("naive loop", "naive.py"), ("kinform", "kinform_part.py")):
-                child = await stack.enter_async_context(Child(name, part, **place))
-                self.sides.append(Side(name, child))
-            for side in self.sides:
-                await side.child.do("open")
-                await asyncio.sleep(SETTLE / 2)
-                side.idle_bytes = side.child.gauge.held()
-                side.child.pause()
+                child = await stack.enter_async_context(ChildProcess(name, part, **target))
+                self.contestants.append(Contestant(name, child))
+            for contestant in self.contestants:
+                await contestant.child.call("open")
+                await asyncio.sleep(SETTLE_SECONDS / 2)
+                contestant.idle_bytes = contestant.child.gauge.held()
+                contestant.child.pause()
             yield
 
-    async def run(self, audience: Audience) -> None:
-        """Goes through the phases, and compares at the end.
+    async def run(self, listener: ProgressListener) -> None:
+        """Runs the phases, then compares the copies with the server.
 
         Raises:
-            Failure: A side or the server failed or died.
+            Failure: A contestant or the server failed or died.
         """
         plan = self.plan
-        await self._phase(audience, SYNC, "sync")
+        await self._run_phase(listener, SYNC, "sync")
         if plan.embedded:
-            audience.say(f"the server makes {plan.updates:,} updates")
-            reached = await self._ask("storm", updates=plan.updates)
-            await self._phase(audience, STORM, "catch_up", versions=reached)
-            audience.say("the server ends the streams, changes some objects, and forgets its history: 410 for all")
-            reached = await self._ask("expire", fraction=CHANGED)
-            await self._phase(audience, RELIST, "catch_up", versions=reached)
+            listener.step_started(f"the server makes {plan.updates:,} updates")
+            versions = await self._call_server("storm", updates=plan.updates)
+            await self._run_phase(listener, STORM, "catch_up", versions=versions)
+            listener.step_started("the server ends all watches, changes objects and compacts its history")
+            versions = await self._call_server("expire", fraction=UPDATED_FRACTION)
+            await self._run_phase(listener, RELIST, "catch_up", versions=versions)
         else:
-            await self._phase(audience, RELIST, "relist")
-        audience.say("comparing with the server")
+            await self._run_phase(listener, RELIST, "relist")
+        listener.step_started("comparing the copies with the server")
         await self.compare()
 
-    async def _phase(self, audience: Audience, phase: str, order: str, **options: Any) -> None:
-        for side in self.sides:
-            child, gauge = side.child, side.child.gauge
+    async def _run_phase(self, listener: ProgressListener, phase: str, method: str, **arguments: Any) -> None:
+        for contestant in self.contestants:
+            child, gauge = contestant.child, contestant.child.gauge
             gauge.forget_peak()
-            audience.turn(side, phase)
-            begun, used = time.monotonic(), gauge.cpu_seconds()
+            listener.turn_started(contestant, phase)
+            start, cpu_start = time.monotonic(), gauge.cpu_seconds()
             child.resume()
-            await child.do(order, **options)
-            seconds, used_now = time.monotonic() - begun, gauge.cpu_seconds()
-            await asyncio.sleep(SETTLE)
-            side.done[phase] = Measured(
-                seconds=seconds,
-                cpu_seconds=None if used is None or used_now is None else used_now - used,
-                objects=child.objects,
-                peak_bytes=gauge.peak(),
-                held_bytes=gauge.held(),
+            await child.call(method, **arguments)
+            seconds, cpu_end = time.monotonic() - start, gauge.cpu_seconds()
+            cpu_seconds = None if cpu_start is None or cpu_end is None else cpu_end - cpu_start
+            measured = Measured(seconds=seconds, cpu_seconds=cpu_seconds, objects=child.objects)
+            contestant.measured[phase] = measured
+            await asyncio.sleep(SETTLE_SECONDS)
+            contestant.measured[phase] = msgspec.structs.replace(
+                measured, peak_bytes=gauge.peak(), resident_bytes=gauge.held()
             )
             child.pause()
-            audience.turned(side, phase)
+            listener.turn_finished(contestant, phase)
 
-    async def _ask(self, order: str, **options: Any) -> Any:
+    async def _call_server(self, method: str, **arguments: Any) -> Any:
         assert self.server is not None
-        return await self.server.do(order, **options)
+        return await self.server.call(method, **arguments)
 
     async def compare(self) -> None:
-        """Compares each copy with what the server holds; more than once where others change that meanwhile."""
-        for side in self.sides:
-            side.child.resume()
-        for _ in range(1 if self.plan.embedded else ROUNDS):
-            theirs = await self._ask("digest")
-            for side in self.sides:
-                side.agreement = await self._agreement(side, theirs)
-            if all(side.agreement is not None and side.agreement.same for side in self.sides):
-                return
-            await asyncio.sleep(SETTLE)
+        """Compares each copy with the server.
 
-    async def _agreement(self, side: Side, theirs: dict[str, Any]) -> Agreement:
-        ours = await side.child.do("digest")
-        same_versions = all(ours[resource]["versions"] == theirs[resource]["versions"] for resource in theirs)
-        known = [resource for resource in theirs if ours[resource]["contents"] is not None]
+        Repeats an unequal comparison with a real cluster, which may have changed in between.
+        """
+        for contestant in self.contestants:
+            contestant.child.resume()
+        for remaining in reversed(range(1 if self.plan.embedded else MAX_COMPARISONS)):
+            expected = await self._call_server("digest")
+            for contestant in self.contestants:
+                contestant.agreement = await self._compare(contestant, expected)
+            if all(contestant.agreement is not None and contestant.agreement.same for contestant in self.contestants):
+                return
+            if remaining:
+                await asyncio.sleep(SETTLE_SECONDS)
+
+    async def _compare(self, contestant: Contestant, expected: dict[str, Any]) -> Agreement:
+        actual = await contestant.child.call("digest")
+        same_versions = all(actual[resource]["versions"] == expected[resource]["versions"] for resource in expected)
+        comparable = [resource for resource in expected if actual[resource]["contents"] is not None]
         different: list[str] = []
         if not same_versions:
-            here, there = await side.child.do("versions"), await self._ask("versions")
-            for resource in theirs:
-                keys = sorted({*here[resource], *there[resource]})
+            copied, served = await contestant.child.call("versions"), await self._call_server("versions")
+            for resource in expected:
+                keys = sorted({*copied[resource], *served[resource]})
                 different += [
-                    f"{resource} {key}" for key in keys if here[resource].get(key) != there[resource].get(key)
+                    f"{resource} {key}" for key in keys if copied[resource].get(key) != served[resource].get(key)
                 ]
         return Agreement(
-            objects=sum(digest["objects"] for digest in ours.values()),
+            objects=sum(digest["objects"] for digest in actual.values()),
             same_versions=same_versions,
-            same_contents=all(ours[resource]["contents"] == theirs[resource]["contents"] for resource in known)
-            if known
+            same_contents=all(actual[resource]["contents"] == expected[resource]["contents"] for resource in comparable)
+            if comparable
             else None,
             different=len(different),
             examples=different[:3],

@@ -1,7 +1,7 @@
-"""How the demo is shown: while it runs on standard error, at the end as one table.
+"""The output of the demo: progress on stderr, and the final table.
 
-On a terminal a table in motion, in a pipe a line now and then. Draws what it is given and measures nothing but
-how long a turn has lasted so far.
+A terminal shows a live table. A pipe gets a line per step, and one every two seconds during a turn. Measures nothing
+except how long the current turn has lasted.
 """
 
 from __future__ import annotations
@@ -18,127 +18,136 @@ from rich.table import Table
 from rich.text import Text
 
 from kinform.cli._process_memory import mib
-from kinform.cli.demo.scenario import RELIST, STORM, SYNC, Course, Side
+from kinform.cli.demo.scenario import RELIST, STORM, SYNC, Contestant, Scenario
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TICK = 0.25
-LINE_EVERY = 2.0
+REFRESH_SECONDS = 0.25
+LINE_SECONDS = 2.0
 
 
-class Board:
-    """What is shown of a run while it lasts."""
+class ProgressDisplay:
+    """Displays the progress of a run. A `ProgressListener`."""
 
-    def __init__(self, course: Course) -> None:
-        self._course = course
-        self._text = ""
-        self._turn: tuple[Side, str, float] | None = None
+    def __init__(self, scenario: Scenario) -> None:
+        self._scenario = scenario
+        self._step = ""
+        self._turn: tuple[Contestant, str, float] | None = None
         self._last_line = 0.0
         self._live: Live | None = None
         if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
             self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
 
     async def run(self) -> None:
-        """Keeps it in motion until it is cancelled."""
+        """Refreshes the display until the task is cancelled."""
         if self._live is not None:
             self._live.start()
         try:
             while True:
-                self._tick()
-                await asyncio.sleep(TICK)
+                self._refresh()
+                await asyncio.sleep(REFRESH_SECONDS)
         finally:
             if self._live is not None:
                 self._live.stop()
 
-    def say(self, text: str) -> None:
-        self._turn, self._text = None, text
-        if self._live is None:
-            self._line(text)
+    def step_started(self, text: str) -> None:
+        self._turn, self._step = None, text
+        self._print(text)
 
-    def turn(self, side: Side, phase: str) -> None:
-        self._turn, self._text = (side, phase, time.monotonic()), f"{side.name}: {phase}"
+    def turn_started(self, contestant: Contestant, phase: str) -> None:
+        self._turn, self._step = (contestant, phase, time.monotonic()), f"{contestant.name}: {phase}"
         self._last_line = time.monotonic()
-        if self._live is None:
-            self._line(self._text)
+        self._print(f"{self._step} started")
 
-    def turned(self, side: Side, phase: str) -> None:
+    def turn_finished(self, contestant: Contestant, phase: str) -> None:
         self._turn = None
-        done = side.done[phase]
+        measured = contestant.measured[phase]
+        self._print(
+            f"{contestant.name}: {phase} took {_seconds(measured.seconds)} s: {measured.objects:,} objects, "
+            f"memory {mib(measured.resident_bytes)} MiB, peak {mib(measured.peak_bytes)} MiB"
+        )
+
+    def _print(self, line: str) -> None:
         if self._live is None:
-            self._line(
-                f"{side.name}: {phase} done after {done.seconds:.1f} s: {done.objects:,} objects, "
-                f"{mib(done.held_bytes)} MiB, peak {mib(done.peak_bytes)} MiB"
-            )
+            print(line, file=sys.stderr, flush=True)
 
-    def _line(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
-
-    def _tick(self) -> None:
+    def _refresh(self) -> None:
         if self._live is not None:
             self._live.update(self._table(), refresh=True)
-        elif self._turn is not None and time.monotonic() - self._last_line >= LINE_EVERY:
-            side, phase, begun = self._turn
-            gauge, self._last_line = side.child.gauge, time.monotonic()
-            self._line(
-                f"{side.name}: {phase}, {time.monotonic() - begun:.0f} s: {side.child.objects:,} objects, "
-                f"{mib(gauge.glance())} MiB, peak {mib(gauge.peak())} MiB"
+        elif self._turn is not None and time.monotonic() - self._last_line >= LINE_SECONDS:
+            contestant, phase, start = self._turn
+            if phase in contestant.measured:  # over: only its memory is still to be read
+                return
+            gauge, self._last_line = contestant.child.gauge, time.monotonic()
+            self._print(
+                f"{contestant.name}: {phase} for {time.monotonic() - start:.0f} s: "
+                f"{contestant.child.objects:,} objects, memory {mib(gauge.glance())} MiB, peak {mib(gauge.peak())} MiB"
             )
 
     def _table(self) -> Table | Text:
-        text, server = self._text, self._course.server
-        if not self._course.sides:
-            return Text(text + (f": {server.objects:,}" if server is not None and server.objects else ""))
+        text, server = self._step, self._scenario.server
+        if not self._scenario.contestants:
+            return Text(text + (f": {server.objects:,} objects" if server is not None and server.objects else ""))
         table = Table(title=text, title_justify="left", title_style="bold")
         table.add_column("")
-        for heading in ("objects", "MiB now", "peak MiB", *self._course.plan.phases):
+        for heading in ("objects", "memory, MiB", "peak, MiB"):
             table.add_column(heading, justify="right")
-        for side in self._course.sides:
-            gauge = side.child.gauge
-            spent = [self._spent(side, phase) for phase in self._course.plan.phases]
-            table.add_row(side.name, f"{side.child.objects:,}", mib(gauge.glance()), mib(gauge.peak()), *spent)
+        for phase in self._scenario.plan.phases:
+            table.add_column(phase, justify="right", min_width=len("100 s ..."))
+        for contestant in self._scenario.contestants:
+            gauge = contestant.child.gauge
+            times = [self._time(contestant, phase) for phase in self._scenario.plan.phases]
+            table.add_row(
+                contestant.name, f"{contestant.child.objects:,}", mib(gauge.glance()), mib(gauge.peak()), *times
+            )
         return table
 
-    def _spent(self, side: Side, phase: str) -> str:
-        if done := side.done.get(phase):
-            return f"{done.seconds:.1f} s"
-        if self._turn is not None and self._turn[:2] == (side, phase):
+    def _time(self, contestant: Contestant, phase: str) -> str:
+        if measured := contestant.measured.get(phase):
+            return f"{_seconds(measured.seconds)} s"
+        if self._turn is not None and self._turn[:2] == (contestant, phase):
             return f"[bold]{time.monotonic() - self._turn[2]:.0f} s ...[/bold]"
         return ""
 
 
-def result(course: Course) -> Table:
-    """The one table at the end: the sides beside each other, and how many times the one takes the other."""
-    plan = course.plan
+def result(scenario: Scenario) -> Table:
+    """Builds the final table: a column per contestant, and the ratio of the two."""
+    plan = scenario.plan
     source = "the embedded API server" if plan.embedded else "the cluster"
-    size = sum(course.json_bytes.values())
-    objects = course.sides[-1].done[SYNC].objects
+    size = sum(scenario.json_bytes.values())
+    objects = scenario.contestants[-1].measured[SYNC].objects
     table = Table(title=f"{objects:,} objects, {mib(size)} MiB of JSON on {source}", title_justify="left")
     table.add_column("")
-    for side in course.sides:
-        table.add_column(side.name, justify="right")
-    table.add_column("times", justify="right")
+    for contestant in scenario.contestants:
+        table.add_column(contestant.name, justify="right")
+    table.add_column("ratio", justify="right")
 
-    def row(heading: str, value: Callable[[Side], float | None], text: Callable[[float | None], str]) -> None:
-        values = [value(side) for side in course.sides]
+    def row(
+        heading: str,
+        value: Callable[[Contestant], float | None],
+        text: Callable[[float | None], str],
+        ratio: bool = True,
+    ) -> None:
+        values = [value(contestant) for contestant in scenario.contestants]
         first, last = values[0], values[-1]
-        times = f"{first / last:,.1f}" if first is not None and last else "-"
-        table.add_row(heading, *map(text, values), times)
+        shown = f"{first / last:,.1f}" if first is not None and last else "-"
+        table.add_row(heading, *map(text, values), shown if ratio else "")
 
     names = {SYNC: "initial sync", STORM: f"storm of {plan.updates:,} updates", RELIST: "relist"}
     names[RELIST] += " after 410" if plan.embedded else ""
     for phase in plan.phases:
-        row(f"{names[phase]}, s", lambda side, phase=phase: side.done[phase].seconds, _seconds)  # type: ignore[misc]
-        row("  CPU, s", lambda side, phase=phase: side.done[phase].cpu_seconds, _seconds)  # type: ignore[misc]
-        row("  peak, MiB", lambda side, phase=phase: side.done[phase].peak_bytes, _mib)  # type: ignore[misc]
-        row("  held after it, MiB", lambda side, phase=phase: side.done[phase].held_bytes, _mib)  # type: ignore[misc]
+        row(f"{names[phase]}, s", lambda each, phase=phase: each.measured[phase].seconds, _seconds)  # type: ignore[misc]
+        row("  CPU time, s", lambda each, phase=phase: each.measured[phase].cpu_seconds, _seconds)  # type: ignore[misc]
+        row("  peak memory, MiB", lambda each, phase=phase: each.measured[phase].peak_bytes, _mib)  # type: ignore[misc]
+        row("  memory afterwards, MiB", lambda each, phase=phase: each.measured[phase].resident_bytes, _mib)  # type: ignore[misc]
         table.add_section()
-    row("idle process, MiB", lambda side: side.idle_bytes, _mib)
-    row("bytes an object, after sync", lambda side: side.bytes_per_object, _count)
+    row("idle process, MiB", lambda each: each.idle_bytes, _mib)
+    row("bytes per object after sync", lambda each: each.bytes_per_object, _count)
     table.add_section()
-    row("objects at the end", lambda side: None if side.agreement is None else side.agreement.objects, _count)
-    table.add_row("same objects as the server", *map(_same, course.sides), "")
-    table.add_row("same contents, too", *map(_same_contents, course.sides), "")
+    row("objects at the end", lambda each: each.agreement.objects if each.agreement else None, _count, ratio=False)
+    table.add_row("same versions as the server", *map(_same_versions, scenario.contestants), "")
+    table.add_row("same contents as the server", *map(_same_contents, scenario.contestants), "")
     return table
 
 
@@ -154,15 +163,15 @@ def _count(value: float | None) -> str:
     return "-" if value is None else f"{value:,.0f}"
 
 
-def _same(side: Side) -> str:
-    agreement = side.agreement
+def _same_versions(contestant: Contestant) -> str:
+    agreement = contestant.agreement
     if agreement is None:
         return "-"
     return "yes" if agreement.same_versions else f"NO: {agreement.different:,} differ"
 
 
-def _same_contents(side: Side) -> str:
-    agreement = side.agreement
+def _same_contents(contestant: Contestant) -> str:
+    agreement = contestant.agreement
     if agreement is None or agreement.same_contents is None:
         return "not kept"
     return "yes" if agreement.same_contents else "NO"

@@ -1,4 +1,4 @@
-"""What the demo runs in processes of their own: the server, and those who copy what it holds.
+"""The parts of the demo in child processes: the server and the contestants.
 
-`host` is the inside of each process, and is run as a script; the others are what it hosts, loaded by path.
+Each process runs `host.py` as a script. The host loads its part from another file of this folder by path.
 """

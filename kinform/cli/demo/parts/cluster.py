@@ -1,4 +1,7 @@
-"""What a real cluster holds, read page by page as plain JSON, to judge the copies by. Never writes."""
+"""A reader of a real cluster, page by page, as plain JSON. Never writes.
+
+The copies of the contestants are compared with its result.
+"""
 
 from __future__ import annotations
 
@@ -10,26 +13,26 @@ import msgspec
 import kinform
 from kinform.cli.demo.parts.digest import RESOURCES, Versions, digest_of, entry
 
-PAGE = 500
+PAGE_SIZE = 500
 
 
-class Refused(kinform.KinformError):
-    """The cluster refused a list."""
+class ListRefused(kinform.KinformError):
+    """The cluster answered a LIST with another status than 200."""
 
     def __init__(self, path: str, status: int) -> None:
         super().__init__(f"list {path}: the server answered {status}")
         self.status = status
 
 
-class Cluster:
-    """A reader of a real cluster, without a cache and without kinform's scanner."""
+class ClusterPart:
+    """Reads a real cluster, without a cache and without kinform's scanner."""
 
     def __init__(self, *, kubeconfig: str | None, context: str | None) -> None:
         self._connection = kinform.connect(kubeconfig, context=context)
         self.objects = 0
 
     async def open(self) -> None:
-        """Connects, and asks for an object of each collection, to know early whether that is allowed."""
+        """Connects, and lists one object per collection to check the permissions early."""
         await self._connection.__aenter__()
         for resource in RESOURCES:
             await self._page(resource, 1, "")
@@ -44,7 +47,7 @@ class Cluster:
         response = await self._connection.open(request)
         try:
             if response.status != 200:
-                raise Refused(path, response.status)
+                raise ListRefused(path, response.status)
             page: dict[str, Any] = msgspec.json.decode(b"".join([chunk async for chunk in response.chunks()]))
         finally:
             response.close()
@@ -53,35 +56,35 @@ class Cluster:
     async def _all(self, resource: str) -> AsyncIterator[tuple[str, str, str, dict[str, Any]]]:
         token, self.objects = "", 0
         while True:
-            page = await self._page(resource, PAGE, token)
-            for found in page["items"]:
-                metadata = found["metadata"]
+            page = await self._page(resource, PAGE_SIZE, token)
+            for obj in page["items"]:
+                metadata = obj["metadata"]
                 namespace = metadata.get("namespace")
                 key = f"{namespace}/{metadata['name']}" if namespace else metadata["name"]
-                found["kind"], found["apiVersion"] = page["kind"].removesuffix("List"), page["apiVersion"]
+                obj["kind"], obj["apiVersion"] = page["kind"].removesuffix("List"), page["apiVersion"]
                 self.objects += 1
-                yield key, metadata["uid"], metadata["resourceVersion"], found
+                yield key, metadata["uid"], metadata["resourceVersion"], obj
             token = page["metadata"].get("continue") or ""
             if not token:
                 return
 
     async def sizes(self) -> dict[str, int]:
-        """Bytes of JSON of all objects, by resource."""
+        """Returns the bytes of JSON of all objects, by resource."""
         return {
-            resource: sum([len(msgspec.json.encode(found)) async for *_, found in self._all(resource)])
+            resource: sum([len(msgspec.json.encode(obj)) async for *_, obj in self._all(resource)])
             for resource in RESOURCES
         }
 
     async def versions(self) -> dict[str, Versions]:
-        """Key to uid and resourceVersion of all objects."""
+        """Returns uid and resourceVersion of all objects, by resource and key."""
         return {
             resource: {key: (uid, version) async for key, uid, version, _ in self._all(resource)}
             for resource in RESOURCES
         }
 
     async def digest(self) -> dict[str, dict[str, Any]]:
-        """What identifies the objects, and what is in them."""
-        return {resource: digest_of([entry(*found) async for found in self._all(resource)]) for resource in RESOURCES}
+        """Returns digests of the versions and the contents, by resource."""
+        return {resource: digest_of([entry(*listed) async for listed in self._all(resource)]) for resource in RESOURCES}
 
 
-make = Cluster
+create_part = ClusterPart

@@ -1,11 +1,11 @@
-"""The inside of one of the demo's processes: orders come on standard input, answers go to standard output.
+"""The main program of a child process: calls methods of a part on request.
 
-A JSON object a line, each way. Orders `{"do": NAME, "with": {...}}` are calls of the part's coroutine methods;
-answers are `{"done": RESULT}`, or `{"failed": MESSAGE, "denied": BOOL}` for what the other side of the network
-did; in between come `{"objects": N}`. Any other failure ends the process with a traceback, as it would any.
+Requests arrive on stdin, one JSON object per line: `{"call": METHOD, "arguments": {...}}` calls a coroutine method of
+the part. Answers go to stdout: `{"result": RESULT, "objects": N}`, or `{"error": MESSAGE, "denied": BOOL}` for an error
+of the network or the server. `{"objects": N}` is sent in between. Any other error ends the process with a traceback.
 
-Run by path as a script (`python -P host.py PART.py OPTIONS`) and importing only the standard library, so that
-a part that does not use kinform has nothing of it in its memory.
+Runs by path as a script (`python -P host.py PART.py OPTIONS`) and imports only the standard library. A part that does
+not use kinform therefore has nothing of kinform in its memory.
 """
 
 from __future__ import annotations
@@ -18,30 +18,36 @@ import sys
 import threading
 from typing import Any, Protocol
 
-TICK = 0.25
+REPORT_SECONDS = 0.25
 DENIED = (401, 403)
 
 
 class Part(Protocol):
-    """What a process does. Its methods are the orders it takes; `open` is the first of them."""
+    """The work of one process. The first call is of `open`."""
 
     @property
     def objects(self) -> int:
-        """How many it holds now. Called from another thread."""
+        """The number of objects in the part. Read from another thread."""
 
     async def close(self) -> None:
-        """Called last, if `open` succeeded."""
+        """Releases all resources. Called last, and only if `open` succeeded."""
 
 
-def _tell(**words: Any) -> None:
-    os.write(1, json.dumps(words).encode() + b"\n")
+_stdout_lock = threading.Lock()
 
 
-def _report(part: Part, over: threading.Event) -> None:
-    while not over.wait(TICK):
+def _send(**message: Any) -> None:
+    line = json.dumps(message).encode() + b"\n"
+    with _stdout_lock:  # two threads send, and a long line is several writes
+        sys.stdout.buffer.write(line)
+        sys.stdout.buffer.flush()
+
+
+def _report_objects(part: Part, finished: threading.Event) -> None:
+    while not finished.wait(REPORT_SECONDS):
         try:
-            _tell(objects=part.objects)
-        except OSError:  # whoever started this is gone: even where the loop is busy for long
+            _send(objects=part.objects)
+        except OSError:  # the demo is gone: exit at once, even if the event loop is busy
             os._exit(1)
 
 
@@ -51,36 +57,40 @@ async def _serve(part: Part) -> None:
     opened = False
     try:
         while line := await stdin.readline():
-            order = json.loads(line)
+            request = json.loads(line)
             try:
-                _tell(done=await getattr(part, order["do"])(**order["with"]))
+                result = await getattr(part, request["call"])(**request["arguments"])
+                _send(result=result, objects=part.objects)
                 opened = True
             except Exception as error:
-                if not _expected(error):
+                if not _is_external(error):
                     raise
                 message = " ".join(f"{type(error).__name__}: {error}".split())
-                _tell(failed=message[:500], denied=getattr(error, "status", None) in DENIED)
+                _send(error=message[:500], denied=getattr(error, "status", None) in DENIED)
     finally:
         if opened:
             await part.close()
 
 
-def _expected(error: BaseException) -> bool:
-    """Whether the network or the server is to blame, by the names of several libraries' errors."""
+def _is_external(error: BaseException) -> bool:
+    """Returns whether the network or the server caused the error.
+
+    Compares class names, because the host imports none of the libraries that raise them.
+    """
     names = {kind.__name__ for kind in type(error).__mro__}
     return bool(names & {"ApiException", "ClientError", "ConfigException", "KinformError", "TimeoutError"})
 
 
 def main() -> None:
-    """Runs the part named first on the command line with the options, in JSON, that come second."""
-    part: Part = runpy.run_path(sys.argv[1])["make"](**json.loads(sys.argv[2]))
-    over = threading.Event()
-    reporter = threading.Thread(target=_report, args=(part, over))
+    """Runs the part. The arguments are its file and its options in JSON."""
+    part: Part = runpy.run_path(sys.argv[1])["create_part"](**json.loads(sys.argv[2]))
+    finished = threading.Event()
+    reporter = threading.Thread(target=_report_objects, args=(part, finished))
     reporter.start()
     try:
         asyncio.run(_serve(part))
     finally:
-        over.set()
+        finished.set()
         reporter.join()
 
 

@@ -1,9 +1,12 @@
-"""The kinform side: two informers with nothing set but what a demo on one machine asks for."""
+"""The contestant "kinform": two informers with default options.
+
+Only the silence timeout is longer, because the process is stopped between its turns.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -11,21 +14,20 @@ import msgspec
 import kinform
 from kinform.cli.demo.parts.digest import RESOURCES, Versions, digest_of, entry
 
-PATIENCE = 600.0
-"""Seconds. Each side is stopped (SIGSTOP) while another has its turn, and that is no silence of the server."""
+TIMEOUT_SECONDS = 600.0
+"""Longer than the turns of the other contestant, during which this process is stopped (SIGSTOP)."""
 
-GONE = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Expired", "code": 410}
+POLL_SECONDS = 0.02
 
 
-class Ours:
-    """Copies of two collections, in kinform's stores."""
+class KinformPart:
+    """Keeps copies of two collections in kinform's stores."""
 
     def __init__(self, *, url: str | None, kubeconfig: str | None, context: str | None) -> None:
         self._connection = kinform.connect(url or kubeconfig, context=context)
-        self._expiring = Expiring(self._connection)
-        options = kinform.WatchOptions(silence_timeout=PATIENCE)
-        # A real server's history cannot be made to expire by a reader: then the answer 410 is made up here.
-        api = self._connection if url else self._expiring
+        self._transport = ExpiringTransport(self._connection)
+        options = kinform.WatchOptions(silence_timeout=TIMEOUT_SECONDS)
+        api = self._connection if url else self._transport
         self._informers = {resource: kinform.Informer(api, resource, options=options) for resource in RESOURCES}
         self._started: list[kinform.Informer] = []
 
@@ -41,29 +43,29 @@ class Ours:
             await informer.__aexit__(None, None, None)
         await self._connection.__aexit__(None, None, None)
 
-    # Orders
-
     async def sync(self) -> None:
-        """Starts, and returns when both collections are there."""
+        """Starts the informers, and returns when both are synced."""
         for informer in self._informers.values():
             self._started.append(await informer.__aenter__())
         for informer in self._informers.values():
-            await informer.synced(PATIENCE)
+            await informer.synced(TIMEOUT_SECONDS)
 
     async def catch_up(self, versions: dict[str, int]) -> None:
-        """Returns when the changes up to these resourceVersions are in the stores."""
+        """Returns when the stores have reached these resourceVersions."""
         for resource, version in versions.items():
-            await self._informers[resource].wait_for(str(version), PATIENCE)
+            await self._informers[resource].wait_for(str(version), TIMEOUT_SECONDS)
 
     async def relist(self) -> None:
-        """Makes each watch end and the next be answered 410, and returns when the new state is there."""
+        """Expires both watches, and returns when the relists are complete."""
         loop = asyncio.get_running_loop()
-        begun = loop.time()
-        self._expiring.expire()
-        while any(since >= loop.time() - begun for since in self._since_sync()):
-            await asyncio.sleep(0.02)
+        while self._transport.open_watches < len(RESOURCES):  # a stream may be between two watches
+            await asyncio.sleep(POLL_SECONDS)
+        start = loop.time()
+        self._transport.expire()
+        while any(age >= loop.time() - start for age in self._sync_ages()):
+            await asyncio.sleep(POLL_SECONDS)
 
-    def _since_sync(self) -> list[float]:
+    def _sync_ages(self) -> list[float]:
         return [
             stream.seconds_since_sync if stream.seconds_since_sync is not None else float("inf")
             for informer in self._informers.values()
@@ -71,15 +73,15 @@ class Ours:
         ]
 
     async def versions(self) -> dict[str, Versions]:
-        """Key to uid and resourceVersion of all that it holds."""
-        found = {}
+        """Returns uid and resourceVersion of all objects, by resource and key."""
+        result = {}
         for resource, informer in self._informers.items():
             metas = sorted((meta.key, meta) for key in informer.store if (meta := informer.store.meta(key)))
-            found[resource] = {key: (meta.uid, meta.resource_version) for key, meta in metas}
-        return found
+            result[resource] = {key: (meta.uid, meta.resource_version) for key, meta in metas}
+        return result
 
     async def digest(self) -> dict[str, dict[str, Any]]:
-        """What identifies the objects it holds, and what is in them."""
+        """Returns digests of the versions and the contents, by resource."""
         return {
             resource: digest_of(
                 entry(key, uid, version, msgspec.json.decode(self._informers[resource].store.raw(key) or b"{}"))
@@ -89,56 +91,66 @@ class Ours:
         }
 
 
-class Expiring:
-    """A connection whose watches can be made to expire."""
+class ExpiringTransport:
+    """A connection whose open watches can be expired with 410.
+
+    Only for a real cluster, whose history a reader cannot compact. The faults of `kinform.testing` would load an HTTP
+    server into the measured process.
+    """
 
     def __init__(self, connection: kinform.Connection) -> None:
         self._connection = connection
-        self._open: set[_Ending] = set()
-        self._gone: set[str] = set()
+        self._watches: set[_ExpiringWatch] = set()
 
     @property
     def identity(self) -> object:
         return self._connection.identity
 
+    @property
+    def open_watches(self) -> int:
+        """The number of open watches."""
+        return len(self._watches)
+
     async def open(self, request: kinform.Request) -> kinform.Response:
-        if request.watch and request.path in self._gone:
-            self._gone.discard(request.path)
-            return _Answered(410, msgspec.json.encode(GONE))
         response = await self._connection.open(request)
-        if not request.watch:
+        if not request.watch or response.status != 200:
             return response
-        ending = _Ending(request.path, response, self._open)
-        self._open.add(ending)
-        return ending
+        watch = _ExpiringWatch(response, self._watches)
+        self._watches.add(watch)
+        return watch
 
     async def refresh_credentials(self) -> bool:
         return await self._connection.refresh_credentials()
 
     def expire(self) -> None:
-        """Ends the watches that are open; the next for each collection is answered 410."""
-        for ending in list(self._open):
-            self._gone.add(ending.path)
-            ending.end()
+        """Ends all open watches with an ERROR event 410, as an API server does."""
+        for watch in list(self._watches):
+            watch.expire()
 
 
-class _Ending:
-    """A response that can be made to end as if the server had ended it."""
+class _ExpiringWatch:
+    """The response to a watch, which `expire` ends at the next boundary of two events."""
 
-    def __init__(self, path: str, response: kinform.Response, those_open: set[_Ending]) -> None:
-        self.path = path
+    ERROR_EVENT = (
+        b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
+        b'"message":"too old resource version","reason":"Expired","code":410}}\n'
+    )
+
+    def __init__(self, response: kinform.Response, open_watches: set[_ExpiringWatch]) -> None:
         self.status = response.status
         self.headers = response.headers
         self._response = response
-        self._those_open = those_open
-        self._ended = False
+        self._open_watches = open_watches
+        self._expired = False
+        self._between_events = True
 
-    def end(self) -> None:
-        self._ended = True
-        self.close()
+    def expire(self) -> None:
+        self._expired = True
+        if self._between_events:
+            self._response.close()
 
     def close(self) -> None:
-        self._those_open.discard(self)
+        self._open_watches.discard(self)
         self._response.close()
 
     async def head(self, limit: int) -> bytes:
@@ -147,29 +159,15 @@ class _Ending:
     async def chunks(self) -> AsyncIterator[bytes]:
         try:
             async for chunk in self._response.chunks():
+                self._between_events = chunk.endswith(b"\n")
                 yield chunk
+                if self._expired and self._between_events:
+                    break
         except kinform.TransportError:
-            if not self._ended:
+            if not (self._expired and self._between_events):
                 raise
+        if self._expired and self._between_events:
+            yield self.ERROR_EVENT
 
 
-class _Answered:
-    """A response that no server sent."""
-
-    headers: Mapping[str, str] = {}
-
-    def __init__(self, status: int, body: bytes) -> None:
-        self.status = status
-        self._body = body
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        yield self._body
-
-    async def head(self, limit: int) -> bytes:
-        return self._body[:limit]
-
-    def close(self) -> None:
-        pass
-
-
-make = Ours
+create_part = KinformPart

@@ -1,8 +1,9 @@
-"""The naive loop over kubernetes_asyncio, as its users write it: list, then watch, into a dict.
+"""The contestant "naive loop": list, then watch, into a dict.
 
-Nothing of kinform is imported here. It is written with care, so that it loses by what it is and not by
-mistakes: the answer of a list is let go once it is in the dict, a 410 is answered by a new list into a new
-dict that then takes the old one's place, and deletions are seen. What it does not do, few do: pages, pruning.
+Uses kubernetes_asyncio and imports nothing of kinform. The loop is written as users write it, and with care, so that
+mistakes do not decide the comparison. It releases the answer of a LIST once the objects are in the dict. After a 410
+it lists again into a new dict, which then replaces the old one. It handles deletions. It has no pages and no pruning,
+as few such loops have.
 """
 
 from __future__ import annotations
@@ -16,24 +17,24 @@ import aiohttp
 from kubernetes_asyncio import client, config, watch
 
 
-def _key(found: Any) -> str:
-    metadata = found.metadata
+def _key(obj: Any) -> str:
+    metadata = obj.metadata
     return f"{metadata.namespace}/{metadata.name}" if metadata.namespace else str(metadata.name)
 
 
-class Naive:
-    """Copies of two collections, in dicts of kubernetes_asyncio's models."""
+class NaivePart:
+    """Keeps copies of two collections in dicts of kubernetes_asyncio's models."""
 
     def __init__(self, *, url: str | None, kubeconfig: str | None, context: str | None) -> None:
         self._url = url
         self._kubeconfig = kubeconfig
         self._context = context
         self._copies: dict[str, dict[str, Any]] = {}
-        self._seen: dict[str, int] = {}
+        self._versions: dict[str, int] = {}
         self._lists: dict[str, int] = {}
         self._calls: dict[str, Callable[..., Awaitable[Any]]] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._news = asyncio.Event()
+        self._progressed = asyncio.Event()
 
     @property
     def objects(self) -> int:
@@ -61,73 +62,74 @@ class Naive:
         list_all = self._calls[resource]
         while True:
             answer = await list_all()
-            fresh = {_key(found): found for found in answer.items}
+            relisted = {_key(obj): obj for obj in answer.items}
             version = answer.metadata.resource_version
             del answer
-            self._copies[resource] = objects = fresh
-            del fresh
+            self._copies[resource] = objects = relisted
+            del relisted
             self._lists[resource] = self._lists.get(resource, 0) + 1
-            self._reached(resource, version)
+            self._advance(resource, version)
             try:
                 async with watch.Watch() as stream:
                     async for event in stream.stream(list_all, resource_version=version):
-                        found = event["object"]
+                        obj = event["object"]
                         if event["type"] == "DELETED":
-                            objects.pop(_key(found), None)
+                            objects.pop(_key(obj), None)
                         else:
-                            objects[_key(found)] = found
-                        self._reached(resource, found.metadata.resource_version)
+                            objects[_key(obj)] = obj
+                        self._advance(resource, obj.metadata.resource_version)
             except client.ApiException as error:
                 if error.status != 410:
                     raise
             except aiohttp.ClientError:
-                pass  # cut off: what was missed in between only a list can tell
+                pass  # disconnected: only a new list finds the changes in between
 
-    def _reached(self, resource: str, version: str) -> None:
-        self._seen[resource] = int(version)
-        self._news.set()
+    def _advance(self, resource: str, version: str) -> None:
+        self._versions[resource] = int(version)
+        self._progressed.set()
 
-    async def _until(self, holds: Callable[[], bool]) -> None:
-        while not holds():
-            self._news.clear()
-            news = asyncio.ensure_future(self._news.wait())
-            done, _ = await asyncio.wait([news, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
-            news.cancel()
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._progressed.clear()
+            progressed = asyncio.ensure_future(self._progressed.wait())
+            done, _ = await asyncio.wait([progressed, *self._tasks.values()], return_when=asyncio.FIRST_COMPLETED)
+            progressed.cancel()
             for task in done:
                 task.result()
 
-    # Orders
-
     async def sync(self) -> None:
-        """Starts, and returns when both collections are there."""
+        """Starts both loops, and returns when both lists are complete."""
         for resource in self._calls:
             self._tasks[resource] = asyncio.create_task(self._follow(resource))
-        await self._until(lambda: len(self._lists) == len(self._calls))
+        await self._wait_until(lambda: len(self._lists) == len(self._calls))
 
     async def catch_up(self, versions: dict[str, int]) -> None:
-        """Returns when the changes up to these resourceVersions are in the dicts."""
-        await self._until(lambda: all(self._seen[resource] >= version for resource, version in versions.items()))
+        """Returns when the dicts have reached these resourceVersions."""
+        await self._wait_until(
+            lambda: all(self._versions[resource] >= version for resource, version in versions.items())
+        )
 
     async def relist(self) -> None:
-        """Lists anew, as after a 410, and returns when the new dicts are there."""
+        """Restarts both loops, as after a 410, and returns when both lists are complete."""
         before = dict(self._lists)
         for resource, task in self._tasks.items():
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
             self._tasks[resource] = asyncio.create_task(self._follow(resource))
-        await self._until(lambda: all(self._lists[resource] > before[resource] for resource in before))
+        await self._wait_until(lambda: all(self._lists[resource] > before[resource] for resource in before))
 
     async def versions(self) -> dict[str, dict[str, tuple[str, str]]]:
-        """Key to uid and resourceVersion of all that it holds."""
+        """Returns uid and resourceVersion of all objects, by resource and key."""
         return {
-            resource: {
-                key: (found.metadata.uid, found.metadata.resource_version) for key, found in sorted(objects.items())
-            }
+            resource: {key: (obj.metadata.uid, obj.metadata.resource_version) for key, obj in sorted(objects.items())}
             for resource, objects in self._copies.items()
         }
 
     async def digest(self) -> dict[str, dict[str, Any]]:
-        """What identifies the objects it holds. The models do not keep what was sent: no digest of contents."""
+        """Returns a digest of the versions, by resource.
+
+        The digest of the contents is None: the models do not keep the JSON of the server.
+        """
         return {
             resource: {
                 "objects": len(versions),
@@ -140,4 +142,4 @@ class Naive:
         }
 
 
-make = Naive
+create_part = NaivePart

@@ -1,4 +1,4 @@
-"""The server of the demo: the simulator of an API server, and what is to happen on it."""
+"""The embedded API server of the demo: a `kinform.testing.Server`."""
 
 from __future__ import annotations
 
@@ -9,75 +9,86 @@ import msgspec
 from kinform.cli.demo.parts.digest import RESOURCES, Versions, digest_of, entry
 from kinform.testing import Server
 
-SLICE = 1000  # objects made between two words of progress
+BATCH_SIZE = 1000  # objects generated between two reports of progress
 
 
-class Embedded:
-    """An API server with objects of its own."""
+class SimulatorPart:
+    """Serves generated pods and namespaces.
+
+    Attributes:
+        server: The server.
+    """
 
     def __init__(self, *, pods: int, namespaces: int) -> None:
         self.objects = 0
         self._sizes = {"v1/pods": pods, "v1/namespaces": namespaces}
-        self._server = Server()
+        self.server = Server()
 
     async def open(self) -> str:
-        """Makes the objects, and listens; returns the URL."""
+        """Generates the objects and starts the server. Returns its URL."""
         for resource, size in self._sizes.items():
-            for made in range(0, size, SLICE):
-                self.objects += len(self._server.generate(resource, min(SLICE, size - made)))
-        await self._server.start()
-        return self._server.url
+            for start in range(0, size, BATCH_SIZE):
+                self.objects += len(self.server.generate(resource, min(BATCH_SIZE, size - start)))
+        await self.server.start()
+        return self.server.url
 
     async def close(self) -> None:
-        await self._server.stop()
+        await self.server.stop()
 
     async def storm(self, updates: int) -> dict[str, int]:
-        """Updates so many objects, both collections by their size; returns up to where that goes."""
+        """Updates objects of both collections, in proportion to their sizes.
+
+        Returns:
+            The last resourceVersion of each collection with updates.
+        """
         pods, namespaces = (self._sizes[resource] for resource in RESOURCES)
         shares = {"v1/pods": updates * pods // (pods + namespaces)}
         shares["v1/namespaces"] = updates - shares["v1/pods"]
-        reached = {}
+        last_versions = {}
         for resource, share in shares.items():
             if share:
-                self._server.storm(resource, share)
-                reached[resource] = int(self._server.resource_version)
-        return reached
+                self.server.storm(resource, share)
+                last_versions[resource] = int(self.server.resource_version)
+        return last_versions
 
     async def expire(self, fraction: float) -> dict[str, int]:
-        """Ends every stream, changes, deletes and adds objects unseen, and forgets how: only a list can tell.
+        """Ends all watches, changes objects, and compacts the history.
 
-        All in one step, so that no client is told of it in between. Returns up to where that goes.
+        Never awaits, so no client sees a watch event of these changes. Only a relist finds them.
 
         Args:
-            fraction: Of the objects, that are changed; half as many are deleted, and as many again created.
+            fraction: The share of objects to update. Half that number is deleted and created anew.
+
+        Returns:
+            The last resourceVersion of each collection.
         """
-        server = self._server
+        server = self.server
         server.disconnect()
         for resource in RESOURCES:
             keys = server.keys(resource)
-            changed = max(int(len(keys) * fraction), 1)
-            deleted = keys[:: max(len(keys) // max(changed // 2, 1), 1)][: max(changed // 2, 1)]
+            updated = max(int(len(keys) * fraction), 1)
+            deleted = keys[:: max(len(keys) // max(updated // 2, 1), 1)][: max(updated // 2, 1)]
             for key in deleted:
                 server.delete(resource, key)
-            server.storm(resource, changed)
+            server.storm(resource, updated)
             server.generate(resource, len(deleted))
         server.compact()
         return dict.fromkeys(RESOURCES, int(server.resource_version))
 
     async def sizes(self) -> dict[str, int]:
-        """Bytes of JSON of all objects, by resource."""
+        """Returns the bytes of JSON of all objects, by resource."""
         return {
-            resource: sum(len(self._server.raw(resource, key) or b"") for key in self._server.keys(resource))
+            resource: sum(len(self.server.raw(resource, key) or b"") for key in self.server.keys(resource))
             for resource in RESOURCES
         }
 
     async def versions(self) -> dict[str, Versions]:
-        """Key to uid and resourceVersion of all objects."""
-        return {resource: self._server.versions(resource) for resource in RESOURCES}
+        """Returns uid and resourceVersion of all objects, by resource and key."""
+        return {resource: self.server.versions(resource) for resource in RESOURCES}
 
     async def digest(self) -> dict[str, dict[str, Any]]:
-        """What identifies the objects, and what is in them."""
-        server = self._server
+        """Returns digests of the versions and the contents, by resource."""
+        server = self.server
         return {
             resource: digest_of(
                 entry(key, uid, version, msgspec.json.decode(server.raw(resource, key) or b""))
@@ -87,4 +98,4 @@ class Embedded:
         }
 
 
-make = Embedded
+create_part = SimulatorPart
