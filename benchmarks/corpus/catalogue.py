@@ -6,15 +6,15 @@ import gc
 import itertools
 from collections.abc import Callable, Iterator
 
-from benchmarks.corpus.cluster_api import MACHINES, machines
-from benchmarks.corpus.configmaps import configmaps
-from benchmarks.corpus.controllers import deployments, replicasets
-from benchmarks.corpus.events import events
-from benchmarks.corpus.kinds import Kind, Object
-from benchmarks.corpus.leases import leases
-from benchmarks.corpus.namespaces import namespaces
-from benchmarks.corpus.network import endpointslices, services
-from benchmarks.corpus.pods import pods
+from kinform.testing._objects.cluster_api import MACHINES, machines
+from kinform.testing._objects.configmaps import configmaps
+from kinform.testing._objects.controllers import deployments, replicasets
+from kinform.testing._objects.events import events
+from kinform.testing._objects.kinds import Kind, Object
+from kinform.testing._objects.leases import leases
+from kinform.testing._objects.namespaces import namespaces
+from kinform.testing._objects.network import endpointslices, services
+from kinform.testing._objects.pods import pods
 
 Maker = Callable[[int], Iterator[Object]]
 """Given a seed, objects without end: another key each, the same ones in every process."""

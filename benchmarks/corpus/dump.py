@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import zstandard
 
-from benchmarks.corpus.kinds import Kind, Object, key_of
+from kinform.testing._objects.kinds import Kind, Object, key_of
 
 XZ, ZSTD = b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
 EXPECTED = "expected what `kubectl get -o json` writes, or one JSON object a line; plain, or compressed by xz or zstd"

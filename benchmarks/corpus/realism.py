@@ -15,7 +15,7 @@ import msgspec
 import zstandard
 
 from benchmarks.corpus.catalogue import make
-from benchmarks.corpus.kinds import Object
+from kinform.testing._objects.kinds import Object
 
 
 class Sizes(msgspec.Struct, frozen=True):

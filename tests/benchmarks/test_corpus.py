@@ -17,8 +17,8 @@ import pytest
 import zstandard
 
 from benchmarks.corpus import MADE, dump, key_of, make, read_dump, stream, touch
-from benchmarks.corpus.managed_fields import entry, owned
 from benchmarks.corpus.realism import ratio, rows
+from kinform.testing._objects.managed_fields import entry, owned
 
 FEW = {name: 40 if name in ("configmaps", "endpointslices") else 250 for name in MADE}
 ROOT = Path(__file__).parents[2]

@@ -8,11 +8,11 @@ from __future__ import annotations
 import json
 import random
 
-from benchmarks.corpus import words
-from benchmarks.corpus.containers import DOWNWARD, HARDENED, Sidecar, variable
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.random_values import between, chance, pick, sha256, some
-from benchmarks.corpus.texts import settings
+from kinform.testing._objects import words
+from kinform.testing._objects.containers import DOWNWARD, HARDENED, Sidecar, variable
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.random_values import between, chance, pick, sha256, some
+from kinform.testing._objects.texts import settings
 
 NOTES = ((0,), (1,), (), (0, 1), (2,), (1, 6), (4,), (), (0, 2), (5,), (0, 6), (7,), (1, 3), ())
 """Which annotations a chart has."""

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from benchmarks.corpus.kinds import Kind, Object
-from benchmarks.corpus.managed_fields import entry, owned
-from benchmarks.corpus.random_values import age, between, moment, pick, suffix, uid, version
-from benchmarks.corpus.topology import place
+from kinform.testing._objects.kinds import Kind, Object
+from kinform.testing._objects.managed_fields import entry, owned
+from kinform.testing._objects.random_values import age, between, moment, pick, suffix, uid, version
+from kinform.testing._objects.topology import place
 
 MACHINES = Kind("cluster.x-k8s.example/v1beta1/machines", "Machine", custom=True)
 CONDITIONS = ("Available", "BootstrapReady", "Deleting", "HealthCheckSucceeded", "InfrastructureReady", "NodeHealthy")

@@ -6,10 +6,10 @@ import itertools
 import random
 from collections.abc import Iterator
 
-from benchmarks.corpus.cluster import Cluster
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.managed_fields import entry
-from benchmarks.corpus.random_values import NOW, between, micro, moment, suffix, uid, version
+from kinform.testing._objects.cluster import Cluster
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.managed_fields import entry
+from kinform.testing._objects.random_values import NOW, between, micro, moment, suffix, uid, version
 
 
 def leases(seed: int) -> Iterator[Object]:

@@ -9,13 +9,13 @@ import random
 from collections.abc import Iterator
 from functools import cache
 
-from benchmarks.corpus.cluster import Cluster, Instance
-from benchmarks.corpus.containers import Part
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.managed_fields import entry, of_metadata
-from benchmarks.corpus.random_values import ALPHABET, moment, pick, sha256, version
-from benchmarks.corpus.words import CONDITIONS
-from benchmarks.corpus.workloads import APPLIED, Workload, applied
+from kinform.testing._objects.cluster import Cluster, Instance
+from kinform.testing._objects.containers import Part
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.managed_fields import entry, of_metadata
+from kinform.testing._objects.random_values import ALPHABET, moment, pick, sha256, version
+from kinform.testing._objects.words import CONDITIONS
+from kinform.testing._objects.workloads import APPLIED, Workload, applied
 
 
 def pods(seed: int) -> Iterator[Object]:

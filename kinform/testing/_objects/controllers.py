@@ -6,11 +6,11 @@ import itertools
 import random
 from collections.abc import Iterator
 
-from benchmarks.corpus.cluster import Cluster
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.managed_fields import entry, of_metadata, owned
-from benchmarks.corpus.random_values import NOW, between, moment, template_hash, uid, version
-from benchmarks.corpus.workloads import Workload
+from kinform.testing._objects.cluster import Cluster
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.managed_fields import entry, of_metadata, owned
+from kinform.testing._objects.random_values import NOW, between, moment, template_hash, uid, version
+from kinform.testing._objects.workloads import Workload
 
 OLDEST = 10
 """Revisions kept, unless told otherwise."""

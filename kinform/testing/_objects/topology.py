@@ -6,8 +6,8 @@ import random
 
 import msgspec
 
-from benchmarks.corpus import words
-from benchmarks.corpus.random_values import NOW, between, pick, suffix, uid
+from kinform.testing._objects import words
+from kinform.testing._objects.random_values import NOW, between, pick, suffix, uid
 
 OFFERED = len(words.PRODUCTS) * len(words.STAGES)
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
-from benchmarks.corpus import words
-from benchmarks.corpus.cluster import Cluster, Instance
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.managed_fields import entry
-from benchmarks.corpus.random_values import NOW, between, chance, micro, moment, pick, uid, version, version_at
+from kinform.testing._objects import words
+from kinform.testing._objects.cluster import Cluster, Instance
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.managed_fields import entry
+from kinform.testing._objects.random_values import NOW, between, chance, micro, moment, pick, uid, version, version_at
 
 HOURS = 3
 """How long ago the oldest began, more or less: events are kept for some hours at most."""

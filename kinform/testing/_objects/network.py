@@ -6,13 +6,13 @@ import itertools
 import random
 from collections.abc import Iterator
 
-from benchmarks.corpus import words
-from benchmarks.corpus.cluster import Cluster
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.managed_fields import entry, of_metadata, owned
-from benchmarks.corpus.random_values import age, between, chance, moment, pick, some, suffix, uid, version
-from benchmarks.corpus.texts import value
-from benchmarks.corpus.workloads import Workload
+from kinform.testing._objects import words
+from kinform.testing._objects.cluster import Cluster
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.managed_fields import entry, of_metadata, owned
+from kinform.testing._objects.random_values import age, between, chance, moment, pick, some, suffix, uid, version
+from kinform.testing._objects.texts import value
+from kinform.testing._objects.workloads import Workload
 
 PORTS = (
     ("http", 80),

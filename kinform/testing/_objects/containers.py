@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from benchmarks.corpus import words
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.random_values import between, chance, pick, sha256, some
-from benchmarks.corpus.texts import value
+from kinform.testing._objects import words
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.random_values import between, chance, pick, sha256, some
+from kinform.testing._objects.texts import value
 
 MESSAGES = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
 HARDENED: tuple[Object, ...] = (

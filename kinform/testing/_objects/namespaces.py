@@ -6,10 +6,10 @@ import itertools
 import random
 from collections.abc import Iterator
 
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.managed_fields import entry, of_metadata
-from benchmarks.corpus.random_values import age, between, chance, moment, pick, uid, version
-from benchmarks.corpus.topology import place
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.managed_fields import entry, of_metadata
+from kinform.testing._objects.random_values import age, between, chance, moment, pick, uid, version
+from kinform.testing._objects.topology import place
 
 
 def namespaces(seed: int) -> Iterator[Object]:

@@ -12,12 +12,12 @@ from collections.abc import Iterator
 
 import msgspec
 
-from benchmarks.corpus import words
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.managed_fields import entry, of_metadata, owned
-from benchmarks.corpus.random_values import age, between, chance, moment, pick, template_hash, uid, version
-from benchmarks.corpus.texts import bundle, certificate, dashboard, properties, rules, script, settings, value
-from benchmarks.corpus.topology import Place, place
+from kinform.testing._objects import words
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.managed_fields import entry, of_metadata, owned
+from kinform.testing._objects.random_values import age, between, chance, moment, pick, template_hash, uid, version
+from kinform.testing._objects.texts import bundle, certificate, dashboard, properties, rules, script, settings, value
+from kinform.testing._objects.topology import Place, place
 
 A_NAMESPACE = 9
 """Config maps in one, on average."""

@@ -10,8 +10,8 @@ import json
 import random
 from typing import Any
 
-from benchmarks.corpus import words
-from benchmarks.corpus.random_values import between, chance, pick, some
+from kinform.testing._objects import words
+from kinform.testing._objects.random_values import between, chance, pick, some
 
 
 def noise(rng: random.Random, size: int) -> bytes:

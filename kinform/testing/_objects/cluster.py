@@ -15,13 +15,13 @@ from collections.abc import Iterator
 
 import msgspec
 
-from benchmarks.corpus import words
-from benchmarks.corpus.charts import Chart
-from benchmarks.corpus.containers import INJECTED, Sidecar
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.random_values import NOW, age, chance, pick, suffix, uid
-from benchmarks.corpus.topology import Node, Place, node, place
-from benchmarks.corpus.workloads import Workload
+from kinform.testing._objects import words
+from kinform.testing._objects.charts import Chart
+from kinform.testing._objects.containers import INJECTED, Sidecar
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.random_values import NOW, age, chance, pick, suffix, uid
+from kinform.testing._objects.topology import Node, Place, node, place
+from kinform.testing._objects.workloads import Workload
 
 PODS_A_NODE = 40
 FILLING = 12

@@ -8,13 +8,23 @@ from __future__ import annotations
 import json
 import random
 
-from benchmarks.corpus import words
-from benchmarks.corpus.charts import Chart
-from benchmarks.corpus.containers import MESSAGES, Part, arguments, environment, image, ordered, port, probe, resources
-from benchmarks.corpus.kinds import Object
-from benchmarks.corpus.managed_fields import of_metadata, owned
-from benchmarks.corpus.random_values import age, between, chance, pick, some, template_hash, uid
-from benchmarks.corpus.topology import Place
+from kinform.testing._objects import words
+from kinform.testing._objects.charts import Chart
+from kinform.testing._objects.containers import (
+    MESSAGES,
+    Part,
+    arguments,
+    environment,
+    image,
+    ordered,
+    port,
+    probe,
+    resources,
+)
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.managed_fields import of_metadata, owned
+from kinform.testing._objects.random_values import age, between, chance, pick, some, template_hash, uid
+from kinform.testing._objects.topology import Place
 
 TOLERATED = [
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from benchmarks.corpus.kinds import Object
+from kinform.testing._objects.kinds import Object
 
 KEYED = {
     "conditions": ("type",),
