@@ -18,7 +18,7 @@ import zstandard
 
 from benchmarks.corpus import MADE, dump, key_of, make, read_dump, stream, touch
 from benchmarks.corpus.realism import ratio, rows
-from kinform.testing._objects.managed_fields import entry, owned
+from kinform.testing._objects.managed_fields import entry, field_set
 
 FEW = {name: 40 if name in ("configmaps", "endpointslices") else 250 for name in MADE}
 ROOT = Path(__file__).parents[2]
@@ -118,7 +118,7 @@ def _missing(fields: dict[str, Any], found: Any, path: str) -> Iterator[str]:
 
 def test_fields_are_owned_by_key_where_lists_have_keys_and_as_a_whole_where_not() -> None:
     container = {"name": "a", "args": ["x"], "env": [{"name": "B", "value": "c"}], "ports": [], "securityContext": {}}
-    assert owned({"containers": [container], "tolerations": [{"operator": "Exists"}]}) == {
+    assert field_set({"containers": [container], "tolerations": [{"operator": "Exists"}]}) == {
         "f:containers": {
             'k:{"name":"a"}': {
                 ".": {},

@@ -1,8 +1,8 @@
-"""A cluster: its workloads, by a long tail over namespaces and replicas, and the instances of them that are pods.
+"""A cluster: its workloads and their pods.
 
-Everything follows from the seed, in one order: what the first thousand pods are does not depend on how many follow.
-Templates are many among few pods, and come slowly thereafter: about 150 with 160 pods, 450 with 20,000, 800 with
-300,000. Nodes are a fortieth of the pods, and each has a pod of every DaemonSet that is for it.
+Namespaces and replicas have a long tail. Everything follows from the seed, in one order: the first thousand pods do not
+depend on how many follow. New templates are frequent among the first pods and rare later: about 150 with 160 pods, 450
+with 20,000, 800 with 300,000. There is a node for 40 pods, and each node has a pod of every DaemonSet that selects it.
 """
 
 from __future__ import annotations
@@ -17,180 +17,181 @@ import msgspec
 
 from kinform.testing._objects import words
 from kinform.testing._objects.charts import Chart
-from kinform.testing._objects.containers import INJECTED, Sidecar
+from kinform.testing._objects.containers import SIDECARS, Sidecar
 from kinform.testing._objects.kinds import Object
-from kinform.testing._objects.random_values import NOW, age, chance, pick, suffix, uid
-from kinform.testing._objects.topology import Node, Place, node, place
+from kinform.testing._objects.random_values import NOW, chance, past_time, pick, suffix, uid
+from kinform.testing._objects.topology import Namespace, Node, namespace_at, node_at
 from kinform.testing._objects.workloads import Workload
 
-PODS_A_NODE = 40
-FILLING = 12
-"""Nodes that pods come to."""
+PODS_PER_NODE = 40
+NODES_IN_USE = 12
+"""The number of youngest nodes that the next pod may be bound to."""
 CHARTS = 14
-FIRST, NEW_AT_FIRST, NEW_LATER = 160, 0.84, 0.22
-"""Of the first pods most have a template of their own; then templates grow with this power of the pods."""
-EVERYWHERE = 8
-"""DaemonSets for all nodes; the others are for some pools or kinds of machines."""
-FLATTEST = 0.012
-"""Where the long tail of replicas begins: the most frequent template has about a twentieth of the pods."""
+FIRST_PODS, FIRST_TEMPLATE_RATE, TEMPLATE_GROWTH = 160, 0.84, 0.22
+"""This share of the first pods has a new template; then the number of templates grows with this power of the pods."""
+GENERAL_DAEMON_SETS = 8
+"""The number of DaemonSets that run on all nodes; the others select some nodes."""
+MIN_RANK = 0.012
+"""Limits the head of the long tail: the largest workload has about a twentieth of the pods."""
 KINDS = ("Deployment",) * 13 + ("StatefulSet",) * 3 + ("Job",) * 3 + ("",)
-SHARES = {"Deployment": 1.0, "StatefulSet": 0.2, "Job": 0.25, "": 0.0}
-"""How often there are replicas of a kind's workloads, against Deployments."""
-# The generalised golden ratio in two dimensions: whatever prefix of workloads is taken, their shares and sizes are
-# spread evenly, so that no seed has only large pods by chance.
-STEP_OF_SHARES, STEP_OF_SIZES = 0.7548776662466927, 0.5698402909980532
+REPLICA_WEIGHTS = {"Deployment": 1.0, "StatefulSet": 0.2, "Job": 0.25, "": 0.0}
+# The generalised golden ratio in two dimensions. It spreads the ranks and sizes of the first workloads evenly, so that
+# no seed has only large pods by chance.
+RANK_STEP, SIZE_STEP = 0.7548776662466927, 0.5698402909980532
 
 
 class Instance(msgspec.Struct):
-    """A pod, before anything is written of it.
+    """A pod before it is written out.
 
     Attributes:
-        turn: Which one it is of its workload.
-        owner: Its controller as an ownerReference; none of bare pods.
-        state: `"running"`, `"succeeded"`, `"failed"`, `"crashing"`, `"pulling"`, `"unscheduled"`.
+        index: Its number among the pods of its workload.
+        owner: The ownerReference to its controller; None for a bare pod.
+        created: In seconds since 1970.
+        state: `"running"`, `"succeeded"`, `"failed"`, `"crashing"`, `"pulling"` or `"unscheduled"`.
     """
 
-    load: Workload
-    turn: int
+    workload: Workload
+    index: int
     name: str
     uid: str
     node: Node
     address: str
     owner: Object | None
-    begun: int
+    created: int
     state: str
 
 
 class Cluster:
-    """One of a seed. Remembers its workloads and nodes."""
+    """The cluster of a seed. Creates workloads, namespaces and nodes on demand."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
         rng = random.Random(f"{seed} cluster")
-        sidecars = [Sidecar(rng, name, "registry.example.com") for name in INJECTED]
+        sidecars = [Sidecar(rng, name, "registry.example.com") for name in SIDECARS]
         self._charts = [Chart(rng, number, sidecars) for number in range(CHARTS)]
-        self._phases = rng.random(), rng.random()
-        self._loads, self._taken = list[Workload](), set[tuple[str, str]]()
-        self._daemons, self._statics = self._everywhere(rng, "DaemonSet"), self._everywhere(rng, "Node")
+        self._first_rank, self._first_size = rng.random(), rng.random()
+        self._workloads, self._names = list[Workload](), set[tuple[str, str]]()
+        self._daemon_sets = self._node_workloads(rng, "DaemonSet")
+        self._static_pods = self._node_workloads(rng, "Node")
         self._addresses = dict[str, int]()
-        self._nodes, self._places = list[Node](), list[Place]()
+        self._nodes, self._namespaces = list[Node](), list[Namespace]()
 
-    def place(self, number: int) -> Place:
-        """A namespace."""
-        while len(self._places) <= number:
-            self._places.append(place(self.seed, len(self._places)))
-        return self._places[number]
+    def namespace(self, number: int) -> Namespace:
+        """Returns a namespace."""
+        while len(self._namespaces) <= number:
+            self._namespaces.append(namespace_at(self.seed, len(self._namespaces)))
+        return self._namespaces[number]
 
     def node(self, number: int) -> Node:
-        """A node."""
+        """Returns a node."""
         while len(self._nodes) <= number:
-            self._nodes.append(node(self.seed, len(self._nodes)))
+            self._nodes.append(node_at(self.seed, len(self._nodes)))
         return self._nodes[number]
 
-    def load(self, number: int) -> Workload:
-        """A workload that is not for each node."""
-        while len(self._loads) <= number:
-            self._loads.append(self._next())
-        return self._loads[number]
+    def workload(self, number: int) -> Workload:
+        """Returns a workload that is neither a DaemonSet nor a static pod."""
+        while len(self._workloads) <= number:
+            self._workloads.append(self._next_workload())
+        return self._workloads[number]
 
-    def share(self, number: int) -> float:
-        """How often a workload is replicated, against others."""
-        drawn = (self._phases[0] + number * STEP_OF_SHARES) % 1.0
-        return SHARES[self.load(number).kind] / (drawn + FLATTEST)
+    def replica_weight(self, number: int) -> float:
+        """Returns the number of a workload's replicas relative to the others."""
+        rank = (self._first_rank + number * RANK_STEP) % 1.0
+        return REPLICA_WEIGHTS[self.workload(number).kind] / (rank + MIN_RANK)
 
-    def _next(self) -> Workload:
-        number = len(self._loads)
+    def _next_workload(self) -> Workload:
+        number = len(self._workloads)
         rng = random.Random(f"{self.seed} workload {number}")
         drawn = rng.random()
-        where = self.place(int(drawn * drawn * (16 + number * 0.35)))
-        first = where.product if where.stage != "tenant" and chance(rng, 0.6) else pick(rng, words.PRODUCTS)
-        name = f"{first}-{pick(rng, words.ROLES)}"
-        if (where.name, name) in self._taken:
-            name = f"{first}-{pick(rng, words.NOUNS)}-{number}-{pick(rng, words.ROLES)}"
-        self._taken.add((where.name, name))
-        size = (self._phases[1] + number * STEP_OF_SIZES) % 1.0
-        return Workload(rng, pick(rng, KINDS), name, where, self._charts[(number * 5) % CHARTS], size)
+        namespace = self.namespace(int(drawn * drawn * (16 + number * 0.35)))
+        product = namespace.product if namespace.stage != "tenant" and chance(rng, 0.6) else pick(rng, words.PRODUCTS)
+        name = f"{product}-{pick(rng, words.ROLES)}"
+        if (namespace.name, name) in self._names:
+            name = f"{product}-{pick(rng, words.NOUNS)}-{number}-{pick(rng, words.ROLES)}"
+        self._names.add((namespace.name, name))
+        return Workload(rng, pick(rng, KINDS), name, namespace, self._charts[(number * 5) % CHARTS], self._size(number))
 
-    def _everywhere(self, rng: random.Random, kind: str) -> list[Workload]:
-        names, found = (words.DAEMONS if kind == "DaemonSet" else words.STATIC), list[Workload]()
+    def _size(self, number: int) -> float:
+        return (self._first_size + number * SIZE_STEP) % 1.0
+
+    def _node_workloads(self, rng: random.Random, kind: str) -> list[Workload]:
+        names, workloads = (words.DAEMON_SETS if kind == "DaemonSet" else words.STATIC_PODS), list[Workload]()
         for number, name in enumerate(names):
-            where = place(self.seed, int(rng.random() * len(words.SYSTEM)) if kind == "DaemonSet" else 0)
-            size = (self._phases[1] + number * STEP_OF_SIZES) % 1.0
-            found.append(Workload(rng, kind, name, where, self._charts[number % CHARTS], size))
-        return found
+            in_namespace = int(rng.random() * len(words.SYSTEM_NAMESPACES)) if kind == "DaemonSet" else 0
+            namespace, chart = namespace_at(self.seed, in_namespace), self._charts[number % CHARTS]
+            workloads.append(Workload(rng, kind, name, namespace, chart, self._size(number)))
+        return workloads
 
     def instances(self) -> Iterator[Instance]:
-        """Pods without end."""
-        rng, turns = random.Random(f"{self.seed} instances"), dict[int, int]()
-        known, cumulative, due, nodes = 0, list[float](), 0.0, 0
-        for_nodes = deque[tuple[Workload, Node]]()
+        """Yields pods without end."""
+        rng, indexes = random.Random(f"{self.seed} instances"), dict[int, int]()
+        cumulative_weights, templates_due, nodes = list[float](), 0.0, 0
+        pending = deque[tuple[Workload, Node]]()
 
-        def one(load: Workload, on: Node) -> Instance:
-            turn = turns[id(load)] = turns.get(id(load), -1) + 1
-            return self._instance(rng, load, turn, on)
+        def instance(workload: Workload, node: Node) -> Instance:
+            index = indexes[id(workload)] = indexes.get(id(workload), -1) + 1
+            return self._instance(rng, workload, index, node)
 
         for number in itertools.count():
-            while nodes < max(3, number // PODS_A_NODE + 1):
-                for_nodes.extend(self._for(rng, nodes))
+            while nodes < max(3, number // PODS_PER_NODE + 1):
+                pending.extend(self._node_pods(rng, nodes))
                 nodes += 1
-            due += NEW_AT_FIRST if number < FIRST else NEW_LATER * due / number
-            if due >= known + 1 or not cumulative or not cumulative[-1]:
-                cumulative.append((cumulative[-1] if cumulative else 0.0) + self.share(known))
-                load, known = self.load(known), known + 1
-            elif for_nodes and chance(rng, 0.45):
-                yield one(*for_nodes.popleft())
+            templates_due += FIRST_TEMPLATE_RATE if number < FIRST_PODS else TEMPLATE_GROWTH * templates_due / number
+            known = len(cumulative_weights)
+            if templates_due >= known + 1 or not cumulative_weights or not cumulative_weights[-1]:
+                weight = self.replica_weight(known)
+                cumulative_weights.append((cumulative_weights[-1] if cumulative_weights else 0.0) + weight)
+                workload = self.workload(known)
+            elif pending and chance(rng, 0.45):
+                yield instance(*pending.popleft())
                 continue
             else:
-                load = self.load(bisect_right(cumulative, rng.random() * cumulative[-1]))
-            # On one of the younger nodes: the older ones are full.
-            yield one(load, self.node(nodes - 1 - int(rng.random() * min(nodes, FILLING))))
+                workload = self.workload(bisect_right(cumulative_weights, rng.random() * cumulative_weights[-1]))
+            yield instance(workload, self.node(nodes - 1 - int(rng.random() * min(nodes, NODES_IN_USE))))
 
-    def _for(self, rng: random.Random, number: int) -> Iterator[tuple[Workload, Node]]:
-        """The pods that are on a node because it is there."""
-        on = self.node(number)
-        for static in self._statics if number < 3 else []:
-            yield static, on
-        for each, daemon in enumerate(self._daemons):
-            if each < EVERYWHERE or rng.random() < 1.2 / (each - EVERYWHERE + 3):
-                yield daemon, on
+    def _node_pods(self, rng: random.Random, number: int) -> Iterator[tuple[Workload, Node]]:
+        """Yields the static pods and the DaemonSets of a node."""
+        node = self.node(number)
+        for static in self._static_pods if number < 3 else []:
+            yield static, node
+        for rank, daemon_set in enumerate(self._daemon_sets):
+            if rank < GENERAL_DAEMON_SETS or rng.random() < 1.2 / (rank - GENERAL_DAEMON_SETS + 3):
+                yield daemon_set, node
 
-    def _instance(self, rng: random.Random, load: Workload, turn: int, on: Node) -> Instance:
-        owner: Object | None = load.owner
-        at_once = rng.random() < 0.6
-        begun = (
-            load.begun + int(rng.random() * 900)
-            if at_once
-            else load.begun + int(rng.random() * (NOW - 600 - load.begun))
-        )
-        match load.kind:
+    def _instance(self, rng: random.Random, workload: Workload, index: int, node: Node) -> Instance:
+        owner: Object | None = workload.owner
+        with_workload = rng.random() < 0.6
+        within = 900 if with_workload else NOW - 600 - workload.created
+        created = workload.created + int(rng.random() * within)
+        match workload.kind:
             case "StatefulSet":
-                name = f"{load.name}-{turn}"
+                name = f"{workload.name}-{index}"
             case "":
-                name, owner = load.name, None
+                name, owner = workload.name, None
             case "Node":
-                name = f"{load.name}-{on.name}"
-                owner = {**load.owner, "name": on.name, "uid": on.uid}
+                name = f"{workload.name}-{node.name}"
+                owner = {**workload.owner, "name": node.name, "uid": node.uid}
             case "Job":
-                begun = age(rng, 7)
-                run = f"{load.name}-{begun // 60 - turn % 7}{turn}"
-                owner = {**load.owner, "name": run, "uid": uid(rng)}
-                name = f"{run}-{suffix(turn, len(load.name))}"
+                created = past_time(rng, 7)
+                job = f"{workload.name}-{created // 60 - index % 7}{index}"
+                owner = {**workload.owner, "name": job, "uid": uid(rng)}
+                name = f"{job}-{suffix(index, len(workload.name))}"
             case "Deployment":
-                name = f"{load.revision}-{suffix(turn, load.begun)}"
+                name = f"{workload.revision_name}-{suffix(index, workload.created)}"
             case _:
-                name = f"{load.name}-{suffix(turn, load.begun)}"
-        address = on.address
-        if not load.host_network:
-            taken = self._addresses[on.name] = self._addresses.get(on.name, on.begun) + 97
-            address = f"{on.pods}{2 + taken % 250}"
-        return Instance(load, turn, name, uid(rng), on, address, owner, begun, _state(rng, load))
+                name = f"{workload.name}-{suffix(index, workload.created)}"
+        address = node.address
+        if not workload.host_network:
+            offset = self._addresses[node.name] = self._addresses.get(node.name, node.created) + 97
+            address = f"{node.pod_prefix}{2 + offset % 250}"
+        return Instance(workload, index, name, uid(rng), node, address, owner, created, _state(rng, workload))
 
 
-def _state(rng: random.Random, load: Workload) -> str:
+def _state(rng: random.Random, workload: Workload) -> str:
     drawn = rng.random()
-    if load.kind == "Job":
+    if workload.kind == "Job":
         return "succeeded" if drawn < 0.8 else "failed" if drawn < 0.88 else "running"
-    if load.kind in ("DaemonSet", "Node"):
+    if workload.kind in ("DaemonSet", "Node"):
         return "running"
     limits = ((0.004, "unscheduled"), (0.01, "pulling"), (0.018, "failed"), (0.035, "crashing"))
     return next((state for limit, state in limits if drawn < limit), "running")

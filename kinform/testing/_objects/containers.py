@@ -1,4 +1,4 @@
-"""Containers of a pod's template: the workload's own, and the sidecars that a whole cluster has in common."""
+"""Containers of pod templates: main containers, and sidecars that workloads share."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import msgspec
 
 from kinform.testing._objects import words
 from kinform.testing._objects.kinds import Object
-from kinform.testing._objects.random_values import between, chance, pick, sha256, some
-from kinform.testing._objects.texts import value
+from kinform.testing._objects.random_values import between, chance, pick, sample, sha256
+from kinform.testing._objects.texts import setting
 
-MESSAGES = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
-HARDENED: tuple[Object, ...] = (
+TERMINATION_MESSAGE = {"terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File"}
+SECURITY_CONTEXTS: tuple[Object, ...] = (
     {"allowPrivilegeEscalation": False},
     {"capabilities": {"drop": ["ALL"]}, "allowPrivilegeEscalation": False},
     {
@@ -25,27 +25,27 @@ HARDENED: tuple[Object, ...] = (
     },
     {"runAsUser": 65534, "runAsNonRoot": True, "readOnlyRootFilesystem": True},
 )
-MEMORY = ("32Mi", "64Mi", "128Mi", "200Mi", "256Mi", "384Mi", "512Mi", "768Mi", "1Gi", "1536Mi", "2Gi", "4Gi", "8Gi")
-CPU = ("10m", "20m", "50m", "100m", "150m", "200m", "250m", "500m", "750m", "1", "2", "4")
-INJECTED = ("mesh-proxy", "log-tailer", "secrets-agent", "auth-proxy", "config-reloader", "sql-proxy", "metrics-bridge")
+_MEMORY = ("32Mi", "64Mi", "128Mi", "200Mi", "256Mi", "384Mi", "512Mi", "768Mi", "1Gi", "1536Mi", "2Gi", "4Gi", "8Gi")
+_CPU = ("10m", "20m", "50m", "100m", "150m", "200m", "250m", "500m", "750m", "1", "2", "4")
+SIDECARS = ("mesh-proxy", "log-tailer", "secrets-agent", "auth-proxy", "config-reloader", "sql-proxy", "metrics-bridge")
 
 
 class Image(msgspec.Struct, frozen=True):
-    """What a container is made from: by tag, and what the kubelet says that is."""
+    """A container image: its name with a tag, and its name with a digest."""
 
     name: str
     digest: str
 
 
-class Part(msgspec.Struct):
-    """A container of a template, and its image."""
+class Container(msgspec.Struct):
+    """A container of a pod template, and its image."""
 
     spec: Object
     image: Image
 
 
 def image(rng: random.Random, registry: str, name: str) -> Image:
-    """With a tag of a usual form."""
+    """Returns an image with a tag of one of the usual forms."""
     match pick(rng, "vvvshd"):
         case "v":
             tag = f"v{between(rng, 0, 4)}.{between(rng, 0, 40)}.{between(rng, 0, 15)}"
@@ -58,9 +58,9 @@ def image(rng: random.Random, registry: str, name: str) -> Image:
     return Image(f"{registry}/{name}:{tag}", f"{registry}/{name}@sha256:{sha256(rng)}")
 
 
-def variable(rng: random.Random, product: str, place: str) -> Object:
-    """One of those of the environment that only this workload has."""
-    kind, name = pick(rng, words.KINDS_OF_SETTINGS), pick(rng, words.SUBJECTS)
+def variable(rng: random.Random, product: str, namespace: str) -> Object:
+    """Returns a variable with a value, or with a reference to a Secret or ConfigMap."""
+    kind, name = pick(rng, words.SETTING_KINDS), pick(rng, words.SETTING_SUBJECTS)
     if chance(rng, 0.4):
         name = f"{product.upper().replace('-', '_')}_{name}"
     name = f"{name}_{kind}"
@@ -70,95 +70,93 @@ def variable(rng: random.Random, product: str, place: str) -> Object:
         return {"name": name, "valueFrom": {"secretKeyRef": {"name": secret, "key": key}}}
     if chance(rng, 0.08):
         return {"name": name, "valueFrom": {"configMapKeyRef": {"name": f"{product}-config", "key": name.lower()}}}
-    return {"name": name, "value": value(rng, kind, product, place)}
+    return {"name": name, "value": setting(rng, kind, product, namespace)}
 
 
-def downward(name: str, path: str) -> Object:
-    """A variable that tells the pod of itself."""
+def downward_variable(name: str, path: str) -> Object:
+    """Returns a variable of the downward API."""
     return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
 
 
-DOWNWARD = (
-    downward("POD_NAME", "metadata.name"),
-    downward("POD_NAMESPACE", "metadata.namespace"),
-    downward("NODE_NAME", "spec.nodeName"),
-    downward("POD_IP", "status.podIP"),
-    downward("HOST_IP", "status.hostIP"),
-    downward("SERVICE_ACCOUNT", "spec.serviceAccountName"),
+DOWNWARD_VARIABLES = (
+    downward_variable("POD_NAME", "metadata.name"),
+    downward_variable("POD_NAMESPACE", "metadata.namespace"),
+    downward_variable("NODE_NAME", "spec.nodeName"),
+    downward_variable("POD_IP", "status.podIP"),
+    downward_variable("HOST_IP", "status.hostIP"),
+    downward_variable("SERVICE_ACCOUNT", "spec.serviceAccountName"),
 )
 
 
-def environment(rng: random.Random, common: list[Object], product: str, place: str, count: int) -> list[Object]:
-    """Up to so many variables: those of the chart first, then the workload's own; each name once."""
-    found = {each["name"]: each for each in common[: max(count * 2 // 3, min(count, 2))]}
-    for _ in range(count - len(found)):
-        made = variable(rng, product, place)
-        found.setdefault(made["name"], made)
-    return list(found.values())
+def environment(rng: random.Random, common: list[Object], product: str, namespace: str, count: int) -> list[Object]:
+    """Returns at most `count` variables with distinct names.
+
+    Up to two thirds are the first of `common`; the others are new.
+    """
+    variables = {each["name"]: each for each in common[: max(count * 2 // 3, min(count, 2))]}
+    for _ in range(count - len(variables)):
+        own = variable(rng, product, namespace)
+        variables.setdefault(own["name"], own)
+    return list(variables.values())
 
 
-def arguments(rng: random.Random, product: str, place: str, count: int) -> list[str]:
-    """`--flag=value`, so many."""
+def arguments(rng: random.Random, product: str, namespace: str, count: int) -> list[str]:
+    """Returns `count` arguments of the form `--flag=value`."""
     found = []
-    for flag in some(rng, words.FLAGS, count):
+    for flag in sample(rng, words.FLAGS, count):
         match pick(rng, "bbnnpuwt"):
             case "b":
-                set_to = pick(rng, ("true", "false"))
+                value = pick(rng, ("true", "false"))
             case "n":
-                set_to = value(rng, "", product, place)
+                value = setting(rng, "", product, namespace)
             case "p":
-                set_to = f"/etc/{product}/{flag}"
+                value = f"/etc/{product}/{flag}"
             case "u":
-                set_to = value(rng, "URL", product, place)
+                value = setting(rng, "URL", product, namespace)
             case "w":
-                set_to = f"{product}-{pick(rng, words.NOUNS)}"
+                value = f"{product}-{pick(rng, words.NOUNS)}"
             case _:
-                set_to = value(rng, "TIMEOUT", product, place)
-        found.append(f"--{flag}={set_to}")
+                value = setting(rng, "TIMEOUT", product, namespace)
+        found.append(f"--{flag}={value}")
     return found
 
 
 def resources(rng: random.Random, size: int) -> Object:
-    """Requests, and limits more often than not; the larger the size, the more."""
-    at, cores = min(between(rng, 0, 4) + size, len(MEMORY) - 1), min(between(rng, 0, 4) + size, len(CPU) - 1)
-    requests = {"cpu": CPU[cores], "memory": MEMORY[at]}
+    """Returns requests, and limits in most cases. A larger `size` gives larger ones."""
+    memory, cpu = min(between(rng, 0, 4) + size, len(_MEMORY) - 1), min(between(rng, 0, 4) + size, len(_CPU) - 1)
+    requests = {"cpu": _CPU[cpu], "memory": _MEMORY[memory]}
     if chance(rng, 0.15):
         return {"requests": requests}
-    limits = {"memory": MEMORY[min(at + between(rng, 0, 2), len(MEMORY) - 1)]}
+    limits = {"memory": _MEMORY[min(memory + between(rng, 0, 2), len(_MEMORY) - 1)]}
     if chance(rng, 0.4):
-        limits = {"cpu": CPU[min(cores + 2, len(CPU) - 1)], **limits}
+        limits = {"cpu": _CPU[min(cpu + 2, len(_CPU) - 1)], **limits}
     return {"limits": limits, "requests": requests}
 
 
 def probe(rng: random.Random, port: str | int, path: str) -> Object:
-    """Of one of the usual forms, with defaults filled in."""
+    """Returns a probe of one of the usual forms, with the API server's defaults."""
     match pick(rng, "hhhhteg"):
         case "h":
-            found: Object = {"httpGet": {"path": path, "port": port, "scheme": pick(rng, ("HTTP", "HTTP", "HTTPS"))}}
+            made: Object = {"httpGet": {"path": path, "port": port, "scheme": pick(rng, ("HTTP", "HTTP", "HTTPS"))}}
         case "t":
-            found = {"tcpSocket": {"port": port}}
+            made = {"tcpSocket": {"port": port}}
         case "e":
-            found = {"exec": {"command": ["/bin/sh", "-c", f"wget -qO- http://127.0.0.1:8080{path} | grep -q ok"]}}
+            made = {"exec": {"command": ["/bin/sh", "-c", f"wget -qO- http://127.0.0.1:8080{path} | grep -q ok"]}}
         case _:
-            found = {"grpc": {"port": 8081, "service": ""}}
+            made = {"grpc": {"port": 8081, "service": ""}}
     if chance(rng, 0.6):
-        found["initialDelaySeconds"] = pick(rng, (3, 5, 10, 15, 20, 30, 60, 120))
-    found["timeoutSeconds"] = pick(rng, (1, 1, 1, 2, 3, 5, 10))
-    found["periodSeconds"] = pick(rng, (5, 10, 10, 10, 15, 20, 30))
-    return found | {"successThreshold": 1, "failureThreshold": pick(rng, (3, 3, 3, 5, 6, 10, 30))}
+        made["initialDelaySeconds"] = pick(rng, (3, 5, 10, 15, 20, 30, 60, 120))
+    made["timeoutSeconds"] = pick(rng, (1, 1, 1, 2, 3, 5, 10))
+    made["periodSeconds"] = pick(rng, (5, 10, 10, 10, 15, 20, 30))
+    return made | {"successThreshold": 1, "failureThreshold": pick(rng, (3, 3, 3, 5, 6, 10, 30))}
 
 
 def port(name: str, number: int) -> Object:
-    """A port of a container."""
+    """Returns a port of a container."""
     return {"name": name, "containerPort": number, "protocol": "TCP"}
 
 
-def ordered(found: Object) -> Object:
-    """A container's members as the API's type has them; those that are not set left out."""
-    return {name: found[name] for name in ORDER if found.get(name)}
-
-
-ORDER = (
+_FIELD_ORDER = (
     "name",
     "image",
     "command",
@@ -180,35 +178,45 @@ ORDER = (
 )
 
 
+def in_field_order(spec: Object) -> Object:
+    """Returns the fields that are set, in the order of the API's type."""
+    return {name: spec[name] for name in _FIELD_ORDER if spec.get(name)}
+
+
 class Sidecar:
-    """One that many workloads have: the same image, ports and probes everywhere, a few values of each one's own."""
+    """A sidecar: the same image, ports and probes in all workloads.
+
+    Attributes:
+        volume: The volume that a pod with this sidecar has.
+    """
 
     def __init__(self, rng: random.Random, name: str, registry: str) -> None:
         self.name = name
         self._image = image(rng, registry, f"platform/{name}")
         self._args = arguments(rng, name, "mesh-system", between(rng, 1, 5))
-        self._env = environment(rng, list(DOWNWARD[: between(rng, 0, 4)]), name, "mesh-system", between(rng, 0, 6))
-        number = between(rng, 9000, 16000)
-        self._fixed: dict[str, Any] = {
-            "ports": [port(f"{name[:7].rstrip('-')}-{each}", number + each) for each in range(between(rng, 1, 2))],
+        downward = list(DOWNWARD_VARIABLES[: between(rng, 0, 4)])
+        self._env = environment(rng, downward, name, "mesh-system", between(rng, 0, 6))
+        first = between(rng, 9000, 16000)
+        self._common: dict[str, Any] = {
+            "ports": [port(f"{name[:7].rstrip('-')}-{index}", first + index) for index in range(between(rng, 1, 2))],
             "resources": resources(rng, 0),
-            "readinessProbe": probe(rng, number, "/healthz/ready") if chance(rng, 0.4) else {},
+            "readinessProbe": probe(rng, first, "/healthz/ready") if chance(rng, 0.4) else {},
             "imagePullPolicy": "IfNotPresent",
-            "securityContext": pick(rng, HARDENED),
-            **MESSAGES,
+            "securityContext": pick(rng, SECURITY_CONTEXTS),
+            **TERMINATION_MESSAGE,
         }
         self.volume: Object = {"name": f"{name}-data", "emptyDir": {"medium": "Memory"} if chance(rng, 0.3) else {}}
         self._mount = {"name": f"{name}-data", "mountPath": f"/var/run/{name}"}
 
-    def part(self, rng: random.Random, product: str, place: str) -> Part:
-        """As a workload has it."""
-        own = [f"--service-cluster={product}.{place}", f"--upstream=http://127.0.0.1:{between(rng, 80, 90)}80"]
+    def container(self, rng: random.Random, product: str, namespace: str) -> Container:
+        """Returns the sidecar's container in the template of a workload."""
+        own = [f"--service-cluster={product}.{namespace}", f"--upstream=http://127.0.0.1:{between(rng, 80, 90)}80"]
         env = [*self._env, {"name": "WORKLOAD_NAME", "value": product}]
         if chance(rng, 0.3):
-            env.append(variable(rng, product, place))
+            env.append(variable(rng, product, namespace))
         env = list({each["name"]: each for each in env}.values())
         about = {"name": self.name, "image": self._image.name, "args": [*self._args, *own], "env": env}
-        found = ordered({**self._fixed, **about, "volumeMounts": [self._mount]})
+        spec = in_field_order({**self._common, **about, "volumeMounts": [self._mount]})
         if chance(rng, 0.2):
-            found["resources"] = resources(rng, 1)
-        return Part(found, self._image)
+            spec["resources"] = resources(rng, 1)
+        return Container(spec, self._image)

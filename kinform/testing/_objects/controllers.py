@@ -1,4 +1,7 @@
-"""Deployments, and the replica sets of their revisions: the present one, and older ones that nothing runs of."""
+"""Deployments, and the ReplicaSets of their revisions.
+
+Only the ReplicaSet of the current revision has replicas.
+"""
 
 from __future__ import annotations
 
@@ -8,106 +11,113 @@ from collections.abc import Iterator
 
 from kinform.testing._objects.cluster import Cluster
 from kinform.testing._objects.kinds import Object
-from kinform.testing._objects.managed_fields import entry, of_metadata, owned
-from kinform.testing._objects.random_values import NOW, between, moment, template_hash, uid, version
+from kinform.testing._objects.managed_fields import entry, field_set, metadata_field_set
+from kinform.testing._objects.random_values import NOW, between, resource_version, template_hash, timestamp, uid
 from kinform.testing._objects.workloads import Workload
 
-OLDEST = 10
-"""Revisions kept, unless told otherwise."""
+REVISION_HISTORY_LIMIT = 10
+_ATOMIC = frozenset({"selector"})
+_MAX_AGE_OF_REVISION = 10**7  # seconds before its workload's present revision
 
 
 def deployments(seed: int) -> Iterator[Object]:
-    """Without end. About 6 KB of JSON each."""
+    """Yields Deployments without end: about 6 KB of JSON each."""
     cluster, rng = Cluster(seed), random.Random(f"{seed} deployments")
-    for number, load in _deployed(cluster):
-        yield deployment(rng, load, _replicas(cluster, number))
+    for number, workload in _deployments(cluster):
+        yield deployment(rng, workload, _replicas(cluster, number))
 
 
 def replicasets(seed: int) -> Iterator[Object]:
-    """Without end: up to ten of a Deployment, which differ by their images. About 6 KB of JSON each."""
+    """Yields ReplicaSets without end: about 6 KB of JSON each.
+
+    A Deployment has one to eleven: the current one and up to ten older ones.
+    """
     cluster, rng = Cluster(seed), random.Random(f"{seed} replicasets")
-    for number, load in _deployed(cluster):
+    for number, workload in _deployments(cluster):
         last = between(rng, 1, 40)
-        for revision in range(max(last - OLDEST, 1), last + 1):
-            yield replicaset(rng, load, revision, _replicas(cluster, number) if revision == last else 0)
+        for revision in range(max(last - REVISION_HISTORY_LIMIT, 1), last + 1):
+            yield replicaset(rng, workload, revision, _replicas(cluster, number) if revision == last else 0)
 
 
-def _deployed(cluster: Cluster) -> Iterator[tuple[int, Workload]]:
+def _deployments(cluster: Cluster) -> Iterator[tuple[int, Workload]]:
     for number in itertools.count():
-        load = cluster.load(number)
-        if load.kind == "Deployment":
-            yield number, load
+        workload = cluster.workload(number)
+        if workload.kind == "Deployment":
+            yield number, workload
 
 
 def _replicas(cluster: Cluster, number: int) -> int:
-    return 1 + int(cluster.share(number))
+    return 1 + int(cluster.replica_weight(number))
 
 
-def deployment(rng: random.Random, load: Workload, replicas: int) -> Object:
-    """That of a workload."""
-    template = {"metadata": {"labels": load.labels, "annotations": load.annotations}, "spec": load.spec}
-    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}}
+def deployment(rng: random.Random, workload: Workload, replicas: int) -> Object:
+    """Returns the Deployment of a workload."""
+    template_metadata = {"labels": workload.labels, "annotations": workload.annotations}
     generation = between(rng, 1, 40)
-    begun, changed = moment(load.begun), moment(load.begun + int(rng.random() * (NOW - load.begun)))
-    metadata: Object = {"name": load.name, "namespace": load.place.name, "uid": load.uid}
-    metadata |= {"resourceVersion": version(rng), "generation": generation, "creationTimestamp": begun}
-    metadata |= {"labels": load.labels, "annotations": {"deployment.kubernetes.io/revision": str(generation)}}
+    created = timestamp(workload.created)
+    updated = timestamp(workload.created + int(rng.random() * (NOW - workload.created)))
+    metadata: Object = {"name": workload.name, "namespace": workload.namespace.name, "uid": workload.uid}
+    metadata |= {"resourceVersion": resource_version(rng), "generation": generation, "creationTimestamp": created}
+    metadata |= {"labels": workload.labels, "annotations": {"deployment.kubernetes.io/revision": str(generation)}}
     spec = {
         "replicas": replicas,
-        "selector": {"matchLabels": load.labels},
-        "template": template,
-        "strategy": strategy,
-        "revisionHistoryLimit": OLDEST,
+        "selector": {"matchLabels": workload.labels},
+        "template": {"metadata": template_metadata, "spec": workload.spec},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": "25%"}},
+        "revisionHistoryLimit": REVISION_HISTORY_LIMIT,
         "progressDeadlineSeconds": 600,
     }
-    text = f'ReplicaSet "{load.revision}" has successfully progressed.'
+    available = "Deployment has minimum availability."
+    progressed = f'ReplicaSet "{workload.revision_name}" has successfully progressed.'
     conditions = [
-        _condition("Available", "MinimumReplicasAvailable", "Deployment has minimum availability.", begun, begun),
-        _condition("Progressing", "NewReplicaSetAvailable", text, begun, changed),
+        _condition("Available", "MinimumReplicasAvailable", available, created, created),
+        _condition("Progressing", "NewReplicaSetAvailable", progressed, created, updated),
     ]
     counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), replicas)
     status = {"observedGeneration": generation, **counts, "conditions": conditions}
-    written = {"f:metadata": of_metadata(metadata), "f:spec": owned(spec, frozenset({"selector"}))}
     metadata["managedFields"] = [
-        entry("helm", changed, written, api_version="apps/v1"),
-        entry("kube-controller-manager", changed, {"f:status": owned(status)}, subresource="status",
-              api_version="apps/v1"),
-    ]  # fmt: skip
+        _entry("helm", updated, {"f:metadata": metadata_field_set(metadata), "f:spec": field_set(spec, _ATOMIC)}),
+        _entry("kube-controller-manager", updated, {"f:status": field_set(status)}, subresource="status"),
+    ]
     return {"metadata": metadata, "spec": spec, "status": status}
 
 
-def replicaset(rng: random.Random, load: Workload, revision: int, replicas: int) -> Object:
-    """A revision of a workload; the one that has replicas is the present one."""
-    hash_ = load.hash if replicas else template_hash(rng)
-    labels = {**load.labels, "pod-template-hash": hash_}
-    spec = load.spec
+def replicaset(rng: random.Random, workload: Workload, revision: int, replicas: int) -> Object:
+    """Returns the ReplicaSet of a revision; without replicas it is an older one."""
+    hash_ = workload.template_hash if replicas else template_hash(rng)
+    labels = {**workload.labels, "pod-template-hash": hash_}
+    pod_spec = workload.spec
     if not replicas:
-        first, *others = spec["containers"]
-        spec = {**spec, "containers": [{**first, "image": f"{first['image']}-rc{revision}"}, *others]}
-    begun = moment(load.begun - (0 if replicas else int(rng.random() * 10**7)))
-    whose = str(load.owner["uid"]) if replicas else uid(rng)
-    notes = {"deployment.kubernetes.io/desired-replicas": str(max(replicas, 1))}
-    notes |= {"deployment.kubernetes.io/max-replicas": str(max(replicas, 1) + 1)}
-    metadata: Object = {"name": f"{load.name}-{hash_}", "namespace": load.place.name, "uid": whose}
-    metadata |= {"resourceVersion": version(rng), "generation": 1 if replicas else 2, "creationTimestamp": begun}
-    metadata |= {"labels": labels, "annotations": {**notes, "deployment.kubernetes.io/revision": str(revision)}}
-    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": load.name, "uid": load.uid, "controller": True}
-    metadata["ownerReferences"] = [{**owner, "blockOwnerDeletion": True}]
-    template = {"metadata": {"labels": labels, "annotations": load.annotations}, "spec": spec}
-    made = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
-    status: Object = {"replicas": replicas, "observedGeneration": metadata["generation"]}
+        first, *others = pod_spec["containers"]
+        pod_spec = {**pod_spec, "containers": [{**first, "image": f"{first['image']}-rc{revision}"}, *others]}
+    created = timestamp(workload.created - (0 if replicas else int(rng.random() * _MAX_AGE_OF_REVISION)))
+    own_uid = str(workload.owner["uid"]) if replicas else uid(rng)
+    annotations = {"deployment.kubernetes.io/desired-replicas": str(max(replicas, 1))}
+    annotations |= {"deployment.kubernetes.io/max-replicas": str(max(replicas, 1) + 1)}
+    annotations |= {"deployment.kubernetes.io/revision": str(revision)}
+    metadata: Object = {"name": f"{workload.name}-{hash_}", "namespace": workload.namespace.name, "uid": own_uid}
+    metadata |= {"resourceVersion": resource_version(rng), "generation": 1 if replicas else 2}
+    metadata |= {"creationTimestamp": created, "labels": labels, "annotations": annotations}
+    owner = {"apiVersion": "apps/v1", "kind": "Deployment", "name": workload.name, "uid": workload.uid}
+    metadata["ownerReferences"] = [{**owner, "controller": True, "blockOwnerDeletion": True}]
+    template = {"metadata": {"labels": labels, "annotations": workload.annotations}, "spec": pod_spec}
+    spec = {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}
+    status: Object = {"replicas": replicas}
     if replicas:
-        status = {"replicas": replicas, "fullyLabeledReplicas": replicas, "readyReplicas": replicas,
-                  "availableReplicas": replicas, "observedGeneration": 1}  # fmt: skip
-    by, fields = "kube-controller-manager", {"f:metadata": of_metadata(metadata)}
-    fields["f:spec"] = owned(made, frozenset({"selector"}))
+        status |= dict.fromkeys(("fullyLabeledReplicas", "readyReplicas", "availableReplicas"), replicas)
+    status["observedGeneration"] = metadata["generation"]
+    manager = "kube-controller-manager"
     metadata["managedFields"] = [
-        entry(by, begun, fields, api_version="apps/v1"),
-        entry(by, begun, {"f:status": owned(status)}, subresource="status", api_version="apps/v1"),
+        _entry(manager, created, {"f:metadata": metadata_field_set(metadata), "f:spec": field_set(spec, _ATOMIC)}),
+        _entry(manager, created, {"f:status": field_set(status)}, subresource="status"),
     ]
-    return {"metadata": metadata, "spec": made, "status": status}
+    return {"metadata": metadata, "spec": spec, "status": status}
 
 
-def _condition(type_: str, reason: str, message: str, since: str, updated: str) -> Object:
-    found = {"type": type_, "status": "True", "lastUpdateTime": updated, "lastTransitionTime": since}
-    return {**found, "reason": reason, "message": message}
+def _entry(manager: str, time: str, fields: Object, *, subresource: str = "") -> Object:
+    return entry(manager, time, fields, subresource=subresource, api_version="apps/v1")
+
+
+def _condition(type_: str, reason: str, message: str, transitioned: str, updated: str) -> Object:
+    times = {"lastUpdateTime": updated, "lastTransitionTime": transitioned}
+    return {"type": type_, "status": "True", **times, "reason": reason, "message": message}

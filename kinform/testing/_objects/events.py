@@ -1,7 +1,7 @@
-"""Events: what happens to a pod one after the other, what happens to it again and again, and what else there is.
+"""Events of pods, single and repeated, and of other objects.
 
-Each of a pod's events tells of the same pod, at times that follow; its messages are those of its neighbours with other
-names in them. Two in five are of other objects: replica sets, nodes, cron jobs, leases, claims.
+The events of a pod follow each other in time, and their messages differ from those of other pods only by names. Two in
+five events are of other objects: ReplicaSets, nodes, cron jobs, leases, claims.
 """
 
 from __future__ import annotations
@@ -13,209 +13,225 @@ from kinform.testing._objects import words
 from kinform.testing._objects.cluster import Cluster, Instance
 from kinform.testing._objects.kinds import Object
 from kinform.testing._objects.managed_fields import entry
-from kinform.testing._objects.random_values import NOW, between, chance, micro, moment, pick, uid, version, version_at
+from kinform.testing._objects.random_values import (
+    NOW,
+    between,
+    chance,
+    micro_timestamp,
+    pick,
+    resource_version,
+    resource_version_at,
+    timestamp,
+    uid,
+)
 
-HOURS = 3
-"""How long ago the oldest began, more or less: events are kept for some hours at most."""
-PULL_ERROR = (
+MAX_AGE = 3 * 3600
+"""Seconds since the first event of a pod: an API server keeps events for some hours at most."""
+_PULL_ERROR = (
     'Failed to pull image "{image}": rpc error: code = NotFound desc = failed to pull and unpack image "{image}": '
     'failed to resolve reference "{image}": {image}: not found'
 )
-REPEATED: tuple[tuple[str, str, str], ...] = (
+_REPEATED: tuple[tuple[str, str], ...] = (
     (
         "Unhealthy",
-        "Readiness",
-        'probe failed: Get "http://{ip}:{port}{path}": dial tcp {ip}:{port}: connection refused',
+        'Readiness probe failed: Get "http://{ip}:{port}{path}": dial tcp {ip}:{port}: connection refused',
     ),
-    ("Unhealthy", "Liveness", "probe failed: HTTP probe failed with statuscode: {code}"),
-    ("BackOff", "", "Back-off restarting failed container {container} in pod {pod}_{place}({uid})"),
-    ("FailedMount", "", 'MountVolume.SetUp failed for volume "{volume}" : configmap "{volume}" not found'),
-    ("Failed", "", PULL_ERROR),
+    ("Unhealthy", "Liveness probe failed: HTTP probe failed with statuscode: {code}"),
+    ("BackOff", "Back-off restarting failed container {container} in pod {pod}_{namespace}({uid})"),
+    ("FailedMount", 'MountVolume.SetUp failed for volume "{volume}" : configmap "{volume}" not found'),
+    ("Failed", _PULL_ERROR),
     (
         "FailedScheduling",
-        "",
-        "0/{many} nodes are available: {some} Insufficient cpu, {few} node(s) had untolerated taint",
+        "0/{nodes} nodes are available: {full} Insufficient cpu, {tainted} node(s) had untolerated taint",
     ),
 )
 
 
 def events(seed: int) -> Iterator[Object]:
-    """Without end. About 1.1 KB of JSON each, 800 B without managedFields; counted ones, and some series."""
+    """Yields events without end.
+
+    About 1.1 KB of JSON each, 800 B without managedFields.
+    """
     cluster, rng = Cluster(seed), random.Random(f"{seed} events")
     for instance in cluster.instances():
-        told = Told(rng, instance)
+        pod = PodEvents(rng, instance)
         if chance(rng, 0.55):
-            yield from told.beginning()
+            yield from pod.startup()
         if chance(rng, 0.2):
-            yield told.again()
+            yield pod.repeated()
         if chance(rng, 0.12):
-            yield from told.end()
+            yield from pod.shutdown()
         if chance(rng, 0.8):
-            yield other(rng, cluster, instance, told.at)
+            yield other_event(rng, cluster, instance, pod.time)
 
 
-class Told:
-    """What is told of one pod."""
+class PodEvents:
+    """The events of one pod. `time` is that of the last one, in seconds since 1970."""
 
     def __init__(self, rng: random.Random, instance: Instance) -> None:
         self._rng, self._pod = rng, instance
-        self.at = NOW - 60 - int(rng.random() * HOURS * 3600)
-        self._version = version_at(rng, self.at)
+        self.time = NOW - 60 - int(rng.random() * MAX_AGE)
+        self._resource_version = resource_version_at(rng, self.time)
 
-    def _event(self, by: str, reason: str, message: str, container: str = "", kind: str = "Normal") -> Object:
+    def _event(self, component: str, reason: str, message: str, container: str = "", type_: str = "Normal") -> Object:
         pod = self._pod
-        self.at += int(self._rng.random() * 3)
-        about = {"kind": "Pod", "namespace": pod.load.place.name, "name": pod.name, "uid": pod.uid, "apiVersion": "v1"}
-        about["resourceVersion"] = self._version
+        self.time += int(self._rng.random() * 3)
+        involved = {"kind": "Pod", "namespace": pod.workload.namespace.name, "name": pod.name, "uid": pod.uid}
+        involved |= {"apiVersion": "v1", "resourceVersion": self._resource_version}
         if container:
-            about["fieldPath"] = f"spec.containers{{{container}}}"
-        host = pod.node.name if by == "kubelet" else ""
-        return event(self._rng, about, by, host, reason, message, kind, self.at)
+            involved["fieldPath"] = f"spec.containers{{{container}}}"
+        host = pod.node.name if component == "kubelet" else ""
+        return event(self._rng, involved, component, host, reason, message, type_, self.time)
 
-    def beginning(self) -> Iterator[Object]:
-        """From its scheduling to its start."""
+    def startup(self) -> Iterator[Object]:
+        """Yields the events from scheduling to the start of each container."""
         rng, pod = self._rng, self._pod
-        place = pod.load.place.name
-        if pod.load.kind != "Node":
-            message = f"Successfully assigned {place}/{pod.name} to {pod.node.name}"
+        namespace = pod.workload.namespace.name
+        if pod.workload.kind != "Node":
+            message = f"Successfully assigned {namespace}/{pod.name} to {pod.node.name}"
             yield self._event("default-scheduler", "Scheduled", message)
-        for part in (*pod.load.initial, *pod.load.parts):
-            name = part.spec["name"]
+        for container in (*pod.workload.init_containers, *pod.workload.containers):
+            name, image = container.spec["name"], container.image.name
             if chance(rng, 0.4):
-                yield self._event("kubelet", "Pulling", f'Pulling image "{part.image.name}"', name)
-                took, size = f"{rng.random() * 9:.3f}s", between(rng, 10**6, 4 * 10**8)
-                text = f'Successfully pulled image "{part.image.name}" in {took} ({took} including waiting).'
-                yield self._event("kubelet", "Pulled", f"{text} Image size: {size} bytes.", name)
+                yield self._event("kubelet", "Pulling", f'Pulling image "{image}"', name)
+                duration, size = f"{rng.random() * 9:.3f}s", between(rng, 10**6, 4 * 10**8)
+                message = f'Successfully pulled image "{image}" in {duration} ({duration} including waiting).'
+                yield self._event("kubelet", "Pulled", f"{message} Image size: {size} bytes.", name)
             else:
-                text = f'Container image "{part.image.name}" already present on machine'
-                yield self._event("kubelet", "Pulled", text, name)
+                message = f'Container image "{image}" already present on machine'
+                yield self._event("kubelet", "Pulled", message, name)
             yield self._event("kubelet", "Created", f"Created container: {name}", name)
             yield self._event("kubelet", "Started", f"Started container {name}", name)
 
-    def again(self) -> Object:
-        """What is told once and counted."""
+    def repeated(self) -> Object:
+        """Returns a warning with a count."""
         rng, pod = self._rng, self._pod
-        reason, probe, message = pick(rng, REPEATED)
-        part, many = pick(rng, pod.load.parts), between(rng, 4, 300)
-        text = f"{probe} {message}".strip().format(
+        workload = pod.workload
+        reason, message = pick(rng, _REPEATED)
+        container, nodes = pick(rng, workload.containers), between(rng, 4, 300)
+        text = message.format(
             ip=pod.address,
             port=pick(rng, (8080, 8080, 9090, 8443)),
-            path=pod.load.chart.path,
+            path=workload.chart.health_path,
             code=pick(rng, (500, 502, 503, 503, 404)),
-            container=part.spec["name"],
-            image=part.image.name,
+            container=container.spec["name"],
+            image=container.image.name,
             pod=pod.name,
-            place=pod.load.place.name,
+            namespace=workload.namespace.name,
             uid=pod.uid,
-            volume=f"{pod.load.name}-{pick(rng, ('config', 'env', 'scripts'))}",
-            many=many,
-            some=many - many // 3,
-            few=many // 3,
+            volume=f"{workload.name}-{pick(rng, ('config', 'env', 'scripts'))}",
+            nodes=nodes,
+            full=nodes - nodes // 3,
+            tainted=nodes // 3,
         )
-        by = "default-scheduler" if reason == "FailedScheduling" else "kubelet"
-        found = self._event(by, reason, text, part.spec["name"] if by == "kubelet" else "", "Warning")
+        component = "default-scheduler" if reason == "FailedScheduling" else "kubelet"
+        in_container = container.spec["name"] if component == "kubelet" else ""
+        found = self._event(component, reason, text, in_container, "Warning")
         found["count"] = int(2 / (rng.random() + 0.001))
-        found["firstTimestamp"] = moment(self.at - between(rng, 60, 6 * 3600))
+        found["firstTimestamp"] = timestamp(self.time - between(rng, 60, 6 * 3600))
         return found
 
-    def end(self) -> Iterator[Object]:
-        """A stop of each container."""
-        for part in self._pod.load.parts:
-            name = part.spec["name"]
+    def shutdown(self) -> Iterator[Object]:
+        """Yields the stop of each container."""
+        for container in self._pod.workload.containers:
+            name = container.spec["name"]
             yield self._event("kubelet", "Killing", f"Stopping container {name}", name)
 
 
-def other(rng: random.Random, cluster: Cluster, instance: Instance, at: int) -> Object:
-    """One that tells of no pod."""
-    load, node, place = instance.load, instance.node, instance.load.place.name
+def other_event(rng: random.Random, cluster: Cluster, instance: Instance, time: int) -> Object:
+    """Returns an event of an object that is not a pod."""
+    workload, node = instance.workload, instance.node
+    name, namespace = workload.name, workload.namespace.name
+
+    def involved(kind: str, api_version: str, name: str, object_uid: str) -> Object:
+        about = {"kind": kind, "namespace": namespace, "name": name, "uid": object_uid, "apiVersion": api_version}
+        return {**about, "resourceVersion": resource_version(rng)}
+
     match int(rng.random() * 10):
-        case 0 | 1 | 2 if load.kind == "Deployment":
-            about = _about("ReplicaSet", "apps/v1", load.revision, str(load.owner["uid"]), place, version(rng))
-            text = f"Created pod: {instance.name}"
-            return event(rng, about, "replicaset-controller", "", "SuccessfulCreate", text, "Normal", at)
-        case 3 if load.kind == "Deployment":
-            about = _about("Deployment", "apps/v1", load.name, load.uid, place, version(rng))
-            text = f"Scaled up replica set {load.revision} from {between(rng, 0, 3)} to {between(rng, 4, 9)}"
-            return event(rng, about, "deployment-controller", "", "ScalingReplicaSet", text, "Normal", at)
+        case 0 | 1 | 2 if workload.kind == "Deployment":
+            about = involved("ReplicaSet", "apps/v1", workload.revision_name, str(workload.owner["uid"]))
+            message = f"Created pod: {instance.name}"
+            return event(rng, about, "replicaset-controller", "", "SuccessfulCreate", message, "Normal", time)
+        case 3 if workload.kind == "Deployment":
+            about = involved("Deployment", "apps/v1", name, workload.uid)
+            before, after = between(rng, 0, 3), between(rng, 4, 9)
+            message = f"Scaled up replica set {workload.revision_name} from {before} to {after}"
+            return event(rng, about, "deployment-controller", "", "ScalingReplicaSet", message, "Normal", time)
         case 4:
-            about = _about("Node", "v1", node.name, node.name, "default", "")
-            status = pick(
-                rng, ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady")
-            )
-            text = f"Node {node.name} status is now: {status}"
-            found = event(rng, about, "kubelet", node.name, status, text, "Normal", at)
+            about = {"kind": "Node", "name": node.name, "uid": node.name}
+            conditions = ("NodeHasSufficientMemory", "NodeHasNoDiskPressure", "NodeHasSufficientPID", "NodeReady")
+            condition = pick(rng, conditions)
+            message = f"Node {node.name} status is now: {condition}"
+            found = event(rng, about, "kubelet", node.name, condition, message, "Normal", time)
             found["count"] = between(rng, 1, 9)
             return found
         case 5:
-            name, holder = f"{load.name}-leader", f"{instance.name}_{uid(rng)}"
-            about = _about("Lease", "coordination.k8s.io/v1", name, uid(rng), place, version(rng))
-            return event(rng, about, load.name, "", "LeaderElection", f"{holder} became leader", "Normal", at)
+            holder = f"{instance.name}_{uid(rng)}"
+            about = involved("Lease", "coordination.k8s.io/v1", f"{name}-leader", uid(rng))
+            return event(rng, about, name, "", "LeaderElection", f"{holder} became leader", "Normal", time)
         case 6:
-            about = _about("HorizontalPodAutoscaler", "autoscaling/v2", load.name, uid(rng), place, version(rng))
-            text = "failed to get cpu utilization: unable to get metrics for resource cpu: no metrics returned from API"
-            found = event(rng, about, "horizontal-pod-autoscaler", "", "FailedGetResourceMetric", text, "Warning", at)
+            about = involved("HorizontalPodAutoscaler", "autoscaling/v2", name, uid(rng))
+            component, reason = "horizontal-pod-autoscaler", "FailedGetResourceMetric"
+            message = (
+                "failed to get cpu utilization: unable to get metrics for resource cpu: no metrics returned from API"
+            )
+            found = event(rng, about, component, "", reason, message, "Warning", time)
             found["count"] = between(rng, 2, 4000)
             return found
         case 7:
-            name = f"{load.name}-{at // 60}"
-            about = _about("CronJob", "batch/v1", load.name, load.uid, place, version(rng))
-            text = pick(rng, (f"Created job {name}", f"Saw completed job: {name}, condition: Complete"))
-            reason = "SuccessfulCreate" if text.startswith("Created") else "SawCompletedJob"
-            return event(rng, about, "cronjob-controller", "", reason, text, "Normal", at)
+            about = involved("CronJob", "batch/v1", name, workload.uid)
+            job = f"{name}-{time // 60}"
+            message = pick(rng, (f"Created job {job}", f"Saw completed job: {job}, condition: Complete"))
+            reason = "SuccessfulCreate" if message.startswith("Created") else "SawCompletedJob"
+            return event(rng, about, "cronjob-controller", "", reason, message, "Normal", time)
         case _:
-            # The events API's own form: a series instead of a count.
-            about = _about("Application", "gitops.example.net/v1", load.name, load.uid, place, version(rng))
-            status = pick(rng, ("Synced", "OutOfSync", "Progressing", "Healthy", "Degraded"))
-            revision, product = f"{rng.getrandbits(160):040x}", pick(rng, words.PRODUCTS)
-            text = f"Updated sync status of {product} to {status} at {revision}"
-            found = event(rng, about, "gitops-controller", "", "ResourceUpdated", text, "Normal", at)
-            found["source"], found["firstTimestamp"], found["lastTimestamp"] = {}, None, None
-            del found["count"]
-            found |= {"eventTime": micro(at, between(rng, 0, 999_999)), "action": "Sync"}
-            found["series"] = {
-                "count": between(rng, 2, 90),
-                "lastObservedTime": micro(at + 60, between(rng, 0, 999_999)),
-            }
-            found["metadata"]["managedFields"][0]["fieldsV1"] = _fields(found)
-            return found
+            about = involved("Application", "gitops.example.net/v1", name, workload.uid)
+            return _series_event(rng, about, time)
 
 
-def _about(kind: str, api_version: str, name: str, whose: str, place: str, known: str) -> Object:
-    found = {"kind": kind, "namespace": place, "name": name, "uid": whose, "apiVersion": api_version}
-    if kind == "Node":
-        del found["namespace"], found["apiVersion"]
-    return {**found, "resourceVersion": known} if known else found
+def _series_event(rng: random.Random, about: Object, time: int) -> Object:
+    """Returns an event in the form of events.k8s.io: with a series instead of a count."""
+    status = pick(rng, ("Synced", "OutOfSync", "Progressing", "Healthy", "Degraded"))
+    revision, product = f"{rng.getrandbits(160):040x}", pick(rng, words.PRODUCTS)
+    message = f"Updated sync status of {product} to {status} at {revision}"
+    found = event(rng, about, "gitops-controller", "", "ResourceUpdated", message, "Normal", time)
+    found["source"], found["firstTimestamp"], found["lastTimestamp"] = {}, None, None
+    del found["count"]
+    found |= {"eventTime": micro_timestamp(time, between(rng, 0, 999_999)), "action": "Sync"}
+    series_count, observed = between(rng, 2, 90), micro_timestamp(time + 60, between(rng, 0, 999_999))
+    found["series"] = {"count": series_count, "lastObservedTime": observed}
+    found["metadata"]["managedFields"][0]["fieldsV1"] = _fields(found)
+    return found
 
 
 def _fields(found: Object) -> Object:
-    """What the teller owns: all that it set."""
-    set_ = {f"f:{name}": Object() for name, each in found.items() if each and name != "metadata"}
+    fields = {f"f:{name}": Object() for name, value in found.items() if value and name != "metadata"}
     if found["source"]:
-        set_["f:source"] = {f"f:{name}": {} for name in found["source"]}
-    return dict(sorted(set_.items()))
+        fields["f:source"] = {f"f:{name}": {} for name in found["source"]}
+    return dict(sorted(fields.items()))
 
 
 def event(
-    rng: random.Random, about: Object, by: str, host: str, reason: str, message: str, kind: str, at: int
+    rng: random.Random, involved: Object, component: str, host: str, reason: str, message: str, type_: str, time: int
 ) -> Object:
-    """One, of an object, told by a component."""
-    name = f"{about['name']}.{(at * 10**9 + int(rng.random() * 10**9)):016x}"
-    metadata: Object = {"name": name, "namespace": about.get("namespace", "default"), "uid": uid(rng)}
-    metadata |= {"resourceVersion": version_at(rng, at), "creationTimestamp": moment(at)}
-    source = {"component": by, "host": host} if host else {"component": by}
+    """Returns an event that a component recorded about an object at a time."""
+    name = f"{involved['name']}.{(time * 10**9 + int(rng.random() * 10**9)):016x}"
+    metadata: Object = {"name": name, "namespace": involved.get("namespace", "default"), "uid": uid(rng)}
+    metadata |= {"resourceVersion": resource_version_at(rng, time), "creationTimestamp": timestamp(time)}
     found: Object = {
         "metadata": metadata,
-        "involvedObject": about,
+        "involvedObject": involved,
         "reason": reason,
         "message": message,
-        "source": source,
-        "firstTimestamp": moment(at),
-        "lastTimestamp": moment(at),
+        "source": {"component": component, "host": host} if host else {"component": component},
+        "firstTimestamp": timestamp(time),
+        "lastTimestamp": timestamp(time),
         "count": 1,
-        "type": kind,
+        "type": type_,
         "eventTime": None,
-        "reportingComponent": by,
+        "reportingComponent": component,
         "reportingInstance": host,
     }
-    metadata["managedFields"] = [entry("kubelet" if host else by, moment(at), _fields(found))]
+    manager = "kubelet" if host else component
+    metadata["managedFields"] = [entry(manager, timestamp(time), _fields(found))]
     return found

@@ -1,4 +1,4 @@
-"""What an object and its kind are, how an object is written, and how it changes. Makes none."""
+"""Objects and their kinds: types, keys, encoding, and updates."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ from typing import Any
 import msgspec
 
 Object = dict[str, Any]
+"""An API object as plain JSON values."""
 
 
 class Kind(msgspec.Struct, frozen=True):
-    """A sort of objects, as an API server serves it.
+    """A kind of objects, as an API server serves it.
 
     Attributes:
         resource: `"v1/pods"`.
         kind: `"Pod"`.
-        custom: Defined by a CRD: its objects carry their kind in a LIST, too, and their keys are sorted.
+        custom: Defined by a CRD: items of a LIST carry kind and apiVersion, and all keys are sorted.
     """
 
     resource: str
@@ -29,31 +30,32 @@ class Kind(msgspec.Struct, frozen=True):
         return self.resource.rpartition("/")[0]
 
 
-def key_of(found: Object) -> str:
-    """`"namespace/name"`, or `"name"`."""
-    metadata = found["metadata"]
+def key_of(obj: Object) -> str:
+    """Returns `"namespace/name"`, or `"name"` for a cluster-scoped object."""
+    metadata = obj["metadata"]
     return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else str(metadata["name"])
 
 
 def dump(value: object) -> bytes:
-    """Compact JSON, as kube-apiserver writes it."""
+    """Encodes a value as compact JSON, without the escapes of Go's encoder."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def touch(found: Object, version: int, at: str) -> None:
-    """Changes an object in place as controllers do: a condition, a counter, else an annotation; and its version.
+def touch(obj: Object, version: int, now: str) -> None:
+    """Changes an object in place, as a controller does, and sets its resourceVersion.
 
-    Nothing that made objects share is changed: metadata, conditions and containerStatuses are each object's own.
+    A condition gets a new time, a container restarts, an event is counted; other kinds get an annotation. Changes only
+    the parts that generated objects do not share: metadata, conditions and containerStatuses.
     """
-    found["metadata"]["resourceVersion"] = str(version)
-    status = found.get("status") or {}
+    obj["metadata"]["resourceVersion"] = str(version)
+    status = obj.get("status") or {}
     conditions, containers = status.get("conditions"), status.get("containerStatuses")
     if conditions:
-        conditions[-1]["lastTransitionTime"] = at
+        conditions[-1]["lastTransitionTime"] = now
     if containers:
         containers[0]["restartCount"] = containers[0].get("restartCount", 0) + 1
-    if isinstance(found.get("count"), int):
-        found["count"] += 1
-        found["lastTimestamp"] = at
+    if isinstance(obj.get("count"), int):
+        obj["count"] += 1
+        obj["lastTimestamp"] = now
     elif not conditions and not containers:
-        found["metadata"]["annotations"] = (found["metadata"].get("annotations") or {}) | {"example.com/touched": at}
+        obj["metadata"]["annotations"] = (obj["metadata"].get("annotations") or {}) | {"example.com/touched": now}

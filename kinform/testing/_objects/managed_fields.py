@@ -1,7 +1,8 @@
-"""managedFields as kube-apiserver keeps them: which members of an object were set, and by whom.
+"""managedFields as kube-apiserver keeps them: which manager set which fields.
 
-Follows from the object alone. A list is gone into by its elements' keys, as the API's types say, or is set as a whole.
-Source: structured-merge-diff's FieldsV1; the order of members is that of `ManagedFieldsEntry`.
+Derives fieldsV1 from the object. The elements of a list are owned one by one where the API's type defines a key for
+them; other lists are owned as a whole.
+Source: FieldsV1 of structured-merge-diff; the key order is that of `ManagedFieldsEntry`.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from kinform.testing._objects.kinds import Object
 
-KEYED = {
+LIST_KEYS = {
     "conditions": ("type",),
     "containers": ("name",),
     "env": ("name",),
@@ -23,8 +24,8 @@ KEYED = {
     "volumeMounts": ("mountPath",),
     "volumes": ("name",),
 }
-"""Lists whose elements are told apart, and by which of their members."""
-WHOLE = {
+"""Lists with owned elements, and the fields that identify an element."""
+ATOMIC = {
     "configMapKeyRef",
     "fieldRef",
     "nodeSelector",
@@ -32,55 +33,55 @@ WHOLE = {
     "resourceFieldRef",
     "secretKeyRef",
 }
-"""Structs and maps that are set as a whole."""
-BARE = {"conditions", "containers", "metadata", "spec", "status", "template"}
-"""Structs that are no pointers, and lists that must be: that they are there is nobody's doing."""
-IDENTITY = {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"}
+"""Structs and maps that are owned as a whole."""
+ALWAYS_PRESENT = {"conditions", "containers", "metadata", "spec", "status", "template"}
+"""Structs that are not pointers, and required lists: their presence has no owner, so that they have no `.`."""
+SERVER_SET = {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"}
+"""Fields of metadata that no manager owns."""
 
 
-def owned(value: Object, whole: frozenset[str] = frozenset()) -> Object:
-    """What somebody owns who set all members of a struct or map.
+def field_set(value: Object, atomic: frozenset[str] = frozenset()) -> Object:
+    """Returns the field set of a manager that set all fields of a struct or map.
 
     Args:
         value: The struct or map.
-        whole: Members that are set as a whole here, besides those that always are.
+        atomic: Fields that are owned as a whole here, in addition to `ATOMIC`.
     """
-    found = {}
-    for name, member in value.items():
-        found[f"f:{name}"] = _inside(name, member, whole)
-    return dict(sorted(found.items()))
+    return dict(sorted((f"f:{name}", _of_field(name, field, atomic)) for name, field in value.items()))
 
 
-def of_metadata(metadata: Object) -> Object:
-    """What the creator of an object owns of its metadata: not its identity."""
-    return owned({name: value for name, value in metadata.items() if name not in IDENTITY})
+def metadata_field_set(metadata: Object) -> Object:
+    """Returns the field set of the manager that created an object with this metadata."""
+    return field_set({name: value for name, value in metadata.items() if name not in SERVER_SET})
 
 
-def entry(by: str, at: str, fields: Object, *, subresource: str = "", api_version: str = "v1") -> Object:
-    """An element of managedFields."""
-    found: Object = {"manager": by, "operation": "Update", "apiVersion": api_version, "time": at}
-    found["fieldsType"], found["fieldsV1"] = "FieldsV1", fields
+def entry(manager: str, time: str, fields: Object, *, subresource: str = "", api_version: str = "v1") -> Object:
+    """Returns an element of managedFields."""
+    made: Object = {"manager": manager, "operation": "Update", "apiVersion": api_version, "time": time}
+    made["fieldsType"], made["fieldsV1"] = "FieldsV1", fields
     if subresource:
-        found["subresource"] = subresource
-    return found
+        made["subresource"] = subresource
+    return made
 
 
-def _inside(name: str, member: Any, whole: frozenset[str]) -> Object:
-    if not member or name in WHOLE or name in whole:
+def _of_field(name: str, value: Any, atomic: frozenset[str]) -> Object:
+    if not value or name in ATOMIC or name in atomic:
         return {}
-    if isinstance(member, dict):
-        return owned(member, whole) if name in BARE else {".": {}, **owned(member, whole)}
-    if not isinstance(member, list):
+    if isinstance(value, dict):
+        return field_set(value, atomic) if name in ALWAYS_PRESENT else {".": {}, **field_set(value, atomic)}
+    if not isinstance(value, list):
         return {}
-    keys = KEYED.get(name) or (_ports(member) if name == "ports" else None)
+    keys = LIST_KEYS.get(name) or (_port_keys(value) if name == "ports" else None)
     if keys is None:
         return {}
-    found = {}
-    for each in member:
-        key = json.dumps({key: each[key] for key in keys if key in each}, separators=(",", ":"))
-        found[f"k:{key}"] = {} if keys == ("uid",) or len(each) == 1 else {".": {}, **owned(each, whole)}
-    return dict(sorted(found.items())) if name in BARE else {".": {}, **dict(sorted(found.items()))}
+    elements = {}
+    for element in value:
+        key = json.dumps({name: element[name] for name in keys if name in element}, separators=(",", ":"))
+        alone = keys == ("uid",) or len(element) == 1
+        elements[f"k:{key}"] = {} if alone else {".": {}, **field_set(element, atomic)}
+    ordered = dict(sorted(elements.items()))
+    return ordered if name in ALWAYS_PRESENT else {".": {}, **ordered}
 
 
-def _ports(member: list[Object]) -> tuple[str, str]:
-    return ("containerPort", "protocol") if "containerPort" in member[0] else ("port", "protocol")
+def _port_keys(ports: list[Object]) -> tuple[str, str]:
+    return ("containerPort", "protocol") if "containerPort" in ports[0] else ("port", "protocol")

@@ -1,6 +1,6 @@
-"""Pods as controllers, the scheduler and a kubelet leave them: what an instance is, written out.
+"""Pods with the fields that controllers, the scheduler and a kubelet set.
 
-What replicas have in common is one object in memory, for all of them; nothing that `touch` changes is shared.
+Replicas share in memory what they have in common, except the parts that `touch` changes.
 """
 
 from __future__ import annotations
@@ -10,130 +10,128 @@ from collections.abc import Iterator
 from functools import cache
 
 from kinform.testing._objects.cluster import Cluster, Instance
-from kinform.testing._objects.containers import Part
+from kinform.testing._objects.containers import Container
 from kinform.testing._objects.kinds import Object
-from kinform.testing._objects.managed_fields import entry, of_metadata
-from kinform.testing._objects.random_values import ALPHABET, moment, pick, sha256, version
-from kinform.testing._objects.words import CONDITIONS
-from kinform.testing._objects.workloads import APPLIED, Workload, applied
+from kinform.testing._objects.managed_fields import entry, metadata_field_set
+from kinform.testing._objects.random_values import NAME_ALPHABET, pick, resource_version, sha256, timestamp
+from kinform.testing._objects.words import POD_CONDITIONS
+from kinform.testing._objects.workloads import Workload
+
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_CACHED_FIELD_SETS = 8
+"""The number of owners of one workload whose field sets are kept: DaemonSets and Jobs have many."""
 
 
 def pods(seed: int) -> Iterator[Object]:
-    """Without end. About 7.3 KB of JSON each, 2.4 KB of it managedFields."""
+    """Yields pods without end: about 7.3 KB of JSON each, 2.4 KB of it managedFields."""
     cluster, rng, templates = Cluster(seed), random.Random(f"{seed} pods"), dict[int, Template]()
     for instance in cluster.instances():
-        load = instance.load
-        template = templates.get(id(load)) or templates.setdefault(id(load), Template(load))
+        workload = instance.workload
+        template = templates.get(id(workload)) or templates.setdefault(id(workload), Template(workload))
         yield template.pod(rng, instance)
 
 
 class Template:
-    """What the pods of a workload have in common, ready to be taken over."""
+    """The parts that all pods of a workload share."""
 
-    def __init__(self, load: Workload) -> None:
-        self._load = load
-        self._labels, self._annotations = dict(load.labels), dict(load.annotations)
-        self._by = "kube-controller-manager"
-        match load.kind:
+    def __init__(self, workload: Workload) -> None:
+        self._workload = workload
+        self._labels, self._annotations = dict(workload.labels), dict(workload.annotations)
+        self._manager = "kube-controller-manager"
+        match workload.kind:
             case "Deployment":
-                self._labels["pod-template-hash"] = load.hash
+                self._labels["pod-template-hash"] = workload.template_hash
             case "DaemonSet" | "StatefulSet":
-                self._labels["controller-revision-hash"] = load.hash
+                self._labels["controller-revision-hash"] = workload.template_hash
             case "Node":
-                self._by = "kubelet"
+                self._manager = "kubelet"
             case "":
-                self._by = "kubectl-client-side-apply"
-                self._annotations[APPLIED] = applied(load)
+                self._manager = "kubectl-client-side-apply"
+                self._annotations[LAST_APPLIED] = workload.last_applied()
         self._labels = dict(sorted(self._labels.items()))
-        self._spec = load.admitted()
-        self._volumes, self._claims = self._spec.get("volumes", []), load.kind == "StatefulSet"
-        self._fields = dict[str, Object]()
+        self._spec = workload.admitted_spec()
+        self._field_sets = dict[str, Object]()
 
     def pod(self, rng: random.Random, instance: Instance) -> Object:
-        """One of them."""
-        begun = moment(instance.begun)
-        metadata, fields = self._metadata(rng, instance, begun)
-        found = {"metadata": metadata, "spec": self._specified(rng, instance), "status": status(rng, instance)}
+        """Returns a pod of the workload."""
+        created = timestamp(instance.created)
+        metadata, fields = self._metadata(rng, instance, created)
+        spec, pod_status = self._pod_spec(rng, instance), status(rng, instance)
         metadata["managedFields"] = fields
-        known = found["status"]
         if instance.state == "unscheduled":
-            owned = {"f:status": {"f:conditions": {'k:{"type":"PodScheduled"}': UNSCHEDULED}}}
-            fields.append(entry("kube-scheduler", begun, owned, subresource="status"))
+            scheduler_fields = {"f:status": {"f:conditions": {'k:{"type":"PodScheduled"}': _UNSCHEDULABLE_FIELDS}}}
+            fields.append(entry("kube-scheduler", created, scheduler_fields, subresource="status"))
         else:
-            last = known["conditions"][2]["lastTransitionTime"]
-            fields.append(entry("kubelet", last, {"f:status": _of_status(known)}, subresource="status"))
-        return found
+            updated = pod_status["conditions"][2]["lastTransitionTime"]
+            fields.append(entry("kubelet", updated, {"f:status": _kubelet_fields(pod_status)}, subresource="status"))
+        return {"metadata": metadata, "spec": spec, "status": pod_status}
 
-    def _metadata(self, rng: random.Random, instance: Instance, begun: str) -> tuple[Object, list[Object]]:
-        load, owner, labels, annotations = self._load, instance.owner, self._labels, self._annotations
-        found: Object = {"name": instance.name}
-        match load.kind:
+    def _metadata(self, rng: random.Random, instance: Instance, created: str) -> tuple[Object, list[Object]]:
+        workload, owner, labels, annotations = self._workload, instance.owner, self._labels, self._annotations
+        metadata: Object = {"name": instance.name}
+        match workload.kind:
             case "Deployment":
-                found["generateName"] = f"{load.revision}-"
+                metadata["generateName"] = f"{workload.revision_name}-"
             case "DaemonSet" | "StatefulSet":
-                found["generateName"] = f"{load.name}-"
+                metadata["generateName"] = f"{workload.name}-"
             case "Job" if owner:
-                found["generateName"] = f"{owner['name']}-"
-        found |= {"namespace": load.place.name, "uid": instance.uid, "resourceVersion": version(rng)}
-        found["creationTimestamp"] = begun
-        if load.kind == "StatefulSet":
-            labels = {**labels, "apps.kubernetes.io/pod-index": str(instance.turn)}
+                metadata["generateName"] = f"{owner['name']}-"
+        metadata |= {"namespace": workload.namespace.name, "uid": instance.uid}
+        metadata |= {"resourceVersion": resource_version(rng), "creationTimestamp": created}
+        if workload.kind == "StatefulSet":
+            labels = {**labels, "apps.kubernetes.io/pod-index": str(instance.index)}
             labels["statefulset.kubernetes.io/pod-name"] = instance.name
-        elif load.kind == "Job" and owner:
+        elif workload.kind == "Job" and owner:
             labels = {**labels, "batch.kubernetes.io/controller-uid": owner["uid"]}
             labels["batch.kubernetes.io/job-name"] = owner["name"]
-        found["labels"] = labels
-        if load.kind == "Node":
+        metadata["labels"] = labels
+        if workload.kind == "Node":
             digest = f"{rng.getrandbits(128):032x}"
-            marks = {"kubernetes.io/config.hash": digest, "kubernetes.io/config.mirror": digest}
-            annotations = {**annotations, **marks, "kubernetes.io/config.seen": begun}
+            config = {"kubernetes.io/config.hash": digest, "kubernetes.io/config.mirror": digest}
+            annotations = {**annotations, **config, "kubernetes.io/config.seen": created}
         if annotations:
-            found["annotations"] = annotations
+            metadata["annotations"] = annotations
         if owner:
-            found["ownerReferences"] = [owner]
-        fields = [entry(self._by, begun, self._created(found, labels, annotations, owner))]
-        return found, fields
+            metadata["ownerReferences"] = [owner]
+        return metadata, [entry(self._manager, created, self._creator_fields(metadata))]
 
-    def _created(self, metadata: Object, labels: Object, annotations: Object, owner: Object | None) -> Object:
-        """What the creator owns; of replicas of one controller the same object."""
-        whose = owner["uid"] if owner else ""
-        if whose not in self._fields:
-            if len(self._fields) > 8:
-                self._fields.clear()
-            about = {"generateName": metadata.get("generateName"), "labels": labels}
-            about |= {"annotations": annotations} if annotations else {}
-            about |= {"ownerReferences": [owner]} if owner else {}
-            if not about["generateName"]:
-                del about["generateName"]
-            self._fields[whose] = {"f:metadata": of_metadata(about), "f:spec": self._load.owned_spec}
-        return self._fields[whose]
+    def _creator_fields(self, metadata: Object) -> Object:
+        """Returns the field set of the creator; pods with the same owner share it."""
+        owners = metadata.get("ownerReferences")
+        owner_uid = owners[0]["uid"] if owners else ""
+        if owner_uid not in self._field_sets:
+            if len(self._field_sets) > _CACHED_FIELD_SETS:
+                self._field_sets.clear()
+            fields = metadata_field_set(metadata)
+            self._field_sets[owner_uid] = {"f:metadata": fields, "f:spec": self._workload.spec_fields}
+        return self._field_sets[owner_uid]
 
-    def _specified(self, rng: random.Random, instance: Instance) -> Object:
-        load, found = self._load, dict(self._spec)
-        if load.mounts_token:
-            token = "kube-api-access-" + "".join([pick(rng, ALPHABET) for _ in range(5)])
+    def _pod_spec(self, rng: random.Random, instance: Instance) -> Object:
+        workload, spec = self._workload, dict(self._spec)
+        if workload.mounts_token:
+            token = "kube-api-access-" + "".join([pick(rng, NAME_ALPHABET) for _ in range(5)])
             mount = {"name": token, "readOnly": True, "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}
-            volumes = self._volumes
-            if self._claims:
-                volumes = [_claimed(each, instance.name) for each in volumes]
-            found = {"volumes": None, **found}
-            found["volumes"] = [*volumes, {"name": token, "projected": PROJECTED}]
-            found["containers"] = [_mounted(each.spec, mount) for each in load.parts]
-            if load.initial:
-                found["initContainers"] = [_mounted(each.spec, mount) for each in load.initial]
-        if load.kind == "DaemonSet":
+            volumes = spec.get("volumes", [])
+            if workload.kind == "StatefulSet":
+                volumes = [_with_claim(volume, instance.name) for volume in volumes]
+            spec = {"volumes": None, **spec}
+            spec["volumes"] = [*volumes, {"name": token, "projected": _TOKEN_SOURCES}]
+            spec["containers"] = [_with_mount(each.spec, mount) for each in workload.containers]
+            if workload.init_containers:
+                spec["initContainers"] = [_with_mount(each.spec, mount) for each in workload.init_containers]
+        if workload.kind == "DaemonSet":
             field = {"key": "metadata.name", "operator": "In", "values": [instance.node.name]}
             terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
-            required = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
-            found = _after(found, "affinity", required, "schedulerName")
+            affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+            spec = _inserted(spec, "affinity", affinity, "schedulerName")
         if instance.state == "unscheduled":
-            del found["nodeName"]
+            del spec["nodeName"]
         else:
-            found["nodeName"] = instance.node.name
-        return found
+            spec["nodeName"] = instance.node.name
+        return spec
 
 
-PROJECTED = {
+_TOKEN_SOURCES = {
     "sources": [
         {"serviceAccountToken": {"expirationSeconds": 3607, "path": "token"}},
         {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
@@ -147,152 +145,155 @@ PROJECTED = {
 }
 
 
-def _mounted(spec: Object, mount: Object) -> Object:
-    if "volumeMounts" in spec:
-        return {**spec, "volumeMounts": [*spec["volumeMounts"], mount]}
-    return _after(spec, "volumeMounts", [mount], "livenessProbe", "readinessProbe", "terminationMessagePath")
+def _with_mount(container: Object, mount: Object) -> Object:
+    if "volumeMounts" in container:
+        return {**container, "volumeMounts": [*container["volumeMounts"], mount]}
+    return _inserted(container, "volumeMounts", [mount], "livenessProbe", "readinessProbe", "terminationMessagePath")
 
 
-def _after(found: Object, name: str, value: object, *before: str) -> Object:
-    """With one more member, in front of the first of these that is there."""
-    made, pending = Object(), True
-    for each, member in found.items():
+def _inserted(obj: Object, name: str, value: object, *before: str) -> Object:
+    """Returns a copy with one more field, in front of the first field of `before`."""
+    copy, pending = Object(), True
+    for each, field in obj.items():
         if pending and each in before:
-            made[name], pending = value, False
-        made[each] = member
-    return made
+            copy[name], pending = value, False
+        copy[each] = field
+    return copy
 
 
-def _claimed(volume: Object, name: str) -> Object:
+def _with_claim(volume: Object, pod: str) -> Object:
     if "persistentVolumeClaim" not in volume:
         return volume
-    return {"name": volume["name"], "persistentVolumeClaim": {"claimName": f"{volume['name']}-{name}"}}
+    return {"name": volume["name"], "persistentVolumeClaim": {"claimName": f"{volume['name']}-{pod}"}}
 
 
-UNSCHEDULED: Object = {
+_UNSCHEDULABLE_FIELDS: Object = {
     ".": {},
-    **{f"f:{each}": {} for each in ("lastProbeTime", "lastTransitionTime", "message", "reason", "status", "type")},
+    **{f"f:{name}": {} for name in ("lastProbeTime", "lastTransitionTime", "message", "reason", "status", "type")},
 }
-TAINTS = "{spot} node(s) had untolerated taint {{example.com/spot: true}}, {rest} Insufficient memory"
+_UNSCHEDULABLE = (
+    "0/{all} nodes are available: {spot} node(s) had untolerated taint {{example.com/spot: true}}, "
+    "{rest} Insufficient memory."
+)
 
 
 def status(rng: random.Random, instance: Instance) -> Object:
-    """As the kubelet tells it; of a pod that is on no node, as the scheduler does."""
-    begun, state, load = instance.begun, instance.state, instance.load
+    """Returns the status that the kubelet, or else the scheduler, reports."""
+    created, state, workload = instance.created, instance.state, instance.workload
     if state == "unscheduled":
         spot = 1 + int(rng.random() * 9)
-        message = TAINTS.format(spot=spot, rest=3 * spot)
-        why: Object = {
-            "type": "PodScheduled",
-            "status": "False",
-            "lastProbeTime": None,
-            "lastTransitionTime": moment(begun),
-        }
-        why |= {"reason": "Unschedulable", "message": f"0/{4 * spot} nodes are available: {message}."}
-        return {"phase": "Pending", "conditions": [why], "qosClass": _quality(load)}
-    started = begun + int(rng.random() * 3)
-    sandboxed = started + 1 + int(rng.random() * 4)
-    initialized = sandboxed + len(load.initial) * (1 + int(rng.random() * 20))
+        condition = _condition("PodScheduled", timestamp(created)) | {"status": "False", "reason": "Unschedulable"}
+        condition["message"] = _UNSCHEDULABLE.format(all=4 * spot, spot=spot, rest=3 * spot)
+        return {"phase": "Pending", "conditions": [condition], "qosClass": _qos_class(workload)}
+    started = created + int(rng.random() * 3)
+    sandbox_ready = started + 1 + int(rng.random() * 4)
+    initialized = sandbox_ready + len(workload.init_containers) * (1 + int(rng.random() * 20))
     ready = initialized + 2 + int(rng.random() * 40)
-    at, was, by, since = moment(begun), moment(sandboxed), moment(initialized), moment(ready)
-    conditions: list[Object] = [
-        {"type": "PodReadyToStartContainers", "status": "True", "lastProbeTime": None, "lastTransitionTime": was},
-        {"type": "Initialized", "status": "True", "lastProbeTime": None, "lastTransitionTime": by},
-        {"type": "Ready", "status": "True", "lastProbeTime": None, "lastTransitionTime": since},
-        {"type": "ContainersReady", "status": "True", "lastProbeTime": None, "lastTransitionTime": since},
-        {"type": "PodScheduled", "status": "True", "lastProbeTime": None, "lastTransitionTime": at},
-    ]
+    times = (sandbox_ready, initialized, ready, ready, created)
+    conditions = [_condition(type_, timestamp(time)) for type_, time in zip(POD_CONDITIONS, times, strict=True)]
     if state != "running":
-        _worsen(conditions, state, str(load.parts[0].spec["name"]))
+        _degrade(conditions, state, str(workload.containers[0].spec["name"]))
     phase = {"succeeded": "Succeeded", "failed": "Failed", "pulling": "Pending"}.get(state, "Running")
     found: Object = {"phase": phase, "conditions": conditions, "hostIP": instance.node.address}
     found["hostIPs"] = [{"ip": instance.node.address}]
-    found |= {"podIP": instance.address, "podIPs": [{"ip": instance.address}], "startTime": moment(started)}
-    if load.initial:
-        found["initContainerStatuses"] = [_done(rng, each, sandboxed, initialized, 0) for each in load.initial]
+    found |= {"podIP": instance.address, "podIPs": [{"ip": instance.address}], "startTime": timestamp(started)}
+    if workload.init_containers:
+        found["initContainerStatuses"] = [
+            _terminated(rng, container, sandbox_ready, initialized, 0) for container in workload.init_containers
+        ]
+    state_of_others = "succeeded" if phase in ("Succeeded", "Failed") else "running"
     found["containerStatuses"] = [
-        _contained(rng, each, state if place == 0 else "succeeded" if phase in ("Succeeded", "Failed") else "running",
-                   initialized + 1 + place // 2, ready)
-        for place, each in enumerate(load.parts)
-    ]  # fmt: skip
-    found["qosClass"] = _quality(load)
+        _container_status(rng, container, state_of_others if at else state, initialized + 1 + at // 2, ready)
+        for at, container in enumerate(workload.containers)
+    ]
+    found["qosClass"] = _qos_class(workload)
     return found
 
 
-def _worsen(conditions: list[Object], state: str, container: str) -> None:
-    for each in conditions[2:4]:
-        each["status"] = "False"
+def _condition(type_: str, time: str) -> Object:
+    return {"type": type_, "status": "True", "lastProbeTime": None, "lastTransitionTime": time}
+
+
+def _degrade(conditions: list[Object], state: str, container: str) -> None:
+    for condition in conditions[2:4]:
+        condition["status"] = "False"
         if state in ("succeeded", "failed"):
-            each["reason"] = "PodCompleted" if state == "succeeded" else "PodFailed"
+            condition["reason"] = "PodCompleted" if state == "succeeded" else "PodFailed"
         else:
-            each["reason"] = "ContainersNotReady"
-            each["message"] = f"containers with unready status: [{container}]"
+            condition["reason"] = "ContainersNotReady"
+            condition["message"] = f"containers with unready status: [{container}]"
     if state == "succeeded":
         conditions[0]["status"] = "False"
         conditions[0]["reason"] = conditions[1]["reason"] = "PodCompleted"
 
 
-def _contained(rng: random.Random, part: Part, state: str, begun: int, ready: int) -> Object:
+def _container_status(rng: random.Random, container: Container, state: str, started: int, ready: int) -> Object:
     if state in ("succeeded", "failed"):
-        return _done(rng, part, begun, ready + int(rng.random() * 3000), 0 if state == "succeeded" else 1)
-    found: Object = {"name": part.spec["name"]}
-    again = int(1 / (rng.random() + 0.02)) - 1 if rng.random() < 0.2 else 0
+        return _terminated(rng, container, started, ready + int(rng.random() * 3000), 0 if state == "succeeded" else 1)
+    found: Object = {"name": container.spec["name"]}
+    restarts = int(1 / (rng.random() + 0.02)) - 1 if rng.random() < 0.2 else 0
     if state == "pulling":
-        waiting = {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{part.image.name}"'}
+        message = f'Back-off pulling image "{container.image.name}"'
+        waiting = {"reason": "ImagePullBackOff", "message": message}
         found |= {"state": {"waiting": waiting}, "lastState": {}, "ready": False, "restartCount": 0}
-        return found | {"image": part.image.name, "imageID": "", "started": False}
-    at = begun if not again else ready + int(rng.random() * 90_000)
-    last: Object = {}
-    if again or state == "crashing":
+        return found | {"image": container.image.name, "imageID": "", "started": False}
+    restarted = started if not restarts else ready + int(rng.random() * 90_000)
+    last_state: Object = {}
+    if restarts or state == "crashing":
         code = pick(rng, (0, 1, 1, 2, 137, 137, 143, 255))
         reason = {0: "Completed", 137: "OOMKilled"}.get(code, "Error")
-        last = {"exitCode": code, "reason": reason, "startedAt": moment(begun), "finishedAt": moment(at - 1)}
-        last = {"terminated": {**last, "containerID": f"containerd://{sha256(rng)}"}}
+        ended = {"startedAt": timestamp(started), "finishedAt": timestamp(restarted - 1)}
+        container_id = f"containerd://{sha256(rng)}"
+        last_state = {"terminated": {"exitCode": code, "reason": reason, **ended, "containerID": container_id}}
     if state == "crashing":
-        message = f"back-off 5m0s restarting failed container={part.spec['name']}"
+        message = f"back-off 5m0s restarting failed container={container.spec['name']}"
         found["state"] = {"waiting": {"reason": "CrashLoopBackOff", "message": message}}
-        again = 5 + int(rng.random() * 4000)
+        restarts = 5 + int(rng.random() * 4000)
     else:
-        found["state"] = {"running": {"startedAt": moment(at)}}
-    found |= {"lastState": last, "ready": state == "running", "restartCount": again, "image": part.image.name}
-    found |= {"imageID": part.image.digest, "containerID": f"containerd://{sha256(rng)}"}
-    found["started"] = state == "running"
-    return found
+        found["state"] = {"running": {"startedAt": timestamp(restarted)}}
+    running = state == "running"
+    found |= {"lastState": last_state, "ready": running, "restartCount": restarts, "image": container.image.name}
+    return found | {"imageID": container.image.digest, "containerID": f"containerd://{sha256(rng)}", "started": running}
 
 
-def _done(rng: random.Random, part: Part, begun: int, ended: int, code: int) -> Object:
-    which = f"containerd://{sha256(rng)}"
-    about = {"exitCode": code, "reason": "Error" if code else "Completed", "startedAt": moment(begun)}
-    about |= {"finishedAt": moment(ended), "containerID": which}
-    found: Object = {"name": part.spec["name"], "state": {"terminated": about}, "lastState": {}}
-    found |= {"ready": not code, "restartCount": 0, "image": part.image.name, "imageID": part.image.digest}
-    return found | {"containerID": which, "started": False}
+def _terminated(rng: random.Random, container: Container, started: int, finished: int, code: int) -> Object:
+    container_id = f"containerd://{sha256(rng)}"
+    ended = {"exitCode": code, "reason": "Error" if code else "Completed", "startedAt": timestamp(started)}
+    ended |= {"finishedAt": timestamp(finished), "containerID": container_id}
+    found: Object = {"name": container.spec["name"], "state": {"terminated": ended}, "lastState": {}}
+    found |= {"ready": not code, "restartCount": 0}
+    found |= {"image": container.image.name, "imageID": container.image.digest}
+    return found | {"containerID": container_id, "started": False}
 
 
-def _quality(load: Workload) -> str:
-    given = [each.spec.get("resources", {}) for each in load.parts]
-    if not any(given):
+def _qos_class(workload: Workload) -> str:
+    each = [container.spec.get("resources", {}) for container in workload.containers]
+    if not any(each):
         return "BestEffort"
-    return "Guaranteed" if all(each.get("limits") == each.get("requests") for each in given) else "Burstable"
+    return "Guaranteed" if all(one.get("limits") == one.get("requests") for one in each) else "Burstable"
 
 
-def _of_status(found: Object) -> Object:
-    """What the kubelet owns: all but that the pod was scheduled."""
-    shape = tuple(("reason" in each) + ("message" in each) for each in found["conditions"][:4])
-    owned: Object = {"f:conditions": _conditions(shape), "f:containerStatuses": {}, "f:hostIP": {}, "f:hostIPs": {}}
-    if "initContainerStatuses" in found:
-        owned["f:initContainerStatuses"] = {}
-    if found["phase"] != "Pending":
-        owned["f:phase"] = {}
-    key = f'k:{{"ip":"{found["podIP"]}"}}'
-    return owned | {"f:podIP": {}, "f:podIPs": {".": {}, key: {".": {}, "f:ip": {}}}, "f:startTime": {}}
+def _kubelet_fields(pod_status: Object) -> Object:
+    """Returns the field set of the kubelet: all but the condition PodScheduled."""
+    shape = tuple(("reason" in each) + ("message" in each) for each in pod_status["conditions"][:4])
+    fields: Object = {"f:conditions": _condition_fields(shape), "f:containerStatuses": {}}
+    fields |= {"f:hostIP": {}, "f:hostIPs": {}}
+    if "initContainerStatuses" in pod_status:
+        fields["f:initContainerStatuses"] = {}
+    if pod_status["phase"] != "Pending":
+        fields["f:phase"] = {}
+    key = f'k:{{"ip":"{pod_status["podIP"]}"}}'
+    return fields | {"f:podIP": {}, "f:podIPs": {".": {}, key: {".": {}, "f:ip": {}}}, "f:startTime": {}}
 
 
 @cache
-def _conditions(shape: tuple[int, ...]) -> Object:
-    """Of the kubelet's four conditions; whether each has a reason, and a message too."""
-    found = Object()
-    for type_, told in sorted(zip(CONDITIONS, shape, strict=False)):
-        names = sorted(("lastProbeTime", "lastTransitionTime", "status", "type", *("reason", "message")[:told]))
-        found[f'k:{{"type":"{type_}"}}'] = {".": {}, **{f"f:{each}": {} for each in names}}
-    return found
+def _condition_fields(shape: tuple[int, ...]) -> Object:
+    """Returns the field set of the kubelet's four conditions.
+
+    `shape` has for each condition the number of its optional fields: 0, 1 (reason) or 2 (reason and message).
+    """
+    fields = Object()
+    for type_, further in sorted(zip(POD_CONDITIONS, shape, strict=False)):
+        names = sorted(("lastProbeTime", "lastTransitionTime", "status", "type", *("reason", "message")[:further]))
+        fields[f'k:{{"type":"{type_}"}}'] = {".": {}, **{f"f:{name}": {} for name in names}}
+    return fields

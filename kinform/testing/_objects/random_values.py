@@ -1,6 +1,6 @@
-"""What is random in a cluster: uids, hashes, suffixes, addresses and times, drawn from a `random.Random`.
+"""Random values of a cluster: uids, hashes, name suffixes and times.
 
-Uses only what gives the same in every version of Python: `random()`, `getrandbits()`, and arithmetic that is exact.
+Uses only `random()`, `getrandbits()` and exact arithmetic, so that each Python version gives the same values.
 """
 
 from __future__ import annotations
@@ -14,93 +14,99 @@ from typing import TypeVar
 _T = TypeVar("_T")
 
 NOW = 1_774_828_800
-"""2026-03-30T00:00:00Z: nothing in a cluster is younger."""
+"""2026-03-30T00:00:00Z, in seconds since 1970. Every generated object is older."""
 DAY = 86_400
-ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-"""Of Kubernetes' generated names: no vowels, nothing that looks like another."""
-SUFFIXES = len(ALPHABET) ** 5
-MINUTES = [f"{each // 60:02}:{each % 60:02}" for each in range(1440)]
-SECONDS = [f"{each:02}Z" for each in range(60)]
+NAME_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+"""The characters of generateName suffixes: no vowels and no look-alikes."""
+_SUFFIX_LENGTH = 5
+_SUFFIXES = len(NAME_ALPHABET) ** _SUFFIX_LENGTH
+_SUFFIX_STEP = 5_915_587  # has no factor in common with _SUFFIXES
+_MINUTES = [f"{minute // 60:02}:{minute % 60:02}" for minute in range(1440)]
+_SECONDS = [f"{second:02}Z" for second in range(60)]
 
 
 def uid(rng: random.Random) -> str:
-    """A version 4 UUID."""
-    text = f"{rng.getrandbits(128):032x}"
-    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{'89ab'[int(text[16], 16) & 3]}{text[17:20]}-{text[20:]}"
+    """Returns a version 4 UUID."""
+    digits = f"{rng.getrandbits(128):032x}"
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def sha256(rng: random.Random) -> str:
-    """64 hexadecimal digits."""
+    """Returns 64 hexadecimal digits."""
     return f"{rng.getrandbits(256):064x}"
 
 
-def version(rng: random.Random) -> str:
-    """A resourceVersion of a cluster that has seen some hundred million changes."""
+def resource_version(rng: random.Random) -> str:
+    """Returns a resourceVersion of a cluster with some hundred million writes."""
     return str(100_000_000 + int(rng.random() * 899_999_999))
 
 
-def version_at(rng: random.Random, seconds: int) -> str:
-    """The resourceVersion of what was written at this time and never since: some hundred changes a second."""
+def resource_version_at(rng: random.Random, seconds: int) -> str:
+    """Returns the resourceVersion of a write at this time, at 100 writes per second."""
     return str(900_000_000 - (NOW - seconds) * 100 - int(rng.random() * 100))
 
 
-def pick(rng: random.Random, among: Sequence[_T]) -> _T:
-    """One of these."""
-    return among[int(rng.random() * len(among))]
+def pick(rng: random.Random, items: Sequence[_T]) -> _T:
+    """Returns one of the items."""
+    return items[int(rng.random() * len(items))]
 
 
-def some(rng: random.Random, among: Sequence[_T], count: int) -> list[_T]:
-    """So many different ones, in their order; all, if there are no more."""
-    left, found = len(among), list[_T]()
-    for each in among:
-        if rng.random() * left < count - len(found):
-            found.append(each)
+def sample(rng: random.Random, items: Sequence[_T], count: int) -> list[_T]:
+    """Returns `count` of the items in their order, or all where there are fewer."""
+    left, sampled = len(items), list[_T]()
+    for item in items:
+        if rng.random() * left < count - len(sampled):
+            sampled.append(item)
         left -= 1
-    return found
+    return sampled
 
 
-def chance(rng: random.Random, share: float) -> bool:
-    """True in such a share of cases."""
-    return rng.random() < share
+def chance(rng: random.Random, probability: float) -> bool:
+    """Returns True with this probability."""
+    return rng.random() < probability
 
 
-def between(rng: random.Random, least: int, most: int) -> int:
-    """An integer of these or between."""
-    return least + int(rng.random() * (most - least + 1))
+def between(rng: random.Random, low: int, high: int) -> int:
+    """Returns an integer from `low` to `high`, both included."""
+    return low + int(rng.random() * (high - low + 1))
 
 
-def suffix(turn: int, salt: int) -> str:
-    """Five characters, another one for each turn below 14 million: those of a salt are a permutation."""
-    number = (turn * 5_915_587 + salt) % SUFFIXES
-    found = ""
-    for _ in range(5):
-        number, digit = divmod(number, 27)
-        found += ALPHABET[digit]
-    return found
+def suffix(index: int, salt: int) -> str:
+    """Returns five characters, distinct for each index below 14 million of one salt."""
+    number = (index * _SUFFIX_STEP + salt) % _SUFFIXES
+    characters = ""
+    for _ in range(_SUFFIX_LENGTH):
+        number, digit = divmod(number, len(NAME_ALPHABET))
+        characters += NAME_ALPHABET[digit]
+    return characters
 
 
 def template_hash(rng: random.Random) -> str:
-    """As `pod-template-hash` has it: 8 to 10 characters of the alphabet."""
-    return "".join(pick(rng, ALPHABET) for _ in range(pick(rng, (8, 9, 9, 10, 10, 10))))
+    """Returns 8 to 10 characters, as in the label `pod-template-hash`."""
+    return "".join(pick(rng, NAME_ALPHABET) for _ in range(pick(rng, (8, 9, 9, 10, 10, 10))))
 
 
 @cache
-def _day(number: int) -> str:
-    return (date(1970, 1, 1) + timedelta(days=number)).isoformat()
+def _date(days: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days=days)).isoformat()
 
 
-def moment(seconds: int) -> str:
-    """`"2026-03-14T09:26:53Z"`."""
+def timestamp(seconds: int) -> str:
+    """Returns a metav1.Time: `"2026-03-14T09:26:53Z"`."""
     days, rest = divmod(seconds, DAY)
-    return f"{_day(days)}T{MINUTES[rest // 60]}:{SECONDS[rest % 60]}"
+    return f"{_date(days)}T{_MINUTES[rest // 60]}:{_SECONDS[rest % 60]}"
 
 
-def micro(seconds: int, micros: int) -> str:
-    """`"2026-03-14T09:26:53.589793Z"`."""
-    return f"{moment(seconds)[:-1]}.{micros:06}Z"
+def micro_timestamp(seconds: int, microseconds: int) -> str:
+    """Returns a metav1.MicroTime: `"2026-03-14T09:26:53.589793Z"`."""
+    return f"{timestamp(seconds)[:-1]}.{microseconds:06}Z"
 
 
-def age(rng: random.Random, most_days: int) -> int:
-    """The time at which something began: seldom long ago, in seconds since 1970."""
+def past_time(rng: random.Random, max_days: int) -> int:
+    """Returns a time in seconds since 1970, most often a recent one.
+
+    It is at least ten minutes before `NOW`.
+    """
     drawn = rng.random()
-    return NOW - 600 - int(drawn * drawn * drawn * most_days * DAY)
+    return NOW - 600 - int(drawn * drawn * drawn * max_days * DAY)

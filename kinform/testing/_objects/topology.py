@@ -1,4 +1,4 @@
-"""Where things are in a cluster: its namespaces and its nodes, each the same for the same number."""
+"""Namespaces and nodes of a cluster. The same seed and number give the same one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,18 @@ import random
 import msgspec
 
 from kinform.testing._objects import words
-from kinform.testing._objects.random_values import NOW, between, pick, suffix, uid
+from kinform.testing._objects.random_values import DAY, NOW, between, pick, suffix, uid
 
-OFFERED = len(words.PRODUCTS) * len(words.STAGES)
+_PRODUCT_NAMESPACES = len(words.PRODUCTS) * len(words.STAGES)
+_PERMUTATION_STEP = 157  # has no factor in common with _PRODUCT_NAMESPACES
 
 
-class Place(msgspec.Struct, frozen=True):
-    """A namespace. `stage` is `"system"` where the platform is, `"tenant"` where somebody else's work is."""
+class Namespace(msgspec.Struct, frozen=True):
+    """A namespace.
+
+    Attributes:
+        stage: `"system"` for the platform's namespaces, `"tenant"` for those of tenants.
+    """
 
     name: str
     product: str
@@ -22,38 +27,42 @@ class Place(msgspec.Struct, frozen=True):
 
 
 class Node(msgspec.Struct, frozen=True):
-    """A node. `pods` is what its pods' addresses begin with."""
+    """A node.
+
+    Attributes:
+        pod_prefix: The first three numbers of its pods' addresses, with a dot at the end.
+        created: In seconds since 1970.
+    """
 
     name: str
     uid: str
     address: str
     zone: str
     pool: str
-    pods: str
-    begun: int
+    pod_prefix: str
+    created: int
 
 
-def place(seed: int, number: int) -> Place:
-    """The namespaces of the platform come first, then those of products and stages, then those of tenants."""
+def namespace_at(seed: int, number: int) -> Namespace:
+    """Returns a namespace: first those of the platform, last those of tenants."""
     rng = random.Random(f"{seed} place {number}")
     team = pick(rng, words.TEAMS)
-    if number < len(words.SYSTEM):
-        return Place(words.SYSTEM[number], words.SYSTEM[number].partition("-")[0], "system", "platform")
-    number -= len(words.SYSTEM)
-    if number < OFFERED:
-        # A permutation: 157 has no factor in common with the number of combinations.
-        product, stage = divmod((number * 157 + seed) % OFFERED, len(words.STAGES))
-        return Place(
-            f"{words.PRODUCTS[product]}-{words.STAGES[stage]}", words.PRODUCTS[product], words.STAGES[stage], team
-        )
-    return Place(f"tenant-{number}-{rng.getrandbits(20):05x}", pick(rng, words.PRODUCTS), "tenant", team)
+    if number < len(words.SYSTEM_NAMESPACES):
+        name = words.SYSTEM_NAMESPACES[number]
+        return Namespace(name, name.partition("-")[0], "system", "platform")
+    number -= len(words.SYSTEM_NAMESPACES)
+    if number < _PRODUCT_NAMESPACES:
+        product, stage = divmod((number * _PERMUTATION_STEP + seed) % _PRODUCT_NAMESPACES, len(words.STAGES))
+        name = f"{words.PRODUCTS[product]}-{words.STAGES[stage]}"
+        return Namespace(name, words.PRODUCTS[product], words.STAGES[stage], team)
+    return Namespace(f"tenant-{number}-{rng.getrandbits(20):05x}", pick(rng, words.PRODUCTS), "tenant", team)
 
 
-def node(seed: int, number: int) -> Node:
-    """Up to 16,384 nodes have networks of their own."""
+def node_at(seed: int, number: int) -> Node:
+    """Returns a node. The first 16,384 have a pod network of their own."""
     rng = random.Random(f"{seed} node {number}")
-    pool, zone = pick(rng, words.POOLS), pick(rng, words.ZONES)
+    pool, zone = pick(rng, words.NODE_POOLS), pick(rng, words.ZONES)
     name = f"{pool}-{suffix(number, seed)}.{zone[:-1]}.internal"
     address = f"10.{number >> 14 & 7}.{number >> 6 & 255}.{4 * (number & 63) + between(rng, 0, 3)}"
-    pods = f"10.{64 + (number >> 8) % 64}.{number & 255}."
-    return Node(name, uid(rng), address, zone, pool, pods, NOW - between(rng, 86_400, 90 * 86_400))
+    pod_prefix = f"10.{64 + (number >> 8) % 64}.{number & 255}."
+    return Node(name, uid(rng), address, zone, pool, pod_prefix, NOW - between(rng, DAY, 90 * DAY))

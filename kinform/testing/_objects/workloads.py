@@ -1,6 +1,7 @@
-"""What pods are replicas of: Deployments, StatefulSets, DaemonSets, Jobs, static pods and bare ones, with templates.
+"""Workloads and their pod templates.
 
-A template is built once; a replica takes over all of it but what is its own.
+Workloads are Deployments, StatefulSets, DaemonSets, Jobs, static pods and bare pods. A template is built once; its
+replicas share the parts that are equal.
 """
 
 from __future__ import annotations
@@ -11,26 +12,26 @@ import random
 from kinform.testing._objects import words
 from kinform.testing._objects.charts import Chart
 from kinform.testing._objects.containers import (
-    MESSAGES,
-    Part,
+    TERMINATION_MESSAGE,
+    Container,
     arguments,
     environment,
     image,
-    ordered,
+    in_field_order,
     port,
     probe,
     resources,
 )
 from kinform.testing._objects.kinds import Object
-from kinform.testing._objects.managed_fields import of_metadata, owned
-from kinform.testing._objects.random_values import age, between, chance, pick, some, template_hash, uid
-from kinform.testing._objects.topology import Place
+from kinform.testing._objects.managed_fields import field_set
+from kinform.testing._objects.random_values import between, chance, past_time, pick, sample, template_hash, uid
+from kinform.testing._objects.topology import Namespace
 
-TOLERATED = [
+DEFAULT_TOLERATIONS = [
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
     for key in ("not-ready", "unreachable")
 ]
-TOLERATED_BY_DAEMONS = [
+DAEMON_TOLERATIONS = [
     {"key": f"node.kubernetes.io/{key}", "operator": "Exists", "effect": effect}
     for key, effect in (
         ("not-ready", "NoExecute"),
@@ -41,68 +42,71 @@ TOLERATED_BY_DAEMONS = [
         ("unschedulable", "NoSchedule"),
     )
 ]
-APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_SIDECAR_SIZES = (0.82, 0.93, 0.97, 0.985, 0.994)
+"""A workload has one container more for each of these that its size exceeds."""
 
 
 class Workload:
-    """A controller and its pods' template.
+    """A workload: a controller and its pod template.
 
     Attributes:
-        kind: `"Deployment"`, `"StatefulSet"`, `"DaemonSet"`, `"Job"`; `"Node"` of static pods, `""` of bare ones.
-        size: How large the template is among all, 0 to 1.
-        labels: Of the template.
-        annotations: Of the template.
-        spec: A pod's, as it was written: before admission added to it.
-        parts: The containers.
-        initial: The init containers.
-        mounts_token: Whether its pods have the volume of their service account.
-        begun: When it was created.
+        kind: `"Deployment"`, `"StatefulSet"`, `"DaemonSet"`, `"Job"`; `"Node"` for static pods, `""` for a bare pod.
+        size: The template's rank by size, 0 to 1.
+        created: In seconds since 1970.
+        labels: Those of the template.
+        annotations: Those of the template.
+        spec: The template's pod spec with defaults, before admission.
+        mounts_token: Whether its pods mount the token of their service account.
+        owner: The ownerReference of its pods.
+        spec_fields: The field set of `spec`.
     """
 
-    def __init__(self, rng: random.Random, kind: str, name: str, place: Place, chart: Chart, size: float) -> None:
-        self.kind, self.name, self.place, self.chart, self.size = kind, name, place, chart, size
-        self.begun = age(rng, 400)
+    def __init__(
+        self, rng: random.Random, kind: str, name: str, namespace: Namespace, chart: Chart, size: float
+    ) -> None:
+        self.kind, self.name, self.namespace, self.chart, self.size = kind, name, namespace, chart, size
+        self.created = past_time(rng, 400)
         self.uid = uid(rng)
         product = name.rpartition("-")[0] or name
-        self.labels = chart.labels(rng, name, product, place.name)
+        self.labels = chart.labels(rng, name, product, namespace.name)
         self.annotations = chart.annotations(rng, product, size)
         if chart.reload and kind == "Deployment":
-            self.annotations["example.com/restarted-at"] = str(age(rng, 60))
+            self.annotations["example.com/restarted-at"] = str(past_time(rng, 60))
             self.annotations = dict(sorted(self.annotations.items()))
         self.host_network = kind == "Node" or (kind == "DaemonSet" and chance(rng, 0.5))
         self.volumes, mounts = _volumes(rng, kind, product, size)
-        self.parts = [_own(rng, self, product, mounts)]
-        wanted = sum(size > least for least in (0.82, 0.93, 0.97, 0.985, 0.994))
-        for sidecar in chart.sidecars[:wanted] if kind not in ("Job", "Node") else []:
-            self.parts.append(sidecar.part(rng, product, place.name))
+        self.containers = [_main_container(rng, self, product, mounts)]
+        more = sum(size > least for least in _SIDECAR_SIZES)
+        for sidecar in chart.sidecars[:more] if kind not in ("Job", "Node") else []:
+            self.containers.append(sidecar.container(rng, product, namespace.name))
             self.volumes.append(sidecar.volume)
-        for number in range(wanted + 1 - len(self.parts)):
-            self.parts.append(_helper(rng, self, product, mounts, number))
-        self.initial = [_initial(rng, self, product, mounts, each) for each in range(_initial_count(rng, size))]
+        for number in range(more + 1 - len(self.containers)):
+            self.containers.append(_helper_container(rng, self, product, mounts, number))
+        init_count = int(rng.random() * size * 1.6)
+        self.init_containers = [_init_container(rng, self, product, mounts, number) for number in range(init_count)]
         self.mounts_token = kind != "Node" and chance(rng, 0.8)
-        self.account = name if chance(rng, 0.7) else "default"
+        self.service_account = name if chance(rng, 0.7) else "default"
         self.spec = self._spec(rng)
-        self.hash = template_hash(rng)
-        self.revision = f"{name}-{self.hash}"
+        self.template_hash = template_hash(rng)
+        self.revision_name = f"{name}-{self.template_hash}"
         self.owner = self._owner(rng)
-        self.owned_spec = owned(self.spec)
+        self.spec_fields = field_set(self.spec)
 
     def _spec(self, rng: random.Random) -> Object:
-        """In the order of the API's type, as whoever made it wrote it, with defaults filled in."""
         daemon, chart = self.kind in ("DaemonSet", "Node"), self.chart
-        found: Object = {
+        spec: Object = {
             "volumes": self.volumes,
-            "initContainers": [each.spec for each in self.initial],
-            "containers": [each.spec for each in self.parts],
+            "initContainers": [each.spec for each in self.init_containers],
+            "containers": [each.spec for each in self.containers],
             "restartPolicy": "Never" if self.kind == "Job" and chance(rng, 0.6) else "Always",
-            "terminationGracePeriodSeconds": chart.grace,
+            "terminationGracePeriodSeconds": chart.grace_period,
             "dnsPolicy": "ClusterFirstWithHostNet" if self.host_network and chance(rng, 0.5) else "ClusterFirst",
             "nodeSelector": {"kubernetes.io/os": "linux"} if daemon or chance(rng, 0.15) else {},
-            "serviceAccountName": self.account,
-            "serviceAccount": self.account,
+            "serviceAccountName": self.service_account,
+            "serviceAccount": self.service_account,
             "automountServiceAccountToken": False,
             "hostNetwork": self.host_network,
-            "securityContext": chart.security,
+            "securityContext": chart.pod_security,
             "imagePullSecrets": chart.pull_secrets,
             "affinity": {} if daemon else chart.affinity(self.labels),
             "schedulerName": "default-scheduler",
@@ -110,41 +114,39 @@ class Workload:
             "priorityClassName": "system-node-critical" if daemon else chart.priority,
             "topologySpreadConstraints": [] if daemon else chart.spread(self.labels),
         }
-        if self.kind == "Job" and found["restartPolicy"] == "Always":
-            found["restartPolicy"] = "OnFailure"
+        if self.kind == "Job" and spec["restartPolicy"] == "Always":
+            spec["restartPolicy"] = "OnFailure"
         if self.mounts_token or self.kind == "Node":
-            del found["automountServiceAccountToken"]
-        empty = ("securityContext", "automountServiceAccountToken")
-        return {name: each for name, each in found.items() if each or name in empty}
+            del spec["automountServiceAccountToken"]
+        kept_empty = ("securityContext", "automountServiceAccountToken")
+        return {name: value for name, value in spec.items() if value or name in kept_empty}
 
     def _owner(self, rng: random.Random) -> Object:
         kind = {"Deployment": "ReplicaSet", "Node": "Node", "": ""}.get(self.kind, self.kind)
         version = {"Job": "batch/v1", "Node": "v1"}.get(kind, "apps/v1")
-        name, whose = (self.revision, uid(rng)) if kind == "ReplicaSet" else (self.name, self.uid)
-        found = {"apiVersion": version, "kind": kind, "name": name, "uid": whose, "controller": True}
-        return found if kind == "Node" else {**found, "blockOwnerDeletion": True}
+        name, owner_uid = (self.revision_name, uid(rng)) if kind == "ReplicaSet" else (self.name, self.uid)
+        owner = {"apiVersion": version, "kind": kind, "name": name, "uid": owner_uid, "controller": True}
+        return owner if kind == "Node" else {**owner, "blockOwnerDeletion": True}
 
-    def admitted(self) -> Object:
-        """The spec after admission, but for what is each pod's own; as a bound pod has it."""
+    def admitted_spec(self) -> Object:
+        """Returns the spec after admission, without the values of a single pod."""
         daemon = self.kind in ("DaemonSet", "Node")
-        found, own = dict(self.spec), self.spec.get("tolerations", [])
-        found["tolerations"] = [*own, *(TOLERATED_BY_DAEMONS if daemon else TOLERATED)]
-        found |= {"nodeName": "", "enableServiceLinks": True, "preemptionPolicy": "PreemptLowerPriority"}
-        found["priority"] = {"": 0, "business-critical": 100_000, "batch-low": -100}.get(
+        spec, own = dict(self.spec), self.spec.get("tolerations", [])
+        spec["tolerations"] = [*own, *(DAEMON_TOLERATIONS if daemon else DEFAULT_TOLERATIONS)]
+        spec |= {"nodeName": "", "enableServiceLinks": True, "preemptionPolicy": "PreemptLowerPriority"}
+        spec["priority"] = {"": 0, "business-critical": 100_000, "batch-low": -100}.get(
             self.spec.get("priorityClassName", ""), 2_000_001_000
         )
-        return {name: found[name] for name in ADMITTED if name in found}
+        return {name: spec[name] for name in _FIELD_ORDER if name in spec}
 
-    def created(self) -> Object:
-        """What the creator of a replica owns: the template, and what a controller adds to it."""
-        labels = dict(self.labels)
-        if self.kind == "Deployment":
-            labels["pod-template-hash"] = self.hash
-        metadata: Object = {"generateName": "-", "labels": labels, "annotations": self.annotations}
-        return {"f:metadata": of_metadata(metadata), "f:spec": self.owned_spec}
+    def last_applied(self) -> str:
+        """Returns the annotation that `kubectl apply` writes to a bare pod."""
+        metadata = {"annotations": {}, "labels": self.labels, "name": self.name, "namespace": self.namespace.name}
+        applied = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": self.spec}
+        return json.dumps(applied, separators=(",", ":"), sort_keys=True) + "\n"
 
 
-ADMITTED = (
+_FIELD_ORDER = (
     "volumes",
     "initContainers",
     "containers",
@@ -171,24 +173,25 @@ ADMITTED = (
 
 
 def _volumes(rng: random.Random, kind: str, product: str, size: float) -> tuple[list[Object], list[Object]]:
+    """Returns volumes, and a mount for each."""
     volumes, mounts = list[Object](), list[Object]()
     for number in range(int(size * size * 3 + rng.random() * 1.8)):
         name = pick(rng, ("config", "data", "tmp", "certs", "secrets", "cache", "scripts", "ca-bundle"))
         name = name if not any(each["name"] == name for each in volumes) else f"{name}-{number}"
-        about: Object = {"name": name}
+        volume: Object = {"name": name}
         match name.split("-")[0]:
             case "config" | "scripts" | "ca":
-                about["configMap"] = {"name": f"{product}-{name}", "defaultMode": pick(rng, (420, 420, 493))}
+                volume["configMap"] = {"name": f"{product}-{name}", "defaultMode": pick(rng, (420, 420, 493))}
             case "certs" | "secrets":
-                about["secret"] = {"secretName": f"{product}-{name}", "defaultMode": 420}
+                volume["secret"] = {"secretName": f"{product}-{name}", "defaultMode": 420}
             case "data" if kind == "StatefulSet":
-                about["persistentVolumeClaim"] = {"claimName": f"{name}-{product}"}
+                volume["persistentVolumeClaim"] = {"claimName": f"{name}-{product}"}
             case _ if kind in ("DaemonSet", "Node"):
-                path = f"/{pick(rng, ('var/lib', 'run', 'etc', 'var/log'))}/{pick(rng, words.DAEMONS)}"
-                about["hostPath"] = {"path": path, "type": pick(rng, ("", "Directory", "DirectoryOrCreate"))}
+                path = f"/{pick(rng, ('var/lib', 'run', 'etc', 'var/log'))}/{pick(rng, words.DAEMON_SETS)}"
+                volume["hostPath"] = {"path": path, "type": pick(rng, ("", "Directory", "DirectoryOrCreate"))}
             case _:
-                about["emptyDir"] = pick(rng, ({}, {}, {"sizeLimit": "1Gi"}, {"medium": "Memory"}))
-        volumes.append(about)
+                volume["emptyDir"] = pick(rng, ({}, {}, {"sizeLimit": "1Gi"}, {"medium": "Memory"}))
+        volumes.append(volume)
         mount: Object = {"name": name}
         if name.split("-")[0] in ("config", "certs", "secrets", "ca"):
             mount["readOnly"] = True
@@ -199,84 +202,81 @@ def _volumes(rng: random.Random, kind: str, product: str, size: float) -> tuple[
     return volumes, mounts
 
 
-def _variables(rng: random.Random, size: float) -> int:
-    """None for a fifth, a few for most, up to 60 for few."""
+def _variable_count(rng: random.Random, size: float) -> int:
+    """Returns 0 or 1 for a fifth of the workloads, up to 60 for the largest."""
     if size < 0.2:
         return between(rng, 0, 1)
     return int(size * size * size * 5 + (max(size - 0.92, 0) / 0.08) ** 2 * 50 + rng.random() * 2.5)
 
 
-def _own(rng: random.Random, load: Workload, product: str, mounts: list[Object]) -> Part:
-    made, place, size = image(rng, load.chart.registry, load.name), load.place.name, load.size
+def _main_container(rng: random.Random, workload: Workload, product: str, mounts: list[Object]) -> Container:
+    chart, namespace, size = workload.chart, workload.namespace.name, workload.size
+    main_image = image(rng, chart.registry, workload.name)
     number = pick(rng, (8080, 8080, 8080, 3000, 5000, 8000, 8443, 9000, 80))
-    listens = load.kind not in ("Job", "")
-    found: Object = {
-        "name": load.name if chance(rng, 0.6) else product,
-        "image": made.name,
-        "args": arguments(rng, product, place, int(size * size * rng.random() * 16)) if chance(rng, 0.6) else [],
+    listens = workload.kind not in ("Job", "")
+    spec: Object = {
+        "name": workload.name if chance(rng, 0.6) else product,
+        "image": main_image.name,
+        "args": arguments(rng, product, namespace, int(size * size * rng.random() * 16)) if chance(rng, 0.6) else [],
         "ports": [port("http", number), port("metrics", 9090)][: pick(rng, (1, 1, 2))] if listens else [],
-        "env": environment(rng, load.chart.common, product, place, _variables(rng, size)),
+        "env": environment(rng, chart.common, product, namespace, _variable_count(rng, size)),
         "resources": resources(rng, int(size * 6)),
         "volumeMounts": mounts,
         "imagePullPolicy": pick(rng, ("IfNotPresent", "IfNotPresent", "Always")),
-        "securityContext": load.chart.hardened,
-        **MESSAGES,
+        "securityContext": chart.container_security,
+        **TERMINATION_MESSAGE,
     }
-    if load.kind in ("Job", "Node") or chance(rng, 0.25):
-        found["command"] = [f"/usr/local/bin/{product}", pick(rng, ("serve", "run", "start", *words.VERBS))]
-    if chance(rng, 0.12) and load.kind != "DaemonSet":
+    if workload.kind in ("Job", "Node") or chance(rng, 0.25):
+        spec["command"] = [f"/usr/local/bin/{product}", pick(rng, ("serve", "run", "start", *words.VERBS))]
+    if chance(rng, 0.12) and workload.kind != "DaemonSet":
         text = " && ".join(f"{product} {pick(rng, words.VERBS)} --{pick(rng, words.FLAGS)}" for _ in range(3))
-        found["command"] = ["/bin/sh", "-c", f"set -e\nexec 2>&1\n{text}\n"]
+        spec["command"] = ["/bin/sh", "-c", f"set -e\nexec 2>&1\n{text}\n"]
     if chance(rng, 0.3):
-        found["envFrom"] = [{"configMapRef": {"name": f"{product}-env"}}]
+        spec["envFrom"] = [{"configMapRef": {"name": f"{product}-env"}}]
     if listens and chance(rng, size * 0.6):
-        found["livenessProbe"] = probe(rng, "http", load.chart.path)
-        found["readinessProbe"] = probe(rng, "http", load.chart.path)
+        spec["livenessProbe"] = probe(rng, "http", chart.health_path)
+        spec["readinessProbe"] = probe(rng, "http", chart.health_path)
     if listens and chance(rng, 0.15):
-        found["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", pick(rng, ("5", "10", "15"))]}}}
-    return Part(ordered(found), made)
+        spec["lifecycle"] = {"preStop": {"exec": {"command": ["sleep", pick(rng, ("5", "10", "15"))]}}}
+    return Container(in_field_order(spec), main_image)
 
 
-def _helper(rng: random.Random, load: Workload, product: str, mounts: list[Object], number: int) -> Part:
-    """A container besides the first that no other workload has."""
+def _helper_container(
+    rng: random.Random, workload: Workload, product: str, mounts: list[Object], number: int
+) -> Container:
+    """Returns a further container that only this workload has."""
     name = f"{pick(rng, words.VERBS)}-{pick(rng, words.NOUNS)}"
-    made, place = image(rng, load.chart.registry, f"{product}/{name}"), load.place.name
-    found: Object = {
+    chart, namespace = workload.chart, workload.namespace.name
+    helper_image = image(rng, chart.registry, f"{product}/{name}")
+    spec: Object = {
         "name": f"{name}-{number}",
-        "image": made.name,
-        "args": arguments(rng, name, place, between(rng, 0, 6)),
-        "env": environment(rng, load.chart.common[:4], product, place, between(rng, 0, 3)),
+        "image": helper_image.name,
+        "args": arguments(rng, name, namespace, between(rng, 0, 6)),
+        "env": environment(rng, chart.common[:4], product, namespace, between(rng, 0, 3)),
         "resources": resources(rng, 0),
-        "volumeMounts": some(rng, mounts, 2),
+        "volumeMounts": sample(rng, mounts, 2),
         "imagePullPolicy": "IfNotPresent",
-        **MESSAGES,
+        **TERMINATION_MESSAGE,
     }
-    return Part(ordered(found), made)
+    return Container(in_field_order(spec), helper_image)
 
 
-def _initial_count(rng: random.Random, size: float) -> int:
-    return int(rng.random() * size * 1.6)
-
-
-def _initial(rng: random.Random, load: Workload, product: str, mounts: list[Object], number: int) -> Part:
-    made = image(rng, load.chart.registry, pick(rng, ("tools/wait-for", f"{product}-migrations", "library/busybox")))
-    verb, to = pick(rng, words.VERBS), f"{pick(rng, words.PRODUCTS)}-postgres.{load.place.name}.svc"
-    found: Object = {
+def _init_container(
+    rng: random.Random, workload: Workload, product: str, mounts: list[Object], number: int
+) -> Container:
+    chart, namespace = workload.chart, workload.namespace.name
+    init_image = image(rng, chart.registry, pick(rng, ("tools/wait-for", f"{product}-migrations", "library/busybox")))
+    verb, database = pick(rng, words.VERBS), f"{pick(rng, words.PRODUCTS)}-postgres.{namespace}.svc"
+    script = f"until nc -z {database} 5432; do echo waiting for {database}; sleep 2; done; {verb} --once"
+    spec: Object = {
         "name": f"{verb}-{pick(rng, words.NOUNS)}-{number}",
-        "image": made.name,
-        "command": ["sh", "-c", f"until nc -z {to} 5432; do echo waiting for {to}; sleep 2; done; {verb} --once"],
-        "env": environment(rng, load.chart.common[:2], product, load.place.name, between(rng, 0, 5)),
+        "image": init_image.name,
+        "command": ["sh", "-c", script],
+        "env": environment(rng, chart.common[:2], product, namespace, between(rng, 0, 5)),
         "resources": resources(rng, 0) if chance(rng, 0.5) else {},
-        "volumeMounts": some(rng, mounts, 2),
+        "volumeMounts": sample(rng, mounts, 2),
         "imagePullPolicy": "IfNotPresent",
-        **MESSAGES,
+        **TERMINATION_MESSAGE,
     }
-    ready = ordered(found)
-    return Part({**ready, "resources": {}} if "resources" not in ready else ready, made)
-
-
-def applied(load: Workload) -> str:
-    """What `kubectl apply` was given, as it notes it in an annotation of a bare pod."""
-    metadata = {"annotations": {}, "labels": load.labels, "name": load.name, "namespace": load.place.name}
-    found = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": load.spec}
-    return json.dumps(found, separators=(",", ":"), sort_keys=True) + "\n"
+    ordered = in_field_order(spec)
+    return Container({**ordered, "resources": {}} if "resources" not in ordered else ordered, init_image)
