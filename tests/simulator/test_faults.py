@@ -160,7 +160,7 @@ def test_a_fault_that_cannot_be_is_refused() -> None:
     server = Server()
     with pytest.raises(ValueError, match="times"):
         server.fault(testing.Gone(), times=0)
-    with pytest.raises(ValueError, match="no resource"):
+    with pytest.raises(ValueError, match="is not a resource"):
         server.fault(testing.Gone(), resource="pods")
     with pytest.raises(ValueError, match="on must be"):
         server.fault(testing.Gone(), on="get")  # type: ignore[arg-type]
