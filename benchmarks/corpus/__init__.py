@@ -1,4 +1,4 @@
-"""Objects to measure with: generated ones, the same for the same seed, or those of a dump."""
+"""The objects to measure with: generated ones, or those of a dump."""
 
 from benchmarks.corpus.catalogue import MADE, make, stream
 from benchmarks.corpus.dump import read_dump

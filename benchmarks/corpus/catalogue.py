@@ -1,4 +1,4 @@
-"""The collections of the benchmarks: their kinds, and the number of objects of each."""
+"""The generated collections of the benchmarks, and their default sizes."""
 
 from __future__ import annotations
 
@@ -26,13 +26,19 @@ MADE: dict[str, tuple[Kind, Maker, int]] = {name: (*CATALOGUE[name], count) for 
 
 
 def stream(name: str, count: int, seed: int) -> tuple[Kind, Iterator[Object]]:
-    """Returns `count` distinct objects one by one; a larger count begins with the same ones."""
+    """Returns a kind, and an iterator of `count` distinct objects.
+
+    A larger count begins with the same objects.
+    """
     kind, maker, _ = MADE[name]
     return kind, itertools.islice(maker(seed), count)
 
 
 def make(name: str, count: int, seed: int) -> tuple[Kind, list[Object]]:
-    """Returns the objects of `stream` as a list. Pods share memory: 300,000 take about 2.6 GB."""
+    """Returns the objects of `stream` as a list.
+
+    Pods share parts in memory: 300,000 take about 2.6 GB.
+    """
     kind, objects = stream(name, count, seed)
     # None of these objects is garbage, and repeated collections would take as long as the generation.
     enabled = gc.isenabled()
