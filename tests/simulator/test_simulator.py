@@ -343,6 +343,30 @@ def test_generated_objects_are_in_the_given_namespaces() -> None:
     assert len(server.keys("v1/pods", namespace="till")) == 5
 
 
+def test_generated_names_are_unique_within_one_namespace() -> None:
+    server = Server()
+    for resource in ("v1/pods", "v1/configmaps", "v1/services"):
+        assert len(set(server.generate(resource, 500, namespace="shop"))) == 500
+
+
+def test_generated_events_are_in_the_namespace_of_their_object() -> None:
+    server = Server()
+    for key in server.generate("v1/events", 100, namespace="shop"):
+        event = server.get("v1/events", key)
+        assert event is not None
+        assert event["involvedObject"].get("namespace", "shop") == "shop"
+
+
+def test_generated_objects_never_repeat_a_uid() -> None:
+    server = Server()
+    uids = set()
+    for _ in range(3):
+        for key in server.generate("v1/pods", 20):
+            uids.add(server.versions("v1/pods")[key][0])
+            server.delete("v1/pods", key)
+    assert len(uids) == 60
+
+
 def test_conditions_of_custom_resources_repeat_by_type() -> None:
     server = Server()
     server.register("example.com/v1/widgets", kind="Widget")
