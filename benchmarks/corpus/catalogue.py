@@ -1,52 +1,50 @@
-"""What can be made, by name: its kind, what makes it, and how many of it are measured unless told otherwise."""
+"""The generated collections of the benchmarks, and their default sizes."""
 
 from __future__ import annotations
 
 import gc
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
-from benchmarks.corpus.cluster_api import MACHINES, machines
-from benchmarks.corpus.configmaps import configmaps
-from benchmarks.corpus.controllers import deployments, replicasets
-from benchmarks.corpus.events import events
-from benchmarks.corpus.kinds import Kind, Object
-from benchmarks.corpus.leases import leases
-from benchmarks.corpus.namespaces import namespaces
-from benchmarks.corpus.network import endpointslices, services
-from benchmarks.corpus.pods import pods
+from kinform.testing._objects.catalogue import CATALOGUE, Maker
+from kinform.testing._objects.kinds import Kind, Object
 
-Maker = Callable[[int], Iterator[Object]]
-"""Given a seed, objects without end: another key each, the same ones in every process."""
-
-MADE: dict[str, tuple[Kind, Maker, int]] = {
-    "pods": (Kind("v1/pods", "Pod"), pods, 20_000),
-    "namespaces": (Kind("v1/namespaces", "Namespace"), namespaces, 100_000),
-    "events": (Kind("v1/events", "Event"), events, 50_000),
-    "endpointslices": (Kind("discovery.k8s.io/v1/endpointslices", "EndpointSlice"), endpointslices, 5_000),
-    "services": (Kind("v1/services", "Service"), services, 5_000),
-    "configmaps": (Kind("v1/configmaps", "ConfigMap"), configmaps, 5_000),
-    "leases": (Kind("coordination.k8s.io/v1/leases", "Lease"), leases, 5_000),
-    "deployments": (Kind("apps/v1/deployments", "Deployment"), deployments, 2_000),
-    "replicasets": (Kind("apps/v1/replicasets", "ReplicaSet"), replicasets, 10_000),
-    "customs": (MACHINES, machines, 20_000),
+_COUNTS = {
+    "pods": 20_000,
+    "namespaces": 100_000,
+    "events": 50_000,
+    "endpointslices": 5_000,
+    "services": 5_000,
+    "configmaps": 5_000,
+    "leases": 5_000,
+    "deployments": 2_000,
+    "replicasets": 10_000,
+    "customs": 20_000,
 }
+MADE: dict[str, tuple[Kind, Maker, int]] = {name: (*CATALOGUE[name], count) for name, count in _COUNTS.items()}
+"""The kind, the function that makes it, and the default number of objects."""
 
 
 def stream(name: str, count: int, seed: int) -> tuple[Kind, Iterator[Object]]:
-    """So many different objects of a kind, one after the other; those of a smaller count come first in a larger one."""
+    """Returns a kind, and an iterator of `count` distinct objects.
+
+    A larger count begins with the same objects.
+    """
     kind, maker, _ = MADE[name]
     return kind, itertools.islice(maker(seed), count)
 
 
 def make(name: str, count: int, seed: int) -> tuple[Kind, list[Object]]:
-    """The same as a list. Pods share what they can: 300,000 take about 2.6 GB."""
-    kind, found = stream(name, count, seed)
-    # Nothing made here is garbage: looking for some, again and again, takes as long as the making.
-    collects = gc.isenabled()
+    """Returns the objects of `stream` as a list.
+
+    Pods share parts in memory: 300,000 take about 2.6 GB.
+    """
+    kind, objects = stream(name, count, seed)
+    # None of these objects is garbage, and repeated collections would take as long as the generation.
+    enabled = gc.isenabled()
     gc.disable()
     try:
-        return kind, list(found)
+        return kind, list(objects)
     finally:
-        if collects:
+        if enabled:
             gc.enable()

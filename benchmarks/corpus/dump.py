@@ -1,6 +1,6 @@
-"""Objects out of a user's own cluster: what `kubectl get -o json` wrote, or one object a line; plain, .xz or .zst.
+"""Objects of a user's own cluster: the output of kubectl, or one object per line.
 
-Errors name the file, and where in it; never what it holds.
+Files may be compressed by xz or zstd. Errors name the file and the line, and never show contents.
 """
 
 from __future__ import annotations
@@ -13,65 +13,71 @@ from typing import Any
 import msgspec
 import zstandard
 
-from benchmarks.corpus.kinds import Kind, Object, key_of
+from kinform.testing._objects.kinds import Kind, Object, key_of
 
-XZ, ZSTD = b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
-EXPECTED = "expected what `kubectl get -o json` writes, or one JSON object a line; plain, or compressed by xz or zstd"
+_XZ_MAGIC, _ZSTD_MAGIC = b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd"
+_EXPECTED = (
+    "expected the output of `kubectl get -o json`, or one JSON object per line; plain, or compressed by xz or zstd"
+)
 
 
 def read_dump(path: Path) -> tuple[Kind, list[Object]]:
-    """The objects of the most frequent kind in a dump, each key once: the last one of that key.
+    """Returns the objects of the most frequent kind in a dump.
+
+    Of several objects with the same key it keeps the last one.
 
     Raises:
-        ValueError: It is no dump, or holds no object with a name and a kind.
-        OSError: It cannot be read.
+        ValueError: The file is not a dump, or has no object with a name and a kind.
+        OSError: The file cannot be read.
     """
     try:
         data = path.read_bytes()
     except IsADirectoryError as error:
-        raise ValueError(f"{path}: is a folder; {EXPECTED}") from error
-    found = [each for each in _objects(path, _decompressed(path, data)) if _named(each)]
-    if not found:
-        raise ValueError(f"{path}: no objects with apiVersion, kind and metadata.name; {EXPECTED}")
-    (api_version, kind), _ = Counter((each["apiVersion"], each["kind"]) for each in found).most_common(1)[0]
-    chosen = {key_of(each): each for each in found if (each["apiVersion"], each["kind"]) == (api_version, kind)}
+        raise ValueError(f"{path}: is a folder; {_EXPECTED}") from error
+    objects = [each for each in _objects(path, _decompressed(path, data)) if _is_object(each)]
+    if not objects:
+        raise ValueError(f"{path}: no objects with apiVersion, kind and metadata.name; {_EXPECTED}")
+    (api_version, kind), _ = Counter((each["apiVersion"], each["kind"]) for each in objects).most_common(1)[0]
+    chosen = {key_of(each): each for each in objects if (each["apiVersion"], each["kind"]) == (api_version, kind)}
     group = api_version.rpartition("/")[0]
-    # The path by which it is served here; what the plural is on a real server does not matter.
     custom = "." in group and not group.endswith(".k8s.io")
+    # The benchmarks serve the objects at this path, whatever the plural is in the user's cluster.
     return Kind(f"{api_version}/{kind.lower()}s", kind, custom), [*chosen.values()]
 
 
 def _decompressed(path: Path, data: bytes) -> bytes:
     try:
-        if data.startswith(XZ):
+        if data.startswith(_XZ_MAGIC):
             return lzma.decompress(data)
-        if data.startswith(ZSTD):
+        if data.startswith(_ZSTD_MAGIC):
             return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
     except (lzma.LZMAError, zstandard.ZstdError) as error:
-        raise ValueError(f"{path}: begins as if compressed by xz or zstd, and is damaged further on") from error
+        raise ValueError(f"{path}: begins as compressed by xz or zstd, but is damaged") from error
     return data
 
 
 def _objects(path: Path, data: bytes) -> list[Any]:
     lines = [(number, line) for number, line in enumerate(data.splitlines(), 1) if line.strip()]
     if not lines:
-        raise ValueError(f"{path}: empty; {EXPECTED}")
-    whole, wrong = _decoded(data)
-    if not wrong:
-        return _items(whole)
-    found = []
+        raise ValueError(f"{path}: empty; {_EXPECTED}")
+    document, document_error = _decoded(data)
+    if not document_error:
+        return _items(document)
+    objects = []
     for number, line in lines:
-        one, why = _decoded(line)
-        if why and number == lines[0][0]:
-            raise ValueError(f"{path}: no JSON as a whole ({wrong}), nor in line {number} ({why}); {EXPECTED}")
-        if why:
-            raise ValueError(f"{path}: line {number} is no JSON ({why}), though those before it are; {EXPECTED}")
-        found.append(one)
-    return found
+        obj, error = _decoded(line)
+        if error and number == lines[0][0]:
+            raise ValueError(
+                f"{path}: not JSON as a whole ({document_error}), nor in line {number} ({error}); {_EXPECTED}"
+            )
+        if error:
+            raise ValueError(f"{path}: line {number} is not JSON ({error}), but the lines before it are; {_EXPECTED}")
+        objects.append(obj)
+    return objects
 
 
 def _decoded(data: bytes) -> tuple[Any, str]:
-    """What it says, or why that cannot be known."""
+    """Returns the value and `""`, or None and the error."""
     try:
         return msgspec.json.decode(data), ""
     except msgspec.DecodeError as error:
@@ -80,22 +86,21 @@ def _decoded(data: bytes) -> tuple[Any, str]:
         return None, "not UTF-8"
 
 
-def _items(whole: Any) -> list[Any]:
-    if not isinstance(whole, dict):
-        return whole if isinstance(whole, list) else []
-    items = whole.get("items")
+def _items(document: Any) -> list[Any]:
+    if not isinstance(document, dict):
+        return document if isinstance(document, list) else []
+    items = document.get("items")
     if not isinstance(items, list):
-        return [whole]
-    # A server's own list tells once for all what its items are; kubectl writes it into each.
-    kind = str(whole.get("kind", "")).removesuffix("List")
-    about = {"apiVersion": whole.get("apiVersion"), "kind": kind} if kind else {}
-    return [about | each if isinstance(each, dict) else each for each in items]
+        return [document]
+    # In a LIST of a server, only the envelope has the kind; kubectl writes it into each item.
+    kind = str(document.get("kind", "")).removesuffix("List")
+    about = {"apiVersion": document.get("apiVersion"), "kind": kind} if kind else {}
+    return [about | item if isinstance(item, dict) else item for item in items]
 
 
-def _named(found: Any) -> bool:
+def _is_object(value: Any) -> bool:
     try:
-        return all(
-            isinstance(each, str) and each for each in (found["apiVersion"], found["kind"], found["metadata"]["name"])
-        )
+        names = (value["apiVersion"], value["kind"], value["metadata"]["name"])
     except (KeyError, TypeError):
         return False
+    return all(isinstance(name, str) and name for name in names)

@@ -1,9 +1,8 @@
-"""How like real collections what is made here compresses: the same measures of both, side by side.
+"""Realism: generated and real collections, compared by how well they compress.
 
-Bytes an object, without managedFields: as compact JSON; each a zstandard frame of its own at level 3, with a dictionary
-trained on every second one of them; and the whole collection through `xz -9e`, which is about what sharing everything
-could reach. What counts are the ratios. Where made ones come out smaller than real ones, they flatter whoever
-compresses them.
+Measures bytes per object without managedFields: as compact JSON; each object in a zstandard frame at level 3 with a
+dictionary trained on every second object; and the whole collection by `xz -9e`, which is about the limit of sharing.
+The ratios matter: if generated objects compress better than real ones, they flatter every store that compresses.
 """
 
 from __future__ import annotations
@@ -15,22 +14,22 @@ import msgspec
 import zstandard
 
 from benchmarks.corpus.catalogue import make
-from benchmarks.corpus.kinds import Object
+from kinform.testing._objects.kinds import Object
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """Bytes an object."""
+    """Bytes per object."""
 
     pruned: int
     dictionary: int
     xz: int
 
 
-class Real(msgspec.Struct, frozen=True):
-    """A real collection: what of, how many, how large a dictionary, and what was measured.
+class RealCollection(msgspec.Struct, frozen=True):
+    """The measurement of a real collection.
 
     Provenance: dumps of four OpenShift clusters by its own gatherer, and of an application cluster (`application`
-    below); figures only, no object of them is here.
+    below). Only the figures are here, not the objects.
     """
 
     name: str
@@ -41,55 +40,61 @@ class Real(msgspec.Struct, frozen=True):
 
 
 REAL = (
-    Real("pods", 239, 64 << 10, Sizes(7033, 728, 353), "OpenShift"),
-    Real("pods", 158, 64 << 10, Sizes(3995, 444, 357), "application, 140 templates"),
-    Real("configmaps", 505, 64 << 10, Sizes(18587, 5973, 445), "OpenShift"),
-    Real("namespaces", 56, 8 << 10, Sizes(801, 132, 66), "OpenShift"),
-    Real("events", 3000, 64 << 10, Sizes(973, 136, 58), "OpenShift"),
-    Real("endpointslices", 77, 16 << 10, Sizes(1433, 198, 173), "OpenShift"),
-    Real("services", 143, 64 << 10, Sizes(592, 124, 74), "several of these"),
+    RealCollection("pods", 239, 64 << 10, Sizes(7033, 728, 353), "OpenShift"),
+    RealCollection("pods", 158, 64 << 10, Sizes(3995, 444, 357), "application, 140 templates"),
+    RealCollection("configmaps", 505, 64 << 10, Sizes(18587, 5973, 445), "OpenShift"),
+    RealCollection("namespaces", 56, 8 << 10, Sizes(801, 132, 66), "OpenShift"),
+    RealCollection("events", 3000, 64 << 10, Sizes(973, 136, 58), "OpenShift"),
+    RealCollection("endpointslices", 77, 16 << 10, Sizes(1433, 198, 173), "OpenShift"),
+    RealCollection("services", 143, 64 << 10, Sizes(592, 124, 74), "several of these"),
 )
 
 
 def rows(seed: int = 0, names: set[str] | None = None) -> list[dict[str, Any]]:
-    """A row of each real collection, or of those of these kinds: `kind`, `n`, what is made, and `real`."""
+    """Returns a row for each real collection, or for those with these names.
+
+    A row has `kind`, `n`, `source`, the sizes of the generated collection, and `real`: those of the real one.
+    """
     found = []
     for real in REAL:
         if names is None or real.name in names:
-            made = measure(make(real.name, real.count, seed)[1], real.dictionary_size)
+            sizes = measure(make(real.name, real.count, seed)[1], real.dictionary_size)
             about = {"kind": real.name, "n": real.count, "source": real.source}
-            found.append({**about, **msgspec.to_builtins(made), "real": msgspec.to_builtins(real.sizes)})
+            found.append({**about, **msgspec.to_builtins(sizes), "real": msgspec.to_builtins(real.sizes)})
     return found
 
 
 def measure(objects: list[Object], dictionary_size: int) -> Sizes:
-    """Of a collection."""
-    blobs: list[bytes | bytearray | memoryview] = [msgspec.json.encode(_pruned(each)) for each in objects]
-    trained = zstandard.train_dictionary(dictionary_size, blobs[::2])
-    compressor = zstandard.ZstdCompressor(level=3, dict_data=trained, write_dict_id=False, write_checksum=False)
-    sizes = (
+    """Measures a collection."""
+    blobs: list[bytes | bytearray | memoryview] = [msgspec.json.encode(_pruned(obj)) for obj in objects]
+    dictionary = zstandard.train_dictionary(dictionary_size, blobs[::2])
+    compressor = zstandard.ZstdCompressor(level=3, dict_data=dictionary, write_dict_id=False, write_checksum=False)
+    totals = (
         sum(map(len, blobs)),
-        sum(len(compressor.compress(each)) for each in blobs),
+        sum(len(compressor.compress(blob)) for blob in blobs),
         len(lzma.compress(b"\n".join(blobs), preset=9 | lzma.PRESET_EXTREME)),
     )
-    return Sizes(*(round(each / len(blobs)) for each in sizes))
+    return Sizes(*(round(total / len(blobs)) for total in totals))
 
 
 def ratio(row: dict[str, Any], column: str) -> float:
-    """How many times larger a made object is than a real one in `"dictionary"` or `"xz"`, each against its JSON."""
-    made, real = row[column] / row["pruned"], row["real"][column] / row["real"]["pruned"]
-    return float(made / real)
+    """Returns the compressed size of generated objects relative to real ones.
+
+    Each is relative to its own JSON. `column` is `"dictionary"` or `"xz"`.
+    """
+    generated, real = row[column] / row["pruned"], row["real"][column] / row["real"]["pruned"]
+    return float(generated / real)
 
 
-def _pruned(found: Object) -> Object:
-    return {**found, "metadata": {name: each for name, each in found["metadata"].items() if name != "managedFields"}}
+def _pruned(obj: Object) -> Object:
+    return {**obj, "metadata": {name: value for name, value in obj["metadata"].items() if name != "managedFields"}}
 
 
 def table(found: list[dict[str, Any]]) -> str:
-    """For people; the real figure after each one made."""
+    """Formats rows as a text table."""
     lines = [f"{'':16}{'n':>6}{'pruned':>16}{'dictionary':>16}{'xz':>12}{'dictionary, ratio':>20}{'xz, ratio':>12}"]
     for row in found:
         pairs = {name: f"{row[name]} / {row['real'][name]}" for name in ("pruned", "dictionary", "xz")}
         line = f"{row['kind']:16}{row['n']:6}{pairs['pruned']:>16}{pairs['dictionary']:>16}{pairs['xz']:>12}"
         lines.append(f"{line}{ratio(row, 'dictionary'):20.2f}{ratio(row, 'xz'):12.2f}  {row['source']}")
-    return "\n".join([*lines, "made / real; ratios: made against real, each against its own JSON"])
+    return "\n".join([*lines, "generated / real; the ratios are relative to the JSON of each"])

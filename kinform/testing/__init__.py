@@ -1,4 +1,4 @@
-"""A Kubernetes API server for tests: real HTTP on loopback, faithful where it matters, broken on demand.
+"""A Kubernetes API server simulator for tests: HTTP on loopback, with faults.
 
     async with kinform.testing.Server() as server:
         server.generate("v1/pods", 1_000)
@@ -6,9 +6,9 @@
         ...                                 # connect any client to server.url
         assert server.requests[0].params["limit"] == "500"
 
-It speaks LIST, WATCH, WatchList, bookmarks, selectors and metadata-only answers as kube-apiserver does;
-clients of any make can be tested against it. `python -m kinform.testing` runs it in a process of its own.
-It does no admission, defaulting, validation, discovery or RBAC: what is put is what is served.
+It answers LIST, WATCH, WatchList, bookmarks, selectors and metadata-only requests as kube-apiserver does, to any
+client. `python -m kinform.testing` runs it in a process of its own. It does no admission, defaulting, validation,
+discovery or RBAC: it serves objects as they are written.
 """
 
 from kinform.testing._admin import digest

@@ -1,7 +1,7 @@
 """`python -m kinform.testing`: the simulator in a process of its own.
 
-Prints its URL as the first line once it serves, and runs until it is interrupted or its standard input
-closes. Orders reach it over HTTP: see `_admin`.
+Prints its URL as the first line once it listens, and runs until it is interrupted or its standard input closes.
+Executes commands over HTTP: see `_admin`.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=int, default=0, help="TCP port; 0 picks a free one (default)")
-    parser.add_argument("--pods", type=int, default=0, metavar="N", help="pods of about 7 KB to begin with")
-    parser.add_argument("--namespaces", type=int, default=0, metavar="N", help="namespaces to begin with")
-    parser.add_argument("--seed", type=int, default=0, help="what the objects follow from (default 0)")
+    parser.add_argument("--pods", type=int, default=0, metavar="N", help="pods to generate, 7 to 8 KB each")
+    parser.add_argument("--namespaces", type=int, default=0, metavar="N", help="namespaces to generate")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the generated objects (default 0)")
     parser.add_argument("--no-watch-list", action="store_true", help="refuse WatchList with 422")
     parser.add_argument("--bookmark-interval", type=float, default=60.0, metavar="SECONDS")
-    parser.add_argument("--token", help="ask for this bearer token")
-    parser.add_argument("--kubeconfig", metavar="PATH", help="write a kubeconfig that names this server")
-    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input does")
+    parser.add_argument("--token", help="require this bearer token")
+    parser.add_argument("--kubeconfig", metavar="PATH", help="write a kubeconfig for this server")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes")
     return parser.parse_args()
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
-    over = asyncio.Event()
+    stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, over.set)
+        loop.add_signal_handler(number, stopping.set)
     server = Server(
         port=arguments.port,
         seed=arguments.seed,
@@ -54,15 +54,15 @@ async def _serve(arguments: argparse.Namespace) -> None:
             server.write_kubeconfig(arguments.kubeconfig)
         print(server.url, flush=True)
         if arguments.until_stdin_closes:
-            loop.add_reader(sys.stdin.fileno(), _read, over)
-        await over.wait()
+            loop.add_reader(sys.stdin.fileno(), _read, stopping)
+        await stopping.wait()
         if arguments.until_stdin_closes:
             loop.remove_reader(sys.stdin.fileno())
 
 
-def _read(over: asyncio.Event) -> None:
+def _read(stopping: asyncio.Event) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
-        over.set()
+        stopping.set()
 
 
 if __name__ == "__main__":

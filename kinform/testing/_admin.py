@@ -1,16 +1,16 @@
-"""Orders from another process, over the same port: `/_kinform/...`.
+"""Commands from another process, over the same port: `/_kinform/...`.
 
-For a server that runs by itself (`python -m kinform.testing`). These requests meet no fault, no token and no
+For a server in a process of its own (`python -m kinform.testing`). These requests ignore faults, the token and a
 freeze, and are not recorded.
 
-| order | does |
+| command | effect |
 |---|---|
 | `POST /_kinform/generate?resource=v1/pods&count=N[&namespace=NS]` | creates objects |
-| `POST /_kinform/storm?resource=v1/pods&count=N[&rate=R]` | updates objects, at most R a second |
-| `POST /_kinform/compact` | forgets all history: 410 for what was given out so far |
+| `POST /_kinform/storm?resource=v1/pods&count=N[&rate=R]` | updates objects, at most R per second |
+| `POST /_kinform/compact` | drops all history: older resourceVersions answer 410 |
 | `POST /_kinform/disconnect` | ends the open watch streams cleanly |
 | `GET /_kinform/stats` | revision, open streams, requests by verb, objects by resource |
-| `GET /_kinform/digest?resource=v1/pods` | how many objects, and `digest` of them |
+| `GET /_kinform/digest?resource=v1/pods` | the number of objects, and their `digest` |
 """
 
 from __future__ import annotations
@@ -19,39 +19,65 @@ import asyncio
 import hashlib
 from collections import Counter
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from aiohttp import web
 
-if TYPE_CHECKING:
-    from kinform.testing._server import Server
+from kinform.testing._objects.kinds import Object
+from kinform.testing._requests import Request
 
 _PREFIX = "/_kinform/"
-_SLICE = 100  # objects between two turns of the event loop
+_TOUCHES_PER_SLICE = 100
+_OBJECTS_PER_SLICE = 1000
+"""After a slice, other tasks of the event loop run."""
+
+
+class Controlled(Protocol):
+    """The part of `Server` that commands use."""
+
+    @property
+    def resource_version(self) -> str: ...
+    @property
+    def resources(self) -> list[str]: ...
+    @property
+    def requests(self) -> list[Request]: ...
+    @property
+    def watchers(self) -> int: ...
+
+    def generate(self, resource: str, n: int, *, namespace: str | None = None) -> list[str]: ...
+    def touch(self, resource: str, key: str) -> str: ...
+    def keys(self, resource: str) -> list[str]: ...
+    def get(self, resource: str, key: str) -> Object | None: ...
+    def versions(self, resource: str) -> dict[str, tuple[str, str]]: ...
+    def compact(self) -> None: ...
+    def disconnect(self) -> int: ...
 
 
 def digest(versions: Mapping[str, tuple[str, str]]) -> str:
-    """SHA-256 over the lines `key uid resourceVersion` in the order of keys: equal for equal copies."""
+    """Returns a digest of uids and resourceVersions by key: equal for equal copies.
+
+    It is the SHA-256 of the lines `key uid resourceVersion`, ordered by key, in hexadecimal digits.
+    """
     lines = (f"{key} {uid} {version}\n" for key, (uid, version) in sorted(versions.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-async def answer_order(server: Server, exchange: web.BaseRequest) -> web.Response | None:
-    """Carries out an order; None where the request is none."""
+async def answer_command(server: Controlled, exchange: web.BaseRequest) -> web.Response | None:
+    """Executes a command; returns None if the request is not a command."""
     if not exchange.path.startswith(_PREFIX):
         return None
-    order = exchange.path.removeprefix(_PREFIX)
+    command = exchange.path.removeprefix(_PREFIX)
     try:
-        done = await _carry_out(server, exchange.method, order, exchange.rel_url.query)
+        result = await _execute(server, exchange.method, command, exchange.rel_url.query)
     except (KeyError, ValueError) as error:
         return web.json_response({"error": str(error)}, status=400)
-    if done is None:
-        return web.json_response({"error": f"no order {exchange.method} {order}"}, status=404)
-    return web.json_response(done)
+    if result is None:
+        return web.json_response({"error": f"{exchange.method} {command} is not a command"}, status=404)
+    return web.json_response(result)
 
 
-async def _carry_out(server: Server, method: str, order: str, query: Mapping[str, str]) -> dict[str, Any] | None:
-    match method, order:
+async def _execute(server: Controlled, method: str, command: str, query: Mapping[str, str]) -> dict[str, Any] | None:
+    match method, command:
         case "POST", "generate":
             await _generate(server, query["resource"], int(query["count"]), query.get("namespace"))
         case "POST", "storm":
@@ -74,27 +100,27 @@ async def _carry_out(server: Server, method: str, order: str, query: Mapping[str
     return {"resourceVersion": server.resource_version}
 
 
-async def _generate(server: Server, resource: str, count: int, namespace: str | None) -> None:
-    for done in range(0, count, _SLICE * 10):
-        server.generate(resource, min(_SLICE * 10, count - done), namespace=namespace)
+async def _generate(server: Controlled, resource: str, count: int, namespace: str | None) -> None:
+    for created in range(0, count, _OBJECTS_PER_SLICE):
+        server.generate(resource, min(_OBJECTS_PER_SLICE, count - created), namespace=namespace)
         await asyncio.sleep(0)
 
 
-async def _storm(server: Server, resource: str, count: int, rate: float) -> None:
+async def _storm(server: Controlled, resource: str, count: int, rate: float) -> None:
     keys = server.keys(resource)
     if count and not keys:
         raise ValueError(f"{resource} has no objects to update")
     loop = asyncio.get_running_loop()
-    began = loop.time()
-    for turn in range(count):
-        key = keys[turn % len(keys)]
+    started = loop.time()
+    for number in range(count):
+        key = keys[number % len(keys)]
         if server.get(resource, key) is not None:
             server.touch(resource, key)
-        if turn % _SLICE == _SLICE - 1:
-            await asyncio.sleep(max(0.0, began + turn / rate - loop.time()))
+        if number % _TOUCHES_PER_SLICE == _TOUCHES_PER_SLICE - 1:
+            await asyncio.sleep(max(0.0, started + number / rate - loop.time()))
 
 
-def _stats(server: Server) -> dict[str, Any]:
+def _stats(server: Controlled) -> dict[str, Any]:
     return {
         "resourceVersion": server.resource_version,
         "watchers": server.watchers,

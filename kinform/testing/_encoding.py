@@ -1,8 +1,8 @@
-"""JSON as kube-apiserver writes it: byte for byte in what a parser can trip over.
+"""JSON as kube-apiserver writes it, byte for byte where a parser could notice.
 
-Built-in objects have their keys in the order of the Go structs (metadata's fields, then spec, then
-status), custom resources have all keys sorted; `<`, `>`, `&`, U+2028 and U+2029 are escaped as Go's
-encoder does. Nothing here knows revisions or sockets.
+Built-in objects have their keys in the order of the Go structs: the fields of metadata, then spec, then status. Custom
+resources have all keys sorted. `<`, `>`, `&`, U+2028 and U+2029 are escaped as by Go's encoder. Knows neither revisions
+nor sockets.
 """
 
 from __future__ import annotations
@@ -11,10 +11,8 @@ from typing import Any
 
 import msgspec
 
-from kinform.testing._resources import Resource
-
-Object = dict[str, Any]
-"""An API object as plain JSON values."""
+from kinform.testing._objects.kinds import Object
+from kinform.testing._resources import ServedResource
 
 _METADATA_ORDER = (
     "name",
@@ -42,20 +40,23 @@ _ESCAPES = (
 
 
 def dumps(value: Any) -> bytes:
-    """Compact JSON with Go's escapes, keys in the order given."""
+    """Encodes a value as compact JSON with Go's escapes. Keys keep their order."""
     return _escape(msgspec.json.encode(value))
 
 
 def _escape(data: bytes) -> bytes:
-    # These characters occur only inside strings, so that replacing the bytes cannot hit anything else.
+    # These characters occur only inside strings, so that replacing their bytes is safe.
     for plain, escaped in _ESCAPES:
         if plain in data:
             data = data.replace(plain, escaped)
     return data
 
 
-def encode_body(resource: Resource, obj: Object) -> bytes:
-    """The object as an item of a LIST: built-in ones without kind and apiVersion, metadata first."""
+def encode_body(resource: ServedResource, obj: Object) -> bytes:
+    """Encodes an object as an item of a LIST.
+
+    Items of built-in kinds have no kind and apiVersion, and metadata first.
+    """
     if resource.custom:
         whole = {**obj, "kind": resource.kind, "apiVersion": resource.api_version}
         return _escape(msgspec.json.encode(whole, order="sorted"))
@@ -70,8 +71,8 @@ def encode_body(resource: Resource, obj: Object) -> bytes:
     return dumps(body)
 
 
-def watch_form(resource: Resource, body: bytes) -> bytes:
-    """The object as a WATCH event or a GET carries it: with kind and apiVersion."""
+def watch_form(resource: ServedResource, body: bytes) -> bytes:
+    """Returns an item with kind and apiVersion, as in a WATCH event or a GET."""
     if resource.custom:
         return body
     return b'{"kind":"%b","apiVersion":"%b",%b' % (
@@ -86,24 +87,24 @@ class _OnlyMetadata(msgspec.Struct):
 
 
 def metadata_form(body: bytes) -> bytes:
-    """The object as a PartialObjectMetadata."""
+    """Returns an item as a PartialObjectMetadata."""
     raw = bytes(msgspec.json.decode(body, type=_OnlyMetadata).metadata)
     return b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":%b}' % raw
 
 
-def event_line(verb: str, obj: bytes) -> bytes:
-    """One line of a WATCH body."""
-    return b'{"type":"%b","object":%b}\n' % (verb.encode(), obj)
+def event_line(event_type: str, obj: bytes) -> bytes:
+    """Returns a line of a WATCH body."""
+    return b'{"type":"%b","object":%b}\n' % (event_type.encode(), obj)
 
 
 def bookmark_line(
-    resource: Resource,
+    resource: ServedResource,
     revision: int,
     annotations: dict[str, str] | None = None,
     *,
     metadata_only: bool = False,
 ) -> bytes:
-    """A BOOKMARK: an object of the kind watched that holds nothing but a resourceVersion."""
+    """Returns a BOOKMARK: an empty object of the watched kind with a resourceVersion."""
     metadata: Object = {"resourceVersion": str(revision)}
     if annotations:
         metadata["annotations"] = annotations
@@ -121,7 +122,7 @@ def bookmark_line(
     return event_line("BOOKMARK", dumps(obj))
 
 
-# What the zero value of these kinds encodes to: fields without omitempty.
+# The zero values of these kinds: their fields without omitempty.
 _NODE_INFO = (
     "machineID systemUUID bootID kernelVersion osImage containerRuntimeVersion kubeletVersion kubeProxyVersion "
     "operatingSystem architecture"
@@ -161,14 +162,14 @@ _EMPTY: dict[str, Object] = {
 
 
 def list_envelope(
-    resource: Resource,
+    resource: ServedResource,
     revision: int,
     continue_: str = "",
     remaining: int | None = None,
     *,
     metadata_only: bool = False,
 ) -> tuple[bytes, bytes]:
-    """What stands before and after the items of a LIST."""
+    """Returns the bytes before and after the items of a LIST."""
     metadata: Object = {"resourceVersion": str(revision)}
     if continue_:
         metadata["continue"] = continue_
@@ -187,5 +188,5 @@ def list_envelope(
 
 
 def indent(data: bytes) -> bytes:
-    """The same JSON, indented by two spaces: what curl and browsers are sent."""
+    """Indents JSON by two spaces, as for curl and browsers."""
     return msgspec.json.format(data, indent=2)

@@ -1,86 +1,94 @@
-"""Everything that can be made to go wrong, as data, and the book that says when.
+"""Faults as data, and the queue that assigns them to requests.
 
-A fault is ordered with `Server.fault` and used up by the request that it meets, whether or not that request
-has enough objects for it to show. Two families: an Answer takes the place of what was asked for; a Break
-spoils the body on its way. Doing it is the business of `_wire`, `_list` and `_watch`.
+`Server.fault` arms a fault; the first matching request uses it up, even if its response is too short to show the fault.
+There are two families: an `Answer` replaces the response, a `Break` corrupts or interrupts its body. The modules
+`_response`, `_list` and `_watch` carry them out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import msgspec
 
 from kinform.testing import _status
 from kinform.testing._query import inconsistent
+from kinform.testing._requests import Request
 
-if TYPE_CHECKING:
-    from kinform.testing._requests import Request
-
-Verb = Literal["list", "watch", "any"]
+RequestKind = Literal["list", "watch", "any"]
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that goes wrong with one request."""
+    """A fault that affects one request."""
 
 
 class Answer(Fault, frozen=True, kw_only=True):
-    """The server answers, and the answer is a refusal.
+    """A fault that replaces the response by a failure.
 
-    On a LIST it is the HTTP status. On a WATCH too, unless `event` is set: then HTTP 200, `after` events as
-    usual, an ERROR event with the same Status, and a clean close.
+    A LIST gets it as the HTTP status. So does a WATCH, unless `event` is set: then HTTP 200, `after` events as usual,
+    an ERROR event with the same Status, and a clean end.
     """
 
     event: bool = False
-    """As an ERROR event within a watch. Has no effect on a LIST."""
+    """Sends the failure as an ERROR event of a watch. Has no effect on a LIST."""
     after: int = 0
     """Events that are sent before it. Only has an effect with `event`."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
-        """The answer to this request."""
+        """Returns the response to this request."""
         raise NotImplementedError
 
 
 class Gone(Answer, frozen=True, kw_only=True):
-    """410 Expired: the resourceVersion is too old. A page of a LIST gets a token for the inconsistent rest."""
+    """410 Expired: the resourceVersion is too old.
+
+    In the answer to a page of a LIST is a continue token for the inconsistent rest.
+    """
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         token = request.params.get("continue", "")
         if token:
             return _status.expired("The provided continue parameter is too old.", inconsistent(token))
-        asked = request.params.get("resourceVersion") or "1"
-        return _status.expired(f"too old resource version: {asked} ({revision})")
+        requested = request.params.get("resourceVersion") or "1"
+        return _status.expired(f"too old resource version: {requested} ({revision})")
 
 
 class Unauthorized(Answer, frozen=True, kw_only=True):
-    """401: the credentials are not known."""
+    """401: the server does not accept the credentials."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         return _status.unauthorized()
 
 
 class Forbidden(Answer, frozen=True, kw_only=True):
-    """403: the rights are missing. Narrow it by `on`, `resource` and `namespace` to make RBAC rules."""
+    """403: the user lacks the permission.
+
+    `on`, `resource` and `namespace` of `Server.fault` restrict it, as RBAC rules do.
+    """
 
     user: str = "jane"
-    """Who the message says has no right."""
+    """The user in the message."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         return _status.forbidden(request.verb, request.about, request.namespace, self.user)
 
 
 class NotFound(Answer, frozen=True, kw_only=True):
-    """404: no such resource, with a Status or in plain text (as where the whole group is unknown)."""
+    """404: the resource does not exist."""
 
     plain: bool = False
+    """Plain text, as for an unknown API group; otherwise a Status."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         return _status.no_such_path() if self.plain else _status.no_such_resource()
 
 
 class Invalid(Answer, frozen=True, kw_only=True):
-    """422: a parameter is refused, by default as a server without WatchList refuses sendInitialEvents."""
+    """422: the server does not accept a parameter.
+
+    The defaults are the answer of a server without WatchList to sendInitialEvents.
+    """
 
     field: str = "sendInitialEvents"
     message: str = "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
@@ -102,7 +110,10 @@ class TooManyRequests(Answer, frozen=True, kw_only=True):
 
 
 class InternalError(Answer, frozen=True, kw_only=True):
-    """500. As an ERROR event on a WatchList, it is how a server answers whose etcd lacks progress requests."""
+    """500: the server failed.
+
+    As an ERROR event of a WatchList it is the answer of a server whose etcd does not support progress requests.
+    """
 
     message: str = "something went wrong"
 
@@ -111,54 +122,61 @@ class InternalError(Answer, frozen=True, kw_only=True):
 
 
 class Unavailable(Answer, frozen=True, kw_only=True):
-    """503, with a Status, or in plain text as proxies write it."""
+    """503: the server or a proxy cannot answer now."""
 
     retry_after: int | None = None
     """Seconds; None sends no header."""
     plain: bool = False
+    """Plain text, as from a proxy; otherwise a Status."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         return _status.unavailable(self.retry_after, plain=self.plain)
 
 
 class ResourceVersionTooLarge(Answer, frozen=True, kw_only=True):
-    """504 Timeout with cause ResourceVersionTooLarge: this server is behind the resourceVersion asked for."""
+    """504 Timeout: this server has not reached the requested resourceVersion.
+
+    The Status has the cause ResourceVersionTooLarge.
+    """
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
-        asked = request.params.get("resourceVersion", "")
-        number = int(asked) if asked.isdigit() else 0
+        requested = request.params.get("resourceVersion", "")
+        number = int(requested) if requested.isdigit() else 0
         return _status.too_large(max(number, revision + 1), revision)
 
 
 class Break(Fault, frozen=True, kw_only=True):
-    """The body begins as it should, and then does not go on as it should.
+    """A fault within the body of a response that begins as usual.
 
-    `after` counts objects: items of a LIST, or events of a WATCH other than bookmarks. A LIST with fewer
-    items breaks behind its last one.
+    `after` counts objects: items of a LIST, or events of a WATCH without bookmarks. A LIST with fewer items breaks
+    after its last one.
     """
 
     after: int = 0
 
 
 class Empty(Fault, frozen=True, kw_only=True):
-    """HTTP 200, an empty body and a clean close: what some servers answer to a stale resourceVersion."""
+    """HTTP 200, an empty body and a clean end.
+
+    Some servers answer this to a stale resourceVersion.
+    """
 
 
 class Hangup(Break, frozen=True, kw_only=True):
-    """The connection is closed without a word.
+    """A connection that closes without a complete response.
 
-    With None before anything is sent; otherwise after so many objects, the chunked body left unfinished.
-    Note that HTTP clients may send a GET anew by themselves where the connection closes before the answer:
-    aiohttp does so once, and meets the next fault or none. Order it twice for such a client.
+    With `after=None` it closes before the status line; otherwise after this number of objects, without the end of the
+    chunked body. HTTP clients may repeat a GET by themselves if the connection closes before the status line. aiohttp
+    does so once, and that request meets the next fault, if any: for such a client use `times=2`.
     """
 
     after: int | None = None  # type: ignore[assignment]
 
 
 class Stall(Break, frozen=True, kw_only=True):
-    """Silence: the connection stays open, nothing more comes, not even a FIN.
+    """Silence on an open connection: no more data, and no FIN.
 
-    After `after` objects and `bytes` bytes of the next, or, with `headers=False`, before the status line.
+    It begins after `after` objects and `bytes` bytes of the next one, or before the status line with `headers=False`.
     """
 
     headers: bool = True
@@ -166,33 +184,36 @@ class Stall(Break, frozen=True, kw_only=True):
 
 
 class CutMidObject(Break, frozen=True, kw_only=True):
-    """The connection closes in the middle of an object."""
+    """A connection that closes in the middle of an object."""
 
 
 class MalformedObject(Break, frozen=True, kw_only=True):
-    """One object is no JSON inside, though its braces and strings are balanced. What follows is sound."""
+    """An object of invalid JSON with balanced braces and strings.
+
+    The objects after it are valid.
+    """
 
     readable_key: bool = True
-    """Whether the metadata comes before the damage and can be read; otherwise the name itself is damaged."""
+    """Whether the metadata precedes the damage; otherwise the name itself is damaged."""
 
 
 class MalformedFrame(Break, frozen=True, kw_only=True):
-    """The structure around the objects breaks: a WATCH line or a LIST envelope that cannot be told apart."""
+    """A WATCH line or a LIST envelope that cannot be parsed."""
 
 
 class Oversized(Break, frozen=True, kw_only=True):
-    """One object is made larger than that many bytes by an annotation; it is sound otherwise."""
+    """A valid object with an annotation of `bytes` bytes."""
 
     bytes: int
 
 
 class Trickle(Fault, frozen=True, kw_only=True):
-    """The body comes in small pieces, all of it."""
+    """A complete body in small pieces."""
 
     bytes: int
-    """Bytes a piece."""
+    """The size of a piece."""
     pause: float = 0.0
-    """Seconds between pieces; the event loop gets its turn in any case."""
+    """Seconds between pieces. With 0 the event loop still runs other tasks between them."""
 
     def __post_init__(self) -> None:
         if self.bytes < 1:
@@ -200,41 +221,46 @@ class Trickle(Fault, frozen=True, kw_only=True):
 
 
 class ShortPage(Fault, frozen=True, kw_only=True):
-    """A page of a LIST holds fewer items than its limit, even none, and a token for the rest."""
+    """A page of a LIST with fewer items than its limit, and a token for the rest."""
 
     items: int = 0
 
 
 class NoBookmark(Fault, frozen=True, kw_only=True):
-    """A watch without any bookmark: the end of the initial events is never told."""
+    """A watch without bookmarks, not even at the end of the initial events."""
 
 
 class BookmarkWithoutEnd(Fault, frozen=True, kw_only=True):
-    """The bookmark after the initial events comes, but does not say that they have ended."""
+    """A bookmark after the initial events that does not mark their end."""
 
     value: str | None = None
-    """The annotation's value; None leaves the annotation out."""
+    """The annotation's value; None omits the annotation."""
 
 
 class LateBookmark(Fault, frozen=True, kw_only=True):
-    """The end of the initial events is told only after so many live events have been sent."""
+    """A bookmark for the end of the initial events that follows live events."""
 
     events: int = 1
+    """Live events that are sent before it."""
 
 
-class Armed(msgspec.Struct, kw_only=True):
-    """A fault and the requests that it waits for."""
+class ArmedFault(msgspec.Struct, kw_only=True):
+    """A fault, and a filter for the requests that meet it."""
 
     fault: Fault
-    on: Verb
+    on: RequestKind
     times: int | None
     resource: str | None
     namespace: str | None
     skip: int
     when: Callable[[Request], bool] | None
 
-    def meets(self, request: Request) -> bool:
-        """Whether the request is of the kind waited for."""
+    def __post_init__(self) -> None:
+        if self.times is not None and self.times < 1:
+            raise ValueError(f"times must be at least 1, or None: {self.times}")
+
+    def matches(self, request: Request) -> bool:
+        """Returns whether the filter accepts the request."""
         return (
             request.verb in (("list", "watch") if self.on == "any" else (self.on,))
             and self.resource in (None, request.resource)
@@ -243,20 +269,20 @@ class Armed(msgspec.Struct, kw_only=True):
         )
 
 
-class FaultBook:
-    """The faults that are ordered, first come first served."""
+class FaultQueue:
+    """The armed faults; the first one that matches a request is used."""
 
     def __init__(self) -> None:
-        self._armed: list[Armed] = []
+        self._armed: list[ArmedFault] = []
 
-    def arm(self, armed: Armed) -> None:
-        """Orders one more."""
+    def arm(self, armed: ArmedFault) -> None:
+        """Adds a fault."""
         self._armed.append(armed)
 
     def take(self, request: Request) -> Fault | None:
-        """The fault that this request meets, if any, which is thereby used up."""
+        """Uses up and returns the fault that the request meets, or returns None."""
         for armed in self._armed:
-            if not armed.meets(request):
+            if not armed.matches(request):
                 continue
             if armed.skip:
                 armed.skip -= 1
@@ -269,9 +295,9 @@ class FaultBook:
         return None
 
     def left(self) -> int:
-        """How many requests will still meet a fault; those without a limit are not counted."""
+        """Returns the number of uses left, without faults that have no limit."""
         return sum(armed.times or 0 for armed in self._armed)
 
     def clear(self) -> None:
-        """Orders nothing any more."""
+        """Removes every fault."""
         self._armed.clear()

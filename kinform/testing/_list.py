@@ -1,8 +1,8 @@
-"""LIST: which state, which page of it, and its bytes.
+"""LIST: the requested state, a page of it, and its bytes.
 
-A page is a slice of the collection as it was at the first page's revision. Items go out as the bytes that
-are kept, joined into large pieces; no LIST is ever encoded as a whole. Source: the resourceVersion table
-of the Kubernetes API concepts page, GetList of apiserver 1.36.
+A page is a slice of the collection at the revision of the first page. Items are sent as the stored bytes, in large
+writes; a LIST is never encoded as a whole.
+Source: the resourceVersion table of the Kubernetes API concepts page, GetList of apiserver 1.36.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import msgspec
 from aiohttp import web
 
 from kinform.testing import _status
-from kinform.testing._damage import BROKEN_SEPARATOR, damaged
+from kinform.testing._corruption import MALFORMED_SEPARATOR, corrupted
 from kinform.testing._encoding import indent, list_envelope
 from kinform.testing._faults import (
     CutMidObject,
@@ -25,17 +25,17 @@ from kinform.testing._faults import (
     ShortPage,
     Stall,
 )
-from kinform.testing._query import ListOptions, Place, decode_token, encode_token, revision_of
-from kinform.testing._resources import Resource
-from kinform.testing._shape import Shape
+from kinform.testing._query import ListOptions, Position, decode_token, encode_token, revision_of
+from kinform.testing._representation import Representation
+from kinform.testing._resources import ServedResource
+from kinform.testing._response import MIN_GZIP, Responder, gzipped, write_joined
 from kinform.testing._storage import Collection, Compacted, Record, Storage, start_at
-from kinform.testing._wire import GZIP_FROM, Wire, gzipped, write_joined
 
 _JSON = "application/json"
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Some of the objects of a collection at one revision."""
+    """Objects of a collection at one revision, and how to continue."""
 
     records: list[Record]
     revision: int
@@ -43,89 +43,89 @@ class Page(msgspec.Struct, frozen=True):
     remaining: int | None = None
 
 
-def select_page(storage: Storage, collection: Collection, options: ListOptions, short: int | None = None) -> Page:
-    """The page that the parameters ask for; raises Refusal.
+def select_page(storage: Storage, collection: Collection, options: ListOptions, max_items: int | None = None) -> Page:
+    """Returns the requested page; raises Refusal.
 
-    `short` caps the page below its limit, as a server is free to do.
+    `max_items` makes it shorter than its limit, which a server is free to do.
     """
-    revision, start = _state_asked_for(storage, options)
+    revision, start = _requested_state(storage, options)
     namespace = options.selection.namespace
     try:
         state = collection.at(revision)
     except Compacted:
         if options.continue_:
             message = "The continue parameter is too old; the token of this answer lists the inconsistent rest."
-            raise _status.expired(message, encode_token(Place(-1, start))) from None
+            raise _status.expired(message, encode_token(Position(-1, start))) from None
         raise _status.expired("The resourceVersion for the provided list is too old.") from None
     begin = start_at(state, f"{namespace}/{start}" if namespace else start)
     end = start_at(state, f"{namespace}0") if namespace else len(state)  # "0" follows "/"
     limit = 0 if options.version == "0" else max(options.limit, 0)
-    if short is not None:
-        limit = min(limit, short) if limit else short
-    if not limit and short is None:
-        return Page([record for record in state[begin:end] if options.selection.takes(record)], revision)
-    chosen: list[Record] = []
+    if max_items is not None:
+        limit = min(limit, max_items) if limit else max_items
+    if not limit and max_items is None:
+        return Page([record for record in state[begin:end] if options.selection.matches(record)], revision)
+    selected: list[Record] = []
     at = begin
-    while at < end and len(chosen) < limit:
-        if options.selection.takes(state[at]):
-            chosen.append(state[at])
+    while at < end and len(selected) < limit:
+        if options.selection.matches(state[at]):
+            selected.append(state[at])
         at += 1
     if at >= end:
-        return Page(chosen, revision)
+        return Page(selected, revision)
     following = f"{state[at - 1].key}\0" if at > begin else state[at].key
-    token = encode_token(Place(revision, following.removeprefix(f"{namespace}/") if namespace else following))
-    return Page(chosen, revision, token, None if options.selection.filters else end - at)
+    token = encode_token(Position(revision, following.removeprefix(f"{namespace}/") if namespace else following))
+    return Page(selected, revision, token, None if options.selection.has_selector else end - at)
 
 
-def _state_asked_for(storage: Storage, options: ListOptions) -> tuple[int, str]:
+def _requested_state(storage: Storage, options: ListOptions) -> tuple[int, str]:
+    """Returns a revision and the first key."""
     current = storage.revision
     if options.continue_:
-        place = decode_token(options.continue_)
+        position = decode_token(options.continue_)
         if options.version not in ("", "0"):
             raise _status.bad_request("specifying resource version is not allowed when using continue")
-        asked, start, exact = place.revision, place.start, place.revision > 0
+        requested, start, exact = position.revision, position.start, position.revision > 0
     else:
         try:
-            asked = revision_of(options.version)
+            requested = revision_of(options.version)
         except ValueError as error:
             raise _status.bad_request(f"invalid resource version: resourceVersion: {error}") from None
-        # A limit with a resourceVersion and no match meant "exactly" before there was a match.
-        exact = options.match == "Exact" or (not options.match and options.limit > 0 and asked > 0)
+        # A limit with a resourceVersion and without a match is exact, for compatibility with older clients.
+        exact = options.match == "Exact" or (not options.match and options.limit > 0 and requested > 0)
         start = ""
-    if asked > current:
-        raise _status.too_large(asked, current)
-    return (asked if exact else current), start
+    if requested > current:
+        raise _status.too_large(requested, current)
+    return (requested if exact else current), start
 
 
 async def answer_list(
-    wire: Wire,
+    responder: Responder,
     storage: Storage,
     collection: Collection,
     options: ListOptions,
-    shape: Shape,
+    representation: Representation,
     fault: Fault | None,
 ) -> web.StreamResponse:
-    """Sends a LIST, spoilt by the fault where there is one; raises Refusal before anything is sent."""
+    """Sends a LIST, or raises Refusal before it sends anything."""
     resource = collection.resource
     page = select_page(storage, collection, options, fault.items if isinstance(fault, ShortPage) else None)
     head, tail = list_envelope(
-        resource, page.revision, page.continue_, page.remaining, metadata_only=shape.metadata_only
+        resource, page.revision, page.continue_, page.remaining, metadata_only=representation.metadata_only
     )
     if isinstance(fault, (Stall, Hangup, CutMidObject, MalformedFrame, MalformedObject, Oversized)):
-        return await _answer_spoilt(wire, resource, page, head, tail, shape, fault)
-    items = [shape.item(record) for record in page.records]
-    if shape.pretty:
-        items_or_whole: Iterable[bytes] = [indent(b"".join(_parts(head, items, tail)))]
-    else:
-        items_or_whole = _parts(head, items, tail)
+        return await _answer_with_break(responder, resource, page, head, tail, representation, fault)
+    items = [representation.item(record) for record in page.records]
+    parts: Iterable[bytes] = _parts(head, items, tail)
+    if representation.pretty:
+        parts = [indent(b"".join(parts))]
     size = len(head) + len(tail) + sum(map(len, items)) + max(len(items) - 1, 0)
-    if shape.gzip and size > GZIP_FROM:
-        await wire.begin(200, _JSON, {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
-        items_or_whole = gzipped(items_or_whole)
+    if representation.gzip and size > MIN_GZIP:
+        await responder.begin(200, _JSON, {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+        parts = gzipped(parts)
     else:
-        await wire.begin(200, _JSON)
-    await write_joined(wire, items_or_whole)
-    return await wire.end()
+        await responder.begin(200, _JSON)
+    await write_joined(responder, parts)
+    return await responder.end()
 
 
 def _parts(head: bytes, items: list[bytes], tail: bytes) -> Iterator[bytes]:
@@ -138,41 +138,41 @@ def _parts(head: bytes, items: list[bytes], tail: bytes) -> Iterator[bytes]:
     yield tail
 
 
-async def _answer_spoilt(
-    wire: Wire,
-    resource: Resource,
+async def _answer_with_break(
+    responder: Responder,
+    resource: ServedResource,
     page: Page,
     head: bytes,
     tail: bytes,
-    shape: Shape,
+    representation: Representation,
     fault: Stall | Hangup | CutMidObject | MalformedFrame | MalformedObject | Oversized,
 ) -> web.StreamResponse:
     records = list(page.records)
     at = min(fault.after or 0, len(records))
     if isinstance(fault, (MalformedObject, Oversized)) and at < len(records):
-        records[at] = damaged(resource, records[at], fault)
+        records[at] = corrupted(resource, records[at], fault)
+    # The metadata of a corrupted object cannot be extracted: it is sent in full.
     items = [
-        shape.item(record) if record is kept else record.body
-        for record, kept in zip(records, page.records, strict=True)
+        representation.item(record) if record is original else record.body
+        for record, original in zip(records, page.records, strict=True)
     ]
     before = [head, b",".join(items[:at])]
     following = (b"," if at else b"") + items[at] if at < len(items) else b""
-    await wire.begin(200, _JSON)
+    await responder.begin(200, _JSON)
     match fault:
         case Stall():
-            await write_joined(wire, [*before, following[: fault.bytes]])
-            await wire.hang()
+            await write_joined(responder, [*before, following[: fault.bytes]])
+            await responder.stall()
         case Hangup():
-            await write_joined(wire, before)
-            await wire.hang_up()
+            await write_joined(responder, before)
+            await responder.close_connection()
         case CutMidObject():
-            await write_joined(wire, [*before, following[: len(following) // 2]])
-            await wire.hang_up()
+            await write_joined(responder, [*before, following[: len(following) // 2]])
+            await responder.close_connection()
         case MalformedFrame():
-            rest = following.removeprefix(b",")
-            await write_joined(
-                wire, [*before, BROKEN_SEPARATOR, rest, *(b"," + item for item in items[at + 1 :]), tail]
-            )
+            item = following.removeprefix(b",")
+            rest = (b"," + item for item in items[at + 1 :])
+            await write_joined(responder, [*before, MALFORMED_SEPARATOR, item, *rest, tail])
         case _:
-            await write_joined(wire, _parts(head, items, tail))
-    return await wire.end()
+            await write_joined(responder, _parts(head, items, tail))
+    return await responder.end()

@@ -1,6 +1,6 @@
-"""The parameters of LIST and WATCH, read and judged as kube-apiserver judges them.
+"""The parameters of LIST and WATCH, parsed and validated as in kube-apiserver.
 
-From a query string to ListOptions, or to the refusal a real server gives; from a continue token to a place.
+Turns a query string into ListOptions or a Refusal, and a continue token into a position.
 Source: ValidateListOptions and the continue token of apiserver 1.36, as observed.
 """
 
@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 
 from kinform.testing import _status
-from kinform.testing._resources import Resource
+from kinform.testing._resources import ServedResource
 from kinform.testing._selectors import parse_fields, parse_labels
 from kinform.testing._storage import Selection
 
@@ -24,7 +24,7 @@ _TOKEN_VERSION = "meta.k8s.io/v1"
 
 
 class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """What a LIST or WATCH asks for."""
+    """The valid parameters of a LIST or WATCH."""
 
     watch: bool
     limit: int
@@ -33,29 +33,30 @@ class ListOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The resourceVersion as sent."""
     match: Literal["", "Exact", "NotOlderThan"]
     timeout: int
-    """Seconds; 0 where the server may choose."""
+    """Seconds; 0 leaves the choice to the server."""
     bookmarks: bool
     initial: bool | None
     selection: Selection
 
 
-class Place(msgspec.Struct, frozen=True):
-    """Where a continue token goes on."""
+class Position(msgspec.Struct, frozen=True):
+    """The position at which a continue token continues."""
 
     revision: int
-    """-1: at whatever is current."""
+    """The revision of the first page; -1 for the current one."""
     start: str
+    """The first key, without the namespace if the request has one."""
 
 
 def is_watch(params: Mapping[str, str]) -> bool:
-    """Whether these parameters make a LIST a WATCH."""
+    """Returns whether the parameters turn a LIST into a WATCH."""
     return _flag(params, "watch") is True
 
 
 def parse_options(
-    resource: Resource, namespace: str | None, params: Mapping[str, str], *, watch_list: bool
+    resource: ServedResource, namespace: str | None, params: Mapping[str, str], *, watch_list: bool
 ) -> ListOptions:
-    """Reads and judges the parameters; raises Refusal."""
+    """Parses and validates the parameters; raises Refusal."""
     try:
         labels = parse_labels(params.get("labelSelector", ""))
         fields = parse_fields(params.get("fieldSelector", ""), resource.selectable(), resource.unsupported)
@@ -67,7 +68,7 @@ def parse_options(
     version = params.get("resourceVersion", "")
     if watch and watch_list and initial is None and not match and version in ("", "0"):
         initial, match = True, "NotOlderThan"
-    causes = _judge_watch(match, initial, params, watch_list) if watch else _judge_list(match, initial, params)
+    causes = _validate_watch(match, initial, params, watch_list) if watch else _validate_list(match, initial, params)
     if causes:
         raise _status.invalid(*causes)
     return ListOptions(
@@ -75,7 +76,7 @@ def parse_options(
         limit=_number(params, "limit"),
         continue_=params.get("continue", ""),
         version=version,
-        match=match,  # type: ignore[arg-type]  # judged above
+        match=match,  # type: ignore[arg-type]  # validated above
         timeout=_number(params, "timeoutSeconds"),
         bookmarks=_flag(params, "allowWatchBookmarks") is True,
         initial=initial,
@@ -83,7 +84,7 @@ def parse_options(
     )
 
 
-def _judge_list(match: str, initial: bool | None, params: Mapping[str, str]) -> list[tuple[str, str, str]]:
+def _validate_list(match: str, initial: bool | None, params: Mapping[str, str]) -> list[tuple[str, str, str]]:
     causes = []
     if match:
         version = params.get("resourceVersion", "")
@@ -104,7 +105,7 @@ def _judge_list(match: str, initial: bool | None, params: Mapping[str, str]) -> 
     return causes
 
 
-def _judge_watch(
+def _validate_watch(
     match: str, initial: bool | None, params: Mapping[str, str], watch_list: bool
 ) -> list[tuple[str, str, str]]:
     causes = []
@@ -143,7 +144,7 @@ def _number(params: Mapping[str, str], name: str) -> int:
 
 
 def revision_of(version: str) -> int:
-    """The number in a resourceVersion, 0 for none; raises ValueError."""
+    """Parses a resourceVersion; `""` gives 0. Raises ValueError."""
     if not version:
         return 0
     if not (version.isascii() and version.isdigit()) or int(version) >= 2**64:
@@ -151,31 +152,31 @@ def revision_of(version: str) -> int:
     return int(version)
 
 
-def encode_token(place: Place) -> str:
-    """The continue token for a place."""
-    token = msgspec.json.encode({"v": _TOKEN_VERSION, "rv": place.revision, "start": place.start})
+def encode_token(position: Position) -> str:
+    """Returns the continue token for a position."""
+    token = msgspec.json.encode({"v": _TOKEN_VERSION, "rv": position.revision, "start": position.start})
     return base64.urlsafe_b64encode(token).decode().rstrip("=")
 
 
-def decode_token(token: str) -> Place:
-    """The place of a continue token; raises Refusal."""
-    why = "continue key is not valid"
+def decode_token(token: str) -> Position:
+    """Returns the position of a continue token; raises Refusal."""
+    reason = "continue key is not valid"
     try:
         decoded = msgspec.json.decode(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
         version, revision, start = decoded["v"], decoded["rv"], decoded["start"]
     except (binascii.Error, ValueError, KeyError, TypeError):
-        raise _status.bad_request(f"invalid continue token: {why}") from None
+        raise _status.bad_request(f"invalid continue token: {reason}") from None
     if version != _TOKEN_VERSION:
-        why = f"{why}: server does not recognize this encoded version {version}"
+        reason = f"{reason}: server does not recognize this encoded version {version}"
     elif revision == 0:
-        why = f"{why}: incorrect encoded start resourceVersion (version {_TOKEN_VERSION})"
+        reason = f"{reason}: incorrect encoded start resourceVersion (version {_TOKEN_VERSION})"
     elif not start:
-        why = f"{why}: encoded start key empty (version {_TOKEN_VERSION})"
+        reason = f"{reason}: encoded start key empty (version {_TOKEN_VERSION})"
     elif isinstance(revision, int) and isinstance(start, str) and ".." not in start.split("/"):
-        return Place(revision, start)
-    raise _status.bad_request(f"invalid continue token: {why}")
+        return Position(revision, start)
+    raise _status.bad_request(f"invalid continue token: {reason}")
 
 
 def inconsistent(token: str) -> str:
-    """The token that goes on from the same place at whatever is current."""
-    return encode_token(Place(-1, decode_token(token).start))
+    """Returns the token for the same position at the current revision."""
+    return encode_token(Position(-1, decode_token(token).start))

@@ -1,7 +1,4 @@
-"""What was asked, for asserts, and the means to wait for it without sleeping.
-
-The log and the bell; it knows nothing of what is answered.
-"""
+"""The requests that reached the server, and a notifier to wait for them."""
 
 from __future__ import annotations
 
@@ -9,40 +6,36 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-from kinform.testing._resources import Resource
-
-if TYPE_CHECKING:
-    from kinform.testing._faults import Fault
+from kinform.testing._resources import ServedResource
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class Request:
-    """One request that reached the server, with what became of it."""
+    """A request that reached the server, and its outcome."""
 
     method: str
     path: str
     """The path without the query: `/api/v1/namespaces/shop/pods`."""
     params: dict[str, str]
-    """The query, unescaped. Of a parameter given twice, the last."""
+    """The query, unescaped. A repeated parameter has its last value."""
     headers: Mapping[str, str]
-    """As sent; names are matched without regard to case."""
+    """As sent. Names are matched case-insensitively."""
     verb: str = "other"
     """`"list"`, `"watch"`, `"get"`, `"create"`, `"replace"`, `"delete"`, or `"other"`."""
-    about: Resource | None = field(default=None, repr=False)
+    about: ServedResource | None = field(default=None, repr=False)
     namespace: str | None = None
     """The namespace in the path, or None."""
     name: str | None = None
     """The object's name in the path, or None."""
     status: int | None = None
-    """The HTTP status once the headers are sent; None before, and where there was no answer."""
-    fault: Fault | None = None
-    """The fault that it met."""
+    """The HTTP status once the headers are sent; None before that, and where no answer was sent."""
+    fault: object | None = None
+    """The `Fault` that it met, or None."""
     ended: bool = False
-    """Whether the exchange is over, by either side."""
+    """Whether the client or the server has ended the exchange."""
     at: float = field(default_factory=time.monotonic)
-    """When it arrived, in seconds of `time.monotonic`."""
+    """The time of its arrival, in seconds of `time.monotonic`."""
 
     @property
     def resource(self) -> str | None:
@@ -50,29 +43,36 @@ class Request:
         return self.about.name if self.about else None
 
 
-class Bell:
-    """Wakes those who wait for something to become true. Bound to no loop while nobody waits."""
+class Notifier:
+    """Wakes waiters when the server's state changes.
+
+    Works like `asyncio.Condition` without a lock. Is bound to an event loop only while a waiter exists.
+    """
 
     def __init__(self) -> None:
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._waiters: set[asyncio.Future[None]] = set()
 
-    def ring(self) -> None:
-        """Something has changed."""
-        for future in self._waiting:
-            if not future.done():
-                future.set_result(None)
+    def notify_all(self) -> None:
+        """Wakes every waiter, which then checks its predicate."""
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
-    async def until(self, condition: Callable[[], bool], what: str, timeout: float) -> None:
-        """Returns when the condition holds; TimeoutError, which says `what`, after so many seconds."""
+    async def wait_for(self, predicate: Callable[[], bool], description: str, timeout: float) -> None:
+        """Waits until the predicate is true.
+
+        Raises:
+            TimeoutError: It was still false after `timeout` seconds. The message contains `description`.
+        """
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                while not condition():
-                    future = loop.create_future()
-                    self._waiting.add(future)
+                while not predicate():
+                    waiter = loop.create_future()
+                    self._waiters.add(waiter)
                     try:
-                        await future
+                        await waiter
                     finally:
-                        self._waiting.discard(future)
+                        self._waiters.discard(waiter)
         except TimeoutError:
-            raise TimeoutError(f"waited {timeout:g} s for {what}") from None
+            raise TimeoutError(f"waited {timeout:g} s for {description}") from None

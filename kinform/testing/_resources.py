@@ -1,7 +1,6 @@
-"""Which resources the simulator serves, and what an API server knows about each.
+"""The resources that the simulator serves: names, paths, and field selectors.
 
-Names, paths and the field selectors a kind supports; no objects. The field labels are those that
-kube-apiserver registers for each kind.
+Knows no objects. The field labels are those that kube-apiserver registers for each kind.
 """
 
 from __future__ import annotations
@@ -10,12 +9,14 @@ import re
 
 import msgspec
 
+from kinform.testing._objects.kinds import Kind
+
 _NAME = re.compile(r"(?:(?P<group>[a-z0-9.-]+)/)?(?P<version>v[0-9]+(?:(?:alpha|beta)[0-9]+)?)/(?P<plural>[a-z0-9-]+)")
-_EVERYWHERE = ("metadata.name", "metadata.namespace")
+_COMMON_FIELDS = ("metadata.name", "metadata.namespace")
 
 
-class Resource(msgspec.Struct, frozen=True, kw_only=True):
-    """One collection that is served."""
+class ServedResource(msgspec.Struct, frozen=True, kw_only=True):
+    """The definition of a resource."""
 
     group: str
     """`""` for the core group."""
@@ -24,9 +25,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     namespaced: bool
     custom: bool = False
-    """Defined by a CRD: another envelope, sorted keys, items that carry their kind."""
+    """Defined by a CRD: a different LIST envelope, sorted keys, and items with kind and apiVersion."""
     fields: tuple[str, ...] = ()
-    """Field selectors beyond metadata.name and metadata.namespace."""
+    """Field labels in addition to metadata.name and metadata.namespace."""
 
     @property
     def api_version(self) -> str:
@@ -35,7 +36,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def name(self) -> str:
-        """`"v1/pods"`: how a resource is written in calls."""
+        """`"v1/pods"`: the name in calls."""
         return f"{self.api_version}/{self.plural}"
 
     @property
@@ -45,35 +46,44 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def qualified(self) -> str:
-        """`"pods"` or `"deployments.apps"`: how messages name it."""
+        """`"pods"` or `"deployments.apps"`: the name in messages."""
         return f"{self.plural}.{self.group}" if self.group else self.plural
 
     @property
+    def object_kind(self) -> Kind:
+        """The kind of its objects."""
+        return Kind(self.name, self.kind, self.custom)
+
+    @property
     def unsupported(self) -> str:
-        """What is said of a field label that it does not support."""
+        """The message for a field label that is not supported, with `{label}` in it."""
         if self.custom or self.fields:
             return "field label not supported: {label}"
         return '"{label}" is not a known field selector: only "metadata.name", "metadata.namespace"'
 
     def selectable(self) -> frozenset[str]:
-        """The field labels that a selector may use."""
-        return frozenset(_EVERYWHERE + self.fields)
+        """Returns the field labels that a selector may use."""
+        return frozenset(_COMMON_FIELDS + self.fields)
 
 
 def parse_name(name: str) -> tuple[str, str, str]:
-    """Splits `"apps/v1/deployments"` into group, version and plural; ValueError where it is no such thing."""
-    found = _NAME.fullmatch(name)
-    if found is None:
-        raise ValueError(f"{name!r} is no resource; expected 'v1/pods' or 'group/version/plural'")
-    return found["group"] or "", found["version"], found["plural"]
+    """Splits `"apps/v1/deployments"` into group, version and plural.
+
+    Raises:
+        ValueError: The name has another form.
+    """
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise ValueError(f"{name!r} is not a resource: expected 'v1/pods' or 'group/version/plural'")
+    return match["group"] or "", match["version"], match["plural"]
 
 
-def _built_in(name: str, kind: str, *fields: str, namespaced: bool = True) -> Resource:
+def _built_in(name: str, kind: str, *fields: str, namespaced: bool = True) -> ServedResource:
     group, version, plural = parse_name(name)
-    return Resource(group=group, version=version, plural=plural, kind=kind, namespaced=namespaced, fields=fields)
+    return ServedResource(group=group, version=version, plural=plural, kind=kind, namespaced=namespaced, fields=fields)
 
 
-BUILT_IN: tuple[Resource, ...] = (
+BUILT_IN: tuple[ServedResource, ...] = (
     _built_in(
         "v1/pods",
         "Pod",
@@ -110,4 +120,4 @@ BUILT_IN: tuple[Resource, ...] = (
     _built_in("coordination.k8s.io/v1/leases", "Lease"),
     _built_in("discovery.k8s.io/v1/endpointslices", "EndpointSlice"),
 )
-"""What is served from the start."""
+"""The resources that every server has."""

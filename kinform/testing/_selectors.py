@@ -1,6 +1,6 @@
-"""Label and field selectors: parsed as kube-apiserver parses them, and asked of an object.
+"""Label and field selectors: parsing as in kube-apiserver, and matching.
 
-A selector that the server would refuse raises ValueError whose text becomes the 400's message.
+An invalid selector raises ValueError with the message of the 400 answer.
 Source: the grammar on the Kubernetes page "Labels and Selectors", `fields` of apimachinery.
 """
 
@@ -19,14 +19,14 @@ _TOKEN = re.compile(r"\s*(?:(?P<operator>==|!=|[=!<>(),])|(?P<word>[^\s=!<>(),]+
 
 
 class Requirement(msgspec.Struct, frozen=True):
-    """One condition on a label."""
+    """A condition on a label."""
 
     key: str
     operator: Literal["in", "notin", "exists", "absent", "gt", "lt"]
     values: tuple[str, ...] = ()
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether these labels meet it."""
+        """Returns whether the labels meet the condition."""
         value = labels.get(self.key)
         match self.operator:
             case "exists":
@@ -46,34 +46,34 @@ class Requirement(msgspec.Struct, frozen=True):
 
 
 class FieldTerm(msgspec.Struct, frozen=True):
-    """One condition on a field."""
+    """A condition on a field."""
 
     path: tuple[str, ...]
     value: str
     equal: bool
 
     def matches(self, obj: Mapping[str, Any]) -> bool:
-        """Whether the object meets it; a field that is missing reads as empty."""
-        found: Any = obj
-        for step in self.path:
-            found = found.get(step) if isinstance(found, dict) else None
-        if isinstance(found, bool):
-            found = "true" if found else "false"
-        return (str(found if found is not None else "") == self.value) is self.equal
+        """Returns whether the object meets the condition; a missing field is `""`."""
+        value: Any = obj
+        for name in self.path:
+            value = value.get(name) if isinstance(value, dict) else None
+        if isinstance(value, bool):
+            value = "true" if value else "false"
+        return (str(value if value is not None else "") == self.value) is self.equal
 
 
-class _Labels:
-    """A recursive descent over the tokens of a label selector."""
+class _LabelParser:
+    """A recursive descent parser for label selectors."""
 
     def __init__(self, text: str) -> None:
         self.tokens: list[str] = []
         at = 0
         while True:
-            found = _TOKEN.match(text, at)
-            if found is None:  # pragma: no cover (the pattern matches any text)
+            match = _TOKEN.match(text, at)
+            if match is None:  # pragma: no cover (the pattern matches any text)
                 raise ValueError(f"unable to parse requirement: {text!r}")
-            at = found.end()
-            token = found["operator"] or found["word"] or ""
+            at = match.end()
+            token = match["operator"] or match["word"] or ""
             self.tokens.append(token)
             if not token:
                 break
@@ -84,23 +84,23 @@ class _Labels:
         self.at = min(self.at + 1, len(self.tokens) - 1)
         return token
 
-    def fail(self, found: str, expected: str) -> ValueError:
-        return ValueError(f"unable to parse requirement: found '{found}', expected: {expected}")
+    def error(self, token: str, expected: str) -> ValueError:
+        return ValueError(f"unable to parse requirement: found '{token}', expected: {expected}")
 
     def key(self) -> str:
         token = self.take()
         if not _KEY.fullmatch(token):
-            raise self.fail(token, "a label's key")
+            raise self.error(token, "a label key")
         return token
 
     def value(self, token: str) -> str:
         if not _VALUE.fullmatch(token):
-            raise self.fail(token, "a label's value")
+            raise self.error(token, "a label value")
         return token
 
     def values(self) -> tuple[str, ...]:
         if (token := self.take()) != "(":
-            raise self.fail(token, "'('")
+            raise self.error(token, "'('")
         values: set[str] = set()
         while True:
             token = self.take()
@@ -112,7 +112,7 @@ class _Labels:
             if token == ")":
                 return tuple(sorted(values))
             if token != ",":
-                raise self.fail(token, "',' or ')'")
+                raise self.error(token, "',' or ')'")
 
     def requirement(self) -> Requirement:
         if self.tokens[self.at] == "!":
@@ -134,10 +134,10 @@ class _Labels:
                 self.take()
                 number = self.take()
                 if not re.fullmatch(r"-?[0-9]+", number):
-                    raise self.fail(number, "an integer")
+                    raise self.error(number, "an integer")
                 return Requirement(key, "gt" if following == ">" else "lt", (number,))
             case _:
-                raise self.fail(following, "in, notin, =, ==, !=, gt, lt")
+                raise self.error(following, "in, notin, =, ==, !=, gt, lt")
 
     def parse(self) -> tuple[Requirement, ...]:
         requirements = []
@@ -147,28 +147,28 @@ class _Labels:
             if not token:
                 return tuple(requirements)
             if token != ",":
-                raise self.fail(token, "',' or the end")
+                raise self.error(token, "',' or the end")
 
 
 def parse_labels(text: str) -> tuple[Requirement, ...]:
-    """The requirements of a label selector, all of which must be met; `""` has none."""
-    return _Labels(text).parse() if text.strip() else ()
+    """Parses a label selector: an object must meet every requirement; `""` gives `()`."""
+    return _LabelParser(text).parse() if text.strip() else ()
 
 
 def parse_fields(text: str, supported: frozenset[str], unsupported: str) -> tuple[FieldTerm, ...]:
-    """The terms of a field selector, all of which must be met.
+    """Parses a field selector: an object must meet every term.
 
-    `unsupported` is the message for a label that is not supported, with `{label}` in it.
+    `unsupported` is the message for a label that is not in `supported`, with `{label}` in it.
     """
     terms = []
     for part in _split_terms(text):
-        found = re.match(r"(?P<label>[^=!\\]*)(?P<operator>!=|==|=)(?P<value>.*)", part, re.DOTALL)
-        if found is None:
+        match = re.match(r"(?P<label>[^=!\\]*)(?P<operator>!=|==|=)(?P<value>.*)", part, re.DOTALL)
+        if match is None:
             raise ValueError(f"invalid selector: '{text}'; can't understand '{part}'")
-        label = found["label"]
+        label = match["label"]
         if label not in supported:
             raise ValueError(unsupported.format(label=label))
-        terms.append(FieldTerm(tuple(label.split(".")), _unescape(found["value"], text), found["operator"] != "!="))
+        terms.append(FieldTerm(tuple(label.split(".")), _unescape(match["value"], text), match["operator"] != "!="))
     return tuple(terms)
 
 

@@ -1,13 +1,12 @@
-"""The objects, their revisions and their history, as etcd and the watch cache hold them together.
+"""Objects, their revisions and their history, as in etcd and the watch cache.
 
-One revision counter for everything; each write is a Change that goes to the history of its collection and
-to every open watch. A state of the past is the present with the newer changes undone. No sockets, no clock:
-timestamps follow from the revision, so that a seed gives the same bytes every time.
+All collections share one revision counter. A write goes to the history of its collection and to every open watch. A
+past state is the current one without the later writes. Uses neither sockets nor a clock: timestamps are derived from
+the revision, so that the same seed gives the same bytes.
 """
 
 from __future__ import annotations
 
-import datetime
 import random
 import uuid
 from bisect import bisect_left
@@ -17,32 +16,34 @@ from typing import Any, Literal
 
 import msgspec
 
-from kinform.testing._encoding import Object, encode_body
-from kinform.testing._resources import BUILT_IN, Resource, parse_name
+from kinform.testing._encoding import encode_body
+from kinform.testing._objects.kinds import Object
+from kinform.testing._objects.random_values import NAME_ALPHABET, NOW, timestamp
+from kinform.testing._resources import BUILT_IN, ServedResource, parse_name
 from kinform.testing._selectors import FieldTerm, Requirement
 
-Verb = Literal["ADDED", "MODIFIED", "DELETED"]
-_EPOCH = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-_VIEWS = 8
+EventType = Literal["ADDED", "MODIFIED", "DELETED"]
+_CACHED_STATES = 8
+"""Past states of a collection that are cached for the pages of a LIST."""
 
 
 class Compacted(Exception):
-    """The revision asked for is older than the history that is kept."""
+    """The requested revision is older than the history."""
 
 
-class _Meta(msgspec.Struct):
+class _Metadata(msgspec.Struct):
     labels: dict[str, str] = {}
 
 
-class _Labelled(msgspec.Struct):
-    metadata: _Meta
+class _OnlyLabels(msgspec.Struct):
+    metadata: _Metadata
 
 
-_LABELLED = msgspec.json.Decoder(_Labelled)
+_LABELS_DECODER = msgspec.json.Decoder(_OnlyLabels)
 
 
 class Record:
-    """One object at one revision, kept as the bytes that go on the wire. Never changes."""
+    """An object at one revision, as the bytes that are sent. Immutable."""
 
     __slots__ = ("_labels", "body", "key", "name", "namespace", "revision", "uid")
 
@@ -56,45 +57,45 @@ class Record:
         self._labels: dict[str, str] | None = None
 
     def decode(self) -> Object:
-        """The body as JSON values, anew each time."""
-        decoded: Object = msgspec.json.decode(self.body)
-        return decoded
+        """Returns a new copy as JSON values."""
+        obj: Object = msgspec.json.decode(self.body)
+        return obj
 
     def labels(self) -> Mapping[str, str]:
-        """Its labels."""
+        """Returns the object's labels."""
         if self._labels is None:
-            self._labels = _LABELLED.decode(self.body).metadata.labels
+            self._labels = _LABELS_DECODER.decode(self.body).metadata.labels
         return self._labels
 
 
 class Selection(msgspec.Struct, frozen=True, kw_only=True):
-    """Which objects of a collection a request is about."""
+    """The objects of a collection that a request selects."""
 
     namespace: str = ""
     labels: tuple[Requirement, ...] = ()
     fields: tuple[FieldTerm, ...] = ()
 
     @property
-    def filters(self) -> bool:
-        """Whether a selector is set: then nobody knows how many items remain."""
+    def has_selector(self) -> bool:
+        """True with a label or field selector: pages do not count the rest then."""
         return bool(self.labels or self.fields)
 
-    def takes(self, record: Record) -> bool:
-        """Whether the object is meant."""
+    def matches(self, record: Record) -> bool:
+        """Returns whether the object is selected."""
         if self.namespace and record.namespace != self.namespace:
             return False
         if self.labels and not all(requirement.matches(record.labels()) for requirement in self.labels):
             return False
-        return not self.fields or self._fields_match(record.decode())
+        return not self.fields or self._matches_fields(record.decode())
 
-    def _fields_match(self, obj: Object) -> bool:
+    def _matches_fields(self, obj: Object) -> bool:
         return all(term.matches(obj) for term in self.fields)
 
 
-class Change(msgspec.Struct, frozen=True, gc=False):
-    """One write. `new` of a DELETED is the last state with the deletion's revision."""
+class Write(msgspec.Struct, frozen=True, gc=False):
+    """A write. `new` of a DELETED is the last state with the revision of the deletion."""
 
-    verb: Verb
+    type: EventType
     revision: int
     key: str
     old: Record | None
@@ -102,89 +103,104 @@ class Change(msgspec.Struct, frozen=True, gc=False):
 
 
 class Collection:
-    """All objects of one resource, with their recent past."""
+    """The objects of a resource, and the history of their latest writes.
 
-    def __init__(self, resource: Resource, revision: int, history: int) -> None:
+    Attributes:
+        writes: The history, oldest first.
+        revision: The revision of the latest write.
+        oldest: The oldest revision whose state is known.
+        listeners: Called with each write.
+    """
+
+    def __init__(self, resource: ServedResource, revision: int, history: int) -> None:
         self.resource = resource
         self.records: dict[str, Record] = {}
-        self.changes: deque[Change] = deque()
-        self.changed = revision
-        self.floor = revision
-        self.sinks: dict[Callable[[Change], None], None] = {}
+        self.writes: deque[Write] = deque()
+        self.revision = revision
+        self.oldest = revision
+        self.listeners: dict[Callable[[Write], None], None] = {}
         self._history = history
         self._sorted: list[Record] | None = []
-        self._views: dict[int, list[Record]] = {}
+        self._states: dict[int, list[Record]] = {}
 
-    def apply(self, change: Change) -> None:
-        """Takes a change in and tells every open watch."""
+    def apply(self, write: Write) -> None:
+        """Stores a write and notifies every listener."""
         if self._sorted:
-            self._keep_view(self.changed, self._sorted)
-        if change.verb == "DELETED":
-            del self.records[change.key]
+            self._cache_state(self.revision, self._sorted)
+        if write.type == "DELETED":
+            del self.records[write.key]
         else:
-            self.records[change.key] = change.new
+            self.records[write.key] = write.new
         self._sorted = None
-        self.changed = change.revision
-        self.changes.append(change)
-        if len(self.changes) > self._history:
-            self.floor = self.changes.popleft().revision
-        for sink in tuple(self.sinks):
-            sink(change)
+        self.revision = write.revision
+        self.writes.append(write)
+        if len(self.writes) > self._history:
+            self.oldest = self.writes.popleft().revision
+        for listener in tuple(self.listeners):
+            listener(write)
 
-    def _keep_view(self, revision: int, view: list[Record]) -> None:
-        self._views[revision] = view
-        while len(self._views) > _VIEWS:
-            del self._views[next(iter(self._views))]
+    def _cache_state(self, revision: int, state: list[Record]) -> None:
+        self._states[revision] = state
+        while len(self._states) > _CACHED_STATES:
+            del self._states[next(iter(self._states))]
 
-    def present(self) -> list[Record]:
-        """All objects by key. The list is the caller's to read: it is replaced, never changed."""
+    def current(self) -> list[Record]:
+        """Returns all objects, ordered by key. The list is never changed afterwards."""
         if self._sorted is None:
             self._sorted = sorted(self.records.values(), key=_key)
         return self._sorted
 
     def at(self, revision: int) -> list[Record]:
-        """All objects by key as they were at a revision; Compacted where that is no longer known."""
-        if revision < self.floor:
+        """Returns all objects at a revision, ordered by key.
+
+        Raises:
+            Compacted: The history does not reach back to it.
+        """
+        if revision < self.oldest:
             raise Compacted
-        if revision >= self.changed:
-            return self.present()
-        undone = []
-        for change in reversed(self.changes):
-            if change.revision <= revision:
-                revision = change.revision
+        if revision >= self.revision:
+            return self.current()
+        later = []
+        for write in reversed(self.writes):
+            if write.revision <= revision:
+                revision = write.revision
                 break
-            undone.append(change)
+            later.append(write)
         else:
-            revision = self.floor
-        view = self._views.get(revision)
-        if view is None:
-            state = dict(self.records)
-            for change in undone:
-                if change.old is None:
-                    del state[change.key]
+            revision = self.oldest
+        state = self._states.get(revision)
+        if state is None:
+            records = dict(self.records)
+            for write in later:
+                if write.old is None:
+                    del records[write.key]
                 else:
-                    state[change.key] = change.old
-            view = sorted(state.values(), key=_key)
-            self._keep_view(revision, view)
-        return view
+                    records[write.key] = write.old
+            state = sorted(records.values(), key=_key)
+            self._cache_state(revision, state)
+        return state
 
-    def since(self, revision: int) -> list[Change]:
-        """The changes after a revision, oldest first; Compacted where some are no longer known."""
-        if revision < self.floor:
+    def since(self, revision: int) -> list[Write]:
+        """Returns the writes after a revision, oldest first.
+
+        Raises:
+            Compacted: The history does not reach back to it.
+        """
+        if revision < self.oldest:
             raise Compacted
-        newer = []
-        for change in reversed(self.changes):
-            if change.revision <= revision:
+        later = []
+        for write in reversed(self.writes):
+            if write.revision <= revision:
                 break
-            newer.append(change)
-        newer.reverse()
-        return newer
+            later.append(write)
+        later.reverse()
+        return later
 
-    def forget(self, revision: int) -> None:
-        """Drops the history up to a revision that is the present."""
-        self.changes.clear()
-        self._views.clear()
-        self.floor = revision
+    def compact(self, revision: int) -> None:
+        """Drops the history. `revision` is the current one."""
+        self.writes.clear()
+        self._states.clear()
+        self.oldest = revision
 
 
 def _key(record: Record) -> str:
@@ -192,45 +208,49 @@ def _key(record: Record) -> str:
 
 
 def start_at(records: list[Record], key: str) -> int:
-    """Where in a sorted list the first key at or after `key` stands."""
+    """Returns the index of the first record whose key is at least `key`."""
     return bisect_left(records, key, key=_key)
 
 
 class Storage:
-    """Every collection, and the revision that they share."""
+    """The collections, and the revision that they share."""
 
     def __init__(self, *, seed: int = 0, revision: int = 1000, history: int = 50_000) -> None:
         self.revision = revision
-        self.compacted = 0
         self.history = history
         self.collections: dict[str, Collection] = {}
         self._random = random.Random(f"uid {seed}")
         for resource in BUILT_IN:
             self.add(resource)
 
-    def add(self, resource: Resource) -> Collection:
-        """Begins to serve a resource."""
+    def add(self, resource: ServedResource) -> Collection:
+        """Adds an empty collection."""
         collection = Collection(resource, self.revision, self.history)
         self.collections[resource.name] = collection
         return collection
 
     def collection(self, name: str) -> Collection:
-        """The collection of a resource's name; ValueError where it is malformed, KeyError where unknown."""
+        """Returns the collection of a resource such as `"v1/pods"`.
+
+        Raises:
+            ValueError: The name is malformed.
+            KeyError: The server does not serve the resource.
+        """
         parse_name(name)
         try:
             return self.collections[name]
         except KeyError:
-            raise KeyError(f"{name} is not served; register() a custom resource first") from None
+            raise KeyError(f"{name} is not served: call register() first for a custom resource") from None
 
     def put(self, collection: Collection, obj: Mapping[str, Any]) -> Record:
-        """Creates or replaces the object of that namespace and name."""
+        """Creates or replaces the object with this namespace and name."""
         resource = collection.resource
         metadata, namespace, name = self._identify(resource, obj)
         old = collection.records.get(f"{namespace}/{name}" if namespace else name)
         self.revision += 1
         if old is None:
             uid = metadata.get("uid") or str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-            created = metadata.get("creationTimestamp") or self.now()
+            created = metadata.get("creationTimestamp") or time_of(self.revision)
         else:
             uid = old.uid
             created = old.decode()["metadata"]["creationTimestamp"]
@@ -239,36 +259,36 @@ class Storage:
             metadata["namespace"] = namespace
         body = encode_body(resource, {**obj, "metadata": metadata})
         new = Record(namespace, name, uid, self.revision, body)
-        verb: Verb = "ADDED" if old is None else "MODIFIED"
-        collection.apply(Change(verb, self.revision, new.key, old, new))
+        collection.apply(Write("ADDED" if old is None else "MODIFIED", self.revision, new.key, old, new))
         return new
 
-    def same(self, collection: Collection, old: Record, obj: Mapping[str, Any]) -> bool:
-        """Whether writing the object would change nothing but the revision."""
+    def is_unchanged(self, collection: Collection, old: Record, obj: Mapping[str, Any]) -> bool:
+        """Returns whether a write of the object would only change the revision."""
         metadata = dict(obj["metadata"])
-        kept = old.decode()["metadata"]
-        metadata.update({field: kept[field] for field in ("uid", "resourceVersion", "creationTimestamp")})
+        old_metadata = old.decode()["metadata"]
+        metadata.update({field: old_metadata[field] for field in ("uid", "resourceVersion", "creationTimestamp")})
         return encode_body(collection.resource, {**obj, "metadata": metadata}) == old.body
 
-    def _identify(self, resource: Resource, obj: Mapping[str, Any]) -> tuple[Object, str, str]:
+    def _identify(self, resource: ServedResource, obj: Mapping[str, Any]) -> tuple[Object, str, str]:
+        """Returns a copy of the metadata, the namespace and the name."""
         given = obj.get("metadata")
         if not isinstance(given, Mapping):
-            raise ValueError(f"an object of {resource.name} needs metadata")
+            raise ValueError(f"metadata of an object of {resource.name} must be a mapping")
         metadata = dict(given)
         name = metadata.get("name")
         if not name and metadata.get("generateName"):
-            name = f"{metadata['generateName']}{''.join(self._random.choices('bcdfghjklmnpqrstvwxz2456789', k=5))}"
+            name = f"{metadata['generateName']}{''.join(self._random.choices(NAME_ALPHABET, k=5))}"
         if not isinstance(name, str) or not name or "/" in name:
-            raise ValueError(f"an object of {resource.name} needs a metadata.name")
+            raise ValueError(f"metadata.name of an object of {resource.name} must be a string without '/', not empty")
         namespace = metadata.get("namespace") or ""
         if resource.namespaced:
             namespace = namespace or "default"
         elif namespace:
-            raise ValueError(f"{resource.name} is cluster-scoped: metadata.namespace has no place in it")
+            raise ValueError(f"metadata.namespace must not be set: {resource.name} is cluster-scoped")
         return metadata, namespace, name
 
     def delete(self, collection: Collection, key: str) -> Record:
-        """Deletes an object; KeyError where there is none."""
+        """Deletes an object; KeyError if it does not exist."""
         old = collection.records.get(key)
         if old is None:
             raise KeyError(f"{collection.resource.name} has no {key}")
@@ -277,21 +297,16 @@ class Storage:
         last["metadata"]["resourceVersion"] = str(self.revision)
         body = encode_body(collection.resource, last)
         new = Record(old.namespace, old.name, old.uid, self.revision, body)
-        collection.apply(Change("DELETED", self.revision, key, old, new))
+        collection.apply(Write("DELETED", self.revision, key, old, new))
         return new
 
     def compact(self) -> None:
-        """Forgets all history. Takes a revision for itself, so that each one given out before is too old."""
+        """Drops all history. Uses a revision, so that every earlier one is too old."""
         self.revision += 1
-        self.compacted = self.revision
         for collection in self.collections.values():
-            collection.forget(self.revision)
-
-    def now(self) -> str:
-        """The time of the present revision: a second for each."""
-        return timestamp(self.revision)
+            collection.compact(self.revision)
 
 
-def timestamp(second: int) -> str:
-    """A time in the cluster's own calendar, which begins with 2026."""
-    return (_EPOCH + datetime.timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%SZ")
+def time_of(revision: int) -> str:
+    """Returns the timestamp of a revision: `NOW` and a second per revision."""
+    return timestamp(NOW + revision)

@@ -1,8 +1,8 @@
-"""LIST as it is: each fact is proved against a real kube-apiserver and held by the simulator alike.
+"""LIST: facts that hold for a real kube-apiserver and for the simulator.
 
-No line of kinform's client runs here. WATCH is in test_conformance_watch.py; what only the real server can
-show is in tests/real/test_protocol.py.
-Source: the Kubernetes API concepts page; what it says was looked up on the real server.
+Each test runs against both, without kinform's client. WATCH is in test_conformance_watch.py; facts that need the real
+server are in tests/real/test_protocol.py.
+Source: the Kubernetes API concepts page, checked on the real server.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,app
 
 
 def refused(answer: HttpResponse, code: int, reason: str) -> Object:
-    """Checks that an answer is a Status of failure in all its parts, and gives it."""
+    """Checks every field of a Status of failure, and returns the Status."""
     assert answer.status == code, answer.body
     assert answer.headers["Content-Type"] == "application/json"
     status: Object = answer.json()
@@ -32,7 +32,7 @@ def refused(answer: HttpResponse, code: int, reason: str) -> Object:
 # LIST: envelopes and items
 
 
-async def test_a_list_of_a_built_in_type_tells_what_it_is_before_its_items(cluster: Cluster) -> None:
+async def test_a_built_in_list_has_kind_and_metadata_before_its_items(cluster: Cluster) -> None:
     await cluster.create("a")
     listed = (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)).json()
     assert list(listed) == ["kind", "apiVersion", "metadata", "items"]
@@ -40,13 +40,13 @@ async def test_a_list_of_a_built_in_type_tells_what_it_is_before_its_items(clust
     assert list(listed["metadata"]) == ["resourceVersion"]
 
 
-async def test_items_of_a_built_in_type_carry_neither_kind_nor_api_version(cluster: Cluster) -> None:
+async def test_built_in_items_have_no_kind_and_api_version(cluster: Cluster) -> None:
     await cluster.create("a", data={"k": "v"})
     listed = (await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)).json()
     assert list(listed["items"][0]) == ["metadata", "data"]
 
 
-async def test_a_list_of_a_custom_resource_tells_its_version_after_its_items(cluster: Cluster) -> None:
+async def test_a_custom_list_has_kind_and_metadata_after_its_items(cluster: Cluster) -> None:
     resource = await cluster.create_custom_resource()
     await cluster.create("a", resource)
     listed = (await cluster.api.list_raw(resource)).json()
@@ -56,7 +56,7 @@ async def test_a_list_of_a_custom_resource_tells_its_version_after_its_items(clu
     assert listed["metadata"]["continue"] == ""
 
 
-async def test_items_of_a_custom_resource_carry_kind_and_api_version_in_sorted_order(cluster: Cluster) -> None:
+async def test_custom_items_have_kind_and_api_version_and_sorted_keys(cluster: Cluster) -> None:
     resource = await cluster.create_custom_resource()
     await cluster.create("a", resource, spec={"size": 1})
     (item,) = (await cluster.api.list_raw(resource)).json()["items"]
@@ -66,7 +66,7 @@ async def test_items_of_a_custom_resource_carry_kind_and_api_version_in_sorted_o
 
 
 @pytest.mark.parametrize("custom", [False, True], ids=["built-in", "custom"])
-async def test_metadata_only_lists_are_partial_objects_each_with_its_kind(cluster: Cluster, custom: bool) -> None:
+async def test_metadata_only_lists_have_partial_objects_with_kind(cluster: Cluster, custom: bool) -> None:
     resource = await cluster.create_custom_resource() if custom else cluster.resource
     await cluster.create("a", resource, data={"k": "v"})
     listed = (await cluster.api.list_raw(resource, namespace=cluster.namespace, headers={"Accept": METADATA})).json()
@@ -77,8 +77,8 @@ async def test_metadata_only_lists_are_partial_objects_each_with_its_kind(cluste
     assert (item["kind"], item["apiVersion"]) == ("PartialObjectMetadata", "meta.k8s.io/v1")
 
 
-async def test_an_empty_collection_has_items_and_they_are_a_list(cluster: Cluster) -> None:
-    listed = await cluster.api.list_raw(cluster.resource, namespace="there-is-no-such-namespace")
+async def test_an_empty_list_has_an_empty_array_of_items(cluster: Cluster) -> None:
+    listed = await cluster.api.list_raw(cluster.resource, namespace="missing")
     assert listed.status == 200
     assert listed.json()["items"] == []
 
@@ -95,7 +95,7 @@ async def test_cluster_scoped_objects_have_no_namespace(cluster: Cluster) -> Non
     assert names(await cluster.api.list_raw(resource)) == ["a"]
 
 
-async def test_a_list_over_all_namespaces_is_ordered_by_the_bytes_of_its_keys(cluster: Cluster) -> None:
+async def test_a_list_of_all_namespaces_is_ordered_by_key(cluster: Cluster) -> None:
     resource = await cluster.create_custom_resource()
     other = f"{cluster.namespace}-b"
     await cluster.api.create("v1/namespaces", {"metadata": {"name": other}})
@@ -104,14 +104,14 @@ async def test_a_list_over_all_namespaces_is_ordered_by_the_bytes_of_its_keys(cl
     await cluster.create("b", resource)
     listed = (await cluster.api.list_raw(resource)).json()
     keys = [(item["metadata"]["namespace"], item["metadata"]["name"]) for item in listed["items"]]
-    # "-" comes before "/": the longer namespace is first.
+    # "-" sorts before "/": the longer namespace comes first.
     assert keys == [(other, "a"), (cluster.namespace, "b"), (cluster.namespace, "c")]
 
 
 # LIST: pages
 
 
-async def test_pages_show_one_state_and_say_how_many_items_remain(cluster: Cluster) -> None:
+async def test_pages_have_one_revision_and_count_remaining_items(cluster: Cluster) -> None:
     for name in "abc":
         await cluster.create(name)
     api = cluster.api
@@ -152,7 +152,7 @@ async def test_a_page_with_a_resource_version_is_refused(cluster: Cluster) -> No
     assert status["message"] == "specifying resource version is not allowed when using continue"
 
 
-async def test_an_expired_page_is_410_and_gives_a_token_for_the_inconsistent_rest(cluster: Cluster) -> None:
+async def test_an_expired_page_is_410_with_an_inconsistent_token(cluster: Cluster) -> None:
     for name in "abc":
         await cluster.create(name)
     api = cluster.api
@@ -176,7 +176,7 @@ async def test_an_exact_version_that_is_compacted_is_410(cluster: Cluster) -> No
     refused(answer, 410, "Expired")
 
 
-async def test_a_version_that_is_compacted_still_serves_not_older_than(cluster: Cluster) -> None:
+async def test_a_compacted_version_still_serves_not_older_than(cluster: Cluster) -> None:
     before = await cluster.resource_version()
     await cluster.expire_history()
     listed = await cluster.api.list_raw(
@@ -190,7 +190,7 @@ async def test_a_version_that_is_compacted_still_serves_not_older_than(cluster: 
 
 
 @pytest.mark.parametrize("match", [None, "NotOlderThan"])
-async def test_a_version_of_the_future_is_504_with_a_cause(cluster: Cluster, match: str | None) -> None:
+async def test_a_future_version_is_504_with_a_cause(cluster: Cluster, match: str | None) -> None:
     params: Object = {"resourceVersionMatch": match} if match else {}
     answer = await cluster.api.list_raw(cluster.resource, resourceVersion=99_999_999, **params)
     status = refused(answer, 504, "Timeout")
@@ -213,17 +213,17 @@ async def test_a_version_of_the_future_is_504_with_a_cause(cluster: Cluster, mat
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-async def test_parameters_that_mean_nothing_are_400(cluster: Cluster, params: Object, message: str) -> None:
+async def test_invalid_parameters_are_400(cluster: Cluster, params: Object, message: str) -> None:
     answer = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, **params)
     assert message in refused(answer, 400, "BadRequest")["message"]
 
 
-async def test_a_field_that_a_custom_resource_cannot_select_by_is_400(cluster: Cluster) -> None:
+async def test_an_unsupported_field_of_a_custom_resource_is_400(cluster: Cluster) -> None:
     answer = await cluster.api.list_raw(await cluster.create_custom_resource(), fieldSelector="spec.a=1")
     refused(answer, 400, "BadRequest")
 
 
-async def test_bad_selectors_are_400_on_a_watch_too(cluster: Cluster) -> None:
+async def test_invalid_selectors_of_a_watch_are_400(cluster: Cluster) -> None:
     async with cluster.api.watch(cluster.resource, fieldSelector="data.k=v") as stream:
         assert stream.status == 400
         assert json.loads(await stream.line())["reason"] == "BadRequest"
@@ -239,23 +239,21 @@ async def test_bad_selectors_are_400_on_a_watch_too(cluster: Cluster) -> None:
     ],
     ids=["match alone", "exactly zero", "initial events of a list", "initial events without match"],
 )
-async def test_parameters_that_contradict_each_other_are_422_with_the_field(
-    cluster: Cluster, params: Object, field: str
-) -> None:
+async def test_contradicting_parameters_are_422_with_the_field(cluster: Cluster, params: Object, field: str) -> None:
     answer = await cluster.api.list_raw(cluster.resource, timeoutSeconds=1, **params)
     status = refused(answer, 422, "Invalid")
     assert [cause["field"] for cause in status["details"]["causes"]] == [field]
 
 
 async def test_an_unknown_group_is_404_in_plain_text(cluster: Cluster) -> None:
-    answer = await cluster.api.list_raw("nobody.example.com/v1/things")
+    answer = await cluster.api.list_raw("unknown.example.com/v1/things")
     assert answer.status == 404
     assert answer.headers["Content-Type"].startswith("text/plain")
     assert answer.body == b"404 page not found\n"
 
 
 @pytest.mark.parametrize("resource", ["v1/things", "apps/v1/things"])
-async def test_an_unknown_resource_of_a_known_group_is_404_with_a_status(cluster: Cluster, resource: str) -> None:
+async def test_an_unknown_resource_of_a_known_group_is_a_404_status(cluster: Cluster, resource: str) -> None:
     status = refused(await cluster.api.list_raw(resource), 404, "NotFound")
     assert status["message"] == "the server could not find the requested resource"
 
@@ -299,7 +297,7 @@ async def test_field_selectors_select(cluster: Cluster, selector: str, expected:
     assert names(listed) == expected
 
 
-async def test_a_selected_page_does_not_say_how_many_items_remain(cluster: Cluster) -> None:
+async def test_a_page_with_a_selector_does_not_count_remaining_items(cluster: Cluster) -> None:
     for name in "abc":
         await cluster.create(name, labels={"app": "web"})
     listed = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, labelSelector="app=web", limit=1)
@@ -310,7 +308,7 @@ async def test_a_selected_page_does_not_say_how_many_items_remain(cluster: Clust
 # Bytes
 
 
-async def test_a_large_list_is_gzipped_for_those_who_invite_it_and_a_small_one_is_not(cluster: Cluster) -> None:
+async def test_only_a_large_list_is_gzipped_on_request(cluster: Cluster) -> None:
     async def listed(accept: str) -> HttpResponse:
         headers = {"Accept-Encoding": accept}
         return await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, headers=headers)
@@ -326,7 +324,7 @@ async def test_a_large_list_is_gzipped_for_those_who_invite_it_and_a_small_one_i
 
 
 @pytest.mark.parametrize("params", [{"pretty": "true"}, {}], ids=["asked for", "curl"])
-async def test_lists_are_indented_for_people_and_their_watches_are_not(cluster: Cluster, params: Object) -> None:
+async def test_lists_are_indented_for_people_but_watches_are_not(cluster: Cluster, params: Object) -> None:
     await cluster.create("a")
     headers = {} if params else {"User-Agent": "curl/8.5.0"}
     listed = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace, headers=headers, **params)
@@ -338,7 +336,7 @@ async def test_lists_are_indented_for_people_and_their_watches_are_not(cluster: 
         assert (await stream.line()).startswith(b'{"type":"ADDED","object":{"kind":"ConfigMap"')
 
 
-async def test_text_comes_as_it_was_sent(cluster: Cluster) -> None:
+async def test_text_is_returned_unchanged(cluster: Cluster) -> None:
     text = 'é ✓ 🙂 <&> " \\ / \u2028 \u0085 \u007f \t\n'
     await cluster.create("a", data={"text": text})
     listed = await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)

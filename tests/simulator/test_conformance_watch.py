@@ -1,8 +1,8 @@
-"""WATCH as it is: each fact is proved against a real kube-apiserver and held by the simulator alike.
+"""WATCH: facts that hold for a real kube-apiserver and for the simulator.
 
-No line of kinform's client runs here. LIST is in test_conformance.py; what only the real server can show is
-in tests/real/test_protocol.py.
-Source: the Kubernetes API concepts page, KEP-956, KEP-3157; what they say was looked up on the real server.
+Each test runs against both, without kinform's client. LIST is in test_conformance.py; facts that need the real server
+are in tests/real/test_protocol.py.
+Source: the Kubernetes API concepts page, KEP-956, KEP-3157, checked on the real server.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ END = {"k8s.io/initial-events-end": "true"}
 # WATCH
 
 
-async def test_a_watch_from_a_list_tells_what_came_after_it_in_order(cluster: Cluster) -> None:
+async def test_a_watch_from_a_list_sends_later_events_in_order(cluster: Cluster) -> None:
     await cluster.create("a", data={"k": "1"})
     await cluster.create("b")
     before = await cluster.resource_version()
@@ -42,7 +42,7 @@ async def test_a_watch_from_a_list_tells_what_came_after_it_in_order(cluster: Cl
     assert versions[0] > int(before)
 
 
-async def test_objects_of_a_watch_carry_kind_and_api_version_first(cluster: Cluster) -> None:
+async def test_watch_objects_begin_with_kind_and_api_version(cluster: Cluster) -> None:
     resource = await cluster.create_custom_resource()
     await cluster.create("a")
     await cluster.create("a", resource)
@@ -54,7 +54,7 @@ async def test_objects_of_a_watch_carry_kind_and_api_version_first(cluster: Clus
         assert [list(event["object"]) for event in events] == [order, order]
 
 
-async def test_a_deleted_event_carries_the_last_state_at_a_new_version(cluster: Cluster) -> None:
+async def test_a_deleted_event_has_the_last_state_at_a_new_version(cluster: Cluster) -> None:
     stored = await cluster.create("a", data={"k": "v"})
     before = await cluster.resource_version()
     await cluster.delete("a")
@@ -70,7 +70,7 @@ async def test_a_deleted_event_carries_the_last_state_at_a_new_version(cluster: 
 
 
 @pytest.mark.parametrize("params", [{}, {"resourceVersion": 0}], ids=["unset", "zero"])
-async def test_a_watch_from_nowhere_tells_what_is_there_as_added(cluster: Cluster, params: Object) -> None:
+async def test_a_watch_without_version_sends_the_state_as_added(cluster: Cluster, params: Object) -> None:
     await cluster.create("a")
     async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=10, **params) as stream:
         assert types_and_names([await stream.change()]) == [("ADDED", "a")]
@@ -78,7 +78,7 @@ async def test_a_watch_from_nowhere_tells_what_is_there_as_added(cluster: Cluste
         assert types_and_names([await stream.change()]) == [("ADDED", "b")]
 
 
-async def test_a_watch_ends_in_good_order_after_its_time(cluster: Cluster) -> None:
+async def test_a_watch_ends_cleanly_after_its_timeout(cluster: Cluster) -> None:
     started = asyncio.get_running_loop().time()
     async with cluster.api.watch(
         cluster.resource,
@@ -90,9 +90,9 @@ async def test_a_watch_ends_in_good_order_after_its_time(cluster: Cluster) -> No
     assert 0.8 < asyncio.get_running_loop().time() - started < 4
 
 
-async def test_a_bookmark_before_the_end_tells_of_versions_that_passed_a_watch_by(cluster: Cluster) -> None:
+async def test_a_bookmark_before_the_end_has_a_later_version(cluster: Cluster) -> None:
     before = await cluster.resource_version()
-    # It is due two seconds before the end, from a timer that may be late: no promise, so not on the first try.
+    # It is due two seconds before the end, from a timer that may be late: a stream may miss it.
     for index in range(5):
         async with cluster.api.watch(
             cluster.resource,
@@ -114,7 +114,7 @@ async def test_a_bookmark_before_the_end_tells_of_versions_that_passed_a_watch_b
     assert int(bookmark["metadata"]["resourceVersion"]) >= int(elsewhere["metadata"]["resourceVersion"])
 
 
-async def test_bookmarks_do_not_come_to_those_who_do_not_ask(cluster: Cluster) -> None:
+async def test_a_watch_that_does_not_allow_bookmarks_gets_none(cluster: Cluster) -> None:
     before = await cluster.resource_version()
     async with cluster.api.watch(
         cluster.resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=3
@@ -122,7 +122,7 @@ async def test_bookmarks_do_not_come_to_those_who_do_not_ask(cluster: Cluster) -
         assert await stream.rest() == []
 
 
-async def test_a_watch_of_metadata_gives_partial_objects(cluster: Cluster) -> None:
+async def test_a_metadata_watch_sends_partial_objects(cluster: Cluster) -> None:
     await cluster.create("a", data={"k": "v"})
     async with cluster.api.watch(
         cluster.resource, namespace=cluster.namespace, headers={"Accept": METADATA}, **WATCH_LIST
@@ -136,13 +136,13 @@ async def test_a_watch_of_metadata_gives_partial_objects(cluster: Cluster) -> No
 
 
 @pytest.mark.parametrize("custom", [False, True], ids=["built-in", "custom"])
-async def test_a_version_too_old_to_watch_from_is_200_and_an_error_event_410(cluster: Cluster, custom: bool) -> None:
+async def test_a_watch_from_an_expired_version_gets_an_error_event_410(cluster: Cluster, custom: bool) -> None:
     resource = await cluster.create_custom_resource() if custom else cluster.resource
     before = await cluster.resource_version(resource)
     await cluster.expire_history()
 
     async def error() -> Object | None:
-        # A custom resource's cache is made at the first request after a restart: until then it is 429.
+        # The watch cache of a custom resource starts with the first request after a restart: 429 until then.
         async with cluster.api.watch(
             resource, namespace=cluster.namespace, resourceVersion=before, timeoutSeconds=5
         ) as stream:
@@ -167,7 +167,7 @@ async def test_a_version_too_old_to_watch_from_is_200_and_an_error_event_410(clu
     assert f"too old resource version: {before} (" in status["message"]
 
 
-async def test_a_watch_from_the_future_is_silent(cluster: Cluster) -> None:
+async def test_a_watch_from_a_future_version_sends_nothing(cluster: Cluster) -> None:
     async with cluster.api.watch(
         cluster.resource, namespace=cluster.namespace, resourceVersion=99_999_999, timeoutSeconds=1
     ) as stream:
@@ -175,7 +175,7 @@ async def test_a_watch_from_the_future_is_silent(cluster: Cluster) -> None:
         assert await stream.rest() == []
 
 
-async def test_an_object_that_leaves_the_selection_is_deleted_as_it_was_and_enters_as_added(
+async def test_an_object_that_leaves_a_selection_is_deleted(
     cluster: Cluster,
 ) -> None:
     await cluster.create("a", labels={"in": "yes"})
@@ -211,7 +211,7 @@ async def test_a_watch_is_not_gzipped(cluster: Cluster) -> None:
 # WatchList
 
 
-async def test_a_watch_list_tells_what_is_there_then_its_end_then_what_happens(cluster: Cluster) -> None:
+async def test_a_watch_list_sends_the_state_its_end_and_later_events(cluster: Cluster) -> None:
     for name in "ab":
         await cluster.create(name)
     async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, **WATCH_LIST) as stream:
@@ -225,7 +225,7 @@ async def test_a_watch_list_tells_what_is_there_then_its_end_then_what_happens(c
         assert types_and_names([await stream.change()]) == [("DELETED", "a")]
 
 
-async def test_a_watch_list_of_nothing_is_its_end(cluster: Cluster) -> None:
+async def test_an_empty_watch_list_sends_its_end(cluster: Cluster) -> None:
     resource = await cluster.create_custom_resource(namespaced=False)
     async with cluster.api.watch(resource, **WATCH_LIST) as stream:
         events = await stream.until("BOOKMARK")
@@ -243,14 +243,14 @@ async def test_a_watch_list_follows_selectors(cluster: Cluster) -> None:
         assert types_and_names(await stream.until("BOOKMARK")) == [("ADDED", "a"), ("BOOKMARK", "")]
 
 
-async def test_a_watch_list_without_bookmarks_never_tells_its_end(cluster: Cluster) -> None:
+async def test_a_watch_list_without_bookmarks_sends_no_end(cluster: Cluster) -> None:
     await cluster.create("a")
     params = {name: value for name, value in WATCH_LIST.items() if name != "allowWatchBookmarks"}
     async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, timeoutSeconds=1, **params) as stream:
         assert types_and_names(await stream.rest()) == [("ADDED", "a")]
 
 
-async def test_a_watch_list_not_older_than_the_past_shows_the_present(cluster: Cluster) -> None:
+async def test_a_watch_list_from_an_old_version_sends_current_state(cluster: Cluster) -> None:
     before = await cluster.resource_version()
     await cluster.expire_history()
     await cluster.create("a")
@@ -260,7 +260,7 @@ async def test_a_watch_list_not_older_than_the_past_shows_the_present(cluster: C
         assert types_and_names(await stream.until("BOOKMARK")) == [("ADDED", "a"), ("BOOKMARK", "")]
 
 
-async def test_a_watch_list_from_the_future_is_an_error_event_504(cluster: Cluster) -> None:
+async def test_a_watch_list_from_a_future_version_is_an_error_event(cluster: Cluster) -> None:
     async with cluster.api.watch(
         cluster.resource, namespace=cluster.namespace, resourceVersion=99_999_999, timeoutSeconds=5, **WATCH_LIST
     ) as stream:
@@ -271,10 +271,10 @@ async def test_a_watch_list_from_the_future_is_an_error_event_504(cluster: Clust
     assert event["object"]["details"]["causes"][0]["reason"] == "ResourceVersionTooLarge"
 
 
-# Life
+# Crash and freeze
 
 
-async def test_a_killed_server_cuts_streams_and_comes_back_with_all_it_had(cluster: Cluster) -> None:
+async def test_a_crashed_server_returns_with_its_objects(cluster: Cluster) -> None:
     await cluster.create("a")
     async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, **WATCH_LIST) as stream:
         await stream.until("BOOKMARK")
@@ -287,7 +287,7 @@ async def test_a_killed_server_cuts_streams_and_comes_back_with_all_it_had(clust
     assert names(await cluster.api.list_raw(cluster.resource, namespace=cluster.namespace)) == ["a"]
 
 
-async def test_a_frozen_server_is_silent_and_goes_on_where_it_was(cluster: Cluster) -> None:
+async def test_a_frozen_server_is_silent_and_continues_after_a_thaw(cluster: Cluster) -> None:
     async with cluster.api.watch(cluster.resource, namespace=cluster.namespace, **WATCH_LIST) as stream:
         await stream.until("BOOKMARK")
         await cluster.freeze()

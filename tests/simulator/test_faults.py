@@ -1,4 +1,4 @@
-"""Each fault of the simulator, as plain aiohttp meets it."""
+"""The faults of the simulator, with plain aiohttp as the client."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WATCH_LIST = {
 }
 
 
-SILENCE = 0.05  # seconds after which nothing more is taken to come
+SILENCE = 0.05  # seconds without data after which a stream counts as silent
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def objects(server: Server) -> list[str]:
 
 
 async def received(response: aiohttp.ClientResponse, mark: bytes, count: int) -> bytes:
-    """What comes until the stream ends or breaks, or is silent after `mark` has come so many times."""
+    """Returns the data until the end, an error, or silence after `count` times `mark`."""
     body = b""
     try:
         while True:
@@ -49,14 +49,14 @@ async def received(response: aiohttp.ClientResponse, mark: bytes, count: int) ->
                 return body
             body += chunk
     except TimeoutError:
-        assert body.count(mark) >= count, "too little came"
+        assert body.count(mark) >= count, "too little was received"
         return body
     except aiohttp.ClientError:
         return body
 
 
 async def whole(server: Server, response: aiohttp.ClientResponse) -> bytes:
-    """The whole body; a stream is ended after its initial events."""
+    """Returns the complete body; ends a stream after its initial events."""
     server.disconnect()
     return await response.read()
 
@@ -83,7 +83,7 @@ def kinds(body: bytes) -> list[str]:
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, testing.Fault) else "",
 )
-async def test_an_answer_comes_as_a_status_by_http_and_as_an_event(
+async def test_an_answer_is_an_http_status_or_an_error_event(
     server: Server,
     client: aiohttp.ClientSession,
     fault: testing.Answer,
@@ -112,7 +112,7 @@ async def test_an_answer_comes_as_a_status_by_http_and_as_an_event(
     [(testing.TooManyRequests(), 429), (testing.Unavailable(plain=True), 503), (testing.NotFound(plain=True), 404)],
     ids=["429", "503", "404"],
 )
-async def test_some_answers_come_in_plain_text(
+async def test_some_answers_are_plain_text(
     server: Server, client: aiohttp.ClientSession, fault: testing.Answer, status: int
 ) -> None:
     server.fault(fault)
@@ -120,7 +120,7 @@ async def test_some_answers_come_in_plain_text(
         assert (response.status, response.content_type) == (status, "text/plain")
 
 
-async def test_a_page_that_is_gone_gives_a_token_for_the_rest(server: Server, client: aiohttp.ClientSession) -> None:
+async def test_gone_for_a_page_has_a_token_for_the_rest(server: Server, client: aiohttp.ClientSession) -> None:
     async with client.get(MAPS, params={"limit": "1"}) as response:
         token = (await response.json())["metadata"]["continue"]
     server.fault(testing.Gone(), when=lambda request: "continue" in request.params)
@@ -133,10 +133,10 @@ async def test_a_page_that_is_gone_gives_a_token_for_the_rest(server: Server, cl
         assert [item["metadata"]["name"] for item in (await response.json())["items"]] == ["b", "c", "d"]
 
 
-# When
+# Filters
 
 
-async def test_faults_are_met_in_order_and_by_those_they_are_for(server: Server, client: aiohttp.ClientSession) -> None:
+async def test_faults_are_used_in_order_by_matching_requests(server: Server, client: aiohttp.ClientSession) -> None:
     server.fault(testing.Forbidden(), on="list", resource="v1/pods", times=None)
     server.fault(testing.InternalError(), on="list", namespace="till")
     server.fault(testing.Unavailable(), on="list", resource="v1/configmaps", skip=1, times=2)
@@ -156,11 +156,11 @@ async def test_faults_are_met_in_order_and_by_those_they_are_for(server: Server,
     assert isinstance(server.requests[1].fault, testing.Unavailable)
 
 
-def test_a_fault_that_cannot_be_is_refused() -> None:
+def test_an_invalid_fault_is_refused() -> None:
     server = Server()
     with pytest.raises(ValueError, match="times"):
         server.fault(testing.Gone(), times=0)
-    with pytest.raises(ValueError, match="no resource"):
+    with pytest.raises(ValueError, match="is not a resource"):
         server.fault(testing.Gone(), resource="pods")
     with pytest.raises(ValueError, match="on must be"):
         server.fault(testing.Gone(), on="get")  # type: ignore[arg-type]
@@ -180,7 +180,7 @@ async def test_open_streams_can_be_interrupted(server: Server, client: aiohttp.C
 
 
 @pytest.mark.parametrize("params", [{}, WATCH_LIST], ids=["list", "watch"])
-async def test_an_empty_answer_is_200_and_nothing(
+async def test_empty_is_200_without_a_body(
     server: Server, client: aiohttp.ClientSession, params: dict[str, str]
 ) -> None:
     server.fault(testing.Empty())
@@ -189,17 +189,17 @@ async def test_an_empty_answer_is_200_and_nothing(
 
 
 @pytest.mark.parametrize("params", [{}, WATCH_LIST], ids=["list", "watch"])
-async def test_hanging_up_closes_before_any_answer(
+async def test_hangup_closes_before_the_status_line(
     server: Server, client: aiohttp.ClientSession, params: dict[str, str]
 ) -> None:
-    server.fault(testing.Hangup(), times=2)  # aiohttp asks once more by itself
+    server.fault(testing.Hangup(), times=2)  # aiohttp repeats the request once
     with pytest.raises(aiohttp.ServerDisconnectedError):
         await client.get(MAPS, params=params)
     assert server.requests[-1].status is None
 
 
 @pytest.mark.parametrize("params", [{}, WATCH_LIST], ids=["list", "watch"])
-async def test_hanging_up_after_two_objects_leaves_the_body_unfinished(
+async def test_hangup_after_two_objects_leaves_the_body_incomplete(
     server: Server, client: aiohttp.ClientSession, params: dict[str, str]
 ) -> None:
     server.fault(testing.Hangup(after=2))
@@ -211,7 +211,7 @@ async def test_hanging_up_after_two_objects_leaves_the_body_unfinished(
 
 
 @pytest.mark.parametrize("params", [{}, WATCH_LIST], ids=["list", "watch"])
-async def test_a_stall_sends_what_was_ordered_and_closes_nothing(
+async def test_a_stall_sends_the_given_part_and_closes_nothing(
     server: Server, client: aiohttp.ClientSession, params: dict[str, str]
 ) -> None:
     server.fault(testing.Stall(after=1, bytes=30))
@@ -225,7 +225,7 @@ async def test_a_stall_sends_what_was_ordered_and_closes_nothing(
         assert not server.requests[-1].ended
 
 
-async def test_a_stall_may_come_before_the_headers(server: Server, client: aiohttp.ClientSession) -> None:
+async def test_a_stall_without_headers_sends_nothing(server: Server, client: aiohttp.ClientSession) -> None:
     server.fault(testing.Stall(headers=False))
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.1):
@@ -234,7 +234,7 @@ async def test_a_stall_may_come_before_the_headers(server: Server, client: aioht
 
 
 @pytest.mark.parametrize("params", [{}, WATCH_LIST], ids=["list", "watch"])
-async def test_a_cut_is_in_the_middle_of_an_object(
+async def test_cut_mid_object_closes_in_the_middle_of_an_object(
     server: Server, client: aiohttp.ClientSession, params: dict[str, str]
 ) -> None:
     server.fault(testing.CutMidObject(after=1))
@@ -248,7 +248,7 @@ async def test_a_cut_is_in_the_middle_of_an_object(
 
 @pytest.mark.parametrize("readable", [True, False])
 @pytest.mark.parametrize("params", [{}, WATCH_LIST], ids=["list", "watch"])
-async def test_a_malformed_object_is_balanced_and_the_others_are_sound(
+async def test_a_malformed_object_is_balanced_and_others_are_valid(
     server: Server, client: aiohttp.ClientSession, params: dict[str, str], readable: bool
 ) -> None:
     server.fault(testing.MalformedObject(after=1, readable_key=readable))
@@ -267,7 +267,7 @@ async def test_a_malformed_object_is_balanced_and_the_others_are_sound(
 
 
 @pytest.mark.parametrize("params", [{}, WATCH_LIST], ids=["list", "watch"])
-async def test_a_malformed_frame_is_between_the_objects(
+async def test_a_malformed_frame_is_between_objects(
     server: Server, client: aiohttp.ClientSession, params: dict[str, str]
 ) -> None:
     server.fault(testing.MalformedFrame(after=2))
@@ -278,7 +278,7 @@ async def test_a_malformed_frame_is_between_the_objects(
 
 
 @pytest.mark.parametrize("params", [{}, WATCH_LIST], ids=["list", "watch"])
-async def test_an_oversized_object_is_sound(
+async def test_an_oversized_object_is_valid(
     server: Server, client: aiohttp.ClientSession, params: dict[str, str]
 ) -> None:
     server.fault(testing.Oversized(after=1, bytes=3_000_000))
@@ -293,7 +293,7 @@ async def test_an_oversized_object_is_sound(
     assert names == ["a", "b", "c", "d"]
 
 
-async def test_a_trickle_brings_everything_in_small_pieces(server: Server, client: aiohttp.ClientSession) -> None:
+async def test_a_trickle_sends_everything_in_small_pieces(server: Server, client: aiohttp.ClientSession) -> None:
     server.fault(testing.Trickle(bytes=7))
     async with client.get(MAPS) as response:
         chunks = [chunk async for chunk, _ in response.content.iter_chunks()]
@@ -329,7 +329,7 @@ async def test_a_short_page_has_a_token_for_the_rest(server: Server, client: aio
         (testing.BookmarkWithoutEnd(value="false"), [{"k8s.io/initial-events-end": "false"}]),
     ],
 )
-async def test_the_end_of_the_initial_events_may_never_be_told(
+async def test_the_end_of_the_initial_events_can_be_missing(
     server: Server, client: aiohttp.ClientSession, fault: testing.Fault, expected: list[dict[str, str]]
 ) -> None:
     server.fault(fault)
@@ -339,9 +339,7 @@ async def test_the_end_of_the_initial_events_may_never_be_told(
     assert [metadata.get("annotations", {}) for metadata in bookmarks] == expected
 
 
-async def test_the_end_of_the_initial_events_may_come_after_live_ones(
-    server: Server, client: aiohttp.ClientSession
-) -> None:
+async def test_the_end_of_the_initial_events_can_be_late(server: Server, client: aiohttp.ClientSession) -> None:
     server.fault(testing.LateBookmark(events=2))
     async with client.get(MAPS, params=WATCH_LIST) as response:
         assert kinds(await received(response, b"ADDED", 4)) == ["ADDED"] * 4

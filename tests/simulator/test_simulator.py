@@ -1,7 +1,6 @@
-"""The simulator by itself, with plain aiohttp as the client: life, objects, waiting, generated shapes.
+"""The simulator's own interface: start and stop, objects, streams, commands.
 
-What it shares with a real API server is in test_conformance.py; what goes wrong on demand in
-test_simulator_faults.py.
+What it has in common with a real API server is in test_conformance.py, faults are in test_faults.py.
 """
 
 from __future__ import annotations
@@ -49,10 +48,10 @@ async def next_event(response: aiohttp.ClientResponse) -> tuple[str, dict[str, A
     return line["type"], line["object"]
 
 
-# Life
+# Start and stop
 
 
-async def test_the_program_of_the_documentation_runs_as_written() -> None:
+async def test_the_program_of_the_docstring_runs() -> None:
     import kinform.testing
 
     async with kinform.testing.Server() as server:
@@ -72,7 +71,7 @@ async def test_the_program_of_the_documentation_runs_as_written() -> None:
         ]
 
 
-async def test_leaving_leaves_no_task_behind_even_with_streams_open() -> None:
+async def test_stop_leaves_no_task_even_with_open_streams() -> None:
     before = asyncio.all_tasks()
     session = aiohttp.ClientSession()
     async with session, Server() as server:
@@ -86,7 +85,7 @@ async def test_leaving_leaves_no_task_behind_even_with_streams_open() -> None:
             response.close()
 
 
-async def test_it_comes_back_on_its_port_with_its_objects(server: Server, client: aiohttp.ClientSession) -> None:
+async def test_a_restart_keeps_the_port_and_the_objects(server: Server, client: aiohttp.ClientSession) -> None:
     server.put("v1/configmaps", config_map("a"))
     url = server.url
     await server.stop()
@@ -107,9 +106,7 @@ async def test_a_frozen_server_can_be_stopped(server: Server, client: aiohttp.Cl
         await asking
 
 
-async def test_a_stream_ends_for_the_server_when_its_client_leaves(
-    server: Server, client: aiohttp.ClientSession
-) -> None:
+async def test_a_stream_ends_when_its_client_disconnects(server: Server, client: aiohttp.ClientSession) -> None:
     response = await client.get(PODS, params=WATCH_LIST)
     await server.wait_for_watchers(1)
     response.close()
@@ -117,12 +114,12 @@ async def test_a_stream_ends_for_the_server_when_its_client_leaves(
     assert server.requests[-1].ended
 
 
-async def test_waiting_in_vain_says_for_what(server: Server) -> None:
+async def test_a_wait_that_times_out_names_its_condition(server: Server) -> None:
     with pytest.raises(TimeoutError, match="2 open watch streams"):
         await server.wait_for_watchers(2, timeout=0.01)
 
 
-async def test_a_token_is_asked_for_and_may_change(server: Server, client: aiohttp.ClientSession) -> None:
+async def test_a_token_is_required_and_can_change(server: Server, client: aiohttp.ClientSession) -> None:
     server.token = "first"
     answers = []
     for header in ({}, {"Authorization": "Bearer other"}, {"Authorization": "Bearer first"}):
@@ -134,7 +131,7 @@ async def test_a_token_is_asked_for_and_may_change(server: Server, client: aioht
         assert response.status == 401
 
 
-def test_a_kubeconfig_is_kept_from_others(tmp_path: Path) -> None:
+def test_a_kubeconfig_is_private_and_names_the_server(tmp_path: Path) -> None:
     path = Server(port=12345, token="abc").write_kubeconfig(tmp_path / "config")
     assert path.stat().st_mode & 0o777 == 0o600
     config = json.loads(path.read_text())
@@ -157,7 +154,7 @@ def test_objects_can_be_put_before_the_server_starts() -> None:
     assert server.get("v1/configmaps", "shop/b") is None
 
 
-def test_a_deleted_name_comes_back_with_another_uid() -> None:
+def test_a_recreated_object_has_another_uid() -> None:
     server = Server()
     server.put("v1/configmaps", config_map("a"))
     before = server.versions("v1/configmaps")["shop/a"]
@@ -177,17 +174,17 @@ def test_a_deleted_name_comes_back_with_another_uid() -> None:
         ("pods", {"metadata": {"name": "a"}}),
     ],
 )
-def test_what_cannot_be_an_object_is_refused(resource: str, obj: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"metadata|no resource"):
+def test_an_invalid_object_is_refused(resource: str, obj: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"metadata|not a resource"):
         Server().put(resource, obj)
 
 
-def test_a_resource_that_is_not_served_is_a_key_error() -> None:
+def test_an_unknown_resource_is_a_key_error() -> None:
     with pytest.raises(KeyError, match="register"):
         Server().put("example.com/v1/widgets", {"metadata": {"name": "a"}})
 
 
-def test_what_is_put_is_not_kept_nor_changed() -> None:
+def test_put_copies_its_argument() -> None:
     server, obj = Server(), config_map("a")
     server.put("v1/configmaps", obj)
     assert obj == config_map("a")
@@ -197,7 +194,7 @@ def test_what_is_put_is_not_kept_nor_changed() -> None:
     assert stored["data"] == {"k": "v"}
 
 
-async def test_a_custom_resource_that_is_unregistered_is_gone(server: Server, client: aiohttp.ClientSession) -> None:
+async def test_unregister_removes_a_custom_resource(server: Server, client: aiohttp.ClientSession) -> None:
     server.register("example.com/v1/widgets", kind="Widget")
     server.put("example.com/v1/widgets", {"metadata": {"name": "a", "namespace": "shop"}})
     path = "/apis/example.com/v1/widgets"
@@ -210,9 +207,7 @@ async def test_a_custom_resource_that_is_unregistered_is_gone(server: Server, cl
         assert (response.status, await response.text()) == (404, "404 page not found\n")
 
 
-async def test_pages_of_a_collection_that_changes_show_the_first_pages_state(
-    server: Server, client: aiohttp.ClientSession
-) -> None:
+async def test_pages_show_the_state_of_the_first_page(server: Server, client: aiohttp.ClientSession) -> None:
     keys = server.generate("v1/configmaps", 40)
     expected = server.versions("v1/configmaps")
     seen: dict[str, tuple[str, str]] = {}
@@ -244,7 +239,7 @@ async def test_history_is_bounded(client: aiohttp.ClientSession) -> None:
             assert [(await next_event(response))[0] for _ in range(3)] == ["MODIFIED"] * 3
 
 
-async def test_fields_of_pods_select(server: Server, client: aiohttp.ClientSession) -> None:
+async def test_field_selectors_of_pods_select(server: Server, client: aiohttp.ClientSession) -> None:
     for name, node, phase in (("a", "n1", "Running"), ("b", "n1", "Failed"), ("c", "n2", "Running")):
         pod = {"metadata": {"name": name}, "spec": {"nodeName": node}, "status": {"phase": phase}}
         server.put("v1/pods", pod)
@@ -255,7 +250,7 @@ async def test_fields_of_pods_select(server: Server, client: aiohttp.ClientSessi
 # Streams
 
 
-async def test_bookmarks_can_be_ordered_and_come_by_the_clock() -> None:
+async def test_bookmarks_are_sent_on_demand_and_at_intervals() -> None:
     async with Server(bookmark_interval=0.05) as server, aiohttp.ClientSession(server.url) as client:
         response = await client.get(PODS, params=WATCH_LIST)
         async with response:
@@ -268,9 +263,7 @@ async def test_bookmarks_can_be_ordered_and_come_by_the_clock() -> None:
             assert (await next_event(response))[0] == "BOOKMARK"
 
 
-async def test_disconnecting_ends_streams_cleanly_after_what_they_were_to_be_sent(
-    server: Server, client: aiohttp.ClientSession
-) -> None:
+async def test_disconnect_ends_streams_cleanly_after_due_events(server: Server, client: aiohttp.ClientSession) -> None:
     async with client.get(MAPS, params=WATCH_LIST) as response:
         await next_event(response)
         server.put("v1/configmaps", config_map("a"))
@@ -280,7 +273,9 @@ async def test_disconnecting_ends_streams_cleanly_after_what_they_were_to_be_sen
         assert await response.content.read() == b""
 
 
-async def test_a_storm_reaches_an_open_stream_in_order_and_whole(server: Server, client: aiohttp.ClientSession) -> None:
+async def test_a_storm_reaches_an_open_stream_complete_and_in_order(
+    server: Server, client: aiohttp.ClientSession
+) -> None:
     server.generate("v1/pods", 50)
     async with client.get(
         PODS, params={**WATCH_LIST, "sendInitialEvents": "false", "resourceVersion": "0"}
@@ -311,24 +306,26 @@ def test_the_same_seed_gives_the_same_bytes() -> None:
 
 def test_pods_are_as_large_as_in_a_busy_cluster() -> None:
     server = Server()
-    for key in server.generate("v1/pods", 200):
+    sizes, managed_sizes = [], []
+    for key in server.generate("v1/pods", 1_000):
         raw = server.raw("v1/pods", key)
         assert raw is not None
         pod = json.loads(raw)
         assert list(pod)[:3] == ["kind", "apiVersion", "metadata"]
-        assert 6_500 < len(raw) < 8_000
-        managed = json.dumps(pod["metadata"].pop("managedFields"), separators=(",", ":"))
-        assert 2_300 < len(managed) < 3_300
-        assert pod["status"]["phase"] in ("Running", "Pending")
+        assert pod["status"]["phase"] in ("Running", "Pending", "Succeeded", "Failed")
+        sizes.append(len(raw))
+        managed_sizes.append(len(json.dumps(pod["metadata"]["managedFields"], separators=(",", ":"))))
+    assert 7_000 < sum(sizes) / len(sizes) < 8_300
+    assert 2_300 < sum(managed_sizes) / len(managed_sizes) < 3_300
 
 
 def test_namespaces_are_small() -> None:
     server = Server()
-    sizes = [len(server.raw("v1/namespaces", key) or b"") for key in server.generate("v1/namespaces", 50)]
+    sizes = [len(server.raw("v1/namespaces", key) or b"") for key in server.generate("v1/namespaces", 5_000)]
     assert 650 < sum(sizes) / len(sizes) < 800
 
 
-def test_every_resource_can_be_generated_twice_without_a_clash() -> None:
+def test_every_resource_can_be_generated_twice() -> None:
     server = Server()
     server.register("example.com/v1/widgets", kind="Widget")
     server.register("example.com/v1/racks", kind="Rack", namespaced=False)
@@ -338,12 +335,36 @@ def test_every_resource_can_be_generated_twice_without_a_clash() -> None:
         assert sorted(keys) == server.keys(resource)
 
 
-def test_generated_objects_go_where_they_are_told() -> None:
+def test_generated_objects_are_in_the_given_namespaces() -> None:
     server = Server()
     server.generate("v1/pods", 10, namespace="shop")
     server.generate("v1/pods", 10, namespace=["till", "stock"])
     assert len(server.keys("v1/pods", namespace="shop")) == 10
     assert len(server.keys("v1/pods", namespace="till")) == 5
+
+
+def test_generated_names_are_unique_within_one_namespace() -> None:
+    server = Server()
+    for resource in ("v1/pods", "v1/configmaps", "v1/services"):
+        assert len(set(server.generate(resource, 500, namespace="shop"))) == 500
+
+
+def test_generated_events_are_in_the_namespace_of_their_object() -> None:
+    server = Server()
+    for key in server.generate("v1/events", 100, namespace="shop"):
+        event = server.get("v1/events", key)
+        assert event is not None
+        assert event["involvedObject"].get("namespace", "shop") == "shop"
+
+
+def test_generated_objects_never_repeat_a_uid() -> None:
+    server = Server()
+    uids = set()
+    for _ in range(3):
+        for key in server.generate("v1/pods", 20):
+            uids.add(server.versions("v1/pods")[key][0])
+            server.delete("v1/pods", key)
+    assert len(uids) == 60
 
 
 def test_conditions_of_custom_resources_repeat_by_type() -> None:
@@ -355,26 +376,24 @@ def test_conditions_of_custom_resources_repeat_by_type() -> None:
     assert [condition["type"] for condition in widget["status"]["conditions"]] == ["Ready"] * 3 + ["Synced"] * 3
 
 
-# Orders over HTTP
+# Commands over HTTP
 
 
-async def test_orders_over_http_meet_no_freeze_and_leave_no_record(
-    server: Server, client: aiohttp.ClientSession
-) -> None:
+async def test_commands_ignore_a_freeze_and_are_not_recorded(server: Server, client: aiohttp.ClientSession) -> None:
     server.freeze()
 
-    async def order(method: str, path: str) -> Any:
+    async def command(method: str, path: str) -> Any:
         async with client.request(method, f"/_kinform/{path}") as response:
             return response.status, await response.json()
 
-    await order("POST", "generate?resource=v1/pods&count=20")
+    await command("POST", "generate?resource=v1/pods&count=20")
     before = server.versions("v1/pods")
-    assert await order("POST", "storm?resource=v1/pods&count=30") == (
+    assert await command("POST", "storm?resource=v1/pods&count=30") == (
         200,
         {"resourceVersion": server.resource_version},
     )
     assert server.versions("v1/pods") != before
-    assert await order("GET", "digest?resource=v1/pods") == (
+    assert await command("GET", "digest?resource=v1/pods") == (
         200,
         {
             "objects": 20,
@@ -382,17 +401,17 @@ async def test_orders_over_http_meet_no_freeze_and_leave_no_record(
             "resourceVersion": server.resource_version,
         },
     )
-    status, stats = await order("GET", "stats")
+    status, stats = await command("GET", "stats")
     assert (status, stats["objects"]["v1/pods"], stats["watchers"]) == (200, 20, 0)
-    assert (await order("POST", "compact"))[0] == 200
-    assert (await order("POST", "disconnect")) == (200, {"streams": 0})
-    assert (await order("POST", "storm?resource=v1/nodes&count=1"))[0] == 400
-    assert (await order("POST", "storm"))[0] == 400
-    assert (await order("GET", "nonsense"))[0] == 404
+    assert (await command("POST", "compact"))[0] == 200
+    assert (await command("POST", "disconnect")) == (200, {"streams": 0})
+    assert (await command("POST", "storm?resource=v1/nodes&count=1"))[0] == 400
+    assert (await command("POST", "storm"))[0] == 400
+    assert (await command("GET", "nonsense"))[0] == 404
     assert server.requests == []
 
 
-async def test_it_runs_in_a_process_of_its_own_until_its_input_closes(tmp_path: Path) -> None:
+async def test_a_process_runs_until_its_standard_input_closes(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "kinform.testing", "--pods", "30", "--namespaces", "7"),
         *("--kubeconfig", str(tmp_path / "config"), "--until-stdin-closes"),

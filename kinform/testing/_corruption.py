@@ -1,23 +1,20 @@
-"""Objects and frames made unsound, byte by byte, for the faults that need them.
-
-Pure functions of bytes; who sends them is not known here.
-"""
+"""Corrupt objects and frames, for the faults that send them."""
 
 from __future__ import annotations
 
 from kinform.testing._encoding import encode_body
 from kinform.testing._faults import MalformedObject, Oversized
-from kinform.testing._resources import Resource
+from kinform.testing._resources import ServedResource
 from kinform.testing._storage import Record
 
-BROKEN_LINE = b'}}{"type":]\n'
-"""A line of a WATCH that is no event."""
-BROKEN_SEPARATOR = b"}"
-"""Between two items of a LIST, where a comma belongs."""
+MALFORMED_LINE = b'}}{"type":]\n'
+"""A line of a WATCH that is not an event."""
+MALFORMED_SEPARATOR = b"}"
+"""Sent between two items of a LIST, in the place of a comma."""
 
 
-def damaged(resource: Resource, record: Record, fault: MalformedObject | Oversized) -> Record:
-    """The same object as the fault leaves it."""
+def corrupted(resource: ServedResource, record: Record, fault: MalformedObject | Oversized) -> Record:
+    """Returns the object as changed by the fault."""
     match fault:
         case Oversized():
             obj = record.decode()

@@ -1,7 +1,7 @@
-"""The writing end of one connection: headers, body, silence, and the ways to break off.
+"""The response of one HTTP exchange: headers, body, silence, closed connections.
 
-Every byte waits while the server is frozen. Breaking off never returns: the handler is cancelled when the
-connection is gone, which is how it gets out.
+While the server is frozen, every write waits. `stall` and `close_connection` never return: the handler ends by its
+cancellation, once the connection is gone.
 """
 
 from __future__ import annotations
@@ -14,30 +14,30 @@ from typing import NoReturn
 from aiohttp import web
 
 from kinform.testing._faults import Trickle
-from kinform.testing._requests import Bell, Request
+from kinform.testing._requests import Notifier, Request
 
-PIECE = 256 * 1024
-"""Bytes that are joined into one write."""
-GZIP_FROM = 128 * 1024
-"""Bodies above so many bytes are compressed where the client invites it."""
+MAX_WRITE = 256 * 1024
+"""Small parts are joined into writes of about this size."""
+MIN_GZIP = 128 * 1024
+"""Larger bodies are compressed if the client accepts gzip."""
 
 _HEADERS = {"Cache-Control": "no-cache, private"}
+_GZIP_WINDOW = 31  # zlib's code for the largest window with a gzip header
 
 
-class Wire:
-    """One exchange, from the server's side."""
+class Responder:
+    """Writes the response of one exchange."""
 
-    def __init__(self, exchange: web.BaseRequest, request: Request, thawed: asyncio.Event, bell: Bell) -> None:
+    def __init__(self, exchange: web.BaseRequest, request: Request, thawed: asyncio.Event, notifier: Notifier) -> None:
         self._exchange = exchange
         self._thawed = thawed
-        self._bell = bell
+        self._notifier = notifier
         self.request = request
         self.response: web.StreamResponse | None = None
-        self.sent = 0
         self.trickle: Trickle | None = None
 
     async def begin(self, status: int, content_type: str, headers: dict[str, str] | None = None) -> None:
-        """Sends the status line and the headers; the body will be chunked."""
+        """Sends the status line and the headers of a chunked body."""
         await self._thawed.wait()
         response = web.StreamResponse(status=status, headers={**_HEADERS, **(headers or {})})
         response.content_type = content_type
@@ -45,10 +45,10 @@ class Wire:
         self.response = response
         await response.prepare(self._exchange)
         self.request.status = status
-        self._bell.ring()
+        self._notifier.notify_all()
 
     async def write(self, data: bytes) -> None:
-        """Sends a piece of the body; returns when the connection takes more."""
+        """Sends a part of the body; returns when the connection accepts more."""
         assert self.response is not None
         if self.trickle is None:
             await self._send(data)
@@ -62,20 +62,19 @@ class Wire:
         assert self.response is not None
         await self._thawed.wait()
         if data:
-            self.sent += len(data)
             await self.response.write(data)
 
     async def end(self) -> web.StreamResponse:
-        """Finishes the body cleanly."""
+        """Ends the body cleanly."""
         assert self.response is not None
         await self._thawed.wait()
         await self.response.write_eof()
         return self.response
 
-    async def answer(
+    async def respond(
         self, status: int, content_type: str, body: bytes, headers: dict[str, str] | None = None
     ) -> web.StreamResponse:
-        """Sends a short answer as a whole, with its length."""
+        """Sends a short response with a Content-Length."""
         await self._thawed.wait()
         response = web.Response(status=status, body=body, headers={**_HEADERS, **(headers or {})})
         response.content_type = content_type
@@ -87,42 +86,42 @@ class Wire:
         await response.write_eof()
         return response
 
-    def ring(self) -> None:
-        """Tells those who wait that something has changed."""
-        self._bell.ring()
+    def notify_all(self) -> None:
+        """Wakes the waiters of the server's state."""
+        self._notifier.notify_all()
 
-    async def hang(self) -> NoReturn:
-        """Stays silent until the other side, or the end of the server, takes the connection away."""
+    async def stall(self) -> NoReturn:
+        """Sends nothing more, until the client or the server's stop closes the connection."""
         await asyncio.get_running_loop().create_future()
-        raise AssertionError("a future that nobody sets was set")
+        raise AssertionError("the future has no other reference, but has a result")
 
-    async def hang_up(self) -> NoReturn:
-        """Closes the connection where it stands, once what was written is out."""
+    async def close_connection(self) -> NoReturn:
+        """Closes the connection after the data written so far, without ending the body."""
         await self._thawed.wait()
         if self._exchange.transport is not None:
             self._exchange.transport.close()
-        await self.hang()
+        await self.stall()
 
 
-async def write_joined(wire: Wire, parts: Iterable[bytes]) -> None:
-    """Sends many small parts in large pieces."""
-    held: list[bytes] = []
+async def write_joined(responder: Responder, parts: Iterable[bytes]) -> None:
+    """Sends many small parts in few writes."""
+    pending: list[bytes] = []
     size = 0
     for part in parts:
-        held.append(part)
+        pending.append(part)
         size += len(part)
-        if size >= PIECE:
-            await wire.write(b"".join(held))
-            held.clear()
+        if size >= MAX_WRITE:
+            await responder.write(b"".join(pending))
+            pending.clear()
             size = 0
-    if held:
-        await wire.write(b"".join(held))
+    if pending:
+        await responder.write(b"".join(pending))
 
 
 def gzipped(parts: Iterable[bytes]) -> Iterable[bytes]:
-    """The parts as one gzip member, at the server's level 1."""
-    packer = zlib.compressobj(1, zlib.DEFLATED, 31)
+    """Compresses parts to one gzip member, at kube-apiserver's level 1."""
+    compressor = zlib.compressobj(1, zlib.DEFLATED, _GZIP_WINDOW)
     for part in parts:
-        if packed := packer.compress(part):
-            yield packed
-    yield packer.flush()
+        if compressed := compressor.compress(part):
+            yield compressed
+    yield compressor.flush()

@@ -1,7 +1,7 @@
-"""From a path to an answer: routing, credentials, faults, and the verbs that are not LIST or WATCH.
+"""The HTTP handler: routing, credentials, faults, GET, and writes of objects.
 
-Knows what the server holds by way of `State`; listens to nothing itself. Writes over HTTP (POST, PUT,
-DELETE) are there so that a client of a real cluster finds the same doors.
+POST, PUT and DELETE of objects work as in kube-apiserver, so that tests can write to the simulator and to a real
+cluster in the same way.
 """
 
 from __future__ import annotations
@@ -15,25 +15,32 @@ from aiohttp import web
 
 from kinform.testing import _status
 from kinform.testing._encoding import dumps, indent
-from kinform.testing._faults import Answer, Empty, Fault, FaultBook, Hangup, Stall, Trickle
+from kinform.testing._faults import Answer, Empty, Fault, FaultQueue, Hangup, Stall, Trickle
 from kinform.testing._list import answer_list
 from kinform.testing._query import is_watch, parse_options
-from kinform.testing._requests import Bell, Request
-from kinform.testing._resources import BUILT_IN, Resource
-from kinform.testing._shape import Shape, negotiate, wants_indent
+from kinform.testing._representation import Representation, negotiate, wants_indent
+from kinform.testing._requests import Notifier, Request
+from kinform.testing._resources import BUILT_IN, ServedResource
+from kinform.testing._response import Responder
 from kinform.testing._storage import Collection, Record, Storage
-from kinform.testing._watch import Watcher, answer_watch
-from kinform.testing._wire import Wire
+from kinform.testing._watch import WatchStream, answer_watch
 
 _JSON = "application/json"
 _VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.0+kinform.testing", "platform": "linux/amd64"}
 _VERBS = {"POST": "create", "PUT": "replace", "DELETE": "delete"}
 
-Admin = Callable[[web.BaseRequest], Awaitable[web.Response | None]]
+CommandHandler = Callable[[web.BaseRequest], Awaitable[web.Response | None]]
 
 
-class State:
-    """What the handlers share with the server's owner."""
+class ServerState:
+    """The state that the handler shares with `Server`.
+
+    Attributes:
+        streams: The open watches, in the order of their start.
+        active: The number of requests that are being handled.
+        thawed: Set unless the server is frozen.
+        changed: Notified of requests, and of the start, the end and the idling of streams.
+    """
 
     def __init__(self, storage: Storage, *, watch_list: bool, bookmark_interval: float, token: str | None) -> None:
         self.storage = storage
@@ -41,52 +48,52 @@ class State:
         self.bookmark_interval = bookmark_interval
         self.token = token
         self.requests: list[Request] = []
-        self.faults = FaultBook()
-        self.watchers: dict[Watcher, None] = {}
+        self.faults = FaultQueue()
+        self.streams: dict[WatchStream, None] = {}
         self.active = 0
         self.thawed = asyncio.Event()
         self.thawed.set()
-        self.bell = Bell()
+        self.changed = Notifier()
 
 
 class Handler:
-    """Answers every request of a server."""
+    """Handles every request of a server."""
 
-    def __init__(self, state: State, admin: Admin) -> None:
+    def __init__(self, state: ServerState, answer_command: CommandHandler) -> None:
         self._state = state
-        self._admin = admin
+        self._answer_command = answer_command
 
     async def __call__(self, exchange: web.BaseRequest) -> web.StreamResponse:
-        """One exchange, from the request to the end of the answer."""
-        if (special := await self._admin(exchange)) is not None:
-            return special
+        """Handles an exchange from the request to the end of the response."""
+        if (answer := await self._answer_command(exchange)) is not None:
+            return answer
         state = self._state
-        request, collection = self._read(exchange)
+        request, collection = self._parse(exchange)
         with self._recorded(request):
-            wire = Wire(exchange, request, state.thawed, state.bell)
+            responder = Responder(exchange, request, state.thawed, state.changed)
             await state.thawed.wait()
             try:
-                return await self._answer(exchange, wire, request, collection)
+                return await self._answer(exchange, responder, request, collection)
             except _status.Refusal as refusal:
                 body = refusal.body()
                 if refusal.status is not None and wants_indent(request.headers, request.params):
                     body = indent(body)
-                return await wire.answer(refusal.code, refusal.content_type, body, refusal.headers)
+                return await responder.respond(refusal.code, refusal.content_type, body, refusal.headers)
 
     @contextmanager
     def _recorded(self, request: Request) -> Iterator[None]:
         state = self._state
         state.requests.append(request)
         state.active += 1
-        state.bell.ring()
+        state.changed.notify_all()
         try:
             yield
         finally:
             request.ended = True
             state.active -= 1
-            state.bell.ring()
+            state.changed.notify_all()
 
-    def _read(self, exchange: web.BaseRequest) -> tuple[Request, Collection | None]:
+    def _parse(self, exchange: web.BaseRequest) -> tuple[Request, Collection | None]:
         request = Request(
             method=exchange.method,
             path=exchange.path,
@@ -102,6 +109,7 @@ class Handler:
         return request, collection
 
     def _route(self, request: Request) -> Collection | None:
+        """Returns the collection of a path, and fills in the request."""
         for collection in self._state.storage.collections.values():
             resource = collection.resource
             root = f"{resource.root}/"
@@ -122,29 +130,31 @@ class Handler:
         return None
 
     async def _answer(
-        self, exchange: web.BaseRequest, wire: Wire, request: Request, collection: Collection | None
+        self, exchange: web.BaseRequest, responder: Responder, request: Request, collection: Collection | None
     ) -> web.StreamResponse:
         state = self._state
         fault = request.fault = state.faults.take(request)
-        if (isinstance(fault, Hangup) and fault.after is None) or (isinstance(fault, Stall) and not fault.headers):
-            await (wire.hang_up() if isinstance(fault, Hangup) else wire.hang())
+        if isinstance(fault, Hangup) and fault.after is None:
+            await responder.close_connection()
+        if isinstance(fault, Stall) and not fault.headers:
+            await responder.stall()
         if request.path in ("/healthz", "/livez", "/readyz"):
-            return await wire.answer(200, "text/plain", b"ok")
+            return await responder.respond(200, "text/plain", b"ok")
         self._authorize(request, collection)
         if isinstance(fault, Answer) and not (fault.event and request.verb == "watch"):
             raise fault.refusal(request, state.storage.revision)
         if request.path == "/version":
-            return await wire.answer(200, _JSON, dumps(_VERSION))
+            return await responder.respond(200, _JSON, dumps(_VERSION))
         if collection is None:
             raise self._unknown(request.path)
-        wire.trickle = fault if isinstance(fault, Trickle) else None
+        responder.trickle = fault if isinstance(fault, Trickle) else None
         match request.verb:
             case "list" | "watch":
-                return await self._collection(wire, request, collection, fault)
+                return await self._list_or_watch(responder, request, collection, fault)
             case "get":
-                return await self._get(wire, request, collection)
+                return await self._get(responder, request, collection)
             case "create" | "replace" | "delete":
-                return await self._write(exchange, wire, request, collection)
+                return await self._write(exchange, responder, request, collection)
             case _:
                 raise _status.method_not_allowed()
 
@@ -159,28 +169,30 @@ class Handler:
             raise _status.unauthorized()
 
     def _unknown(self, path: str) -> _status.Refusal:
-        # Groups of custom resources are known by their resources alone.
+        # The group of a custom resource is only known while the resource is.
         known = {"/api/"} | {f"/apis/{resource.group}/" for resource in BUILT_IN if resource.group}
         return _status.no_such_resource() if path.startswith(tuple(known)) else _status.no_such_path()
 
-    async def _collection(
-        self, wire: Wire, request: Request, collection: Collection, fault: Fault | None
+    async def _list_or_watch(
+        self, responder: Responder, request: Request, collection: Collection, fault: Fault | None
     ) -> web.StreamResponse:
         state = self._state
-        shape = negotiate(request.headers, request.params, list_=request.verb == "list")
+        representation = negotiate(request.headers, request.params, list_=request.verb == "list")
         options = parse_options(collection.resource, request.namespace, request.params, watch_list=state.watch_list)
         if isinstance(fault, Empty):
-            await wire.begin(200, _JSON)
-            return await wire.end()
+            await responder.begin(200, _JSON)
+            return await responder.end()
         if request.verb == "list":
-            return await answer_list(wire, state.storage, collection, options, shape, fault)
-        watcher = Watcher(wire, state.storage, collection, options, shape, fault, state.bookmark_interval)
-        return await answer_watch(wire, watcher, state.watchers)
+            return await answer_list(responder, state.storage, collection, options, representation, fault)
+        stream = WatchStream(
+            responder, state.storage, collection, options, representation, fault, state.bookmark_interval
+        )
+        return await answer_watch(responder, stream, state.streams)
 
-    async def _get(self, wire: Wire, request: Request, collection: Collection) -> web.StreamResponse:
-        shape = negotiate(request.headers, request.params, list_=False)
-        body = shape.single(collection.resource, self._find(request, collection)) + b"\n"
-        return await wire.answer(200, _JSON, indent(body) if shape.pretty else body)
+    async def _get(self, responder: Responder, request: Request, collection: Collection) -> web.StreamResponse:
+        representation = negotiate(request.headers, request.params, list_=False)
+        body = representation.single(collection.resource, self._find(request, collection)) + b"\n"
+        return await responder.respond(200, _JSON, indent(body) if representation.pretty else body)
 
     def _find(self, request: Request, collection: Collection) -> Record:
         key = f"{request.namespace}/{request.name}" if request.namespace else request.name or ""
@@ -190,15 +202,16 @@ class Handler:
         return record
 
     async def _write(
-        self, exchange: web.BaseRequest, wire: Wire, request: Request, collection: Collection
+        self, exchange: web.BaseRequest, responder: Responder, request: Request, collection: Collection
     ) -> web.StreamResponse:
         storage, resource = self._state.storage, collection.resource
         sent = await exchange.read()
         if request.verb == "delete":
             record = storage.delete(collection, self._find(request, collection).key)
-            if resource.name == "v1/pods":
-                return await wire.answer(200, _JSON, Shape().single(resource, record) + b"\n")
-            return await wire.answer(200, _JSON, dumps(_status.deleted(resource, record.name, record.uid)) + b"\n")
+            if resource.name == "v1/pods":  # whose deletion answers with the object
+                return await responder.respond(200, _JSON, Representation().single(resource, record) + b"\n")
+            body = dumps(_status.deleted(resource, record.name, record.uid)) + b"\n"
+            return await responder.respond(200, _JSON, body)
         obj = self._decode(sent, request, resource)
         metadata = obj["metadata"]
         if request.verb == "create":
@@ -211,20 +224,20 @@ class Handler:
                 raise _status.bad_request("the name of the object does not match the name on the URL")
             if metadata.get("resourceVersion") not in (None, "", str(old.revision)):
                 raise _status.conflict(resource, old.name)
-            if storage.same(collection, old, obj):
-                return await wire.answer(200, _JSON, Shape().single(resource, old) + b"\n")
+            if storage.is_unchanged(collection, old, obj):
+                return await responder.respond(200, _JSON, Representation().single(resource, old) + b"\n")
         try:
             record = storage.put(collection, obj)
         except ValueError as error:
             raise _status.bad_request(str(error)) from None
         code = 201 if request.verb == "create" else 200
-        return await wire.answer(code, _JSON, Shape().single(resource, record) + b"\n")
+        return await responder.respond(code, _JSON, Representation().single(resource, record) + b"\n")
 
-    def _decode(self, sent: bytes, request: Request, resource: Resource) -> dict[str, dict[str, str]]:
+    def _decode(self, sent: bytes, request: Request, resource: ServedResource) -> dict[str, dict[str, str]]:
         try:
             obj = msgspec.json.decode(sent, type=dict[str, object])
         except msgspec.DecodeError:
-            raise _status.bad_request("the body is no JSON object") from None
+            raise _status.bad_request("the body is not a JSON object") from None
         if not isinstance(obj.get("metadata"), dict):
             raise _status.bad_request("the object has no metadata")
         metadata: dict[str, str] = dict(obj["metadata"])  # type: ignore[call-overload]
