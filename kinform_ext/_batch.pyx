@@ -11,14 +11,14 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy
 
-from kinform_ext._json cimport KJ_NOMEM, kj_ptr
+from kinform_ext._json cimport KJ_NO_MEMORY, kj_ptr
 from kinform_ext._prune cimport (
-    KB_NAME, KB_NAMESPACE, KB_UID, KB_VERSION, KP_API, KP_DROP, KP_FIELD, KP_KEEP, KP_KIND,
-    kb_record, kb_span, kp_child, kp_node, kp_take,
+    KS_NAME, KS_NAMESPACE, KS_UID, KS_RESOURCE_VERSION, KS_API_VERSION, KS_DROP, KS_FIELD, KS_KEEP, KS_KIND,
+    ks_object, ks_span, ks_child, ks_node, ks_prune_object,
 )
 
 cdef tuple VERBS = ("ADDED", "MODIFIED", "DELETED")
-cdef tuple KEEP_ALL = ((), KP_KEEP, True, 0)
+cdef tuple KEEP_ALL = ((), KS_KEEP, True, 0)
 cdef enum:
     FIRST_ROOM = 8  # records
 
@@ -42,13 +42,13 @@ cdef class Batch:
     def __len__(self):
         return self.count
 
-    cdef kb_record *at(self, Py_ssize_t i) except NULL:
+    cdef ks_object *at(self, Py_ssize_t i) except NULL:
         if i < 0 or i >= self.count:
             raise IndexError("batch index out of range")
         return &self.records[i]
 
     cdef str text(self, Py_ssize_t i, int which):
-        cdef kb_span *span = &self.at(i).text[which]
+        cdef ks_span *span = &self.at(i).text[which]
         return PyUnicode_DecodeUTF8(<char *>self.block + span.at, span.len, NULL)
 
     def verb(self, Py_ssize_t i):
@@ -57,32 +57,32 @@ cdef class Batch:
 
     def key(self, Py_ssize_t i):
         """`"namespace/name"`, or `"name"` where there is no namespace."""
-        cdef str namespace = self.text(i, KB_NAMESPACE)
-        cdef str name = self.text(i, KB_NAME)
+        cdef str namespace = self.text(i, KS_NAMESPACE)
+        cdef str name = self.text(i, KS_NAME)
         return f"{namespace}/{name}" if namespace else name
 
     def namespace(self, Py_ssize_t i):
         """`metadata.namespace`, `""` where there is none."""
-        return self.text(i, KB_NAMESPACE)
+        return self.text(i, KS_NAMESPACE)
 
     def name(self, Py_ssize_t i):
         """`metadata.name`, never empty."""
-        return self.text(i, KB_NAME)
+        return self.text(i, KS_NAME)
 
     def uid(self, Py_ssize_t i):
         """`metadata.uid`, `""` where there is none."""
-        return self.text(i, KB_UID)
+        return self.text(i, KS_UID)
 
     def resource_version(self, Py_ssize_t i):
         """`metadata.resourceVersion`, `""` where there is none."""
-        return self.text(i, KB_VERSION)
+        return self.text(i, KS_RESOURCE_VERSION)
 
     def raw(self, Py_ssize_t i):
         """The pruned JSON: `apiVersion` and `kind` first, then what the server sent. A copy.
 
         Both are left out only where neither the object nor the envelope nor the scanner's defaults know them.
         """
-        cdef kb_record *record = self.at(i)
+        cdef ks_object *record = self.at(i)
         return PyBytes_FromStringAndSize(<char *>self.block + record.raw.at, record.raw.len)
 
     def offset(self, Py_ssize_t i):
@@ -92,7 +92,7 @@ cdef class Batch:
     @property
     def last_resource_version(self):
         """The resourceVersion of the last object, `""` for an empty batch."""
-        return self.text(self.count - 1, KB_VERSION) if self.count else ""
+        return self.text(self.count - 1, KS_RESOURCE_VERSION) if self.count else ""
 
 
 @cython.final
@@ -130,18 +130,18 @@ cdef class Builder:
         children, other, keep_scalar, _ = program[0]
         children = dict(children)
         metadata = children.get(b"metadata", other)
-        if not KP_KEEP <= metadata < count:
+        if not KS_KEEP <= metadata < count:
             raise ValueError("program: no such node for metadata")
-        children |= {b"metadata": count + 1, b"kind": KP_FIELD - KP_KIND, b"apiVersion": KP_FIELD - KP_API}
+        children |= {b"metadata": count + 1, b"kind": KS_FIELD - KS_KIND, b"apiVersion": KS_FIELD - KS_API_VERSION}
         within, *rest = program[metadata] if metadata >= 0 else KEEP_ALL
         within = dict(within) | {
-            b"namespace": KP_FIELD - KB_NAMESPACE,
-            b"name": KP_FIELD - KB_NAME,
-            b"uid": KP_FIELD - KB_UID,
-            b"resourceVersion": KP_FIELD - KB_VERSION,
+            b"namespace": KS_FIELD - KS_NAMESPACE,
+            b"name": KS_FIELD - KS_NAME,
+            b"uid": KS_FIELD - KS_UID,
+            b"resourceVersion": KS_FIELD - KS_RESOURCE_VERSION,
         }
         self.program = (*program, (tuple(children.items()), other, keep_scalar, 0), (tuple(within.items()), *rest))
-        self.walk.nodes = <kp_node *>calloc(count + 2, sizeof(kp_node))
+        self.walk.nodes = <ks_node *>calloc(count + 2, sizeof(ks_node))
         if self.walk.nodes == NULL:
             raise MemoryError
         self.node_count = count + 2
@@ -151,15 +151,15 @@ cdef class Builder:
         self.walk.metadata = count + 1
         return 0
 
-    cdef int load_node(self, kp_node *node, tuple source, int count) except -1:
-        cdef int i, lowest = KP_FIELD - KP_API if count == self.node_count else KP_DROP
+    cdef int load_node(self, ks_node *node, tuple source, int count) except -1:
+        cdef int i, lowest = KS_FIELD - KS_API_VERSION if count == self.node_count else KS_DROP
         children, other, keep_scalar, keep_last = source
         node.other = other
         node.keep_scalar = bool(keep_scalar)
         node.keep_last = keep_last
-        if not KP_DROP <= node.other < count:
+        if not KS_DROP <= node.other < count:
             raise ValueError("program: no such node")
-        node.children = <kp_child *>calloc(len(children) + 1, sizeof(kp_child))
+        node.children = <ks_child *>calloc(len(children) + 1, sizeof(ks_child))
         if node.children == NULL:
             raise MemoryError
         for i, (name, target) in enumerate(children):
@@ -186,20 +186,20 @@ cdef class Builder:
         cdef int r
         if self.count == self.room:
             room = 2 * self.room if self.room else FIRST_ROOM
-            grown = realloc(self.records, room * sizeof(kb_record))
+            grown = realloc(self.records, room * sizeof(ks_object))
             if grown == NULL:
                 raise MemoryError
-            self.records = <kb_record *>grown
+            self.records = <ks_object *>grown
             self.room = room
         self.walk.used = self.kept
-        r = kp_take(&self.walk, pp, end, &self.records[self.count])
-        if r == KJ_NOMEM:
+        r = ks_prune_object(&self.walk, pp, end, &self.records[self.count])
+        if r == KJ_NO_MEMORY:
             raise MemoryError
         return r
 
     cdef int accept(self, unsigned long long offset, size_t wire, int verb) except -1:
         """The object taken last stays: `wire` bytes that began at byte `offset` of the body."""
-        cdef kb_record *record = &self.records[self.count]
+        cdef ks_object *record = &self.records[self.count]
         record.offset = offset
         record.wire = wire
         record.verb = verb
@@ -220,8 +220,8 @@ cdef class Builder:
             batch.pruned_bytes = self.pruned_bytes
             smaller = realloc(self.walk.block, self.kept)
             batch.block = <unsigned char *>(smaller if smaller != NULL else self.walk.block)
-            smaller = realloc(self.records, self.count * sizeof(kb_record))
-            batch.records = <kb_record *>(smaller if smaller != NULL else self.records)
+            smaller = realloc(self.records, self.count * sizeof(ks_object))
+            batch.records = <ks_object *>(smaller if smaller != NULL else self.records)
         else:
             free(self.walk.block)
             free(self.records)

@@ -40,7 +40,7 @@ cdef class Postings:
 
     def __dealloc__(self):
         kx_free_nodes(&self.x)
-        kx_close(&self.x)
+        kx_free(&self.x)
 
     cdef int load(self, uint32_t i, node) except -1:
         cdef kx_node *to = &self.x.nodes[i]
@@ -77,7 +77,7 @@ cdef class Postings:
             raise IndexError(index)
         return index
 
-    cdef kx_posting *posting(self, Py_ssize_t index, str value) except? NULL:
+    cdef kx_idset *posting(self, Py_ssize_t index, str value) except? NULL:
         """The ids that have a value, NULL for none; until the next change."""
         cdef Py_ssize_t size
         cdef const char *text
@@ -86,33 +86,33 @@ cdef class Postings:
             text = PyUnicode_AsUTF8AndSize(value, &size)
         except UnicodeEncodeError:
             return NULL  # half a surrogate pair: no JSON means that
-        return kx_posting_of(&self.x, number, <const unsigned char *>text, size)
+        return kx_ids_with(&self.x, number, <const unsigned char *>text, size)
 
     def take(self, Py_ssize_t id, bytes raw not None):
         """An id has the values of this JSON from now on, whatever it had. Bytes that are no JSON have none."""
         if not 0 <= id < IDS:
             raise ValueError("id: expected 0 to 2**26 - 1")
-        if not kx_take(&self.x, id, <const unsigned char *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw)):
+        if not kx_index_json(&self.x, id, <const unsigned char *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw)):
             raise MemoryError
 
     def let(self, Py_ssize_t id):
         """An id has no values from now on."""
         if 0 <= id < IDS:
-            kx_let(&self.x, id)
+            kx_release(&self.x, id)
 
     def ids(self, Py_ssize_t index, str value not None):
         """The ids that have a value now, in their order."""
         cdef list found = []
-        cdef kx_posting *posting = self.posting(index, value)
-        cdef uint32_t id = KX_NONE if posting == NULL else kx_from(posting, 0)
+        cdef kx_idset *posting = self.posting(index, value)
+        cdef uint32_t id = KX_NONE if posting == NULL else kx_idset_next(posting, 0)
         while id != KX_NONE:
             found.append(id)
-            id = kx_from(posting, id + 1)
+            id = kx_idset_next(posting, id + 1)
         return found
 
     def count(self, Py_ssize_t index, str value not None):
         """How many ids have a value."""
-        cdef kx_posting *posting = self.posting(index, value)
+        cdef kx_idset *posting = self.posting(index, value)
         return 0 if posting == NULL else posting.count
 
     def values(self, Py_ssize_t index):
@@ -120,8 +120,8 @@ cdef class Postings:
         cdef list found = []
         cdef kx_value *value
         cdef uint32_t number, its = self.index(index)
-        for number in range(self.x.pages * KX_PAGE):
-            value = kx_value_if(&self.x, number)
+        for number in range(self.x.pages * KX_PAGE_SLOTS):
+            value = kx_value_or_null(&self.x, number)
             if value != NULL and value.index == its:
                 found.append(PyUnicode_DecodeUTF8(<const char *>value.text, value.len, NULL))
         return found

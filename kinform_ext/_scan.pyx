@@ -19,11 +19,11 @@ from libc.string cimport memchr, memcpy, memset
 
 from kinform_ext._batch cimport Builder
 from kinform_ext._json cimport (
-    KJ_BAD, KJ_DEEP, KJ_MAX_DEPTH, KJ_MORE, KJ_OK,
-    kj_is, kj_is_delimiter, kj_key, kj_ptr, kj_space, kj_span, kj_take, kj_text, kj_unescape, kj_unit, kj_unit_end,
-    kj_value,
+    KJ_MALFORMED, KJ_TOO_DEEP, KJ_MAX_DEPTH, KJ_INCOMPLETE, KJ_OK,
+    kj_is, kj_is_delimiter, kj_read_key, kj_ptr, kj_skip_space, kj_distance, kj_read_string, kj_text, kj_unescape, kj_skip_state, kj_skip_part,
+    kj_check_value,
 )
-from kinform_ext._peek cimport KB_NAME, KB_NAMESPACE, KB_UID, KB_VERSION, KP_FRAME, KP_ITEM, kp_found, kp_peek
+from kinform_ext._partial_key cimport KS_NAME, KS_NAMESPACE, KS_UID, KS_RESOURCE_VERSION, KS_FRAME, KS_ITEM, ks_partial_key, ks_read_partial_key
 
 from kinform_ext._batch import Batch
 from kinform_ext._envelope import READ, Envelope, decode
@@ -77,7 +77,7 @@ cdef class Scanner:
         kj_ptr origin  # the bytes at hand begin here ...
         uint64_t origin_offset  # ... which is this byte of the body
         Unit pending  # what is not complete yet
-        kj_unit unit
+        kj_skip_state unit
         uint64_t unit_offset
         uint64_t unit_size
         bint dropping  # of the unit, only the end is awaited
@@ -175,7 +175,7 @@ cdef class Scanner:
         return 0
 
     cdef int leave_out(self, str reason, kj_ptr start, kj_ptr end) except -1:
-        return self.skipped(self.peek(start, end), reason, self.place(start), kj_span(start, end))
+        return self.skipped(self.peek(start, end), reason, self.place(start), kj_distance(start, end))
 
     cdef int skipped(self, tuple known, str reason, uint64_t offset, uint64_t size) except -1:
         """`known`: verb, namespace, name, uid, resourceVersion."""
@@ -184,26 +184,26 @@ cdef class Scanner:
         return self.control(("SKIP", offset, *known, reason, size))
 
     cdef tuple peek(self, kj_ptr p, kj_ptr end):
-        cdef kp_found found
+        cdef ks_partial_key found
         memset(&found, 0, sizeof(found))
-        if kj_span(p, end) > self.limit:
+        if kj_distance(p, end) > self.limit:
             end = p + self.limit
-        kp_peek(&p, end, KP_FRAME if self.watch else KP_ITEM, &found)
-        namespace = plain(&found.field[KB_NAMESPACE])
+        ks_read_partial_key(&p, end, KS_FRAME if self.watch else KS_ITEM, &found)
+        namespace = plain(&found.field[KS_NAMESPACE])
         if namespace is None and found.complete:
             namespace = ""
         return (
             (plain(&found.verb) or "") if self.watch else "ADDED",
             namespace,
-            plain(&found.field[KB_NAME]) or None,
-            plain(&found.field[KB_UID]) or "",
-            plain(&found.field[KB_VERSION]) or "",
+            plain(&found.field[KS_NAME]) or None,
+            plain(&found.field[KS_UID]) or "",
+            plain(&found.field[KS_RESOURCE_VERSION]) or "",
         )
 
     # -- reading --
 
     cdef uint64_t place(self, kj_ptr p) noexcept:
-        return self.origin_offset + kj_span(self.origin, p)
+        return self.origin_offset + kj_distance(self.origin, p)
 
     cdef int reject(self, str why, kj_ptr p) except -1:
         raise ValueError(f"{why} at byte {self.place(p)}")
@@ -217,7 +217,7 @@ cdef class Scanner:
         if self.pending:
             self.resume(&p, end)
         while True:
-            p = kj_space(p, end)
+            p = kj_skip_space(p, end)
             if p == end:
                 return 0
             c = p[0]
@@ -290,10 +290,10 @@ cdef class Scanner:
         cdef int r
         memset(&self.unit, 0, sizeof(self.unit))
         self.state = after
-        r = kj_unit_end(&self.unit, pp, end)
+        r = kj_skip_part(&self.unit, pp, end)
         if r == KJ_OK:
             return self.whole(kind, p, pp[0])
-        if r == KJ_BAD:
+        if r == KJ_MALFORMED:
             self.reject("control character in a string", pp[0])
         self.pending = kind
         self.unit_offset = self.place(p)
@@ -307,8 +307,8 @@ cdef class Scanner:
         """Goes on with the unit that an earlier chunk began."""
         cdef kj_ptr p = pp[0]
         cdef Unit kind = self.pending
-        cdef int r = kj_unit_end(&self.unit, pp, end)
-        if r == KJ_BAD:
+        cdef int r = kj_skip_part(&self.unit, pp, end)
+        if r == KJ_MALFORMED:
             self.reject("control character in a string", pp[0])
         self.stash(p, pp[0], r == KJ_OK)
         if r != KJ_OK:
@@ -329,7 +329,7 @@ cdef class Scanner:
 
     cdef int stash(self, kj_ptr p, kj_ptr end, bint complete=False) except -1:
         """Adds to the carry, as far as its bound allows; beyond that, only the key of the unit is kept."""
-        cdef size_t more = kj_span(p, end), room
+        cdef size_t more = kj_distance(p, end), room
         cdef void *grown
         self.unit_size += more
         if self.dropping:
@@ -369,7 +369,7 @@ cdef class Scanner:
         Servers write a frame on one line. Whether the brackets that follow are this one's or the next one's nobody
         can tell, and waiting for its end could swallow the rest of the stream.
         """
-        if self.watch and memchr(p, b"\n", kj_span(p, end)) != NULL and self.frame(&p, end, False) == KJ_BAD:
+        if self.watch and memchr(p, b"\n", kj_distance(p, end)) != NULL and self.frame(&p, end, False) == KJ_MALFORMED:
             raise ValueError(f"a malformed frame of several lines at byte {offset}")
         return 0
 
@@ -379,7 +379,7 @@ cdef class Scanner:
             return self.read_name(p, end)
         if kind == VALUE_UNIT:
             return self.read_value(p, end)
-        if kj_span(p, end) > self.limit:
+        if kj_distance(p, end) > self.limit:
             self.look(p, p + self.limit, self.place(p))
             return self.leave_out("oversized", p, end)
         return self.frame(&p, end, True) if kind == FRAME_UNIT else self.item(&p, end, True)
@@ -387,30 +387,30 @@ cdef class Scanner:
     cdef int item(self, kj_ptr *pp, kj_ptr end, bint whole) except -1:
         """One item of a LIST. Unless `whole`, anything but KJ_OK says that nothing has happened."""
         cdef kj_ptr start = pp[0]
-        cdef int r = self.builder.take(pp, end) if start[0] == b"{" else KJ_BAD
-        if r == KJ_OK and kj_span(start, pp[0]) <= self.limit:
-            return self.builder.accept(self.place(start), kj_span(start, pp[0]), 0)
+        cdef int r = self.builder.take(pp, end) if start[0] == b"{" else KJ_MALFORMED
+        if r == KJ_OK and kj_distance(start, pp[0]) <= self.limit:
+            return self.builder.accept(self.place(start), kj_distance(start, pp[0]), 0)
         if not whole:
-            return KJ_BAD
-        return self.leave_out("too deep" if r == KJ_DEEP else "malformed", start, end)
+            return KJ_MALFORMED
+        return self.leave_out("too deep" if r == KJ_TOO_DEEP else "malformed", start, end)
 
     cdef int frame(self, kj_ptr *pp, kj_ptr end, bint whole) except -1:
-        """One frame of a WATCH. Unless `whole`, anything but KJ_OK says that nothing has happened; KJ_BAD that no byte
+        """One frame of a WATCH. Unless `whole`, anything but KJ_OK says that nothing has happened; KJ_MALFORMED that no byte
         more could make it right."""
-        cdef kj_ptr start = pp[0], p = kj_space(start + 1, end), value, inner = NULL, inner_end = NULL
+        cdef kj_ptr start = pp[0], p = kj_skip_space(start + 1, end), value, inner = NULL, inner_end = NULL
         cdef kj_text key, kind
-        cdef int r = KJ_MORE, taken = -1, verb = -1
+        cdef int r = KJ_INCOMPLETE, taken = -1, verb = -1
         kind.at = NULL
         while p < end:
-            r = kj_key(&p, end, &key)
+            r = kj_read_key(&p, end, &key)
             if r != KJ_OK:
                 break
-            r = KJ_BAD
+            r = KJ_MALFORMED
             value = p
             if kj_is(&key, b"type"):
                 if p[0] != b'"' or kind.at != NULL:
                     break
-                r = kj_take(&p, end, &kind)
+                r = kj_read_string(&p, end, &kind)
                 if r == KJ_OK:
                     verb = verb_of(&kind)
             elif kj_is(&key, b"object"):
@@ -418,7 +418,7 @@ cdef class Scanner:
                     break
                 if verb >= 0 and p[0] == b"{":
                     r = taken = self.builder.take(&p, end)
-                if taken != KJ_OK and taken != KJ_MORE:
+                if taken != KJ_OK and taken != KJ_INCOMPLETE:
                     p = value
                     r = skip(&p, end)
                 inner = value
@@ -427,48 +427,48 @@ cdef class Scanner:
                 r = skip(&p, end)
             if r != KJ_OK:
                 break
-            r = KJ_MORE
-            p = kj_space(p, end)
+            r = KJ_INCOMPLETE
+            p = kj_skip_space(p, end)
             if p == end:
                 break
             if p[0] != b",":
-                r = KJ_OK if p[0] == b"}" and kind.at != NULL and inner != NULL else KJ_BAD
+                r = KJ_OK if p[0] == b"}" and kind.at != NULL and inner != NULL else KJ_MALFORMED
                 break
-            p = kj_space(p + 1, end)
+            p = kj_skip_space(p + 1, end)
         if r != KJ_OK:
             if whole:
                 self.reject("malformed frame", p)
-            return KJ_BAD if taken == KJ_BAD else r
+            return KJ_MALFORMED if taken == KJ_MALFORMED else r
         pp[0] = p + 1
-        if kj_span(start, pp[0]) > self.limit:
-            return KJ_MORE  # `whole` has seen to it already
+        if kj_distance(start, pp[0]) > self.limit:
+            return KJ_INCOMPLETE  # `whole` has seen to it already
         if verb >= 0:
             if taken < 0 and inner[0] == b"{":
                 taken = self.builder.take(&inner, inner_end)
             if taken == KJ_OK:
-                return self.builder.accept(self.place(start), kj_span(start, pp[0]), verb)
-            if taken == KJ_DEEP:
+                return self.builder.accept(self.place(start), kj_distance(start, pp[0]), verb)
+            if taken == KJ_TOO_DEEP:
                 return self.leave_out("too deep", start, pp[0])
-            if memchr(start, b"\n", kj_span(start, pp[0])) != NULL:
+            if memchr(start, b"\n", kj_distance(start, pp[0])) != NULL:
                 raise ValueError(f"a malformed frame of several lines at byte {self.place(start)}")
             return self.leave_out("malformed", start, pp[0])
         if not kj_is(&kind, b"BOOKMARK") and not kj_is(&kind, b"ERROR"):
             return self.leave_out("unknown event type", start, pp[0])
         value = inner
-        if inner[0] != b"{" or kj_value(&value, inner_end, 0) != KJ_OK or value != inner_end:
-            return self.reject("malformed control frame", value) if whole else KJ_BAD
-        raw = PyBytes_FromStringAndSize(<char *>inner, kj_span(inner, value))
+        if inner[0] != b"{" or kj_check_value(&value, inner_end, 0) != KJ_OK or value != inner_end:
+            return self.reject("malformed control frame", value) if whole else KJ_MALFORMED
+        raw = PyBytes_FromStringAndSize(<char *>inner, kj_distance(inner, value))
         return self.control((plain(&kind), self.place(start), raw))
 
     # -- the envelope of a LIST --
 
     cdef bytes member_text(self, kj_ptr p, kj_ptr end):
         cdef kj_ptr q = p
-        if kj_span(p, end) > self.limit:
+        if kj_distance(p, end) > self.limit:
             self.reject("oversized member of the list", p)
-        if p[0] in b'{["' and (kj_value(&q, end, 0) != KJ_OK or q != end):
+        if p[0] in b'{["' and (kj_check_value(&q, end, 0) != KJ_OK or q != end):
             self.reject("malformed member of the list", q)
-        return PyBytes_FromStringAndSize(<char *>p, kj_span(p, end))
+        return PyBytes_FromStringAndSize(<char *>p, kj_distance(p, end))
 
     cdef int read_name(self, kj_ptr p, kj_ptr end) except -1:
         name = decode(self.member_text(p, end))
@@ -508,11 +508,11 @@ cdef class Scanner:
 
 cdef int skip(kj_ptr *pp, kj_ptr end) noexcept:
     """Past a value of which nothing but its end matters."""
-    cdef kj_unit unit
+    cdef kj_skip_state unit
     memset(&unit, 0, sizeof(unit))
     if kj_is_delimiter(pp[0][0]) and pp[0][0] not in b'{["':
-        return KJ_BAD
-    return kj_unit_end(&unit, pp, end)
+        return KJ_MALFORMED
+    return kj_skip_part(&unit, pp, end)
 
 
 cdef str plain(const kj_text *text):

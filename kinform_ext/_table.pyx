@@ -15,16 +15,16 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.string cimport memchr, memcmp
 
 from kinform_ext._batch cimport Batch
-from kinform_ext._postings cimport KX_NONE, KX_PAGE, kx_from, kx_take, kx_value, kx_value_if
-from kinform_ext._prune cimport KB_TEXTS, kb_record
+from kinform_ext._postings cimport KX_NONE, KX_PAGE_SLOTS, kx_idset_next, kx_index_json, kx_value, kx_value_or_null
+from kinform_ext._prune cimport KS_TEXTS, ks_object
 from kinform_ext._version cimport (
-    KT_UID,
+    KR_UID_MASK,
     Change,
     Version,
-    kt_read,
-    kt_rv_text,
-    kt_uid_text,
-    kt_users_room,
+    kr_read,
+    kr_rv_text,
+    kr_uid_text,
+    kr_refcounts_reserve,
 )
 
 
@@ -37,15 +37,15 @@ cdef enum:
     COPIED = 12  # bytes moved, at most, for each that is written: what slack of a twentieth takes
 
 
-cdef kt_text utf8(str s) except *:
-    cdef kt_text t
+cdef kr_text utf8(str s) except *:
+    cdef kr_text t
     cdef Py_ssize_t size
-    t.at = <const kt_byte *>PyUnicode_AsUTF8AndSize(s, &size)
+    t.at = <const kr_byte *>PyUnicode_AsUTF8AndSize(s, &size)
     t.len = size
     return t
 
 
-cdef str text(const kt_text *t):
+cdef str text(const kr_text *t):
     return PyUnicode_DecodeUTF8(<const char *>t.at, t.len, NULL)
 
 
@@ -96,12 +96,12 @@ cdef class Table:
         self.postings = postings
         if not kt_init(&self.t, &self.codecs.users, int.from_bytes(os.urandom(8), "little")):
             raise MemoryError
-        if not kt_users_room(&self.codecs.users, 0):
+        if not kr_refcounts_reserve(&self.codecs.users, 0):
             raise MemoryError
         self.t.indexes = NULL if postings is None else &postings.x
 
     def __dealloc__(self):
-        kt_close(&self.t)
+        kt_free(&self.t)
 
     # ---- codecs ----
 
@@ -158,11 +158,11 @@ cdef class Table:
             ValueError: The last one is still being swept, or the stream dropped.
         """
         cdef kt_stream *s = &self.t.stream[self.number(stream)]
-        if s.phase == KT_BEGUN:
+        if s.phase == KT_RELISTING:
             kt_abort(&self.t, stream)
-        if s.phase != KT_CALM:
+        if s.phase != KT_IDLE:
             raise ValueError(f"stream {stream}: a sweep or drop is not finished")
-        s.phase = KT_BEGUN
+        s.phase = KT_RELISTING
 
     def apply(self, Py_ssize_t stream, Batch batch not None, bint initial, bint listen):
         """Takes a batch, into the state that was begun (`initial`) or into what readers see; tells the changes.
@@ -175,7 +175,7 @@ cdef class Table:
         """
         cdef list changes = [] if listen else None
         cdef Given given
-        cdef kb_record *record
+        cdef ks_object *record
         cdef Py_ssize_t i
         cdef int which
         self.stream(stream, initial)
@@ -186,7 +186,7 @@ cdef class Table:
             given.raw = batch.block + record.raw.at
             given.raw_len = record.raw.len
             given.deleted = record.verb == DELETED
-            for which in range(KB_TEXTS):
+            for which in range(KS_TEXTS):
                 given.value[which].at = batch.block + record.text[which].at
                 given.value[which].len = record.text[which].len
             find_spans(&given, record)
@@ -215,7 +215,7 @@ cdef class Table:
         given.value[NAME] = utf8(name)
         given.value[UID] = utf8(uid)
         given.value[VERSION] = utf8(resource_version)
-        given.raw = <const kt_byte *>PyBytes_AS_STRING(raw)
+        given.raw = <const kr_byte *>PyBytes_AS_STRING(raw)
         given.raw_len = PyBytes_GET_SIZE(raw)
         find_spans(&given, NULL)
         self.take(&given, changes)
@@ -223,7 +223,7 @@ cdef class Table:
 
     def delete(self, Py_ssize_t stream, str key not None, bint listen, bint initial=False):
         """Deletes an object of which no newer state is known. What is not there is no error."""
-        cdef kt_text whole = utf8(key)
+        cdef kr_text whole = utf8(key)
         cdef list changes = [] if listen else None
         cdef kt_found found
         cdef uint64_t seen
@@ -235,7 +235,7 @@ cdef class Table:
             found = self.find_in(stream, &whole)
             if self.settled(stream, found, changes):
                 continue
-            if found.plain == KT_NONE:
+            if found.plain == KR_NONE:
                 return changes
             if listen:
                 seen = self.t.changes
@@ -243,32 +243,32 @@ cdef class Table:
                 if self.t.changes != seen:
                     continue
                 changes.append(told)
-            kt_release(&self.t, found.plain)
+            kt_remove(&self.t, found.plain)
             self.tidy(0)
             return changes
 
     def skip(self, Py_ssize_t stream, str key not None, bint initial):
         """An object of this key was left out: the version that is held stays, as stale. False: none is held."""
-        cdef kt_text whole = utf8(key)
+        cdef kr_text whole = utf8(key)
         cdef kt_stream *s = self.stream(stream, initial)
         cdef kt_found found = self.find_in(stream, &whole)
-        cdef kt_byte *record
+        cdef kr_byte *record
         if initial:
-            if found.staged != KT_NONE:
-                kt_staler(s, kt_at(&self.t, found.staged), True)
-            elif found.plain != KT_NONE:
-                record = kt_at(&self.t, found.plain)
+            if found.staged != KR_NONE:
+                kt_set_stale_next(s, kt_record(&self.t, found.staged), True)
+            elif found.plain != KR_NONE:
+                record = kt_record(&self.t, found.plain)
                 kt_mark(s, record)
-                kt_staler(s, record, True)
-            return found.staged != KT_NONE or found.plain != KT_NONE
-        found.plain = found.plain if found.staged == KT_NONE else found.staged
-        if found.plain == KT_NONE:
+                kt_set_stale_next(s, record, True)
+            return found.staged != KR_NONE or found.plain != KR_NONE
+        found.plain = found.plain if found.staged == KR_NONE else found.staged
+        if found.plain == KR_NONE:
             return False
-        record = kt_at(&self.t, found.plain)
-        if not kt_seen(s, kt_word(record)):
+        record = kt_record(&self.t, found.plain)
+        if not kt_is_visible(s, kr_word(record)):
             return False
-        if not kt_is_stale(s, kt_word(record)):
-            kt_set_word(record, kt_word(record) | s.now)
+        if not kt_is_stale(s, kr_word(record)):
+            kr_set_word(record, kr_word(record) | s.now)
             s.stale += 1
             self.t.stale += 1
         return True
@@ -296,7 +296,7 @@ cdef class Table:
 
     def abort(self, Py_ssize_t stream):
         """The state that was begun will not be completed; it leaves no trace. No error if none was."""
-        if self.t.stream[self.number(stream)].phase == KT_BEGUN:
+        if self.t.stream[self.number(stream)].phase == KT_RELISTING:
             kt_abort(&self.t, stream)
             self.tidy(0)
 
@@ -314,16 +314,16 @@ cdef class Table:
         if self.t.stream[number].phase == KT_SWEEPING:
             self.sweep_some(number, limit, changes)
             return changes if listen else [], True
-        if self.t.stream[number].phase == KT_CALM:
-            kt_drop(&self.t, &self.t.stream[number])
+        if self.t.stream[number].phase == KT_IDLE:
+            kt_start_drop(&self.t, &self.t.stream[number])
         while told < limit and looked < LOOKED_AT * limit and self.t.stream[number].plain:
             s = &self.t.stream[number]
-            id = kt_id_from(&self.t.ids, s.cursor)
-            if id == KT_NONE:
+            id = kr_id_next_used(&self.t.ids, s.cursor)
+            if id == KR_NONE:
                 break
             looked += 1
-            kt_name(kt_at(&self.t, id), &place)
-            if self.t.places.place[place].stream != number or kt_word(kt_at(&self.t, id)) & KT_LIMBO:
+            kr_name(kt_record(&self.t, id), &place)
+            if self.t.places.place[place].stream != number or kr_word(kt_record(&self.t, id)) & KR_LIMBO:
                 s.cursor = id + 1
                 continue
             if listen:
@@ -332,19 +332,19 @@ cdef class Table:
                 if self.t.changes != seen:
                     continue
                 changes.append(told_change)
-            kt_release(&self.t, id)
+            kt_remove(&self.t, id)
             told += 1
         self.tidy(0)
         s = &self.t.stream[number]
         if s.plain:
             return changes if listen else [], True
-        s.phase = KT_CALM
+        s.phase = KT_IDLE
         return changes if listen else [], False
 
     cdef uint32_t number(self, Py_ssize_t stream) except? 0xFFFFFFFF:
         if not 0 <= stream <= 0xFFFF:
             raise ValueError("stream: expected 0 to 65535")
-        if not kt_stream_room(&self.t, stream):
+        if not kt_stream_reserve(&self.t, stream):
             raise MemoryError
         return stream
 
@@ -353,53 +353,53 @@ cdef class Table:
         cdef kt_stream *s
         self.number(number)
         s = &self.t.stream[number]
-        if initial and s.phase != KT_BEGUN:
+        if initial and s.phase != KT_RELISTING:
             raise ValueError(f"stream {number}: no state was begun")
-        if not initial and s.phase != KT_CALM and s.phase != KT_SWEEPING:
+        if not initial and s.phase != KT_IDLE and s.phase != KT_SWEEPING:
             raise ValueError(f"stream {number}: a new state is coming in, or it is being dropped")
         return s
 
-    cdef kt_found find_in(self, Py_ssize_t stream, const kt_text *key):
+    cdef kt_found find_in(self, Py_ssize_t stream, const kr_text *key):
         """What one stream has under a key."""
-        cdef kt_text space, name
+        cdef kr_text space, name
         cdef kt_found found
         cdef uint32_t place
         cdef int form
         for form in range(2):
-            found.plain = found.staged = KT_NONE
+            found.plain = found.staged = KR_NONE
             if not split(key, form, &space, &name):
                 continue
-            place = kt_place_find(&self.t.places, stream, &space)
-            if place != KT_NONE:
+            place = kr_partition_find(&self.t.places, stream, &space)
+            if place != KR_NONE:
                 found = kt_find(&self.t, place, &name, kt_key_hash(&self.t.places, place, &name))
-            if found.plain != KT_NONE or found.staged != KT_NONE:
+            if found.plain != KR_NONE or found.staged != KR_NONE:
                 break
         return found
 
     cdef int take(self, Given *given, list changes) except -1:
-        cdef kt_who who
+        cdef kr_identity who
         cdef uint32_t place
         cdef uint64_t hash
         if given.raw_len > MOST or given.value[NAME].len > MOST or not given.value[NAME].len:
             raise ValueError("expected a name, and less than 2 GiB")
-        place = kt_place_take(&self.t.places, given.stream, &given.value[NAMESPACE])
-        if place == KT_NONE:
+        place = kr_partition_acquire(&self.t.places, given.stream, &given.value[NAMESPACE])
+        if place == KR_NONE:
             raise MemoryError
         try:
             hash = kt_key_hash(&self.t.places, place, &given.value[NAME])
-            kt_describe(&who, &given.value[UID], &given.value[VERSION])
+            kr_identify(&who, &given.value[UID], &given.value[VERSION])
             if given.initial:
                 return self.take_initial(given, place, hash, &who)
             if given.deleted:
                 return self.take_deleted(given, place, hash, &who, changes)
             return self.take_live(given, place, hash, &who, changes)
         finally:
-            kt_place_let(&self.t.places, place)
+            kr_partition_release(&self.t.places, place)
 
-    cdef int take_initial(self, Given *given, uint32_t place, uint64_t hash, const kt_who *who) except -1:
+    cdef int take_initial(self, Given *given, uint32_t place, uint64_t hash, const kr_identity *who) except -1:
         cdef kt_found found
-        cdef kt_new new
-        cdef kt_room room
+        cdef kr_new new
+        cdef kt_reservation room
         cdef kt_stream *s
         cdef uint64_t seen
         cdef int same = 0
@@ -410,20 +410,20 @@ cdef class Table:
                 self.unstage(given.stream, found)
                 return 0
             seen = self.t.changes
-            if found.plain != KT_NONE:
+            if found.plain != KR_NONE:
                 same = self.same(found.plain, who, given)
                 if self.t.changes != seen:
                     continue
                 if same:
                     s = &self.t.stream[given.stream]
-                    if found.staged != KT_NONE:
-                        kt_release(&self.t, found.staged)
-                    kt_shadow(s, kt_at(&self.t, found.plain), False)
-                    kt_mark(s, kt_at(&self.t, found.plain))
-                    kt_staler(s, kt_at(&self.t, found.plain), False)
+                    if found.staged != KR_NONE:
+                        kt_remove(&self.t, found.staged)
+                    kt_set_shadowed(s, kt_record(&self.t, found.plain), False)
+                    kt_mark(s, kt_record(&self.t, found.plain))
+                    kt_set_stale_next(s, kt_record(&self.t, found.plain), False)
                     return 0
-            if found.staged != KT_NONE and self.same_version(found.staged, who):
-                kt_staler(&self.t.stream[given.stream], kt_at(&self.t, found.staged), False)
+            if found.staged != KR_NONE and self.same_version(found.staged, who):
+                kt_set_stale_next(&self.t.stream[given.stream], kt_record(&self.t, found.staged), False)
                 return 0
             if blob is None:
                 blob = self.prepare(given, place, who, &new)
@@ -434,19 +434,19 @@ cdef class Table:
         if not kt_reserve(&self.t, &new, hash, &room):
             raise MemoryError
         self.index(room.id, given.raw, given.raw_len)
-        kt_add(&self.t, &new, hash, &room, KT_STAGED)
-        if found.staged != KT_NONE:
-            kt_release(&self.t, found.staged)
-        if found.plain != KT_NONE:
+        kt_add(&self.t, &new, hash, &room, KR_STAGED)
+        if found.staged != KR_NONE:
+            kt_remove(&self.t, found.staged)
+        if found.plain != KR_NONE:
             s = &self.t.stream[given.stream]
-            kt_unmark(s, kt_at(&self.t, found.plain))
-            kt_shadow(s, kt_at(&self.t, found.plain), True)
-        return self.tidy(kt_size(&new))
+            kt_unmark(s, kt_record(&self.t, found.plain))
+            kt_set_shadowed(s, kt_record(&self.t, found.plain), True)
+        return self.tidy(kr_size(&new))
 
-    cdef int take_live(self, Given *given, uint32_t place, uint64_t hash, const kt_who *who, list changes) except -1:
+    cdef int take_live(self, Given *given, uint32_t place, uint64_t hash, const kr_identity *who, list changes) except -1:
         cdef kt_found found
-        cdef kt_new new
-        cdef kt_room room
+        cdef kr_new new
+        cdef kt_reservation room
         cdef uint64_t seen
         cdef bint replaced = False
         cdef int same
@@ -457,7 +457,7 @@ cdef class Table:
             if self.settled(given.stream, found, changes):
                 continue
             seen = self.t.changes
-            if found.plain != KT_NONE:
+            if found.plain != KR_NONE:
                 same = self.same(found.plain, who, given)
                 if self.t.changes != seen:
                     continue
@@ -468,7 +468,7 @@ cdef class Table:
                 blob = self.prepare(given, place, who, &new)
                 if self.t.changes != seen:
                     continue
-            old = self.version_id(found.plain) if changes is not None and found.plain != KT_NONE else None
+            old = self.version_id(found.plain) if changes is not None and found.plain != KR_NONE else None
             if self.t.changes == seen:
                 break
         self.check_phase(given.stream, False)
@@ -476,8 +476,8 @@ cdef class Table:
             raise MemoryError
         self.index(room.id, given.raw, given.raw_len)
         kt_add(&self.t, &new, hash, &room, self.t.stream[given.stream].turn)
-        if found.plain != KT_NONE:
-            kt_release(&self.t, found.plain)
+        if found.plain != KR_NONE:
+            kt_remove(&self.t, found.plain)
         if changes is not None:
             fresh = self.version_id(room.id)
             if old is not None and replaced:
@@ -486,11 +486,11 @@ cdef class Table:
                 changes.append(added(fresh, room.id))
             else:
                 changes.append(updated(fresh, old, room.id, found.plain))
-        return self.tidy(kt_size(&new))
+        return self.tidy(kr_size(&new))
 
-    cdef int take_deleted(self, Given *given, uint32_t place, uint64_t hash, const kt_who *who, list changes) except -1:
+    cdef int take_deleted(self, Given *given, uint32_t place, uint64_t hash, const kr_identity *who, list changes) except -1:
         cdef kt_found found
-        cdef kt_new new
+        cdef kr_new new
         cdef uint64_t seen
         cdef bytes _encoded  # keeps alive what `new` points into
         cdef Version last = None, held
@@ -499,7 +499,7 @@ cdef class Table:
             found = kt_find(&self.t, place, &given.value[NAME], hash)
             if self.settled(given.stream, found, changes):
                 continue
-            if found.plain == KT_NONE or self.replaced(found.plain, who):
+            if found.plain == KR_NONE or self.replaced(found.plain, who):
                 return 0  # a late word about a predecessor is no news
             seen = self.t.changes
             if changes is not None:
@@ -512,7 +512,7 @@ cdef class Table:
             if self.t.changes == seen:
                 break
         self.check_phase(given.stream, False)
-        kt_release(&self.t, found.plain)
+        kt_remove(&self.t, found.plain)
         if told is not None:
             changes.append(told)
         return self.tidy(0)
@@ -522,12 +522,12 @@ cdef class Table:
         self.stream(stream, initial)
         return 0
 
-    cdef int index(self, uint32_t id, const kt_byte *raw, size_t len) except -1:
-        if self.t.indexes != NULL and not kx_take(self.t.indexes, id, raw, len):
+    cdef int index(self, uint32_t id, const kr_byte *raw, size_t len) except -1:
+        if self.t.indexes != NULL and not kx_index_json(self.t.indexes, id, raw, len):
             raise MemoryError
         return 0
 
-    cdef bytes prepare(self, Given *given, uint32_t place, const kt_who *who, kt_new *new):
+    cdef bytes prepare(self, Given *given, uint32_t place, const kr_identity *who, kr_new *new):
         """Cuts and encodes: `new` points into the bytes returned."""
         cdef size_t size = given.raw_len
         cdef int i
@@ -535,48 +535,48 @@ cdef class Table:
         for i in range(given.spans):
             size -= given.span[i].len - 1
         cut = PyBytes_FromStringAndSize(NULL, size)
-        kc_cut(<kt_byte *>PyBytes_AS_STRING(cut), given.raw, given.raw_len, given.span, given.spans)
+        kr_put_placeholders(<kr_byte *>PyBytes_AS_STRING(cut), given.raw, given.raw_len, given.span, given.spans)
         blob = self.encode(cut, &new.codec)
         new.place = place
         new.cut = given.spans > 0
         new.raw_len = given.raw_len
         new.name = given.value[NAME]
-        new.blob.at = <const kt_byte *>PyBytes_AS_STRING(blob)
+        new.blob.at = <const kr_byte *>PyBytes_AS_STRING(blob)
         new.blob.len = PyBytes_GET_SIZE(blob)
         new.who = who
         return blob
 
-    cdef int same(self, uint32_t id, const kt_who *who, Given *given) except -1:
+    cdef int same(self, uint32_t id, const kr_identity *who, Given *given) except -1:
         """Whether a record says the same: by uid and resourceVersion, or else by its bytes."""
-        cdef kt_view v
+        cdef kr_view v
         cdef bytes raw
-        kt_read(kt_at(&self.t, id), &v)
-        if kt_has_both(v.form) and kt_has_both(who.form):
-            return kt_same_uid(&v, who) and kt_same_rv(&v, who)
+        kr_read(kt_record(&self.t, id), &v)
+        if kr_has_uid_and_rv(v.form) and kr_has_uid_and_rv(who.form):
+            return kr_same_uid(&v, who) and kr_same_rv(&v, who)
         if v.raw_len != given.raw_len:
             return 0
         raw = self.raw_id(id)
         return memcmp(PyBytes_AS_STRING(raw), given.raw, given.raw_len) == 0
 
-    cdef bint same_version(self, uint32_t id, const kt_who *who) noexcept:
-        cdef kt_view v
-        kt_read(kt_at(&self.t, id), &v)
-        return kt_has_both(v.form) and kt_has_both(who.form) and kt_same_uid(&v, who) and kt_same_rv(&v, who)
+    cdef bint same_version(self, uint32_t id, const kr_identity *who) noexcept:
+        cdef kr_view v
+        kr_read(kt_record(&self.t, id), &v)
+        return kr_has_uid_and_rv(v.form) and kr_has_uid_and_rv(who.form) and kr_same_uid(&v, who) and kr_same_rv(&v, who)
 
-    cdef bint replaced(self, uint32_t id, const kt_who *who) noexcept:
+    cdef bint replaced(self, uint32_t id, const kr_identity *who) noexcept:
         """Whether a record is of another object that had the same name."""
-        cdef kt_view v
-        kt_read(kt_at(&self.t, id), &v)
-        return v.form & KT_UID and who.form & KT_UID and not kt_same_uid(&v, who)
+        cdef kr_view v
+        kr_read(kt_record(&self.t, id), &v)
+        return v.form & KR_UID_MASK and who.form & KR_UID_MASK and not kr_same_uid(&v, who)
 
     cdef int unstage(self, uint32_t stream, kt_found found) except -1:
         """The key is not in the state that comes in."""
         cdef kt_stream *s = &self.t.stream[stream]
-        if found.staged != KT_NONE:
-            kt_release(&self.t, found.staged)
-        if found.plain != KT_NONE:
-            kt_unmark(s, kt_at(&self.t, found.plain))
-            kt_shadow(s, kt_at(&self.t, found.plain), False)
+        if found.staged != KR_NONE:
+            kt_remove(&self.t, found.staged)
+        if found.plain != KR_NONE:
+            kt_unmark(s, kt_record(&self.t, found.plain))
+            kt_set_shadowed(s, kt_record(&self.t, found.plain), False)
         return self.tidy(0)
 
     cdef int settled(self, uint32_t stream, kt_found found, list changes) except -1:
@@ -584,39 +584,39 @@ cdef class Table:
         cdef kt_stream *s = &self.t.stream[stream]
         cdef uint64_t seen = self.t.changes
         cdef Version old = None, new = None
-        cdef kt_view v
-        cdef kt_who who
-        cdef kt_new again
+        cdef kr_view v
+        cdef kr_identity who
+        cdef kr_new again
         cdef bint replaced = False
         if s.phase != KT_SWEEPING:
             return 0
-        if found.staged == KT_NONE:
-            if found.plain == KT_NONE or not kt_unswept(s, kt_word(kt_at(&self.t, found.plain))):
+        if found.staged == KR_NONE:
+            if found.plain == KR_NONE or not kt_is_unswept(s, kr_word(kt_record(&self.t, found.plain))):
                 return 0
             if s.keep:
-                kt_stay(s, kt_at(&self.t, found.plain))
+                kt_keep_missing(s, kt_record(&self.t, found.plain))
                 return 1
             if changes is not None:
                 old = self.version_id(found.plain)
                 if self.t.changes != seen:
                     return 1
                 changes.append(removed(old, found.plain))
-            kt_release(&self.t, found.plain)
+            kt_remove(&self.t, found.plain)
             return 1
         if changes is not None:
-            if found.plain != KT_NONE:
+            if found.plain != KR_NONE:
                 old = self.version_id(found.plain)
                 if self.t.changes != seen:  # even making an object can run the collector, and that any finalizer
                     return 1
             new = self.version_id(found.staged)
             if self.t.changes != seen:
                 return 1
-        if found.plain != KT_NONE:
-            kt_read(kt_at(&self.t, found.staged), &v)
-            kt_again(&v, &again, &who)
+        if found.plain != KR_NONE:
+            kr_read(kt_record(&self.t, found.staged), &v)
+            kr_new_from_view(&v, &again, &who)
             replaced = self.replaced(found.plain, &who)
-            kt_release(&self.t, found.plain)
-        kt_settle(&self.t, found.staged)
+            kt_remove(&self.t, found.plain)
+        kt_promote(&self.t, found.staged)
         if changes is not None:
             if old is not None and replaced:
                 changes.append(removed(old, found.plain))
@@ -634,24 +634,24 @@ cdef class Table:
             return 0
         while told < limit and looked < LOOKED_AT * limit:
             s = &self.t.stream[number]
-            id = KT_NONE
+            id = KR_NONE
             if s.staged or s.unclean or s.marked < s.plain:
-                id = kt_id_from(&self.t.ids, s.cursor)
-            if id == KT_NONE:
-                s.phase = KT_CALM
+                id = kr_id_next_used(&self.t.ids, s.cursor)
+            if id == KR_NONE:
+                s.phase = KT_IDLE
                 s.keep = s.marked = s.unclean = s.cursor = 0
                 self.tidy(0)
                 return 0
             looked += 1
-            word = kt_word(kt_at(&self.t, id))
-            kt_name(kt_at(&self.t, id), &place)
-            if word & KT_LIMBO or self.t.places.place[place].stream != number:
+            word = kr_word(kt_record(&self.t, id))
+            kr_name(kt_record(&self.t, id), &place)
+            if word & KR_LIMBO or self.t.places.place[place].stream != number:
                 s.cursor = id + 1
-            elif kt_unswept(s, word):
-                self.settled(number, kt_find_like(&self.t, id), changes)
+            elif kt_is_unswept(s, word):
+                self.settled(number, kt_find_same_key(&self.t, id), changes)
                 told += 1
             else:
-                kt_set_word(kt_at(&self.t, id), word & ~s.later)
+                kr_set_word(kt_record(&self.t, id), word & ~s.later)
                 s.cursor = id + 1
         self.tidy(0)
         return 1
@@ -671,13 +671,13 @@ cdef class Table:
 
     def find(self, str key not None):
         """The id of the version that readers see under a key, or -1."""
-        cdef kt_text whole = utf8(key), space, name
-        cdef uint32_t id = KT_NONE
+        cdef kr_text whole = utf8(key), space, name
+        cdef uint32_t id = KR_NONE
         cdef int form
         for form in range(2):
-            if id == KT_NONE and split(&whole, form, &space, &name):
-                id = kt_find_seen(&self.t, &space, &name)
-        return -1 if id == KT_NONE else <Py_ssize_t>id
+            if id == KR_NONE and split(&whole, form, &space, &name):
+                id = kt_find_visible(&self.t, &space, &name)
+        return -1 if id == KR_NONE else <Py_ssize_t>id
 
     def raw(self, str key not None):
         """The JSON of what readers see under a key, or None. One step with the look-up, unlike `find` and `raw_of`."""
@@ -706,28 +706,28 @@ cdef class Table:
 
     def meta_of(self, Py_ssize_t id):
         """Namespace, name, uid and resourceVersion of a version."""
-        cdef kt_view v
-        cdef kt_byte uid[36]
-        cdef kt_byte number[20]
-        cdef kt_text space, its_uid, its_version
-        kt_read(self.record(id), &v)
-        space = kt_space_of(&self.t.places, v.place)
-        its_uid = kt_uid_text(&v, uid)
-        its_version = kt_rv_text(&v, number)
+        cdef kr_view v
+        cdef kr_byte uid[36]
+        cdef kr_byte number[20]
+        cdef kr_text space, its_uid, its_version
+        kr_read(self.record(id), &v)
+        space = kr_partition_namespace(&self.t.places, v.place)
+        its_uid = kr_uid_text(&v, uid)
+        its_version = kr_rv_text(&v, number)
         return text(&space), text(&v.name), text(&its_uid), text(&its_version)
 
     def key_of(self, Py_ssize_t id):
         """The key of a version."""
         cdef uint32_t place
-        cdef kt_text name = kt_name(self.record(id), &place)
-        cdef kt_text space = kt_space_of(&self.t.places, place)
+        cdef kr_text name = kr_name(self.record(id), &place)
+        cdef kr_text space = kr_partition_namespace(&self.t.places, place)
         return self.codecs.key(&space, &name)
 
     def namespace_of(self, Py_ssize_t id):
         """The namespace of a version, `""` for a cluster-scoped object."""
         cdef uint32_t place
-        kt_name(self.record(id), &place)
-        cdef kt_text space = kt_space_of(&self.t.places, place)
+        kr_name(self.record(id), &place)
+        cdef kr_text space = kr_partition_namespace(&self.t.places, place)
         return text(&space)
 
     def version_of(self, Py_ssize_t id):
@@ -744,18 +744,18 @@ cdef class Table:
     def index_keys(self, Py_ssize_t index, str value not None):
         """The keys of what readers see under a value, in no particular order."""
         cdef list found = []
-        cdef kx_posting *posting = self.posting(index, value)
-        cdef uint32_t id = KX_NONE if posting == NULL else kx_from(posting, 0)
+        cdef kx_idset *posting = self.posting(index, value)
+        cdef uint32_t id = KX_NONE if posting == NULL else kx_idset_next(posting, 0)
         while id != KX_NONE:
-            if kt_wanted(&self.t, id, KT_NONE):
+            if kt_is_selected(&self.t, id, KR_NONE):
                 found.append(self.key_of(id))
-            id = kx_from(posting, id + 1)
+            id = kx_idset_next(posting, id + 1)
         return found
 
     def index_ids(self, Py_ssize_t index, str value not None, str namespace=None):
         """As `ids`, but only of what readers see under a value."""
         cdef Ids ids = Ids.__new__(Ids, self)
-        cdef kx_posting *posting = self.posting(index, value)
+        cdef kx_idset *posting = self.posting(index, value)
         if posting != NULL:
             ids.pin_down(namespace, posting)
         return ids
@@ -768,13 +768,13 @@ cdef class Table:
         if self.postings is None:
             raise IndexError(index)
         its = self.postings.index(index)
-        for number in range(self.t.indexes.pages * KX_PAGE):
-            value = kx_value_if(self.t.indexes, number)
+        for number in range(self.t.indexes.pages * KX_PAGE_SLOTS):
+            value = kx_value_or_null(self.t.indexes, number)
             if value == NULL or value.index != its:
                 continue
-            id = kx_from(&value.ids, 0)
-            while id != KX_NONE and not kt_wanted(&self.t, id, KT_NONE):
-                id = kx_from(&value.ids, id + 1)
+            id = kx_idset_next(&value.ids, 0)
+            while id != KX_NONE and not kt_is_selected(&self.t, id, KR_NONE):
+                id = kx_idset_next(&value.ids, id + 1)
             if id != KX_NONE:
                 found.append(PyUnicode_DecodeUTF8(<const char *>value.text, value.len, NULL))
         return found
@@ -789,42 +789,42 @@ cdef class Table:
         cdef uint64_t seen
         cdef bytes raw
         while limit > 0 and self.t.indexes != NULL:
-            id = kt_id_from(&self.t.ids, id)
-            if id == KT_NONE:
+            id = kr_id_next_used(&self.t.ids, id)
+            if id == KR_NONE:
                 return -1
-            if not kt_word(kt_at(&self.t, id)) & KT_LIMBO:
+            if not kr_word(kt_record(&self.t, id)) & KR_LIMBO:
                 seen = self.t.changes
                 raw = self.raw_id(id)
                 if self.t.changes != seen:
                     continue
-                self.index(id, <const kt_byte *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
+                self.index(id, <const kr_byte *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
                 limit -= 1
             id += 1
         return -1 if self.t.indexes == NULL else <Py_ssize_t>id
 
-    cdef kx_posting *posting(self, Py_ssize_t index, str value) except? NULL:
+    cdef kx_idset *posting(self, Py_ssize_t index, str value) except? NULL:
         if self.postings is None:
             raise IndexError(index)
         return self.postings.posting(index, value)
 
-    cdef kt_byte *record(self, Py_ssize_t id) except NULL:
-        if not 0 <= id <= <Py_ssize_t>KT_ID_MASK or not kt_id_used(&self.t.ids, id):
+    cdef kr_byte *record(self, Py_ssize_t id) except NULL:
+        if not 0 <= id <= <Py_ssize_t>KR_ID_MASK or not kr_id_is_used(&self.t.ids, id):
             raise KeyError(id)
-        return kt_at(&self.t, id)
+        return kt_record(&self.t, id)
 
     cdef bytes raw_id(self, uint32_t id):
-        cdef kt_view v
-        cdef kt_text space
-        kt_read(kt_at(&self.t, id), &v)
-        space = kt_space_of(&self.t.places, v.place)
+        cdef kr_view v
+        cdef kr_text space
+        kr_read(kt_record(&self.t, id), &v)
+        space = kr_partition_namespace(&self.t.places, v.place)
         return self.codecs.raw(&v, &space)
 
     cdef Version version_id(self, uint32_t id):
-        cdef kt_view v
-        cdef const kt_byte *record = kt_at(&self.t, id)
-        cdef kt_text space
-        kt_read(record, &v)
-        space = kt_space_of(&self.t.places, v.place)
+        cdef kr_view v
+        cdef const kr_byte *record = kt_record(&self.t, id)
+        cdef kr_text space
+        kr_read(record, &v)
+        space = kr_partition_namespace(&self.t.places, v.place)
         return self.codecs.copy(&space, &v, record)
 
     # ---- encoding anew ----
@@ -833,27 +833,27 @@ cdef class Table:
         """Up to `limit` ids, from `start` on, of what is encoded so and is neither staged nor only pinned."""
         cdef list found = []
         cdef uint32_t id = max(start, 0)
-        cdef kt_view v
+        cdef kr_view v
         while len(found) < limit and self.users(codec):
-            id = kt_id_from(&self.t.ids, id)
-            if id == KT_NONE:
+            id = kr_id_next_used(&self.t.ids, id)
+            if id == KR_NONE:
                 break
-            kt_read(kt_at(&self.t, id), &v)
-            if v.codec == codec and not v.word & (KT_STAGED | KT_LIMBO):
+            kr_read(kt_record(&self.t, id), &v)
+            if v.codec == codec and not v.word & (KR_STAGED | KR_LIMBO):
                 found.append(id)
             id += 1
         return found
 
     def blob_of(self, Py_ssize_t id):
         """A version as it is kept: encoded."""
-        cdef kt_view v
-        kt_read(self.record(id), &v)
+        cdef kr_view v
+        kr_read(self.record(id), &v)
         return PyBytes_FromStringAndSize(<const char *>v.blob.at, v.blob.len)
 
     def cut_of(self, Py_ssize_t id):
         """What the encoder was called with: decoded, but with values cut out."""
-        cdef kt_view v
-        kt_read(self.record(id), &v)
+        cdef kr_view v
+        kr_read(self.record(id), &v)
         return self.codecs.decode(v.codec, PyBytes_FromStringAndSize(<const char *>v.blob.at, v.blob.len))
 
     def recode(
@@ -868,21 +868,21 @@ cdef class Table:
             blob: The new encoding.
             expected: What `blob_of` returned; makes it safe where the id may have been freed and used again meanwhile.
         """
-        cdef kt_view v
-        cdef kt_text t
+        cdef kr_view v
+        cdef kr_text t
         if not 0 <= codec <= 0xFFFF:
             raise ValueError("codec: expected 0 to 65535")
-        if not 0 <= id <= <Py_ssize_t>KT_ID_MASK or not kt_id_used(&self.t.ids, id):
+        if not 0 <= id <= <Py_ssize_t>KR_ID_MASK or not kr_id_is_used(&self.t.ids, id):
             return False
-        kt_read(kt_at(&self.t, id), &v)
-        if v.codec != expected_codec or v.word & (KT_STAGED | KT_LIMBO):
+        kr_read(kt_record(&self.t, id), &v)
+        if v.codec != expected_codec or v.word & (KR_STAGED | KR_LIMBO):
             return False
         if expected is not None and not (
             <size_t>PyBytes_GET_SIZE(expected) == v.blob.len
             and not memcmp(PyBytes_AS_STRING(expected), v.blob.at, v.blob.len)
         ):
             return False
-        t.at = <const kt_byte *>PyBytes_AS_STRING(blob)
+        t.at = <const kr_byte *>PyBytes_AS_STRING(blob)
         t.len = PyBytes_GET_SIZE(blob)
         if t.len > MOST:
             raise ValueError("expected less than 2 GiB")
@@ -895,14 +895,14 @@ cdef class Table:
 
     cdef int tidy(self, size_t written) except -1:
         if self.t.slabs.dead * 20 > self.t.slabs.live:
-            kt_tidy(&self.t, kt_slack(&self.t), COPIED * written + 4096)
+            kt_compact(&self.t, kt_allowed_dead(&self.t), COPIED * written + 4096)
         return 0
 
     def compact(self, Py_ssize_t budget):
         """Moves about `budget` bytes out of sparse slabs, so that these go back to the system: False when done."""
-        cdef bint more = kt_tidy(&self.t, self.t.slabs.live // 100, max(budget, 0))
+        cdef bint more = kt_compact(&self.t, self.t.slabs.live // 100, max(budget, 0))
         if not more:
-            kt_slab_cool(&self.t.slabs)
+            kr_slabs_unmap_spare(&self.t.slabs)
         return more
 
     def stats(self):
@@ -912,8 +912,8 @@ cdef class Table:
         `overhead_bytes` all that is neither name nor blob. `name_bytes`, `blob_bytes` and `pruned_bytes` (as `raw_of`
         gives them) are those of `records`: what is held or staged, but not what only iterators pin (`limbo_...`).
         """
-        cdef uint64_t mapped = kt_slabs_bytes(&self.t.slabs)
-        cdef uint64_t maps = kt_ids_bytes(&self.t.ids) + km_bytes(&self.t.keys) + kt_places_bytes(&self.t.places)
+        cdef uint64_t mapped = kr_slabs_bytes(&self.t.slabs)
+        cdef uint64_t maps = kr_ids_bytes(&self.t.ids) + kr_keymap_bytes(&self.t.keys) + kr_namespaces_bytes(&self.t.places)
         return {
             "objects": self.t.seen,
             "records": self.t.records,
@@ -933,10 +933,10 @@ cdef class Table:
     def __sizeof__(self):
         return (
             sizeof(kt_table)
-            + kt_slabs_bytes(&self.t.slabs)
-            + kt_ids_bytes(&self.t.ids)
-            + km_bytes(&self.t.keys)
-            + kt_places_bytes(&self.t.places)
+            + kr_slabs_bytes(&self.t.slabs)
+            + kr_ids_bytes(&self.t.ids)
+            + kr_keymap_bytes(&self.t.keys)
+            + kr_namespaces_bytes(&self.t.places)
             + self.t.streams * sizeof(kt_stream)
         )
 
@@ -951,13 +951,13 @@ cdef class Table:
         cdef Py_ssize_t size = 0
         cdef uint32_t id = max(start_id, 0), place
         while True:
-            id = kt_id_from(&self.t.ids, id)
-            if id == KT_NONE:
+            id = kr_id_next_used(&self.t.ids, id)
+            if id == KR_NONE:
                 return b"".join(parts), -1
             if size >= budget and parts:
                 return b"".join(parts), id
-            kt_name(kt_at(&self.t, id), &place)
-            if kt_seen(&self.t.stream[self.t.places.place[place].stream], kt_word(kt_at(&self.t, id))):
+            kr_name(kt_record(&self.t, id), &place)
+            if kt_is_visible(&self.t.stream[self.t.places.place[place].stream], kr_word(kt_record(&self.t, id))):
                 part = self.dumped(id)
                 size += len(part)
                 parts.append(part)
@@ -965,24 +965,24 @@ cdef class Table:
 
     cdef bytes dumped(self, uint32_t id):
         """Flags, stream, namespace, record."""
-        cdef kt_view v
-        cdef const kt_byte *record = kt_at(&self.t, id)
-        cdef kt_text space, whole
+        cdef kr_view v
+        cdef const kr_byte *record = kt_record(&self.t, id)
+        cdef kr_text space, whole
         cdef uint32_t stream
         cdef bytes made
-        cdef kt_byte *to
-        kt_read(record, &v)
-        space = kt_space_of(&self.t.places, v.place)
+        cdef kr_byte *to
+        kr_read(record, &v)
+        space = kr_partition_namespace(&self.t.places, v.place)
         stream = self.t.places.place[v.place].stream
         whole.at = record
         whole.len = v.size
         made = PyBytes_FromStringAndSize(
-            NULL, 1 + kt_varint_size(stream) + kt_varint_size(space.len) + space.len + v.size
+            NULL, 1 + kr_varint_size(stream) + kr_varint_size(space.len) + space.len + v.size
         )
-        to = <kt_byte *>PyBytes_AS_STRING(made)
+        to = <kr_byte *>PyBytes_AS_STRING(made)
         to[0] = kt_is_stale(&self.t.stream[stream], v.word)
-        to = kt_put_varint(kt_put_varint(to + 1, stream), space.len)
-        kt_put_text(kt_put_text(to, &space), &whole)
+        to = kr_put_varint(kr_put_varint(to + 1, stream), space.len)
+        kr_put_text(kr_put_text(to, &space), &whole)
         return made
 
     def load(self, stream_of, bytes data not None):
@@ -997,8 +997,8 @@ cdef class Table:
             KeyError: A stream has no place in the mapping.
         """
         cdef list taken = []
-        cdef const kt_byte *p = <const kt_byte *>PyBytes_AS_STRING(data)
-        cdef const kt_byte *end = p + PyBytes_GET_SIZE(data)
+        cdef const kr_byte *p = <const kr_byte *>PyBytes_AS_STRING(data)
+        cdef const kr_byte *end = p + PyBytes_GET_SIZE(data)
         cdef bint done = False
         cdef uint32_t id
         try:
@@ -1009,40 +1009,40 @@ cdef class Table:
         finally:
             if not done:
                 for id in taken:
-                    kt_release(&self.t, id)
+                    kt_remove(&self.t, id)
         return len(taken)
 
-    cdef const kt_byte *load_one(self, stream_of, const kt_byte *p, const kt_byte *end, uint32_t *id) except NULL:
+    cdef const kr_byte *load_one(self, stream_of, const kr_byte *p, const kr_byte *end, uint32_t *id) except NULL:
         cdef uint64_t was, size
         cdef bint stale = p[0] & 1
-        cdef kt_text space
-        cdef kt_view v
-        cdef kt_new new
-        cdef kt_who who
-        cdef kt_room room
+        cdef kr_text space
+        cdef kr_view v
+        cdef kr_new new
+        cdef kr_identity who
+        cdef kt_reservation room
         cdef kt_found found
         cdef uint64_t hash
         cdef uint32_t stream
         p += 1
-        if not kt_try_varint(&p, end, &was) or not kt_try_varint(&p, end, &size) or size > <size_t>end - <size_t>p:
+        if not kr_try_read_varint(&p, end, &was) or not kr_try_read_varint(&p, end, &size) or size > <size_t>end - <size_t>p:
             raise ValueError("these are no records")
         space.at = p
         space.len = size
         p += size
-        if not kt_try_read(p, end, &v) or v.codec > 0xFFFF:
+        if not kr_try_read(p, end, &v) or v.codec > 0xFFFF:
             raise ValueError("these are no records")
         number = stream_of if isinstance(stream_of, int) else stream_of[was]
         stream = self.number(number)
-        if self.t.stream[stream].phase != KT_CALM:
+        if self.t.stream[stream].phase != KT_IDLE:
             raise ValueError(f"stream {number}: a new state is coming in, or being swept or dropped")
-        kt_again(&v, &new, &who)
-        new.place = kt_place_take(&self.t.places, stream, &space)
-        if new.place == KT_NONE:
+        kr_new_from_view(&v, &new, &who)
+        new.place = kr_partition_acquire(&self.t.places, stream, &space)
+        if new.place == KR_NONE:
             raise MemoryError
         try:
             hash = kt_key_hash(&self.t.places, new.place, &new.name)
             found = kt_find(&self.t, new.place, &new.name, hash)
-            if found.plain != KT_NONE:
+            if found.plain != KR_NONE:
                 raise ValueError("a key is held already")
             if not kt_reserve(&self.t, &new, hash, &room):
                 raise MemoryError
@@ -1052,7 +1052,7 @@ cdef class Table:
             )
             id[0] = room.id
         finally:
-            kt_place_let(&self.t.places, new.place)
+            kr_partition_release(&self.t.places, new.place)
         return p + v.size
 
 
@@ -1065,20 +1065,20 @@ cdef class Ids:
     """
 
     def __cinit__(self, Table table not None):
-        self.passed = KT_NONE
+        self.passed = KR_NONE
         self.table = table
 
-    cdef int pin_down(self, str namespace, kx_posting *of) except -1:
+    cdef int pin_down(self, str namespace, kx_idset *of) except -1:
         cdef kt_table *t = &self.table.t
-        cdef kt_text name
-        cdef uint32_t space = KT_NONE
+        cdef kr_text name
+        cdef uint32_t space = KR_NONE
         cdef int64_t count
         if namespace is not None:
             name = utf8(namespace)
-            space = kt_space_find(&t.places, &name, kt_space_hash(&t.places, &name))
-            if space == KT_NONE:
+            space = kr_namespace_find(&t.places, &name, kr_namespace_hash(&t.places, &name))
+            if space == KR_NONE:
                 return 0
-        count = kt_pin_all(t, &self.pin, space) if of == NULL else kt_pin_some(t, &self.pin, space, of)
+        count = kt_pin_all(t, &self.pin, space) if of == NULL else kt_pin_ids(t, &self.pin, space, of)
         if count < 0:
             raise MemoryError
         self.left = count
@@ -1086,7 +1086,7 @@ cdef class Ids:
 
     def __dealloc__(self):
         if self.table is not None:
-            kt_unpin(&self.table.t, &self.pin)
+            kt_pin_release(&self.table.t, &self.pin)
 
     def __len__(self):
         """How many are still to come."""
@@ -1097,15 +1097,15 @@ cdef class Ids:
 
     def __next__(self):
         cdef uint32_t id = self.advance()
-        if id == KT_NONE:
+        if id == KR_NONE:
             raise StopIteration
         return id
 
     cdef uint32_t advance(self):
         if not self.left:
-            kt_unpin(&self.table.t, &self.pin)
-            return KT_NONE
-        self.passed = kt_pin_next(&self.table.t, &self.pin, self.passed)
+            kt_pin_release(&self.table.t, &self.pin)
+            return KR_NONE
+        self.passed = kt_pin_advance(&self.table.t, &self.pin, self.passed)
         self.left -= 1
         return self.passed
 
@@ -1114,7 +1114,7 @@ cdef class Ids:
         cdef uint32_t id
         while True:
             id = self.advance()
-            if id == KT_NONE:
+            if id == KR_NONE:
                 return
             yield self.table.key_of(id)
 
@@ -1125,7 +1125,7 @@ cdef class Ids:
         cdef uint32_t id
         while size < budget or not parts:
             id = self.advance()
-            if id == KT_NONE:
+            if id == KR_NONE:
                 break
             part = self.table.dumped(id)
             size += len(part)
@@ -1135,12 +1135,12 @@ cdef class Ids:
     def close(self):
         """Lets go of what was not passed. No more ids come; again is no error."""
         self.left = 0
-        kt_unpin(&self.table.t, &self.pin)
+        kt_pin_release(&self.table.t, &self.pin)
 
 
-cdef bint split(const kt_text *key, int form, kt_text *space, kt_text *name) noexcept:
+cdef bint split(const kr_text *key, int form, kr_text *space, kr_text *name) noexcept:
     """The two readings of a key: with a namespace up to the first slash, and, if there is one, without any."""
-    cdef const kt_byte *slash = <const kt_byte *>memchr(key.at, c"/", key.len)
+    cdef const kr_byte *slash = <const kr_byte *>memchr(key.at, c"/", key.len)
     space.at = key.at
     space.len = 0
     name[0] = key[0]
@@ -1153,9 +1153,9 @@ cdef bint split(const kt_text *key, int form, kt_text *space, kt_text *name) noe
     return True
 
 
-cdef int find_spans(Given *given, const kb_record *record) noexcept:
+cdef int find_spans(Given *given, const ks_object *record) noexcept:
     """What of an object's JSON is cut. From a batch, uid and resourceVersion are known to stand where they stand."""
-    cdef kt_text value[5]
+    cdef kr_text value[5]
     cdef int i
     cdef size_t at, len
     given.spans = 0
@@ -1163,18 +1163,18 @@ cdef int find_spans(Given *given, const kb_record *record) noexcept:
         value[i] = given.value[i]
         if value[i].len < SHORTEST:
             value[i].len = 0
-    value[STEM] = kc_stem(&value[NAME])
+    value[STEM] = kr_name_stem(&value[NAME])
     if record == NULL:
-        if kc_next(given.raw, given.raw + given.raw_len) == given.raw + given.raw_len:
-            given.spans = kc_seek(given.span, given.raw, given.raw_len, value)
+        if kr_next_placeholder(given.raw, given.raw + given.raw_len) == given.raw + given.raw_len:
+            given.spans = kr_find_spans(given.span, given.raw, given.raw_len, value)
         return 0
     value[UID].len = value[VERSION].len = 0
-    given.spans = kc_seek(given.span, given.raw, given.raw_len, value)
+    given.spans = kr_find_spans(given.span, given.raw, given.raw_len, value)
     for i in range(UID, STEM):
         len = record.text[i].len
         if not len or record.text[i].at <= record.raw.at:
             continue
         at = record.text[i].at - record.raw.at
         if at + len < given.raw_len and given.raw[at - 1] == c'"' and given.raw[at + len] == c'"':
-            given.spans = kc_join(given.span, given.spans, at, len, i)
+            given.spans = kr_add_span(given.span, given.spans, at, len, i)
     return 0

@@ -10,12 +10,12 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 
-cdef str text(const kt_text *t):
+cdef str text(const kr_text *t):
     return PyUnicode_DecodeUTF8(<const char *>t.at, t.len, NULL)
 
 
-cdef kt_byte *begin_data(bytes data, const kt_text *space) noexcept:
-    cdef kt_byte *p = <kt_byte *>PyBytes_AS_STRING(data)
+cdef kr_byte *begin_data(bytes data, const kr_text *space) noexcept:
+    cdef kr_byte *p = <kr_byte *>PyBytes_AS_STRING(data)
     cdef uint32_t size = <uint32_t>space.len
     memcpy(p, &size, 4)
     if size:
@@ -45,14 +45,14 @@ cdef class Codecs:
             raise TypeError(f"codec {codec}: expected its decoder to return bytes")
         return found
 
-    cdef str key(self, const kt_text *space, const kt_text *name):
-        cdef kt_byte small[320]
-        cdef kt_byte *to = small
+    cdef str key(self, const kr_text *space, const kr_text *name):
+        cdef kr_byte small[320]
+        cdef kr_byte *to = small
         cdef size_t size = space.len + 1 + name.len
         if not space.len:
             return text(name)
         if size > sizeof(small):
-            to = <kt_byte *>malloc(size)
+            to = <kr_byte *>malloc(size)
             if to == NULL:
                 raise MemoryError
         memcpy(to, space.at, space.len)
@@ -64,15 +64,15 @@ cdef class Codecs:
             if to != small:
                 free(to)
 
-    cdef Version fresh(self, const kt_text *space, const kt_new *n):
+    cdef Version fresh(self, const kr_text *space, const kr_new *n):
         """A version that no table holds."""
-        cdef bytes data = PyBytes_FromStringAndSize(NULL, 4 + space.len + kt_size(n))
-        if not kt_users_room(&self.users, n.codec):
+        cdef bytes data = PyBytes_FromStringAndSize(NULL, 4 + space.len + kr_size(n))
+        if not kr_refcounts_reserve(&self.users, n.codec):
             raise MemoryError
-        kt_write(begin_data(data, space), n, 0)
+        kr_write(begin_data(data, space), n, 0)
         return self.version(data, n.codec)
 
-    cdef Version copy(self, const kt_text *space, const kt_view *v, const kt_byte *record):
+    cdef Version copy(self, const kr_text *space, const kr_view *v, const kr_byte *record):
         """A copy of a record, made before anything else can happen to it."""
         cdef bytes data = PyBytes_FromStringAndSize(NULL, 4 + space.len + v.size)
         memcpy(begin_data(data, space), record, v.size)
@@ -86,35 +86,35 @@ cdef class Codecs:
         self.users.count[codec] += 1
         return made
 
-    cdef bytes raw(self, const kt_view *v, const kt_text *space):
+    cdef bytes raw(self, const kr_view *v, const kr_text *space):
         """The JSON of a record, which may go or move meanwhile."""
         cdef size_t size = v.raw_len
         cdef uint32_t codec = v.codec
-        cdef bint cut = v.form & KT_CUT
+        cdef bint cut = v.form & KR_PLACEHOLDERS
         cdef bytes blob, raw
-        cdef kc_values held
+        cdef kr_values held
         cdef bint whole
         if not cut:
             raw = self.decode(codec, PyBytes_FromStringAndSize(<const char *>v.blob.at, v.blob.len))
             whole = <size_t>PyBytes_GET_SIZE(raw) == size
         else:
-            if not kc_hold(&held, v, space):
+            if not kr_values_copy(&held, v, space):
                 raise MemoryError
             try:
                 if codec:
                     blob = self.decode(codec, PyBytes_FromStringAndSize(<const char *>v.blob.at, v.blob.len))
                     raw = PyBytes_FromStringAndSize(NULL, size)
-                    whole = kc_restore(
-                        <kt_byte *>PyBytes_AS_STRING(raw), size,
-                        <kt_byte *>PyBytes_AS_STRING(blob), PyBytes_GET_SIZE(blob), held.value,
+                    whole = kr_restore_values(
+                        <kr_byte *>PyBytes_AS_STRING(raw), size,
+                        <kr_byte *>PyBytes_AS_STRING(blob), PyBytes_GET_SIZE(blob), held.value,
                     )
                 else:
                     raw = PyBytes_FromStringAndSize(NULL, size)
-                    whole = kc_restore(
-                        <kt_byte *>PyBytes_AS_STRING(raw), size, v.blob.at, v.blob.len, held.value
+                    whole = kr_restore_values(
+                        <kr_byte *>PyBytes_AS_STRING(raw), size, v.blob.at, v.blob.len, held.value
                     )
             finally:
-                kc_let(&held)
+                kr_values_release(&held)
         if not whole:
             raise ValueError(f"codec {codec}: what it decodes to is not what was encoded")
         return raw
@@ -139,56 +139,56 @@ cdef class Version:
         if self.data is not None:
             self.codecs.users.count[self.counted] -= 1
 
-    cdef kt_text read(self, kt_view *v) except *:
-        cdef kt_text space
+    cdef kr_text read(self, kr_view *v) except *:
+        cdef kr_text space
         cdef uint32_t size
-        cdef const kt_byte *p
+        cdef const kr_byte *p
         if self.data is None:
             raise TypeError("versions come from a table")
-        p = <const kt_byte *>PyBytes_AS_STRING(self.data)
+        p = <const kr_byte *>PyBytes_AS_STRING(self.data)
         memcpy(&size, p, 4)
         space.at = p + 4
         space.len = size
-        kt_read(p + 4 + size, v)
+        kr_read(p + 4 + size, v)
         return space
 
     @property
     def namespace(self):
-        cdef kt_view v
-        cdef kt_text space = self.read(&v)
+        cdef kr_view v
+        cdef kr_text space = self.read(&v)
         return text(&space)
 
     @property
     def name(self):
-        cdef kt_view v
+        cdef kr_view v
         self.read(&v)
         return text(&v.name)
 
     @property
     def key(self):
-        cdef kt_view v
-        cdef kt_text space = self.read(&v)
+        cdef kr_view v
+        cdef kr_text space = self.read(&v)
         return self.codecs.key(&space, &v.name)
 
     @property
     def uid(self):
-        cdef kt_view v
-        cdef kt_byte room[36]
+        cdef kr_view v
+        cdef kr_byte room[36]
         self.read(&v)
-        cdef kt_text found = kt_uid_text(&v, room)
+        cdef kr_text found = kr_uid_text(&v, room)
         return text(&found)
 
     @property
     def resource_version(self):
-        cdef kt_view v
-        cdef kt_byte room[20]
+        cdef kr_view v
+        cdef kr_byte room[20]
         self.read(&v)
-        cdef kt_text found = kt_rv_text(&v, room)
+        cdef kr_text found = kr_rv_text(&v, room)
         return text(&found)
 
     @property
     def codec(self):
-        cdef kt_view v
+        cdef kr_view v
         self.read(&v)
         return v.codec
 
@@ -202,8 +202,8 @@ cdef class Version:
         Raises:
             ValueError: Its codec has no decoder any more, or decodes to something else.
         """
-        cdef kt_view v
-        cdef kt_text space = self.read(&v)
+        cdef kr_view v
+        cdef kr_text space = self.read(&v)
         return self.codecs.raw(&v, &space)
 
     def __repr__(self):

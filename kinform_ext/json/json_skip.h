@@ -1,6 +1,6 @@
 /* JSON on bytes, boundaries only: where a value ends that nobody keeps, or that a chunk has cut off.
  *
- * kj_nest finds the bracket that closes a value 64 bytes at a time, kj_unit any value across chunks; neither looks at
+ * kj_brackets finds the bracket that closes a value 64 bytes at a time, kj_skip_state any value across chunks; neither looks at
  * a byte twice. Checks no grammar, but for a raw control character in a string: that is how a string which was cut off
  * and runs on into the next line is told.
  * Source: masks of a block as in Langdale and Lemire, "Parsing gigabytes of JSON per second" (2019).
@@ -43,12 +43,12 @@ static inline kj_masks kj_classify(kj_ptr p)
 #else
 #define KJ_PACK(high) (((high) >> 7) * UINT64_C(0x0102040810204080) >> 56)
     for (int at = 0; at < 64; at += 8) {
-        uint64_t x = kj_load(p + at), folded = x | KJ_LANES(0x20);
-        m.quote |= KJ_PACK(kj_zeros(x ^ KJ_LANES('"'))) << at;
-        m.backslash |= KJ_PACK(kj_zeros(x ^ KJ_LANES('\\'))) << at;
-        m.control |= KJ_PACK(kj_zeros(x & KJ_LANES(0xe0))) << at;
-        m.open |= KJ_PACK(kj_zeros(folded ^ KJ_LANES('{'))) << at;
-        m.close |= KJ_PACK(kj_zeros(folded ^ KJ_LANES('}'))) << at;
+        uint64_t x = kj_load8(p + at), folded = x | KJ_LANES(0x20);
+        m.quote |= KJ_PACK(kj_zero_bytes(x ^ KJ_LANES('"'))) << at;
+        m.backslash |= KJ_PACK(kj_zero_bytes(x ^ KJ_LANES('\\'))) << at;
+        m.control |= KJ_PACK(kj_zero_bytes(x & KJ_LANES(0xe0))) << at;
+        m.open |= KJ_PACK(kj_zero_bytes(folded ^ KJ_LANES('{'))) << at;
+        m.close |= KJ_PACK(kj_zero_bytes(folded ^ KJ_LANES('}'))) << at;
     }
 #undef KJ_PACK
 #endif
@@ -59,11 +59,11 @@ typedef struct {
     uint64_t depth;
     uint64_t in_string; /* all ones or none */
     uint64_t escaped;   /* 1: the next byte follows a backslash that counts */
-} kj_nest;
+} kj_brackets;
 
 /* To the byte after the bracket that brings the depth back to none. Brackets of both kinds count alike, so the end
- * of `[}` is found too. KJ_BAD leaves `*pp` on a raw control character inside a string. */
-static inline int kj_nest_end(kj_nest *s, kj_ptr *pp, kj_ptr end)
+ * of `[}` is found too. KJ_MALFORMED leaves `*pp` on a raw control character inside a string. */
+static inline int kj_skip_brackets(kj_brackets *s, kj_ptr *pp, kj_ptr end)
 {
     const uint64_t even = UINT64_C(0x5555555555555555);
     kj_ptr p = *pp;
@@ -113,30 +113,30 @@ static inline int kj_nest_end(kj_nest *s, kj_ptr *pp, kj_ptr end)
         }
         if (control) {
             *pp = p + __builtin_ctzll(control);
-            return KJ_BAD;
+            return KJ_MALFORMED;
         }
         s->depth += (uint64_t)kj_popcount(open) - closing;
         s->in_string = (uint64_t)((int64_t)in >> 63);
         p += n;
     }
     *pp = p;
-    return KJ_MORE;
+    return KJ_INCOMPLETE;
 }
 
 /* A value of which only the end matters, fed piece by piece; all zero to begin with. */
 typedef struct {
-    kj_nest nest;
+    kj_brackets nest;
     unsigned char first; /* '{' or '[', '"', or any other for a bare word */
     unsigned char escaped;
-} kj_unit;
+} kj_skip_state;
 
 static inline int kj_is_delimiter(unsigned char c)
 {
     return c <= ' ' || c == ',' || c == ':' || c == '"' || (c | 0x20) == '{' || (c | 0x20) == '}';
 }
 
-/* KJ_OK: past the end (a bare word ends before what follows it). KJ_BAD: on a control character inside a string. */
-static inline int kj_unit_end(kj_unit *u, kj_ptr *pp, kj_ptr end)
+/* KJ_OK: past the end (a bare word ends before what follows it). KJ_MALFORMED: on a control character inside a string. */
+static inline int kj_skip_part(kj_skip_state *u, kj_ptr *pp, kj_ptr end)
 {
     kj_ptr p = *pp;
     if (!u->first && p < end) {
@@ -145,12 +145,12 @@ static inline int kj_unit_end(kj_unit *u, kj_ptr *pp, kj_ptr end)
             p++;
     }
     if ((u->first | 0x20) == '{')
-        return kj_nest_end(&u->nest, pp, end);
+        return kj_skip_brackets(&u->nest, pp, end);
     if (u->first == '"')
         for (; p < end; p++) {
             if (*p < 0x20) {
                 *pp = p;
-                return KJ_BAD;
+                return KJ_MALFORMED;
             }
             if (u->escaped)
                 u->escaped = 0;
@@ -170,20 +170,20 @@ static inline int kj_unit_end(kj_unit *u, kj_ptr *pp, kj_ptr end)
         }
     }
     *pp = p;
-    return KJ_MORE;
+    return KJ_INCOMPLETE;
 }
 
 /* Past a value that nobody keeps: its boundary, and the grammar where that costs nothing. */
-static inline int kj_drop(kj_ptr *pp, kj_ptr end)
+static inline int kj_skip_value(kj_ptr *pp, kj_ptr end)
 {
-    kj_nest nest = {0, 0, 0};
+    kj_brackets nest = {0, 0, 0};
     int how, r;
     if ((**pp | 0x20) == '{')
-        return kj_nest_end(&nest, pp, end);
+        return kj_skip_brackets(&nest, pp, end);
     if (**pp != '"')
-        return kj_scalar(pp, end);
+        return kj_check_scalar(pp, end);
     ++*pp;
-    if ((r = kj_string(pp, end, &how)) == KJ_OK)
+    if ((r = kj_check_string(pp, end, &how)) == KJ_OK)
         ++*pp;
     return r;
 }

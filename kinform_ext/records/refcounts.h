@@ -8,10 +8,10 @@
 
 typedef struct {
     uint32_t *count, room;
-} kt_users;
+} kr_refcounts;
 
 /* 0 if there is no memory. */
-static inline int kt_users_room(kt_users *u, uint32_t codec)
+static inline int kr_refcounts_reserve(kr_refcounts *u, uint32_t codec)
 {
     if (codec < u->room)
         return 1;

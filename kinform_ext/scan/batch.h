@@ -6,19 +6,19 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { KB_NAMESPACE, KB_NAME, KB_UID, KB_VERSION, KB_TEXTS };
+enum { KS_NAMESPACE, KS_NAME, KS_UID, KS_RESOURCE_VERSION, KS_TEXTS };
 
 typedef struct {
     size_t at, len;
-} kb_span;
+} ks_span;
 
 typedef struct {
-    kb_span raw;            /* the normalised, pruned JSON */
+    ks_span raw;            /* the normalised, pruned JSON */
     size_t body;            /* raw[:body] is `{"apiVersion":...,"kind":...,`, the same bytes for all of a kind */
-    kb_span text[KB_TEXTS]; /* plain UTF-8, in `raw` where it holds no escapes */
+    ks_span text[KS_TEXTS]; /* plain UTF-8, in `raw` where it holds no escapes */
     uint64_t offset;        /* of the item (LIST) or the frame (WATCH) in the body of the answer */
     size_t wire;            /* bytes of that item or frame */
     int verb;               /* 0 ADDED, 1 MODIFIED, 2 DELETED */
-} kb_record;
+} ks_object;
 
 #endif

@@ -2,21 +2,21 @@
  *
  * Reads bytes that may be malformed or end early, and stops where it cannot go on.
  */
-#ifndef KINFORM_PEEK_H
-#define KINFORM_PEEK_H
+#ifndef KINFORM_PARTIAL_KEY_H
+#define KINFORM_PARTIAL_KEY_H
 
 #include "batch.h"
 #include "../json/json_skip.h"
 
-enum { KP_FRAME, KP_ITEM, KP_META };
+enum { KS_FRAME, KS_ITEM, KS_METADATA };
 
 typedef struct {
-    kj_text verb, field[KB_TEXTS];
+    kj_text verb, field[KS_TEXTS];
     int complete; /* the metadata was read to its end: what is absent is absent */
-} kp_found;
+} ks_partial_key;
 
 /* Looks for the key in bytes that may be malformed or end early; stops where it cannot go on. */
-static void kp_peek(kj_ptr *pp, kj_ptr end, int level, kp_found *found)
+static void ks_read_partial_key(kj_ptr *pp, kj_ptr end, int level, ks_partial_key *found)
 {
     static const char *const names[] = {"namespace", "name", "uid", "resourceVersion"};
     kj_ptr p = *pp;
@@ -24,53 +24,53 @@ static void kp_peek(kj_ptr *pp, kj_ptr end, int level, kp_found *found)
     if (p == end || *p != '{')
         return;
     p++;
-    if (level == KP_META) {
+    if (level == KS_METADATA) {
         memset(found->field, 0, sizeof found->field);
         found->complete = 0;
     }
     for (;;) {
         kj_text key, *to = NULL;
         int inner = 0;
-        KJ_SPACE(p, end, out);
+        KJ_SKIP_SPACE(p, end, out);
         if (*p == '}')
             break;
-        if (kj_key(&p, end, &key))
+        if (kj_read_key(&p, end, &key))
             goto out;
-        if (level == KP_FRAME) {
+        if (level == KS_FRAME) {
             to = kj_is(&key, "type") ? &found->verb : NULL;
-            inner = kj_is(&key, "object") ? KP_ITEM : 0;
-        } else if (level == KP_ITEM)
-            inner = kj_is(&key, "metadata") ? KP_META : 0;
+            inner = kj_is(&key, "object") ? KS_ITEM : 0;
+        } else if (level == KS_ITEM)
+            inner = kj_is(&key, "metadata") ? KS_METADATA : 0;
         else
-            for (int i = 0; i < KB_TEXTS; i++)
+            for (int i = 0; i < KS_TEXTS; i++)
                 if (kj_is(&key, names[i]))
                     to = &found->field[i];
         if (to)
             to->at = NULL;
         if (inner) {
             kj_ptr q = p;
-            kp_peek(&q, end, inner, found);
+            ks_read_partial_key(&q, end, inner, found);
         }
         if (to && *p == '"') {
             kj_text t;
-            if (kj_take(&p, end, &t))
+            if (kj_read_string(&p, end, &t))
                 goto out;
             *to = t;
         } else {
             plain &= !to || *p == 'n'; /* a namespace that is no string is not the absence of one */
-            kj_unit unit = {{0, 0, 0}, 0, 0};
+            kj_skip_state unit = {{0, 0, 0}, 0, 0};
             if (kj_is_delimiter(*p) && *p != '"' && (*p | 0x20) != '{')
                 goto out;
-            if (kj_unit_end(&unit, &p, end))
+            if (kj_skip_part(&unit, &p, end))
                 goto out;
         }
-        KJ_SPACE(p, end, out);
+        KJ_SKIP_SPACE(p, end, out);
         if (*p == ',')
             p++;
         else if (*p != '}')
             goto out;
     }
-    if (level == KP_META)
+    if (level == KS_METADATA)
         found->complete = plain;
 out:
     *pp = p;
