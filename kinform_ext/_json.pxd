@@ -1,4 +1,4 @@
-"""`_json.h` and `_bounds.h` for Cython: JSON on bytes."""
+"""Declares json/ for Cython: JSON on bytes."""
 
 
 cdef extern from "json/json_skip.h":
@@ -15,7 +15,7 @@ cdef extern from "json/json_skip.h":
     ctypedef struct kj_text:
         kj_ptr at
         size_t len
-        int how
+        int has_escapes
 
     ctypedef struct kj_skip_state:
         unsigned char first
@@ -27,5 +27,5 @@ cdef extern from "json/json_skip.h":
     int kj_read_key(kj_ptr *pp, kj_ptr end, kj_text *key) nogil
     int kj_read_string(kj_ptr *pp, kj_ptr end, kj_text *t) nogil
     int kj_check_value(kj_ptr *pp, kj_ptr end, int depth) nogil
-    int kj_skip_part(kj_skip_state *u, kj_ptr *pp, kj_ptr end) nogil
+    int kj_skip_part(kj_skip_state *s, kj_ptr *pp, kj_ptr end) nogil
     size_t kj_unescape(kj_ptr p, size_t len, unsigned char *out) nogil

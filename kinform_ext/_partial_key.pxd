@@ -1,4 +1,4 @@
-"""`_partial_key.h` for Cython: the key of an object that is left out."""
+"""Declares scan/partial_key.h for Cython: the verb and key of an object that is skipped."""
 
 from kinform_ext._json cimport kj_ptr, kj_text
 

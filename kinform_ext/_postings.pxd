@@ -1,4 +1,4 @@
-"""`_postings.h`, `_values.h` and `_extract.h` for Cython: the indexes of a store."""
+"""Declares index/ for Cython: the indexes of a store."""
 
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
@@ -51,7 +51,7 @@ cdef extern from "index/extract.h":
 cdef class Postings:
     cdef kx_indexes x
 
-    cdef int load(self, uint32_t i, node) except -1
+    cdef int load_node(self, uint32_t i, node) except -1
     cdef int target(self, target) except? -1
     cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF
-    cdef kx_idset *posting(self, Py_ssize_t index, str value) except? NULL
+    cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL

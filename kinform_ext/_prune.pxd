@@ -1,4 +1,4 @@
-"""`_prune.h` for Cython: one object from the wire to its place in a batch."""
+"""Declares scan/batch.h and scan/prune.h for Cython: one object from the wire to the block of a batch."""
 
 from kinform_ext._json cimport kj_ptr
 
@@ -10,6 +10,9 @@ cdef extern from "scan/batch.h":
         KS_UID
         KS_RESOURCE_VERSION
         KS_TEXTS
+        KS_ADDED
+        KS_MODIFIED
+        KS_DELETED
 
     ctypedef struct ks_span:
         size_t at
@@ -17,10 +20,9 @@ cdef extern from "scan/batch.h":
 
     ctypedef struct ks_object:
         ks_span raw
-        size_t body
         ks_span text[4]
         unsigned long long offset
-        size_t wire
+        size_t wire_bytes
         int verb
 
 
@@ -50,14 +52,14 @@ cdef extern from "scan/prune.h":
     ctypedef struct ks_pruner:
         unsigned char *block
         size_t used
-        size_t room
+        size_t capacity
         ks_node *nodes
         int root
         int metadata
         unsigned char *kind
-        unsigned char *api
+        unsigned char *api_version
         size_t kind_len
-        size_t api_len
+        size_t api_version_len
         ks_element_stack lists
 
-    int ks_prune_object(ks_pruner *w, kj_ptr *pp, kj_ptr end, ks_object *rec) nogil
+    int ks_prune_object(ks_pruner *s, kj_ptr *pp, kj_ptr end, ks_object *object) nogil

@@ -1,4 +1,4 @@
-"""What the table takes from `_version`: versions copied out, and the decoders they share with it."""
+"""Declares records/ for Cython, and what the table shares with `_version`: copied versions and their decoders."""
 
 cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -18,7 +18,7 @@ cdef extern from "records/record.h":
     ctypedef struct kr_view:
         uint32_t word
         kr_byte form
-        uint32_t place
+        uint32_t partition
         uint32_t codec
         size_t raw_len
         kr_text name
@@ -32,13 +32,13 @@ cdef extern from "records/record.h":
         kr_text uid
 
     ctypedef struct kr_new:
-        uint32_t place
+        uint32_t partition
         uint32_t codec
-        int cut
+        int placeholders
         size_t raw_len
         kr_text name
         kr_text blob
-        const kr_identity *who
+        const kr_identity *identity
 
     void kr_read(const kr_byte *at, kr_view *v) nogil
     kr_text kr_uid_text(const kr_view *v, kr_byte *to) nogil
@@ -50,31 +50,31 @@ cdef extern from "records/record.h":
 cdef extern from "records/refcounts.h":
     ctypedef struct kr_refcounts:
         uint32_t *count
-        uint32_t room
+        uint32_t capacity
 
-    int kr_refcounts_reserve(kr_refcounts *users, uint32_t codec) nogil
+    int kr_refcounts_reserve(kr_refcounts *r, uint32_t codec) nogil
 
 
 cdef extern from "records/placeholders.h":
     ctypedef struct kr_values:
         kr_text value[5]
 
-    int kr_values_copy(kr_values *held, const kr_view *v, const kr_text *space) nogil
-    void kr_values_release(kr_values *held) nogil
-    int kr_restore_values(kr_byte *to, size_t room, const kr_byte *cut, size_t len, const kr_text *value) nogil
+    int kr_values_copy(kr_values *copy, const kr_view *v, const kr_text *namespace_) nogil
+    void kr_values_release(kr_values *copy) nogil
+    int kr_restore_values(kr_byte *to, size_t size, const kr_byte *source, size_t len, const kr_text *value) nogil
 
 
 @cython.final
 cdef class Codecs:
     cdef:
-        dict decoders
-        kr_refcounts users
+        dict decoders  # by codec
+        kr_refcounts refcounts
 
     cdef bytes decode(self, uint32_t codec, bytes blob)
-    cdef bytes raw(self, const kr_view *v, const kr_text *space)
-    cdef str key(self, const kr_text *space, const kr_text *name)
-    cdef Version fresh(self, const kr_text *space, const kr_new *n)
-    cdef Version copy(self, const kr_text *space, const kr_view *v, const kr_byte *record)
+    cdef bytes raw(self, const kr_view *v, const kr_text *namespace)
+    cdef str key(self, const kr_text *namespace, const kr_text *name)
+    cdef Version new_version(self, const kr_text *namespace, const kr_new *n)
+    cdef Version copy_record(self, const kr_text *namespace, const kr_view *v, const kr_byte *record)
     cdef Version version(self, bytes data, uint32_t codec)
 
 
@@ -83,7 +83,7 @@ cdef class Version:
     cdef:
         Codecs codecs
         bytes data  # length of the namespace in 4 bytes, namespace, record
-        uint32_t counted
+        uint32_t counted  # the codec whose refcount includes this version
 
     cdef kr_text read(self, kr_view *v) except *
 
@@ -94,7 +94,7 @@ cdef class Change:
         str key
         Version new
         Version old
-        Version held
+        Version replaced
         bint synthetic
         Py_ssize_t id
-        Py_ssize_t held_id
+        Py_ssize_t replaced_id

@@ -1,70 +1,59 @@
-/* Records, ids, keys and streams as one whole, in C terms: every function here leaves it consistent.
+/* A table: records, ids, keys, namespaces and streams as one whole. Each function here leaves it consistent.
  *
- * A stream is calm, or a new state of it comes in (BEGUN), or that state is what readers see and the old one is being
- * swept (SWEEPING), or it is being let go (DROPPING). What a record's state bits mean turns with each commit:
- *
- *                   plain record                                     staged record
- *     CALM          seen                                             -
- *     BEGUN         seen; mark != turn: in the new state too         not seen
- *     SWEEPING      seen if mark == turn (or if missing ones stay)   seen
- *     DROPPING      not seen                                         -
- *
- * Likewise one of the two stale bits says what is stale now, the other what will be after the commit.
+ * A record has one id, lies at one location of the slabs, and belongs to one partition. The key map has the ids of all
+ * records but those in limbo: at most one plain and one staged record for each key of a stream. A record in limbo was
+ * removed from the collection while an iterator had it pinned; it is freed when no pin has it any more.
  */
 #ifndef KINFORM_TABLE_H
 #define KINFORM_TABLE_H
 
+#include "index/values.h"
 #include "records/ids.h"
 #include "records/keymap.h"
 #include "records/namespaces.h"
 #include "records/refcounts.h"
-#include "index/values.h"
-
-enum { KT_IDLE, KT_RELISTING, KT_SWEEPING, KT_DROPPING };
-
-typedef struct {
-    uint8_t phase, keep; /* keep: what is missing in the new state stays */
-    uint32_t turn;       /* 0 or KR_MARK */
-    uint32_t now, later; /* the stale bits */
-    uint32_t plain, staged, marked, shadowed, stale, staler, unclean; /* counts (below) */
-    uint32_t cursor;
-} kt_stream;
-
-/* marked: plain records that are in the new state too, or in a sweep whose part in it is over. staler: records with the
- * bit `later`, when BEGUN; unclean: those at the commit with the bit that was `now`, which the sweep must clear. */
+#include "records/slabs.h"
+#include "stream.h"
 
 /* The ids that an iterator has not passed yet. */
 typedef struct kt_pin {
-    uint64_t *bits;
-    uint32_t words;
-    struct kt_pin *next, **link;
+    uint64_t *bits;       /* a bit for each id; malloc'd */
+    uint32_t words;       /* entries of `bits` */
+    struct kt_pin *next;  /* next pin of the table */
+    struct kt_pin **link; /* the pointer to this pin; NULL: released */
 } kt_pin;
 
 typedef struct {
-    uint64_t names, blobs, raws;
+    uint64_t names; /* bytes of the names */
+    uint64_t blobs; /* bytes of the encoded JSON */
+    uint64_t raws;  /* bytes of the whole JSON */
 } kt_totals;
 
 typedef struct {
     kr_slabs slabs;
     kr_ids ids;
-    kr_keymap keys;
-    kr_namespaces places;
-    kt_stream *stream;
-    uint32_t streams;
-    kr_refcounts *users;
-    kx_indexes *indexes; /* NULL: none */
-    kt_pin *pins;
-    kt_totals sums; /* of all records but those in limbo */
-    uint64_t seen, stale, records, limbo, limbo_bytes;
-    uint64_t changes; /* goes up with each change that could outdate what a caller found */
+    kr_keymap keys;           /* from a key (partition and name) to ids */
+    kr_namespaces namespaces;
+    kt_stream *stream;        /* by number; malloc'd */
+    uint32_t streams;         /* entries of `stream` */
+    kr_refcounts *refcounts;  /* of the codecs, owned by the caller */
+    kx_indexes *indexes;      /* owned by the caller; NULL: none */
+    kt_pin *pins;             /* of all iterators */
+    kt_totals totals;         /* of all records but those in limbo */
+    uint64_t visible;         /* records that readers see */
+    uint64_t stale;           /* of those, stale ones */
+    uint64_t records;         /* all records but those in limbo */
+    uint64_t limbo;           /* records in limbo */
+    uint64_t limbo_bytes;     /* bytes of the slabs that they take */
+    uint64_t revision;        /* increases with each change after which a caller must look up its record again */
 } kt_table;
 
-static int kt_init(kt_table *t, kr_refcounts *users, uint64_t seed)
+static int kt_init(kt_table *t, kr_refcounts *refcounts, uint64_t seed)
 {
     memset(t, 0, sizeof *t);
     kr_slabs_init(&t->slabs);
-    t->users = users;
-    return kr_namespaces_init(&t->places, seed) && kr_keymap_init(&t->keys);
+    t->refcounts = refcounts;
+    return kr_namespaces_init(&t->namespaces, seed) && kr_keymap_init(&t->keys);
 }
 
 static void kt_free(kt_table *t)
@@ -72,7 +61,7 @@ static void kt_free(kt_table *t)
     kr_slabs_free(&t->slabs);
     kr_ids_free(&t->ids);
     kr_keymap_free(&t->keys);
-    kr_namespaces_free(&t->places);
+    kr_namespaces_free(&t->namespaces);
     free(t->stream);
     t->stream = NULL;
 }
@@ -82,11 +71,12 @@ static inline kr_byte *kt_record(const kt_table *t, uint32_t id)
     return kr_slab_address(&t->slabs, kr_id_location(&t->ids, id));
 }
 
-static inline kt_stream *kt_stream_of(const kt_table *t, uint32_t place)
+static inline kt_stream *kt_stream_of(const kt_table *t, uint32_t partition)
 {
-    return &t->stream[t->places.place[place].stream];
+    return &t->stream[t->namespaces.partition[partition].stream];
 }
 
+/* Makes a stream of this number exist; 0 if there is no memory. */
 static int kt_stream_reserve(kt_table *t, uint32_t number)
 {
     if (number < t->streams)
@@ -98,68 +88,45 @@ static int kt_stream_reserve(kt_table *t, uint32_t number)
     t->stream = grown;
     for (; t->streams < count; t->streams++) {
         memset(&grown[t->streams], 0, sizeof *grown);
-        grown[t->streams].now = KR_STALE0;
-        grown[t->streams].later = KR_STALE1;
+        grown[t->streams].stale_bit = KR_STALE0;
+        grown[t->streams].next_stale_bit = KR_STALE1;
     }
     return 1;
 }
 
-/* ---- what is seen ---- */
-
-static inline int kt_is_visible(const kt_stream *s, uint32_t word)
-{
-    if (word & KR_LIMBO || s->phase == KT_DROPPING)
-        return 0;
-    if (s->phase != KT_SWEEPING)
-        return !(word & KR_STAGED);
-    return (word & KR_STAGED) || (word & KR_MARK) == s->turn || (s->keep && !(word & KR_SHADOWED));
-}
-
-/* During a sweep: whether the record's part in it is still to come. */
-static inline int kt_is_unswept(const kt_stream *s, uint32_t word)
-{
-    return (word & KR_STAGED) || (word & KR_MARK) != s->turn;
-}
-
-static inline int kt_is_stale(const kt_stream *s, uint32_t word)
-{
-    if (!kt_is_visible(s, word))
-        return 0;
-    return (word & s->now) || (s->phase == KT_SWEEPING && !(word & KR_STAGED) && (word & KR_MARK) != s->turn);
-}
-
 /* ---- finding ---- */
 
-static inline uint64_t kt_key_hash(const kr_namespaces *p, uint32_t place, const kr_text *name)
+static inline uint64_t kt_key_hash(const kr_namespaces *p, uint32_t partition, const kr_text *name)
 {
-    return kr_hash(name->at, name->len, p->place[place].hash);
+    return kr_hash(name->at, name->len, p->partition[partition].seed);
 }
 
-static uint64_t kt_record_hash(const void *of, uint32_t id)
+static uint64_t kt_record_hash(const void *context, uint32_t id)
 {
-    const kt_table *t = (const kt_table *)of;
-    uint32_t place;
-    kr_text name = kr_name(kt_record(t, id), &place);
-    return kt_key_hash(&t->places, place, &name);
+    const kt_table *t = (const kt_table *)context;
+    uint32_t partition;
+    kr_text name = kr_name(kt_record(t, id), &partition);
+    return kt_key_hash(&t->namespaces, partition, &name);
 }
 
+/* The records of one key in one stream. */
 typedef struct {
     uint32_t plain, staged; /* ids, or KR_NONE */
 } kt_found;
 
-static kt_found kt_find(const kt_table *t, uint32_t place, const kr_text *name, uint64_t hash)
+static kt_found kt_find(const kt_table *t, uint32_t partition, const kr_text *name, uint64_t hash)
 {
     const kr_keymap_page *page = kr_keymap_page_of(&t->keys, hash);
-    unsigned of = kr_keymap_bucket(hash), i = of ? page->ends[of - 1] : 0;
+    unsigned bucket = kr_keymap_bucket(hash), i = bucket ? page->ends[bucket - 1] : 0;
     uint32_t tag = kr_keymap_entry(hash, 0);
     kt_found found = {KR_NONE, KR_NONE};
-    for (; i < page->ends[of]; i++) {
+    for (; i < page->ends[bucket]; i++) {
         if ((page->entry[i] ^ tag) & ~KR_ID_MASK)
             continue;
-        uint32_t id = page->entry[i] & KR_ID_MASK, its;
+        uint32_t id = page->entry[i] & KR_ID_MASK, its_partition;
         const kr_byte *record = kt_record(t, id);
-        kr_text held = kr_name(record, &its);
-        if (its != place || held.len != name->len || memcmp(held.at, name->at, name->len))
+        kr_text its_name = kr_name(record, &its_partition);
+        if (its_partition != partition || its_name.len != name->len || memcmp(its_name.at, name->at, name->len))
             continue;
         if (kr_word(record) & KR_STAGED)
             found.staged = id;
@@ -169,21 +136,22 @@ static kt_found kt_find(const kt_table *t, uint32_t place, const kr_text *name, 
     return found;
 }
 
+/* Returns the records that have the key of this one. */
 static kt_found kt_find_same_key(const kt_table *t, uint32_t id)
 {
-    uint32_t place;
-    kr_text name = kr_name(kt_record(t, id), &place);
-    return kt_find(t, place, &name, kt_key_hash(&t->places, place, &name));
+    uint32_t partition;
+    kr_text name = kr_name(kt_record(t, id), &partition);
+    return kt_find(t, partition, &name, kt_key_hash(&t->namespaces, partition, &name));
 }
 
-/* The record that readers see under a key, whatever its stream; KR_NONE: there is none. */
-static uint32_t kt_find_visible(const kt_table *t, const kr_text *space, const kr_text *name)
+/* Returns the id that readers see under a key, of any stream, or KR_NONE. */
+static uint32_t kt_find_visible(const kt_table *t, const kr_text *namespace, const kr_text *name)
 {
-    uint32_t i = kr_namespace_find(&t->places, space, kr_namespace_hash(&t->places, space));
+    uint32_t i = kr_namespace_find(&t->namespaces, namespace, kr_namespace_hash(&t->namespaces, namespace));
     if (i == KR_NONE)
         return i;
-    for (i = t->places.space[i].first; i != KR_NONE; i = t->places.place[i].next) {
-        kt_found found = kt_find(t, i, name, kt_key_hash(&t->places, i, name));
+    for (i = t->namespaces.namespace[i].first; i != KR_NONE; i = t->namespaces.partition[i].next) {
+        kt_found found = kt_find(t, i, name, kt_key_hash(&t->namespaces, i, name));
         const kt_stream *s = kt_stream_of(t, i);
         if (found.staged != KR_NONE && kt_is_visible(s, kr_word(kt_record(t, found.staged))))
             return found.staged;
@@ -193,23 +161,26 @@ static uint32_t kt_find_visible(const kt_table *t, const kr_text *space, const k
     return KR_NONE;
 }
 
-/* ---- adding and letting go ---- */
+/* ---- adding and removing ---- */
 
-static inline void kt_count_bytes(kt_totals *sums, const kr_view *v, int sign)
+/* Adds the sizes of a record to the totals, or subtracts them. */
+static inline void kt_count_bytes(kt_totals *totals, const kr_view *v, int sign)
 {
-    sums->names += (uint64_t)(sign * (int64_t)v->name.len);
-    sums->blobs += (uint64_t)(sign * (int64_t)v->blob.len);
-    sums->raws += (uint64_t)(sign * (int64_t)v->raw_len);
+    totals->names += (uint64_t)(sign * (int64_t)v->name.len);
+    totals->blobs += (uint64_t)(sign * (int64_t)v->blob.len);
+    totals->raws += (uint64_t)(sign * (int64_t)v->raw_len);
 }
 
+/* Room for a record. */
 typedef struct {
-    uint32_t id, slab;
+    uint32_t id;   /* free, its slot mapped */
+    uint32_t slab; /* has room for the record */
 } kt_reservation;
 
-/* What kt_add needs; 0 if there is no memory. kt_add must follow at once. */
+/* Reserves all that kt_add needs, which must follow at once; 0 if there is no memory. */
 static int kt_reserve(kt_table *t, const kr_new *n, uint64_t hash, kt_reservation *room)
 {
-    if (!kr_refcounts_reserve(t->users, n->codec) || !kr_keymap_reserve(&t->keys, hash, kt_record_hash, t))
+    if (!kr_refcounts_reserve(t->refcounts, n->codec) || !kr_keymap_reserve(&t->keys, hash, kt_record_hash, t))
         return 0;
     room->id = kr_id_reserve(&t->ids);
     if (room->id == KR_NONE)
@@ -218,29 +189,30 @@ static int kt_reserve(kt_table *t, const kr_new *n, uint64_t hash, kt_reservatio
     return room->slab != KR_NO_SLAB;
 }
 
+/* Adds a record. `state`: its state bits. */
 static void kt_add(kt_table *t, const kr_new *n, uint64_t hash, const kt_reservation *room, uint32_t state)
 {
     size_t size = kr_size(n);
-    uint64_t where = kr_slab_take(&t->slabs, room->slab, size);
-    kt_stream *s = kt_stream_of(t, n->place);
-    kr_write(kr_slab_address(&t->slabs, where), n, room->id | state);
-    kr_id_take(&t->ids, room->id, where);
+    uint64_t location = kr_slab_take(&t->slabs, room->slab, size);
+    kt_stream *s = kt_stream_of(t, n->partition);
+    kr_write(kr_slab_address(&t->slabs, location), n, room->id | state);
+    kr_id_take(&t->ids, room->id, location);
     kr_keymap_add(&t->keys, hash, room->id);
-    t->users->count[n->codec]++;
-    t->places.place[n->place].users++;
-    t->sums.names += n->name.len;
-    t->sums.blobs += n->blob.len;
-    t->sums.raws += n->raw_len;
+    t->refcounts->count[n->codec]++;
+    t->namespaces.partition[n->partition].refcount++;
+    t->totals.names += n->name.len;
+    t->totals.blobs += n->blob.len;
+    t->totals.raws += n->raw_len;
     t->records++;
-    t->changes++;
+    t->revision++;
     if (state & KR_STAGED)
         s->staged++;
     else {
         s->plain++;
         s->marked += s->phase == KT_SWEEPING;
-        s->stale += (state & s->now) != 0;
-        t->stale += (state & s->now) != 0;
-        t->seen++;
+        s->stale += (state & s->stale_bit) != 0;
+        t->stale += (state & s->stale_bit) != 0;
+        t->visible++;
     }
 }
 
@@ -252,56 +224,52 @@ static int kt_is_pinned(const kt_table *t, uint32_t id)
     return 0;
 }
 
+/* Frees a record to which no key leads any more. */
 static void kt_free_record(kt_table *t, uint32_t id)
 {
-    uint64_t where = kr_id_location(&t->ids, id);
+    uint64_t location = kr_id_location(&t->ids, id);
     kr_view v;
-    kr_read(kr_slab_address(&t->slabs, where), &v);
+    kr_read(kr_slab_address(&t->slabs, location), &v);
     if (v.word & KR_LIMBO) {
         t->limbo--;
         t->limbo_bytes -= v.size;
     }
-    t->users->count[v.codec]--;
-    kr_partition_release(&t->places, v.place);
-    kr_slab_release(&t->slabs, where, v.size);
+    t->refcounts->count[v.codec]--;
+    kr_partition_release(&t->namespaces, v.partition);
+    kr_slab_release(&t->slabs, location, v.size);
     kr_id_release(&t->ids, id);
 }
 
-static inline void kt_flip(kr_byte *record, uint32_t bits)
-{
-    kr_set_word(record, kr_word(record) ^ bits);
-}
-
-/* The record is no longer of the collection. */
+/* Removes a record from the collection: frees it, or puts it in limbo if it is pinned. */
 static void kt_remove(kt_table *t, uint32_t id)
 {
     kr_byte *record = kt_record(t, id);
     kr_view v;
     kr_read(record, &v);
-    kt_stream *s = kt_stream_of(t, v.place);
+    kt_stream *s = kt_stream_of(t, v.partition);
     if (kt_is_visible(s, v.word))
-        t->seen--;
+        t->visible--;
     if (kt_is_stale(s, v.word)) {
         t->stale--;
         s->stale--;
     }
-    if (s->phase == KT_RELISTING && (v.word & s->later))
-        s->staler--;
+    if (s->phase == KT_RELISTING && (v.word & s->next_stale_bit))
+        s->next_stale--;
     if (v.word & KR_STAGED)
         s->staged--;
     else {
         s->plain--;
-        s->marked -= s->phase == KT_RELISTING ? (v.word & KR_MARK) != s->turn
-                   : s->phase == KT_SWEEPING ? (v.word & KR_MARK) == s->turn
+        s->marked -= s->phase == KT_RELISTING ? (v.word & KR_MARK) != s->epoch
+                   : s->phase == KT_SWEEPING ? (v.word & KR_MARK) == s->epoch
                                              : 0;
         s->shadowed -= (v.word & KR_SHADOWED) != 0;
     }
-    kr_keymap_remove(&t->keys, kt_key_hash(&t->places, v.place, &v.name), id);
-    kt_count_bytes(&t->sums, &v, -1);
+    kr_keymap_remove(&t->keys, kt_key_hash(&t->namespaces, v.partition, &v.name), id);
+    kt_count_bytes(&t->totals, &v, -1);
     if (t->indexes)
         kx_release(t->indexes, id);
     t->records--;
-    t->changes++;
+    t->revision++;
     if (!kt_is_pinned(t, id)) {
         kt_free_record(t, id);
         return;
@@ -313,59 +281,27 @@ static void kt_remove(kt_table *t, uint32_t id)
 
 /* ---- relists ---- */
 
-static void kt_mark(kt_stream *s, kr_byte *record)
-{
-    if ((kr_word(record) & KR_MARK) == s->turn) {
-        kt_flip(record, KR_MARK);
-        s->marked++;
-    }
-}
-
-static void kt_set_stale_next(kt_stream *s, kr_byte *record, int stale)
-{
-    if (((kr_word(record) & s->later) != 0) != stale) {
-        kt_flip(record, s->later);
-        s->staler += stale ? 1 : (uint32_t)-1;
-    }
-}
-
-static void kt_unmark(kt_stream *s, kr_byte *record)
-{
-    kt_set_stale_next(s, record, 0);
-    if ((kr_word(record) & KR_MARK) != s->turn) {
-        kt_flip(record, KR_MARK);
-        s->marked--;
-    }
-}
-
-static void kt_set_shadowed(kt_stream *s, kr_byte *record, int shadowed)
-{
-    if (((kr_word(record) & KR_SHADOWED) != 0) != shadowed) {
-        kt_flip(record, KR_SHADOWED);
-        s->shadowed += shadowed ? 1 : (uint32_t)-1;
-    }
-}
-
+/* Makes the new state of a stream visible. `keep`: records that it lacks stay, as stale. */
 static void kt_commit(kt_table *t, kt_stream *s, int keep)
 {
-    uint32_t old = s->plain, missing = s->plain - s->marked - s->shadowed, was = s->now;
-    t->seen += s->staged + s->marked + (keep ? missing : 0);
-    t->seen -= old;
-    t->stale += s->staler + (keep ? missing : 0);
+    uint32_t old = s->plain, missing = s->plain - s->marked - s->shadowed, was = s->stale_bit;
+    t->visible += s->staged + s->marked + (keep ? missing : 0);
+    t->visible -= old;
+    t->stale += s->next_stale + (keep ? missing : 0);
     t->stale -= s->stale;
-    s->unclean = s->stale;
-    s->stale = s->staler + (keep ? missing : 0);
-    s->staler = 0;
-    s->now = s->later;
-    s->later = was;
-    s->turn ^= KR_MARK;
-    s->keep = (uint8_t)keep;
+    s->uncleared = s->stale;
+    s->stale = s->next_stale + (keep ? missing : 0);
+    s->next_stale = 0;
+    s->stale_bit = s->next_stale_bit;
+    s->next_stale_bit = was;
+    s->epoch ^= KR_MARK;
+    s->keep_missing = (uint8_t)keep;
     s->phase = KT_SWEEPING;
     s->cursor = 0;
-    t->changes++;
+    t->revision++;
 }
 
-/* What came of the state that was begun goes; the rest is as it was. */
+/* Undoes what a relist has staged and marked. */
 static void kt_abort(kt_table *t, uint32_t number)
 {
     kt_stream *s = &t->stream[number];
@@ -374,8 +310,8 @@ static void kt_abort(kt_table *t, uint32_t number)
         left = 0;
     for (uint32_t id = 0; left && (id = kr_id_next_used(&t->ids, id)) != KR_NONE; id++) {
         kr_byte *record = kt_record(t, id);
-        uint32_t place, word = kr_word(record);
-        if (word & KR_LIMBO || (kr_name(record, &place), t->places.place[place].stream != number))
+        uint32_t partition, word = kr_word(record);
+        if (word & KR_LIMBO || (kr_name(record, &partition), t->namespaces.partition[partition].stream != number))
             continue;
         left--;
         if (word & KR_STAGED)
@@ -386,141 +322,42 @@ static void kt_abort(kt_table *t, uint32_t number)
         }
     }
     s->phase = KT_IDLE;
-    t->changes++;
+    t->revision++;
 }
 
-/* A staged record takes its place among the plain ones. */
+/* Makes a staged record a plain one. The caller has removed the plain one of its key. */
 static void kt_promote(kt_table *t, uint32_t id)
 {
     kr_byte *record = kt_record(t, id);
-    uint32_t place;
-    kr_name(record, &place);
-    kt_stream *s = kt_stream_of(t, place);
-    kr_set_word(record, (kr_word(record) & ~(KR_STAGED | KR_MARK)) | s->turn);
+    uint32_t partition;
+    kr_name(record, &partition);
+    kt_stream *s = kt_stream_of(t, partition);
+    kr_set_word(record, (kr_word(record) & ~(KR_STAGED | KR_MARK)) | s->epoch);
     s->staged--;
     s->plain++;
     s->marked++;
-    t->changes++;
+    t->revision++;
 }
 
-/* A record that is missing in the new state stays, and is stale. */
-static void kt_keep_missing(kt_stream *s, kr_byte *record)
-{
-    kr_set_word(record, (kr_word(record) & ~KR_MARK) | s->turn | s->now);
-    s->marked++;
-}
-
+/* Hides all records of a stream; the caller removes them one by one. */
 static void kt_start_drop(kt_table *t, kt_stream *s)
 {
-    t->seen -= s->plain;
+    t->visible -= s->plain;
     t->stale -= s->stale;
     s->stale = 0;
     s->phase = KT_DROPPING;
     s->cursor = 0;
-    t->changes++;
+    t->revision++;
 }
 
-/* ---- iterators ---- */
+/* ---- compaction ---- */
 
-static void kt_pin_release(kt_table *t, kt_pin *pin)
-{
-    if (!pin->link)
-        return;
-    *pin->link = pin->next;
-    if (pin->next)
-        pin->next->link = pin->link;
-    pin->link = NULL;
-    for (uint32_t i = 0; i < pin->words && t->limbo; i++)
-        for (uint64_t bits = pin->bits[i]; bits; bits &= bits - 1) {
-            uint32_t id = i * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (kr_word(kt_record(t, id)) & KR_LIMBO && !kt_is_pinned(t, id))
-                kt_free_record(t, id);
-        }
-    free(pin->bits);
-    pin->bits = NULL;
-    pin->words = 0;
-}
-
-static inline int kt_is_selected(const kt_table *t, uint32_t id, uint32_t space)
-{
-    const kr_byte *record = kt_record(t, id);
-    uint32_t place;
-    kr_name(record, &place);
-    return kt_is_visible(kt_stream_of(t, place), kr_word(record))
-        && (space == KR_NONE || t->places.place[place].space == space);
-}
-
-static void kt_pin_link(kt_table *t, kt_pin *pin)
-{
-    pin->next = t->pins;
-    pin->link = &t->pins;
-    if (pin->next)
-        pin->next->link = &pin->next;
-    t->pins = pin;
-}
-
-/* Pins what is seen now, of one namespace unless that is KR_NONE; how many, or -1 if there is no memory. */
-static int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t space)
-{
-    int64_t count = 0;
-    int all = space == KR_NONE && t->seen == t->records && !t->limbo;
-    pin->words = (kr_ids_end(&t->ids) + 63) / 64;
-    pin->bits = (uint64_t *)calloc(pin->words + 1, 8);
-    if (!pin->bits)
-        return -1;
-    for (uint32_t i = 0; i < pin->words; i++) {
-        uint64_t bits = kr_ids_used_bits(&t->ids, i * 64), left = all ? 0 : bits;
-        for (; left; left &= left - 1)
-            if (!kt_is_selected(t, i * 64 + (uint32_t)__builtin_ctzll(left), space))
-                bits &= ~(left & -left);
-        pin->bits[i] = bits;
-        count += __builtin_popcountll(bits);
-    }
-    kt_pin_link(t, pin);
-    return count;
-}
-
-/* The same, but only of these. */
-static int64_t kt_pin_ids(kt_table *t, kt_pin *pin, uint32_t space, kx_idset *of)
-{
-    int64_t count = 0;
-    pin->words = (kr_ids_end(&t->ids) + 63) / 64;
-    pin->bits = (uint64_t *)calloc(pin->words + 1, 8);
-    if (!pin->bits)
-        return -1;
-    for (uint32_t id = 0; (id = kx_idset_next(of, id)) != KX_NONE; id++)
-        if (kt_is_selected(t, id, space)) {
-            pin->bits[id / 64] |= (uint64_t)1 << (id % 64);
-            count++;
-        }
-    kt_pin_link(t, pin);
-    return count;
-}
-
-/* Lets the id go and finds the next one from it on; KR_NONE: that was the last. */
-static uint32_t kt_pin_advance(kt_table *t, kt_pin *pin, uint32_t passed)
-{
-    uint32_t i = 0;
-    if (passed != KR_NONE) {
-        i = passed / 64;
-        pin->bits[i] &= ~((uint64_t)1 << (passed % 64));
-        if (t->limbo && kr_word(kt_record(t, passed)) & KR_LIMBO && !kt_is_pinned(t, passed))
-            kt_free_record(t, passed);
-    }
-    for (; i < pin->words; i++)
-        if (pin->bits[i])
-            return i * 64 + (uint32_t)__builtin_ctzll(pin->bits[i]);
-    return KR_NONE;
-}
-
-/* ---- keeping it dense ---- */
-
-/* Empties sparse slabs until at most `slack` bytes are dead, `budget` bytes were copied, or none is worth it: 1 if
- * there is more to do. */
-static int kt_compact(kt_table *t, uint64_t slack, size_t budget)
+/* Moves live records out of sparse slabs until at most `allowed` bytes are dead, `budget` bytes are copied, or no slab
+ * is worth it. Returns 1 if there is more to do. */
+static int kt_compact(kt_table *t, uint64_t allowed, size_t budget)
 {
     kr_slabs *s = &t->slabs;
-    while (s->dead > slack) {
+    while (s->dead > allowed) {
         if (s->victim == KR_NO_SLAB) {
             s->victim = kr_slab_sparsest(s);
             s->cursor = 0;
@@ -530,9 +367,9 @@ static int kt_compact(kt_table *t, uint64_t slack, size_t budget)
                 s->open = KR_NO_SLAB;
         }
         kr_slab *slab = &s->slab[s->victim];
-        uint64_t where = (uint64_t)s->victim << KR_OFFSET_BITS | s->cursor;
+        uint64_t location = (uint64_t)s->victim << KR_OFFSET_BITS | s->cursor;
         kr_view v;
-        if (s->cursor >= slab->used) { /* cannot be: it would have gone with its last live record */
+        if (s->cursor >= slab->used) { /* unreachable: a slab is unmapped with its last live record */
             s->victim = KR_NO_SLAB;
             return 0;
         }
@@ -540,17 +377,17 @@ static int kt_compact(kt_table *t, uint64_t slack, size_t budget)
         kr_read(record, &v);
         s->cursor += (uint32_t)v.size;
         uint32_t id = v.word & KR_ID_MASK;
-        if (!kr_id_is_used(&t->ids, id) || kr_id_location(&t->ids, id) != where)
+        if (!kr_id_is_used(&t->ids, id) || kr_id_location(&t->ids, id) != location)
             continue;
         if (budget < v.size)
             budget = 0;
         uint32_t to = kr_slab_reserve(s, v.size);
         if (to == KR_NO_SLAB)
-            return 0; /* without memory it stays sparse */
-        uint64_t there = kr_slab_take(s, to, v.size);
-        memcpy(kr_slab_address(s, there), kr_slab_address(s, where), v.size);
-        kr_id_set_location(&t->ids, id, there);
-        kr_slab_release(s, where, v.size);
+            return 0; /* no memory: the slab stays sparse */
+        uint64_t target = kr_slab_take(s, to, v.size);
+        memcpy(kr_slab_address(s, target), kr_slab_address(s, location), v.size);
+        kr_id_set_location(&t->ids, id, target);
+        kr_slab_release(s, location, v.size);
         if (!budget)
             return 1;
         budget -= v.size;
@@ -558,37 +395,37 @@ static int kt_compact(kt_table *t, uint64_t slack, size_t budget)
     return 0;
 }
 
-/* Dead bytes that are not worth the copying after a write. */
+/* Returns how many dead bytes are not worth the copying after a write. */
 static inline uint64_t kt_allowed_dead(const kt_table *t)
 {
     return t->slabs.live / 20 + kr_slab_next_size(&t->slabs) / 2;
 }
 
-/* Another codec and blob for the same version: the id stays. 0 if there is no memory. */
+/* Replaces the codec and blob of a record, which keeps its id; 0 if there is no memory. */
 static int kt_recode(kt_table *t, uint32_t id, uint32_t codec, const kr_text *blob)
 {
-    uint64_t where = kr_id_location(&t->ids, id);
+    uint64_t location = kr_id_location(&t->ids, id);
     kr_view v;
     kr_new n;
-    kr_identity who;
-    if (!kr_refcounts_reserve(t->users, codec))
+    kr_identity identity;
+    if (!kr_refcounts_reserve(t->refcounts, codec))
         return 0;
-    kr_read(kr_slab_address(&t->slabs, where), &v);
-    kr_new_from_view(&v, &n, &who);
+    kr_read(kr_slab_address(&t->slabs, location), &v);
+    kr_new_from_view(&v, &n, &identity);
     n.codec = codec;
     n.blob = *blob;
     size_t size = kr_size(&n);
     uint32_t slab = kr_slab_reserve(&t->slabs, size);
     if (slab == KR_NO_SLAB)
         return 0;
-    uint64_t there = kr_slab_take(&t->slabs, slab, size);
-    kr_write(kr_slab_address(&t->slabs, there), &n, v.word);
-    kr_id_set_location(&t->ids, id, there);
-    t->users->count[codec]++;
-    t->users->count[v.codec]--;
-    t->sums.blobs += blob->len;
-    t->sums.blobs -= v.blob.len;
-    kr_slab_release(&t->slabs, where, v.size);
+    uint64_t target = kr_slab_take(&t->slabs, slab, size);
+    kr_write(kr_slab_address(&t->slabs, target), &n, v.word);
+    kr_id_set_location(&t->ids, id, target);
+    t->refcounts->count[codec]++;
+    t->refcounts->count[v.codec]--;
+    t->totals.blobs += blob->len;
+    t->totals.blobs -= v.blob.len;
+    kr_slab_release(&t->slabs, location, v.size);
     return 1;
 }
 

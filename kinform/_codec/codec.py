@@ -150,7 +150,7 @@ class Codec:
                 async with asyncio.timeout(self._period):
                     await self._wanted.wait()
             waited += 1
-            waiting = sum(map(self._table.users, self._waiting()))
+            waiting = sum(map(self._table.refcount, self._waiting()))
             many = waiting * FEW > len(self._table) or waited > PATIENCE
             if many or self._wanted.is_set() or self._due():
                 waited = 0
@@ -244,7 +244,7 @@ class Codec:
         try:
             wanted = 2 * SAMPLE_BYTES // 512
             for id in itertools.islice(ids, 0, None, max(len(ids) // wanted, 1)):
-                reservoir.pass_by(lambda id=id: table.cut_of(id)[:LARGEST_SAMPLE])  # type: ignore[misc]
+                reservoir.pass_by(lambda id=id: table.encoder_input(id)[:LARGEST_SAMPLE])  # type: ignore[misc]
                 if time.perf_counter() - begun > SLICE:
                     await self._yield(SLICE)
                     begun = time.perf_counter()
@@ -280,7 +280,7 @@ class Codec:
         """A codec that nothing has."""
         used = {*itertools.chain(*self.numbers())}
         used |= self._groups.exemplars.keys()
-        while self._next in used or self._table.users(self._next):
+        while self._next in used or self._table.refcount(self._next):
             self._next = self._next + 1 if self._next < LAST_CODEC else FIRST_BASE
         number = self._next
         self._next = number + 1 if number < LAST_CODEC else FIRST_BASE
@@ -296,7 +296,7 @@ class Codec:
         """The codecs of what was not through yet."""
         codecs = [PLAIN, PLAIN_DONE, *([AS_IT_IS] if self._look_at_all else [])]
         codecs += itertools.chain(*self.numbers())
-        return [codec for codec in codecs if codec != self._done and self._table.users(codec)]
+        return [codec for codec in codecs if codec != self._done and self._table.refcount(codec)]
 
     def _compressor(self) -> Encode:
         return plain_encoder() if self._current is None else self._current.base.encoder()
@@ -321,10 +321,10 @@ class Codec:
     async def _go_through_coded(self, codec: int, outcomes: Outcomes) -> int:
         table, start, moved = self._table, 0, 0
         begun = time.perf_counter()
-        while ids := table.coded(codec, start, BATCH):
+        while ids := table.ids_with_codec(codec, start, BATCH):
             for id in ids:
                 start = id + 1
-                cut = table.cut_of(id)
+                cut = table.encoder_input(id)
                 if len(cut) > LARGE_BYTES:
                     moved += await self._move_large(id, codec, cut, outcomes)
                     begun = time.perf_counter()
@@ -370,7 +370,7 @@ class Codec:
 
     def _cut_of(self, id: int) -> bytes | None:
         try:
-            return self._table.cut_of(id)
+            return self._table.encoder_input(id)
         except KeyError:
             return None
 
@@ -379,11 +379,13 @@ class Codec:
     async def _free_unused(self) -> None:
         table = self._table
         for exemplar in list(self._groups.exemplars.values()):
-            if not table.users(exemplar.codec):
+            if not table.refcount(exemplar.codec):
                 self._groups.remove(exemplar)
                 table.set_decoder(exemplar.codec, None)
         for generation in list(self._generations.values()):
-            if generation is not self._current and not (table.users(generation.inline) + table.users(generation.done)):
+            if generation is not self._current and not (
+                table.refcount(generation.inline) + table.refcount(generation.done)
+            ):
                 del self._generations[generation.done]
                 table.set_decoder(generation.inline, None)
                 table.set_decoder(generation.done, None)

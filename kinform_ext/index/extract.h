@@ -1,9 +1,8 @@
-/* Which values an object has, read from its JSON: one walk for all indexes of a store, that looks at nothing but what
- * their paths pass through.
+/* The values of an object, read from its JSON: one pass for all indexes of a store, along their paths only.
  *
- * A program is a deterministic trie (kinform/_index.py compiles it). Strings count as what they mean, numbers and
- * booleans as they stand; null and containers are no values. Bytes that are no JSON where it looks give no values. Of
- * members of the same name each counts.
+ * A program is a deterministic trie, compiled by kinform/_paths. A string counts by its value, a number or boolean by
+ * its text; null and containers are not values. If the JSON is malformed where it is read, the object has no values. Of
+ * several members with the same name each counts. Recursion: at most KJ_MAX_DEPTH levels.
  */
 #ifndef KINFORM_EXTRACT_H
 #define KINFORM_EXTRACT_H
@@ -11,19 +10,21 @@
 #include "../json/json_skip.h"
 #include "values.h"
 
+/* Where a member or element leads that is on no path; any other target is the index of a node. */
 enum { KX_NOWHERE = -1 };
 
 typedef struct {
-    unsigned char *name;
-    size_t len;
-    int target;
+    unsigned char *name; /* UTF-8, malloc'd */
+    size_t len;          /* bytes of `name` */
+    int target;          /* of the member */
 } kx_child;
 
 typedef struct kx_node {
-    kx_child *children;
-    uint32_t count;
-    int other; /* members without a child, and elements */
-    uint32_t *ends, end_count; /* the indexes for which a scalar here is a value */
+    kx_child *children; /* members with a target of their own; malloc'd */
+    uint32_t count;     /* of `children` */
+    int other;          /* target of all other members, and of elements */
+    uint32_t *ends;     /* the indexes whose path ends here: a scalar is a value of theirs; malloc'd */
+    uint32_t end_count; /* of `ends` */
 } kx_node;
 
 static inline int kx_stage_all(kx_indexes *x, const kx_node *node, uint32_t id, const unsigned char *text, size_t len)
@@ -46,7 +47,7 @@ static inline int kx_extract_scalar(kx_indexes *x, const kx_node *node, uint32_t
     }
     if ((r = kj_read_string(pp, end, &t)) || !node->end_count)
         return r;
-    if (!t.how)
+    if (!t.has_escapes)
         return kx_stage_all(x, node, id, t.at, t.len);
     if (t.len > sizeof small && !(plain = (unsigned char *)calloc(1, t.len)))
         return KJ_NO_MEMORY;
@@ -65,7 +66,7 @@ static inline int kx_find_target(const kx_node *node, const kj_text *key)
     return node->other;
 }
 
-/* Past the value at `*pp`, which no path or the one at `target` leads to. */
+/* Stages the values inside the JSON value at `*pp`, whose node is `target`, and advances past it. */
 static int kx_extract(kx_indexes *x, int target, uint32_t id, kj_ptr *pp, kj_ptr end, int depth)
 {
     const kx_node *node = target == KX_NOWHERE ? NULL : &x->nodes[target];
@@ -73,7 +74,7 @@ static int kx_extract(kx_indexes *x, int target, uint32_t id, kj_ptr *pp, kj_ptr
     kj_ptr p = *pp + 1;
     kj_text key;
     int r;
-    if (!node || (**pp == '[' && node->other == KX_NOWHERE) || (**pp == '{' && !node->count && node->other == KX_NOWHERE))
+    if (!node || (node->other == KX_NOWHERE && (**pp == '[' || (**pp == '{' && !node->count))))
         return kj_skip_value(pp, end);
     if (**pp != '{' && **pp != '[')
         return kx_extract_scalar(x, node, id, pp, end);
@@ -106,7 +107,7 @@ more:
     return KJ_INCOMPLETE;
 }
 
-/* The id has the values of this JSON from now on, whatever it had; 0, and it has none, if there is no memory. */
+/* Replaces the values of an id by those of this JSON. If there is no memory, the id has no values, and returns 0. */
 static inline int kx_index_json(kx_indexes *x, uint32_t id, const unsigned char *raw, size_t len)
 {
     kj_ptr p = raw;

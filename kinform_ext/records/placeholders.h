@@ -1,26 +1,31 @@
-/* The values that a record keeps beside its blob, cut from the JSON wherever a string says just that, and put back.
+/* Placeholders: control bytes in the JSON to encode, in place of strings that the record stores anyway.
  *
- * A value is replaced by one control byte: 1 namespace, 2 name, 3 uid, 4 resourceVersion, 5 the name up to its last dot
- * (an event's is the name of what it is about). Such bytes never occur in JSON that passed the scanner. It does not
- * matter what a string means: what is cut is put back byte for byte.
+ * A string equal to a value of the record is replaced by one byte: 1 namespace, 2 name, 3 uid, 4 resourceVersion, 5 the
+ * name up to its last dot (the name of an event starts with that of the object it is about). These bytes never occur in
+ * JSON that passed the scanner. Values are restored byte for byte, so the meaning of the string does not matter.
+ * Bound: 32 placeholders an object.
  */
-#ifndef KINFORM_CUT_H
-#define KINFORM_CUT_H
+#ifndef KINFORM_PLACEHOLDERS_H
+#define KINFORM_PLACEHOLDERS_H
+
+#include <stdlib.h>
 
 #include "record.h"
-#include <stdlib.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
-enum { KR_VALUE_NAMESPACE, KR_VALUE_NAME, KR_VALUE_UID, KR_VALUE_RV, KR_VALUE_STEM, KR_VALUES, KR_MAX_SPANS = 32 };
+/* The values, the first four in the order of KS_NAMESPACE and so on. The placeholder of value i is the byte i + 1. */
+enum { KR_VALUE_NAMESPACE, KR_VALUE_NAME, KR_VALUE_UID, KR_VALUE_RV, KR_VALUE_STEM, KR_VALUES };
+enum { KR_MAX_SPANS = 32 };
 
+/* Bytes of the JSON to replace. */
 typedef struct {
-    size_t at, len;
-    kr_byte code;
+    size_t at, len; /* bytes, from the start of the JSON */
+    kr_byte code;   /* the placeholder */
 } kr_span;
 
-/* `span` sorted, none over another; `to` has room for what is left. */
+/* Writes the JSON with placeholders in place of the spans, which are sorted and do not overlap. Returns the end. */
 static inline kr_byte *kr_put_placeholders(kr_byte *to, const kr_byte *raw, size_t len, const kr_span *span, int count)
 {
     size_t from = 0;
@@ -34,7 +39,7 @@ static inline kr_byte *kr_put_placeholders(kr_byte *to, const kr_byte *raw, size
     return to + (len - from);
 }
 
-/* The first of the bytes 1 to 5 in [p, end), or end. */
+/* Returns the first placeholder in [p, end), or end. */
 static inline const kr_byte *kr_next_placeholder(const kr_byte *p, const kr_byte *end)
 {
 #ifdef __SSE2__
@@ -54,13 +59,14 @@ static inline const kr_byte *kr_next_placeholder(const kr_byte *p, const kr_byte
     return p;
 }
 
+/* Returns a name up to its last dot, empty without one. */
 static inline kr_text kr_name_stem(const kr_text *name)
 {
     const kr_byte *dot = (const kr_byte *)memrchr(name->at, '.', name->len);
     return (kr_text){name->at, dot ? (size_t)(dot - name->at) : 0};
 }
 
-/* Which value a string is, from its opening quote on; -1: none. Strings within strings end in a backslash. */
+/* Returns which value the string after this opening quote is, or -1. A string inside a string ends in a backslash. */
 static inline int kr_match_value(const kr_byte *quote, const kr_byte *end, const kr_text *value)
 {
     for (int i = 0; i < KR_VALUES; i++) {
@@ -72,7 +78,7 @@ static inline int kr_match_value(const kr_byte *quote, const kr_byte *end, const
     return -1;
 }
 
-/* The spans of the strings that say one of the values, in order; how many. A value of no length is not looked for. */
+/* Finds the strings that are equal to a value, in order; returns their number. Empty values are ignored. */
 static inline int kr_find_spans(kr_span *span, const kr_byte *raw, size_t len, const kr_text value[KR_VALUES])
 {
     const kr_byte *p = raw, *end = raw + len, *passed = raw;
@@ -109,8 +115,8 @@ static inline int kr_find_spans(kr_span *span, const kr_byte *raw, size_t len, c
     return count;
 }
 
-/* Adds a span to those found, unless it lies over one. */
-static inline int kr_add_span(kr_span *span, int count, size_t at, size_t len, int which)
+/* Inserts a span unless it overlaps another one; returns the number of spans. */
+static inline int kr_add_span(kr_span *span, int count, size_t at, size_t len, int value)
 {
     int i = count;
     if (count == KR_MAX_SPANS)
@@ -120,63 +126,65 @@ static inline int kr_add_span(kr_span *span, int count, size_t at, size_t len, i
     if ((i && span[i - 1].at + span[i - 1].len > at) || (i < count && at + len > span[i].at))
         return count;
     memmove(&span[i + 1], &span[i], (size_t)(count - i) * sizeof *span);
-    span[i] = (kr_span){at, len, (kr_byte)(which + 1)};
+    span[i] = (kr_span){at, len, (kr_byte)(value + 1)};
     return count + 1;
 }
 
-/* Puts the values back: 0 unless exactly `room` bytes come out. */
-static inline int kr_restore_values(kr_byte *to, size_t room, const kr_byte *cut, size_t len, const kr_text value[KR_VALUES])
+/* Writes the JSON with the values in place of the placeholders; 0 unless exactly `size` bytes are written. */
+static inline int kr_restore_values(
+    kr_byte *to, size_t size, const kr_byte *from, size_t len, const kr_text value[KR_VALUES])
 {
-    const kr_byte *p = cut, *end = cut + len;
+    const kr_byte *p = from, *end = from + len;
     for (;;) {
         const kr_byte *next = kr_next_placeholder(p, end);
         size_t run = (size_t)(next - p);
-        if (run > room)
+        if (run > size)
             return 0;
         memcpy(to, p, run);
         to += run;
-        room -= run;
+        size -= run;
         if (next == end)
-            return !room;
+            return !size;
         const kr_text *v = &value[*next - 1];
-        if (v->len > room)
+        if (v->len > size)
             return 0;
         if (v->len)
             memcpy(to, v->at, v->len);
         to += v->len;
-        room -= v->len;
+        size -= v->len;
         p = next + 1;
     }
 }
 
-/* The values of a record, copied: a record may go while its blob is decoded. */
+/* The values of a record, copied: the record may be freed while its blob is decoded. */
 typedef struct {
-    kr_text value[KR_VALUES];
-    kr_byte small[512], *large;
+    kr_text value[KR_VALUES]; /* point into `small` or `large` */
+    kr_byte small[512];       /* the bytes, if they fit */
+    kr_byte *large;           /* malloc'd, if they do not fit; else NULL */
 } kr_values;
 
-/* 0 if there is no memory. */
-static inline int kr_values_copy(kr_values *held, const kr_view *v, const kr_text *space)
+/* Copies the values of a record; 0 if there is no memory. */
+static inline int kr_values_copy(kr_values *copy, const kr_view *v, const kr_text *namespace)
 {
     kr_byte uid[36], rv[20];
-    kr_text value[KR_VALUES] = {*space, v->name, kr_uid_text(v, uid), kr_rv_text(v, rv)};
+    kr_text value[KR_VALUES] = {*namespace, v->name, kr_uid_text(v, uid), kr_rv_text(v, rv)};
     size_t size = value[0].len + value[1].len + value[2].len + value[3].len;
-    kr_byte *to = held->small;
-    held->large = NULL;
-    if (size > sizeof held->small && !(to = held->large = (kr_byte *)malloc(size)))
+    kr_byte *to = copy->small;
+    copy->large = NULL;
+    if (size > sizeof copy->small && !(to = copy->large = (kr_byte *)malloc(size)))
         return 0;
     for (int i = 0; i < KR_VALUE_STEM; i++) {
-        held->value[i].at = to;
-        held->value[i].len = value[i].len;
+        copy->value[i].at = to;
+        copy->value[i].len = value[i].len;
         to = kr_put_text(to, &value[i]);
     }
-    held->value[KR_VALUE_STEM] = kr_name_stem(&held->value[KR_VALUE_NAME]);
+    copy->value[KR_VALUE_STEM] = kr_name_stem(&copy->value[KR_VALUE_NAME]);
     return 1;
 }
 
-static inline void kr_values_release(kr_values *held)
+static inline void kr_values_release(kr_values *copy)
 {
-    free(held->large);
+    free(copy->large);
 }
 
 #endif

@@ -1,17 +1,17 @@
-/* One record: a version of an object as it lies in a slab, without padding, fields in this order:
+/* A record: one version of an object as it lies in a slab, without padding, fields in this order:
  *
- *     word      4 B     id (26 bits), state (6 bits)
- *     form      1 B     how resourceVersion and uid are kept, and whether the blob is cut
- *     place     varint  namespace and stream
- *     name      varint, bytes
- *     codec     varint  0: the blob is the JSON itself
- *     raw_len   varint  bytes of the whole JSON
- *     blob_len  varint
- *     rv        as many bytes as the number needs, or varint and text where it is no canonical decimal < 2**64
- *     uid       16 B, or varint and text where it is no canonical lowercase UUID, or nothing
+ *     word       4 B     id (26 bits), state (6 bits)
+ *     form       1 B     how resourceVersion and uid are stored, and whether the blob has placeholders
+ *     partition  varint  namespace and stream
+ *     name       varint, bytes
+ *     codec      varint  0: the blob is the JSON itself
+ *     raw_len    varint  bytes of the whole JSON
+ *     blob_len   varint
+ *     rv         the bytes of the number, lowest first; or varint and text if it is not a canonical decimal < 2**64
+ *     uid        16 B; or varint and text if it is not a canonical lowercase UUID; or nothing
  *     blob
  *
- * A record is never changed but for its word. Nothing here allocates.
+ * Only the word of a record changes. Nothing here allocates. Bound: 2 GiB of JSON.
  */
 #ifndef KINFORM_RECORD_H
 #define KINFORM_RECORD_H
@@ -24,31 +24,43 @@ enum { KR_ID_BITS = 26 };
 #define KR_ID_MASK ((1u << KR_ID_BITS) - 1)
 #define KR_NONE 0xffffffffu
 
-/* State. What KR_MARK and the two KT_STALEs mean depends on the stream (_table.h). */
-#define KR_STAGED (1u << 26)   /* came with a state that was not swept yet */
-#define KR_MARK (2u << 26)
+/* State. The meaning of KR_MARK and of the two stale bits depends on the stream: see stream.h. */
+#define KR_STAGED (1u << 26)    /* came with a relist that is not swept yet */
+#define KR_MARK (2u << 26)      /* the mark of mark and sweep */
 #define KR_STALE0 (4u << 26)
 #define KR_STALE1 (8u << 26)
 #define KR_SHADOWED (16u << 26) /* a staged record has the same key */
-#define KR_LIMBO (32u << 26)    /* no longer of the collection: some iterator may ask for it */
+#define KR_LIMBO (32u << 26)    /* removed from the collection, but an iterator may still read it */
 
-/* Form. */
-enum { KR_RV_MASK = 15, KR_RV_NONE = 14, KR_RV_TEXT = 15, KR_UID_PACKED = 16, KR_UID_TEXT = 32, KR_UID_MASK = 48, KR_PLACEHOLDERS = 64 };
+/* Form: how resourceVersion (0 to 8: bytes of the number) and uid are stored. A uid with neither bit is empty. */
+enum {
+    KR_RV_MASK = 15,
+    KR_RV_NONE = 14,
+    KR_RV_TEXT = 15,
+    KR_UID_PACKED = 16,
+    KR_UID_TEXT = 32,
+    KR_UID_MASK = 48,
+    KR_PLACEHOLDERS = 64, /* the decoded blob has placeholders: see placeholders.h */
+};
 
 typedef unsigned char kr_byte;
 
 typedef struct {
-    const kr_byte *at;
-    size_t len;
+    const kr_byte *at; /* owned by another */
+    size_t len;        /* bytes */
 } kr_text;
 
+/* A record, parsed. The texts point into it. */
 typedef struct {
-    uint32_t word;
-    kr_byte form;
-    uint32_t place, codec;
-    size_t raw_len;
-    kr_text name, rv, uid, blob; /* rv and uid as they are kept */
-    size_t size;                 /* of the whole record */
+    uint32_t word;      /* id and state */
+    kr_byte form;       /* KR_RV_... | KR_UID_... | KR_PLACEHOLDERS */
+    uint32_t partition; /* namespace and stream */
+    uint32_t codec;     /* of the blob */
+    size_t raw_len;     /* bytes of the whole JSON */
+    kr_text name;       /* never empty */
+    kr_text rv, uid;    /* in their stored form */
+    kr_text blob;       /* the encoded JSON */
+    size_t size;        /* bytes of the record */
 } kr_view;
 
 /* ---- numbers ---- */
@@ -83,7 +95,7 @@ static inline uint64_t kr_read_varint(const kr_byte **pp)
     return n;
 }
 
-/* The same from bytes that may be anything: 0 where they do not hold a number below 2**32. */
+/* Reads a varint from untrusted bytes; 0 if they are not a number below 2**32. */
 static inline int kr_try_read_varint(const kr_byte **pp, const kr_byte *end, uint64_t *n)
 {
     *n = 0;
@@ -120,6 +132,7 @@ static inline int kr_is_dash(int i)
     return i == 8 || i == 13 || i == 18 || i == 23;
 }
 
+/* Packs a canonical lowercase UUID; 0 if the text is not one. */
 static inline int kr_pack_uid(const kr_text *t, kr_byte to[16])
 {
     if (t->len != 36)
@@ -151,7 +164,7 @@ static inline void kr_unpack_uid(const kr_byte *from, kr_byte to[36])
     }
 }
 
-/* Canonical decimal below 2**64: no sign, no leading zero. */
+/* Parses a canonical decimal below 2**64; 0 if the text is not one: no sign, no leading zero. */
 static inline int kr_parse_decimal(const kr_text *t, uint64_t *n)
 {
     *n = 0;
@@ -168,56 +181,59 @@ static inline int kr_parse_decimal(const kr_text *t, uint64_t *n)
 
 static inline size_t kr_format_decimal(uint64_t n, kr_byte to[20])
 {
-    kr_byte turned[20];
+    kr_byte reversed[20];
     size_t len = 0;
     do
-        turned[len++] = (kr_byte)('0' + n % 10);
+        reversed[len++] = (kr_byte)('0' + n % 10);
     while (n /= 10);
     for (size_t i = 0; i < len; i++)
-        to[i] = turned[len - 1 - i];
+        to[i] = reversed[len - 1 - i];
     return len;
 }
 
-/* Who a version is: uid and resourceVersion as a record keeps them. */
+/* The identity of a version: uid and resourceVersion in their stored form. */
 typedef struct {
-    kr_byte form;
-    kr_byte packed[16], number[8];
-    kr_text uid, rv;
+    kr_byte form;       /* KR_RV_... | KR_UID_... */
+    kr_byte packed[16]; /* the uid, if KR_UID_PACKED */
+    kr_byte number[8];  /* the resourceVersion, if it is a number */
+    kr_text uid, rv;    /* point into these two, or to the caller's texts */
 } kr_identity;
 
-static inline void kr_identify(kr_identity *who, const kr_text *uid, const kr_text *rv)
+/* Sets the identity from texts, which must outlive it. */
+static inline void kr_identify(kr_identity *identity, const kr_text *uid, const kr_text *rv)
 {
     uint64_t n;
-    who->uid = *uid;
-    who->rv = *rv;
+    identity->uid = *uid;
+    identity->rv = *rv;
     if (!uid->len)
-        who->form = 0;
-    else if (kr_pack_uid(uid, who->packed)) {
-        who->form = KR_UID_PACKED;
-        who->uid.at = who->packed;
-        who->uid.len = 16;
+        identity->form = 0;
+    else if (kr_pack_uid(uid, identity->packed)) {
+        identity->form = KR_UID_PACKED;
+        identity->uid.at = identity->packed;
+        identity->uid.len = 16;
     } else
-        who->form = KR_UID_TEXT;
+        identity->form = KR_UID_TEXT;
     if (!rv->len)
-        who->form |= KR_RV_NONE;
+        identity->form |= KR_RV_NONE;
     else if (kr_parse_decimal(rv, &n)) {
         size_t len = 0;
         for (; n; n >>= 8)
-            who->number[len++] = (kr_byte)n;
-        who->form |= (kr_byte)len;
-        who->rv.at = who->number;
-        who->rv.len = len;
+            identity->number[len++] = (kr_byte)n;
+        identity->form |= (kr_byte)len;
+        identity->rv.at = identity->number;
+        identity->rv.len = len;
     } else
-        who->form |= KR_RV_TEXT;
+        identity->form |= KR_RV_TEXT;
 }
 
 /* ---- reading ---- */
 
-static inline kr_text kr_name(const kr_byte *p, uint32_t *place)
+/* Reads the name and partition of a record only. */
+static inline kr_text kr_name(const kr_byte *p, uint32_t *partition)
 {
     kr_text name;
     p += 5;
-    *place = (uint32_t)kr_read_varint(&p);
+    *partition = (uint32_t)kr_read_varint(&p);
     name.len = (size_t)kr_read_varint(&p);
     name.at = p;
     return name;
@@ -228,7 +244,7 @@ static inline void kr_read(const kr_byte *from, kr_view *v)
     const kr_byte *p = from + 5;
     v->word = kr_word(from);
     v->form = from[4];
-    v->place = (uint32_t)kr_read_varint(&p);
+    v->partition = (uint32_t)kr_read_varint(&p);
     v->name.len = (size_t)kr_read_varint(&p);
     v->name.at = p;
     p += v->name.len;
@@ -246,20 +262,23 @@ static inline void kr_read(const kr_byte *from, kr_view *v)
     v->size = (size_t)(p - from) + v->blob.len;
 }
 
-/* kr_read for bytes that may be anything: 0 unless one whole record lies before `end`. */
+/* Parses untrusted bytes; 0 unless a whole record lies before `end`. */
 static inline int kr_try_read(const kr_byte *from, const kr_byte *end, kr_view *v)
 {
-    uint64_t place, name, codec, raw, blob, len = 0;
+    uint64_t partition, name, codec, raw, blob, len = 0;
     const kr_byte *p = from + 5;
     if (end - from < 6)
         return 0;
     int rv = from[4] & KR_RV_MASK, uid = from[4] & KR_UID_MASK;
     if ((rv > 8 && rv < KR_RV_NONE) || uid == KR_UID_MASK || from[4] & 128)
         return 0;
-    if (!kr_try_read_varint(&p, end, &place) || !kr_try_read_varint(&p, end, &name) || !name || name > (uint64_t)(end - p))
+    if (!kr_try_read_varint(&p, end, &partition) || !kr_try_read_varint(&p, end, &name))
+        return 0;
+    if (!name || name > (uint64_t)(end - p))
         return 0;
     p += name;
-    if (!kr_try_read_varint(&p, end, &codec) || !kr_try_read_varint(&p, end, &raw) || !kr_try_read_varint(&p, end, &blob))
+    if (!kr_try_read_varint(&p, end, &codec) || !kr_try_read_varint(&p, end, &raw)
+        || !kr_try_read_varint(&p, end, &blob))
         return 0;
     if (rv == KR_RV_TEXT ? !kr_try_read_varint(&p, end, &len) : ((len = rv == KR_RV_NONE ? 0 : (uint64_t)rv), 0))
         return 0;
@@ -275,15 +294,16 @@ static inline int kr_try_read(const kr_byte *from, const kr_byte *end, kr_view *
     return 1;
 }
 
-static inline int kr_same_uid(const kr_view *v, const kr_identity *who)
+static inline int kr_same_uid(const kr_view *v, const kr_identity *identity)
 {
-    return !((v->form ^ who->form) & KR_UID_MASK) && v->uid.len == who->uid.len
-        && !memcmp(v->uid.at, who->uid.at, v->uid.len);
+    return !((v->form ^ identity->form) & KR_UID_MASK) && v->uid.len == identity->uid.len
+        && !memcmp(v->uid.at, identity->uid.at, v->uid.len);
 }
 
-static inline int kr_same_rv(const kr_view *v, const kr_identity *who)
+static inline int kr_same_rv(const kr_view *v, const kr_identity *identity)
 {
-    return !((v->form ^ who->form) & KR_RV_MASK) && v->rv.len == who->rv.len && !memcmp(v->rv.at, who->rv.at, v->rv.len);
+    return !((v->form ^ identity->form) & KR_RV_MASK) && v->rv.len == identity->rv.len
+        && !memcmp(v->rv.at, identity->rv.at, v->rv.len);
 }
 
 static inline int kr_has_uid_and_rv(kr_byte form)
@@ -291,7 +311,7 @@ static inline int kr_has_uid_and_rv(kr_byte form)
     return (form & KR_UID_MASK) && (form & KR_RV_MASK) != KR_RV_NONE;
 }
 
-/* uid and resourceVersion as text; `to` has room for 36 and 20 bytes, used where they are not kept as text. */
+/* Returns the uid as text; `to` has room for 36 bytes and is used if it is stored in packed form. */
 static inline kr_text kr_uid_text(const kr_view *v, kr_byte *to)
 {
     kr_text t = v->uid;
@@ -303,6 +323,7 @@ static inline kr_text kr_uid_text(const kr_view *v, kr_byte *to)
     return t;
 }
 
+/* Returns the resourceVersion as text; `to` has room for 20 bytes and is used if it is stored as a number. */
 static inline kr_text kr_rv_text(const kr_view *v, kr_byte *to)
 {
     kr_text t = v->rv;
@@ -318,21 +339,26 @@ static inline kr_text kr_rv_text(const kr_view *v, kr_byte *to)
 
 /* ---- writing ---- */
 
+/* The fields of a record to be written. */
 typedef struct {
-    uint32_t place, codec;
-    int cut;
-    size_t raw_len;
-    kr_text name, blob;
-    const kr_identity *who;
+    uint32_t partition;          /* namespace and stream */
+    uint32_t codec;              /* of the blob */
+    int placeholders;            /* 1: the decoded blob has placeholders */
+    size_t raw_len;              /* bytes of the whole JSON */
+    kr_text name;                /* never empty */
+    kr_text blob;                /* the encoded JSON */
+    const kr_identity *identity; /* uid and resourceVersion */
 } kr_new;
 
+/* Returns the bytes that kr_write writes. */
 static inline size_t kr_size(const kr_new *n)
 {
-    const kr_identity *who = n->who;
-    return 5 + kr_varint_size(n->place) + kr_varint_size(n->name.len) + n->name.len + kr_varint_size(n->codec)
+    const kr_identity *identity = n->identity;
+    return 5 + kr_varint_size(n->partition) + kr_varint_size(n->name.len) + n->name.len + kr_varint_size(n->codec)
         + kr_varint_size(n->raw_len) + kr_varint_size(n->blob.len)
-        + ((who->form & KR_RV_MASK) == KR_RV_TEXT ? kr_varint_size(who->rv.len) : 0) + who->rv.len
-        + ((who->form & KR_UID_MASK) == KR_UID_TEXT ? kr_varint_size(who->uid.len) : 0) + who->uid.len + n->blob.len;
+        + ((identity->form & KR_RV_MASK) == KR_RV_TEXT ? kr_varint_size(identity->rv.len) : 0) + identity->rv.len
+        + ((identity->form & KR_UID_MASK) == KR_UID_TEXT ? kr_varint_size(identity->uid.len) : 0) + identity->uid.len
+        + n->blob.len;
 }
 
 static inline kr_byte *kr_put_text(kr_byte *o, const kr_text *t)
@@ -344,37 +370,37 @@ static inline kr_byte *kr_put_text(kr_byte *o, const kr_text *t)
 
 static inline void kr_write(kr_byte *o, const kr_new *n, uint32_t word)
 {
-    const kr_identity *who = n->who;
+    const kr_identity *identity = n->identity;
     kr_set_word(o, word);
-    o[4] = (kr_byte)(who->form | (n->cut ? KR_PLACEHOLDERS : 0));
-    o = kr_put_varint(o + 5, n->place);
+    o[4] = (kr_byte)(identity->form | (n->placeholders ? KR_PLACEHOLDERS : 0));
+    o = kr_put_varint(o + 5, n->partition);
     o = kr_put_varint(o, n->name.len);
     o = kr_put_text(o, &n->name);
     o = kr_put_varint(o, n->codec);
     o = kr_put_varint(o, n->raw_len);
     o = kr_put_varint(o, n->blob.len);
-    if ((who->form & KR_RV_MASK) == KR_RV_TEXT)
-        o = kr_put_varint(o, who->rv.len);
-    o = kr_put_text(o, &who->rv);
-    if ((who->form & KR_UID_MASK) == KR_UID_TEXT)
-        o = kr_put_varint(o, who->uid.len);
-    o = kr_put_text(o, &who->uid);
+    if ((identity->form & KR_RV_MASK) == KR_RV_TEXT)
+        o = kr_put_varint(o, identity->rv.len);
+    o = kr_put_text(o, &identity->rv);
+    if ((identity->form & KR_UID_MASK) == KR_UID_TEXT)
+        o = kr_put_varint(o, identity->uid.len);
+    o = kr_put_text(o, &identity->uid);
     kr_put_text(o, &n->blob);
 }
 
-/* What a record needs to be written anew with another place, codec or blob. */
-static inline void kr_new_from_view(const kr_view *v, kr_new *n, kr_identity *who)
+/* Fills the fields to write a copy of a record, whose partition, codec or blob the caller may change. */
+static inline void kr_new_from_view(const kr_view *v, kr_new *n, kr_identity *identity)
 {
-    who->form = v->form & (KR_RV_MASK | KR_UID_MASK);
-    who->uid = v->uid;
-    who->rv = v->rv;
-    n->place = v->place;
+    identity->form = v->form & (KR_RV_MASK | KR_UID_MASK);
+    identity->uid = v->uid;
+    identity->rv = v->rv;
+    n->partition = v->partition;
     n->codec = v->codec;
-    n->cut = (v->form & KR_PLACEHOLDERS) != 0;
+    n->placeholders = (v->form & KR_PLACEHOLDERS) != 0;
     n->raw_len = v->raw_len;
     n->name = v->name;
     n->blob = v->blob;
-    n->who = who;
+    n->identity = identity;
 }
 
 #endif

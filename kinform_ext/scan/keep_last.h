@@ -1,34 +1,34 @@
-/* Which elements of a list stay under keep_last: of each `type` the newest, or the last ones where none has a type.
+/* keep_last: chooses the newest elements of each `type` of a list, or the last ones if no element has a type.
  *
- * Reads the elements as they came, first level only. n log n in the elements, whatever the server sends.
- * Source of the times: RFC 3339.
+ * Reads the first level of each element as the server sent it, before pruning. O(n log n) in the number of elements.
+ * Source: RFC 3339 for lastTransitionTime.
  */
-#ifndef KINFORM_LAST_H
-#define KINFORM_LAST_H
+#ifndef KINFORM_KEEP_LAST_H
+#define KINFORM_KEEP_LAST_H
 
 #include <stdlib.h>
 
 #include "../json/json_skip.h"
 
-/* An element of a list under keep_last. */
 typedef struct {
-    kj_ptr stop;
-    kj_text type;
-    int64_t seconds;
-    uint64_t fraction;
-    size_t position;
-    int keep;
+    kj_ptr stop;       /* after the element */
+    kj_text type;      /* its member `type`, if that is a string */
+    int64_t seconds;   /* of lastTransitionTime, since the year 1; INT64_MIN: absent or invalid, the oldest */
+    uint64_t fraction; /* of the second, in units of 10**-18 */
+    size_t position;   /* index in the list */
+    int keep;          /* the result */
 } ks_element;
 
-/* A stack: lists can stand in lists. */
+/* The elements of the list in progress, after those of the lists around it. */
 typedef struct {
-    ks_element *elements;
-    size_t count, room;
+    ks_element *elements;   /* malloc'd */
+    size_t count, capacity; /* of `elements`; count <= capacity */
 } ks_element_stack;
 
 static inline int ks_two_digits(kj_ptr p) { return (p[0] - '0') * 10 + p[1] - '0'; }
 
-/* RFC 3339, any offset and fraction (18 digits count); all that is none is the oldest of all. */
+/* Sets the time of an element from an RFC 3339 text: any offset, 18 digits of the fraction. Any other text means the
+ * oldest time. */
 static void ks_parse_time(ks_element *e, const kj_text *t)
 {
     unsigned char s[64];
@@ -76,13 +76,15 @@ static void ks_parse_time(ks_element *e, const kj_text *t)
     e->fraction = fraction;
 }
 
+/* Orders by the value of `type`; elements without a type come first. */
 static int ks_compare_types(const kj_text *a, const kj_text *b)
 {
     if (!a->at || !b->at)
         return (a->at != NULL) - (b->at != NULL);
-    return kj_compare(a->at, a->len, a->how, b->at, b->len, b->how);
+    return kj_compare(a->at, a->len, a->has_escapes, b->at, b->len, b->has_escapes);
 }
 
+/* Orders by type, then from the oldest to the newest; at equal times the later position is newer. */
 static int ks_compare_ages(const void *left, const void *right)
 {
     const ks_element *a = (const ks_element *)left, *b = (const ks_element *)right;
@@ -102,7 +104,7 @@ static int ks_compare_positions(const void *left, const void *right)
     return a->position > b->position ? 1 : -1;
 }
 
-/* The first level of an element: past it, its `type` and its time. */
+/* Reads the type and time of an element that is an object, and advances past it. */
 static int ks_read_condition(kj_ptr *pp, kj_ptr end, ks_element *e)
 {
     kj_ptr p = *pp + 1;
@@ -136,8 +138,8 @@ out:
     return r;
 }
 
-/* Looks through the list whose first element may start at `p`, and marks what stays. Leaves its elements, in order,
- * at the top of the stack. */
+/* Pushes the elements of the list whose inside starts at `p` in their order, and sets `keep` of each. `last`: how many
+ * to keep of each type. The caller pops them. */
 static int ks_choose_elements(ks_element_stack *s, kj_ptr p, kj_ptr end, size_t last)
 {
     size_t base = s->count, n, run = 0;
@@ -145,13 +147,13 @@ static int ks_choose_elements(ks_element_stack *s, kj_ptr p, kj_ptr end, size_t 
     ks_element *e;
     KJ_SKIP_SPACE(p, end, out);
     while (!(s->count == base && *p == ']')) {
-        if (s->count == s->room) {
-            size_t room = s->room ? s->room * 2 : 16;
-            ks_element *grown = (ks_element *)realloc(s->elements, room * sizeof *grown);
+        if (s->count == s->capacity) {
+            size_t capacity = s->capacity ? s->capacity * 2 : 16;
+            ks_element *grown = (ks_element *)realloc(s->elements, capacity * sizeof *grown);
             if (!grown)
                 return KJ_NO_MEMORY;
             s->elements = grown;
-            s->room = room;
+            s->capacity = capacity;
         }
         e = &s->elements[s->count];
         memset(e, 0, sizeof *e);

@@ -1,26 +1,30 @@
-/* What can be told of an object that is left out: its verb and its key, as far as they can be read.
+/* The verb and key of an object that is skipped, as far as its bytes can be read.
  *
- * Reads bytes that may be malformed or end early, and stops where it cannot go on.
+ * The bytes may be malformed or end early. Reading stops at the first byte that makes no sense; fields read before it
+ * are kept.
  */
 #ifndef KINFORM_PARTIAL_KEY_H
 #define KINFORM_PARTIAL_KEY_H
 
-#include "batch.h"
 #include "../json/json_skip.h"
+#include "batch.h"
 
+/* The object that is read: a WATCH frame, an item, or the metadata of an item. */
 enum { KS_FRAME, KS_ITEM, KS_METADATA };
 
 typedef struct {
-    kj_text verb, field[KS_TEXTS];
-    int complete; /* the metadata was read to its end: what is absent is absent */
+    kj_text verb;            /* `type` of the frame */
+    kj_text field[KS_TEXTS]; /* of the metadata */
+    int complete;            /* 1: the metadata was read to its end, so that a field without a text is absent */
 } ks_partial_key;
 
-/* Looks for the key in bytes that may be malformed or end early; stops where it cannot go on. */
+/* Reads the object at `*pp` as far as possible, and leaves `*pp` where it stopped. All of `found` is 0 before the first
+ * call. Recursion: three levels. */
 static void ks_read_partial_key(kj_ptr *pp, kj_ptr end, int level, ks_partial_key *found)
 {
     static const char *const names[] = {"namespace", "name", "uid", "resourceVersion"};
     kj_ptr p = *pp;
-    int plain = 1;
+    int known = 1;
     if (p == end || *p != '{')
         return;
     p++;
@@ -57,11 +61,11 @@ static void ks_read_partial_key(kj_ptr *pp, kj_ptr end, int level, ks_partial_ke
                 goto out;
             *to = t;
         } else {
-            plain &= !to || *p == 'n'; /* a namespace that is no string is not the absence of one */
-            kj_skip_state unit = {{0, 0, 0}, 0, 0};
+            known &= !to || *p == 'n'; /* null is absent; any other value that is not a string is unknown */
+            kj_skip_state state = {{0, 0, 0}, 0, 0};
             if (kj_is_delimiter(*p) && *p != '"' && (*p | 0x20) != '{')
                 goto out;
-            if (kj_skip_part(&unit, &p, end))
+            if (kj_skip_part(&state, &p, end))
                 goto out;
         }
         KJ_SKIP_SPACE(p, end, out);
@@ -71,7 +75,7 @@ static void ks_read_partial_key(kj_ptr *pp, kj_ptr end, int level, ks_partial_ke
             goto out;
     }
     if (level == KS_METADATA)
-        found->complete = plain;
+        found->complete = known;
 out:
     *pp = p;
 }

@@ -122,9 +122,9 @@ class Stream:
         """Each change must follow from what was told before."""
         for change in changes:
             old = self.told.get(change.key)
-            assert (change.held is None) == (old is None), change
-            if change.held is not None:
-                assert record_of(change.held) == old, change
+            assert (change.replaced is None) == (old is None), change
+            if change.replaced is not None:
+                assert record_of(change.replaced) == old, change
             if change.new is None:
                 assert change.old is not None
                 assert not change.synthetic or record_of(change.old) == old

@@ -193,10 +193,10 @@ class Trial:
                 expected[found] -= 1
 
     def recode(self) -> None:
-        for id in self.table.coded(self.rng.choice([0, 1]), self.rng.randrange(200), 5):
+        for id in self.table.ids_with_codec(self.rng.choice([0, 1]), self.rng.randrange(200), 5):
             blob = self.table.blob_of(id)
             codec = 0 if self.table.meta_of(id) and blob[:1] == b"{" else 1
-            better = pack_better(self.table.cut_of(id))
+            better = pack_better(self.table.encoder_input(id))
             assert not self.table.recode(id, 7, 2, better)
             assert not self.table.recode(id, codec, 2, better, expected=b"another")
             assert self.table.recode(id, codec, 2, better, expected=blob)
@@ -254,7 +254,7 @@ class Trial:
             assert stats["records"] == stats["objects"]
         if not self.open:
             assert stats["limbo_records"] == 0
-            users = sum(table.users(codec) for codec in range(3))
+            users = sum(table.refcount(codec) for codec in range(3))
             assert users == stats["records"] + sum(table is of for of, _, _ in self.copies)
         assert stats["dead_bytes"] <= stats["record_bytes"] / 5 + 65536
 
@@ -267,7 +267,7 @@ class Trial:
             self.drop(number)
         stats = self.table.stats()
         assert (stats["records"], stats["record_bytes"], stats["limbo_records"]) == (0, 0, 0)
-        assert [self.table.users(codec) for codec in range(3)] == [0, 0, 0]
+        assert [self.table.refcount(codec) for codec in range(3)] == [0, 0, 0]
 
 
 @pytest.mark.parametrize("seed", [SEED, SEED + 1])
