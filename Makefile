@@ -108,7 +108,7 @@ $(VENV)/.test: $(SOURCES) | $(VENV)/.made
 
 $(VENV)/.bench: $(SOURCES) | $(VENV)/.made
 	@echo 'building and installing kinform, what its tests need and what it is measured with into $(VENV)'
-	@$(INSTALL) '.[bench]'
+	@KINFORM_SYMBOLS=1 $(INSTALL) '.[bench]'
 	@touch $(VENV)/.demo $(VENV)/.test $@
 
 $(VENV)/.lint: $(SOURCES) | $(VENV)/.made
