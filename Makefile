@@ -22,7 +22,7 @@ RUN := $(BIN)/python -m
 PEERS := build/peers
 INSTALL := $(RUN) pip install --quiet --disable-pip-version-check --editable
 
-SOURCES := pyproject.toml setup.py $(wildcard kinform_ext/*.pyx kinform_ext/*.pxd kinform_ext/*.h kinform_ext/*/*.h)
+SOURCES := pyproject.toml setup.py $(wildcard kinform_ext/*.px[di] kinform_ext/*.pyx kinform_ext/*.h kinform_ext/*/*.h)
 
 .PHONY: demo test real lint checked quick bench peers peers-python peers-go peers-rust clean
 .NOTPARALLEL:
@@ -108,7 +108,7 @@ $(VENV)/.test: $(SOURCES) | $(VENV)/.made
 
 $(VENV)/.bench: $(SOURCES) | $(VENV)/.made
 	@echo 'building and installing kinform, what its tests need and what it is measured with into $(VENV)'
-	@$(INSTALL) '.[bench]'
+	@KINFORM_SYMBOLS=1 $(INSTALL) '.[bench]'
 	@touch $(VENV)/.demo $(VENV)/.test $@
 
 $(VENV)/.lint: $(SOURCES) | $(VENV)/.made

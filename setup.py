@@ -1,4 +1,9 @@
-"""Builds the compiled package, `kinform_ext`; everything else is in pyproject.toml."""
+"""Builds the compiled package, `kinform_ext`; everything else is in pyproject.toml.
+
+Environment:
+    KINFORM_CHECKED: 1 turns bounds and overflow checks on. Slower; for tests and for debugging. Keeps symbols.
+    KINFORM_SYMBOLS: 1 keeps symbols and debug information, so that a profiler can name C functions.
+"""
 
 import os
 from pathlib import Path
@@ -6,17 +11,23 @@ from pathlib import Path
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
-CHECKED = os.environ.get("KINFORM_CHECKED") == "1"  # bounds and overflow checks on: slower, for CI and for debugging
+CHECKED = os.environ.get("KINFORM_CHECKED") == "1"
+SYMBOLS = CHECKED or os.environ.get("KINFORM_SYMBOLS") == "1"
 
 HEADERS = [str(path) for path in sorted(Path("kinform_ext").rglob("*.h"))]
 MODULES = ("_batch", "_postings", "_scan", "_table", "_version")
+
+# The flags of the interpreter often have -g. Debug information makes the modules five times as large.
+COMPILE = ["-O3", "-fno-strict-aliasing", "-Wall", "-Wextra", "-g" if SYMBOLS else "-g0"]
+LINK = [] if SYMBOLS else ["-Wl,-s"]
 
 extensions = [
     Extension(
         f"kinform_ext.{name}",
         [f"kinform_ext/{name}.pyx"],
         depends=HEADERS,
-        extra_compile_args=["-O3", "-fno-strict-aliasing"],
+        extra_compile_args=COMPILE,
+        extra_link_args=LINK,
     )
     for name in MODULES
 ]

@@ -1,1 +1,17 @@
-"""The compiled floor: bytes in, bytes out. Imports nothing of kinform."""
+"""The compiled extension modules: bytes in, bytes out.
+
+They import nothing of kinform. `_scan` reads response bodies into batches (`_batch`). `_table` stores objects as
+versions (`_version`) and indexes them (`_postings`). The C headers lie in folders. A header includes only those of its
+own folder and of lower lines:
+
+    stream.h, table.h, pins.h   kt_   a table as a whole
+    index/                      kx_   the values of objects, and the ids that have them
+    records/                    kr_   records, ids, keys, namespaces; memory mapped from the system
+    scan/                       ks_   objects: pruned, located in a batch
+    json/                       kj_   JSON on bytes
+
+The prefix of a name states its folder; a constant has the same prefix in upper case. Then come the structure and a
+verb, as in `kr_slab_release`: init and free for the whole structure; reserve, which may fail, and take, which may not;
+acquire and release for a refcount. A function that cannot get memory returns 0, NULL or a constant ..._NONE. Each
+header holds one structure. Its first comment states the invariant and the bound.
+"""

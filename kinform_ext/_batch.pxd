@@ -1,44 +1,44 @@
-"""What other extension modules may cimport: a Batch, read without a Python object per object it holds, and its Builder.
+"""A Batch and its Builder for other extension modules, which read it without a Python object for each of its objects.
 
-`records[i]` says where in `block` the bytes and the key of the i-th object are. Both stay as they are while the Batch
+`objects[i]` states where in `block` the bytes and the metadata of object i are. Both stay the same while the Batch
 lives.
 """
 
 cimport cython
 
 from kinform_ext._json cimport kj_ptr
-from kinform_ext._prune cimport kb_record, kp_node, kp_walk
+from kinform_ext._prune cimport ks_node, ks_object, ks_pruner
 
 
 @cython.final
 cdef class Batch:
     cdef:
         unsigned char *block
-        kb_record *records
-        Py_ssize_t count
+        ks_object *objects
+        Py_ssize_t count  # of objects
         readonly Py_ssize_t wire_bytes
         readonly Py_ssize_t pruned_bytes
 
-    cdef kb_record *at(self, Py_ssize_t i) except NULL
+    cdef ks_object *at(self, Py_ssize_t i) except NULL
     cdef str text(self, Py_ssize_t i, int which)
 
 
 @cython.final
 cdef class Builder:
     cdef:
-        kp_walk walk
-        tuple program  # keeps the names alive that the nodes point at
+        ks_pruner pruner
+        tuple program  # owns the names to which the nodes point
         int node_count
-        kb_record *records
-        size_t count
-        size_t room
-        size_t kept  # bytes of the block that belong to objects accepted
-        Py_ssize_t wire_bytes
-        Py_ssize_t pruned_bytes
+        ks_object *objects
+        size_t count  # accepted objects
+        size_t capacity  # of `objects`
+        size_t kept  # bytes of the block that belong to accepted objects
+        Py_ssize_t wire_bytes  # of accepted objects
+        Py_ssize_t pruned_bytes  # of accepted objects
 
     cdef int load(self, tuple program) except -1
-    cdef int load_node(self, kp_node *node, tuple source, int count) except -1
-    cdef int expect(self, str kind, str api_version) except -1
-    cdef int take(self, kj_ptr *pp, kj_ptr end) except -1
-    cdef int accept(self, unsigned long long offset, size_t wire, int verb) except -1
+    cdef int load_node(self, ks_node *node, tuple source, int count) except -1
+    cdef int set_defaults(self, str kind, str api_version) except -1
+    cdef int read(self, kj_ptr *pp, kj_ptr end) except -1
+    cdef int accept(self, unsigned long long offset, size_t wire_bytes, int verb) except -1
     cdef Batch flush(self)

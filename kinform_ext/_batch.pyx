@@ -1,6 +1,6 @@
-"""Batch: a run of complete objects in one block of bytes. Builder: how objects get there, pruned.
+"""Batch: a run of complete objects in one block of bytes. Builder: makes batches.
 
-Never splits a body (`_scan` does) and never compresses or stores.
+Never splits a body into objects (`_scan` does), never compresses, never stores.
 """
 
 import json
@@ -11,99 +11,100 @@ from cpython.unicode cimport PyUnicode_DecodeUTF8
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memcpy
 
-from kinform_ext._json cimport KJ_NOMEM, kj_ptr
+from kinform_ext._json cimport KJ_NO_MEMORY, kj_ptr
 from kinform_ext._prune cimport (
-    KB_NAME, KB_NAMESPACE, KB_UID, KB_VERSION, KP_API, KP_DROP, KP_FIELD, KP_KEEP, KP_KIND,
-    kb_record, kb_span, kp_child, kp_node, kp_take,
+    KS_API_VERSION, KS_DROP, KS_FIELD, KS_KEEP, KS_KIND, KS_NAME, KS_NAMESPACE, KS_RESOURCE_VERSION, KS_UID,
+    ks_child, ks_node, ks_object, ks_prune_object, ks_span,
 )
 
-cdef tuple VERBS = ("ADDED", "MODIFIED", "DELETED")
-cdef tuple KEEP_ALL = ((), KP_KEEP, True, 0)
+cdef tuple VERBS = ("ADDED", "MODIFIED", "DELETED")  # by KS_ADDED, KS_MODIFIED, KS_DELETED
+cdef tuple KEEP_ALL = ((), KS_KEEP, True, 0)
 cdef enum:
-    FIRST_ROOM = 8  # records
+    MIN_CAPACITY = 8  # objects
 
 
 @cython.final
 cdef class Batch:
-    """Complete objects in the order of the wire, in one block of bytes. Nothing in it changes any more.
+    """A run of complete objects in wire order, immutable, in one block of bytes.
 
-    No Python object exists per object held; each method makes what it returns. An index out of range is an
-    IndexError; negative indexes are out of range.
+    Keeps no Python object for each object; each method creates what it returns. An index out of range raises
+    IndexError. Negative indexes are out of range.
 
     Attributes:
-        wire_bytes: What its items (LIST) or frames (WATCH) took in the body.
-        pruned_bytes: What `raw` of all of them takes together.
+        wire_bytes: Bytes of its items (LIST) or frames (WATCH) in the response body.
+        pruned_bytes: Bytes of `raw` of all objects.
     """
 
     def __dealloc__(self):
         free(self.block)
-        free(self.records)
+        free(self.objects)
 
     def __len__(self):
         return self.count
 
-    cdef kb_record *at(self, Py_ssize_t i) except NULL:
+    cdef ks_object *at(self, Py_ssize_t i) except NULL:
         if i < 0 or i >= self.count:
             raise IndexError("batch index out of range")
-        return &self.records[i]
+        return &self.objects[i]
 
     cdef str text(self, Py_ssize_t i, int which):
-        cdef kb_span *span = &self.at(i).text[which]
+        cdef ks_span *span = &self.at(i).text[which]
         return PyUnicode_DecodeUTF8(<char *>self.block + span.at, span.len, NULL)
 
     def verb(self, Py_ssize_t i):
-        """`"ADDED"`, `"MODIFIED"` or `"DELETED"`; items of a LIST are `"ADDED"`."""
+        """Returns `"ADDED"`, `"MODIFIED"` or `"DELETED"`; `"ADDED"` for an item of a LIST."""
         return VERBS[self.at(i).verb]
 
     def key(self, Py_ssize_t i):
-        """`"namespace/name"`, or `"name"` where there is no namespace."""
-        cdef str namespace = self.text(i, KB_NAMESPACE)
-        cdef str name = self.text(i, KB_NAME)
+        """Returns `"namespace/name"`, or `"name"` without a namespace."""
+        cdef str namespace = self.text(i, KS_NAMESPACE)
+        cdef str name = self.text(i, KS_NAME)
         return f"{namespace}/{name}" if namespace else name
 
     def namespace(self, Py_ssize_t i):
-        """`metadata.namespace`, `""` where there is none."""
-        return self.text(i, KB_NAMESPACE)
+        """Returns `metadata.namespace`, `""` if absent."""
+        return self.text(i, KS_NAMESPACE)
 
     def name(self, Py_ssize_t i):
-        """`metadata.name`, never empty."""
-        return self.text(i, KB_NAME)
+        """Returns `metadata.name`, never empty."""
+        return self.text(i, KS_NAME)
 
     def uid(self, Py_ssize_t i):
-        """`metadata.uid`, `""` where there is none."""
-        return self.text(i, KB_UID)
+        """Returns `metadata.uid`, `""` if absent."""
+        return self.text(i, KS_UID)
 
     def resource_version(self, Py_ssize_t i):
-        """`metadata.resourceVersion`, `""` where there is none."""
-        return self.text(i, KB_VERSION)
+        """Returns `metadata.resourceVersion`, `""` if absent."""
+        return self.text(i, KS_RESOURCE_VERSION)
 
     def raw(self, Py_ssize_t i):
-        """The pruned JSON: `apiVersion` and `kind` first, then what the server sent. A copy.
+        """Returns a copy of the pruned JSON.
 
-        Both are left out only where neither the object nor the envelope nor the scanner's defaults know them.
+        `apiVersion` and `kind` come first, then the other members as sent. Both are absent only if the object, the
+        envelope and the defaults of the scanner do not have them.
         """
-        cdef kb_record *record = self.at(i)
-        return PyBytes_FromStringAndSize(<char *>self.block + record.raw.at, record.raw.len)
+        cdef ks_object *found = self.at(i)
+        return PyBytes_FromStringAndSize(<char *>self.block + found.raw.at, found.raw.len)
 
     def offset(self, Py_ssize_t i):
-        """Where its item (LIST) or frame (WATCH) began in the body, in bytes."""
+        """Returns the first byte of its item (LIST) or frame (WATCH) in the response body."""
         return self.at(i).offset
 
     @property
     def last_resource_version(self):
         """The resourceVersion of the last object, `""` for an empty batch."""
-        return self.text(self.count - 1, KB_VERSION) if self.count else ""
+        return self.text(self.count - 1, KS_RESOURCE_VERSION) if self.count else ""
 
 
 @cython.final
 cdef class Builder:
-    """Takes objects from the wire one by one, pruned, and makes a Batch of those accepted. For extension modules.
+    """Prunes objects and collects accepted ones into a Batch; for extension modules.
 
     Args:
-        program: What `kinform._paths.grammar.compile` gives; None keeps everything.
+        program: The result of `kinform._paths.prune_program.compile_prune`; None keeps everything.
 
     Raises:
-        ValueError, TypeError: It is no program.
+        ValueError, TypeError: `program` is not valid.
     """
 
     def __cinit__(self, program):
@@ -116,101 +117,115 @@ cdef class Builder:
     def __dealloc__(self):
         cdef int i
         for i in range(self.node_count):
-            free(self.walk.nodes[i].children)
-        free(self.walk.nodes)
-        free(self.walk.block)
-        free(self.walk.kind)
-        free(self.walk.api)
-        free(self.walk.lists.elements)
-        free(self.records)
+            free(self.pruner.nodes[i].children)
+        free(self.pruner.nodes)
+        free(self.pruner.block)
+        free(self.pruner.kind)
+        free(self.pruner.api_version)
+        free(self.pruner.lists.elements)
+        free(self.objects)
 
     cdef int load(self, tuple program) except -1:
-        """The nodes as they are, then copies of the root and of its `metadata` that know the fields that stay."""
+        """Loads the nodes.
+
+        Two more nodes, copies of the root and of its `metadata`, locate the fields that every program keeps.
+        """
         cdef int count = <int>len(program), i
         children, other, keep_scalar, _ = program[0]
         children = dict(children)
         metadata = children.get(b"metadata", other)
-        if not KP_KEEP <= metadata < count:
-            raise ValueError("program: no such node for metadata")
-        children |= {b"metadata": count + 1, b"kind": KP_FIELD - KP_KIND, b"apiVersion": KP_FIELD - KP_API}
-        within, *rest = program[metadata] if metadata >= 0 else KEEP_ALL
-        within = dict(within) | {
-            b"namespace": KP_FIELD - KB_NAMESPACE,
-            b"name": KP_FIELD - KB_NAME,
-            b"uid": KP_FIELD - KB_UID,
-            b"resourceVersion": KP_FIELD - KB_VERSION,
+        if not KS_KEEP <= metadata < count:
+            raise ValueError("program: metadata leads to a node that does not exist")
+        children |= {b"metadata": count + 1, b"kind": KS_FIELD - KS_KIND, b"apiVersion": KS_FIELD - KS_API_VERSION}
+        fields, *rest = program[metadata] if metadata >= 0 else KEEP_ALL
+        fields = dict(fields) | {
+            b"namespace": KS_FIELD - KS_NAMESPACE,
+            b"name": KS_FIELD - KS_NAME,
+            b"uid": KS_FIELD - KS_UID,
+            b"resourceVersion": KS_FIELD - KS_RESOURCE_VERSION,
         }
-        self.program = (*program, (tuple(children.items()), other, keep_scalar, 0), (tuple(within.items()), *rest))
-        self.walk.nodes = <kp_node *>calloc(count + 2, sizeof(kp_node))
-        if self.walk.nodes == NULL:
+        self.program = (*program, (tuple(children.items()), other, keep_scalar, 0), (tuple(fields.items()), *rest))
+        self.pruner.nodes = <ks_node *>calloc(count + 2, sizeof(ks_node))
+        if self.pruner.nodes == NULL:
             raise MemoryError
         self.node_count = count + 2
         for i in range(count + 2):
-            self.load_node(&self.walk.nodes[i], self.program[i], count if i < count else count + 2)
-        self.walk.root = count
-        self.walk.metadata = count + 1
+            self.load_node(&self.pruner.nodes[i], self.program[i], count if i < count else count + 2)
+        self.pruner.root = count
+        self.pruner.metadata = count + 1
         return 0
 
-    cdef int load_node(self, kp_node *node, tuple source, int count) except -1:
-        cdef int i, lowest = KP_FIELD - KP_API if count == self.node_count else KP_DROP
+    cdef int load_node(self, ks_node *node, tuple source, int count) except -1:
+        cdef int i, lowest = KS_FIELD - KS_API_VERSION if count == self.node_count else KS_DROP
         children, other, keep_scalar, keep_last = source
         node.other = other
         node.keep_scalar = bool(keep_scalar)
         node.keep_last = keep_last
-        if not KP_DROP <= node.other < count:
-            raise ValueError("program: no such node")
-        node.children = <kp_child *>calloc(len(children) + 1, sizeof(kp_child))
+        if not KS_DROP <= node.other < count:
+            raise ValueError("program: a target is a node that does not exist")
+        node.children = <ks_child *>calloc(len(children) + 1, sizeof(ks_child))
         if node.children == NULL:
             raise MemoryError
         for i, (name, target) in enumerate(children):
             if not isinstance(name, bytes):
                 raise TypeError("program: expected names as bytes")
             if not lowest <= target < count:
-                raise ValueError("program: no such node")
+                raise ValueError("program: a target is a node that does not exist")
             node.children[i].name = <kj_ptr><char *>name
             node.children[i].len = len(name)
             node.children[i].target = target
             node.count = i + 1
         return 0
 
-    cdef int expect(self, str kind, str api_version) except -1:
-        """What an object is from here on that does not tell."""
-        self.walk.kind_len = fill(&self.walk.kind, kind)
-        self.walk.api_len = fill(&self.walk.api, api_version)
+    cdef int set_defaults(self, str kind, str api_version) except -1:
+        """Sets the kind and apiVersion of the next objects that do not have them."""
+        self.pruner.kind_len = fill(&self.pruner.kind, kind)
+        self.pruner.api_version_len = fill(&self.pruner.api_version, api_version)
         return 0
 
-    cdef int take(self, kj_ptr *pp, kj_ptr end) except -1:
-        """The object at `pp`, past it: KJ_OK, or why not. Forgets the one taken before unless that was accepted."""
-        cdef size_t room
+    cdef int read(self, kj_ptr *pp, kj_ptr end) except -1:
+        """Prunes the object at `pp` and advances past it; returns KJ_OK or an error.
+
+        Drops the object that was read before, unless it was accepted.
+        """
+        cdef size_t capacity
         cdef void *grown
         cdef int r
-        if self.count == self.room:
-            room = 2 * self.room if self.room else FIRST_ROOM
-            grown = realloc(self.records, room * sizeof(kb_record))
+        if self.count == self.capacity:
+            capacity = 2 * self.capacity if self.capacity else MIN_CAPACITY
+            grown = realloc(self.objects, capacity * sizeof(ks_object))
             if grown == NULL:
                 raise MemoryError
-            self.records = <kb_record *>grown
-            self.room = room
-        self.walk.used = self.kept
-        r = kp_take(&self.walk, pp, end, &self.records[self.count])
-        if r == KJ_NOMEM:
+            self.objects = <ks_object *>grown
+            self.capacity = capacity
+        self.pruner.used = self.kept
+        r = ks_prune_object(&self.pruner, pp, end, &self.objects[self.count])
+        if r == KJ_NO_MEMORY:
             raise MemoryError
         return r
 
-    cdef int accept(self, unsigned long long offset, size_t wire, int verb) except -1:
-        """The object taken last stays: `wire` bytes that began at byte `offset` of the body."""
-        cdef kb_record *record = &self.records[self.count]
-        record.offset = offset
-        record.wire = wire
-        record.verb = verb
+    cdef int accept(self, unsigned long long offset, size_t wire_bytes, int verb) except -1:
+        """Keeps the object that was read last.
+
+        Args:
+            offset, wire_bytes: First byte in the body, and length, of its item or frame.
+            verb: KS_ADDED, KS_MODIFIED or KS_DELETED.
+        """
+        cdef ks_object *last = &self.objects[self.count]
+        last.offset = offset
+        last.wire_bytes = wire_bytes
+        last.verb = verb
         self.count += 1
-        self.kept = self.walk.used
-        self.wire_bytes += wire
-        self.pruned_bytes += record.raw.len
+        self.kept = self.pruner.used
+        self.wire_bytes += wire_bytes
+        self.pruned_bytes += last.raw.len
         return 0
 
     cdef Batch flush(self):
-        """The objects accepted since the last flush, None if there were none; nothing but the program is held then."""
+        """Returns the objects accepted since the last flush, or None.
+
+        Keeps no buffer of objects afterwards.
+        """
         cdef Batch batch = None
         cdef void *smaller
         if self.count:
@@ -218,23 +233,23 @@ cdef class Builder:
             batch.count = self.count
             batch.wire_bytes = self.wire_bytes
             batch.pruned_bytes = self.pruned_bytes
-            smaller = realloc(self.walk.block, self.kept)
-            batch.block = <unsigned char *>(smaller if smaller != NULL else self.walk.block)
-            smaller = realloc(self.records, self.count * sizeof(kb_record))
-            batch.records = <kb_record *>(smaller if smaller != NULL else self.records)
+            smaller = realloc(self.pruner.block, self.kept)
+            batch.block = <unsigned char *>(smaller if smaller != NULL else self.pruner.block)
+            smaller = realloc(self.objects, self.count * sizeof(ks_object))
+            batch.objects = <ks_object *>(smaller if smaller != NULL else self.objects)
         else:
-            free(self.walk.block)
-            free(self.records)
-        self.walk.block = NULL
-        self.walk.used = self.walk.room = self.kept = 0
-        self.records = NULL
-        self.count = self.room = 0
+            free(self.pruner.block)
+            free(self.objects)
+        self.pruner.block = NULL
+        self.pruner.used = self.pruner.capacity = self.kept = 0
+        self.objects = NULL
+        self.count = self.capacity = 0
         self.wire_bytes = self.pruned_bytes = 0
         return batch
 
 
 cdef size_t fill(unsigned char **to, str text) except? 0:
-    """The inside of the JSON string that says `text`."""
+    """Stores the inside of the JSON string with this value; returns its length."""
     cdef str quoted = json.dumps(text, ensure_ascii=False)
     cdef bytes inside = quoted[1:len(quoted) - 1].encode()
     cdef void *grown = realloc(to[0], len(inside) + 1)

@@ -1,5 +1,6 @@
-"""What a LIST says of itself around its items: a few members, read once a body, so in plain Python.
+"""The envelope of a LIST: the members around its items.
 
+In plain Python, as it is read once a body.
 Source: the ListMeta of the Kubernetes API; KEP-5866 for `shardInfo`.
 """
 
@@ -9,16 +10,18 @@ import json
 from typing import Final
 
 READ: Final = frozenset({"kind", "apiVersion", "metadata", "items"})
-"""The members that mean something here; of all others only the end matters."""
+"""The members that are read; all others are skipped."""
 
 
 class Envelope:
-    """The members read so far; of one that comes twice the last, but for `items`, which may come once.
+    """The members read so far.
+
+    Of a repeated member the last one counts. `items` must not be repeated.
 
     Attributes:
         kind, api_version: Of the list itself, `""` until read.
-        metadata: resourceVersion, continue, remainingItemCount or None, shardInfo.selector; texts `""` where absent.
-        has_items: Whether `items` has come.
+        metadata: resourceVersion, continue, remainingItemCount or None, shardInfo.selector; an absent text is `""`.
+        has_items: Whether `items` was read.
     """
 
     def __init__(self) -> None:
@@ -29,11 +32,15 @@ class Envelope:
 
     @property
     def item_kind(self) -> str:
-        """The kind of the items, as the list's own tells it; `""` where it does not."""
+        """The kind of the items: that of the list without `List`, `""` if it lacks that."""
         return self.kind.removesuffix("List") if self.kind.endswith("List") else ""
 
     def read(self, name: str, text: bytes) -> None:
-        """Takes one member; raises ValueError where it cannot be what a list has there. Never quotes it."""
+        """Reads one member.
+
+        Raises:
+            ValueError: The value is not valid for this member. The text does not show it.
+        """
         try:
             value = decode(text)
         except ValueError:
@@ -51,7 +58,11 @@ class Envelope:
 
 
 def decode(text: bytes) -> object:
-    """Any JSON value; raises ValueError."""
+    """Decodes a JSON value.
+
+    Raises:
+        ValueError: It is malformed or nested too deep.
+    """
     try:
         return json.loads(text.decode())
     except RecursionError:

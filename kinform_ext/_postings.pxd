@@ -1,4 +1,4 @@
-"""`_postings.h`, `_values.h` and `_extract.h` for Cython: the indexes of a store."""
+"""Declares index/ for Cython: the indexes of a store."""
 
 cimport cython
 from libc.stdint cimport uint32_t, uint64_t
@@ -7,13 +7,13 @@ from libc.stdint cimport uint32_t, uint64_t
 cdef extern from "index/extract.h":
     enum:
         KX_NONE
-        KX_PAGE
+        KX_PAGE_SLOTS
 
-    ctypedef struct kx_posting:
+    ctypedef struct kx_idset:
         uint32_t count
 
     ctypedef struct kx_value:
-        kx_posting ids
+        kx_idset ids
         uint32_t index
         uint32_t len
         unsigned char *text
@@ -36,14 +36,14 @@ cdef extern from "index/extract.h":
         uint32_t indexes
         uint32_t pages
 
-    uint32_t kx_from(kx_posting *s, uint32_t id) nogil
+    uint32_t kx_idset_next(kx_idset *s, uint32_t id) nogil
     int kx_init(kx_indexes *x, uint64_t seed) nogil
-    void kx_close(kx_indexes *x) nogil
+    void kx_free(kx_indexes *x) nogil
     void kx_free_nodes(kx_indexes *x) nogil
-    bint kx_take(kx_indexes *x, uint32_t id, const unsigned char *raw, size_t len) nogil
-    void kx_let(kx_indexes *x, uint32_t id) nogil
-    kx_value *kx_value_if(const kx_indexes *x, uint32_t number) nogil
-    kx_posting *kx_posting_of(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len) nogil
+    bint kx_index_json(kx_indexes *x, uint32_t id, const unsigned char *raw, size_t len) nogil
+    void kx_release(kx_indexes *x, uint32_t id) nogil
+    kx_value *kx_value_or_null(const kx_indexes *x, uint32_t number) nogil
+    kx_idset *kx_ids_with(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len) nogil
     uint64_t kx_bytes(const kx_indexes *x) nogil
 
 
@@ -51,7 +51,7 @@ cdef extern from "index/extract.h":
 cdef class Postings:
     cdef kx_indexes x
 
-    cdef int load(self, uint32_t i, node) except -1
+    cdef int load_node(self, uint32_t i, node) except -1
     cdef int target(self, target) except? -1
     cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF
-    cdef kx_posting *posting(self, Py_ssize_t index, str value) except? NULL
+    cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL

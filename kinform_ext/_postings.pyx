@@ -1,7 +1,7 @@
-"""Postings: which ids have which values, for all indexes of a store.
+"""Postings: the ids that have each value, for all indexes of a store.
 
-Each value is kept once, as UTF-8, and only while some id has it. Never asks whether anybody sees an id: that is the
-table's to know, which takes ids in and lets them go.
+Stores each value once, as UTF-8, and only while an id has it. Does not know which ids readers see: the table does,
+which adds and removes the ids.
 """
 
 import os
@@ -14,7 +14,7 @@ from libc.string cimport memcpy
 
 
 cdef enum:
-    IDS = 67_108_864  # 2**26; overflow checks cannot do without the sum here
+    IDS = 67_108_864  # 2**26; a literal, as the checked build would check the sum at run time
 
 
 @cython.final
@@ -22,8 +22,12 @@ cdef class Postings:
     """The values of ids.
 
     Args:
-        program: Nodes, the first is the root: children by name, what all other members and all elements lead to (-1:
-            nowhere), and the numbers of the indexes for which a scalar here is a value.
+        program: The result of `kinform._paths.index_program.compile_index`. Nodes, the first is the root: targets of
+            members by name, the target of all other members and elements (-1: no path), and the numbers of the indexes
+            for which a scalar at this node is a value.
+
+    Raises:
+        ValueError: A target is not a node.
     """
 
     def __cinit__(self, program not None):
@@ -35,14 +39,14 @@ cdef class Postings:
             raise MemoryError
         self.x.node_count = len(program)
         for node in program:
-            self.load(i, node)
+            self.load_node(i, node)
             i += 1
 
     def __dealloc__(self):
         kx_free_nodes(&self.x)
-        kx_close(&self.x)
+        kx_free(&self.x)
 
-    cdef int load(self, uint32_t i, node) except -1:
+    cdef int load_node(self, uint32_t i, node) except -1:
         cdef kx_node *to = &self.x.nodes[i]
         cdef kx_child *child
         cdef bytes name
@@ -69,7 +73,7 @@ cdef class Postings:
 
     cdef int target(self, target) except? -1:
         if not -1 <= target < <Py_ssize_t>self.x.node_count:
-            raise ValueError("program: a target that is no node")
+            raise ValueError(f"program: target {target} is not a node")
         return target
 
     cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF:
@@ -77,52 +81,60 @@ cdef class Postings:
             raise IndexError(index)
         return index
 
-    cdef kx_posting *posting(self, Py_ssize_t index, str value) except? NULL:
-        """The ids that have a value, NULL for none; until the next change."""
+    cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL:
+        """Returns the ids that have a value, NULL for none; valid until the next change."""
         cdef Py_ssize_t size
         cdef const char *text
         cdef uint32_t number = self.index(index)
         try:
             text = PyUnicode_AsUTF8AndSize(value, &size)
         except UnicodeEncodeError:
-            return NULL  # half a surrogate pair: no JSON means that
-        return kx_posting_of(&self.x, number, <const unsigned char *>text, size)
+            return NULL  # half a surrogate pair: not a value of any JSON string
+        return kx_ids_with(&self.x, number, <const unsigned char *>text, size)
 
-    def take(self, Py_ssize_t id, bytes raw not None):
-        """An id has the values of this JSON from now on, whatever it had. Bytes that are no JSON have none."""
+    def put(self, Py_ssize_t id, bytes raw not None):
+        """Replaces the values of an id by those of JSON; malformed JSON has none.
+
+        Raises:
+            ValueError: The id is not below 2**26.
+        """
         if not 0 <= id < IDS:
-            raise ValueError("id: expected 0 to 2**26 - 1")
-        if not kx_take(&self.x, id, <const unsigned char *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw)):
+            raise ValueError(f"id {id}: expected 0 to 2**26 - 1")
+        if not kx_index_json(&self.x, id, <const unsigned char *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw)):
             raise MemoryError
 
-    def let(self, Py_ssize_t id):
-        """An id has no values from now on."""
+    def remove(self, Py_ssize_t id):
+        """Removes all values of an id; an id without values is ignored."""
         if 0 <= id < IDS:
-            kx_let(&self.x, id)
+            kx_release(&self.x, id)
 
     def ids(self, Py_ssize_t index, str value not None):
-        """The ids that have a value now, in their order."""
+        """Returns the ids that have a value, sorted.
+
+        Raises:
+            IndexError: There is no such index.
+        """
         cdef list found = []
-        cdef kx_posting *posting = self.posting(index, value)
-        cdef uint32_t id = KX_NONE if posting == NULL else kx_from(posting, 0)
+        cdef kx_idset *ids = self.ids_with(index, value)
+        cdef uint32_t id = KX_NONE if ids == NULL else kx_idset_next(ids, 0)
         while id != KX_NONE:
             found.append(id)
-            id = kx_from(posting, id + 1)
+            id = kx_idset_next(ids, id + 1)
         return found
 
     def count(self, Py_ssize_t index, str value not None):
-        """How many ids have a value."""
-        cdef kx_posting *posting = self.posting(index, value)
-        return 0 if posting == NULL else posting.count
+        """Returns how many ids have a value."""
+        cdef kx_idset *ids = self.ids_with(index, value)
+        return 0 if ids == NULL else ids.count
 
     def values(self, Py_ssize_t index):
-        """All values that some id has, in no particular order."""
+        """Returns all values that an id has, in no particular order."""
         cdef list found = []
         cdef kx_value *value
-        cdef uint32_t number, its = self.index(index)
-        for number in range(self.x.pages * KX_PAGE):
-            value = kx_value_if(&self.x, number)
-            if value != NULL and value.index == its:
+        cdef uint32_t number, wanted = self.index(index)
+        for number in range(self.x.pages * KX_PAGE_SLOTS):
+            value = kx_value_or_null(&self.x, number)
+            if value != NULL and value.index == wanted:
                 found.append(PyUnicode_DecodeUTF8(<const char *>value.text, value.len, NULL))
         return found
 

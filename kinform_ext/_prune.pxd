@@ -1,63 +1,65 @@
-"""`_prune.h` for Cython: one object from the wire to its place in a batch."""
+"""Declares scan/batch.h and scan/prune.h for Cython: one object from the wire to the block of a batch."""
 
 from kinform_ext._json cimport kj_ptr
 
 
 cdef extern from "scan/batch.h":
     enum:
-        KB_NAMESPACE
-        KB_NAME
-        KB_UID
-        KB_VERSION
-        KB_TEXTS
+        KS_NAMESPACE
+        KS_NAME
+        KS_UID
+        KS_RESOURCE_VERSION
+        KS_TEXTS
+        KS_ADDED
+        KS_MODIFIED
+        KS_DELETED
 
-    ctypedef struct kb_span:
+    ctypedef struct ks_span:
         size_t at
         size_t len
 
-    ctypedef struct kb_record:
-        kb_span raw
-        size_t body
-        kb_span text[4]
+    ctypedef struct ks_object:
+        ks_span raw
+        ks_span text[4]
         unsigned long long offset
-        size_t wire
+        size_t wire_bytes
         int verb
 
 
 cdef extern from "scan/prune.h":
     enum:
-        KP_KEEP
-        KP_DROP
-        KP_FIELD
-        KP_KIND
-        KP_API
+        KS_KEEP
+        KS_DROP
+        KS_FIELD
+        KS_KIND
+        KS_API_VERSION
 
-    ctypedef struct kp_child:
+    ctypedef struct ks_child:
         kj_ptr name
         size_t len
         int target
 
-    ctypedef struct kp_node:
-        kp_child *children
+    ctypedef struct ks_node:
+        ks_child *children
         int count
         int other
         int keep_scalar
         size_t keep_last
 
-    ctypedef struct kl_stack:
+    ctypedef struct ks_element_stack:
         void *elements
 
-    ctypedef struct kp_walk:
+    ctypedef struct ks_pruner:
         unsigned char *block
         size_t used
-        size_t room
-        kp_node *nodes
+        size_t capacity
+        ks_node *nodes
         int root
         int metadata
         unsigned char *kind
-        unsigned char *api
+        unsigned char *api_version
         size_t kind_len
-        size_t api_len
-        kl_stack lists
+        size_t api_version_len
+        ks_element_stack lists
 
-    int kp_take(kp_walk *w, kj_ptr *pp, kj_ptr end, kb_record *rec) nogil
+    int ks_prune_object(ks_pruner *s, kj_ptr *pp, kj_ptr end, ks_object *object) nogil

@@ -3,7 +3,7 @@ from typing import Final, Literal, TypeAlias, final
 from kinform_ext._batch import Batch
 
 _Node: TypeAlias = tuple[tuple[tuple[bytes, int], ...], int, bool, int]
-# type, offset, the frame's object as it came
+# type, offset, the object of the frame as sent
 _Control: TypeAlias = tuple[Literal["BOOKMARK", "ERROR"], int, bytes]
 # offset, kind, apiVersion, resourceVersion, continue, remainingItemCount, shardInfo.selector
 _ListEnd: TypeAlias = tuple[Literal["LIST_END"], int, str, str, str, str, int | None, str]

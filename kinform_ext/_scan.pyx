@@ -1,12 +1,12 @@
-"""From the bytes of a LIST or WATCH body to batches of pruned objects, whatever the chunks.
+"""The scanner: from chunks of a LIST or WATCH body to batches of pruned objects.
 
-An object that lies whole in a chunk is walked where it is, once. One that is cut off is copied to `carry`; the search
-for its end goes on chunk by chunk without looking back, and it is walked when it is complete: the work is linear in
-the bytes, also with chunks of one byte. Held are at most the object in hand and what the last feed gave.
+An object that is complete in a chunk is read in place, once. An object that a chunk cuts off is copied to `carry`. The
+search for its end continues in the next chunks and never reads a byte again; the object is read when it is complete. So
+the work is linear in the bytes, also with chunks of one byte. Memory: the incomplete object and the result of one feed.
 
-Never imports kinform, never keeps a reference to a chunk, never puts the contents of an object into an error. Over 500
-lines because it is one state machine on C fields.
-Source: the Kubernetes API concepts page (LIST, WATCH, bookmarks), RFC 8259; paths: kinform/_paths.py.
+Never keeps a reference to a chunk. No error shows the contents of an object. Over 500 lines, as it is one state machine
+on C fields: its two grammars, frames and envelope, share the carry and the offsets.
+Source: the Kubernetes API concepts page (LIST, WATCH, bookmarks), RFC 8259.
 """
 
 cimport cython
@@ -19,11 +19,14 @@ from libc.string cimport memchr, memcpy, memset
 
 from kinform_ext._batch cimport Builder
 from kinform_ext._json cimport (
-    KJ_BAD, KJ_DEEP, KJ_MAX_DEPTH, KJ_MORE, KJ_OK,
-    kj_is, kj_is_delimiter, kj_key, kj_ptr, kj_space, kj_span, kj_take, kj_text, kj_unescape, kj_unit, kj_unit_end,
-    kj_value,
+    KJ_INCOMPLETE, KJ_MALFORMED, KJ_MAX_DEPTH, KJ_OK, KJ_TOO_DEEP,
+    kj_check_value, kj_distance, kj_is, kj_is_delimiter, kj_ptr, kj_read_key, kj_read_string, kj_skip_part,
+    kj_skip_space, kj_skip_state, kj_text, kj_unescape,
 )
-from kinform_ext._peek cimport KB_NAME, KB_NAMESPACE, KB_UID, KB_VERSION, KP_FRAME, KP_ITEM, kp_found, kp_peek
+from kinform_ext._partial_key cimport (
+    KS_FRAME, KS_ITEM, KS_NAME, KS_NAMESPACE, KS_RESOURCE_VERSION, KS_UID, ks_partial_key, ks_read_partial_key,
+)
+from kinform_ext._prune cimport KS_ADDED, KS_DELETED, KS_MODIFIED
 
 from kinform_ext._batch import Batch
 from kinform_ext._envelope import READ, Envelope, decode
@@ -33,114 +36,114 @@ __all__ = ["MAX_DEPTH", "Batch", "Scanner"]
 MAX_DEPTH = KJ_MAX_DEPTH  # containers in each other
 
 cdef enum:
-    FLOOR_OF_CARRY = 4096
-    CEILING_OF_CARRY = 1048576  # a larger one is given back as soon as it is empty
+    MIN_CARRY = 4096  # bytes
+    MAX_IDLE_CARRY = 1048576  # bytes; a larger carry is freed when it is empty
 
-# What is expected next.
+# The token that is expected next.
 cdef enum State:
     FRAME, ENVELOPE, FIRST_MEMBER, MEMBER, COLON, VALUE, AFTER_MEMBER, FIRST_ITEM, ITEM, AFTER_ITEM, DONE
 
-# What may be cut off by the end of a chunk.
+# A unit: the bytes that are read as one, and that the end of a chunk may cut off.
 cdef enum Unit:
     NO_UNIT, FRAME_UNIT, ITEM_UNIT, NAME_UNIT, VALUE_UNIT
 
 
 @cython.final
 cdef class Scanner:
-    """Cuts one LIST or WATCH body into objects, and prunes them, from chunks of any size.
+    """Splits one LIST or WATCH body into objects and prunes them.
 
-    A body's bytes are looked at once (twice where a chunk cut an object off). At most `max_object_bytes` of an
-    unfinished object are held; a larger one is skipped, and reported with its key where that stood in what was held.
-    Kept values have passed the grammar of JSON, in valid UTF-8, nested at most `MAX_DEPTH` deep; of dropped ones only
-    the end was sought. Not thread-safe.
+    Chunks may have any size. Each byte is read once, or twice if a chunk cut its object off. Buffers at most
+    `max_object_bytes` of an incomplete object. A larger object is skipped, and reported with its key as far as the
+    buffered bytes have it. Kept values have passed the JSON grammar: valid UTF-8, at most `MAX_DEPTH` nested
+    containers. Of dropped values only the end was found. Not thread-safe.
 
     Args:
         mode: `"list"` for one `...List` envelope, `"watch"` for a stream of frames.
-        program: What `kinform._paths.grammar.compile` gives; None keeps everything.
-        max_object_bytes: Bound of one item or frame.
-        kind, api_version: Of items where neither they nor the envelope tell them.
+        program: The result of `kinform._paths.prune_program.compile_prune`; None keeps everything.
+        max_object_bytes: Limit of one item or frame.
+        kind, api_version: Defaults for items, if neither the item nor the envelope has them.
 
     Raises:
-        ValueError, TypeError: An argument that cannot mean anything.
+        ValueError, TypeError: An argument is not valid.
     """
 
     cdef:
-        bint watch
-        size_t limit
+        bint watch  # False: a LIST
+        size_t limit  # max_object_bytes
         str default_kind
-        str default_api
+        str default_api_version
         Builder builder
-        list items  # what the present feed gives
+        list items  # result of the current feed
         State state
-        readonly uint64_t offset
-        str failed  # why nothing can be fed any more
-        kj_ptr origin  # the bytes at hand begin here ...
-        uint64_t origin_offset  # ... which is this byte of the body
-        Unit pending  # what is not complete yet
-        kj_unit unit
-        uint64_t unit_offset
-        uint64_t unit_size
-        bint dropping  # of the unit, only the end is awaited
-        tuple left_out  # verb and key of an oversized unit
-        unsigned char *carry
-        size_t carried
-        size_t carry_room
-        size_t next_look
+        readonly uint64_t offset  # bytes of the body that were fed
+        str error  # why no more bytes are accepted, or None
+        kj_ptr chunk  # start of the bytes being read
+        uint64_t chunk_offset  # offset of that byte in the body
+        Unit pending  # the unit that is not complete yet
+        kj_skip_state unit  # how far the search for its end has come
+        uint64_t unit_offset  # its first byte in the body
+        uint64_t unit_size  # its bytes so far
+        bint discarding  # its bytes are not buffered, only its end is searched
+        tuple skipped_key  # verb and key of an oversized unit, or None
+        unsigned char *carry  # the buffered bytes of the pending unit; malloc'd
+        size_t carry_used
+        size_t carry_capacity
+        size_t next_check  # bytes in the carry from which check_line is called again
         object envelope
-        str member  # of the envelope, None for one that means nothing here
+        str member  # current member of the envelope, None for one that is ignored
 
     def __cinit__(self, *_, **__):
-        self.failed = "the scanner was never set up"
+        self.error = "Scanner.__init__ was not called"
 
     def __init__(self, str mode not None, program=None, *, max_object_bytes=16 << 20, str kind not None="",
                  str api_version not None=""):
         if mode not in ("list", "watch"):
             raise ValueError("mode: expected 'list' or 'watch'")
         if self.builder is not None:
-            raise ValueError("a scanner reads one body")
+            raise ValueError("a scanner reads one body only")
         if not isinstance(max_object_bytes, int) or isinstance(max_object_bytes, bool):
-            raise TypeError("max_object_bytes: expected a number of bytes")
+            raise TypeError("max_object_bytes: expected an int")
         if not 0 < max_object_bytes < 1 << 62:
-            raise ValueError("max_object_bytes: expected at least 1")
+            raise ValueError(f"max_object_bytes {max_object_bytes}: expected 1 to 2**62 - 1")
         self.watch = mode == "watch"
         self.limit = max_object_bytes
         self.default_kind = kind
-        self.default_api = api_version
+        self.default_api_version = api_version
         self.envelope = Envelope()
         self.state = FRAME if self.watch else ENVELOPE
         self.builder = Builder(program)
-        self.expect()
-        self.failed = None
+        self.set_defaults()
+        self.error = None
 
     def __dealloc__(self):
         free(self.carry)
 
     def feed(self, chunk):
-        """Takes the next bytes of the body.
+        """Reads the next bytes of the body.
 
         Args:
-            chunk: bytes, bytearray or memoryview of any length; not kept.
+            chunk: bytes, bytearray or memoryview of any length; no reference is kept.
 
         Returns:
-            In the order of the wire: a Batch for each run of complete objects, and between them the control items as
-            tuples (see the stub). Empty where nothing came to its end.
+            In wire order: a Batch for each run of complete objects, and between them control items as tuples (see the
+            stub). Empty if nothing became complete.
 
         Raises:
-            ValueError: The bytes are no such body; the text names the byte. What else ended in this chunk is lost
-                with it, so resume from what earlier feeds gave. Every later feed raises too.
+            ValueError: The body is malformed; the text has the offset of the byte. All objects of this chunk are lost,
+                so resume from the results of earlier feeds. Every later feed raises too.
         """
         cdef Py_buffer view
-        if self.failed is not None:
-            raise ValueError(self.failed)
+        if self.error is not None:
+            raise ValueError(self.error)
         PyObject_GetBuffer(chunk, &view, PyBUF_SIMPLE)
         self.items = []
-        self.failed = "the scanner failed before"
+        self.error = "the scanner failed before"
         try:
             self.run(<kj_ptr>view.buf, <kj_ptr>view.buf + view.len)
             self.flush()
-            self.failed = None
+            self.error = None
         except ValueError as error:
-            self.failed = str(error)
+            self.error = str(error)
             raise
         finally:
             self.offset += <uint64_t>view.len
@@ -149,19 +152,19 @@ cdef class Scanner:
         return items
 
     def finish(self):
-        """Says that the body has ended.
+        """Ends the body.
 
         Raises:
-            ValueError: It ended too early: inside an object, or before the LIST envelope was closed.
+            ValueError: The body is truncated: it ends inside an object, or before the end of the LIST envelope.
         """
-        if self.failed is not None:
-            raise ValueError(self.failed)
+        if self.error is not None:
+            raise ValueError(self.error)
         if self.pending or self.state != (FRAME if self.watch else DONE):
-            self.failed = f"the body ends too early at byte {self.offset}"
-            raise ValueError(self.failed)
-        self.failed = f"the body has ended at byte {self.offset}"
+            self.error = f"the body is truncated at byte {self.offset}"
+            raise ValueError(self.error)
+        self.error = f"the body has ended at byte {self.offset}"
 
-    # -- what a feed gives --
+    # -- the result of a feed --
 
     cdef int flush(self) except -1:
         batch = self.builder.flush()
@@ -169,55 +172,55 @@ cdef class Scanner:
             self.items.append(batch)
         return 0
 
-    cdef int control(self, tuple item) except -1:
+    cdef int emit(self, tuple item) except -1:
         self.flush()
         self.items.append(item)
         return 0
 
-    cdef int leave_out(self, str reason, kj_ptr start, kj_ptr end) except -1:
-        return self.skipped(self.peek(start, end), reason, self.place(start), kj_span(start, end))
+    cdef int skip_object(self, str reason, kj_ptr start, kj_ptr end) except -1:
+        return self.emit_skip(self.read_partial_key(start, end), reason, self.offset_at(start), kj_distance(start, end))
 
-    cdef int skipped(self, tuple known, str reason, uint64_t offset, uint64_t size) except -1:
-        """`known`: verb, namespace, name, uid, resourceVersion."""
+    cdef int emit_skip(self, tuple known, str reason, uint64_t offset, uint64_t size) except -1:
+        """Emits a skipped object. `known`: verb, namespace, name, uid, resourceVersion."""
         if self.watch and known[0] in ("BOOKMARK", "ERROR"):
             raise ValueError(f"{reason} control frame at byte {offset}")
-        return self.control(("SKIP", offset, *known, reason, size))
+        return self.emit(("SKIP", offset, *known, reason, size))
 
-    cdef tuple peek(self, kj_ptr p, kj_ptr end):
-        cdef kp_found found
+    cdef tuple read_partial_key(self, kj_ptr p, kj_ptr end):
+        cdef ks_partial_key found
         memset(&found, 0, sizeof(found))
-        if kj_span(p, end) > self.limit:
+        if kj_distance(p, end) > self.limit:
             end = p + self.limit
-        kp_peek(&p, end, KP_FRAME if self.watch else KP_ITEM, &found)
-        namespace = plain(&found.field[KB_NAMESPACE])
+        ks_read_partial_key(&p, end, KS_FRAME if self.watch else KS_ITEM, &found)
+        namespace = value_of(&found.field[KS_NAMESPACE])
         if namespace is None and found.complete:
             namespace = ""
         return (
-            (plain(&found.verb) or "") if self.watch else "ADDED",
+            (value_of(&found.verb) or "") if self.watch else "ADDED",
             namespace,
-            plain(&found.field[KB_NAME]) or None,
-            plain(&found.field[KB_UID]) or "",
-            plain(&found.field[KB_VERSION]) or "",
+            value_of(&found.field[KS_NAME]) or None,
+            value_of(&found.field[KS_UID]) or "",
+            value_of(&found.field[KS_RESOURCE_VERSION]) or "",
         )
 
     # -- reading --
 
-    cdef uint64_t place(self, kj_ptr p) noexcept:
-        return self.origin_offset + kj_span(self.origin, p)
+    cdef uint64_t offset_at(self, kj_ptr p) noexcept:
+        return self.chunk_offset + kj_distance(self.chunk, p)
 
     cdef int reject(self, str why, kj_ptr p) except -1:
-        raise ValueError(f"{why} at byte {self.place(p)}")
+        raise ValueError(f"{why} at byte {self.offset_at(p)}")
 
     cdef int run(self, kj_ptr p, kj_ptr end) except -1:
         cdef unsigned char c
         cdef kj_ptr start
         cdef State state
-        self.origin = p
-        self.origin_offset = self.offset
+        self.chunk = p
+        self.chunk_offset = self.offset
         if self.pending:
-            self.resume(&p, end)
+            self.resume_unit(&p, end)
         while True:
-            p = kj_space(p, end)
+            p = kj_skip_space(p, end)
             if p == end:
                 return 0
             c = p[0]
@@ -228,7 +231,7 @@ cdef class Scanner:
                 start = p
                 if self.frame(&p, end, False) != KJ_OK:
                     p = start
-                    self.start(FRAME_UNIT, FRAME, &p, end)
+                    self.start_unit(FRAME_UNIT, FRAME, &p, end)
             elif state == ITEM or state == FIRST_ITEM:
                 if c == b"]" and state == FIRST_ITEM:
                     p += 1
@@ -241,7 +244,7 @@ cdef class Scanner:
                 p = start
                 if kj_is_delimiter(c) and c not in b'{["':
                     self.reject("expected an item", p)
-                self.start(ITEM_UNIT, AFTER_ITEM, &p, end)
+                self.start_unit(ITEM_UNIT, AFTER_ITEM, &p, end)
             elif state == AFTER_ITEM:
                 if c != b"," and c != b"]":
                     self.reject("expected a comma or the end of the items", p)
@@ -254,9 +257,9 @@ cdef class Scanner:
                 self.state = FIRST_MEMBER
             elif state == FIRST_MEMBER or state == MEMBER:
                 if c == b'"':
-                    self.start(NAME_UNIT, COLON, &p, end)
+                    self.start_unit(NAME_UNIT, COLON, &p, end)
                 elif c == b"}" and state == FIRST_MEMBER:
-                    self.close(p)
+                    self.end_list(p)
                     p += 1
                 else:
                     self.reject("expected a member of the list", p)
@@ -272,153 +275,152 @@ cdef class Scanner:
                 elif kj_is_delimiter(c) and c not in b'{["':
                     self.reject("expected a value", p)
                 else:
-                    self.start(VALUE_UNIT, AFTER_MEMBER, &p, end)
+                    self.start_unit(VALUE_UNIT, AFTER_MEMBER, &p, end)
             elif state == AFTER_MEMBER:
                 if c == b",":
                     self.state = MEMBER
                 elif c == b"}":
-                    self.close(p)
+                    self.end_list(p)
                 else:
                     self.reject("expected a comma or the end of the list", p)
                 p += 1
             else:
                 self.reject("bytes after the end", p)
 
-    cdef int start(self, Unit kind, State after, kj_ptr *pp, kj_ptr end) except -1:
-        """Seeks the end of a unit; handles it if that is in this chunk, else carries it to the next."""
+    cdef int start_unit(self, Unit kind, State after, kj_ptr *pp, kj_ptr end) except -1:
+        """Reads the unit at `pp` if it is complete, else copies it to the carry."""
         cdef kj_ptr p = pp[0]
         cdef int r
         memset(&self.unit, 0, sizeof(self.unit))
         self.state = after
-        r = kj_unit_end(&self.unit, pp, end)
+        r = kj_skip_part(&self.unit, pp, end)
         if r == KJ_OK:
-            return self.whole(kind, p, pp[0])
-        if r == KJ_BAD:
+            return self.complete_unit(kind, p, pp[0])
+        if r == KJ_MALFORMED:
             self.reject("control character in a string", pp[0])
         self.pending = kind
-        self.unit_offset = self.place(p)
+        self.unit_offset = self.offset_at(p)
         self.unit_size = 0
-        self.carried = 0
-        self.next_look = 0
-        self.dropping = kind == VALUE_UNIT and self.member is None
-        return self.stash(p, end)
+        self.carry_used = 0
+        self.next_check = 0
+        self.discarding = kind == VALUE_UNIT and self.member is None
+        return self.add_to_carry(p, end)
 
-    cdef int resume(self, kj_ptr *pp, kj_ptr end) except -1:
-        """Goes on with the unit that an earlier chunk began."""
+    cdef int resume_unit(self, kj_ptr *pp, kj_ptr end) except -1:
+        """Continues the pending unit."""
         cdef kj_ptr p = pp[0]
         cdef Unit kind = self.pending
-        cdef int r = kj_unit_end(&self.unit, pp, end)
-        if r == KJ_BAD:
+        cdef int r = kj_skip_part(&self.unit, pp, end)
+        if r == KJ_MALFORMED:
             self.reject("control character in a string", pp[0])
-        self.stash(p, pp[0], r == KJ_OK)
+        self.add_to_carry(p, pp[0], r == KJ_OK)
         if r != KJ_OK:
             return 0
         self.pending = NO_UNIT
-        if self.left_out is not None:
-            known, self.left_out = self.left_out, None
-            self.skipped(known, "oversized", self.unit_offset, self.unit_size)
-        elif not self.dropping:
-            self.origin = self.carry
-            origin_offset, self.origin_offset = self.origin_offset, self.unit_offset
-            self.whole(kind, self.carry, self.carry + self.carried)
-            self.origin = p
-            self.origin_offset = origin_offset
-        if self.carry_room > CEILING_OF_CARRY:
-            self.give_up_carry()
+        if self.skipped_key is not None:
+            known, self.skipped_key = self.skipped_key, None
+            self.emit_skip(known, "oversized", self.unit_offset, self.unit_size)
+        elif not self.discarding:
+            self.chunk = self.carry
+            chunk_offset, self.chunk_offset = self.chunk_offset, self.unit_offset
+            self.complete_unit(kind, self.carry, self.carry + self.carry_used)
+            self.chunk = p
+            self.chunk_offset = chunk_offset
+        if self.carry_capacity > MAX_IDLE_CARRY:
+            self.free_carry()
         return 0
 
-    cdef int stash(self, kj_ptr p, kj_ptr end, bint complete=False) except -1:
-        """Adds to the carry, as far as its bound allows; beyond that, only the key of the unit is kept."""
-        cdef size_t more = kj_span(p, end), room
+    cdef int add_to_carry(self, kj_ptr p, kj_ptr end, bint complete=False) except -1:
+        """Copies bytes of the unit to the carry; beyond the limit keeps its key only."""
+        cdef size_t more = kj_distance(p, end), capacity
         cdef void *grown
         self.unit_size += more
-        if self.dropping:
+        if self.discarding:
             return 0
         if self.unit_size > self.limit:
-            more = self.limit - self.carried
-        if self.carry_room - self.carried < more:
-            room = max(self.carried + more, 2 * self.carry_room, <size_t>FLOOR_OF_CARRY)
-            grown = realloc(self.carry, room)
+            more = self.limit - self.carry_used
+        if self.carry_capacity - self.carry_used < more:
+            capacity = max(self.carry_used + more, 2 * self.carry_capacity, <size_t>MIN_CARRY)
+            grown = realloc(self.carry, capacity)
             if grown == NULL:
                 raise MemoryError
             self.carry = <unsigned char *>grown
-            self.carry_room = room
-        memcpy(self.carry + self.carried, p, more)
-        self.carried += more
+            self.carry_capacity = capacity
+        memcpy(self.carry + self.carry_used, p, more)
+        self.carry_used += more
         if self.unit_size > self.limit:
             if self.pending == NAME_UNIT or self.pending == VALUE_UNIT:
                 raise ValueError(f"oversized member of the list at byte {self.unit_offset}")
-            self.look(self.carry, self.carry + self.carried, self.unit_offset)
-            self.left_out = self.peek(self.carry, self.carry + self.carried)
-            self.dropping = True
-            self.give_up_carry()
-        elif not complete and self.carried >= self.next_look and memchr(p, b"\n", more) != NULL:
-            self.next_look = 2 * self.carried  # so that all looks together stay linear
-            self.look(self.carry, self.carry + self.carried, self.unit_offset)
+            self.check_line(self.carry, self.carry + self.carry_used, self.unit_offset)
+            self.skipped_key = self.read_partial_key(self.carry, self.carry + self.carry_used)
+            self.discarding = True
+            self.free_carry()
+        elif not complete and self.carry_used >= self.next_check and memchr(p, b"\n", more) != NULL:
+            self.next_check = 2 * self.carry_used  # so that all checks together are linear in the bytes
+            self.check_line(self.carry, self.carry + self.carry_used, self.unit_offset)
         return 0
 
-    cdef int give_up_carry(self) except -1:
+    cdef int free_carry(self) except -1:
         free(self.carry)
         self.carry = NULL
-        self.carried = self.carry_room = 0
+        self.carry_used = self.carry_capacity = 0
         return 0
 
-    cdef int look(self, kj_ptr p, kj_ptr end, uint64_t offset) except -1:
-        """Refuses the beginning of a frame that is malformed and goes on over a line's end.
+    cdef int check_line(self, kj_ptr p, kj_ptr end, uint64_t offset) except -1:
+        """Refuses the start of a malformed frame that continues after a line end.
 
-        Servers write a frame on one line. Whether the brackets that follow are this one's or the next one's nobody
-        can tell, and waiting for its end could swallow the rest of the stream.
+        A server writes a frame on one line. The brackets on the next line may belong to the next frame, so a search for
+        the end of this frame could read the rest of the stream.
         """
-        if self.watch and memchr(p, b"\n", kj_span(p, end)) != NULL and self.frame(&p, end, False) == KJ_BAD:
-            raise ValueError(f"a malformed frame of several lines at byte {offset}")
+        if self.watch and memchr(p, b"\n", kj_distance(p, end)) != NULL and self.frame(&p, end, False) == KJ_MALFORMED:
+            raise ValueError(f"malformed frame of several lines at byte {offset}")
         return 0
 
-    cdef int whole(self, Unit kind, kj_ptr p, kj_ptr end) except -1:
-        """A unit that has come to its end."""
+    cdef int complete_unit(self, Unit kind, kj_ptr p, kj_ptr end) except -1:
+        """Reads a complete unit."""
         if kind == NAME_UNIT:
             return self.read_name(p, end)
         if kind == VALUE_UNIT:
-            return self.read_value(p, end)
-        if kj_span(p, end) > self.limit:
-            self.look(p, p + self.limit, self.place(p))
-            return self.leave_out("oversized", p, end)
+            return self.read_member(p, end)
+        if kj_distance(p, end) > self.limit:
+            self.check_line(p, p + self.limit, self.offset_at(p))
+            return self.skip_object("oversized", p, end)
         return self.frame(&p, end, True) if kind == FRAME_UNIT else self.item(&p, end, True)
 
     cdef int item(self, kj_ptr *pp, kj_ptr end, bint whole) except -1:
-        """One item of a LIST. Unless `whole`, anything but KJ_OK says that nothing has happened."""
+        """Reads one item of a LIST; only KJ_OK has an effect unless it is `whole`."""
         cdef kj_ptr start = pp[0]
-        cdef int r = self.builder.take(pp, end) if start[0] == b"{" else KJ_BAD
-        if r == KJ_OK and kj_span(start, pp[0]) <= self.limit:
-            return self.builder.accept(self.place(start), kj_span(start, pp[0]), 0)
+        cdef int r = self.builder.read(pp, end) if start[0] == b"{" else KJ_MALFORMED
+        if r == KJ_OK and kj_distance(start, pp[0]) <= self.limit:
+            return self.builder.accept(self.offset_at(start), kj_distance(start, pp[0]), KS_ADDED)
         if not whole:
-            return KJ_BAD
-        return self.leave_out("too deep" if r == KJ_DEEP else "malformed", start, end)
+            return KJ_MALFORMED
+        return self.skip_object("too deep" if r == KJ_TOO_DEEP else "malformed", start, end)
 
     cdef int frame(self, kj_ptr *pp, kj_ptr end, bint whole) except -1:
-        """One frame of a WATCH. Unless `whole`, anything but KJ_OK says that nothing has happened; KJ_BAD that no byte
-        more could make it right."""
-        cdef kj_ptr start = pp[0], p = kj_space(start + 1, end), value, inner = NULL, inner_end = NULL
-        cdef kj_text key, kind
-        cdef int r = KJ_MORE, taken = -1, verb = -1
-        kind.at = NULL
+        """Reads one frame of a WATCH; only KJ_OK has an effect unless it is `whole`."""
+        cdef kj_ptr start = pp[0], p = kj_skip_space(start + 1, end), value, inner = NULL, inner_end = NULL
+        cdef kj_text key, type_
+        cdef int r = KJ_INCOMPLETE, result = -1, verb = -1
+        type_.at = NULL
         while p < end:
-            r = kj_key(&p, end, &key)
+            r = kj_read_key(&p, end, &key)
             if r != KJ_OK:
                 break
-            r = KJ_BAD
+            r = KJ_MALFORMED
             value = p
             if kj_is(&key, b"type"):
-                if p[0] != b'"' or kind.at != NULL:
+                if p[0] != b'"' or type_.at != NULL:
                     break
-                r = kj_take(&p, end, &kind)
+                r = kj_read_string(&p, end, &type_)
                 if r == KJ_OK:
-                    verb = verb_of(&kind)
+                    verb = verb_of(&type_)
             elif kj_is(&key, b"object"):
                 if inner != NULL:
                     break
                 if verb >= 0 and p[0] == b"{":
-                    r = taken = self.builder.take(&p, end)
-                if taken != KJ_OK and taken != KJ_MORE:
+                    r = result = self.builder.read(&p, end)
+                if result != KJ_OK and result != KJ_INCOMPLETE:
                     p = value
                     r = skip(&p, end)
                 inner = value
@@ -427,100 +429,100 @@ cdef class Scanner:
                 r = skip(&p, end)
             if r != KJ_OK:
                 break
-            r = KJ_MORE
-            p = kj_space(p, end)
+            r = KJ_INCOMPLETE
+            p = kj_skip_space(p, end)
             if p == end:
                 break
             if p[0] != b",":
-                r = KJ_OK if p[0] == b"}" and kind.at != NULL and inner != NULL else KJ_BAD
+                r = KJ_OK if p[0] == b"}" and type_.at != NULL and inner != NULL else KJ_MALFORMED
                 break
-            p = kj_space(p + 1, end)
+            p = kj_skip_space(p + 1, end)
         if r != KJ_OK:
             if whole:
                 self.reject("malformed frame", p)
-            return KJ_BAD if taken == KJ_BAD else r
+            return KJ_MALFORMED if result == KJ_MALFORMED else r
         pp[0] = p + 1
-        if kj_span(start, pp[0]) > self.limit:
-            return KJ_MORE  # `whole` has seen to it already
+        if kj_distance(start, pp[0]) > self.limit:
+            return KJ_INCOMPLETE  # complete_unit skips oversized frames
         if verb >= 0:
-            if taken < 0 and inner[0] == b"{":
-                taken = self.builder.take(&inner, inner_end)
-            if taken == KJ_OK:
-                return self.builder.accept(self.place(start), kj_span(start, pp[0]), verb)
-            if taken == KJ_DEEP:
-                return self.leave_out("too deep", start, pp[0])
-            if memchr(start, b"\n", kj_span(start, pp[0])) != NULL:
-                raise ValueError(f"a malformed frame of several lines at byte {self.place(start)}")
-            return self.leave_out("malformed", start, pp[0])
-        if not kj_is(&kind, b"BOOKMARK") and not kj_is(&kind, b"ERROR"):
-            return self.leave_out("unknown event type", start, pp[0])
+            if result < 0 and inner[0] == b"{":
+                result = self.builder.read(&inner, inner_end)
+            if result == KJ_OK:
+                return self.builder.accept(self.offset_at(start), kj_distance(start, pp[0]), verb)
+            if result == KJ_TOO_DEEP:
+                return self.skip_object("too deep", start, pp[0])
+            if memchr(start, b"\n", kj_distance(start, pp[0])) != NULL:
+                raise ValueError(f"malformed frame of several lines at byte {self.offset_at(start)}")
+            return self.skip_object("malformed", start, pp[0])
+        if not kj_is(&type_, b"BOOKMARK") and not kj_is(&type_, b"ERROR"):
+            return self.skip_object("unknown event type", start, pp[0])
         value = inner
-        if inner[0] != b"{" or kj_value(&value, inner_end, 0) != KJ_OK or value != inner_end:
-            return self.reject("malformed control frame", value) if whole else KJ_BAD
-        raw = PyBytes_FromStringAndSize(<char *>inner, kj_span(inner, value))
-        return self.control((plain(&kind), self.place(start), raw))
+        if inner[0] != b"{" or kj_check_value(&value, inner_end, 0) != KJ_OK or value != inner_end:
+            return self.reject("malformed control frame", value) if whole else KJ_MALFORMED
+        raw = PyBytes_FromStringAndSize(<char *>inner, kj_distance(inner, value))
+        return self.emit((value_of(&type_), self.offset_at(start), raw))
 
     # -- the envelope of a LIST --
 
     cdef bytes member_text(self, kj_ptr p, kj_ptr end):
         cdef kj_ptr q = p
-        if kj_span(p, end) > self.limit:
+        if kj_distance(p, end) > self.limit:
             self.reject("oversized member of the list", p)
-        if p[0] in b'{["' and (kj_value(&q, end, 0) != KJ_OK or q != end):
+        if p[0] in b'{["' and (kj_check_value(&q, end, 0) != KJ_OK or q != end):
             self.reject("malformed member of the list", q)
-        return PyBytes_FromStringAndSize(<char *>p, kj_span(p, end))
+        return PyBytes_FromStringAndSize(<char *>p, kj_distance(p, end))
 
     cdef int read_name(self, kj_ptr p, kj_ptr end) except -1:
         name = decode(self.member_text(p, end))
         self.member = name if name in READ else None
         return 0
 
-    cdef int read_value(self, kj_ptr p, kj_ptr end) except -1:
+    cdef int read_member(self, kj_ptr p, kj_ptr end) except -1:
         if self.member is None:
             return 0
         text = self.member_text(p, end)
         try:
             self.envelope.read(self.member, text)
         except ValueError as error:
-            raise ValueError(f"{error} at byte {self.place(p)}") from None
-        return self.expect()
+            raise ValueError(f"{error} at byte {self.offset_at(p)}") from None
+        return self.set_defaults()
 
-    cdef int expect(self) except -1:
-        """What an item is that does not tell: what the envelope says so far, else what the caller said."""
-        return self.builder.expect(
-            self.envelope.item_kind or self.default_kind, self.envelope.api_version or self.default_api
+    cdef int set_defaults(self) except -1:
+        """Sets the defaults of the next items from the envelope, else from the caller."""
+        return self.builder.set_defaults(
+            self.envelope.item_kind or self.default_kind, self.envelope.api_version or self.default_api_version
         )
 
     cdef int open_items(self, kj_ptr p) except -1:
         if self.envelope.has_items:
-            self.reject("a list with items twice", p)
+            self.reject("second member `items` of the list", p)
         self.envelope.has_items = True
         self.state = FIRST_ITEM
         return 0
 
-    cdef int close(self, kj_ptr p) except -1:
+    cdef int end_list(self, kj_ptr p) except -1:
         if not self.envelope.has_items:
-            self.reject("a list without items", p)
+            self.reject("list without `items`", p)
         self.state = DONE
         envelope = self.envelope
-        return self.control(("LIST_END", self.place(p), envelope.kind, envelope.api_version, *envelope.metadata))
+        return self.emit(("LIST_END", self.offset_at(p), envelope.kind, envelope.api_version, *envelope.metadata))
 
 
 cdef int skip(kj_ptr *pp, kj_ptr end) noexcept:
-    """Past a value of which nothing but its end matters."""
-    cdef kj_unit unit
-    memset(&unit, 0, sizeof(unit))
+    """Advances past a value without its grammar."""
+    cdef kj_skip_state state
+    memset(&state, 0, sizeof(state))
     if kj_is_delimiter(pp[0][0]) and pp[0][0] not in b'{["':
-        return KJ_BAD
-    return kj_unit_end(&unit, pp, end)
+        return KJ_MALFORMED
+    return kj_skip_part(&state, pp, end)
 
 
-cdef str plain(const kj_text *text):
-    """What a string means, None for an absent one."""
+cdef str value_of(const kj_text *text):
+    """Returns the value of a JSON string, None if it is absent."""
     cdef unsigned char *out
     if text.at == NULL:
         return None
-    if not text.how:
+    if not text.has_escapes:
         return PyUnicode_DecodeUTF8(<char *>text.at, text.len, NULL)
     out = <unsigned char *>malloc(text.len)
     if out == NULL:
@@ -531,9 +533,9 @@ cdef str plain(const kj_text *text):
         free(out)
 
 
-cdef int verb_of(const kj_text *kind) noexcept:
-    if kj_is(kind, b"ADDED"):
-        return 0
-    if kj_is(kind, b"MODIFIED"):
-        return 1
-    return 2 if kj_is(kind, b"DELETED") else -1
+cdef int verb_of(const kj_text *type_) noexcept:
+    if kj_is(type_, b"ADDED"):
+        return KS_ADDED
+    if kj_is(type_, b"MODIFIED"):
+        return KS_MODIFIED
+    return KS_DELETED if kj_is(type_, b"DELETED") else -1

@@ -1,4 +1,4 @@
-"""What the table takes from `_version`: versions copied out, and the decoders they share with it."""
+"""Declares records/ for Cython, and what the table shares with `_version`: copied versions and their decoders."""
 
 cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
@@ -6,75 +6,75 @@ from libc.stdint cimport uint8_t, uint32_t, uint64_t
 
 cdef extern from "records/record.h":
     enum:
-        KT_CUT
-        KT_UID
+        KR_PLACEHOLDERS
+        KR_UID_MASK
 
-    ctypedef uint8_t kt_byte
+    ctypedef uint8_t kr_byte
 
-    ctypedef struct kt_text:
-        const kt_byte *at
+    ctypedef struct kr_text:
+        const kr_byte *at
         size_t len
 
-    ctypedef struct kt_view:
+    ctypedef struct kr_view:
         uint32_t word
-        kt_byte form
-        uint32_t place
+        kr_byte form
+        uint32_t partition
         uint32_t codec
         size_t raw_len
-        kt_text name
-        kt_text rv
-        kt_text uid
-        kt_text blob
+        kr_text name
+        kr_text rv
+        kr_text uid
+        kr_text blob
         size_t size
 
-    ctypedef struct kt_who:
-        kt_byte form
-        kt_text uid
+    ctypedef struct kr_identity:
+        kr_byte form
+        kr_text uid
 
-    ctypedef struct kt_new:
-        uint32_t place
+    ctypedef struct kr_new:
+        uint32_t partition
         uint32_t codec
-        int cut
+        int placeholders
         size_t raw_len
-        kt_text name
-        kt_text blob
-        const kt_who *who
+        kr_text name
+        kr_text blob
+        const kr_identity *identity
 
-    void kt_read(const kt_byte *at, kt_view *v) nogil
-    kt_text kt_uid_text(const kt_view *v, kt_byte *to) nogil
-    kt_text kt_rv_text(const kt_view *v, kt_byte *to) nogil
-    size_t kt_size(const kt_new *n) nogil
-    void kt_write(kt_byte *to, const kt_new *n, uint32_t word) nogil
+    void kr_read(const kr_byte *at, kr_view *v) nogil
+    kr_text kr_uid_text(const kr_view *v, kr_byte *to) nogil
+    kr_text kr_rv_text(const kr_view *v, kr_byte *to) nogil
+    size_t kr_size(const kr_new *n) nogil
+    void kr_write(kr_byte *to, const kr_new *n, uint32_t word) nogil
 
 
 cdef extern from "records/refcounts.h":
-    ctypedef struct kt_users:
+    ctypedef struct kr_refcounts:
         uint32_t *count
-        uint32_t room
+        uint32_t capacity
 
-    int kt_users_room(kt_users *users, uint32_t codec) nogil
+    int kr_refcounts_reserve(kr_refcounts *r, uint32_t codec) nogil
 
 
 cdef extern from "records/placeholders.h":
-    ctypedef struct kc_values:
-        kt_text value[5]
+    ctypedef struct kr_values:
+        kr_text value[5]
 
-    int kc_hold(kc_values *held, const kt_view *v, const kt_text *space) nogil
-    void kc_let(kc_values *held) nogil
-    int kc_restore(kt_byte *to, size_t room, const kt_byte *cut, size_t len, const kt_text *value) nogil
+    int kr_values_copy(kr_values *copy, const kr_view *v, const kr_text *namespace_) nogil
+    void kr_values_release(kr_values *copy) nogil
+    int kr_restore_values(kr_byte *to, size_t size, const kr_byte *source, size_t len, const kr_text *value) nogil
 
 
 @cython.final
 cdef class Codecs:
     cdef:
-        dict decoders
-        kt_users users
+        dict decoders  # by codec
+        kr_refcounts refcounts
 
     cdef bytes decode(self, uint32_t codec, bytes blob)
-    cdef bytes raw(self, const kt_view *v, const kt_text *space)
-    cdef str key(self, const kt_text *space, const kt_text *name)
-    cdef Version fresh(self, const kt_text *space, const kt_new *n)
-    cdef Version copy(self, const kt_text *space, const kt_view *v, const kt_byte *record)
+    cdef bytes raw(self, const kr_view *v, const kr_text *namespace)
+    cdef str key(self, const kr_text *namespace, const kr_text *name)
+    cdef Version new_version(self, const kr_text *namespace, const kr_new *n)
+    cdef Version copy_record(self, const kr_text *namespace, const kr_view *v, const kr_byte *record)
     cdef Version version(self, bytes data, uint32_t codec)
 
 
@@ -83,9 +83,9 @@ cdef class Version:
     cdef:
         Codecs codecs
         bytes data  # length of the namespace in 4 bytes, namespace, record
-        uint32_t counted
+        uint32_t counted  # the codec whose refcount includes this version
 
-    cdef kt_text read(self, kt_view *v) except *
+    cdef kr_text read(self, kr_view *v) except *
 
 
 @cython.final
@@ -94,7 +94,7 @@ cdef class Change:
         str key
         Version new
         Version old
-        Version held
+        Version replaced
         bint synthetic
         Py_ssize_t id
-        Py_ssize_t held_id
+        Py_ssize_t replaced_id

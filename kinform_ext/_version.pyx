@@ -1,6 +1,6 @@
-"""Version: one version of one object, copied out of a table as it is kept there. Change: what became of a key.
+"""Version: an encoded copy of one version of an object. Change: a change of a key.
 
-Never decodes more than it is asked for, and never holds the table, only the decoders that its versions need.
+A version decodes only when `raw` is called. It has no reference to the table, only to the decoders that both share.
 """
 
 cimport cython
@@ -10,29 +10,29 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memcpy
 
 
-cdef str text(const kt_text *t):
+cdef str text(const kr_text *t):
     return PyUnicode_DecodeUTF8(<const char *>t.at, t.len, NULL)
 
 
-cdef kt_byte *begin_data(bytes data, const kt_text *space) noexcept:
-    cdef kt_byte *p = <kt_byte *>PyBytes_AS_STRING(data)
-    cdef uint32_t size = <uint32_t>space.len
+cdef kr_byte *write_namespace(bytes data, const kr_text *namespace) noexcept:
+    cdef kr_byte *p = <kr_byte *>PyBytes_AS_STRING(data)
+    cdef uint32_t size = <uint32_t>namespace.len
     memcpy(p, &size, 4)
     if size:
-        memcpy(p + 4, space.at, size)
+        memcpy(p + 4, namespace.at, size)
     return p + 4 + size
 
 
 @cython.final
 @cython.no_gc_clear
 cdef class Codecs:
-    """The decoders of a table by their numbers, and how many versions need each; makes versions that share them."""
+    """The decoders of a table by codec, and their refcounts; creates versions."""
 
     def __cinit__(self):
         self.decoders = {}
 
     def __dealloc__(self):
-        free(self.users.count)
+        free(self.refcounts.count)
 
     cdef bytes decode(self, uint32_t codec, bytes blob):
         if not codec:
@@ -45,37 +45,37 @@ cdef class Codecs:
             raise TypeError(f"codec {codec}: expected its decoder to return bytes")
         return found
 
-    cdef str key(self, const kt_text *space, const kt_text *name):
-        cdef kt_byte small[320]
-        cdef kt_byte *to = small
-        cdef size_t size = space.len + 1 + name.len
-        if not space.len:
+    cdef str key(self, const kr_text *namespace, const kr_text *name):
+        cdef kr_byte small[320]
+        cdef kr_byte *to = small
+        cdef size_t size = namespace.len + 1 + name.len
+        if not namespace.len:
             return text(name)
         if size > sizeof(small):
-            to = <kt_byte *>malloc(size)
+            to = <kr_byte *>malloc(size)
             if to == NULL:
                 raise MemoryError
-        memcpy(to, space.at, space.len)
-        to[space.len] = c"/"
-        memcpy(to + space.len + 1, name.at, name.len)
+        memcpy(to, namespace.at, namespace.len)
+        to[namespace.len] = c"/"
+        memcpy(to + namespace.len + 1, name.at, name.len)
         try:
             return PyUnicode_DecodeUTF8(<char *>to, size, NULL)
         finally:
             if to != small:
                 free(to)
 
-    cdef Version fresh(self, const kt_text *space, const kt_new *n):
-        """A version that no table holds."""
-        cdef bytes data = PyBytes_FromStringAndSize(NULL, 4 + space.len + kt_size(n))
-        if not kt_users_room(&self.users, n.codec):
+    cdef Version new_version(self, const kr_text *namespace, const kr_new *n):
+        """Creates a version from fields that are in no table."""
+        cdef bytes data = PyBytes_FromStringAndSize(NULL, 4 + namespace.len + kr_size(n))
+        if not kr_refcounts_reserve(&self.refcounts, n.codec):
             raise MemoryError
-        kt_write(begin_data(data, space), n, 0)
+        kr_write(write_namespace(data, namespace), n, 0)
         return self.version(data, n.codec)
 
-    cdef Version copy(self, const kt_text *space, const kt_view *v, const kt_byte *record):
-        """A copy of a record, made before anything else can happen to it."""
-        cdef bytes data = PyBytes_FromStringAndSize(NULL, 4 + space.len + v.size)
-        memcpy(begin_data(data, space), record, v.size)
+    cdef Version copy_record(self, const kr_text *namespace, const kr_view *v, const kr_byte *record):
+        """Copies a record; nothing can change or free it before the copy is complete."""
+        cdef bytes data = PyBytes_FromStringAndSize(NULL, 4 + namespace.len + v.size)
+        memcpy(write_namespace(data, namespace), record, v.size)
         return self.version(data, v.codec)
 
     cdef Version version(self, bytes data, uint32_t codec):
@@ -83,112 +83,117 @@ cdef class Codecs:
         made.codecs = self
         made.data = data
         made.counted = codec
-        self.users.count[codec] += 1
+        self.refcounts.count[codec] += 1
         return made
 
-    cdef bytes raw(self, const kt_view *v, const kt_text *space):
-        """The JSON of a record, which may go or move meanwhile."""
+    cdef bytes raw(self, const kr_view *v, const kr_text *namespace):
+        """Decodes the JSON of a record.
+
+        The decoder may free or move the record, so `v` is not read after it was called.
+        """
         cdef size_t size = v.raw_len
         cdef uint32_t codec = v.codec
-        cdef bint cut = v.form & KT_CUT
+        cdef bint has_placeholders = v.form & KR_PLACEHOLDERS
         cdef bytes blob, raw
-        cdef kc_values held
+        cdef kr_values values
         cdef bint whole
-        if not cut:
+        if not has_placeholders:
             raw = self.decode(codec, PyBytes_FromStringAndSize(<const char *>v.blob.at, v.blob.len))
             whole = <size_t>PyBytes_GET_SIZE(raw) == size
         else:
-            if not kc_hold(&held, v, space):
+            if not kr_values_copy(&values, v, namespace):
                 raise MemoryError
             try:
                 if codec:
                     blob = self.decode(codec, PyBytes_FromStringAndSize(<const char *>v.blob.at, v.blob.len))
                     raw = PyBytes_FromStringAndSize(NULL, size)
-                    whole = kc_restore(
-                        <kt_byte *>PyBytes_AS_STRING(raw), size,
-                        <kt_byte *>PyBytes_AS_STRING(blob), PyBytes_GET_SIZE(blob), held.value,
+                    whole = kr_restore_values(
+                        <kr_byte *>PyBytes_AS_STRING(raw), size,
+                        <kr_byte *>PyBytes_AS_STRING(blob), PyBytes_GET_SIZE(blob), values.value,
                     )
                 else:
                     raw = PyBytes_FromStringAndSize(NULL, size)
-                    whole = kc_restore(
-                        <kt_byte *>PyBytes_AS_STRING(raw), size, v.blob.at, v.blob.len, held.value
+                    whole = kr_restore_values(
+                        <kr_byte *>PyBytes_AS_STRING(raw), size, v.blob.at, v.blob.len, values.value
                     )
             finally:
-                kc_let(&held)
+                kr_values_release(&values)
         if not whole:
-            raise ValueError(f"codec {codec}: what it decodes to is not what was encoded")
+            raise ValueError(f"codec {codec}: the decoded bytes are not those that were encoded")
         return raw
 
 
 @cython.final
 @cython.no_gc
 cdef class Version:
-    """One version of one object, as the table keeps it: compressed. It stays as it is, whatever becomes of the table.
+    """A version of an object, compressed as in the table.
+
+    It stays the same when the table changes or is freed.
 
     Attributes:
-        namespace: `""` for a cluster-scoped object.
-        name: Its name.
-        key: `"namespace/name"`, or `"name"`.
-        uid: `""` where it has none.
-        resource_version: Likewise.
-        codec: What it is encoded with; 0: nothing.
-        nbytes: What it holds in memory, without the decoders it shares.
+        namespace: `metadata.namespace`, `""` for a cluster-scoped object.
+        name: `metadata.name`.
+        key: `"namespace/name"`, or `"name"` for a cluster-scoped object.
+        uid: `metadata.uid`, `""` if absent.
+        resource_version: `metadata.resourceVersion`, `""` if absent.
+        codec: The codec of its encoded form; 0: not encoded.
+        nbytes: Bytes of memory, without the decoders it shares.
     """
 
     def __dealloc__(self):
         if self.data is not None:
-            self.codecs.users.count[self.counted] -= 1
+            self.codecs.refcounts.count[self.counted] -= 1
 
-    cdef kt_text read(self, kt_view *v) except *:
-        cdef kt_text space
+    cdef kr_text read(self, kr_view *v) except *:
+        cdef kr_text namespace
         cdef uint32_t size
-        cdef const kt_byte *p
+        cdef const kr_byte *p
         if self.data is None:
-            raise TypeError("versions come from a table")
-        p = <const kt_byte *>PyBytes_AS_STRING(self.data)
+            raise TypeError("a Version is created by a table only")
+        p = <const kr_byte *>PyBytes_AS_STRING(self.data)
         memcpy(&size, p, 4)
-        space.at = p + 4
-        space.len = size
-        kt_read(p + 4 + size, v)
-        return space
+        namespace.at = p + 4
+        namespace.len = size
+        kr_read(p + 4 + size, v)
+        return namespace
 
     @property
     def namespace(self):
-        cdef kt_view v
-        cdef kt_text space = self.read(&v)
-        return text(&space)
+        cdef kr_view v
+        cdef kr_text namespace = self.read(&v)
+        return text(&namespace)
 
     @property
     def name(self):
-        cdef kt_view v
+        cdef kr_view v
         self.read(&v)
         return text(&v.name)
 
     @property
     def key(self):
-        cdef kt_view v
-        cdef kt_text space = self.read(&v)
-        return self.codecs.key(&space, &v.name)
+        cdef kr_view v
+        cdef kr_text namespace = self.read(&v)
+        return self.codecs.key(&namespace, &v.name)
 
     @property
     def uid(self):
-        cdef kt_view v
-        cdef kt_byte room[36]
+        cdef kr_view v
+        cdef kr_byte room[36]
         self.read(&v)
-        cdef kt_text found = kt_uid_text(&v, room)
+        cdef kr_text found = kr_uid_text(&v, room)
         return text(&found)
 
     @property
     def resource_version(self):
-        cdef kt_view v
-        cdef kt_byte room[20]
+        cdef kr_view v
+        cdef kr_byte room[20]
         self.read(&v)
-        cdef kt_text found = kt_rv_text(&v, room)
+        cdef kr_text found = kr_rv_text(&v, room)
         return text(&found)
 
     @property
     def codec(self):
-        cdef kt_view v
+        cdef kr_view v
         self.read(&v)
         return v.codec
 
@@ -197,40 +202,40 @@ cdef class Version:
         return 64 + 33 + len(self.data)
 
     def raw(self):
-        """The object's JSON, decoded afresh.
+        """Decodes the JSON of the object, at each call.
 
         Raises:
-            ValueError: Its codec has no decoder any more, or decodes to something else.
+            ValueError: Its codec has no decoder any more, or the decoder returns other bytes than were encoded.
         """
-        cdef kt_view v
-        cdef kt_text space = self.read(&v)
-        return self.codecs.raw(&v, &space)
+        cdef kr_view v
+        cdef kr_text namespace = self.read(&v)
+        return self.codecs.raw(&v, &namespace)
 
     def __repr__(self):
-        return f"Version({self.key!r}, {len(self.data)} bytes)"  # never the contents: it may be a Secret
+        return f"Version({self.key!r}, {len(self.data)} bytes)"  # not the contents: it may be a Secret
 
 
 @cython.final
 cdef class Change:
-    """What became of a key.
+    """A change of one key.
 
     Attributes:
-        key: `"namespace/name"`, or `"name"`.
+        key: `"namespace/name"`, or `"name"` for a cluster-scoped object.
         new: The version that readers see now; None: deleted.
-        old: The version before; None: added. For a deletion told by the server it is the state that came with the
-            event, which may be newer than the one that was held.
-        synthetic: A deletion that was not told but found.
-        held: The version that left the table; None: there was none.
-        id: The new version's id, or -1.
-        held_id: The id that the old version had, or -1; another version may have it by now.
+        old: The version before; None: added. For a DELETED event it is the state that the event carries, which may be
+            newer than the version in the table.
+        synthetic: True for a deletion without a DELETED event: a relist lacked the object, or its uid changed.
+        replaced: The version that left the table; None for an added object.
+        id: The id of the new version, or -1.
+        replaced_id: The id that the replaced version had, or -1. Another version may have it now.
     """
 
     def __init__(self, str key not None, Version new=None, Version old=None, *, bint synthetic=False):
         self.key = key
         self.new = new
-        self.old = self.held = old
+        self.old = self.replaced = old
         self.synthetic = synthetic
-        self.id = self.held_id = -1
+        self.id = self.replaced_id = -1
 
     def __repr__(self):
         return f"Change({self.key!r}, new={self.new!r}, old={self.old!r}, synthetic={bool(self.synthetic)})"

@@ -1,93 +1,83 @@
-/* Records, ids, keys and streams as one whole, in C terms: every function here leaves it consistent.
+/* A table: records, ids, keys, namespaces and streams as one whole. Each function here leaves it consistent.
  *
- * A stream is calm, or a new state of it comes in (BEGUN), or that state is what readers see and the old one is being
- * swept (SWEEPING), or it is being let go (DROPPING). What a record's state bits mean turns with each commit:
- *
- *                   plain record                                     staged record
- *     CALM          seen                                             -
- *     BEGUN         seen; mark != turn: in the new state too         not seen
- *     SWEEPING      seen if mark == turn (or if missing ones stay)   seen
- *     DROPPING      not seen                                         -
- *
- * Likewise one of the two stale bits says what is stale now, the other what will be after the commit.
+ * A record has one id, lies at one location of the slabs, and belongs to one partition. The key map has the ids of all
+ * records but those in limbo: at most one plain and one staged record for each key of a stream. A record in limbo was
+ * removed from the collection while an iterator had it pinned; it is freed when no pin has it any more.
  */
 #ifndef KINFORM_TABLE_H
 #define KINFORM_TABLE_H
 
+#include "index/values.h"
 #include "records/ids.h"
 #include "records/keymap.h"
 #include "records/namespaces.h"
 #include "records/refcounts.h"
-#include "index/values.h"
-
-enum { KT_CALM, KT_BEGUN, KT_SWEEPING, KT_DROPPING };
-
-typedef struct {
-    uint8_t phase, keep; /* keep: what is missing in the new state stays */
-    uint32_t turn;       /* 0 or KT_MARK */
-    uint32_t now, later; /* the stale bits */
-    uint32_t plain, staged, marked, shadowed, stale, staler, unclean; /* counts (below) */
-    uint32_t cursor;
-} kt_stream;
-
-/* marked: plain records that are in the new state too, or in a sweep whose part in it is over. staler: records with the
- * bit `later`, when BEGUN; unclean: those at the commit with the bit that was `now`, which the sweep must clear. */
+#include "records/slabs.h"
+#include "stream.h"
 
 /* The ids that an iterator has not passed yet. */
 typedef struct kt_pin {
-    uint64_t *bits;
-    uint32_t words;
-    struct kt_pin *next, **link;
+    uint64_t *bits;       /* a bit for each id; malloc'd */
+    uint32_t words;       /* entries of `bits` */
+    struct kt_pin *next;  /* next pin of the table */
+    struct kt_pin **link; /* the pointer to this pin; NULL: released */
 } kt_pin;
 
 typedef struct {
-    uint64_t names, blobs, raws;
-} kt_sums;
+    uint64_t names; /* bytes of the names */
+    uint64_t blobs; /* bytes of the encoded JSON */
+    uint64_t raws;  /* bytes of the whole JSON */
+} kt_totals;
 
 typedef struct {
-    kt_slabs slabs;
-    kt_ids ids;
-    kt_keymap keys;
-    kt_places places;
-    kt_stream *stream;
-    uint32_t streams;
-    kt_users *users;
-    kx_indexes *indexes; /* NULL: none */
-    kt_pin *pins;
-    kt_sums sums; /* of all records but those in limbo */
-    uint64_t seen, stale, records, limbo, limbo_bytes;
-    uint64_t changes; /* goes up with each change that could outdate what a caller found */
+    kr_slabs slabs;           /* the records */
+    kr_ids ids;               /* from ids to locations in the slabs */
+    kr_keymap keys;           /* from a key (partition and name) to ids */
+    kr_namespaces namespaces; /* and partitions */
+    kt_stream *stream;        /* by number; malloc'd */
+    uint32_t streams;         /* entries of `stream` */
+    kr_refcounts *refcounts;  /* of the codecs, owned by the caller */
+    kx_indexes *indexes;      /* owned by the caller; NULL: none */
+    kt_pin *pins;             /* of all iterators */
+    kt_totals totals;         /* of all records but those in limbo */
+    uint64_t visible;         /* records that readers see */
+    uint64_t stale;           /* of those, stale ones */
+    uint64_t records;         /* all records but those in limbo */
+    uint64_t limbo;           /* records in limbo */
+    uint64_t limbo_bytes;     /* bytes of the slabs that they take */
+    uint64_t revision;        /* increases with each change after which a caller must look up its record again */
 } kt_table;
 
-static int kt_init(kt_table *t, kt_users *users, uint64_t seed)
+static int kt_init(kt_table *t, kr_refcounts *refcounts, uint64_t seed)
 {
     memset(t, 0, sizeof *t);
-    kt_slabs_init(&t->slabs);
-    t->users = users;
-    return kt_places_init(&t->places, seed) && km_init(&t->keys);
+    kr_slabs_init(&t->slabs);
+    t->refcounts = refcounts;
+    return kr_namespaces_init(&t->namespaces, seed) && kr_keymap_init(&t->keys);
 }
 
-static void kt_close(kt_table *t)
+static void kt_free(kt_table *t)
 {
-    kt_slabs_close(&t->slabs);
-    kt_ids_close(&t->ids);
-    km_close(&t->keys);
-    kt_places_close(&t->places);
+    kr_slabs_free(&t->slabs);
+    kr_ids_free(&t->ids);
+    kr_keymap_free(&t->keys);
+    kr_namespaces_free(&t->namespaces);
     free(t->stream);
     t->stream = NULL;
 }
 
-static inline kt_byte *kt_at(const kt_table *t, uint32_t id)
+static inline kr_byte *kt_record(const kt_table *t, uint32_t id)
 {
-    return kt_slab_at(&t->slabs, kt_id_where(&t->ids, id));
+    return kr_slab_address(&t->slabs, kr_id_location(&t->ids, id));
 }
 
-static inline kt_stream *kt_stream_of(const kt_table *t, uint32_t place)
+static inline kt_stream *kt_stream_of(const kt_table *t, uint32_t partition)
 {
-    return &t->stream[t->places.place[place].stream];
+    return &t->stream[t->namespaces.partition[partition].stream];
 }
 
-static int kt_stream_room(kt_table *t, uint32_t number)
+/* Makes a stream of this number exist; 0 if there is no memory. */
+static int kt_stream_reserve(kt_table *t, uint32_t number)
 {
     if (number < t->streams)
         return 1;
@@ -98,70 +88,47 @@ static int kt_stream_room(kt_table *t, uint32_t number)
     t->stream = grown;
     for (; t->streams < count; t->streams++) {
         memset(&grown[t->streams], 0, sizeof *grown);
-        grown[t->streams].now = KT_STALE0;
-        grown[t->streams].later = KT_STALE1;
+        grown[t->streams].stale_bit = KR_STALE0;
+        grown[t->streams].next_stale_bit = KR_STALE1;
     }
     return 1;
 }
 
-/* ---- what is seen ---- */
-
-static inline int kt_seen(const kt_stream *s, uint32_t word)
-{
-    if (word & KT_LIMBO || s->phase == KT_DROPPING)
-        return 0;
-    if (s->phase != KT_SWEEPING)
-        return !(word & KT_STAGED);
-    return (word & KT_STAGED) || (word & KT_MARK) == s->turn || (s->keep && !(word & KT_SHADOWED));
-}
-
-/* During a sweep: whether the record's part in it is still to come. */
-static inline int kt_unswept(const kt_stream *s, uint32_t word)
-{
-    return (word & KT_STAGED) || (word & KT_MARK) != s->turn;
-}
-
-static inline int kt_is_stale(const kt_stream *s, uint32_t word)
-{
-    if (!kt_seen(s, word))
-        return 0;
-    return (word & s->now) || (s->phase == KT_SWEEPING && !(word & KT_STAGED) && (word & KT_MARK) != s->turn);
-}
-
 /* ---- finding ---- */
 
-static inline uint64_t kt_key_hash(const kt_places *p, uint32_t place, const kt_text *name)
+static inline uint64_t kt_key_hash(const kr_namespaces *p, uint32_t partition, const kr_text *name)
 {
-    return kt_hash(name->at, name->len, p->place[place].hash);
+    return kr_hash(name->at, name->len, p->partition[partition].seed);
 }
 
-static uint64_t kt_hash_of(const void *of, uint32_t id)
+static uint64_t kt_record_hash(const void *context, uint32_t id)
 {
-    const kt_table *t = (const kt_table *)of;
-    uint32_t place;
-    kt_text name = kt_name(kt_at(t, id), &place);
-    return kt_key_hash(&t->places, place, &name);
+    const kt_table *t = (const kt_table *)context;
+    uint32_t partition;
+    kr_text name = kr_name(kt_record(t, id), &partition);
+    return kt_key_hash(&t->namespaces, partition, &name);
 }
 
+/* The records of one key in one stream. */
 typedef struct {
-    uint32_t plain, staged; /* ids, or KT_NONE */
+    uint32_t plain, staged; /* ids, or KR_NONE */
 } kt_found;
 
-static kt_found kt_find(const kt_table *t, uint32_t place, const kt_text *name, uint64_t hash)
+static kt_found kt_find(const kt_table *t, uint32_t partition, const kr_text *name, uint64_t hash)
 {
-    const km_page *page = km_page_of(&t->keys, hash);
-    unsigned of = km_sixteenth(hash), i = of ? page->ends[of - 1] : 0;
-    uint32_t tag = km_entry(hash, 0);
-    kt_found found = {KT_NONE, KT_NONE};
-    for (; i < page->ends[of]; i++) {
-        if ((page->entry[i] ^ tag) & ~KT_ID_MASK)
+    const kr_keymap_page *page = kr_keymap_page_of(&t->keys, hash);
+    unsigned bucket = kr_keymap_bucket(hash), i = bucket ? page->ends[bucket - 1] : 0;
+    uint32_t tag = kr_keymap_entry(hash, 0);
+    kt_found found = {KR_NONE, KR_NONE};
+    for (; i < page->ends[bucket]; i++) {
+        if ((page->entry[i] ^ tag) & ~KR_ID_MASK)
             continue;
-        uint32_t id = page->entry[i] & KT_ID_MASK, its;
-        const kt_byte *record = kt_at(t, id);
-        kt_text held = kt_name(record, &its);
-        if (its != place || held.len != name->len || memcmp(held.at, name->at, name->len))
+        uint32_t id = page->entry[i] & KR_ID_MASK, its_partition;
+        const kr_byte *record = kt_record(t, id);
+        kr_text its_name = kr_name(record, &its_partition);
+        if (its_partition != partition || its_name.len != name->len || memcmp(its_name.at, name->at, name->len))
             continue;
-        if (kt_word(record) & KT_STAGED)
+        if (kr_word(record) & KR_STAGED)
             found.staged = id;
         else
             found.plain = id;
@@ -169,82 +136,87 @@ static kt_found kt_find(const kt_table *t, uint32_t place, const kt_text *name, 
     return found;
 }
 
-static kt_found kt_find_like(const kt_table *t, uint32_t id)
+/* Returns the records that have the key of this one. */
+static kt_found kt_find_same_key(const kt_table *t, uint32_t id)
 {
-    uint32_t place;
-    kt_text name = kt_name(kt_at(t, id), &place);
-    return kt_find(t, place, &name, kt_key_hash(&t->places, place, &name));
+    uint32_t partition;
+    kr_text name = kr_name(kt_record(t, id), &partition);
+    return kt_find(t, partition, &name, kt_key_hash(&t->namespaces, partition, &name));
 }
 
-/* The record that readers see under a key, whatever its stream; KT_NONE: there is none. */
-static uint32_t kt_find_seen(const kt_table *t, const kt_text *space, const kt_text *name)
+/* Returns the id that readers see under a key, of any stream, or KR_NONE. */
+static uint32_t kt_find_visible(const kt_table *t, const kr_text *namespace, const kr_text *name)
 {
-    uint32_t i = kt_space_find(&t->places, space, kt_space_hash(&t->places, space));
-    if (i == KT_NONE)
+    uint32_t i = kr_namespace_find(&t->namespaces, namespace, kr_namespace_hash(&t->namespaces, namespace));
+    if (i == KR_NONE)
         return i;
-    for (i = t->places.space[i].first; i != KT_NONE; i = t->places.place[i].next) {
-        kt_found found = kt_find(t, i, name, kt_key_hash(&t->places, i, name));
+    for (i = t->namespaces.namespace[i].first; i != KR_NONE; i = t->namespaces.partition[i].next) {
+        kt_found found = kt_find(t, i, name, kt_key_hash(&t->namespaces, i, name));
         const kt_stream *s = kt_stream_of(t, i);
-        if (found.staged != KT_NONE && kt_seen(s, kt_word(kt_at(t, found.staged))))
+        if (found.staged != KR_NONE && kt_is_visible(s, kr_word(kt_record(t, found.staged))))
             return found.staged;
-        if (found.plain != KT_NONE && kt_seen(s, kt_word(kt_at(t, found.plain))))
+        if (found.plain != KR_NONE && kt_is_visible(s, kr_word(kt_record(t, found.plain))))
             return found.plain;
     }
-    return KT_NONE;
+    return KR_NONE;
 }
 
-/* ---- adding and letting go ---- */
+/* ---- adding and removing ---- */
 
-static inline void kt_sum(kt_sums *sums, const kt_view *v, int sign)
+/* Adds the sizes of a record to the totals, or subtracts them. */
+static inline void kt_count_bytes(kt_totals *totals, const kr_view *v, int sign)
 {
-    sums->names += (uint64_t)(sign * (int64_t)v->name.len);
-    sums->blobs += (uint64_t)(sign * (int64_t)v->blob.len);
-    sums->raws += (uint64_t)(sign * (int64_t)v->raw_len);
+    totals->names += (uint64_t)(sign * (int64_t)v->name.len);
+    totals->blobs += (uint64_t)(sign * (int64_t)v->blob.len);
+    totals->raws += (uint64_t)(sign * (int64_t)v->raw_len);
 }
 
+/* Room for a record. */
 typedef struct {
-    uint32_t id, slab;
-} kt_room;
+    uint32_t id;   /* free, its slot mapped */
+    uint32_t slab; /* has room for the record */
+} kt_reservation;
 
-/* What kt_add needs; 0 if there is no memory. kt_add must follow at once. */
-static int kt_reserve(kt_table *t, const kt_new *n, uint64_t hash, kt_room *room)
+/* Reserves all that kt_add needs, which must follow at once; 0 if there is no memory. */
+static int kt_reserve(kt_table *t, const kr_new *n, uint64_t hash, kt_reservation *room)
 {
-    if (!kt_users_room(t->users, n->codec) || !km_reserve(&t->keys, hash, kt_hash_of, t))
+    if (!kr_refcounts_reserve(t->refcounts, n->codec) || !kr_keymap_reserve(&t->keys, hash, kt_record_hash, t))
         return 0;
-    room->id = kt_id_next(&t->ids);
-    if (room->id == KT_NONE)
+    room->id = kr_id_reserve(&t->ids);
+    if (room->id == KR_NONE)
         return 0;
-    room->slab = kt_slab_for(&t->slabs, kt_size(n));
-    return room->slab != KT_NO_SLAB;
+    room->slab = kr_slab_reserve(&t->slabs, kr_size(n));
+    return room->slab != KR_NO_SLAB;
 }
 
-static void kt_add(kt_table *t, const kt_new *n, uint64_t hash, const kt_room *room, uint32_t state)
+/* Adds a record. `state`: its state bits. */
+static void kt_add(kt_table *t, const kr_new *n, uint64_t hash, const kt_reservation *room, uint32_t state)
 {
-    size_t size = kt_size(n);
-    uint64_t where = kt_slab_take(&t->slabs, room->slab, size);
-    kt_stream *s = kt_stream_of(t, n->place);
-    kt_write(kt_slab_at(&t->slabs, where), n, room->id | state);
-    kt_id_take(&t->ids, room->id, where);
-    km_add(&t->keys, hash, room->id);
-    t->users->count[n->codec]++;
-    t->places.place[n->place].users++;
-    t->sums.names += n->name.len;
-    t->sums.blobs += n->blob.len;
-    t->sums.raws += n->raw_len;
+    size_t size = kr_size(n);
+    uint64_t location = kr_slab_take(&t->slabs, room->slab, size);
+    kt_stream *s = kt_stream_of(t, n->partition);
+    kr_write(kr_slab_address(&t->slabs, location), n, room->id | state);
+    kr_id_take(&t->ids, room->id, location);
+    kr_keymap_add(&t->keys, hash, room->id);
+    t->refcounts->count[n->codec]++;
+    t->namespaces.partition[n->partition].refcount++;
+    t->totals.names += n->name.len;
+    t->totals.blobs += n->blob.len;
+    t->totals.raws += n->raw_len;
     t->records++;
-    t->changes++;
-    if (state & KT_STAGED)
+    t->revision++;
+    if (state & KR_STAGED)
         s->staged++;
     else {
         s->plain++;
         s->marked += s->phase == KT_SWEEPING;
-        s->stale += (state & s->now) != 0;
-        t->stale += (state & s->now) != 0;
-        t->seen++;
+        s->stale += (state & s->stale_bit) != 0;
+        t->stale += (state & s->stale_bit) != 0;
+        t->visible++;
     }
 }
 
-static int kt_pinned(const kt_table *t, uint32_t id)
+static int kt_is_pinned(const kt_table *t, uint32_t id)
 {
     for (const kt_pin *pin = t->pins; pin; pin = pin->next)
         if (id / 64 < pin->words && pin->bits[id / 64] >> (id % 64) & 1)
@@ -252,305 +224,170 @@ static int kt_pinned(const kt_table *t, uint32_t id)
     return 0;
 }
 
-static void kt_destroy(kt_table *t, uint32_t id)
+/* Frees a record to which no key leads any more. */
+static void kt_free_record(kt_table *t, uint32_t id)
 {
-    uint64_t where = kt_id_where(&t->ids, id);
-    kt_view v;
-    kt_read(kt_slab_at(&t->slabs, where), &v);
-    if (v.word & KT_LIMBO) {
+    uint64_t location = kr_id_location(&t->ids, id);
+    kr_view v;
+    kr_read(kr_slab_address(&t->slabs, location), &v);
+    if (v.word & KR_LIMBO) {
         t->limbo--;
         t->limbo_bytes -= v.size;
     }
-    t->users->count[v.codec]--;
-    kt_place_let(&t->places, v.place);
-    kt_slab_let(&t->slabs, where, v.size);
-    kt_id_let(&t->ids, id);
+    t->refcounts->count[v.codec]--;
+    kr_partition_release(&t->namespaces, v.partition);
+    kr_slab_release(&t->slabs, location, v.size);
+    kr_id_release(&t->ids, id);
 }
 
-static inline void kt_flip(kt_byte *record, uint32_t bits)
+/* Removes a record from the collection: frees it, or puts it in limbo if it is pinned. */
+static void kt_remove(kt_table *t, uint32_t id)
 {
-    kt_set_word(record, kt_word(record) ^ bits);
-}
-
-/* The record is no longer of the collection. */
-static void kt_release(kt_table *t, uint32_t id)
-{
-    kt_byte *record = kt_at(t, id);
-    kt_view v;
-    kt_read(record, &v);
-    kt_stream *s = kt_stream_of(t, v.place);
-    if (kt_seen(s, v.word))
-        t->seen--;
+    kr_byte *record = kt_record(t, id);
+    kr_view v;
+    kr_read(record, &v);
+    kt_stream *s = kt_stream_of(t, v.partition);
+    if (kt_is_visible(s, v.word))
+        t->visible--;
     if (kt_is_stale(s, v.word)) {
         t->stale--;
         s->stale--;
     }
-    if (s->phase == KT_BEGUN && (v.word & s->later))
-        s->staler--;
-    if (v.word & KT_STAGED)
+    if (s->phase == KT_RELISTING && (v.word & s->next_stale_bit))
+        s->next_stale--;
+    if (v.word & KR_STAGED)
         s->staged--;
     else {
         s->plain--;
-        s->marked -= s->phase == KT_BEGUN ? (v.word & KT_MARK) != s->turn
-                   : s->phase == KT_SWEEPING ? (v.word & KT_MARK) == s->turn
+        s->marked -= s->phase == KT_RELISTING ? (v.word & KR_MARK) != s->epoch
+                   : s->phase == KT_SWEEPING ? (v.word & KR_MARK) == s->epoch
                                              : 0;
-        s->shadowed -= (v.word & KT_SHADOWED) != 0;
+        s->shadowed -= (v.word & KR_SHADOWED) != 0;
     }
-    km_remove(&t->keys, kt_key_hash(&t->places, v.place, &v.name), id);
-    kt_sum(&t->sums, &v, -1);
+    kr_keymap_remove(&t->keys, kt_key_hash(&t->namespaces, v.partition, &v.name), id);
+    kt_count_bytes(&t->totals, &v, -1);
     if (t->indexes)
-        kx_let(t->indexes, id);
+        kx_release(t->indexes, id);
     t->records--;
-    t->changes++;
-    if (!kt_pinned(t, id)) {
-        kt_destroy(t, id);
+    t->revision++;
+    if (!kt_is_pinned(t, id)) {
+        kt_free_record(t, id);
         return;
     }
-    kt_flip(record, KT_LIMBO);
+    kt_flip(record, KR_LIMBO);
     t->limbo++;
     t->limbo_bytes += v.size;
 }
 
 /* ---- relists ---- */
 
-static void kt_mark(kt_stream *s, kt_byte *record)
-{
-    if ((kt_word(record) & KT_MARK) == s->turn) {
-        kt_flip(record, KT_MARK);
-        s->marked++;
-    }
-}
-
-static void kt_staler(kt_stream *s, kt_byte *record, int stale)
-{
-    if (((kt_word(record) & s->later) != 0) != stale) {
-        kt_flip(record, s->later);
-        s->staler += stale ? 1 : (uint32_t)-1;
-    }
-}
-
-static void kt_unmark(kt_stream *s, kt_byte *record)
-{
-    kt_staler(s, record, 0);
-    if ((kt_word(record) & KT_MARK) != s->turn) {
-        kt_flip(record, KT_MARK);
-        s->marked--;
-    }
-}
-
-static void kt_shadow(kt_stream *s, kt_byte *record, int shadowed)
-{
-    if (((kt_word(record) & KT_SHADOWED) != 0) != shadowed) {
-        kt_flip(record, KT_SHADOWED);
-        s->shadowed += shadowed ? 1 : (uint32_t)-1;
-    }
-}
-
+/* Makes the new state of a stream visible. `keep`: records that it lacks stay, as stale. */
 static void kt_commit(kt_table *t, kt_stream *s, int keep)
 {
-    uint32_t old = s->plain, missing = s->plain - s->marked - s->shadowed, was = s->now;
-    t->seen += s->staged + s->marked + (keep ? missing : 0);
-    t->seen -= old;
-    t->stale += s->staler + (keep ? missing : 0);
+    uint32_t old = s->plain, missing = s->plain - s->marked - s->shadowed, was = s->stale_bit;
+    t->visible += s->staged + s->marked + (keep ? missing : 0);
+    t->visible -= old;
+    t->stale += s->next_stale + (keep ? missing : 0);
     t->stale -= s->stale;
-    s->unclean = s->stale;
-    s->stale = s->staler + (keep ? missing : 0);
-    s->staler = 0;
-    s->now = s->later;
-    s->later = was;
-    s->turn ^= KT_MARK;
-    s->keep = (uint8_t)keep;
+    s->uncleared = s->stale;
+    s->stale = s->next_stale + (keep ? missing : 0);
+    s->next_stale = 0;
+    s->stale_bit = s->next_stale_bit;
+    s->next_stale_bit = was;
+    s->epoch ^= KR_MARK;
+    s->keep_missing = (uint8_t)keep;
     s->phase = KT_SWEEPING;
     s->cursor = 0;
-    t->changes++;
+    t->revision++;
 }
 
-/* What came of the state that was begun goes; the rest is as it was. */
+/* Undoes what a relist has staged and marked. */
 static void kt_abort(kt_table *t, uint32_t number)
 {
     kt_stream *s = &t->stream[number];
     uint32_t left = s->plain + s->staged;
     if (!s->staged && !s->marked && !s->shadowed)
         left = 0;
-    for (uint32_t id = 0; left && (id = kt_id_from(&t->ids, id)) != KT_NONE; id++) {
-        kt_byte *record = kt_at(t, id);
-        uint32_t place, word = kt_word(record);
-        if (word & KT_LIMBO || (kt_name(record, &place), t->places.place[place].stream != number))
+    for (uint32_t id = 0; left && (id = kr_id_next_used(&t->ids, id)) != KR_NONE; id++) {
+        kr_byte *record = kt_record(t, id);
+        uint32_t partition, word = kr_word(record);
+        if (word & KR_LIMBO || (kr_name(record, &partition), t->namespaces.partition[partition].stream != number))
             continue;
         left--;
-        if (word & KT_STAGED)
-            kt_release(t, id);
+        if (word & KR_STAGED)
+            kt_remove(t, id);
         else {
             kt_unmark(s, record);
-            kt_shadow(s, record, 0);
+            kt_set_shadowed(s, record, 0);
         }
     }
-    s->phase = KT_CALM;
-    t->changes++;
+    s->phase = KT_IDLE;
+    t->revision++;
 }
 
-/* A staged record takes its place among the plain ones. */
-static void kt_settle(kt_table *t, uint32_t id)
+/* Makes a staged record a plain one. The caller has removed the plain one of its key. */
+static void kt_promote(kt_table *t, uint32_t id)
 {
-    kt_byte *record = kt_at(t, id);
-    uint32_t place;
-    kt_name(record, &place);
-    kt_stream *s = kt_stream_of(t, place);
-    kt_set_word(record, (kt_word(record) & ~(KT_STAGED | KT_MARK)) | s->turn);
+    kr_byte *record = kt_record(t, id);
+    uint32_t partition;
+    kr_name(record, &partition);
+    kt_stream *s = kt_stream_of(t, partition);
+    kr_set_word(record, (kr_word(record) & ~(KR_STAGED | KR_MARK)) | s->epoch);
     s->staged--;
     s->plain++;
     s->marked++;
-    t->changes++;
+    t->revision++;
 }
 
-/* A record that is missing in the new state stays, and is stale. */
-static void kt_stay(kt_stream *s, kt_byte *record)
+/* Hides all records of a stream; the caller removes them one by one. */
+static void kt_start_drop(kt_table *t, kt_stream *s)
 {
-    kt_set_word(record, (kt_word(record) & ~KT_MARK) | s->turn | s->now);
-    s->marked++;
-}
-
-static void kt_drop(kt_table *t, kt_stream *s)
-{
-    t->seen -= s->plain;
+    t->visible -= s->plain;
     t->stale -= s->stale;
     s->stale = 0;
     s->phase = KT_DROPPING;
     s->cursor = 0;
-    t->changes++;
+    t->revision++;
 }
 
-/* ---- iterators ---- */
+/* ---- compaction ---- */
 
-static void kt_unpin(kt_table *t, kt_pin *pin)
+/* Moves live records out of sparse slabs until at most `allowed` bytes are dead, `budget` bytes are copied, or no slab
+ * is worth it. Returns 1 if there is more to do. */
+static int kt_compact(kt_table *t, uint64_t allowed, size_t budget)
 {
-    if (!pin->link)
-        return;
-    *pin->link = pin->next;
-    if (pin->next)
-        pin->next->link = pin->link;
-    pin->link = NULL;
-    for (uint32_t i = 0; i < pin->words && t->limbo; i++)
-        for (uint64_t bits = pin->bits[i]; bits; bits &= bits - 1) {
-            uint32_t id = i * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (kt_word(kt_at(t, id)) & KT_LIMBO && !kt_pinned(t, id))
-                kt_destroy(t, id);
-        }
-    free(pin->bits);
-    pin->bits = NULL;
-    pin->words = 0;
-}
-
-static inline int kt_wanted(const kt_table *t, uint32_t id, uint32_t space)
-{
-    const kt_byte *record = kt_at(t, id);
-    uint32_t place;
-    kt_name(record, &place);
-    return kt_seen(kt_stream_of(t, place), kt_word(record))
-        && (space == KT_NONE || t->places.place[place].space == space);
-}
-
-static void kt_pin_down(kt_table *t, kt_pin *pin)
-{
-    pin->next = t->pins;
-    pin->link = &t->pins;
-    if (pin->next)
-        pin->next->link = &pin->next;
-    t->pins = pin;
-}
-
-/* Pins what is seen now, of one namespace unless that is KT_NONE; how many, or -1 if there is no memory. */
-static int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t space)
-{
-    int64_t count = 0;
-    int all = space == KT_NONE && t->seen == t->records && !t->limbo;
-    pin->words = (kt_ids_end(&t->ids) + 63) / 64;
-    pin->bits = (uint64_t *)calloc(pin->words + 1, 8);
-    if (!pin->bits)
-        return -1;
-    for (uint32_t i = 0; i < pin->words; i++) {
-        uint64_t bits = kt_ids_used(&t->ids, i * 64), left = all ? 0 : bits;
-        for (; left; left &= left - 1)
-            if (!kt_wanted(t, i * 64 + (uint32_t)__builtin_ctzll(left), space))
-                bits &= ~(left & -left);
-        pin->bits[i] = bits;
-        count += __builtin_popcountll(bits);
-    }
-    kt_pin_down(t, pin);
-    return count;
-}
-
-/* The same, but only of these. */
-static int64_t kt_pin_some(kt_table *t, kt_pin *pin, uint32_t space, kx_posting *of)
-{
-    int64_t count = 0;
-    pin->words = (kt_ids_end(&t->ids) + 63) / 64;
-    pin->bits = (uint64_t *)calloc(pin->words + 1, 8);
-    if (!pin->bits)
-        return -1;
-    for (uint32_t id = 0; (id = kx_from(of, id)) != KX_NONE; id++)
-        if (kt_wanted(t, id, space)) {
-            pin->bits[id / 64] |= (uint64_t)1 << (id % 64);
-            count++;
-        }
-    kt_pin_down(t, pin);
-    return count;
-}
-
-/* Lets the id go and finds the next one from it on; KT_NONE: that was the last. */
-static uint32_t kt_pin_next(kt_table *t, kt_pin *pin, uint32_t passed)
-{
-    uint32_t i = 0;
-    if (passed != KT_NONE) {
-        i = passed / 64;
-        pin->bits[i] &= ~((uint64_t)1 << (passed % 64));
-        if (t->limbo && kt_word(kt_at(t, passed)) & KT_LIMBO && !kt_pinned(t, passed))
-            kt_destroy(t, passed);
-    }
-    for (; i < pin->words; i++)
-        if (pin->bits[i])
-            return i * 64 + (uint32_t)__builtin_ctzll(pin->bits[i]);
-    return KT_NONE;
-}
-
-/* ---- keeping it dense ---- */
-
-/* Empties sparse slabs until at most `slack` bytes are dead, `budget` bytes were copied, or none is worth it: 1 if
- * there is more to do. */
-static int kt_tidy(kt_table *t, uint64_t slack, size_t budget)
-{
-    kt_slabs *s = &t->slabs;
-    while (s->dead > slack) {
-        if (s->victim == KT_NO_SLAB) {
-            s->victim = kt_slab_sparsest(s);
+    kr_slabs *s = &t->slabs;
+    while (s->dead > allowed) {
+        if (s->victim == KR_NO_SLAB) {
+            s->victim = kr_slab_sparsest(s);
             s->cursor = 0;
-            if (s->victim == KT_NO_SLAB)
+            if (s->victim == KR_NO_SLAB)
                 return 0;
             if (s->victim == s->open)
-                s->open = KT_NO_SLAB;
+                s->open = KR_NO_SLAB;
         }
-        kt_slab *slab = &s->slab[s->victim];
-        uint64_t where = (uint64_t)s->victim << KT_OFFSET_BITS | s->cursor;
-        kt_view v;
-        if (s->cursor >= slab->used) { /* cannot be: it would have gone with its last live record */
-            s->victim = KT_NO_SLAB;
+        kr_slab *slab = &s->slab[s->victim];
+        uint64_t location = (uint64_t)s->victim << KR_OFFSET_BITS | s->cursor;
+        kr_view v;
+        if (s->cursor >= slab->used) { /* unreachable: a slab is unmapped with its last live record */
+            s->victim = KR_NO_SLAB;
             return 0;
         }
-        const kt_byte *record = slab->base + s->cursor;
-        kt_read(record, &v);
+        const kr_byte *record = slab->base + s->cursor;
+        kr_read(record, &v);
         s->cursor += (uint32_t)v.size;
-        uint32_t id = v.word & KT_ID_MASK;
-        if (!kt_id_used(&t->ids, id) || kt_id_where(&t->ids, id) != where)
+        uint32_t id = v.word & KR_ID_MASK;
+        if (!kr_id_is_used(&t->ids, id) || kr_id_location(&t->ids, id) != location)
             continue;
         if (budget < v.size)
             budget = 0;
-        uint32_t to = kt_slab_for(s, v.size);
-        if (to == KT_NO_SLAB)
-            return 0; /* without memory it stays sparse */
-        uint64_t there = kt_slab_take(s, to, v.size);
-        memcpy(kt_slab_at(s, there), kt_slab_at(s, where), v.size);
-        kt_id_move(&t->ids, id, there);
-        kt_slab_let(s, where, v.size);
+        uint32_t to = kr_slab_reserve(s, v.size);
+        if (to == KR_NO_SLAB)
+            return 0; /* no memory: the slab stays sparse */
+        uint64_t target = kr_slab_take(s, to, v.size);
+        memcpy(kr_slab_address(s, target), kr_slab_address(s, location), v.size);
+        kr_id_set_location(&t->ids, id, target);
+        kr_slab_release(s, location, v.size);
         if (!budget)
             return 1;
         budget -= v.size;
@@ -558,37 +395,37 @@ static int kt_tidy(kt_table *t, uint64_t slack, size_t budget)
     return 0;
 }
 
-/* Dead bytes that are not worth the copying after a write. */
-static inline uint64_t kt_slack(const kt_table *t)
+/* Returns how many dead bytes are not worth the copying after a write. */
+static inline uint64_t kt_allowed_dead(const kt_table *t)
 {
-    return t->slabs.live / 20 + kt_slab_size(&t->slabs) / 2;
+    return t->slabs.live / 20 + kr_slab_next_size(&t->slabs) / 2;
 }
 
-/* Another codec and blob for the same version: the id stays. 0 if there is no memory. */
-static int kt_recode(kt_table *t, uint32_t id, uint32_t codec, const kt_text *blob)
+/* Replaces the codec and blob of a record, which keeps its id; 0 if there is no memory. */
+static int kt_recode(kt_table *t, uint32_t id, uint32_t codec, const kr_text *blob)
 {
-    uint64_t where = kt_id_where(&t->ids, id);
-    kt_view v;
-    kt_new n;
-    kt_who who;
-    if (!kt_users_room(t->users, codec))
+    uint64_t location = kr_id_location(&t->ids, id);
+    kr_view v;
+    kr_new n;
+    kr_identity identity;
+    if (!kr_refcounts_reserve(t->refcounts, codec))
         return 0;
-    kt_read(kt_slab_at(&t->slabs, where), &v);
-    kt_again(&v, &n, &who);
+    kr_read(kr_slab_address(&t->slabs, location), &v);
+    kr_new_from_view(&v, &n, &identity);
     n.codec = codec;
     n.blob = *blob;
-    size_t size = kt_size(&n);
-    uint32_t slab = kt_slab_for(&t->slabs, size);
-    if (slab == KT_NO_SLAB)
+    size_t size = kr_size(&n);
+    uint32_t slab = kr_slab_reserve(&t->slabs, size);
+    if (slab == KR_NO_SLAB)
         return 0;
-    uint64_t there = kt_slab_take(&t->slabs, slab, size);
-    kt_write(kt_slab_at(&t->slabs, there), &n, v.word);
-    kt_id_move(&t->ids, id, there);
-    t->users->count[codec]++;
-    t->users->count[v.codec]--;
-    t->sums.blobs += blob->len;
-    t->sums.blobs -= v.blob.len;
-    kt_slab_let(&t->slabs, where, v.size);
+    uint64_t target = kr_slab_take(&t->slabs, slab, size);
+    kr_write(kr_slab_address(&t->slabs, target), &n, v.word);
+    kr_id_set_location(&t->ids, id, target);
+    t->refcounts->count[codec]++;
+    t->refcounts->count[v.codec]--;
+    t->totals.blobs += blob->len;
+    t->totals.blobs -= v.blob.len;
+    kr_slab_release(&t->slabs, location, v.size);
     return 1;
 }
 

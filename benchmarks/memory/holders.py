@@ -12,10 +12,11 @@ from typing import Any
 
 Frame = tuple[str, str, int]
 
+C_PREFIXES = ("kj_", "ks_", "kr_", "kx_", "kt_")  # see kinform_ext/__init__.py
 ROOT = f"{Path(__file__).parents[2]}/"
 
 RULES: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
-    ("kinform: slabs of records", lambda function, _: function.startswith("kt_slab")),
+    ("kinform: slabs of records", lambda function, _: function.startswith("kr_slab")),
     ("training of dictionaries", lambda function, _: function.startswith(("train_dict", "ZDICT_", "FASTCOVER_"))),
     ("zstd: compressing", lambda function, _: function.startswith(("ZSTD_createC", "ZstdCompressor", "Compressor"))),
     ("zstd: decompressing", lambda function, _: function.startswith(("ZSTD_createD", "ZstdDecomp", "Decompressor"))),
@@ -27,7 +28,7 @@ RULES: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
     ("certificates", lambda _, file: file.endswith("/ssl.py")),
     ("sockets and aiohttp", lambda function, file: function.startswith("sock_") or _any(file, "aiohttp/", "llhttp")),
     ("bodies and lines", lambda _, file: file.endswith(("memory/wire.py", "kinform/_transport.py"))),
-    ("kinform: its other C", lambda function, file: "kinform_ext" in file or function.startswith("kt_")),
+    ("kinform: its other C", lambda function, file: "kinform_ext" in file or function.startswith(C_PREFIXES)),
     ("kinform: its Python", lambda _, file: file.startswith(f"{ROOT}kinform/")),
     ("the mode's own dicts and lists", lambda _, file: file.endswith("memory/modes.py")),
     ("asyncio", lambda _, file: "/asyncio/" in file),
@@ -82,7 +83,7 @@ def _any(text: str, *parts: str) -> bool:
 def _of_allocator(function: str, file: str) -> bool:
     """Whether it only passes on what others ask for."""
     python = function.startswith(("_Py", "Py", "pymalloc")) or _any(file, "Objects/", "Python/", "Modules/", "Include/")
-    return python or function in ("ZSTD_customMalloc", "ZSTD_customCalloc", "kt_map", "<unknown>")
+    return python or function in ("ZSTD_customMalloc", "ZSTD_customCalloc", "kr_map", "<unknown>")
 
 
 def _short(file: str) -> str:

@@ -85,7 +85,7 @@ async def _measure(learnt: Objects, counted: Objects) -> dict[str, Any]:
     if state is not None:
         codec.restore(state)
     fill(table, counted)
-    cuts = [table.cut_of(id) for id in table.ids()]
+    cuts = [table.encoder_input(id) for id in table.ids()]
     raws = [table.raw_of(id) for id in table.ids()]
     taught = codec.base
     begun = time.process_time()

@@ -155,7 +155,7 @@ class Codec:
                 async with asyncio.timeout(self._period):
                     await self._wake.wait()
             skipped += 1
-            pending = sum(map(self._table.users, self._pending_codecs()))
+            pending = sum(map(self._table.refcount, self._pending_codecs()))
             enough = pending > MIN_PENDING_RATIO * len(self._table) or skipped > MAX_SKIPPED_CHECKS
             if enough or self._wake.is_set() or self._choice_due():
                 skipped = 0
@@ -249,7 +249,7 @@ class Codec:
         try:
             wanted = 2 * SAMPLE_BYTES // 512
             for id in itertools.islice(ids, 0, None, max(len(ids) // wanted, 1)):
-                reservoir.observe_lazily(lambda id=id: table.cut_of(id)[:LARGEST_SAMPLE])  # type: ignore[misc]
+                reservoir.observe_lazily(lambda id=id: table.encoder_input(id)[:LARGEST_SAMPLE])  # type: ignore[misc]
                 if time.perf_counter() - started > SLICE_SECONDS:
                     await self._yield(SLICE_SECONDS)
                     started = time.perf_counter()
@@ -285,7 +285,7 @@ class Codec:
         """Returns an unused codec number."""
         used = {*itertools.chain(*self.base_codecs())}
         used |= self._groups.exemplars.keys()
-        while self._next_codec in used or self._table.users(self._next_codec):
+        while self._next_codec in used or self._table.refcount(self._next_codec):
             self._next_codec = self._next_codec + 1 if self._next_codec < LAST_CODEC else FIRST_BASE
         codec = self._next_codec
         self._next_codec = codec + 1 if codec < LAST_CODEC else FIRST_BASE
@@ -301,7 +301,7 @@ class Codec:
         """Returns the codec numbers of objects that are not yet recompressed."""
         codecs = [PLAIN, PLAIN_DONE, *([UNCOMPRESSED] if self._recode_uncompressed else [])]
         codecs += itertools.chain(*self.base_codecs())
-        return [codec for codec in codecs if codec != self._done_codec and self._table.users(codec)]
+        return [codec for codec in codecs if codec != self._done_codec and self._table.refcount(codec)]
 
     def _compressor(self) -> Encode:
         return plain_encoder() if self._current is None else self._current.base.encoder()
@@ -328,10 +328,10 @@ class Codec:
     async def _recode_codec(self, codec: int, outcomes: Outcomes) -> int:
         table, start, recoded = self._table, 0, 0
         started = time.perf_counter()
-        while ids := table.coded(codec, start, BATCH_OBJECTS):
+        while ids := table.ids_with_codec(codec, start, BATCH_OBJECTS):
             for id in ids:
                 start = id + 1
-                cut = table.cut_of(id)
+                cut = table.encoder_input(id)
                 if len(cut) > LARGE_BYTES:
                     recoded += await self._recode_large(id, codec, cut, outcomes)
                     started = time.perf_counter()
@@ -377,7 +377,7 @@ class Codec:
 
     def _cut_of(self, id: int) -> bytes | None:
         try:
-            return self._table.cut_of(id)
+            return self._table.encoder_input(id)
         except KeyError:
             return None
 
@@ -386,11 +386,13 @@ class Codec:
     async def _free_unused(self) -> None:
         table = self._table
         for exemplar in list(self._groups.exemplars.values()):
-            if not table.users(exemplar.codec):
+            if not table.refcount(exemplar.codec):
                 self._groups.remove(exemplar)
                 table.set_decoder(exemplar.codec, None)
         for generation in list(self._generations.values()):
-            if generation is not self._current and not (table.users(generation.inline) + table.users(generation.done)):
+            if generation is not self._current and not (
+                table.refcount(generation.inline) + table.refcount(generation.done)
+            ):
                 del self._generations[generation.done]
                 table.set_decoder(generation.inline, None)
                 table.set_decoder(generation.done, None)

@@ -1,311 +1,328 @@
-/* The indexes of a store: each value once, with the ids that have it; and of each id its values, so that an object can
- * leave without being read again.
+/* The indexes of a store: each value once, with the set of ids that have it; and the values of each id, so that an id
+ * is released without its JSON.
  *
- * A value is kept while some id has it. Everything grows by pieces. Letting an id go never needs memory.
+ * A value lives while an id has it. An id gets its values in two steps: stage each, then commit; abort undoes them. No
+ * step copies more than a page of 512 entries or a list of pages. Releasing an id never needs memory.
  */
 #ifndef KINFORM_VALUES_H
 #define KINFORM_VALUES_H
 
+#include "../records/hash.h"
 #include "../records/keymap.h"
-#include "../records/namespaces.h"
 #include "idset.h"
 
-enum { KX_PAGE = 512 };
+enum { KX_PAGE_SLOTS = 512 };
 
 typedef struct {
-    kx_posting ids;
-    uint32_t index, len;
-    unsigned char text[];
+    kx_idset ids;         /* the ids that have it, staged ones included; it is removed with the last one */
+    uint32_t index;       /* number of the index */
+    uint32_t len;         /* bytes of `text` */
+    unsigned char text[]; /* UTF-8 */
 } kx_value;
 
-/* Values by their numbers: a free place holds the next free one of its page, odd. */
+/* Values by number, KX_PAGE_SLOTS numbers a page. */
 typedef struct {
-    uintptr_t *at;
-    uint16_t used, fresh, spare; /* spare: KX_PAGE for none */
-} kx_page;
+    uintptr_t *at;       /* kx_value pointers; a free slot holds 2 * the next free slot + 1. NULL: no number in use */
+    uint16_t used;       /* slots in use */
+    uint16_t fresh;      /* slots from here on were never used */
+    uint16_t first_free; /* first free slot below `fresh`, KX_PAGE_SLOTS: none */
+} kx_value_page;
 
-/* An id's values: a number + 1 in the low half and one in the high half, or a list where there are more. */
+/* The values of ids, KX_PAGE_SLOTS ids a page. */
 typedef struct {
-    uint64_t *at;
-    uint16_t used;
-} kx_slots;
+    uint64_t *at;  /* 0: no value; one or two value numbers + 1 in the halves; KX_LIST | pointer to a kx_value_list */
+    uint16_t used; /* slots that are not 0; 0: `at` is NULL */
+} kx_slot_page;
 
 typedef struct {
-    uint32_t count;
-    uint32_t number[];
-} kx_list;
+    uint32_t count;    /* of `number`; three or more */
+    uint32_t number[]; /* of values */
+} kx_value_list;
 
 #define KX_LIST ((uint64_t)1 << 63)
 
 typedef struct {
-    struct kx_node *nodes; /* _extract.h's */
-    uint32_t node_count, indexes;
-    kt_keymap keys; /* of the values */
-    kx_page *page;
-    uint32_t pages, page_room, lowest; /* all pages before it are full */
-    kx_slots *slots;
-    uint32_t slots_room;
-    uint32_t *found; /* numbers of the values of the object in hand */
-    uint32_t found_count, found_room;
-    uint64_t seed;
-    size_t bytes; /* of the heap */
+    struct kx_node *nodes;    /* the program: see extract.h */
+    uint32_t node_count;      /* 0: no program */
+    uint32_t indexes;         /* number of indexes */
+    kr_keymap keys;           /* from index and text to the number of a value */
+    kx_value_page *page;      /* by number / KX_PAGE_SLOTS */
+    uint32_t pages;           /* in use */
+    uint32_t page_capacity;   /* entries of `page`; pages <= page_capacity */
+    uint32_t lowest;          /* all pages before this one are full */
+    kx_slot_page *slots;      /* by id / KX_PAGE_SLOTS */
+    uint32_t slots_capacity;  /* entries of `slots` */
+    uint32_t *staged;         /* numbers of the values that are staged for the current id */
+    uint32_t staged_count;    /* of `staged`; 0 between two ids */
+    uint32_t staged_capacity; /* entries of `staged` */
+    uint64_t seed;            /* of the hashes of values */
+    size_t bytes;             /* of the heap, without `keys` */
 } kx_indexes;
 
 static inline kx_value *kx_value_at(const kx_indexes *x, uint32_t number)
 {
-    return (kx_value *)x->page[number / KX_PAGE].at[number % KX_PAGE];
+    return (kx_value *)x->page[number / KX_PAGE_SLOTS].at[number % KX_PAGE_SLOTS];
 }
 
-/* The value of this number, NULL: it is free. */
-static inline kx_value *kx_value_if(const kx_indexes *x, uint32_t number)
+/* Returns the value of a number, NULL if the number is free. */
+static inline kx_value *kx_value_or_null(const kx_indexes *x, uint32_t number)
 {
-    const kx_page *page = &x->page[number / KX_PAGE];
-    if (number % KX_PAGE >= page->fresh || page->at[number % KX_PAGE] & 1)
+    const kx_value_page *page = &x->page[number / KX_PAGE_SLOTS];
+    if (number % KX_PAGE_SLOTS >= page->fresh || page->at[number % KX_PAGE_SLOTS] & 1)
         return NULL;
     return kx_value_at(x, number);
 }
 
-static inline uint64_t kx_hash(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len)
+static inline uint64_t kx_value_hash(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len)
 {
-    return kt_hash(text, len, x->seed + index * UINT64_C(0x9e3779b97f4a7c15));
+    return kr_hash(text, len, x->seed + index * UINT64_C(0x9e3779b97f4a7c15));
 }
 
-static inline uint64_t kx_hash_of(const void *of, uint32_t number)
+static inline uint64_t kx_value_hash_of(const void *context, uint32_t number)
 {
-    const kx_indexes *x = (const kx_indexes *)of;
+    const kx_indexes *x = (const kx_indexes *)context;
     const kx_value *value = kx_value_at(x, number);
-    return kx_hash(x, value->index, value->text, value->len);
+    return kx_value_hash(x, value->index, value->text, value->len);
 }
 
-/* A value's number, KX_NONE: no id has it. */
-static inline uint32_t kx_find(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len, uint64_t hash)
+/* Returns the number of a value, KX_NONE if no id has it. */
+static inline uint32_t kx_value_find(
+    const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len, uint64_t hash)
 {
-    const km_page *page = km_page_of(&x->keys, hash);
-    unsigned of = km_sixteenth(hash), i = of ? page->ends[of - 1] : 0;
-    uint32_t tag = km_entry(hash, 0);
-    for (; i < page->ends[of]; i++) {
-        if ((page->entry[i] ^ tag) & ~KT_ID_MASK)
+    const kr_keymap_page *page = kr_keymap_page_of(&x->keys, hash);
+    unsigned bucket = kr_keymap_bucket(hash), i = bucket ? page->ends[bucket - 1] : 0;
+    uint32_t tag = kr_keymap_entry(hash, 0);
+    for (; i < page->ends[bucket]; i++) {
+        if ((page->entry[i] ^ tag) & ~KR_ID_MASK)
             continue;
-        const kx_value *value = kx_value_at(x, page->entry[i] & KT_ID_MASK);
+        const kx_value *value = kx_value_at(x, page->entry[i] & KR_ID_MASK);
         if (value->index == index && value->len == len && !memcmp(value->text, text, len))
-            return page->entry[i] & KT_ID_MASK;
+            return page->entry[i] & KR_ID_MASK;
     }
     return KX_NONE;
 }
 
-static inline uint32_t kx_number(kx_indexes *x)
+/* Returns a free number whose page is allocated, KX_NONE if there is no memory. */
+static inline uint32_t kx_number_reserve(kx_indexes *x)
 {
-    while (x->lowest < x->pages && x->page[x->lowest].used == KX_PAGE)
+    while (x->lowest < x->pages && x->page[x->lowest].used == KX_PAGE_SLOTS)
         x->lowest++;
     if (x->lowest == x->pages) {
-        if (x->pages > KT_ID_MASK / KX_PAGE)
+        if (x->pages > KR_ID_MASK / KX_PAGE_SLOTS)
             return KX_NONE;
-        if (x->pages == x->page_room) {
-            uint32_t room = x->page_room + x->page_room / 4 + 1;
-            kx_page *grown = (kx_page *)kx_resize(
-                x->page, x->page_room * sizeof *grown, room * sizeof *grown, &x->bytes);
+        if (x->pages == x->page_capacity) {
+            uint32_t capacity = x->page_capacity + x->page_capacity / 4 + 1;
+            kx_value_page *grown = (kx_value_page *)kx_realloc(
+                x->page, x->page_capacity * sizeof *grown, capacity * sizeof *grown, &x->bytes);
             if (!grown)
                 return KX_NONE;
             x->page = grown;
-            x->page_room = room;
+            x->page_capacity = capacity;
         }
-        x->page[x->pages++] = (kx_page){NULL, 0, 0, KX_PAGE};
+        x->page[x->pages++] = (kx_value_page){NULL, 0, 0, KX_PAGE_SLOTS};
     }
-    kx_page *page = &x->page[x->lowest];
-    if (!page->at && !(page->at = (uintptr_t *)kx_resize(NULL, 0, KX_PAGE * sizeof *page->at, &x->bytes)))
+    kx_value_page *page = &x->page[x->lowest];
+    if (!page->at && !(page->at = (uintptr_t *)kx_realloc(NULL, 0, KX_PAGE_SLOTS * sizeof *page->at, &x->bytes)))
         return KX_NONE;
-    return x->lowest * KX_PAGE + (page->spare < KX_PAGE ? page->spare : page->fresh);
+    return x->lowest * KX_PAGE_SLOTS + (page->first_free < KX_PAGE_SLOTS ? page->first_free : page->fresh);
 }
 
-static inline uint32_t kx_new_value(kx_indexes *x, uint32_t index, const unsigned char *text, size_t len, uint64_t hash)
+/* Adds a value without ids; returns its number, KX_NONE if there is no memory. */
+static inline uint32_t kx_value_add(
+    kx_indexes *x, uint32_t index, const unsigned char *text, size_t len, uint64_t hash)
 {
     uint32_t number;
-    if (len > UINT32_MAX || !km_reserve(&x->keys, hash, kx_hash_of, x) || (number = kx_number(x)) == KX_NONE)
+    if (len > UINT32_MAX || !kr_keymap_reserve(&x->keys, hash, kx_value_hash_of, x))
         return KX_NONE;
-    kx_value *value = (kx_value *)kx_resize(NULL, 0, sizeof *value + len, &x->bytes);
+    if ((number = kx_number_reserve(x)) == KX_NONE)
+        return KX_NONE;
+    kx_value *value = (kx_value *)kx_realloc(NULL, 0, sizeof *value + len, &x->bytes);
     if (!value)
         return KX_NONE;
     memset(value, 0, sizeof *value);
     value->index = index;
     value->len = (uint32_t)len;
     memcpy(value->text, text, len);
-    kx_page *page = &x->page[number / KX_PAGE];
-    if (page->spare < KX_PAGE)
-        page->spare = (uint16_t)(page->at[page->spare] >> 1);
+    kx_value_page *page = &x->page[number / KX_PAGE_SLOTS];
+    if (page->first_free < KX_PAGE_SLOTS)
+        page->first_free = (uint16_t)(page->at[page->first_free] >> 1);
     else
         page->fresh++;
     page->used++;
-    page->at[number % KX_PAGE] = (uintptr_t)value;
-    km_add(&x->keys, hash, number);
+    page->at[number % KX_PAGE_SLOTS] = (uintptr_t)value;
+    kr_keymap_add(&x->keys, hash, number);
     return number;
 }
 
-static inline void kx_forget(kx_indexes *x, uint32_t number)
+static inline void kx_value_remove(kx_indexes *x, uint32_t number)
 {
     kx_value *value = kx_value_at(x, number);
-    kx_page *page = &x->page[number / KX_PAGE];
-    km_remove(&x->keys, kx_hash(x, value->index, value->text, value->len), number);
-    kx_resize(value, sizeof *value + value->len, 0, &x->bytes);
-    page->at[number % KX_PAGE] = (uintptr_t)page->spare << 1 | 1;
-    page->spare = (uint16_t)(number % KX_PAGE);
-    if (number / KX_PAGE < x->lowest)
-        x->lowest = number / KX_PAGE;
+    kx_value_page *page = &x->page[number / KX_PAGE_SLOTS];
+    kr_keymap_remove(&x->keys, kx_value_hash(x, value->index, value->text, value->len), number);
+    kx_realloc(value, sizeof *value + value->len, 0, &x->bytes);
+    page->at[number % KX_PAGE_SLOTS] = (uintptr_t)page->first_free << 1 | 1;
+    page->first_free = (uint16_t)(number % KX_PAGE_SLOTS);
+    if (number / KX_PAGE_SLOTS < x->lowest)
+        x->lowest = number / KX_PAGE_SLOTS;
     if (--page->used)
         return;
-    kx_resize(page->at, KX_PAGE * sizeof *page->at, 0, &x->bytes);
-    *page = (kx_page){NULL, 0, 0, KX_PAGE};
+    kx_realloc(page->at, KX_PAGE_SLOTS * sizeof *page->at, 0, &x->bytes);
+    *page = (kx_value_page){NULL, 0, 0, KX_PAGE_SLOTS};
     while (x->pages && !x->page[x->pages - 1].at)
         x->pages--;
     if (x->lowest > x->pages)
         x->lowest = x->pages;
 }
 
-static inline void kx_leave(kx_indexes *x, uint32_t number, uint32_t id)
+/* Removes an id from a value, and the value with its last id. */
+static inline void kx_unlink(kx_indexes *x, uint32_t number, uint32_t id)
 {
     kx_value *value = kx_value_at(x, number);
-    kx_remove(&value->ids, id, &x->bytes);
+    kx_idset_remove(&value->ids, id, &x->bytes);
     if (!value->ids.count)
-        kx_forget(x, number);
+        kx_value_remove(x, number);
 }
 
-/* The object in hand, which has this id, has a value; 0 if there is no memory. */
-static inline int kx_give(kx_indexes *x, uint32_t id, uint32_t index, const unsigned char *text, size_t len)
+/* Stages a value of an id; 0 if there is no memory. */
+static inline int kx_stage(kx_indexes *x, uint32_t id, uint32_t index, const unsigned char *text, size_t len)
 {
-    uint64_t hash = kx_hash(x, index, text, len);
-    uint32_t number = kx_find(x, index, text, len, hash);
-    if (x->found_count == x->found_room) {
-        uint32_t room = x->found_room + x->found_room / 4 + 8;
-        uint32_t *grown = (uint32_t *)kx_resize(x->found, 4 * (size_t)x->found_room, 4 * (size_t)room, &x->bytes);
+    uint64_t hash = kx_value_hash(x, index, text, len);
+    uint32_t number = kx_value_find(x, index, text, len, hash);
+    if (x->staged_count == x->staged_capacity) {
+        uint32_t capacity = x->staged_capacity + x->staged_capacity / 4 + 8;
+        uint32_t *grown = (uint32_t *)kx_realloc(
+            x->staged, 4 * (size_t)x->staged_capacity, 4 * (size_t)capacity, &x->bytes);
         if (!grown)
             return 0;
-        x->found = grown;
-        x->found_room = room;
+        x->staged = grown;
+        x->staged_capacity = capacity;
     }
-    if (number == KX_NONE && (number = kx_new_value(x, index, text, len, hash)) == KX_NONE)
+    if (number == KX_NONE && (number = kx_value_add(x, index, text, len, hash)) == KX_NONE)
         return 0;
-    switch (kx_add(&kx_value_at(x, number)->ids, id, &x->bytes)) {
+    switch (kx_idset_add(&kx_value_at(x, number)->ids, id, &x->bytes)) {
     case KX_ADDED:
-        x->found[x->found_count++] = number;
+        x->staged[x->staged_count++] = number;
         return 1;
-    case KX_HELD:
+    case KX_PRESENT:
         return 1;
     }
     if (!kx_value_at(x, number)->ids.count)
-        kx_forget(x, number);
+        kx_value_remove(x, number);
     return 0;
 }
 
-/* The object in hand has none of the values it was given. */
-static inline void kx_take_back(kx_indexes *x, uint32_t id)
+/* Undoes what was staged for an id. */
+static inline void kx_abort(kx_indexes *x, uint32_t id)
 {
-    while (x->found_count)
-        kx_leave(x, x->found[--x->found_count], id);
+    while (x->staged_count)
+        kx_unlink(x, x->staged[--x->staged_count], id);
 }
 
-/* The object in hand has all its values; 0, and it has none, if there is no memory. */
-static inline int kx_settle(kx_indexes *x, uint32_t id)
+/* Commits what was staged for an id that has no values yet. If there is no memory, undoes it and returns 0. */
+static inline int kx_commit(kx_indexes *x, uint32_t id)
 {
-    uint32_t number = id / KX_PAGE, count = x->found_count;
+    uint32_t number = id / KX_PAGE_SLOTS, count = x->staged_count;
     uint64_t slot = 0;
     if (!count)
         return 1;
-    if (number >= x->slots_room) {
-        uint32_t room = number + number / 4 + 1;
-        kx_slots *grown = (kx_slots *)kx_resize(
-            x->slots, x->slots_room * sizeof *grown, room * sizeof *grown, &x->bytes);
+    if (number >= x->slots_capacity) {
+        uint32_t capacity = number + number / 4 + 1;
+        kx_slot_page *grown = (kx_slot_page *)kx_realloc(
+            x->slots, x->slots_capacity * sizeof *grown, capacity * sizeof *grown, &x->bytes);
         if (!grown)
-            goto none;
-        memset(grown + x->slots_room, 0, (room - x->slots_room) * sizeof *grown);
+            goto no_memory;
+        memset(grown + x->slots_capacity, 0, (capacity - x->slots_capacity) * sizeof *grown);
         x->slots = grown;
-        x->slots_room = room;
+        x->slots_capacity = capacity;
     }
-    kx_slots *slots = &x->slots[number];
+    kx_slot_page *slots = &x->slots[number];
     if (!slots->at) {
-        if (!(slots->at = (uint64_t *)calloc(KX_PAGE, sizeof *slots->at)))
-            goto none;
-        x->bytes += kx_cost(KX_PAGE * sizeof *slots->at);
+        if (!(slots->at = (uint64_t *)calloc(KX_PAGE_SLOTS, sizeof *slots->at)))
+            goto no_memory;
+        x->bytes += kx_heap_bytes(KX_PAGE_SLOTS * sizeof *slots->at);
     }
     if (count > 2) {
-        kx_list *list = (kx_list *)kx_resize(NULL, 0, sizeof *list + 4 * (size_t)count, &x->bytes);
+        kx_value_list *list = (kx_value_list *)kx_realloc(NULL, 0, sizeof *list + 4 * (size_t)count, &x->bytes);
         if (!list)
-            goto none;
+            goto no_memory;
         list->count = count;
-        memcpy(list->number, x->found, 4 * (size_t)count);
+        memcpy(list->number, x->staged, 4 * (size_t)count);
         slot = KX_LIST | (uintptr_t)list;
     } else
-        slot = (x->found[0] + 1) | (uint64_t)(count > 1 ? x->found[1] + 1 : 0) << 32;
-    slots->at[id % KX_PAGE] = slot;
+        slot = (x->staged[0] + 1) | (uint64_t)(count > 1 ? x->staged[1] + 1 : 0) << 32;
+    slots->at[id % KX_PAGE_SLOTS] = slot;
     slots->used++;
-    x->found_count = 0;
+    x->staged_count = 0;
     return 1;
-none:
-    kx_take_back(x, id);
+no_memory:
+    kx_abort(x, id);
     return 0;
 }
 
-/* The id has no values any more. No error if it had none. */
-static inline void kx_let(kx_indexes *x, uint32_t id)
+/* Removes all values of an id; an id without values is ignored. */
+static inline void kx_release(kx_indexes *x, uint32_t id)
 {
-    kx_slots *slots = id / KX_PAGE < x->slots_room ? &x->slots[id / KX_PAGE] : NULL;
-    uint64_t slot = slots && slots->at ? slots->at[id % KX_PAGE] : 0;
+    kx_slot_page *slots = id / KX_PAGE_SLOTS < x->slots_capacity ? &x->slots[id / KX_PAGE_SLOTS] : NULL;
+    uint64_t slot = slots && slots->at ? slots->at[id % KX_PAGE_SLOTS] : 0;
     if (!slot)
         return;
     if (slot & KX_LIST) {
-        kx_list *list = (kx_list *)(uintptr_t)(slot & ~KX_LIST);
+        kx_value_list *list = (kx_value_list *)(uintptr_t)(slot & ~KX_LIST);
         for (uint32_t i = 0; i < list->count; i++)
-            kx_leave(x, list->number[i], id);
-        kx_resize(list, sizeof *list + 4 * (size_t)list->count, 0, &x->bytes);
+            kx_unlink(x, list->number[i], id);
+        kx_realloc(list, sizeof *list + 4 * (size_t)list->count, 0, &x->bytes);
     } else {
-        kx_leave(x, (uint32_t)slot - 1, id);
+        kx_unlink(x, (uint32_t)slot - 1, id);
         if (slot >> 32)
-            kx_leave(x, (uint32_t)(slot >> 32) - 1, id);
+            kx_unlink(x, (uint32_t)(slot >> 32) - 1, id);
     }
-    slots->at[id % KX_PAGE] = 0;
+    slots->at[id % KX_PAGE_SLOTS] = 0;
     if (--slots->used)
         return;
-    kx_resize(slots->at, KX_PAGE * sizeof *slots->at, 0, &x->bytes);
+    kx_realloc(slots->at, KX_PAGE_SLOTS * sizeof *slots->at, 0, &x->bytes);
     slots->at = NULL;
 }
 
-/* The ids that have a value, NULL: none. */
-static inline kx_posting *kx_posting_of(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len)
+/* Returns the ids that have a value, NULL if no id has it. Valid until the next change. */
+static inline kx_idset *kx_ids_with(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len)
 {
-    uint32_t number = kx_find(x, index, text, len, kx_hash(x, index, text, len));
+    uint32_t number = kx_value_find(x, index, text, len, kx_value_hash(x, index, text, len));
     return number == KX_NONE ? NULL : &kx_value_at(x, number)->ids;
 }
 
+/* Returns the bytes of the heap and of the key map. */
 static inline uint64_t kx_bytes(const kx_indexes *x)
 {
-    return x->bytes + km_bytes(&x->keys);
+    return x->bytes + kr_keymap_bytes(&x->keys);
 }
 
 static inline int kx_init(kx_indexes *x, uint64_t seed)
 {
     memset(x, 0, sizeof *x);
     x->seed = seed;
-    return km_init(&x->keys);
+    return kr_keymap_init(&x->keys);
 }
 
-static inline void kx_close(kx_indexes *x)
+static inline void kx_free(kx_indexes *x)
 {
-    for (uint32_t i = 0; i < x->slots_room; i++) {
-        for (uint32_t j = 0; x->slots[i].at && j < KX_PAGE; j++)
+    for (uint32_t i = 0; i < x->slots_capacity; i++) {
+        for (uint32_t j = 0; x->slots[i].at && j < KX_PAGE_SLOTS; j++)
             if (x->slots[i].at[j] & KX_LIST)
                 free((void *)(uintptr_t)(x->slots[i].at[j] & ~KX_LIST));
         free(x->slots[i].at);
     }
-    for (uint32_t number = 0; number < x->pages * KX_PAGE; number++) {
-        kx_value *value = kx_value_if(x, number);
+    for (uint32_t number = 0; number < x->pages * KX_PAGE_SLOTS; number++) {
+        kx_value *value = kx_value_or_null(x, number);
         if (value)
-            kx_clear(&value->ids, &x->bytes);
+            kx_idset_clear(&value->ids, &x->bytes);
         free(value);
     }
     for (uint32_t i = 0; i < x->pages; i++)
         free(x->page[i].at);
     free(x->slots);
     free(x->page);
-    free(x->found);
-    km_close(&x->keys);
+    free(x->staged);
+    kr_keymap_free(&x->keys);
 }
 
 #endif

@@ -1,18 +1,18 @@
-/* JSON on bytes, boundaries only: where a value ends that nobody keeps, or that a chunk has cut off.
+/* The end of a JSON value, without its grammar: for values that are dropped, or that a chunk has cut off.
  *
- * kj_nest finds the bracket that closes a value 64 bytes at a time, kj_unit any value across chunks; neither looks at
- * a byte twice. Checks no grammar, but for a raw control character in a string: that is how a string which was cut off
- * and runs on into the next line is told.
- * Source: masks of a block as in Langdale and Lemire, "Parsing gigabytes of JSON per second" (2019).
+ * kj_skip_brackets finds the closing bracket 64 bytes at a time. kj_skip_part finds the end of any value across chunks.
+ * Neither reads a byte twice. The only error is a raw control character in a string: a line end inside a string shows
+ * that the string was truncated.
+ * Source: bit masks of a block as in Langdale and Lemire, "Parsing gigabytes of JSON per second" (2019).
  */
-#ifndef KINFORM_BOUNDS_H
-#define KINFORM_BOUNDS_H
+#ifndef KINFORM_JSON_SKIP_H
+#define KINFORM_JSON_SKIP_H
 
 #include "json.h"
 
 static inline int kj_popcount(uint64_t x)
 {
-#if defined(__x86_64__) && !defined(__POPCNT__) /* else gcc calls a function with a table */
+#if defined(__x86_64__) && !defined(__POPCNT__) /* gcc's builtin would call a function with a table */
     x -= x >> 1 & KJ_LANES(0x55);
     x = (x & KJ_LANES(0x33)) + (x >> 2 & KJ_LANES(0x33));
     return (int)(((x + (x >> 4)) & KJ_LANES(0x0f)) * KJ_LANES(1) >> 56);
@@ -21,11 +21,13 @@ static inline int kj_popcount(uint64_t x)
 #endif
 }
 
+/* A bit for each of 64 bytes, the first byte lowest. */
 typedef struct {
-    uint64_t quote, backslash, control, open, close;
+    uint64_t quote, backslash; /* `"` and `\` */
+    uint64_t control;          /* below 0x20 */
+    uint64_t open, close;      /* brackets of both kinds: `{` and `[`, `}` and `]` differ in the bit 0x20 only */
 } kj_masks;
 
-/* A bit a byte, the first byte lowest. Brackets of both kinds differ from each other in the bit 0x20 alone. */
 static inline kj_masks kj_classify(kj_ptr p)
 {
     kj_masks m = {0, 0, 0, 0, 0};
@@ -43,27 +45,28 @@ static inline kj_masks kj_classify(kj_ptr p)
 #else
 #define KJ_PACK(high) (((high) >> 7) * UINT64_C(0x0102040810204080) >> 56)
     for (int at = 0; at < 64; at += 8) {
-        uint64_t x = kj_load(p + at), folded = x | KJ_LANES(0x20);
-        m.quote |= KJ_PACK(kj_zeros(x ^ KJ_LANES('"'))) << at;
-        m.backslash |= KJ_PACK(kj_zeros(x ^ KJ_LANES('\\'))) << at;
-        m.control |= KJ_PACK(kj_zeros(x & KJ_LANES(0xe0))) << at;
-        m.open |= KJ_PACK(kj_zeros(folded ^ KJ_LANES('{'))) << at;
-        m.close |= KJ_PACK(kj_zeros(folded ^ KJ_LANES('}'))) << at;
+        uint64_t x = kj_load8(p + at), folded = x | KJ_LANES(0x20);
+        m.quote |= KJ_PACK(kj_zero_bytes(x ^ KJ_LANES('"'))) << at;
+        m.backslash |= KJ_PACK(kj_zero_bytes(x ^ KJ_LANES('\\'))) << at;
+        m.control |= KJ_PACK(kj_zero_bytes(x & KJ_LANES(0xe0))) << at;
+        m.open |= KJ_PACK(kj_zero_bytes(folded ^ KJ_LANES('{'))) << at;
+        m.close |= KJ_PACK(kj_zero_bytes(folded ^ KJ_LANES('}'))) << at;
     }
 #undef KJ_PACK
 #endif
     return m;
 }
 
+/* The state between two chunks; all zero at the start. */
 typedef struct {
-    uint64_t depth;
-    uint64_t in_string; /* all ones or none */
-    uint64_t escaped;   /* 1: the next byte follows a backslash that counts */
-} kj_nest;
+    uint64_t depth;     /* open brackets */
+    uint64_t in_string; /* all bits set inside a string, else 0 */
+    uint64_t escaped;   /* 1: the next byte follows an odd number of backslashes */
+} kj_brackets;
 
-/* To the byte after the bracket that brings the depth back to none. Brackets of both kinds count alike, so the end
- * of `[}` is found too. KJ_BAD leaves `*pp` on a raw control character inside a string. */
-static inline int kj_nest_end(kj_nest *s, kj_ptr *pp, kj_ptr end)
+/* Advances past the bracket that closes the value. Both kinds of brackets count alike, so `[}` ends too. KJ_MALFORMED
+ * leaves `*pp` on a raw control character inside a string. */
+static inline int kj_skip_brackets(kj_brackets *s, kj_ptr *pp, kj_ptr end)
 {
     const uint64_t even = UINT64_C(0x5555555555555555);
     kj_ptr p = *pp;
@@ -97,7 +100,7 @@ static inline int kj_nest_end(kj_nest *s, kj_ptr *pp, kj_ptr end)
         in ^= s->in_string;
         uint64_t open = m.open & ~in, close = m.close & ~in, control = m.control & in;
         uint64_t closing = (uint64_t)kj_popcount(close), at = UINT64_C(1) << 63;
-        if (s->depth <= closing) { /* else it cannot end in this block */
+        if (s->depth <= closing) { /* otherwise the value cannot end in this block */
             uint64_t depth = s->depth, left = close;
             for (; left; left &= left - 1) {
                 at = left & -left;
@@ -113,30 +116,31 @@ static inline int kj_nest_end(kj_nest *s, kj_ptr *pp, kj_ptr end)
         }
         if (control) {
             *pp = p + __builtin_ctzll(control);
-            return KJ_BAD;
+            return KJ_MALFORMED;
         }
         s->depth += (uint64_t)kj_popcount(open) - closing;
         s->in_string = (uint64_t)((int64_t)in >> 63);
         p += n;
     }
     *pp = p;
-    return KJ_MORE;
+    return KJ_INCOMPLETE;
 }
 
-/* A value of which only the end matters, fed piece by piece; all zero to begin with. */
+/* A value that is fed in parts; all zero at the start. */
 typedef struct {
-    kj_nest nest;
-    unsigned char first; /* '{' or '[', '"', or any other for a bare word */
-    unsigned char escaped;
-} kj_unit;
+    kj_brackets brackets;  /* of a container */
+    unsigned char first;   /* first byte: `{` or `[` a container, `"` a string, any other a bare word; 0: none yet */
+    unsigned char escaped; /* of a string: the last byte was a backslash that escapes the next one */
+} kj_skip_state;
 
 static inline int kj_is_delimiter(unsigned char c)
 {
     return c <= ' ' || c == ',' || c == ':' || c == '"' || (c | 0x20) == '{' || (c | 0x20) == '}';
 }
 
-/* KJ_OK: past the end (a bare word ends before what follows it). KJ_BAD: on a control character inside a string. */
-static inline int kj_unit_end(kj_unit *u, kj_ptr *pp, kj_ptr end)
+/* Advances past the value. A bare word ends before the delimiter that follows it. KJ_MALFORMED leaves `*pp` on a raw
+ * control character inside a string. */
+static inline int kj_skip_part(kj_skip_state *u, kj_ptr *pp, kj_ptr end)
 {
     kj_ptr p = *pp;
     if (!u->first && p < end) {
@@ -145,12 +149,12 @@ static inline int kj_unit_end(kj_unit *u, kj_ptr *pp, kj_ptr end)
             p++;
     }
     if ((u->first | 0x20) == '{')
-        return kj_nest_end(&u->nest, pp, end);
+        return kj_skip_brackets(&u->brackets, pp, end);
     if (u->first == '"')
         for (; p < end; p++) {
             if (*p < 0x20) {
                 *pp = p;
-                return KJ_BAD;
+                return KJ_MALFORMED;
             }
             if (u->escaped)
                 u->escaped = 0;
@@ -170,20 +174,20 @@ static inline int kj_unit_end(kj_unit *u, kj_ptr *pp, kj_ptr end)
         }
     }
     *pp = p;
-    return KJ_MORE;
+    return KJ_INCOMPLETE;
 }
 
-/* Past a value that nobody keeps: its boundary, and the grammar where that costs nothing. */
-static inline int kj_drop(kj_ptr *pp, kj_ptr end)
+/* Advances past a value that is dropped. Checks the grammar of scalars, where that costs nothing. */
+static inline int kj_skip_value(kj_ptr *pp, kj_ptr end)
 {
-    kj_nest nest = {0, 0, 0};
-    int how, r;
+    kj_brackets brackets = {0, 0, 0};
+    int has_escapes, r;
     if ((**pp | 0x20) == '{')
-        return kj_nest_end(&nest, pp, end);
+        return kj_skip_brackets(&brackets, pp, end);
     if (**pp != '"')
-        return kj_scalar(pp, end);
+        return kj_check_scalar(pp, end);
     ++*pp;
-    if ((r = kj_string(pp, end, &how)) == KJ_OK)
+    if ((r = kj_check_string(pp, end, &has_escapes)) == KJ_OK)
         ++*pp;
     return r;
 }

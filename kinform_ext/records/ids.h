@@ -1,167 +1,178 @@
-/* Where each record lies: stable ids of 26 bits to places in the slabs, 5 bytes each, in pieces mapped from the system.
+/* The locations of records by id: ids of 26 bits, 5 bytes each, in pages of 4,096 ids mapped from the system.
  *
- * Freed ids are used again, those of the lowest piece first. A piece without an id in use is unmapped.
+ * An id stays the same while its record moves. Released ids are used again, those of the lowest page first. A page
+ * without an id in use is unmapped. Bound: 2**26 ids. No step copies more than the list of pages.
  */
 #ifndef KINFORM_IDS_H
 #define KINFORM_IDS_H
 
+#include "pages.h"
 #include "record.h"
-#include "slabs.h"
 
-enum { KT_PIECE_BITS = 12, KT_PIECE = 1 << KT_PIECE_BITS, KT_SLOT = 5, KT_PIECE_BYTES = KT_PIECE * KT_SLOT };
-#define KT_PIECES (1u << (KT_ID_BITS - KT_PIECE_BITS))
-#define KT_FREE ((uint64_t)1 << 39) /* the slot holds the next free one of its piece */
+enum {
+    KR_ID_PAGE_BITS = 12,
+    KR_ID_PAGE = 1 << KR_ID_PAGE_BITS, /* ids in a page */
+    KR_SLOT_BYTES = 5,
+    KR_ID_PAGE_BYTES = KR_ID_PAGE * KR_SLOT_BYTES,
+};
+#define KR_MAX_ID_PAGES (1u << (KR_ID_BITS - KR_ID_PAGE_BITS))
+
+/* A slot holds the location of a record, or this bit and the next free slot of its page. */
+#define KR_SLOT_FREE ((uint64_t)1 << 39)
 
 typedef struct {
-    unsigned char *at;
-    uint16_t used;  /* ids in use */
-    uint16_t fresh; /* slots from here on were never used */
-    uint16_t spare; /* first free slot below, KT_PIECE: none */
-} kt_piece;
+    unsigned char *at;   /* slots; NULL: not mapped */
+    uint16_t used;       /* ids in use */
+    uint16_t fresh;      /* slots from here on were never used */
+    uint16_t first_free; /* first free slot below `fresh`, KR_ID_PAGE: none */
+} kr_id_page;
 
 typedef struct {
-    kt_piece *piece;
-    uint32_t count, room;
-    uint32_t lowest; /* all pieces before it are full */
-} kt_ids;
+    kr_id_page *page;  /* by the high bits of an id; malloc'd */
+    uint32_t count;    /* pages; those without an id in use are not mapped */
+    uint32_t capacity; /* entries of `page`; count <= capacity */
+    uint32_t lowest;   /* all pages before this one are full */
+} kr_ids;
 
-static void kt_ids_close(kt_ids *d)
+static void kr_ids_free(kr_ids *ids)
 {
-    for (uint32_t i = 0; i < d->count; i++)
-        if (d->piece[i].at)
-            kt_unmap(d->piece[i].at, KT_PIECE_BYTES);
-    free(d->piece);
-    memset(d, 0, sizeof *d);
+    for (uint32_t i = 0; i < ids->count; i++)
+        if (ids->page[i].at)
+            kr_unmap(ids->page[i].at, KR_ID_PAGE_BYTES);
+    free(ids->page);
+    memset(ids, 0, sizeof *ids);
 }
 
-static inline uint64_t kt_slot_get(const unsigned char *p)
+static inline uint64_t kr_slot_get(const unsigned char *p)
 {
     uint32_t low;
     memcpy(&low, p, 4);
     return low | (uint64_t)p[4] << 32;
 }
 
-static inline void kt_slot_set(unsigned char *p, uint64_t n)
+static inline void kr_slot_set(unsigned char *p, uint64_t n)
 {
     uint32_t low = (uint32_t)n;
     memcpy(p, &low, 4);
     p[4] = (unsigned char)(n >> 32);
 }
 
-static inline unsigned char *kt_slot_of(const kt_ids *d, uint32_t id)
+static inline unsigned char *kr_slot_of(const kr_ids *ids, uint32_t id)
 {
-    return d->piece[id >> KT_PIECE_BITS].at + (size_t)(id & (KT_PIECE - 1)) * KT_SLOT;
+    return ids->page[id >> KR_ID_PAGE_BITS].at + (size_t)(id & (KR_ID_PAGE - 1)) * KR_SLOT_BYTES;
 }
 
-/* All ids are below this. */
-static inline uint32_t kt_ids_end(const kt_ids *d)
+/* Returns a bound: all ids in use are below it. */
+static inline uint32_t kr_ids_end(const kr_ids *ids)
 {
-    return d->count ? (d->count - 1) * KT_PIECE + d->piece[d->count - 1].fresh : 0;
+    return ids->count ? (ids->count - 1) * KR_ID_PAGE + ids->page[ids->count - 1].fresh : 0;
 }
 
-/* Whether the id is in use. */
-static inline int kt_id_used(const kt_ids *d, uint32_t id)
+static inline int kr_id_is_used(const kr_ids *ids, uint32_t id)
 {
-    uint32_t n = id >> KT_PIECE_BITS;
-    return n < d->count && (id & (KT_PIECE - 1)) < d->piece[n].fresh && !(kt_slot_get(kt_slot_of(d, id)) & KT_FREE);
+    uint32_t n = id >> KR_ID_PAGE_BITS;
+    return n < ids->count && (id & (KR_ID_PAGE - 1)) < ids->page[n].fresh
+        && !(kr_slot_get(kr_slot_of(ids, id)) & KR_SLOT_FREE);
 }
 
-/* Which of the 64 ids from `id` on, a multiple of 64, are in use. */
-static inline uint64_t kt_ids_used(const kt_ids *d, uint32_t id)
+/* Returns a bit for each of the 64 ids from `id` on, a multiple of 64: 1 if the id is in use. */
+static inline uint64_t kr_ids_used_bits(const kr_ids *ids, uint32_t id)
 {
-    const kt_piece *piece = &d->piece[id >> KT_PIECE_BITS];
-    uint32_t first = id & (KT_PIECE - 1), count = piece->fresh > first ? piece->fresh - first : 0;
+    const kr_id_page *page = &ids->page[id >> KR_ID_PAGE_BITS];
+    uint32_t first = id & (KR_ID_PAGE - 1), count = page->fresh > first ? page->fresh - first : 0;
     uint64_t bits = 0;
-    const unsigned char *p = piece->at + (size_t)first * KT_SLOT + KT_SLOT - 1;
-    for (uint32_t i = 0; i < (count < 64 ? count : 64); i++, p += KT_SLOT)
-        bits |= (uint64_t)!(*p & 128) << i; /* KT_FREE is the last byte's highest bit */
+    const unsigned char *p = page->at + (size_t)first * KR_SLOT_BYTES + KR_SLOT_BYTES - 1;
+    for (uint32_t i = 0; i < (count < 64 ? count : 64); i++, p += KR_SLOT_BYTES)
+        bits |= (uint64_t)!(*p & 128) << i; /* the highest bit of a slot: KR_SLOT_FREE */
     return bits;
 }
 
-/* The first id in use from `id` on, KT_NONE: none. */
-static inline uint32_t kt_id_from(const kt_ids *d, uint32_t id)
+/* Returns the first id in use that is not below `id`, or KR_NONE. */
+static inline uint32_t kr_id_next_used(const kr_ids *ids, uint32_t id)
 {
-    uint32_t end = kt_ids_end(d);
+    uint32_t end = kr_ids_end(ids);
     while (id < end) {
-        const kt_piece *piece = &d->piece[id >> KT_PIECE_BITS];
-        uint32_t i = id & (KT_PIECE - 1);
-        if (piece->used)
-            for (; i < piece->fresh; i++)
-                if (!(kt_slot_get(piece->at + (size_t)i * KT_SLOT) & KT_FREE))
-                    return (id & ~(uint32_t)(KT_PIECE - 1)) + i;
-        id = (id | (KT_PIECE - 1)) + 1;
+        const kr_id_page *page = &ids->page[id >> KR_ID_PAGE_BITS];
+        uint32_t i = id & (KR_ID_PAGE - 1);
+        if (page->used)
+            for (; i < page->fresh; i++)
+                if (!(kr_slot_get(page->at + (size_t)i * KR_SLOT_BYTES) & KR_SLOT_FREE))
+                    return (id & ~(uint32_t)(KR_ID_PAGE - 1)) + i;
+        id = (id | (KR_ID_PAGE - 1)) + 1;
     }
-    return KT_NONE;
+    return KR_NONE;
 }
 
-static inline uint64_t kt_id_where(const kt_ids *d, uint32_t id)
+static inline uint64_t kr_id_location(const kr_ids *ids, uint32_t id)
 {
-    return kt_slot_get(kt_slot_of(d, id));
+    return kr_slot_get(kr_slot_of(ids, id));
 }
 
-static inline void kt_id_move(kt_ids *d, uint32_t id, uint64_t where)
+static inline void kr_id_set_location(kr_ids *ids, uint32_t id, uint64_t location)
 {
-    kt_slot_set(kt_slot_of(d, id), where);
+    kr_slot_set(kr_slot_of(ids, id), location);
 }
 
-/* An id that is free, and its slot mapped; KT_NONE if the system has no memory. It is taken by kt_id_take. */
-static uint32_t kt_id_next(kt_ids *d)
+/* Returns a free id whose slot is mapped, KR_NONE if there is no memory. kr_id_take takes it. */
+static uint32_t kr_id_reserve(kr_ids *ids)
 {
-    while (d->lowest < d->count && d->piece[d->lowest].used == KT_PIECE)
-        d->lowest++;
-    if (d->lowest == d->count) {
-        if (d->count == KT_PIECES)
-            return KT_NONE;
-        if (d->count == d->room) {
-            uint32_t room = d->room + d->room / 4 + 4;
-            kt_piece *grown = (kt_piece *)realloc(d->piece, room * sizeof *grown);
+    while (ids->lowest < ids->count && ids->page[ids->lowest].used == KR_ID_PAGE)
+        ids->lowest++;
+    if (ids->lowest == ids->count) {
+        if (ids->count == KR_MAX_ID_PAGES)
+            return KR_NONE;
+        if (ids->count == ids->capacity) {
+            uint32_t capacity = ids->capacity + ids->capacity / 4 + 4;
+            kr_id_page *grown = (kr_id_page *)realloc(ids->page, capacity * sizeof *grown);
             if (!grown)
-                return KT_NONE;
-            d->piece = grown;
-            d->room = room;
+                return KR_NONE;
+            ids->page = grown;
+            ids->capacity = capacity;
         }
-        d->piece[d->count++] = (kt_piece){NULL, 0, 0, KT_PIECE};
+        ids->page[ids->count++] = (kr_id_page){NULL, 0, 0, KR_ID_PAGE};
     }
-    kt_piece *piece = &d->piece[d->lowest];
-    if (!piece->at && !(piece->at = (unsigned char *)kt_map(KT_PIECE_BYTES)))
-        return KT_NONE;
-    return d->lowest * KT_PIECE + (piece->spare < KT_PIECE ? piece->spare : piece->fresh);
+    kr_id_page *page = &ids->page[ids->lowest];
+    if (!page->at && !(page->at = (unsigned char *)kr_map(KR_ID_PAGE_BYTES)))
+        return KR_NONE;
+    return ids->lowest * KR_ID_PAGE + (page->first_free < KR_ID_PAGE ? page->first_free : page->fresh);
 }
 
-static inline void kt_id_take(kt_ids *d, uint32_t id, uint64_t where)
+static inline void kr_id_take(kr_ids *ids, uint32_t id, uint64_t location)
 {
-    kt_piece *piece = &d->piece[id >> KT_PIECE_BITS];
-    if (piece->spare < KT_PIECE)
-        piece->spare = (uint16_t)kt_slot_get(kt_slot_of(d, id));
+    kr_id_page *page = &ids->page[id >> KR_ID_PAGE_BITS];
+    if (page->first_free < KR_ID_PAGE)
+        page->first_free = (uint16_t)kr_slot_get(kr_slot_of(ids, id));
     else
-        piece->fresh++;
-    piece->used++;
-    kt_slot_set(kt_slot_of(d, id), where);
+        page->fresh++;
+    page->used++;
+    kr_slot_set(kr_slot_of(ids, id), location);
 }
 
-static void kt_id_let(kt_ids *d, uint32_t id)
+/* Releases an id; never needs memory. */
+static void kr_id_release(kr_ids *ids, uint32_t id)
 {
-    uint32_t n = id >> KT_PIECE_BITS;
-    kt_piece *piece = &d->piece[n];
-    kt_slot_set(kt_slot_of(d, id), KT_FREE | piece->spare);
-    piece->spare = (uint16_t)(id & (KT_PIECE - 1));
-    if (n < d->lowest)
-        d->lowest = n;
-    if (--piece->used)
+    uint32_t n = id >> KR_ID_PAGE_BITS;
+    kr_id_page *page = &ids->page[n];
+    kr_slot_set(kr_slot_of(ids, id), KR_SLOT_FREE | page->first_free);
+    page->first_free = (uint16_t)(id & (KR_ID_PAGE - 1));
+    if (n < ids->lowest)
+        ids->lowest = n;
+    if (--page->used)
         return;
-    kt_unmap(piece->at, KT_PIECE_BYTES);
-    *piece = (kt_piece){NULL, 0, 0, KT_PIECE};
-    while (d->count && !d->piece[d->count - 1].at)
-        d->count--;
-    if (d->lowest > d->count)
-        d->lowest = d->count;
+    kr_unmap(page->at, KR_ID_PAGE_BYTES);
+    *page = (kr_id_page){NULL, 0, 0, KR_ID_PAGE};
+    while (ids->count && !ids->page[ids->count - 1].at)
+        ids->count--;
+    if (ids->lowest > ids->count)
+        ids->lowest = ids->count;
 }
 
-static uint64_t kt_ids_bytes(const kt_ids *d)
+/* Returns the resident bytes. */
+static uint64_t kr_ids_bytes(const kr_ids *ids)
 {
-    uint64_t sum = d->room * sizeof *d->piece;
-    for (uint32_t i = 0; i < d->count; i++)
-        sum += kt_pages((size_t)d->piece[i].fresh * KT_SLOT);
+    uint64_t sum = ids->capacity * sizeof *ids->page;
+    for (uint32_t i = 0; i < ids->count; i++)
+        sum += kr_round_to_pages((size_t)ids->page[i].fresh * KR_SLOT_BYTES);
     return sum;
 }
 

@@ -1,118 +1,138 @@
-/* Where a key is: extendible hashing from a 64-bit hash to ids, 4 bytes an entry, in pages of 512 bytes.
+/* A hash map without keys: from a 64-bit hash to ids, by extendible hashing, 4 bytes an entry in pages of 512 bytes.
  *
- * The first bits of the hash choose the page through a directory; the last ten never change their meaning: four say in
- * which sixteenth of the page an entry is (they lie in order, without gaps), six are kept with the id. So a full page
- * splits and two sparse ones merge by themselves, and there is no moment at which all is copied. The pages are dense in
- * memory: the last one moves into the place of one that goes. The same id is never added twice; keys are the caller's.
+ * The first bits of a hash choose a page through a directory. Of the last ten bits four choose a bucket of the page,
+ * and six are stored with the id. A full page splits in two and two sparse pages merge, so no step copies more than two
+ * pages and the directory. Pages are dense in memory: when a page is removed, the last page takes its number. The
+ * caller compares the keys and never adds the same id twice. Bound: 2**28 pages.
+ * Source: Fagin et al., "Extendible hashing" (1979).
  */
 #ifndef KINFORM_KEYMAP_H
 #define KINFORM_KEYMAP_H
 
+#include "pages.h"
 #include "record.h"
-#include "slabs.h"
 
-enum { KM_ENTRIES = 122, KM_SPARSE = 80, KM_PIECE = 32, KM_PIECE_BYTES = KM_PIECE * 512, KM_DEEPEST = 28 };
+enum {
+    KR_KEYMAP_ENTRIES = 122,  /* of a full page */
+    KR_KEYMAP_SPARSE = 80,    /* most entries of a page after a merge, so that it does not split again at once */
+    KR_KEYMAP_BUCKETS = 16,   /* of a page */
+    KR_KEYMAP_BLOCK = 32,     /* pages that are mapped together */
+    KR_KEYMAP_BLOCK_BYTES = KR_KEYMAP_BLOCK * 512,
+    KR_KEYMAP_HEADER = 24,    /* bytes of a page before its entries */
+    KR_KEYMAP_MAX_DEPTH = 28, /* bits of a hash that choose a page; the last ten choose bucket and tag */
+};
 
 typedef struct {
-    uint8_t ends[16]; /* where each sixteenth ends */
-    uint32_t depth, prefix; /* the first `depth` bits of every hash in it */
-    uint32_t entry[KM_ENTRIES];
-} km_page;
+    uint8_t ends[KR_KEYMAP_BUCKETS];   /* end of each bucket in `entry`; buckets lie in order, without gaps */
+    uint32_t depth;                    /* bits that all hashes in the page have in common, at the front */
+    uint32_t prefix;                   /* these bits */
+    uint32_t entry[KR_KEYMAP_ENTRIES]; /* tag (6 bits of the hash), id (26 bits) */
+} kr_keymap_page;
 
 typedef struct {
-    uint32_t *directory; /* 2**depth numbers of pages */
-    km_page **piece;
-    uint32_t depth, pages, pieces, room;
-    uint32_t deepest; /* pages whose depth is the directory's */
-} kt_keymap;
+    uint32_t *directory;    /* 2**depth page numbers, by the first bits of a hash */
+    kr_keymap_page **block; /* mapped pages, KR_KEYMAP_BLOCK each */
+    uint32_t depth;         /* of the directory; no page is deeper */
+    uint32_t pages;         /* in use, numbered without gaps */
+    uint32_t blocks;        /* mapped */
+    uint32_t capacity;      /* entries of `block`; blocks <= capacity */
+    uint32_t deepest;       /* pages whose depth is that of the directory; 0: the directory can be halved */
+} kr_keymap;
 
-typedef uint64_t (*km_hash)(const void *of, uint32_t id);
+/* Returns the hash of an id's key; `context` is passed on. */
+typedef uint64_t (*kr_keymap_hash)(const void *context, uint32_t id);
 
-static inline km_page *km_at(const kt_keymap *m, uint32_t number)
+static inline kr_keymap_page *kr_keymap_page_at(const kr_keymap *m, uint32_t number)
 {
-    return m->piece[number / KM_PIECE] + number % KM_PIECE;
+    return m->block[number / KR_KEYMAP_BLOCK] + number % KR_KEYMAP_BLOCK;
 }
 
-static inline km_page *km_page_of(const kt_keymap *m, uint64_t hash)
+static inline kr_keymap_page *kr_keymap_page_of(const kr_keymap *m, uint64_t hash)
 {
-    return km_at(m, m->directory[m->depth ? hash >> (64 - m->depth) : 0]);
+    return kr_keymap_page_at(m, m->directory[m->depth ? hash >> (64 - m->depth) : 0]);
 }
 
-static inline unsigned km_sixteenth(uint64_t hash)
+static inline unsigned kr_keymap_bucket(uint64_t hash)
 {
     return (unsigned)(hash >> 6) & 15;
 }
 
-static inline uint32_t km_entry(uint64_t hash, uint32_t id)
+static inline uint32_t kr_keymap_entry(uint64_t hash, uint32_t id)
 {
-    return (uint32_t)(hash & 63) << KT_ID_BITS | id;
+    return (uint32_t)(hash & 63) << KR_ID_BITS | id;
 }
 
-static void km_close(kt_keymap *m)
+static inline unsigned kr_keymap_page_count(const kr_keymap_page *page)
 {
-    for (uint32_t i = 0; i < m->pieces; i++)
-        kt_unmap(m->piece[i], KM_PIECE_BYTES);
-    free(m->piece);
+    return page->ends[KR_KEYMAP_BUCKETS - 1];
+}
+
+static void kr_keymap_free(kr_keymap *m)
+{
+    for (uint32_t i = 0; i < m->blocks; i++)
+        kr_unmap(m->block[i], KR_KEYMAP_BLOCK_BYTES);
+    free(m->block);
     free(m->directory);
     memset(m, 0, sizeof *m);
 }
 
-/* One more page at the end, empty; 0 if there is no memory. */
-static int km_grow(kt_keymap *m)
+/* Adds an empty page at the end; 0 if there is no memory. */
+static int kr_keymap_add_page(kr_keymap *m)
 {
-    if (m->pages == m->pieces * KM_PIECE) {
-        if (m->pieces == m->room) {
-            uint32_t room = m->room + m->room / 4 + 4;
-            km_page **grown = (km_page **)realloc(m->piece, room * sizeof *grown);
+    if (m->pages == m->blocks * KR_KEYMAP_BLOCK) {
+        if (m->blocks == m->capacity) {
+            uint32_t capacity = m->capacity + m->capacity / 4 + 4;
+            kr_keymap_page **grown = (kr_keymap_page **)realloc(m->block, capacity * sizeof *grown);
             if (!grown)
                 return 0;
-            m->piece = grown;
-            m->room = room;
+            m->block = grown;
+            m->capacity = capacity;
         }
-        if (!(m->piece[m->pieces] = (km_page *)kt_map(KM_PIECE_BYTES)))
+        if (!(m->block[m->blocks] = (kr_keymap_page *)kr_map(KR_KEYMAP_BLOCK_BYTES)))
             return 0;
-        m->pieces++;
+        m->blocks++;
     }
-    memset(km_at(m, m->pages++), 0, 24);
+    memset(kr_keymap_page_at(m, m->pages++), 0, KR_KEYMAP_HEADER);
     return 1;
 }
 
-static int km_init(kt_keymap *m)
+static int kr_keymap_init(kr_keymap *m)
 {
     memset(m, 0, sizeof *m);
     m->directory = (uint32_t *)calloc(1, sizeof *m->directory);
-    if (!m->directory || !km_grow(m))
+    if (!m->directory || !kr_keymap_add_page(m))
         return 0;
     m->deepest = 1;
     return 1;
 }
 
-/* The directory's entries for a page. */
-static void km_point(kt_keymap *m, const km_page *page, uint32_t number)
+/* Sets the entries of the directory that lead to a page. */
+static void kr_keymap_point_to(kr_keymap *m, const kr_keymap_page *page, uint32_t number)
 {
     uint32_t spread = m->depth - page->depth, first = page->prefix << spread;
     for (uint32_t i = 0; i < (uint32_t)1 << spread; i++)
         m->directory[first + i] = number;
 }
 
-static void km_put(km_page *page, uint64_t hash, uint32_t id)
+/* Adds an entry to a page that is not full. */
+static void kr_keymap_page_add(kr_keymap_page *page, uint64_t hash, uint32_t id)
 {
-    unsigned of = km_sixteenth(hash), end = page->ends[of];
-    memmove(&page->entry[end + 1], &page->entry[end], (page->ends[15] - end) * sizeof *page->entry);
-    page->entry[end] = km_entry(hash, id);
-    for (; of < 16; of++)
-        page->ends[of]++;
+    unsigned bucket = kr_keymap_bucket(hash), end = page->ends[bucket];
+    memmove(&page->entry[end + 1], &page->entry[end], (kr_keymap_page_count(page) - end) * sizeof *page->entry);
+    page->entry[end] = kr_keymap_entry(hash, id);
+    for (; bucket < KR_KEYMAP_BUCKETS; bucket++)
+        page->ends[bucket]++;
 }
 
-/* Room for one more entry of this hash; 0 if there is no memory. */
-static int km_reserve(kt_keymap *m, uint64_t hash, km_hash hash_of, const void *of)
+/* Makes room for one entry of this hash, and splits a full page; 0 if there is no memory. */
+static int kr_keymap_reserve(kr_keymap *m, uint64_t hash, kr_keymap_hash hash_of, const void *context)
 {
     for (;;) {
-        km_page *page = km_page_of(m, hash);
-        if (page->ends[15] < KM_ENTRIES)
+        kr_keymap_page *page = kr_keymap_page_of(m, hash);
+        if (kr_keymap_page_count(page) < KR_KEYMAP_ENTRIES)
             return 1;
         if (page->depth == m->depth) {
-            if (m->depth == KM_DEEPEST)
+            if (m->depth == KR_KEYMAP_MAX_DEPTH)
                 return 0;
             uint32_t *wider = (uint32_t *)malloc(((size_t)2 << m->depth) * sizeof *wider);
             if (!wider)
@@ -124,42 +144,45 @@ static int km_reserve(kt_keymap *m, uint64_t hash, km_hash hash_of, const void *
             m->depth++;
             m->deepest = 0;
         }
-        if (!km_grow(m))
+        if (!kr_keymap_add_page(m))
             return 0;
-        page = km_page_of(m, hash); /* pages stay where they are, but let us not depend on it */
-        km_page old = *page, *other = km_at(m, m->pages - 1);
-        memset(page, 0, 24);
+        page = kr_keymap_page_of(m, hash);
+        kr_keymap_page old = *page, *other = kr_keymap_page_at(m, m->pages - 1);
+        memset(page, 0, KR_KEYMAP_HEADER);
         page->depth = other->depth = old.depth + 1;
         page->prefix = old.prefix << 1;
         other->prefix = page->prefix | 1;
-        for (unsigned i = 0; i < old.ends[15]; i++) {
-            uint32_t id = old.entry[i] & KT_ID_MASK;
-            uint64_t its = hash_of(of, id);
-            km_put(its >> (63 - old.depth) & 1 ? other : page, its, id);
+        for (unsigned i = 0; i < kr_keymap_page_count(&old); i++) {
+            uint32_t id = old.entry[i] & KR_ID_MASK;
+            uint64_t its_hash = hash_of(context, id);
+            kr_keymap_page_add(its_hash >> (63 - old.depth) & 1 ? other : page, its_hash, id);
         }
-        km_point(m, other, m->pages - 1);
+        kr_keymap_point_to(m, other, m->pages - 1);
         if (page->depth == m->depth)
             m->deepest += 2;
     }
 }
 
-static void km_add(kt_keymap *m, uint64_t hash, uint32_t id)
+/* Adds an entry; kr_keymap_reserve has made room. */
+static void kr_keymap_add(kr_keymap *m, uint64_t hash, uint32_t id)
 {
-    km_put(km_page_of(m, hash), hash, id);
+    kr_keymap_page_add(kr_keymap_page_of(m, hash), hash, id);
 }
 
-static void km_forget(kt_keymap *m, uint32_t number)
+/* Removes a page; the last one moves to its number. */
+static void kr_keymap_remove_page(kr_keymap *m, uint32_t number)
 {
     uint32_t last = --m->pages;
     if (number != last) {
-        *km_at(m, number) = *km_at(m, last);
-        km_point(m, km_at(m, number), number);
+        *kr_keymap_page_at(m, number) = *kr_keymap_page_at(m, last);
+        kr_keymap_point_to(m, kr_keymap_page_at(m, number), number);
     }
-    if (m->pages + KM_PIECE + KM_PIECE / 2 <= m->pieces * KM_PIECE)
-        kt_unmap(m->piece[--m->pieces], KM_PIECE_BYTES);
+    if (m->pages + KR_KEYMAP_BLOCK + KR_KEYMAP_BLOCK / 2 <= m->blocks * KR_KEYMAP_BLOCK)
+        kr_unmap(m->block[--m->blocks], KR_KEYMAP_BLOCK_BYTES);
 }
 
-static void km_narrow(kt_keymap *m)
+/* Halves the directory while no page needs its depth. */
+static void kr_keymap_halve_directory(kr_keymap *m)
 {
     while (m->depth && !m->deepest) {
         m->depth--;
@@ -169,59 +192,63 @@ static void km_narrow(kt_keymap *m)
         if (smaller)
             m->directory = smaller;
         for (uint32_t i = 0; i < m->pages; i++)
-            m->deepest += km_at(m, i)->depth == m->depth;
+            m->deepest += kr_keymap_page_at(m, i)->depth == m->depth;
     }
 }
 
-static void km_merge(kt_keymap *m, km_page *page)
+/* Merges a page with the page of its sibling prefix, as long as both are sparse. */
+static void kr_keymap_merge(kr_keymap *m, kr_keymap_page *page)
 {
     while (page->depth) {
-        uint32_t buddy_prefix = page->prefix ^ 1;
-        uint32_t number = m->directory[buddy_prefix << (m->depth - page->depth)];
-        km_page *buddy = km_at(m, number);
-        if (buddy->depth != page->depth || buddy->ends[15] + page->ends[15] > KM_SPARSE)
+        uint32_t sibling_prefix = page->prefix ^ 1;
+        uint32_t number = m->directory[sibling_prefix << (m->depth - page->depth)];
+        kr_keymap_page *sibling = kr_keymap_page_at(m, number);
+        unsigned sum = kr_keymap_page_count(page) + kr_keymap_page_count(sibling);
+        if (sibling->depth != page->depth || sum > KR_KEYMAP_SPARSE)
             return;
-        km_page one = *page, two = *buddy;
+        kr_keymap_page one = *page, two = *sibling;
         if (page->depth == m->depth)
             m->deepest -= 2;
         page->depth--;
         page->prefix >>= 1;
         uint32_t mine = m->directory[one.prefix << (m->depth - one.depth)];
         unsigned count = 0, a = 0, b = 0;
-        for (unsigned i = 0; i < 16; i++) {
+        for (unsigned i = 0; i < KR_KEYMAP_BUCKETS; i++) {
             while (a < one.ends[i])
                 page->entry[count++] = one.entry[a++];
             while (b < two.ends[i])
                 page->entry[count++] = two.entry[b++];
             page->ends[i] = (uint8_t)count;
         }
-        km_point(m, page, mine);
-        uint64_t where = page->depth ? (uint64_t)page->prefix << (64 - page->depth) : 0;
-        km_forget(m, number);
-        km_narrow(m);
-        page = km_page_of(m, where); /* it may have been the last one, and moved */
+        kr_keymap_point_to(m, page, mine);
+        uint64_t hash = page->depth ? (uint64_t)page->prefix << (64 - page->depth) : 0;
+        kr_keymap_remove_page(m, number);
+        kr_keymap_halve_directory(m);
+        page = kr_keymap_page_of(m, hash); /* it may have moved, as the last one */
     }
 }
 
-static void km_remove(kt_keymap *m, uint64_t hash, uint32_t id)
+/* Removes an entry; a missing one is ignored. Never needs memory. */
+static void kr_keymap_remove(kr_keymap *m, uint64_t hash, uint32_t id)
 {
-    km_page *page = km_page_of(m, hash);
-    unsigned of = km_sixteenth(hash), i = of ? page->ends[of - 1] : 0;
-    uint32_t entry = km_entry(hash, id);
-    while (i < page->ends[of] && page->entry[i] != entry)
+    kr_keymap_page *page = kr_keymap_page_of(m, hash);
+    unsigned bucket = kr_keymap_bucket(hash), i = bucket ? page->ends[bucket - 1] : 0;
+    uint32_t entry = kr_keymap_entry(hash, id);
+    while (i < page->ends[bucket] && page->entry[i] != entry)
         i++;
-    if (i == page->ends[of])
+    if (i == page->ends[bucket])
         return;
-    memmove(&page->entry[i], &page->entry[i + 1], (page->ends[15] - i - 1) * sizeof *page->entry);
-    for (; of < 16; of++)
-        page->ends[of]--;
-    if (page->ends[15] < KM_SPARSE / 2)
-        km_merge(m, page);
+    memmove(&page->entry[i], &page->entry[i + 1], (kr_keymap_page_count(page) - i - 1) * sizeof *page->entry);
+    for (; bucket < KR_KEYMAP_BUCKETS; bucket++)
+        page->ends[bucket]--;
+    if (kr_keymap_page_count(page) < KR_KEYMAP_SPARSE / 2)
+        kr_keymap_merge(m, page);
 }
 
-static uint64_t km_bytes(const kt_keymap *m)
+/* Returns the resident bytes. */
+static uint64_t kr_keymap_bytes(const kr_keymap *m)
 {
-    return (uint64_t)m->pages * 512 + m->room * sizeof *m->piece + ((size_t)4 << m->depth);
+    return (uint64_t)m->pages * 512 + m->capacity * sizeof *m->block + ((size_t)4 << m->depth);
 }
 
 #endif

@@ -1,65 +1,53 @@
-/* Namespaces held once, and places: a namespace as one stream fills it. A record says where it belongs by one number.
+/* Namespaces, each name stored once, and partitions: the records of one stream in one namespace.
  *
- * Counted by their users; a namespace goes with its last place. Also the seeded hash of keys.
+ * A record states its stream and namespace by one number, its partition. A partition lives while its refcount is above
+ * 0, a namespace while it has a partition. Numbers of both are used again.
  */
-#ifndef KINFORM_PLACES_H
-#define KINFORM_PLACES_H
+#ifndef KINFORM_NAMESPACES_H
+#define KINFORM_NAMESPACES_H
 
-#include "record.h"
 #include <stdlib.h>
 
-typedef struct {
-    uint64_t hash;
-    kt_byte *at; /* NULL: free, `next` is the next free one */
-    uint32_t len;
-    uint32_t first; /* place */
-    uint32_t next;  /* in the chain */
-} kt_space;
+#include "hash.h"
+#include "record.h"
 
 typedef struct {
-    uint64_t hash;
-    uint32_t users; /* 0: free */
-    uint32_t space; /* free: the next free one */
-    uint32_t next;  /* of the same namespace */
-    uint32_t stream;
-} kt_place;
+    uint64_t hash;  /* of the name */
+    kr_byte *at;    /* the name, malloc'd; NULL: the number is free */
+    uint32_t len;   /* bytes of the name; 0: cluster-scoped objects */
+    uint32_t first; /* first of its partitions */
+    uint32_t next;  /* next namespace in the hash chain, or the next free number */
+} kr_namespace;
 
 typedef struct {
-    uint64_t seed;
-    kt_space *space;
-    kt_place *place;
-    uint32_t *chain; /* 2**bits heads */
-    uint32_t bits, spaces, space_room, spare_space, places, place_room, spare_place;
-    uint32_t held; /* namespaces */
-    uint64_t text_bytes;
-} kt_places;
+    uint64_t seed;      /* of the hashes of its keys */
+    uint32_t refcount;  /* of its records, and of operations in progress; 0: the number is free */
+    uint32_t namespace; /* or the next free number */
+    uint32_t next;      /* next partition of the namespace, KR_NONE: none */
+    uint32_t stream;    /* number of the stream */
+} kr_partition;
 
-static inline uint64_t kt_fold(uint64_t a, uint64_t b)
-{
-    __uint128_t product = (__uint128_t)a * b;
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
+typedef struct {
+    uint64_t seed;               /* of all hashes; odd */
+    kr_namespace *namespace;     /* by number */
+    uint32_t namespaces;         /* numbers in use or free */
+    uint32_t namespace_capacity; /* entries of `namespace` */
+    uint32_t free_namespace;     /* first free number, KR_NONE: none */
+    kr_partition *partition;     /* by number */
+    uint32_t partitions;         /* numbers in use or free */
+    uint32_t partition_capacity; /* entries of `partition` */
+    uint32_t free_partition;     /* first free number, KR_NONE: none */
+    uint32_t *chain;             /* 2**bits heads of hash chains of namespaces, KR_NONE: empty */
+    uint32_t bits;               /* leading bits of a hash that choose its chain */
+    uint32_t count;              /* namespaces in use; at most 2**bits, if memory allows */
+    uint64_t text_bytes;         /* of their names, with the overhead of malloc */
+} kr_namespaces;
 
-static inline uint64_t kt_hash(const kt_byte *p, size_t n, uint64_t seed)
-{
-    uint64_t h = seed ^ n * 0x9e3779b97f4a7c15u, word;
-    for (; n >= 8; n -= 8, p += 8) {
-        memcpy(&word, p, 8);
-        h = kt_fold(h ^ word, 0xd6e8feb86659fd93u);
-    }
-    if (n) {
-        word = 0;
-        memcpy(&word, p, n);
-        h = kt_fold(h ^ word, 0xa0761d6478bd642fu);
-    }
-    return kt_fold(h ^ seed, 0xe7037ed1a0b428dbu) ^ h;
-}
-
-static int kt_places_init(kt_places *p, uint64_t seed)
+static int kr_namespaces_init(kr_namespaces *p, uint64_t seed)
 {
     memset(p, 0, sizeof *p);
     p->seed = seed | 1;
-    p->spare_space = p->spare_place = KT_NONE;
+    p->free_namespace = p->free_partition = KR_NONE;
     p->bits = 3;
     p->chain = (uint32_t *)malloc(sizeof *p->chain << p->bits);
     if (!p->chain)
@@ -68,67 +56,74 @@ static int kt_places_init(kt_places *p, uint64_t seed)
     return 1;
 }
 
-static void kt_places_close(kt_places *p)
+static void kr_namespaces_free(kr_namespaces *p)
 {
-    for (uint32_t i = 0; i < p->spaces; i++)
-        free(p->space[i].at);
-    free(p->space);
-    free(p->place);
+    for (uint32_t i = 0; i < p->namespaces; i++)
+        free(p->namespace[i].at);
+    free(p->namespace);
+    free(p->partition);
     free(p->chain);
     memset(p, 0, sizeof *p);
 }
 
-static uint32_t kt_space_find(const kt_places *p, const kt_text *name, uint64_t hash)
+static inline uint64_t kr_namespace_hash(const kr_namespaces *p, const kr_text *name)
 {
-    uint32_t i = p->chain[hash >> (64 - p->bits)];
-    while (i != KT_NONE) {
-        const kt_space *space = &p->space[i];
-        if (space->hash == hash && space->len == name->len && !memcmp(space->at, name->at, name->len))
-            return i;
-        i = space->next;
-    }
-    return KT_NONE;
+    return kr_hash(name->at, name->len, p->seed);
 }
 
-static inline uint32_t kt_place_in(const kt_places *p, uint32_t space, uint32_t stream)
+/* Returns the number of a namespace, or KR_NONE. */
+static uint32_t kr_namespace_find(const kr_namespaces *p, const kr_text *name, uint64_t hash)
 {
-    uint32_t i = p->space[space].first;
-    while (i != KT_NONE && p->place[i].stream != stream)
-        i = p->place[i].next;
+    uint32_t i = p->chain[hash >> (64 - p->bits)];
+    while (i != KR_NONE) {
+        const kr_namespace *namespace = &p->namespace[i];
+        if (namespace->hash == hash && namespace->len == name->len && !memcmp(namespace->at, name->at, name->len))
+            return i;
+        i = namespace->next;
+    }
+    return KR_NONE;
+}
+
+static inline uint32_t kr_partition_in(const kr_namespaces *p, uint32_t namespace, uint32_t stream)
+{
+    uint32_t i = p->namespace[namespace].first;
+    while (i != KR_NONE && p->partition[i].stream != stream)
+        i = p->partition[i].next;
     return i;
 }
 
-static inline uint64_t kt_space_hash(const kt_places *p, const kt_text *name)
+/* Returns the partition of a stream and a namespace, KR_NONE if it has no records. */
+static inline uint32_t kr_partition_find(const kr_namespaces *p, uint32_t stream, const kr_text *name)
 {
-    return kt_hash(name->at, name->len, p->seed);
+    uint32_t namespace = kr_namespace_find(p, name, kr_namespace_hash(p, name));
+    return namespace == KR_NONE ? KR_NONE : kr_partition_in(p, namespace, stream);
 }
 
-/* KT_NONE: nothing of this stream is in that namespace. */
-static inline uint32_t kt_place_find(const kt_places *p, uint32_t stream, const kt_text *name)
+static inline kr_text kr_partition_namespace(const kr_namespaces *p, uint32_t partition)
 {
-    uint32_t space = kt_space_find(p, name, kt_space_hash(p, name));
-    return space == KT_NONE ? KT_NONE : kt_place_in(p, space, stream);
+    const kr_namespace *namespace = &p->namespace[p->partition[partition].namespace];
+    return (kr_text){namespace->at, namespace->len};
 }
 
-static void *kt_more(void *array, uint32_t *room, size_t each)
+static void *kr_grow(void *array, uint32_t *capacity, size_t each)
 {
-    uint32_t more = *room + *room / 4 + 4;
+    uint32_t more = *capacity + *capacity / 4 + 4;
     void *grown = realloc(array, more * each);
     if (grown)
-        *room = more;
+        *capacity = more;
     return grown;
 }
 
-static void kt_rechain(kt_places *p, uint32_t bits)
+static void kr_namespaces_rehash(kr_namespaces *p, uint32_t bits)
 {
     uint32_t *chain = (uint32_t *)malloc(sizeof *chain << bits);
     if (!chain)
-        return; /* long chains are slow, no more */
+        return; /* longer chains are slower, but correct */
     memset(chain, 0xff, sizeof *chain << bits);
-    for (uint32_t i = 0; i < p->spaces; i++)
-        if (p->space[i].at) {
-            uint32_t *head = &chain[p->space[i].hash >> (64 - bits)];
-            p->space[i].next = *head;
+    for (uint32_t i = 0; i < p->namespaces; i++)
+        if (p->namespace[i].at) {
+            uint32_t *head = &chain[p->namespace[i].hash >> (64 - bits)];
+            p->namespace[i].next = *head;
             *head = i;
         }
     free(p->chain);
@@ -136,103 +131,102 @@ static void kt_rechain(kt_places *p, uint32_t bits)
     p->bits = bits;
 }
 
-static uint32_t kt_space_new(kt_places *p, const kt_text *name, uint64_t hash)
+static uint32_t kr_namespace_add(kr_namespaces *p, const kr_text *name, uint64_t hash)
 {
-    uint32_t i = p->spare_space;
-    if (i == KT_NONE && p->spaces == p->space_room) {
-        kt_space *grown = (kt_space *)kt_more(p->space, &p->space_room, sizeof *grown);
+    uint32_t i = p->free_namespace;
+    if (i == KR_NONE && p->namespaces == p->namespace_capacity) {
+        kr_namespace *grown = (kr_namespace *)kr_grow(p->namespace, &p->namespace_capacity, sizeof *grown);
         if (!grown)
-            return KT_NONE;
-        p->space = grown;
+            return KR_NONE;
+        p->namespace = grown;
     }
-    kt_byte *at = (kt_byte *)malloc(name->len + 1);
+    kr_byte *at = (kr_byte *)malloc(name->len + 1);
     if (!at)
-        return KT_NONE;
-    if (i == KT_NONE)
-        i = p->spaces++;
+        return KR_NONE;
+    if (i == KR_NONE)
+        i = p->namespaces++;
     else
-        p->spare_space = p->space[i].next;
+        p->free_namespace = p->namespace[i].next;
     if (name->len)
         memcpy(at, name->at, name->len);
-    if (++p->held > (uint32_t)1 << p->bits) {
-        p->space[i].at = NULL;
-        kt_rechain(p, p->bits + 1);
+    if (++p->count > (uint32_t)1 << p->bits) {
+        p->namespace[i].at = NULL;
+        kr_namespaces_rehash(p, p->bits + 1);
     }
     uint32_t *head = &p->chain[hash >> (64 - p->bits)];
-    p->space[i] = (kt_space){hash, at, (uint32_t)name->len, KT_NONE, *head};
+    p->namespace[i] = (kr_namespace){hash, at, (uint32_t)name->len, KR_NONE, *head};
     *head = i;
     p->text_bytes += name->len + 17;
     return i;
 }
 
-static void kt_space_drop(kt_places *p, uint32_t i)
+static void kr_namespace_remove(kr_namespaces *p, uint32_t i)
 {
-    kt_space *space = &p->space[i];
-    uint32_t *link = &p->chain[space->hash >> (64 - p->bits)];
+    kr_namespace *namespace = &p->namespace[i];
+    uint32_t *link = &p->chain[namespace->hash >> (64 - p->bits)];
     while (*link != i)
-        link = &p->space[*link].next;
-    *link = space->next;
-    free(space->at);
-    p->text_bytes -= space->len + 17;
-    space->at = NULL;
-    space->next = p->spare_space;
-    p->spare_space = i;
-    p->held--;
+        link = &p->namespace[*link].next;
+    *link = namespace->next;
+    free(namespace->at);
+    p->text_bytes -= namespace->len + 17;
+    namespace->at = NULL;
+    namespace->next = p->free_namespace;
+    p->free_namespace = i;
+    p->count--;
 }
 
-static void kt_place_let(kt_places *p, uint32_t i)
+/* Decrements the refcount of a partition; at 0 removes it, and its namespace with the last one. */
+static void kr_partition_release(kr_namespaces *p, uint32_t i)
 {
-    kt_place *place = &p->place[i];
-    if (--place->users)
+    kr_partition *partition = &p->partition[i];
+    if (--partition->refcount)
         return;
-    kt_space *space = &p->space[place->space];
-    uint32_t *link = &space->first, of = place->space;
+    uint32_t of = partition->namespace;
+    kr_namespace *namespace = &p->namespace[of];
+    uint32_t *link = &namespace->first;
     while (*link != i)
-        link = &p->place[*link].next;
-    *link = place->next;
-    place->space = p->spare_place;
-    p->spare_place = i;
-    if (space->first == KT_NONE)
-        kt_space_drop(p, of);
+        link = &p->partition[*link].next;
+    *link = partition->next;
+    partition->namespace = p->free_partition;
+    p->free_partition = i;
+    if (namespace->first == KR_NONE)
+        kr_namespace_remove(p, of);
 }
 
-/* The place, with one more user; KT_NONE if there is no memory. */
-static uint32_t kt_place_take(kt_places *p, uint32_t stream, const kt_text *name)
+/* Returns the partition of a stream and a namespace, and increments its refcount; KR_NONE if there is no memory. */
+static uint32_t kr_partition_acquire(kr_namespaces *p, uint32_t stream, const kr_text *name)
 {
-    uint64_t hash = kt_space_hash(p, name);
-    uint32_t space = kt_space_find(p, name, hash), i = space == KT_NONE ? KT_NONE : kt_place_in(p, space, stream);
-    if (i != KT_NONE) {
-        p->place[i].users++;
+    uint64_t hash = kr_namespace_hash(p, name);
+    uint32_t namespace = kr_namespace_find(p, name, hash);
+    uint32_t i = namespace == KR_NONE ? KR_NONE : kr_partition_in(p, namespace, stream);
+    if (i != KR_NONE) {
+        p->partition[i].refcount++;
         return i;
     }
-    if (p->spare_place == KT_NONE && p->places == p->place_room) {
-        kt_place *grown = (kt_place *)kt_more(p->place, &p->place_room, sizeof *grown);
+    if (p->free_partition == KR_NONE && p->partitions == p->partition_capacity) {
+        kr_partition *grown = (kr_partition *)kr_grow(p->partition, &p->partition_capacity, sizeof *grown);
         if (!grown)
-            return KT_NONE;
-        p->place = grown;
+            return KR_NONE;
+        p->partition = grown;
     }
-    if (space == KT_NONE && (space = kt_space_new(p, name, hash)) == KT_NONE)
-        return KT_NONE;
-    i = p->spare_place;
-    if (i == KT_NONE)
-        i = p->places++;
+    if (namespace == KR_NONE && (namespace = kr_namespace_add(p, name, hash)) == KR_NONE)
+        return KR_NONE;
+    i = p->free_partition;
+    if (i == KR_NONE)
+        i = p->partitions++;
     else
-        p->spare_place = p->place[i].space;
-    p->place[i] = (kt_place){kt_fold(hash ^ stream, 0x8ebc6af09c88c6e3u), 1, space, p->space[space].first, stream};
-    p->space[space].first = i;
+        p->free_partition = p->partition[i].namespace;
+    uint64_t seed = kr_mix(hash ^ stream, 0x8ebc6af09c88c6e3u);
+    p->partition[i] = (kr_partition){seed, 1, namespace, p->namespace[namespace].first, stream};
+    p->namespace[namespace].first = i;
     return i;
 }
 
-static inline kt_text kt_space_of(const kt_places *p, uint32_t place)
+/* Returns the bytes of the heap. */
+static uint64_t kr_namespaces_bytes(const kr_namespaces *p)
 {
-    const kt_space *space = &p->space[p->place[place].space];
-    return (kt_text){space->at, space->len};
-}
-
-static uint64_t kt_places_bytes(const kt_places *p)
-{
-    return p->space_room * sizeof *p->space + p->place_room * sizeof *p->place + (sizeof *p->chain << p->bits)
-        + p->text_bytes;
+    return p->namespace_capacity * sizeof *p->namespace + p->partition_capacity * sizeof *p->partition
+        + (sizeof *p->chain << p->bits) + p->text_bytes;
 }
 
 #endif

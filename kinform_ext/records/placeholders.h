@@ -1,27 +1,32 @@
-/* The values that a record keeps beside its blob, cut from the JSON wherever a string says just that, and put back.
+/* Placeholders: control bytes in the JSON to encode, in place of strings that the record stores anyway.
  *
- * A value is replaced by one control byte: 1 namespace, 2 name, 3 uid, 4 resourceVersion, 5 the name up to its last dot
- * (an event's is the name of what it is about). Such bytes never occur in JSON that passed the scanner. It does not
- * matter what a string means: what is cut is put back byte for byte.
+ * A string equal to a value of the record is replaced by one byte: 1 namespace, 2 name, 3 uid, 4 resourceVersion, 5 the
+ * name up to its last dot (the name of an event starts with that of the object it is about). These bytes never occur in
+ * JSON that passed the scanner. Values are restored byte for byte, so the meaning of the string does not matter.
+ * Bound: 32 placeholders an object.
  */
-#ifndef KINFORM_CUT_H
-#define KINFORM_CUT_H
+#ifndef KINFORM_PLACEHOLDERS_H
+#define KINFORM_PLACEHOLDERS_H
+
+#include <stdlib.h>
 
 #include "record.h"
-#include <stdlib.h>
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
 
-enum { KC_NAMESPACE, KC_NAME, KC_UID, KC_RV, KC_STEM, KC_VALUES, KC_SPANS = 32 };
+/* The values, the first four in the order of KS_NAMESPACE and so on. The placeholder of value i is the byte i + 1. */
+enum { KR_VALUE_NAMESPACE, KR_VALUE_NAME, KR_VALUE_UID, KR_VALUE_RV, KR_VALUE_STEM, KR_VALUES };
+enum { KR_MAX_SPANS = 32 };
 
+/* Bytes of the JSON to replace. */
 typedef struct {
-    size_t at, len;
-    kt_byte code;
-} kc_span;
+    size_t at, len; /* bytes, from the start of the JSON */
+    kr_byte code;   /* the placeholder */
+} kr_span;
 
-/* `span` sorted, none over another; `to` has room for what is left. */
-static inline kt_byte *kc_cut(kt_byte *to, const kt_byte *raw, size_t len, const kc_span *span, int count)
+/* Writes the JSON with placeholders in place of the spans, which are sorted and do not overlap. Returns the end. */
+static inline kr_byte *kr_put_placeholders(kr_byte *to, const kr_byte *raw, size_t len, const kr_span *span, int count)
 {
     size_t from = 0;
     for (int i = 0; i < count; i++) {
@@ -34,11 +39,11 @@ static inline kt_byte *kc_cut(kt_byte *to, const kt_byte *raw, size_t len, const
     return to + (len - from);
 }
 
-/* The first of the bytes 1 to 5 in [p, end), or end. */
-static inline const kt_byte *kc_next(const kt_byte *p, const kt_byte *end)
+/* Returns the first placeholder in [p, end), or end. */
+static inline const kr_byte *kr_next_placeholder(const kr_byte *p, const kr_byte *end)
 {
 #ifdef __SSE2__
-    const __m128i one = _mm_set1_epi8(1), most = _mm_set1_epi8(KC_VALUES - 1);
+    const __m128i one = _mm_set1_epi8(1), most = _mm_set1_epi8(KR_VALUES - 1);
     for (; end - p >= 64; p += 64) {
         __m128i a = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)p), one);
         __m128i b = _mm_sub_epi8(_mm_loadu_si128((const __m128i *)(p + 16)), one);
@@ -49,21 +54,22 @@ static inline const kt_byte *kc_next(const kt_byte *p, const kt_byte *end)
             break;
     }
 #endif
-    while (p < end && (kt_byte)(*p - 1) >= KC_VALUES)
+    while (p < end && (kr_byte)(*p - 1) >= KR_VALUES)
         p++;
     return p;
 }
 
-static inline kt_text kc_stem(const kt_text *name)
+/* Returns a name up to its last dot, empty without one. */
+static inline kr_text kr_name_stem(const kr_text *name)
 {
-    const kt_byte *dot = (const kt_byte *)memrchr(name->at, '.', name->len);
-    return (kt_text){name->at, dot ? (size_t)(dot - name->at) : 0};
+    const kr_byte *dot = (const kr_byte *)memrchr(name->at, '.', name->len);
+    return (kr_text){name->at, dot ? (size_t)(dot - name->at) : 0};
 }
 
-/* Which value a string is, from its opening quote on; -1: none. Strings within strings end in a backslash. */
-static inline int kc_which(const kt_byte *quote, const kt_byte *end, const kt_text *value)
+/* Returns which value the string after this opening quote is, or -1. A string inside a string ends in a backslash. */
+static inline int kr_match_value(const kr_byte *quote, const kr_byte *end, const kr_text *value)
 {
-    for (int i = 0; i < KC_VALUES; i++) {
+    for (int i = 0; i < KR_VALUES; i++) {
         size_t n = value[i].len;
         if (n && (size_t)(end - quote) > n + 1 && quote[1] == *value[i].at
             && (quote[n + 1] == '"' || quote[n + 1] == '\\') && !memcmp(quote + 1, value[i].at, n))
@@ -72,111 +78,113 @@ static inline int kc_which(const kt_byte *quote, const kt_byte *end, const kt_te
     return -1;
 }
 
-/* The spans of the strings that say one of the values, in order; how many. A value of no length is not looked for. */
-static inline int kc_seek(kc_span *span, const kt_byte *raw, size_t len, const kt_text value[KC_VALUES])
+/* Finds the strings that are equal to a value, in order; returns their number. Empty values are ignored. */
+static inline int kr_find_spans(kr_span *span, const kr_byte *raw, size_t len, const kr_text value[KR_VALUES])
 {
-    const kt_byte *p = raw, *end = raw + len, *passed = raw;
+    const kr_byte *p = raw, *end = raw + len, *passed = raw;
     int count = 0;
 #ifdef __SSE2__
     const __m128i quote = _mm_set1_epi8('"');
-    __m128i first[KC_VALUES];
+    __m128i first[KR_VALUES];
     int firsts = 0;
-    for (int i = 0; i < KC_VALUES; i++)
+    for (int i = 0; i < KR_VALUES; i++)
         if (value[i].len)
             first[firsts++] = _mm_set1_epi8((char)*value[i].at);
-    for (; end - p > 16 && count < KC_SPANS; p += 16) {
+    for (; end - p > 16 && count < KR_MAX_SPANS; p += 16) {
         __m128i after = _mm_loadu_si128((const __m128i *)(p + 1)), any = _mm_setzero_si128();
         for (int i = 0; i < firsts; i++)
             any = _mm_or_si128(any, _mm_cmpeq_epi8(after, first[i]));
         any = _mm_and_si128(any, _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)p), quote));
-        for (int hits = _mm_movemask_epi8(any); hits && count < KC_SPANS; hits &= hits - 1) {
-            const kt_byte *q = p + __builtin_ctz((unsigned)hits);
-            int i = q < passed ? -1 : kc_which(q, end, value);
+        for (int hits = _mm_movemask_epi8(any); hits && count < KR_MAX_SPANS; hits &= hits - 1) {
+            const kr_byte *q = p + __builtin_ctz((unsigned)hits);
+            int i = q < passed ? -1 : kr_match_value(q, end, value);
             if (i < 0)
                 continue;
-            span[count++] = (kc_span){(size_t)(q + 1 - raw), value[i].len, (kt_byte)(i + 1)};
+            span[count++] = (kr_span){(size_t)(q + 1 - raw), value[i].len, (kr_byte)(i + 1)};
             passed = q + value[i].len + 2;
         }
     }
 #endif
-    for (; p < end && count < KC_SPANS; p++) {
-        int i = *p != '"' || p < passed ? -1 : kc_which(p, end, value);
+    for (; p < end && count < KR_MAX_SPANS; p++) {
+        int i = *p != '"' || p < passed ? -1 : kr_match_value(p, end, value);
         if (i < 0)
             continue;
-        span[count++] = (kc_span){(size_t)(p + 1 - raw), value[i].len, (kt_byte)(i + 1)};
+        span[count++] = (kr_span){(size_t)(p + 1 - raw), value[i].len, (kr_byte)(i + 1)};
         passed = p + value[i].len + 2;
     }
     return count;
 }
 
-/* Adds a span to those found, unless it lies over one. */
-static inline int kc_join(kc_span *span, int count, size_t at, size_t len, int which)
+/* Inserts a span unless it overlaps another one; returns the number of spans. */
+static inline int kr_add_span(kr_span *span, int count, size_t at, size_t len, int value)
 {
     int i = count;
-    if (count == KC_SPANS)
+    if (count == KR_MAX_SPANS)
         return count;
     while (i && span[i - 1].at >= at)
         i--;
     if ((i && span[i - 1].at + span[i - 1].len > at) || (i < count && at + len > span[i].at))
         return count;
     memmove(&span[i + 1], &span[i], (size_t)(count - i) * sizeof *span);
-    span[i] = (kc_span){at, len, (kt_byte)(which + 1)};
+    span[i] = (kr_span){at, len, (kr_byte)(value + 1)};
     return count + 1;
 }
 
-/* Puts the values back: 0 unless exactly `room` bytes come out. */
-static inline int kc_restore(kt_byte *to, size_t room, const kt_byte *cut, size_t len, const kt_text value[KC_VALUES])
+/* Writes the JSON with the values in place of the placeholders; 0 unless exactly `size` bytes are written. */
+static inline int kr_restore_values(
+    kr_byte *to, size_t size, const kr_byte *from, size_t len, const kr_text value[KR_VALUES])
 {
-    const kt_byte *p = cut, *end = cut + len;
+    const kr_byte *p = from, *end = from + len;
     for (;;) {
-        const kt_byte *next = kc_next(p, end);
+        const kr_byte *next = kr_next_placeholder(p, end);
         size_t run = (size_t)(next - p);
-        if (run > room)
+        if (run > size)
             return 0;
         memcpy(to, p, run);
         to += run;
-        room -= run;
+        size -= run;
         if (next == end)
-            return !room;
-        const kt_text *v = &value[*next - 1];
-        if (v->len > room)
+            return !size;
+        const kr_text *v = &value[*next - 1];
+        if (v->len > size)
             return 0;
         if (v->len)
             memcpy(to, v->at, v->len);
         to += v->len;
-        room -= v->len;
+        size -= v->len;
         p = next + 1;
     }
 }
 
-/* The values of a record, copied: a record may go while its blob is decoded. */
+/* The values of a record, copied: the record may be freed while its blob is decoded. */
 typedef struct {
-    kt_text value[KC_VALUES];
-    kt_byte small[512], *large;
-} kc_values;
+    kr_text value[KR_VALUES]; /* point into `small` or `large` */
+    kr_byte small[512];       /* the bytes, if they fit */
+    kr_byte *large;           /* malloc'd, if they do not fit; else NULL */
+} kr_values;
 
-/* 0 if there is no memory. */
-static inline int kc_hold(kc_values *held, const kt_view *v, const kt_text *space)
+/* Copies the values of a record; 0 if there is no memory. */
+static inline int kr_values_copy(kr_values *copy, const kr_view *v, const kr_text *namespace)
 {
-    kt_byte uid[36], rv[20];
-    kt_text value[KC_VALUES] = {*space, v->name, kt_uid_text(v, uid), kt_rv_text(v, rv)};
+    kr_byte uid[36], rv[20];
+    kr_text value[KR_VALUES] = {*namespace, v->name, kr_uid_text(v, uid), kr_rv_text(v, rv)};
     size_t size = value[0].len + value[1].len + value[2].len + value[3].len;
-    kt_byte *to = held->small;
-    held->large = NULL;
-    if (size > sizeof held->small && !(to = held->large = (kt_byte *)malloc(size)))
+    kr_byte *to = copy->small;
+    copy->large = NULL;
+    if (size > sizeof copy->small && !(to = copy->large = (kr_byte *)malloc(size)))
         return 0;
-    for (int i = 0; i < KC_STEM; i++) {
-        held->value[i].at = to;
-        held->value[i].len = value[i].len;
-        to = kt_put_text(to, &value[i]);
+    for (int i = 0; i < KR_VALUE_STEM; i++) {
+        copy->value[i].at = to;
+        copy->value[i].len = value[i].len;
+        to = kr_put_text(to, &value[i]);
     }
-    held->value[KC_STEM] = kc_stem(&held->value[KC_NAME]);
+    copy->value[KR_VALUE_STEM] = kr_name_stem(&copy->value[KR_VALUE_NAME]);
     return 1;
 }
 
-static inline void kc_let(kc_values *held)
+static inline void kr_values_release(kr_values *copy)
 {
-    free(held->large);
+    free(copy->large);
 }
 
 #endif

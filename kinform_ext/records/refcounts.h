@@ -1,27 +1,31 @@
-/* How many records, and versions copied out of a table, need each codec. Outlives the table while such a version lives. */
-#ifndef KINFORM_USERS_H
-#define KINFORM_USERS_H
+/* The refcounts of the codecs: how many records, and versions copied out of a table, each codec must decode.
+ *
+ * Shared by a table and the versions copied out of it; it lives as long as any of them. Bound: 65,536 codecs.
+ */
+#ifndef KINFORM_REFCOUNTS_H
+#define KINFORM_REFCOUNTS_H
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct {
-    uint32_t *count, room;
-} kt_users;
+    uint32_t *count;   /* by codec; malloc'd */
+    uint32_t capacity; /* entries of `count`; a codec beyond it has refcount 0 */
+} kr_refcounts;
 
-/* 0 if there is no memory. */
-static inline int kt_users_room(kt_users *u, uint32_t codec)
+/* Makes room for the count of a codec; 0 if there is no memory. */
+static inline int kr_refcounts_reserve(kr_refcounts *r, uint32_t codec)
 {
-    if (codec < u->room)
+    if (codec < r->capacity)
         return 1;
-    uint32_t room = codec + codec / 4 + 4;
-    uint32_t *grown = (uint32_t *)realloc(u->count, room * sizeof *grown);
+    uint32_t capacity = codec + codec / 4 + 4;
+    uint32_t *grown = (uint32_t *)realloc(r->count, capacity * sizeof *grown);
     if (!grown)
         return 0;
-    memset(grown + u->room, 0, (room - u->room) * sizeof *grown);
-    u->count = grown;
-    u->room = room;
+    memset(grown + r->capacity, 0, (capacity - r->capacity) * sizeof *grown);
+    r->count = grown;
+    r->capacity = capacity;
     return 1;
 }
 

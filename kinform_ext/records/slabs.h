@@ -1,8 +1,9 @@
-/* Memory for records: slabs mapped from the system, filled from the front, given back when all in them is dead.
+/* Slabs: memory for records, filled from the front, unmapped when nothing in a slab is live.
  *
- * A place in it is a number of 39 bits: slab, offset. What lies in a slab is the caller's, who also moves what lives in
- * a sparse one. Pages are touched as they are filled, so an unfilled slab costs only its filled part; a record that is
- * larger than a slab has a mapping of its own.
+ * A location in the slabs is a number of 39 bits: slab number, offset. The caller knows what lies in a slab, and moves
+ * the live records out of a sparse one. Pages become resident as they are filled, so an unfilled slab costs its filled
+ * part only. A record larger than a slab has a mapping of its own.
+ * Bound: 2**21 slabs, each of 16 to 256 KiB or of one record.
  */
 #ifndef KINFORM_SLABS_H
 #define KINFORM_SLABS_H
@@ -10,153 +11,129 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#define KT_PAGE ((size_t)4096)
-#define KT_OFFSET_BITS 18
-#define KT_SLAB_MOST ((size_t)1 << KT_OFFSET_BITS)
-#define KT_SLAB_LEAST ((size_t)1 << 14)
-#define KT_SLAB_LIMIT (1u << 21)
-#define KT_NO_SLAB 0xffffffffu
+#include "pages.h"
 
-static inline size_t kt_pages(size_t n)
-{
-    return (n + KT_PAGE - 1) & ~(KT_PAGE - 1);
-}
-
-/* Zeroed. Without huge pages: one of those would be resident whole for its first byte. */
-static void *kt_map(size_t n)
-{
-#ifdef __SANITIZE_ADDRESS__
-    return calloc(1, n);
-#else
-    void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
-        return NULL;
-#ifdef MADV_NOHUGEPAGE
-    madvise(p, n, MADV_NOHUGEPAGE);
-#endif
-    return p;
-#endif
-}
-
-static void kt_unmap(void *p, size_t n)
-{
-#ifdef __SANITIZE_ADDRESS__
-    (void)n;
-    free(p);
-#else
-    if (p)
-        munmap(p, n);
-#endif
-}
+#define KR_OFFSET_BITS 18
+#define KR_MAX_SLAB ((size_t)1 << KR_OFFSET_BITS)
+#define KR_MIN_SLAB ((size_t)1 << 14)
+#define KR_MAX_SLABS (1u << 21)
+#define KR_NO_SLAB 0xffffffffu
 
 typedef struct {
-    unsigned char *base; /* NULL: the number is free, `used` the next free one */
-    uint32_t room, used, dead;
-} kt_slab;
+    unsigned char *base; /* NULL: the number is free, and `used` the next free number */
+    uint32_t size;       /* bytes mapped */
+    uint32_t used;       /* bytes filled: records lie without gaps in [0, used) */
+    uint32_t dead;       /* of those, bytes of records that were released or moved; dead <= used */
+} kr_slab;
 
 typedef struct {
-    kt_slab *slab;
-    uint32_t count, room, spare; /* spare: first free number */
-    uint32_t open;               /* the slab that is being filled */
-    uint32_t victim, cursor;     /* the slab that is being emptied, and how far */
-    uint64_t live, dead;         /* bytes of records */
-    kt_slab warm;                /* an emptied one whose pages the next one may use */
-} kt_slabs;
+    kr_slab *slab;       /* by number */
+    uint32_t count;      /* numbers in use or free */
+    uint32_t capacity;   /* entries of `slab`; count <= capacity */
+    uint32_t first_free; /* first free number, KR_NO_SLAB: none */
+    uint32_t open;       /* the slab that is being filled, KR_NO_SLAB: none */
+    uint32_t victim;     /* the slab that the caller is emptying, KR_NO_SLAB: none */
+    uint32_t cursor;     /* offset in the victim up to which it was emptied */
+    uint64_t live, dead; /* bytes of records in all slabs */
+    kr_slab spare;       /* an emptied slab that stays mapped for the next one; base NULL: none */
+} kr_slabs;
 
-static void kt_slabs_init(kt_slabs *s)
+static inline void kr_slabs_init(kr_slabs *s)
 {
     memset(s, 0, sizeof *s);
-    s->spare = s->open = s->victim = KT_NO_SLAB;
+    s->first_free = s->open = s->victim = KR_NO_SLAB;
 }
 
-static void kt_slab_cool(kt_slabs *s)
+static inline void kr_slabs_unmap_spare(kr_slabs *s)
 {
-    if (s->warm.base)
-        kt_unmap(s->warm.base, s->warm.room);
-    s->warm.base = NULL;
+    if (s->spare.base)
+        kr_unmap(s->spare.base, s->spare.size);
+    s->spare.base = NULL;
 }
 
-static void kt_slabs_close(kt_slabs *s)
+static void kr_slabs_free(kr_slabs *s)
 {
-    kt_slab_cool(s);
+    kr_slabs_unmap_spare(s);
     for (uint32_t i = 0; i < s->count; i++)
         if (s->slab[i].base)
-            kt_unmap(s->slab[i].base, s->slab[i].room);
+            kr_unmap(s->slab[i].base, s->slab[i].size);
     free(s->slab);
-    kt_slabs_init(s);
+    kr_slabs_init(s);
 }
 
-static inline unsigned char *kt_slab_at(const kt_slabs *s, uint64_t where)
+static inline unsigned char *kr_slab_address(const kr_slabs *s, uint64_t location)
 {
-    return s->slab[where >> KT_OFFSET_BITS].base + (where & (KT_SLAB_MOST - 1));
+    return s->slab[location >> KR_OFFSET_BITS].base + (location & (KR_MAX_SLAB - 1));
 }
 
-/* How large the next slab is: small ones for few objects, so that slack stays a small part of the whole. */
-static inline size_t kt_slab_size(const kt_slabs *s)
+/* Returns the size of the next slab: about 1/64 of the live bytes, so that its unfilled part is small. */
+static inline size_t kr_slab_next_size(const kr_slabs *s)
 {
-    size_t size = KT_SLAB_LEAST;
-    while (size < KT_SLAB_MOST && size < s->live / 64)
+    size_t size = KR_MIN_SLAB;
+    while (size < KR_MAX_SLAB && size < s->live / 64)
         size *= 2;
     return size;
 }
 
-static uint32_t kt_slab_new(kt_slabs *s, size_t room)
+static uint32_t kr_slab_add(kr_slabs *s, size_t size)
 {
-    uint32_t number = s->spare;
+    uint32_t number = s->first_free;
     unsigned char *base;
-    if (number == KT_NO_SLAB && s->count == s->room) {
-        uint32_t more = s->room + s->room / 4 + 16;
-        if (more > KT_SLAB_LIMIT)
-            return KT_NO_SLAB;
-        kt_slab *grown = (kt_slab *)realloc(s->slab, more * sizeof *grown);
+    if (number == KR_NO_SLAB && s->count == s->capacity) {
+        uint32_t capacity = s->capacity + s->capacity / 4 + 16;
+        if (capacity > KR_MAX_SLABS)
+            return KR_NO_SLAB;
+        kr_slab *grown = (kr_slab *)realloc(s->slab, capacity * sizeof *grown);
         if (!grown)
-            return KT_NO_SLAB;
+            return KR_NO_SLAB;
         s->slab = grown;
-        s->room = more;
+        s->capacity = capacity;
     }
-    if (s->warm.base && s->warm.room == room) {
-        base = s->warm.base;
-        s->warm.base = NULL;
-    } else if (!(base = (unsigned char *)kt_map(room)))
-        return KT_NO_SLAB;
-    if (number == KT_NO_SLAB)
+    if (s->spare.base && s->spare.size == size) {
+        base = s->spare.base;
+        s->spare.base = NULL;
+    } else if (!(base = (unsigned char *)kr_map(size)))
+        return KR_NO_SLAB;
+    if (number == KR_NO_SLAB)
         number = s->count++;
     else
-        s->spare = s->slab[number].used;
-    s->slab[number] = (kt_slab){base, (uint32_t)room, 0, 0};
+        s->first_free = s->slab[number].used;
+    s->slab[number] = (kr_slab){base, (uint32_t)size, 0, 0};
     return number;
 }
 
-/* The slab in which `size` bytes find room; KT_NO_SLAB if the system has none. Take them before the next call. */
-static uint32_t kt_slab_for(kt_slabs *s, size_t size)
+/* Returns a slab that has room for `size` bytes, KR_NO_SLAB if there is no memory. The caller takes them with
+ * kr_slab_take before the next call. */
+static uint32_t kr_slab_reserve(kr_slabs *s, size_t size)
 {
-    if (size > KT_SLAB_MOST)
-        return size > UINT32_MAX - KT_PAGE ? KT_NO_SLAB : kt_slab_new(s, kt_pages(size));
-    if (s->open != KT_NO_SLAB && s->slab[s->open].room - s->slab[s->open].used >= size)
+    if (size > KR_MAX_SLAB)
+        return size > UINT32_MAX - KR_PAGE_BYTES ? KR_NO_SLAB : kr_slab_add(s, kr_round_to_pages(size));
+    if (s->open != KR_NO_SLAB && s->slab[s->open].size - s->slab[s->open].used >= size)
         return s->open;
-    size_t room = kt_slab_size(s);
-    while (room < size)
-        room *= 2;
-    uint32_t number = kt_slab_new(s, room);
-    if (number != KT_NO_SLAB)
+    size_t slab_size = kr_slab_next_size(s);
+    while (slab_size < size)
+        slab_size *= 2;
+    uint32_t number = kr_slab_add(s, slab_size);
+    if (number != KR_NO_SLAB)
         s->open = number;
     return number;
 }
 
-static inline uint64_t kt_slab_take(kt_slabs *s, uint32_t number, size_t size)
+/* Takes reserved bytes; returns their location. */
+static inline uint64_t kr_slab_take(kr_slabs *s, uint32_t number, size_t size)
 {
-    uint64_t where = (uint64_t)number << KT_OFFSET_BITS | s->slab[number].used;
+    uint64_t location = (uint64_t)number << KR_OFFSET_BITS | s->slab[number].used;
     s->slab[number].used += (uint32_t)size;
     s->live += size;
-    return where;
+    return location;
 }
 
-static void kt_slab_let(kt_slabs *s, uint64_t where, size_t size)
+/* Releases the bytes of a record, and the slab if nothing in it is live any more. */
+static void kr_slab_release(kr_slabs *s, uint64_t location, size_t size)
 {
-    uint32_t number = (uint32_t)(where >> KT_OFFSET_BITS);
-    kt_slab *slab = &s->slab[number];
+    uint32_t number = (uint32_t)(location >> KR_OFFSET_BITS);
+    kr_slab *slab = &s->slab[number];
     slab->dead += (uint32_t)size;
     s->dead += size;
     s->live -= size;
@@ -168,27 +145,27 @@ static void kt_slab_let(kt_slabs *s, uint64_t where, size_t size)
             slab->used = slab->dead = 0;
             return;
         }
-        s->open = KT_NO_SLAB;
+        s->open = KR_NO_SLAB;
     }
-    /* Faulting pages in costs more than all else here, so that while slabs come and go one is kept. */
-    if (number == s->victim && !s->warm.base && slab->room == kt_slab_size(s))
-        s->warm = *slab;
+    /* Page faults are the largest cost here, so one slab stays mapped while slabs are emptied and filled in turn. */
+    if (number == s->victim && !s->spare.base && slab->size == kr_slab_next_size(s))
+        s->spare = *slab;
     else
-        kt_unmap(slab->base, slab->room);
+        kr_unmap(slab->base, slab->size);
     if (number == s->victim)
-        s->victim = KT_NO_SLAB;
+        s->victim = KR_NO_SLAB;
     slab->base = NULL;
-    slab->used = s->spare;
-    s->spare = number;
+    slab->used = s->first_free;
+    s->first_free = number;
 }
 
-/* The slab with the largest dead part, if that is worth the copying. */
-static uint32_t kt_slab_sparsest(const kt_slabs *s)
+/* Returns the slab with the largest dead part, KR_NO_SLAB if none has more than 1/64. */
+static uint32_t kr_slab_sparsest(const kr_slabs *s)
 {
-    uint32_t best = KT_NO_SLAB;
+    uint32_t best = KR_NO_SLAB;
     double most = 1.0 / 64;
     for (uint32_t i = 0; i < s->count; i++) {
-        const kt_slab *slab = &s->slab[i];
+        const kr_slab *slab = &s->slab[i];
         double part = slab->base && slab->used ? (double)slab->dead / slab->used : 0;
         if (part > most) {
             most = part;
@@ -198,13 +175,13 @@ static uint32_t kt_slab_sparsest(const kt_slabs *s)
     return best;
 }
 
-/* Bytes that are resident: whole pages of what was filled. */
-static uint64_t kt_slabs_bytes(const kt_slabs *s)
+/* Returns the resident bytes: whole pages of the filled parts. */
+static uint64_t kr_slabs_bytes(const kr_slabs *s)
 {
-    uint64_t sum = s->room * sizeof *s->slab + (s->warm.base ? kt_pages(s->warm.used) : 0);
+    uint64_t sum = s->capacity * sizeof *s->slab + (s->spare.base ? kr_round_to_pages(s->spare.used) : 0);
     for (uint32_t i = 0; i < s->count; i++)
         if (s->slab[i].base)
-            sum += kt_pages(s->slab[i].used);
+            sum += kr_round_to_pages(s->slab[i].used);
     return sum;
 }
 

@@ -1,24 +1,28 @@
-/* What a Batch knows of one object: places and lengths in the batch's one block of bytes. Plain numbers, no pointers,
- * so that another extension module can read a batch without a call. */
+/* One object of a Batch: positions in the batch's block of bytes.
+ *
+ * Holds numbers, no pointers, so that the block can move, and another extension module can read it without a call.
+ */
 #ifndef KINFORM_BATCH_H
 #define KINFORM_BATCH_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-enum { KB_NAMESPACE, KB_NAME, KB_UID, KB_VERSION, KB_TEXTS };
+/* The metadata that identifies a version of an object. */
+enum { KS_NAMESPACE, KS_NAME, KS_UID, KS_RESOURCE_VERSION, KS_TEXTS };
+
+enum { KS_ADDED, KS_MODIFIED, KS_DELETED };
 
 typedef struct {
-    size_t at, len;
-} kb_span;
+    size_t at, len; /* bytes, from the start of the block */
+} ks_span;
 
 typedef struct {
-    kb_span raw;            /* the normalised, pruned JSON */
-    size_t body;            /* raw[:body] is `{"apiVersion":...,"kind":...,`, the same bytes for all of a kind */
-    kb_span text[KB_TEXTS]; /* plain UTF-8, in `raw` where it holds no escapes */
-    uint64_t offset;        /* of the item (LIST) or the frame (WATCH) in the body of the answer */
-    size_t wire;            /* bytes of that item or frame */
-    int verb;               /* 0 ADDED, 1 MODIFIED, 2 DELETED */
-} kb_record;
+    ks_span raw;            /* the pruned JSON: apiVersion and kind first, the other members as the server sent them */
+    ks_span text[KS_TEXTS]; /* values as UTF-8, inside `raw` where it has no escapes, else after it; len 0: absent */
+    uint64_t offset;        /* first byte of the item (LIST) or frame (WATCH) in the response body */
+    size_t wire_bytes;      /* length of that item or frame in the body */
+    int verb;               /* KS_ADDED, KS_MODIFIED or KS_DELETED; KS_ADDED for an item of a LIST */
+} ks_object;
 
 #endif

@@ -1,35 +1,35 @@
-/* Which elements of a list stay under keep_last: of each `type` the newest, or the last ones where none has a type.
+/* keep_last: chooses the newest elements of each `type` of a list, or the last ones if no element has a type.
  *
- * Reads the elements as they came, first level only. n log n in the elements, whatever the server sends.
- * Source of the times: RFC 3339.
+ * Reads the first level of each element as the server sent it, before pruning. O(n log n) in the number of elements.
+ * Source: RFC 3339 for lastTransitionTime.
  */
-#ifndef KINFORM_LAST_H
-#define KINFORM_LAST_H
+#ifndef KINFORM_KEEP_LAST_H
+#define KINFORM_KEEP_LAST_H
 
 #include <stdlib.h>
 
 #include "../json/json_skip.h"
 
-/* An element of a list under keep_last. */
 typedef struct {
-    kj_ptr stop;
-    kj_text type;
-    int64_t seconds;
-    uint64_t fraction;
-    size_t position;
-    int keep;
-} kl_element;
+    kj_ptr stop;       /* after the element */
+    kj_text type;      /* its member `type`, if that is a string */
+    int64_t seconds;   /* of lastTransitionTime, since the year 1; INT64_MIN: absent or invalid, the oldest */
+    uint64_t fraction; /* of the second, in units of 10**-18 */
+    size_t position;   /* index in the list */
+    int keep;          /* the result */
+} ks_element;
 
-/* A stack: lists can stand in lists. */
+/* The elements of the list in progress, after those of the lists around it. */
 typedef struct {
-    kl_element *elements;
-    size_t count, room;
-} kl_stack;
+    ks_element *elements;   /* malloc'd */
+    size_t count, capacity; /* of `elements`; count <= capacity */
+} ks_element_stack;
 
-static inline int kl_two(kj_ptr p) { return (p[0] - '0') * 10 + p[1] - '0'; }
+static inline int ks_two_digits(kj_ptr p) { return (p[0] - '0') * 10 + p[1] - '0'; }
 
-/* RFC 3339, any offset and fraction (18 digits count); all that is none is the oldest of all. */
-static void kl_time(kl_element *e, const kj_text *t)
+/* Sets the time of an element from an RFC 3339 text: any offset, 18 digits of the fraction. Any other text means the
+ * oldest time. */
+static void ks_parse_time(ks_element *e, const kj_text *t)
 {
     unsigned char s[64];
     e->seconds = INT64_MIN;
@@ -44,8 +44,8 @@ static void kl_time(kl_element *e, const kj_text *t)
         if (shape[i] == 'd' ? s[i] < '0' || s[i] > '9' : shape[i] == 'T' ? (s[i] | 0x20) != 't' : s[i] != shape[i])
             return;
     static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year = kl_two(s) * 100 + kl_two(s + 2), month = kl_two(s + 5), day = kl_two(s + 8);
-    int hour = kl_two(s + 11), minute = kl_two(s + 14), second = kl_two(s + 17);
+    int year = ks_two_digits(s) * 100 + ks_two_digits(s + 2), month = ks_two_digits(s + 5), day = ks_two_digits(s + 8);
+    int hour = ks_two_digits(s + 11), minute = ks_two_digits(s + 14), second = ks_two_digits(s + 17);
     int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (year < 1 || month < 1 || month > 12 || hour > 23 || minute > 59 || second > 60)
         return;
@@ -64,9 +64,9 @@ static void kl_time(kl_element *e, const kj_text *t)
         for (size_t k = 1; k < 6; k++)
             if (k != 3 && (s[i + k] < '0' || s[i + k] > '9'))
                 return;
-        if (kl_two(s + i + 1) > 23 || kl_two(s + i + 4) > 59)
+        if (ks_two_digits(s + i + 1) > 23 || ks_two_digits(s + i + 4) > 59)
             return;
-        shift = (kl_two(s + i + 1) * 60 + kl_two(s + i + 4)) * (s[i] == '+' ? 60 : -60);
+        shift = (ks_two_digits(s + i + 1) * 60 + ks_two_digits(s + i + 4)) * (s[i] == '+' ? 60 : -60);
     } else if (i + 1 != n || (s[i] | 0x20) != 'z')
         return;
     int64_t before = year - 1, count = before * 365 + before / 4 - before / 100 + before / 400 + day;
@@ -76,17 +76,19 @@ static void kl_time(kl_element *e, const kj_text *t)
     e->fraction = fraction;
 }
 
-static int kl_type_order(const kj_text *a, const kj_text *b)
+/* Orders by the value of `type`; elements without a type come first. */
+static int ks_compare_types(const kj_text *a, const kj_text *b)
 {
     if (!a->at || !b->at)
         return (a->at != NULL) - (b->at != NULL);
-    return kj_compare(a->at, a->len, a->how, b->at, b->len, b->how);
+    return kj_compare(a->at, a->len, a->has_escapes, b->at, b->len, b->has_escapes);
 }
 
-static int kl_by_age(const void *left, const void *right)
+/* Orders by type, then from the oldest to the newest; at equal times the later position is newer. */
+static int ks_compare_ages(const void *left, const void *right)
 {
-    const kl_element *a = (const kl_element *)left, *b = (const kl_element *)right;
-    int order = kl_type_order(&a->type, &b->type);
+    const ks_element *a = (const ks_element *)left, *b = (const ks_element *)right;
+    int order = ks_compare_types(&a->type, &b->type);
     if (order)
         return order;
     if (a->seconds != b->seconds)
@@ -96,80 +98,80 @@ static int kl_by_age(const void *left, const void *right)
     return a->position > b->position ? 1 : -1;
 }
 
-static int kl_by_position(const void *left, const void *right)
+static int ks_compare_positions(const void *left, const void *right)
 {
-    const kl_element *a = (const kl_element *)left, *b = (const kl_element *)right;
+    const ks_element *a = (const ks_element *)left, *b = (const ks_element *)right;
     return a->position > b->position ? 1 : -1;
 }
 
-/* The first level of an element: past it, its `type` and its time. */
-static int kl_condition(kj_ptr *pp, kj_ptr end, kl_element *e)
+/* Reads the type and time of an element that is an object, and advances past it. */
+static int ks_read_condition(kj_ptr *pp, kj_ptr end, ks_element *e)
 {
     kj_ptr p = *pp + 1;
     kj_text time = {0}, key, *to;
-    int r = KJ_MORE;
-    KJ_SPACE(p, end, out);
+    int r = KJ_INCOMPLETE;
+    KJ_SKIP_SPACE(p, end, out);
     for (int first = 1; !(first && *p == '}'); first = 0) {
-        if ((r = kj_key(&p, end, &key)))
+        if ((r = kj_read_key(&p, end, &key)))
             goto out;
         to = kj_is(&key, "type") ? &e->type : kj_is(&key, "lastTransitionTime") ? &time : NULL;
         if (to)
             to->at = NULL;
-        if ((r = to && *p == '"' ? kj_take(&p, end, to) : kj_drop(&p, end)))
+        if ((r = to && *p == '"' ? kj_read_string(&p, end, to) : kj_skip_value(&p, end)))
             goto out;
-        r = KJ_MORE;
-        KJ_SPACE(p, end, out);
+        r = KJ_INCOMPLETE;
+        KJ_SKIP_SPACE(p, end, out);
         if (*p == '}')
             break;
-        r = KJ_BAD;
+        r = KJ_MALFORMED;
         if (*p != ',')
             goto out;
         p++;
-        r = KJ_MORE;
-        KJ_SPACE(p, end, out);
+        r = KJ_INCOMPLETE;
+        KJ_SKIP_SPACE(p, end, out);
     }
     p++;
-    kl_time(e, &time);
+    ks_parse_time(e, &time);
     r = KJ_OK;
 out:
     *pp = p;
     return r;
 }
 
-/* Looks through the list whose first element may start at `p`, and marks what stays. Leaves its elements, in order,
- * at the top of the stack. */
-static int kl_choose(kl_stack *s, kj_ptr p, kj_ptr end, size_t last)
+/* Pushes the elements of the list whose inside starts at `p` in their order, and sets `keep` of each. `last`: how many
+ * to keep of each type. The caller pops them. */
+static int ks_choose_elements(ks_element_stack *s, kj_ptr p, kj_ptr end, size_t last)
 {
     size_t base = s->count, n, run = 0;
-    int r = KJ_MORE, typed = 0;
-    kl_element *e;
-    KJ_SPACE(p, end, out);
+    int r = KJ_INCOMPLETE, typed = 0;
+    ks_element *e;
+    KJ_SKIP_SPACE(p, end, out);
     while (!(s->count == base && *p == ']')) {
-        if (s->count == s->room) {
-            size_t room = s->room ? s->room * 2 : 16;
-            kl_element *grown = (kl_element *)realloc(s->elements, room * sizeof *grown);
+        if (s->count == s->capacity) {
+            size_t capacity = s->capacity ? s->capacity * 2 : 16;
+            ks_element *grown = (ks_element *)realloc(s->elements, capacity * sizeof *grown);
             if (!grown)
-                return KJ_NOMEM;
+                return KJ_NO_MEMORY;
             s->elements = grown;
-            s->room = room;
+            s->capacity = capacity;
         }
         e = &s->elements[s->count];
         memset(e, 0, sizeof *e);
         e->seconds = INT64_MIN;
         e->position = s->count - base;
-        if ((r = *p == '{' ? kl_condition(&p, end, e) : kj_drop(&p, end)))
+        if ((r = *p == '{' ? ks_read_condition(&p, end, e) : kj_skip_value(&p, end)))
             return r;
         typed |= e->type.at != NULL;
         e->stop = p;
         s->count++;
-        r = KJ_MORE;
-        KJ_SPACE(p, end, out);
+        r = KJ_INCOMPLETE;
+        KJ_SKIP_SPACE(p, end, out);
         if (*p == ']')
             break;
         if (*p != ',')
-            return KJ_BAD;
+            return KJ_MALFORMED;
         p++;
-        KJ_SPACE(p, end, out);
+        KJ_SKIP_SPACE(p, end, out);
     }
     n = s->count - base;
     r = KJ_OK;
@@ -181,12 +183,12 @@ static int kl_choose(kl_stack *s, kj_ptr p, kj_ptr end, size_t last)
             e[i].keep = n - i <= last;
         goto out;
     }
-    qsort(e, n, sizeof *e, kl_by_age);
+    qsort(e, n, sizeof *e, ks_compare_ages);
     for (size_t i = n; i-- > 0;) {
-        run = i + 1 < n && !kl_type_order(&e[i].type, &e[i + 1].type) ? run + 1 : 1;
+        run = i + 1 < n && !ks_compare_types(&e[i].type, &e[i + 1].type) ? run + 1 : 1;
         e[i].keep = run <= last;
     }
-    qsort(e, n, sizeof *e, kl_by_position);
+    qsort(e, n, sizeof *e, ks_compare_positions);
 out:
     return r;
 }

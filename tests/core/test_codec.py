@@ -48,7 +48,7 @@ class Collection:
         return self.table.stats()["blob_bytes"]
 
     def coded(self, codec: int) -> int:
-        return len(self.table.coded(codec, 0, 1_000_000))
+        return len(self.table.ids_with_codec(codec, 0, 1_000_000))
 
     def deltas(self) -> int:
         return len(self.table) - sum(map(self.coded, (UNCOMPRESSED, PLAIN, PLAIN_DONE))) - self.against_bases()

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.docs.markdown import ROOT
 
 FOLDERS = ("kinform", "kinform_ext", "tests", "benchmarks", "docs")
-ENDINGS = {".py", ".pyx", ".pyi", ".pxd", ".h", ".md"}
+ENDINGS = {".py", ".pyx", ".pxi", ".pyi", ".pxd", ".h", ".md"}
 EXCEPT = {Path("tests/docs/language.py"), Path("docs/explanation/decisions.md")}
 
 MAX_SUMMARY = 80
@@ -75,7 +75,7 @@ def _in(path: Path, text: str) -> Iterator[tuple[int, str]]:
                 yield from ((line, found) for found in summary(ast.get_docstring(node)))
                 if getattr(node, "name", "").startswith("test_") and len(node.name) > MAX_TEST_NAME:  # type: ignore[union-attr]
                     yield line, f"a test name of {len(node.name)} characters: {node.name}"  # type: ignore[union-attr]
-    elif path.suffix == ".pyx":
+    elif path.suffix in (".pyx", ".pxi"):
         for match in re.finditer(r'^[ ]*"""(.*)$', text, re.MULTILINE):
             if match[1]:
                 line = text.count("\n", 0, match.start()) + 1

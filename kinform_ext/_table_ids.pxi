@@ -1,0 +1,93 @@
+"""Ids: the iterator over the ids of one state; part of `_table`."""
+
+
+@cython.final
+@cython.no_gc_clear
+cdef class Ids:
+    """Iterates over the ids of one state of a table.
+
+    An id can be read until the next one is requested, whatever is written meanwhile. The versions that the iterator has
+    not passed stay in memory until it passes them, ends, or is closed or garbage-collected.
+    """
+
+    def __cinit__(self, _TableStorage table not None):
+        self.passed = KR_NONE
+        self.table = table
+
+    cdef int pin(self, str namespace, kx_idset *ids) except -1:
+        """Pins what readers see now.
+
+        Args:
+            namespace: None: all namespaces.
+            ids: Only ids of this set; NULL: all ids.
+        """
+        cdef kt_table *t = &self.table.t
+        cdef kr_text name
+        cdef uint32_t number = KR_NONE
+        cdef int64_t count
+        if namespace is not None:
+            name = utf8(namespace)
+            number = kr_namespace_find(&t.namespaces, &name, kr_namespace_hash(&t.namespaces, &name))
+            if number == KR_NONE:
+                return 0
+        count = kt_pin_all(t, &self.pinned, number) if ids == NULL else kt_pin_ids(t, &self.pinned, number, ids)
+        if count < 0:
+            raise MemoryError
+        self.left = count
+        return 0
+
+    def __dealloc__(self):
+        if self.table is not None:
+            kt_pin_release(&self.table.t, &self.pinned)
+
+    def __len__(self):
+        """Returns how many ids are left."""
+        return self.left
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        cdef uint32_t id = self.advance()
+        if id == KR_NONE:
+            raise StopIteration
+        return id
+
+    cdef uint32_t advance(self):
+        if not self.left:
+            kt_pin_release(&self.table.t, &self.pinned)
+            return KR_NONE
+        self.passed = kt_pin_advance(&self.table.t, &self.pinned, self.passed)
+        self.left -= 1
+        return self.passed
+
+    def keys(self):
+        """Iterates over the keys of the ids that are left."""
+        cdef uint32_t id
+        while True:
+            id = self.advance()
+            if id == KR_NONE:
+                return
+            yield self.table.key_of(id)
+
+    def dump(self, Py_ssize_t budget):
+        """Returns about `budget` bytes of the records that are left, for `Table.load`.
+
+        Returns `b""` at the end.
+        """
+        cdef list parts = []
+        cdef Py_ssize_t size = 0
+        cdef uint32_t id
+        while size < budget or not parts:
+            id = self.advance()
+            if id == KR_NONE:
+                break
+            part = self.table.dump_one(id)
+            size += len(part)
+            parts.append(part)
+        return b"".join(parts)
+
+    def close(self):
+        """Ends the iteration and releases its versions; a second call does nothing."""
+        self.left = 0
+        kt_pin_release(&self.table.t, &self.pinned)

@@ -1,0 +1,258 @@
+"""_TableStreams: the streams of a table and their relists, part of `_table`."""
+
+from kinform_ext._version cimport KR_UID_MASK, Version, kr_read
+
+cdef enum:
+    LOOKS_PER_CHANGE = 64  # records that a sweep looks at in the time of one change
+
+
+@cython.no_gc_clear
+cdef class _TableStreams(_TableStorage):
+    """The part of a table that relists and drops its streams."""
+
+    def begin(self, Py_ssize_t stream):
+        """Starts a relist of a stream, after an abort of one that was not committed.
+
+        Raises:
+            ValueError: The last one is still being swept, or the stream is being dropped.
+        """
+        cdef kt_stream *s = &self.t.stream[self.stream_number(stream)]
+        if s.phase == KT_RELISTING:
+            kt_abort(&self.t, stream)
+        if s.phase != KT_IDLE:
+            raise ValueError(f"stream {stream}: its sweep or drop is not finished")
+        s.phase = KT_RELISTING
+
+    def skip(self, Py_ssize_t stream, str key not None, bint initial):
+        """Keeps the version of a key, as stale, in place of a skipped one.
+
+        Returns:
+            False if there is no version to keep.
+        """
+        cdef kr_text whole = utf8(key)
+        cdef kt_stream *s = self.stream_in_phase(stream, initial)
+        cdef kt_found found = self.find_in_stream(stream, &whole)
+        cdef kr_byte *record
+        if initial:
+            if found.staged != KR_NONE:
+                kt_set_stale_next(s, kt_record(&self.t, found.staged), True)
+            elif found.plain != KR_NONE:
+                record = kt_record(&self.t, found.plain)
+                kt_mark(s, record)
+                kt_set_stale_next(s, record, True)
+            return found.staged != KR_NONE or found.plain != KR_NONE
+        found.plain = found.plain if found.staged == KR_NONE else found.staged
+        if found.plain == KR_NONE:
+            return False
+        record = kt_record(&self.t, found.plain)
+        if not kt_is_visible(s, kr_word(record)):
+            return False
+        if not kt_is_stale(s, kr_word(record)):
+            kr_set_word(record, kr_word(record) | s.stale_bit)
+            s.stale += 1
+            self.t.stale += 1
+        return True
+
+    def commit(self, Py_ssize_t stream, bint sweep_missing=True):
+        """Completes a relist: readers see the new state at once.
+
+        The caller then calls `sweep` until it is done.
+
+        Args:
+            sweep_missing: False keeps objects that the new state lacks, as stale.
+
+        Raises:
+            ValueError: No relist is in progress.
+        """
+        cdef kt_stream *s = self.stream_in_phase(stream, True)
+        kt_commit(&self.t, s, not sweep_missing)
+
+    def sweep(self, Py_ssize_t stream, Py_ssize_t limit, bint listen):
+        """Frees up to `limit` versions that a commit replaced, and returns what changed.
+
+        A live event between two calls first returns the change of the commit for its key.
+
+        Returns:
+            The changes, empty if not `listen`, and whether there is more to sweep.
+        """
+        cdef list changes = [] if listen else None
+        cdef bint more = self.sweep_slice(self.stream_number(stream), max(limit, 1), changes)
+        return changes if listen else [], more
+
+    def abort(self, Py_ssize_t stream):
+        """Ends a relist without a trace; does nothing if none is in progress."""
+        if self.t.stream[self.stream_number(stream)].phase == KT_RELISTING:
+            kt_abort(&self.t, stream)
+            self.compact_after(0)
+
+    def drop(self, Py_ssize_t stream, Py_ssize_t limit, bint listen):
+        """Removes all objects of a stream, up to `limit` in each call.
+
+        A relist is aborted, and a sweep finished first. Then readers see no object of the stream any more.
+
+        Returns:
+            The changes, empty if not `listen`, and whether there is more to drop.
+        """
+        cdef list changes = [] if listen else None
+        cdef uint32_t number = self.stream_number(stream), id, partition, count = 0, looks = 0
+        cdef kt_stream *s
+        cdef uint64_t revision
+        limit = max(limit, 1)
+        self.abort(stream)
+        if self.t.stream[number].phase == KT_SWEEPING:
+            self.sweep_slice(number, limit, changes)
+            return changes if listen else [], True
+        if self.t.stream[number].phase == KT_IDLE:
+            kt_start_drop(&self.t, &self.t.stream[number])
+        while count < limit and looks < LOOKS_PER_CHANGE * limit and self.t.stream[number].plain:
+            s = &self.t.stream[number]
+            id = kr_id_next_used(&self.t.ids, s.cursor)
+            if id == KR_NONE:
+                break
+            looks += 1
+            kr_name(kt_record(&self.t, id), &partition)
+            if self.t.namespaces.partition[partition].stream != number or kr_word(kt_record(&self.t, id)) & KR_LIMBO:
+                s.cursor = id + 1
+                continue
+            if listen:
+                revision = self.t.revision
+                change = removed(self.copy_version(id), id)
+                if self.t.revision != revision:
+                    continue
+                changes.append(change)
+            kt_remove(&self.t, id)
+            count += 1
+        self.compact_after(0)
+        s = &self.t.stream[number]
+        if s.plain:
+            return changes if listen else [], True
+        s.phase = KT_IDLE
+        return changes if listen else [], False
+
+    cdef uint32_t stream_number(self, Py_ssize_t stream) except? 0xFFFFFFFF:
+        """Returns the number of a stream that exists; creates the stream if needed."""
+        if not 0 <= stream <= 0xFFFF:
+            raise ValueError(f"stream {stream}: expected 0 to 65535")
+        if not kt_stream_reserve(&self.t, stream):
+            raise MemoryError
+        return stream
+
+    cdef kt_stream *stream_in_phase(self, Py_ssize_t number, bint initial) except NULL:
+        """Returns the stream; raises unless its phase allows such a write."""
+        cdef kt_stream *s
+        self.stream_number(number)
+        s = &self.t.stream[number]
+        if initial and s.phase != KT_RELISTING:
+            raise ValueError(f"stream {number}: no relist is in progress")
+        if not initial and s.phase != KT_IDLE and s.phase != KT_SWEEPING:
+            raise ValueError(f"stream {number}: a relist or drop is in progress")
+        return s
+
+    cdef kt_found find_in_stream(self, Py_ssize_t stream, const kr_text *key):
+        cdef kr_text namespace, name
+        cdef kt_found found
+        cdef uint32_t partition
+        cdef int form
+        for form in range(2):
+            found.plain = found.staged = KR_NONE
+            if not split(key, form, &namespace, &name):
+                continue
+            partition = kr_partition_find(&self.t.namespaces, stream, &namespace)
+            if partition != KR_NONE:
+                found = kt_find(&self.t, partition, &name, kt_key_hash(&self.t.namespaces, partition, &name))
+            if found.plain != KR_NONE or found.staged != KR_NONE:
+                break
+        return found
+
+    cdef bint has_other_uid(self, uint32_t id, const kr_identity *identity) noexcept:
+        """Returns whether both uids are present and differ: a recreated object."""
+        cdef kr_view v
+        kr_read(kt_record(&self.t, id), &v)
+        return v.form & KR_UID_MASK and identity.form & KR_UID_MASK and not kr_same_uid(&v, identity)
+
+    cdef int unstage(self, uint32_t stream, kt_found found) except -1:
+        """Removes a key from the state that is being relisted."""
+        cdef kt_stream *s = &self.t.stream[stream]
+        if found.staged != KR_NONE:
+            kt_remove(&self.t, found.staged)
+        if found.plain != KR_NONE:
+            kt_unmark(s, kt_record(&self.t, found.plain))
+            kt_set_shadowed(s, kt_record(&self.t, found.plain), False)
+        return self.compact_after(0)
+
+    cdef int sweep_key(self, uint32_t stream, kt_found found, list changes) except -1:
+        """Sweeps one key, if the stream is in a sweep.
+
+        Returns:
+            0 if there was nothing to do; else the caller must look up the key again.
+        """
+        cdef kt_stream *s = &self.t.stream[stream]
+        cdef uint64_t revision = self.t.revision
+        cdef Version old = None, new = None
+        cdef kr_view v
+        cdef kr_identity identity
+        cdef kr_new unused
+        cdef bint recreated = False
+        if s.phase != KT_SWEEPING:
+            return 0
+        if found.staged == KR_NONE:
+            if found.plain == KR_NONE or not kt_is_unswept(s, kr_word(kt_record(&self.t, found.plain))):
+                return 0
+            if s.keep_missing:
+                kt_keep_missing(s, kt_record(&self.t, found.plain))
+                return 1
+            if changes is not None:
+                old = self.copy_version(found.plain)
+                if self.t.revision != revision:
+                    return 1
+                changes.append(removed(old, found.plain))
+            kt_remove(&self.t, found.plain)
+            return 1
+        if changes is not None:
+            if found.plain != KR_NONE:
+                old = self.copy_version(found.plain)
+                if self.t.revision != revision:  # a new object may start the garbage collector, and that a finalizer
+                    return 1
+            new = self.copy_version(found.staged)
+            if self.t.revision != revision:
+                return 1
+        if found.plain != KR_NONE:
+            kr_read(kt_record(&self.t, found.staged), &v)
+            kr_new_from_view(&v, &unused, &identity)
+            recreated = self.has_other_uid(found.plain, &identity)
+            kt_remove(&self.t, found.plain)
+        kt_promote(&self.t, found.staged)
+        if changes is not None:
+            append_replacement(changes, new, old, found.staged, found.plain, recreated)
+        return 1
+
+    cdef int sweep_slice(self, uint32_t number, Py_ssize_t limit, list changes) except -1:
+        """Sweeps up to `limit` keys; returns whether there is more."""
+        cdef Py_ssize_t count = 0, looks = 0
+        cdef kt_stream *s = &self.t.stream[number]
+        cdef uint32_t id, partition, word
+        if s.phase != KT_SWEEPING:
+            return 0
+        while count < limit and looks < LOOKS_PER_CHANGE * limit:
+            s = &self.t.stream[number]
+            id = KR_NONE
+            if s.staged or s.uncleared or s.marked < s.plain:
+                id = kr_id_next_used(&self.t.ids, s.cursor)
+            if id == KR_NONE:
+                s.phase = KT_IDLE
+                s.keep_missing = s.marked = s.uncleared = s.cursor = 0
+                self.compact_after(0)
+                return 0
+            looks += 1
+            word = kr_word(kt_record(&self.t, id))
+            kr_name(kt_record(&self.t, id), &partition)
+            if word & KR_LIMBO or self.t.namespaces.partition[partition].stream != number:
+                s.cursor = id + 1
+            elif kt_is_unswept(s, word):
+                self.sweep_key(number, kt_find_same_key(&self.t, id), changes)
+                count += 1
+            else:
+                kr_set_word(kt_record(&self.t, id), word & ~s.next_stale_bit)
+                s.cursor = id + 1
+        self.compact_after(0)
+        return 1

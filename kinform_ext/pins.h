@@ -1,0 +1,104 @@
+/* Pins: the ids that an iterator shows, fixed when it starts, whatever is written meanwhile.
+ *
+ * A pinned record that is removed stays in limbo until the iterator passes it or ends. A pin costs one bit for each id
+ * of the table.
+ */
+#ifndef KINFORM_PINS_H
+#define KINFORM_PINS_H
+
+#include "table.h"
+
+/* Releases a pin, and frees the records in limbo that no other pin has. A second call does nothing. */
+static void kt_pin_release(kt_table *t, kt_pin *pin)
+{
+    if (!pin->link)
+        return;
+    *pin->link = pin->next;
+    if (pin->next)
+        pin->next->link = pin->link;
+    pin->link = NULL;
+    for (uint32_t i = 0; i < pin->words && t->limbo; i++)
+        for (uint64_t bits = pin->bits[i]; bits; bits &= bits - 1) {
+            uint32_t id = i * 64 + (uint32_t)__builtin_ctzll(bits);
+            if (kr_word(kt_record(t, id)) & KR_LIMBO && !kt_is_pinned(t, id))
+                kt_free_record(t, id);
+        }
+    free(pin->bits);
+    pin->bits = NULL;
+    pin->words = 0;
+}
+
+/* Returns whether a record is visible, and in this namespace unless that is KR_NONE. */
+static inline int kt_is_selected(const kt_table *t, uint32_t id, uint32_t namespace)
+{
+    const kr_byte *record = kt_record(t, id);
+    uint32_t partition;
+    kr_name(record, &partition);
+    return kt_is_visible(kt_stream_of(t, partition), kr_word(record))
+        && (namespace == KR_NONE || t->namespaces.partition[partition].namespace == namespace);
+}
+
+static void kt_pin_link(kt_table *t, kt_pin *pin)
+{
+    pin->next = t->pins;
+    pin->link = &t->pins;
+    if (pin->next)
+        pin->next->link = &pin->next;
+    t->pins = pin;
+}
+
+/* Pins all visible records, of one namespace unless that is KR_NONE. Returns their number, -1 if there is no memory. */
+static int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t namespace)
+{
+    int64_t count = 0;
+    int all = namespace == KR_NONE && t->visible == t->records && !t->limbo;
+    pin->words = (kr_ids_end(&t->ids) + 63) / 64;
+    pin->bits = (uint64_t *)calloc(pin->words + 1, 8);
+    if (!pin->bits)
+        return -1;
+    for (uint32_t i = 0; i < pin->words; i++) {
+        uint64_t bits = kr_ids_used_bits(&t->ids, i * 64), left = all ? 0 : bits;
+        for (; left; left &= left - 1)
+            if (!kt_is_selected(t, i * 64 + (uint32_t)__builtin_ctzll(left), namespace))
+                bits &= ~(left & -left);
+        pin->bits[i] = bits;
+        count += __builtin_popcountll(bits);
+    }
+    kt_pin_link(t, pin);
+    return count;
+}
+
+/* Pins like kt_pin_all, but only ids of this set. */
+static int64_t kt_pin_ids(kt_table *t, kt_pin *pin, uint32_t namespace, kx_idset *set)
+{
+    int64_t count = 0;
+    pin->words = (kr_ids_end(&t->ids) + 63) / 64;
+    pin->bits = (uint64_t *)calloc(pin->words + 1, 8);
+    if (!pin->bits)
+        return -1;
+    for (uint32_t id = 0; (id = kx_idset_next(set, id)) != KX_NONE; id++)
+        if (kt_is_selected(t, id, namespace)) {
+            pin->bits[id / 64] |= (uint64_t)1 << (id % 64);
+            count++;
+        }
+    kt_pin_link(t, pin);
+    return count;
+}
+
+/* Releases the id that the iterator has passed, unless that is KR_NONE. Returns the next one, KR_NONE at the end. */
+static uint32_t kt_pin_advance(kt_table *t, kt_pin *pin, uint32_t passed)
+{
+    uint32_t i = 0;
+    if (passed != KR_NONE) {
+        i = passed / 64;
+        pin->bits[i] &= ~((uint64_t)1 << (passed % 64));
+        if (t->limbo && kr_word(kt_record(t, passed)) & KR_LIMBO && !kt_is_pinned(t, passed))
+            kt_free_record(t, passed);
+    }
+    for (; i < pin->words; i++)
+        if (pin->bits[i])
+            return i * 64 + (uint32_t)__builtin_ctzll(pin->bits[i]);
+    return KR_NONE;
+}
+
+#endif
