@@ -62,7 +62,7 @@ def text(name: str, unit: str | None = None) -> str:
 
 
 def misplaced(page: str) -> Iterator[str]:
-    """Returns the lines that begin with a constant: there, Markdown would end the paragraph."""
+    """Returns the lines that begin with a constant, which would end a paragraph."""
     return (line for line in page.splitlines() if line.lstrip().startswith("<!-- constant: "))
 
 
@@ -81,7 +81,7 @@ def _value(name: str) -> Any:
 
 
 def _macro(header: str, wanted: str, name: str) -> int:
-    """Returns the value of a macro or an enumerator, which may be made of others in the same header."""
+    """Returns the value of a macro or an enumerator of a header."""
     for pattern in (rf"#define {wanted} (.+?)(?:/\*.*)?\n", rf"enum \{{[^}}]*\b{wanted} = ([^,}}]+)"):
         if found := re.search(pattern, header):
             expression = re.sub(r"\((?:size_t|uint\d+_t)\)|(?<=\d)[uUlL]+", "", found[1]).strip()

@@ -55,7 +55,7 @@ def pages() -> list[Path]:
 
 
 def blocks(page: Path) -> list[Block]:
-    """Returns the blocks of a page, in order. A fence that is not closed raises AssertionError."""
+    """Returns the blocks of a page, in order. Each fence must be closed."""
     found: list[Block] = []
     lines = page.read_text().splitlines()
     at = 0

@@ -1,4 +1,4 @@
-"""`python -m tests.docs.reference`: fills the parts of the pages that come from the code.
+"""`python -m tests.docs.reference`: fills in the parts of pages that come from code.
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
 `errors`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes
@@ -144,7 +144,7 @@ def _value(value: Any) -> str:
 
 
 def _fields(found: type) -> dict[str, tuple[str, str]] | None:
-    """Returns type and default of each field of a Struct or dataclass; None for any other class."""
+    """Returns type and default of each field of a Struct or dataclass, else None."""
     annotations: dict[str, Any] = {}
     for base in reversed(found.__mro__):
         annotations |= inspect.get_annotations(base)

@@ -1,4 +1,4 @@
-"""Tables of the rooms of the package, and of the files in a folder, for the page about the architecture.
+"""Tables of rooms and of files, for the page about the architecture.
 
 The rooms come from `ROOMS` of tests/core/test_floors.py; the description of a file is the first line of its docstring,
 or the first sentence of the first comment of a header.
@@ -24,7 +24,7 @@ def table() -> str:
 
 
 def graph() -> str:
-    """Returns a Mermaid graph of the imports. An import that follows from two others is left out."""
+    """Returns a Mermaid graph of the imports, without those that follow from others."""
     imports = {name: set(each.imports.split()) & ROOMS.keys() for name, each in ROOMS.items()}
     reached: dict[str, set[str]] = {}
     for name, direct in imports.items():

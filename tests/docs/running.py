@@ -30,7 +30,7 @@ _UNTIL = re.compile(r'run with a kubeconfig until "(?P<word>.+)"')
 
 
 def check(block: Block, folder: Path) -> None:
-    """Compiles a block, runs it if the page says how, and compares its output with that on the page."""
+    """Compiles a block, runs it if the page says how, and compares its output."""
     compile(block.text, block.place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     until = _UNTIL.fullmatch(block.mark)
     if block.mark == "run":
@@ -118,7 +118,7 @@ def _run_until(word: str, script: str, folder: Path) -> None:
 
 @contextmanager
 def simulator(folder: Path, *, pods: int = 20) -> Iterator[str]:
-    """Yields the path of a kubeconfig for a simulator, which runs on a thread of its own."""
+    """Yields the path of a kubeconfig for a simulator on another thread."""
     kubeconfig, serving, failures = folder / "kubeconfig", threading.Event(), []
     loop, over = asyncio.new_event_loop(), asyncio.Event()
 

@@ -1,4 +1,4 @@
-"""The reference agrees with the code and has every public name; links and paths in all documents exist."""
+"""The reference agrees with the code, and links and paths in documents exist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each program of the tutorial runs as it stands, and prints the output on the page."""
+"""The programs of the tutorial run as they stand, and print the shown output."""
 
 from __future__ import annotations
 
