@@ -45,7 +45,7 @@ lint: $(VENV)/.lint
 	@$(RUN) mypy.stubtest --concise kinform_ext
 
 docs: $(VENV)/.docs
-	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --quiet --strict
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 
 quick: $(VENV)/.bench
 	@$(RUN) benchmarks quick $(ARGS)

@@ -1,4 +1,4 @@
-"""`python -m tests.docs.reference`: fills in the parts of pages that come from code.
+"""`python -m tests.docs.reference`: fills in the generated parts of pages.
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
 `errors`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes
