@@ -1,11 +1,12 @@
 """Constants of the code that pages quote.
 
 A page writes `<!-- constant: kinform._store.writer:SWEEP -->64<!-- end -->`, and `python -m tests.docs.reference` fills
-in the value. The name stands after the module, after `kinform` for a public name, or after the path of a C header:
+in the value. The name stands after a module or the path of a file:
 
     kinform:WatchOptions.page_size                            a field of options: its default
     kinform._transport.base:CHUNK_BYTES in KiB                256 KiB
     kinform_ext/records/slabs.h:KT_SLAB_MOST in KiB           a macro or an enumerator of integers
+    tests/support/controlplane/go.mod:k8s.io/kubernetes       the version of a Go module
 """
 
 from __future__ import annotations
@@ -54,6 +55,8 @@ def text(name: str, unit: str | None = None) -> str:
         LookupError: The module or header has no such constant.
     """
     value = _value(name)
+    if isinstance(value, str):
+        return value
     if unit == "words":
         return ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")[value]
     number = round(value / _UNITS[unit], 9) if unit else value
@@ -70,6 +73,10 @@ def _value(name: str) -> Any:
     place, _, attribute = name.partition(":")
     if place.endswith(".h"):
         return _macro((ROOT / place).read_text(), attribute, name)
+    if place.endswith("go.mod"):
+        if required := re.search(rf"^\s*{re.escape(attribute)} v(\S+)", (ROOT / place).read_text(), re.MULTILINE):
+            return required[1]
+        raise LookupError(f"{name}: {place} does not require it")
     found: Any = importlib.import_module(place)
     for part in attribute.split("."):
         fields = msgspec.structs.fields(found) if isinstance(found, type) and issubclass(found, msgspec.Struct) else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import get_args
@@ -19,6 +20,7 @@ from kinform.cli import _exit_codes
 from tests.core.test_floors import ROOMS
 from tests.docs import constants, reference
 from tests.docs.markdown import DOCS, PROJECT_URL, ROOT, pages
+from tests.support.controlplane.build import versions
 
 PAGES = {path.stem: path.read_text() for path in sorted((DOCS / "reference").glob("*.md"))}
 
@@ -142,10 +144,10 @@ def test_a_constant_does_not_begin_a_line():
         ("kinform:WatchOptions.page_size", None, "500"),
         ("kinform:WatchOptions.max_object_bytes", "MiB", "16 MiB"),
         ("kinform:Backoff.initial", "seconds", "0.8 seconds"),
-        ("kinform._errors:__name__", None, None),
         ("kinform_ext/records/slabs.h:KT_SLAB_MOST", "KiB", "256 KiB"),
         ("kinform_ext/records/ids.h:KT_PIECE", None, "4,096"),
         ("kinform_ext/records/ids.h:KT_NOWHERE", None, None),
+        ("tests/support/controlplane/go.mod:k8s.io/kubernetes", None, versions()["kube-apiserver"].removeprefix("v")),
         ("kinform:WatchOptions.no_such", None, None),
     ],
 )
@@ -160,6 +162,13 @@ def test_constant_is_read_from_the_code(name: str, unit: str | None, expected: s
 def test_a_wrong_constant_is_replaced():
     page = "In slices of <!-- constant: kinform:WatchOptions.page_size -->7<!-- end --> objects."
     assert constants.filled(page) == page.replace("7", "500")
+
+
+def test_supported_python_versions_are_those_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {found[1] for found in map(re.compile(r".*Python :: (3\.\d+)$").match, project["classifiers"]) if found}
+    table = re.findall(r"^\| CPython (.+?) \|", PAGES["supported-versions"], re.MULTILINE)
+    assert set(", ".join(table).split(", ")) == declared
 
 
 def test_every_room_has_a_section_in_the_architecture():
