@@ -109,10 +109,10 @@ def inverted(paragraph: Paragraph) -> Iterator[tuple[int, str]]:
             yield line, f"a sentence that begins with {found[0].split()[0]!r}: {found[0]}"
 
 
-def _vague(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(lines, 1):
+def _vague(checked: Iterable[str], lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+    for number, (text, line) in enumerate(zip(checked, lines, strict=True), 1):
         for pattern, instead in _VAGUE:
-            if found := pattern.search(line):
+            if found := pattern.search(text):
                 yield number, f"{found[0]!r}; write {instead}: {line.strip()}"
 
 
@@ -121,7 +121,7 @@ def _vague(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
 
 def _document(text: str) -> Iterator[tuple[int, str]]:
     lines = list(_without_code(text))
-    yield from _vague(lines)
+    yield from _vague(lines, text.splitlines())
     for paragraph in _paragraphs(lines):
         yield from inverted(paragraph)
 
@@ -160,7 +160,7 @@ def _paragraphs(lines: Iterable[str]) -> Iterator[Paragraph]:
 
 def _source(path: Path) -> Iterator[tuple[int, str]]:
     text = path.read_text()
-    yield from _vague(text.splitlines())
+    yield from _vague(text.splitlines(), text.splitlines())
     if path.suffix in (".py", ".pyi"):
         tree = ast.parse(text)
         docstrings = [*_docstrings(tree)]
