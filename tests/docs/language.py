@@ -131,7 +131,7 @@ def _without_code(text: str) -> Iterator[str]:
     fenced = generated = False
     for line in text.splitlines():
         fence = line.lstrip().startswith("```")
-        generated |= line.startswith(("<!-- from the code: ", "<!-- benchmarks: "))
+        generated |= line.startswith(("<!-- from the ", "<!-- benchmarks: "))
         yield "" if fenced or fence or generated else re.sub(r"`[^`]*`", "`code`", line)
         fenced ^= fence
         generated &= line != "<!-- end -->"
