@@ -1,6 +1,6 @@
 """Constants of the code that pages quote.
 
-A page writes `<!-- constant: kinform._store.writer:SWEEP -->64<!-- end -->`, and `python -m tests.docs.reference` fills
+A page writes `<!-- constant: kinform._store.writer:SWEEP_OBJECTS -->64<!-- end -->`, and `python -m tests.docs.reference` fills
 in the value. The name stands after a module or the path of a file:
 
     kinform:WatchOptions.page_size                            a field of options: its default
