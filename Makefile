@@ -8,6 +8,7 @@
 #     make bench    what is needed to measure, and the peers to measure against
 #     make peers    those peers alone: Python's, and Go's and Rust's where these are
 #     make checked  the compiled parts' tests, on a build that checks bounds and overflows
+#     make docs     the documentation as a site in build/site
 #     make clean    removes all that these made
 #
 #     make test ARGS='-k watcher -x'    passes arguments on to pytest, and likewise to the demo
@@ -24,7 +25,7 @@ INSTALL := $(RUN) pip install --quiet --disable-pip-version-check --editable
 
 SOURCES := pyproject.toml setup.py $(wildcard kinform_ext/*.px[di] kinform_ext/*.pyx kinform_ext/*.h kinform_ext/*/*.h)
 
-.PHONY: demo test real lint checked quick bench peers peers-python peers-go peers-rust clean
+.PHONY: demo test real lint docs checked quick bench peers peers-python peers-go peers-rust clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.demo
@@ -42,6 +43,9 @@ lint: $(VENV)/.lint
 	@$(RUN) mypy
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint kinform_ext
 	@$(RUN) mypy.stubtest --concise kinform_ext
+
+docs: $(VENV)/.docs
+	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 
 quick: $(VENV)/.bench
 	@$(RUN) benchmarks quick $(ARGS)
@@ -115,3 +119,10 @@ $(VENV)/.lint: $(SOURCES) | $(VENV)/.made
 	@echo 'building and installing kinform, what its tests need and the linters into $(VENV)'
 	@$(INSTALL) '.[test,lint]'
 	@touch $(VENV)/.demo $(VENV)/.test $@
+
+# Only the requirements of the extra: the documentation needs no build of kinform.
+$(VENV)/.docs: pyproject.toml | $(VENV)/.made
+	@echo 'installing mkdocs into $(VENV)'
+	@$(RUN) pip install --quiet --disable-pip-version-check $$($(BIN)/python -c \
+		'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')
+	@touch $@

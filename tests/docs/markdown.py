@@ -1,7 +1,7 @@
-"""The code in a Markdown page: its blocks, where they stand, and what the page says about them.
+"""The code blocks of a Markdown page, and how the page says to test them.
 
-A block is what stands between fences. An HTML comment `<!-- test: ... -->` on the line above a fence says how the
-block is to be tested, and a `text` block that comes next after a code block holds what that prints. Runs nothing.
+A block is the text between two fences. An HTML comment `<!-- test: ... -->` on the line above a fence says how to test
+the block. A `text` block that follows a code block is the expected output of that block. Runs nothing.
 """
 
 from __future__ import annotations
@@ -14,21 +14,26 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 
+_REPOSITORY = re.search(r"^repo_url: (\S+)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+assert _REPOSITORY
+PROJECT_URL = _REPOSITORY[1]
+"""The address of the project; mkdocs.yml has it, and the README repeats it in its links."""
+
 _FENCE = re.compile(r"(?P<indent> *)```(?P<language>\w*)[^`]*")
 _MARK = re.compile(r"<!-- test: (?P<mark>.+?) -->")
 
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block.
+    """A fenced block.
 
     Attributes:
-        page: The file it stands in.
+        page: The file that holds it.
         line: The line of its first fence, from 1.
-        language: What follows the fence, `"python"`, or `""`.
+        language: The word after the first fence, `"python"`, or `""`.
         text: Its lines, without the indentation of the fence.
-        mark: What the comment above it says, or `""`.
-        prints: The text of the `text` block that comes next, or None.
+        mark: The text of the comment above it, or `""`.
+        prints: The text of the `text` block that follows it, or None.
     """
 
     page: Path
@@ -40,17 +45,17 @@ class Block:
 
     @property
     def place(self) -> str:
-        """`docs/tutorial.md:12`, for messages and test names."""
+        """Returns file and line, `docs/tutorial.md:12`, for messages and test names."""
         return f"{self.page.relative_to(ROOT)}:{self.line}"
 
 
 def pages() -> list[Path]:
-    """All pages of the project, in a fixed order."""
+    """Returns all pages of the project, in a fixed order."""
     return sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 
 
 def blocks(page: Path) -> list[Block]:
-    """The blocks of a page, in order; a fence that is not closed is an AssertionError."""
+    """Returns the blocks of a page, in order. Each fence must be closed."""
     found: list[Block] = []
     lines = page.read_text().splitlines()
     at = 0

@@ -1,8 +1,8 @@
-"""`python -m tests.docs.reference`: writes what the reference pages take from the code.
+"""`python -m tests.docs.reference`: fills in the generated parts of pages.
 
-A page says where: between `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name
-(`kinform.Scope`), `errors` or `options of kinform COMMAND`. What stands outside is written by hand and left alone.
-Reads docstrings, signatures and click's commands, and imports nothing else of the project.
+A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
+`errors`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes
+are filled in as well: see `constants`. Text outside of these marks is written by hand and stays as it is.
 """
 
 from __future__ import annotations
@@ -21,31 +21,38 @@ import click
 import msgspec
 
 from kinform.cli._app import COMMANDS
-from tests.docs.markdown import DOCS
+from tests.docs import constants, rooms
+from tests.docs.markdown import ROOT, pages
 
 _REGION = re.compile(r"(<!-- from the code: (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Yields):")
 _ENTRY = re.compile(r"(?P<name>[\w, ]+): (?P<text>.*)")
 _PARAMETERS = {"Args": "Arguments", "Attributes": "Attributes", "Raises": "Raises"}
 
-# Public by name for the sake of other modules; what they take is not public.
-_UNTOLD_MEMBERS = {"event", "refusal"}
-_UNTOLD_MEMBERS_OF = {"Writer", "Changes"}
-_MADE_ELSEWHERE = {"Changes", "Connection", "Store", "Stream", "Writer"}
+# Public by name for the sake of other modules; their arguments are not public.
+_OMITTED_MEMBERS = {"event", "refusal"}
+_WITHOUT_MEMBERS = {"Writer", "Changes"}
+_WITHOUT_SIGNATURE = {"Changes", "Connection", "Store", "Stream", "Writer"}
 
 
 def filled(page: str) -> str:
-    """The page with every region as the code has it now."""
-    return _REGION.sub(lambda found: f"{found[1]}\n{rendered(found['name'])}\n{found[3]}", page)
+    """Returns the page with every region and every constant as the code has it now."""
+    return constants.filled(_REGION.sub(lambda found: f"{found[1]}\n{rendered(found['name'])}\n{found[3]}", page))
 
 
 def names(page: str) -> list[str]:
-    """What the regions of a page show."""
+    """Returns the names of the regions of a page."""
     return [found["name"] for found in _REGION.finditer(page)]
 
 
 def rendered(name: str) -> str:
-    """One region's Markdown."""
+    """Returns the Markdown of a region."""
+    if name == "rooms":
+        return rooms.table()
+    if name == "graph of rooms":
+        return rooms.graph()
+    if name.startswith("files of "):
+        return rooms.files(name.removeprefix("files of "))
     if name == "errors":
         tree = inspect.getdoc(importlib.import_module("kinform._errors")) or ""
         lines = [line for line in tree.splitlines() if line.startswith("    ")]
@@ -56,7 +63,7 @@ def rendered(name: str) -> str:
     return _public(attribute, getattr(importlib.import_module(module), attribute))
 
 
-# What is public
+# Public names
 
 
 def _public(name: str, found: Any) -> str:
@@ -64,21 +71,21 @@ def _public(name: str, found: Any) -> str:
         return _callable(name, found, level=3)
     parts = [_heading(name, 3)]
     fields = _fields(found)
-    made = not issubclass(found, BaseException) and not getattr(found, "_is_protocol", False)
-    if fields is None and made and name not in _MADE_ELSEWHERE:
+    constructible = not issubclass(found, BaseException) and not getattr(found, "_is_protocol", False)
+    if fields is None and constructible and name not in _WITHOUT_SIGNATURE:
         parts.append(_signature(name, found))
     bases = [base.__name__ for base in found.__bases__ if base.__module__.startswith("kinform")]
     if bases:
         parts.append(f"A kind of {', '.join(f'`{base}`' for base in bases)}.\n")
     parts.append(_doc(found, fields or {}))
-    if name not in _UNTOLD_MEMBERS_OF:
-        parts += [_member(name, key, member) for key, member in vars(found).items() if _is_told(key, member)]
+    if name not in _WITHOUT_MEMBERS:
+        parts += [_member(name, key, member) for key, member in vars(found).items() if _is_documented(key, member)]
     return "\n".join(parts)
 
 
-def _is_told(name: str, member: Any) -> bool:
+def _is_documented(name: str, member: Any) -> bool:
     member = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
-    if name.startswith("_") or not inspect.isfunction(member) or name in _UNTOLD_MEMBERS:
+    if name.startswith("_") or not inspect.isfunction(member) or name in _OMITTED_MEMBERS:
         return False
     return bool(inspect.getdoc(member))
 
@@ -137,16 +144,15 @@ def _value(value: Any) -> str:
 
 
 def _fields(found: type) -> dict[str, tuple[str, str]] | None:
-    """Name to type and default of a Struct's or dataclass' fields, in order; None for any other class."""
+    """Returns type and default of each field of a Struct or dataclass, else None."""
     annotations: dict[str, Any] = {}
     for base in reversed(found.__mro__):
         annotations |= inspect.get_annotations(base)
     if issubclass(found, msgspec.Struct):
         listed = {}
         for field in msgspec.structs.fields(found):
-            made = field.default_factory is not msgspec.NODEFAULT and not callable(field.default_factory)
             default = field.default_factory() if callable(field.default_factory) else field.default
-            known = default is not msgspec.NODEFAULT or made
+            known = default is not msgspec.NODEFAULT
             listed[field.name] = (_annotation(annotations[field.name]), _value(default) if known else "")
         return listed
     if hasattr(found, "__dataclass_fields__"):
@@ -154,13 +160,13 @@ def _fields(found: type) -> dict[str, tuple[str, str]] | None:
     return None
 
 
-# What docstrings say
+# Docstrings
 
 
 def _doc(found: Any, fields: dict[str, tuple[str, str]]) -> str:
     prose, sections = _sections(inspect.getdoc(found) or "")
-    told = dict(sections)
-    entries = _entries(told.pop("Attributes", ""))
+    remaining = dict(sections)
+    entries = _entries(remaining.pop("Attributes", ""))
     if fields:
         described = {**_below(found), **entries}
         lines = []
@@ -169,8 +175,8 @@ def _doc(found: Any, fields: dict[str, tuple[str, str]]) -> str:
             lines.append(f"- `{name}` (`{type_}`{after}): {described.get(name, '')}".rstrip(": ") + "\n")
         prose += "\nFields:\n\n" + "".join(lines)
     elif entries:
-        told["Attributes"] = "\n".join(f"{name}: {text}" for name, text in entries.items())
-    for section, text in told.items():
+        remaining["Attributes"] = "\n".join(f"{name}: {text}" for name, text in entries.items())
+    for section, text in remaining.items():
         if section in _PARAMETERS:
             prose += f"\n{_PARAMETERS[section]}:\n\n{_list(_entries(text))}"
         else:
@@ -211,7 +217,7 @@ def _list(entries: dict[str, str]) -> str:
 
 
 def _below(found: type) -> dict[str, str]:
-    """The strings that stand below a class' fields, those of its bases included."""
+    """Returns the strings below the fields of a class and of its bases."""
     described: dict[str, str] = {}
     for base in reversed(found.__mro__):
         if not base.__module__.startswith("kinform"):
@@ -230,7 +236,7 @@ def _flow(text: str) -> str:
     return " ".join(text.split())
 
 
-# What the command line says
+# The command line
 
 
 def _options(command: str) -> str:
@@ -258,16 +264,16 @@ def _flow_all(text: str) -> str:
 
 
 def stale() -> Iterator[str]:
-    """The pages whose regions are not as the code has them."""
-    for page in sorted(DOCS.rglob("*.md")):
+    """Returns the pages that differ from the code."""
+    for page in pages():
         if filled(page.read_text()) != page.read_text():
-            yield str(page.relative_to(DOCS.parent))
+            yield str(page.relative_to(ROOT))
 
 
 def main() -> int:
-    """Fills all regions of all pages; names the pages that changed."""
+    """Fills all pages, and prints the names of those that changed."""
     for name in list(stale()):
-        page = DOCS.parent / name
+        page = ROOT / name
         page.write_text(filled(page.read_text()))
         print(name)
     return 0

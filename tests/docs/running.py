@@ -1,12 +1,13 @@
-"""Runs a block of code as a reader of the page would.
+"""Runs a code block as a reader of the page would.
 
-Programs run in this process, by name `__main__`, so that hundreds of imports are not paid for each of them; what
-reads the environment or ends by Ctrl-C runs in a process of its own.
+Programs run in this process, as the module `__main__`, so that each is spared hundreds of imports. A program that reads
+the environment or ends by Ctrl-C runs in a process of its own, next to a simulator on a thread of this one.
 """
 
 from __future__ import annotations
 
 import ast
+import asyncio
 import io
 import os
 import re
@@ -14,11 +15,13 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
+import kinform.testing
 from tests.docs.markdown import ROOT, Block
 
 SECONDS = 30
@@ -27,7 +30,7 @@ _UNTIL = re.compile(r'run with a kubeconfig until "(?P<word>.+)"')
 
 
 def check(block: Block, folder: Path) -> None:
-    """Compiles a block and, where the page says how to run it, runs it and compares what it prints."""
+    """Compiles a block, runs it if the page says how, and compares its output."""
     compile(block.text, block.place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     until = _UNTIL.fullmatch(block.mark)
     if block.mark == "run":
@@ -40,19 +43,19 @@ def check(block: Block, folder: Path) -> None:
     elif until is not None:
         _run_until(until["word"], _save(block, folder), folder)
     else:
-        assert not block.mark, f"{block.place}: nobody knows how to {block.mark!r}"
+        assert not block.mark, f"{block.place}: {block.mark!r} is not a way to run a block"
 
 
-# A fragment of a program is run as the inside of one, with `server` and `api` as the page says.
+# A fragment of a program runs as the inside of this one, with `server` and `api` as the page says.
 _BEFORE = """\
 import asyncio
 import kinform, kinform.testing
 import msgspec
 async def main():
     async with kinform.testing.Server() as server:
-        for place in ("shop", "till"):
-            server.generate("v1/pods", 5, namespace=place)
-            server.put("v1/namespaces", {"metadata": {"name": place}})
+        for namespace in ("shop", "till"):
+            server.generate("v1/pods", 5, namespace=namespace)
+            server.put("v1/namespaces", {"metadata": {"name": namespace}})
         async with kinform.connect(server.url) as api:
 """
 _AFTER = "\nasyncio.run(main())\n"
@@ -69,17 +72,17 @@ def _environment(**more: str) -> dict[str, str]:
 
 
 def _run(block: Block, program: str) -> None:
-    said = io.StringIO()
+    output = io.StringIO()
     # A module of its own: decorators and msgspec look up names by it.
     module = ModuleType("__main__")
     before, sys.modules["__main__"] = sys.modules["__main__"], module
     try:
-        with redirect_stdout(said):
+        with redirect_stdout(output):
             exec(compile(program, block.place, "exec"), vars(module))
     finally:
         sys.modules["__main__"] = before
     if block.prints is not None:
-        assert said.getvalue() == block.prints, f"{block.place} prints something else:\n{said.getvalue()}"
+        assert output.getvalue() == block.prints, f"{block.place} prints something else:\n{output.getvalue()}"
 
 
 def _run_pytest(tests: str, folder: Path) -> None:
@@ -98,8 +101,8 @@ def _run_pytest(tests: str, folder: Path) -> None:
 
 
 def _run_until(word: str, script: str, folder: Path) -> None:
-    """Reads until a line begins with the word, then presses Ctrl-C."""
-    with simulator(folder, "--pods", "20") as kubeconfig, _program([script], folder, KUBECONFIG=kubeconfig) as program:
+    """Reads lines until one begins with the word, then sends Ctrl-C."""
+    with simulator(folder) as kubeconfig, _program([script], folder, KUBECONFIG=kubeconfig) as program:
         assert program.stdout is not None
         lines = []
         for line in program.stdout:
@@ -108,26 +111,49 @@ def _run_until(word: str, script: str, folder: Path) -> None:
                 break
         program.send_signal(signal.SIGINT)
         _, errors = program.communicate(timeout=SECONDS)
-    told = "".join(lines)
-    assert any(line.startswith(word) for line in lines), f"{told}{errors}"
+    output = "".join(lines)
+    assert any(line.startswith(word) for line in lines), f"{output}{errors}"
     assert "KeyboardInterrupt" in errors, errors
 
 
 @contextmanager
-def simulator(folder: Path, *options: str) -> Iterator[str]:
-    """The path of a kubeconfig for a simulator in a process of its own."""
-    kubeconfig = str(folder / "kubeconfig")
-    arguments = ["-m", "kinform.testing", "--kubeconfig", kubeconfig, "--until-stdin-closes", *options]
-    with _program(arguments, folder) as server:
-        assert server.stdout is not None
-        assert server.stdout.readline().startswith("http://")
-        yield kubeconfig
-        server.communicate(timeout=SECONDS)
+def simulator(folder: Path, *, pods: int = 20) -> Iterator[str]:
+    """Yields the path of a kubeconfig for a simulator on another thread."""
+    kubeconfig, serving, failures = folder / "kubeconfig", threading.Event(), []
+    loop, over = asyncio.new_event_loop(), asyncio.Event()
+
+    async def serve() -> None:
+        async with kinform.testing.Server() as server:
+            server.generate("v1/pods", pods)
+            server.write_kubeconfig(kubeconfig)
+            serving.set()
+            await over.wait()
+
+    def run() -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(serve())
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            serving.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        assert serving.wait(SECONDS)
+        assert not failures, failures
+        yield str(kubeconfig)
+    finally:
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(over.set)
+        thread.join(SECONDS)
+    assert not failures, failures
 
 
 @contextmanager
 def _program(arguments: list[str], folder: Path, **environment: str) -> Iterator[subprocess.Popen[str]]:
-    """A Python program that does not outlive the block."""
+    """Yields a Python program that is killed at the end of the block."""
     command, pipe = [sys.executable, *arguments], subprocess.PIPE
     with subprocess.Popen(
         command, cwd=folder, env=_environment(**environment), stdin=pipe, stdout=pipe, stderr=pipe, text=True

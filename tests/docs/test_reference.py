@@ -1,10 +1,11 @@
-"""The reference says what the code says, and leaves nothing public out."""
+"""The reference agrees with the code, and links and paths in documents exist."""
 
 from __future__ import annotations
 
 import re
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import get_args
@@ -16,22 +17,24 @@ import kinform
 import kinform.testing
 from kinform._stats import State
 from kinform.cli import _exit_codes
-from tests.docs import reference
-from tests.docs.markdown import DOCS, ROOT
+from tests.core.test_floors import ROOMS
+from tests.docs import constants, reference
+from tests.docs.markdown import DOCS, PROJECT_URL, ROOT, pages
+from tests.support.controlplane.build import versions
 
 PAGES = {path.stem: path.read_text() for path in sorted((DOCS / "reference").glob("*.md"))}
 
 
-def test_the_pages_are_as_the_code_has_them():
+def test_pages_are_up_to_date_with_the_code():
     assert not list(reference.stale()), "run: python -m tests.docs.reference"
 
 
-def test_every_public_name_has_its_place_once():
-    told = [name for page in PAGES.values() for name in reference.names(page)]
+def test_every_public_name_is_on_one_page():
+    shown = [name for page in PAGES.values() for name in reference.names(page)]
     for module in (kinform, kinform.testing):
         for name in module.__all__:
             if name != "testing":
-                assert told.count(f"{module.__name__}.{name}") == 1, f"{module.__name__}.{name}"
+                assert shown.count(f"{module.__name__}.{name}") == 1, f"{module.__name__}.{name}"
 
 
 def test_every_field_of_every_option_is_described():
@@ -41,11 +44,11 @@ def test_every_field_of_every_option_is_described():
             assert re.search(rf"^- `{field.name}` \(.+\): \S", PAGES["options"], re.MULTILINE), field.name
 
 
-def test_every_state_is_explained_in_the_order_of_badness():
+def test_every_state_is_explained_from_best_to_worst():
     badness = next(found["_BADNESS"] for found in map(vars, _modules()) if "_BADNESS" in found)
     for page in (DOCS / "reference/states.md", DOCS / "howto/not-synced.md"):
-        told = re.findall(r"^\| `(\w+)` \|", page.read_text(), re.MULTILINE)
-        assert set(told) == set(get_args(State)), page
+        explained = re.findall(r"^\| `(\w+)` \|", page.read_text(), re.MULTILINE)
+        assert set(explained) == set(get_args(State)), page
     assert re.findall(r"^\| `(\w+)` \|", PAGES["states"], re.MULTILINE) == list(badness)
 
 
@@ -53,7 +56,7 @@ def _modules() -> list[ModuleType]:
     return [module for name, module in sys.modules.items() if name.startswith("kinform._")]
 
 
-def test_every_logger_and_every_level_it_uses_is_listed():
+def test_every_logger_and_each_of_its_levels_is_listed():
     listed: dict[str, set[str]] = {}
     above = ""
     for logger, level in re.findall(r"^\| (?:`(kinform\.\w+)`)? ?\| (\w+) \|", PAGES["logs"], re.MULTILINE):
@@ -85,15 +88,32 @@ def test_every_option_of_the_simulator_is_listed(monkeypatch: pytest.MonkeyPatch
     assert set(re.findall(r"`(--[\w-]+)", section)) == options
 
 
-def test_links_lead_somewhere():
-    for page in sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")]):
+def test_links_have_targets():
+    for page in pages():
         for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
-            if "://" in target:
+            where = f"{page.relative_to(ROOT)} links to {target}"
+            if inside := re.fullmatch(rf"{re.escape(PROJECT_URL)}/(?:blob|raw)/main/(.+)", target):
+                path, _, anchor = inside[1].partition("#")
+                file = ROOT / path
+            elif "://" in target:
                 continue
-            path, _, anchor = target.partition("#")
-            file = (page.parent / path).resolve() if path else page
-            assert file.exists(), f"{page.relative_to(ROOT)} links to {target}"
-            assert not anchor or anchor in _anchors(file), f"{page.relative_to(ROOT)} links to {target}"
+            else:
+                path, _, anchor = target.partition("#")
+                file = (page.parent / path).resolve() if path else page
+            assert file.exists(), where
+            assert not anchor or anchor in _anchors(file), where
+
+
+def test_links_of_the_readme_are_absolute():
+    # A package index shows the README and does not resolve relative links.
+    for target in re.findall(r"\]\(([^)\s]+)\)", (ROOT / "README.md").read_text()):
+        assert target.startswith(f"{PROJECT_URL}/"), target
+
+
+def test_the_project_has_one_url():
+    for page in (*pages(), ROOT / "mkdocs.yml", ROOT / "pyproject.toml"):
+        for found in re.findall(r"https://github\.com/kinform[\w./-]*", page.read_text()):
+            assert found == PROJECT_URL or found.startswith(f"{PROJECT_URL}/"), f"{page.relative_to(ROOT)}: {found}"
 
 
 def _anchors(page: Path) -> set[str]:
@@ -101,7 +121,56 @@ def _anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-def test_every_page_is_reached_from_the_index():
+def test_every_page_is_linked_from_the_index():
     index = (DOCS / "index.md").read_text()
     for page in sorted(DOCS.rglob("*.md")):
         assert page.name == "index.md" or f"({page.relative_to(DOCS)})" in index, page
+
+
+def test_paths_in_documents_exist():
+    for page in pages():
+        for path in re.findall(r"`((?:kinform|kinform_ext|tests|benchmarks|docs|tools)/[\w./-]*)`", page.read_text()):
+            assert (ROOT / path).exists(), f"{page.relative_to(ROOT)}: {path}"
+
+
+def test_a_constant_does_not_begin_a_line():
+    for page in pages():
+        assert not list(constants.misplaced(page.read_text())), page.relative_to(ROOT)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "expected"),
+    [
+        ("kinform:WatchOptions.page_size", None, "500"),
+        ("kinform:WatchOptions.max_object_bytes", "MiB", "16 MiB"),
+        ("kinform:Backoff.initial", "seconds", "0.8 seconds"),
+        ("kinform_ext/records/slabs.h:KR_MAX_SLAB", "KiB", "256 KiB"),
+        ("kinform_ext/records/ids.h:KR_ID_PAGE", None, "4,096"),
+        ("kinform_ext/records/ids.h:KR_NO_SUCH_MACRO", None, None),
+        ("tests/support/controlplane/go.mod:k8s.io/kubernetes", None, versions()["kube-apiserver"].removeprefix("v")),
+        ("kinform:WatchOptions.no_such", None, None),
+    ],
+)
+def test_constant_is_read_from_the_code(name: str, unit: str | None, expected: str | None):
+    if expected is None:
+        with pytest.raises((LookupError, TypeError, ValueError)):
+            constants.text(name, unit)
+    else:
+        assert constants.text(name, unit) == expected
+
+
+def test_a_wrong_constant_is_replaced():
+    page = "In slices of <!-- constant: kinform:WatchOptions.page_size -->7<!-- end --> objects."
+    assert constants.filled(page) == page.replace("7", "500")
+
+
+def test_supported_python_versions_are_those_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {found[1] for found in map(re.compile(r".*Python :: (3\.\d+)$").match, project["classifiers"]) if found}
+    table = re.findall(r"^\| CPython (.+?) \|", PAGES["supported-versions"], re.MULTILINE)
+    assert set(", ".join(table).split(", ")) == declared
+
+
+def test_every_room_has_a_section_in_the_architecture():
+    page = (DOCS / "explanation/architecture.md").read_text()
+    assert re.findall(r"^### `?(\w+)`?", page, re.MULTILINE) == list(ROOMS)

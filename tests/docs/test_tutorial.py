@@ -1,4 +1,4 @@
-"""The tutorial is run as it stands, program by program, and prints what it says it prints."""
+"""The programs of the tutorial run as they stand, and print the shown output."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ PROGRAMS = [block for block in blocks(DOCS / "tutorial.md") if block.language ==
 
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda block: block.text.splitlines()[0].removeprefix("# "))
-def test_each_program_prints_what_the_page_shows(program: Block, tmp_path: Path):
+def test_program_prints_the_output_on_the_page(program: Block, tmp_path: Path):
     check(program, tmp_path)
 
 
-def test_no_program_is_left_out():
+def test_every_program_runs_and_has_an_output():
     assert len(PROGRAMS) > 5
     for program in PROGRAMS:
         assert program.mark.startswith("run"), program.place
