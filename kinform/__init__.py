@@ -1,4 +1,4 @@
-"""A live, correct, pruned copy of Kubernetes objects inside a process, in little memory.
+"""A memory-efficient Kubernetes informer: a live, correct, pruned copy of objects.
 
 Three doors into one machine: `Informer` is the whole convenience, `reflector` fills a store from a stream,
 `watcher` gives the stream alone. `kinform.testing` is loaded when it is first used.
@@ -91,6 +91,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name == "testing":  # brings a web server along, which nobody needs in production
+    if name == "testing":  # imports a web server, which production code does not need
         return importlib.import_module("kinform.testing")
     raise AttributeError(f"module 'kinform' has no attribute {name!r}")

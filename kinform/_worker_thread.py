@@ -41,7 +41,7 @@ with contextlib.suppress(OSError, AttributeError):  # not every C library has ma
 
 
 async def in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """Calls the function in the worker thread, after the calls that were queued before.
+    """Calls the function in the worker thread, after the calls queued before.
 
     Cancellation does not stop a call that has started.
     """

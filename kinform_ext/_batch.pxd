@@ -1,4 +1,4 @@
-"""A Batch and its Builder for other extension modules, which read it without a Python object for each of its objects.
+"""Declares Batch and Builder for the other extension modules.
 
 `objects[i]` states where in `block` the bytes and the metadata of object i are. Both stay the same while the Batch
 lives.

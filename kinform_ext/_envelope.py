@@ -16,10 +16,10 @@ READ: Final = frozenset({"kind", "apiVersion", "metadata", "items"})
 class Envelope:
     """The members read so far.
 
-    Of a repeated member the last one counts. `items` must not be repeated.
+    If a member is repeated, the last one counts. `items` must not be repeated.
 
     Attributes:
-        kind, api_version: Of the list itself, `""` until read.
+        kind, api_version: The type of the list itself; `""` until read.
         metadata: resourceVersion, continue, remainingItemCount or None, shardInfo.selector; an absent text is `""`.
         has_items: Whether `items` was read.
     """

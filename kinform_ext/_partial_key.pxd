@@ -1,4 +1,4 @@
-"""Declares scan/partial_key.h for Cython: the verb and key of an object that is skipped."""
+"""Declares scan/partial_key.h: the verb and key of a skipped object."""
 
 from kinform_ext._json cimport kj_ptr, kj_text
 

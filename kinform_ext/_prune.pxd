@@ -1,4 +1,4 @@
-"""Declares scan/batch.h and scan/prune.h for Cython: one object from the wire to the block of a batch."""
+"""Declares scan/batch.h and scan/prune.h: an object on its way into a batch."""
 
 from kinform_ext._json cimport kj_ptr
 

@@ -55,7 +55,7 @@ cdef class Scanner:
     Chunks may have any size. Each byte is read once, or twice if a chunk cut its object off. Buffers at most
     `max_object_bytes` of an incomplete object. A larger object is skipped, and reported with its key as far as the
     buffered bytes have it. Kept values have passed the JSON grammar: valid UTF-8, at most `MAX_DEPTH` nested
-    containers. Of dropped values only the end was found. Not thread-safe.
+    containers. For dropped values only the end was found. Not thread-safe.
 
     Args:
         mode: `"list"` for one `...List` envelope, `"watch"` for a stream of frames.

@@ -1,4 +1,4 @@
-"""Declares stream.h, table.h, pins.h and records/ for Cython, and the classes of `_table`."""
+"""Declares stream.h, table.h, pins.h, records/, and the classes of `_table`."""
 
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t

@@ -1,4 +1,4 @@
-"""Declares records/ for Cython, and what the table shares with `_version`: copied versions and their decoders."""
+"""Declares records/, and the copied versions that the table shares."""
 
 cimport cython
 from libc.stdint cimport uint8_t, uint32_t, uint64_t

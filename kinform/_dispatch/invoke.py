@@ -41,7 +41,7 @@ async def invoke(handler: Handler, name: str, key: str, *arguments: object) -> N
         handler: The user's function.
         name: The name of the informer, for the log.
         key: The key of the object, for the log.
-        arguments: What the handler is called with.
+        arguments: The arguments of the handler.
     """
     try:
         result = handler(*arguments)

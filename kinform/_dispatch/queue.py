@@ -30,8 +30,8 @@ class Entry(msgspec.Struct, gc=False, eq=False):
     The garbage collector does not track entries (`gc=False`): many may wait, and a traversal would block the loop.
 
     Attributes:
-        kind: What happened. `"present"` stands for all objects that existed when a handler was registered, `"void"` for
-            an addition that a deletion has cancelled.
+        kind: The kind of change. `"present"` stands for all objects that existed when a handler was registered,
+            `"void"` for an addition that a deletion has cancelled.
         only: The one handler that the entry is for; None: all.
         number: The position of the newest merged change in the order in which the queue got them.
     """

@@ -11,19 +11,21 @@ import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._errors import ForbiddenError, KinformError, OptionError
 from kinform._listwatch.stream import Stream
 from kinform._options import Scope, Snapshot
-from kinform._snapshot.keeper import SnapshotKeeper
 from kinform._spec import CollectionSpec
 from kinform._stats import State, worst
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
 from kinform_ext._version import Change, Version
+
+if TYPE_CHECKING:
+    from kinform._snapshot.keeper import SnapshotKeeper
 
 log = logging.getLogger("kinform.informer")
 
@@ -35,13 +37,13 @@ class Collection:
 
     Args:
         transport: Leads to the cluster.
-        spec: What the collection is.
+        spec: The identity of the collection.
         indexes: Name to path of each index.
         snapshot: Where the collection is kept between two runs, or None.
         memory_limit: Bytes that the store may take, or None.
 
     Attributes:
-        spec: What the collection is.
+        spec: The identity of the collection.
         writer: Fills the store.
         keeper: Its snapshot, or None.
         streams: By namespace, `""` for all.
@@ -66,6 +68,8 @@ class Collection:
         self.streams: dict[str, Stream] = {}
         self.keeper: SnapshotKeeper | None = None
         if snapshot is not None:
+            from kinform._snapshot.keeper import SnapshotKeeper  # and hashlib, tempfile: memory that few processes need
+
             self.keeper = SnapshotKeeper(snapshot, transport, spec, self.writer, self.streams)
         self.running = False
         self.failure: Exception | None = None
@@ -211,7 +215,7 @@ class Collection:
         Args:
             holds: The condition. It may raise to end the wait.
             timeout: Seconds to wait; None: no limit.
-            what: What has not happened, for the TimeoutError.
+            what: The missing event, for the TimeoutError.
             raise_forbidden: At the timeout, raise the ForbiddenError of a stream instead.
 
         Raises:

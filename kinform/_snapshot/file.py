@@ -89,7 +89,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
     """The first piece of a snapshot file.
 
     Attributes:
-        origin: What the snapshot was taken of.
+        origin: The collection that the snapshot was taken of.
         byteorder: Byte order of the machine. Numbers in records have it.
         taken: Time of the snapshot, in seconds since 1970.
         streams: By namespace: the number of the stream in its records, and its resourceVersion.

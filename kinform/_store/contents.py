@@ -63,7 +63,7 @@ class StoreContents:
         return (self.table.version_of(id) for id in self.table.ids())
 
     def adopt(self, other: StoreContents) -> None:
-        """Takes over the table and the codec of other contents, which must not be used any more."""
+        """Takes over the table and the codec of other contents, which end with it."""
         self.table, self.codec = other.table, other.codec
 
     def memory_usage(self) -> MemoryUsage:

@@ -70,7 +70,7 @@ class Writer:
 
         Args:
             stream: The namespace that the stream follows, `""` for all.
-            step: What the stream received.
+            step: The step that the stream received.
             owner: Whose state an `Init` starts: see `abort`.
 
         Raises:

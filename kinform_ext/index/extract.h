@@ -1,8 +1,8 @@
 /* The values of an object, read from its JSON: one pass for all indexes of a store, along their paths only.
  *
  * A program is a deterministic trie, compiled by kinform/_paths. A string counts by its value, a number or boolean by
- * its text; null and containers are not values. If the JSON is malformed where it is read, the object has no values. Of
- * several members with the same name each counts. Recursion: at most KJ_MAX_DEPTH levels.
+ * its text; null and containers are not values. If the JSON is malformed where it is read, the object has no values. If
+ * several members have the same name, each counts. Recursion: at most KJ_MAX_DEPTH levels.
  */
 #ifndef KINFORM_EXTRACT_H
 #define KINFORM_EXTRACT_H

@@ -1,6 +1,6 @@
 /* A hash map without keys: from a 64-bit hash to ids, by extendible hashing, 4 bytes an entry in pages of 512 bytes.
  *
- * The first bits of a hash choose a page through a directory. Of the last ten bits four choose a bucket of the page,
+ * The first bits of a hash choose a page through a directory. Four of the last ten bits choose a bucket of the page,
  * and six are stored with the id. A full page splits in two and two sparse pages merge, so no step copies more than two
  * pages and the directory. Pages are dense in memory: when a page is removed, the last page takes its number. The
  * caller compares the keys and never adds the same id twice. Bound: 2**28 pages.

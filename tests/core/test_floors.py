@@ -1,4 +1,4 @@
-"""The rooms of the package: imports go down only, and enter a room through its doors.
+"""The rooms of the package: imports go down, and enter through doors.
 
 Read from the source, so that an import inside a function counts too. docs/explanation/architecture.md prints `ROOMS`.
 """
@@ -17,7 +17,10 @@ ROOT = Path(kinform.__file__).parent
 
 
 class Room(NamedTuple):
-    """One room: what it may import, and which of its modules others may import (`*`: all of them)."""
+    """A room: the rooms that it may import, and its doors.
+
+    Doors are the modules that other rooms may import; `*`: all.
+    """
 
     imports: str
     doors: str

@@ -1,6 +1,6 @@
 """Starts, request by request, on the simulator and a real kube-apiserver.
 
-What is asked is seen through a transport that stands between an informer and the server.
+A transport between the informer and the server records the requests.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The simulator's own interface: start and stop, objects, streams, commands.
 
-What it has in common with a real API server is in test_conformance.py, faults are in test_faults.py.
+test_conformance has the tests that run on a real API server as well.py, faults are in test_faults.py.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ def find() -> Path | None:
 def find_or_build(report: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)) -> Path:
     """Returns the folder with both servers; builds them if they are missing.
 
-    A build takes minutes. Of concurrent runs one builds, and the others wait for it.
+    A build takes minutes. If several runs start at once, one builds and the others wait for it.
 
     Args:
         report: Called with a line before a long wait.
