@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.core.test_floors import MODULES, ROOMS, room
 from tests.docs.markdown import ROOT
 
-_LISTED = {".py", ".pyx", ".h"}
+_LISTED = {".py", ".pyx", ".pxi", ".h"}
 
 
 def table() -> str:
@@ -76,7 +76,7 @@ def _described(path: Path) -> str:
     if path.suffix == ".py":
         described = (ast.get_docstring(ast.parse(text)) or "").split("\n")[0]
     else:
-        found = re.search(r'"""(.*?)(?:"""|\n)' if path.suffix == ".pyx" else r"/\*(.*?)\*/", text, re.DOTALL)
+        found = re.search(r'"""(.*?)(?:"""|\n)' if path.suffix in (".pyx", ".pxi") else r"/\*(.*?)\*/", text, re.DOTALL)
         lines = [line.strip(" *") for line in found[1].splitlines()] if found else []
         paragraph = " ".join(itertools.takewhile(bool, lines))
         described = re.split(r"(?<=[.:])(?:\s{2,}|$)|(?<=\.)\s", paragraph)[0]
