@@ -9,9 +9,11 @@
 #     make peers    those peers alone: Python's, and Go's and Rust's where these are
 #     make checked  the compiled parts' tests, on a build that checks bounds and overflows
 #     make docs     the documentation as a site in build/site
+#     make coverage the lines that the last tests with COVERAGE=1 did not reach, lowest files first
 #     make clean    removes all that these made
 #
 #     make test ARGS='-k watcher -x'    passes arguments on to pytest, and likewise to the demo
+#     make test COVERAGE=1              measures coverage, also with `checked`, whose Cython code is traced
 #     make test PYTHON=python3.13       chooses the Python, when the environment is made
 
 PYTHON ?= python3
@@ -21,18 +23,20 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 PEERS := build/peers
+PYTEST := $(if $(COVERAGE),coverage run --rcfile=$(CURDIR)/pyproject.toml --data-file=$(CURDIR)/build/coverage/data -m pytest,pytest)
 INSTALL := $(RUN) pip install --quiet --disable-pip-version-check --editable
 
 SOURCES := pyproject.toml setup.py $(wildcard kinform_ext/*.px[di] kinform_ext/*.pyx kinform_ext/*.h kinform_ext/*/*.h)
 
-.PHONY: demo test real lint docs checked quick bench peers peers-python peers-go peers-rust clean
+.PHONY: demo test real lint docs coverage checked quick bench peers peers-python peers-go peers-rust clean
 .NOTPARALLEL:
 
 demo: $(VENV)/.demo
 	@$(RUN) kinform demo $(ARGS)
 
 test: $(VENV)/.test
-	@$(RUN) pytest $(ARGS)
+	@mkdir -p build/coverage
+	@$(RUN) $(PYTEST) $(ARGS)
 
 real: $(VENV)/.test
 	@KINFORM_REAL=require $(RUN) pytest -m real $(ARGS)
@@ -43,9 +47,14 @@ lint: $(VENV)/.lint
 	@$(RUN) mypy
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint kinform_ext
 	@$(RUN) mypy.stubtest --concise kinform_ext
+	@$(BIN)/check-manifest --quiet --no-build-isolation
 
 docs: $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
+
+coverage: $(VENV)/.test
+	@$(RUN) coverage combine --quiet
+	@$(RUN) coverage report
 
 quick: $(VENV)/.bench
 	@$(RUN) benchmarks quick $(ARGS)
@@ -81,11 +90,11 @@ peers-rust:
 
 # In a folder of its own, so that the ordinary build stays as it is.
 checked: $(VENV)/.lint
-	@rm -rf build/checked && mkdir -p build/checked
+	@rm -rf build/checked && mkdir -p build/checked build/coverage
 	@cp -r kinform kinform_ext tests setup.py pyproject.toml README.md LICENSE build/checked
 	@rm -f build/checked/kinform_ext/*.so build/checked/kinform_ext/*.c
 	@cd build/checked && KINFORM_CHECKED=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
-	@cd build/checked && PYTHONPATH=. $(abspath $(BIN))/python -P -m pytest -q tests/ext tests/core/test_store.py $(ARGS)
+	@cd build/checked && PYTHONPATH=. $(abspath $(BIN))/python -P -m $(PYTEST) -q tests/ext tests/core/test_store.py $(ARGS)
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,7 +1,8 @@
 """Builds the compiled package, `kinform_ext`; everything else is in pyproject.toml.
 
 Environment:
-    KINFORM_CHECKED: 1 turns bounds and overflow checks on. Slower; for tests and for debugging. Keeps symbols.
+    KINFORM_CHECKED: 1 turns bounds and overflow checks on, and line tracing, so that coverage can be measured. Slower;
+        for tests and for debugging. Keeps symbols.
     KINFORM_SYMBOLS: 1 keeps symbols and debug information, so that a profiler can name C functions.
 """
 
@@ -28,6 +29,7 @@ extensions = [
         depends=HEADERS,
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
+        define_macros=[("CYTHON_TRACE", "1")] if CHECKED else [],
     )
     for name in MODULES
 ]
@@ -41,6 +43,7 @@ setup(
             "wraparound": CHECKED,
             "overflowcheck": CHECKED,
             "initializedcheck": CHECKED,
+            "linetrace": CHECKED,
             "cdivision": not CHECKED,
             "embedsignature": False,
             "auto_pickle": False,

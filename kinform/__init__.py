@@ -37,6 +37,8 @@ from kinform._store.writer import Writer
 from kinform._transport.base import Request, Response, Transport
 from kinform._transport.connection import Connection, connect
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Added",
     "Apply",

@@ -6,13 +6,13 @@ Imports a command's module only when that command is used.
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import sys
 from collections.abc import Sequence
 
 import click
 
+import kinform
 from kinform.cli._exit_codes import INTERRUPTED, USAGE, Failure
 
 COMMANDS = {"demo": "kinform.cli.demo.command", "watch": "kinform.cli.watch"}
@@ -31,17 +31,9 @@ class _LazyGroup(click.Group):
         return command
 
 
-def version() -> str:
-    """Returns the installed version."""
-    try:
-        return importlib.metadata.version("kinform")
-    except importlib.metadata.PackageNotFoundError:
-        return "(not installed: run from a source tree)"
-
-
 def _print_version(ctx: click.Context, param: click.Parameter, requested: bool) -> None:
     if requested:
-        click.echo(f"kinform {version()}")
+        click.echo(f"kinform {kinform.__version__}")
         ctx.exit()
 
 

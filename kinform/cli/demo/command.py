@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import msgspec
 
+import kinform
 from kinform.cli._exit_codes import DIFFERENT
 
 if TYPE_CHECKING:
@@ -129,11 +130,9 @@ def _all_same(scenario: Scenario) -> bool:
 
 def report(scenario: Scenario) -> dict[str, Any]:
     """Returns the result for machines. Bytes and seconds; null if not measured."""
-    from kinform.cli._app import version
-
     plan = scenario.plan
     return {
-        "kinform": version(),
+        "kinform": kinform.__version__,
         "kubernetes_asyncio": installed_version("kubernetes_asyncio"),
         "python": platform.python_version(),
         "platform": sys.platform,
