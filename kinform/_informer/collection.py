@@ -13,6 +13,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._errors import ForbiddenError, KinformError, OptionError
 from kinform._listwatch.stream import Stream
@@ -160,12 +161,24 @@ class Collection:
     # Changes
 
     def enable_notifications(self) -> None:
-        """Starts to notify the dispatchers. Until then no Change is allocated."""
+        """Notifies the dispatchers from now on. Until then no Change is allocated.
+
+        Finishes running sweeps first, so that a new listener hears only of later changes.
+        """
+        self.writer.catch_up()
         self.writer.listener = self._dispatch
 
     def _dispatch(self, change: Change) -> None:
         for dispatcher in self._dispatchers:
             dispatcher.dispatch(change)
+
+    def changes(self, dispatcher: Dispatcher) -> Changes:
+        """Returns a new reader of `changes()`. It is closed if the collection has failed."""
+        self.enable_notifications()
+        changes = dispatcher.changes(self.present, synced=self.synced, failure=lambda: self.failure)
+        if self.failure is not None:
+            changes.queue.close()
+        return changes
 
     def present(self) -> Iterator[Version]:
         """Returns all objects of one state, that at the call."""

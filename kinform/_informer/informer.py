@@ -225,7 +225,7 @@ class Informer:
         with the other handlers; `synced` does not wait for them. An exception is logged with the key, and stops
         nothing.
         """
-        self._listen()
+        self._collection.enable_notifications()
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
         return handler
 
@@ -238,20 +238,12 @@ class Informer:
         Returns:
             An async iterator. It ends when the informer stops, and raises if the informer has failed.
         """
-        self._listen()
-        collection = self._collection
-        changes = self._dispatcher.changes(
-            collection.present, synced=collection.synced, failure=lambda: collection.failure
-        )
-        if self._stopped or collection.failure is not None:
+        changes = self._collection.changes(self._dispatcher)
+        if self._stopped:
             changes.queue.close()
         return changes
 
     def _add_handler(self, occasion: Occasion, handler: F) -> F:
-        self._listen()
+        self._collection.enable_notifications()
         present = self._collection.present() if occasion == "added" and self._tasks else None
         return self._dispatcher.handlers.add(occasion, handler, present)
-
-    def _listen(self) -> None:
-        self._collection.writer.catch_up()
-        self._collection.enable_notifications()
