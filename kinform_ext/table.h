@@ -30,10 +30,10 @@ typedef struct {
 } kt_totals;
 
 typedef struct {
-    kr_slabs slabs;
-    kr_ids ids;
+    kr_slabs slabs;           /* the records */
+    kr_ids ids;               /* from ids to locations in the slabs */
     kr_keymap keys;           /* from a key (partition and name) to ids */
-    kr_namespaces namespaces;
+    kr_namespaces namespaces; /* and partitions */
     kt_stream *stream;        /* by number; malloc'd */
     uint32_t streams;         /* entries of `stream` */
     kr_refcounts *refcounts;  /* of the codecs, owned by the caller */

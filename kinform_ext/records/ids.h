@@ -28,7 +28,7 @@ typedef struct {
 } kr_id_page;
 
 typedef struct {
-    kr_id_page *page;
+    kr_id_page *page;  /* by the high bits of an id; malloc'd */
     uint32_t count;    /* pages; those without an id in use are not mapped */
     uint32_t capacity; /* entries of `page`; count <= capacity */
     uint32_t lowest;   /* all pages before this one are full */
