@@ -1,1 +1,1 @@
-"""Tests of the compiled floor: bytes in, bytes out."""
+"""Tests of the compiled modules."""

@@ -1,6 +1,6 @@
-"""Bodies to feed to a scanner: random objects in random spellings, cut anywhere.
+"""Random LIST and WATCH bodies for tests of the scanner, cut anywhere.
 
-A spelling is one of the many JSON texts of a value: other white space, other escapes, the same meaning.
+A spelling of a value is one of its JSON texts: white space and escapes differ, the value is the same.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ PATHS = st.lists(STEPS, min_size=1, max_size=4).map(tuple)
 
 @st.composite
 def objects(draw: st.DrawFn) -> dict[str, Any]:
-    """What could be a Kubernetes object: it has a name, the rest as it comes, members in any order."""
+    """Draws a Kubernetes object: a name, and random other members in any order."""
     metadata = draw(st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=4))
     metadata["name"] = draw(st.one_of(st.text(min_size=1, max_size=20), st.just("n")))
     for field in ("namespace", "uid", "resourceVersion"):
@@ -84,7 +84,7 @@ def shuffled(draw: st.DrawFn, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def spell(value: Any, rng: random.Random, indent: bool = False, level: int = 0) -> str:
-    """One of the texts that mean `value`."""
+    """Returns a spelling of a value."""
 
     def gap() -> str:
         if not indent:
@@ -117,8 +117,8 @@ def _units(character: str) -> Iterator[int]:
     return (int.from_bytes(data[at : at + 2], "big") for at in range(0, len(data), 2))
 
 
-def cut(data: bytes, rng: random.Random) -> list[bytes | bytearray | memoryview]:
-    """The bytes in pieces, from one byte each to all at once, in all the types that a feed takes."""
+def chunked(data: bytes, rng: random.Random) -> list[bytes | bytearray | memoryview]:
+    """Cuts bytes into chunks of random sizes, in all types that a feed accepts."""
     size = rng.choice([1, 2, 3, 7, 63, 64, 65, 300, len(data) + 1])
     chunks: list[bytes | bytearray | memoryview] = []
     at = 0
@@ -130,9 +130,9 @@ def cut(data: bytes, rng: random.Random) -> list[bytes | bytearray | memoryview]
 
 
 def run(scanner: Scanner, chunks: Any, finish: bool = True) -> list[Any]:
-    """All that a body gives: objects as `(verb, namespace, name, uid, resource_version, raw)`, control items as such.
+    """Feeds chunks and returns all objects and control items.
 
-    Checks on the way what holds for every batch.
+    An object is `(verb, namespace, name, uid, resource_version, raw)`. Checks what is true of every batch.
     """
     found: list[Any] = []
     for chunk in chunks:
@@ -142,16 +142,16 @@ def run(scanner: Scanner, chunks: Any, finish: bool = True) -> list[Any]:
                 found.append(item)
                 continue
             assert len(item) > 0
-            assert not isinstance(after, Batch), "a run of objects comes in one batch"
+            assert not isinstance(after, Batch), "a run of objects is one batch"
             assert item.pruned_bytes == sum(len(item.raw(i)) for i in range(len(item)))
             assert item.last_resource_version == item.resource_version(len(item) - 1)
-            found += [told(item, i) for i in range(len(item))]
+            found += [fields(item, i) for i in range(len(item))]
     if finish:
         scanner.finish()
     return found
 
 
-def told(batch: Batch, i: int) -> tuple[str, str, str, str, str, bytes]:
+def fields(batch: Batch, i: int) -> tuple[str, str, str, str, str, bytes]:
     namespace, name = batch.namespace(i), batch.name(i)
     assert batch.key(i) == (f"{namespace}/{name}" if namespace else name)
     return batch.verb(i), namespace, name, batch.uid(i), batch.resource_version(i), batch.raw(i)

@@ -1,6 +1,6 @@
-"""What a table should hold and tell, in the plainest terms: dicts of records, compared whole.
+"""A model of a table: dicts of records, compared as a whole.
 
-Written from the behaviours, not from the table: it shares no code with it.
+Written from the specified behaviour; it shares no code with the table.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ DICTIONARY = (
 )
 
 
-def pack(cut: bytes) -> bytes:
-    return zlib.compress(cut, 1)
+def pack(source: bytes) -> bytes:
+    return zlib.compress(source, 1)
 
 
-def pack_better(cut: bytes) -> bytes:
+def pack_better(source: bytes) -> bytes:
     packer = zlib.compressobj(9, zdict=DICTIONARY)
-    return packer.compress(cut) + packer.flush()
+    return packer.compress(source) + packer.flush()
 
 
 def unpack_better(blob: bytes) -> bytes:
@@ -33,7 +33,7 @@ def unpack_better(blob: bytes) -> bytes:
 
 
 def packing() -> Table:
-    """A table with an encoder, codec 1, and a decoder for codec 2."""
+    """Returns a table with an encoder for codec 1, and decoders for codecs 1 and 2."""
     table = Table()
     table.set_decoder(1, zlib.decompress)
     table.set_decoder(2, unpack_better)
@@ -59,7 +59,7 @@ class Record(NamedTuple):
         return self.raw == other.raw
 
     def succeeds(self, other: Record) -> bool:
-        """Whether it is another object of the same name."""
+        """Returns whether it is another object of the same name."""
         return bool(self.uid and other.uid) and self.uid != other.uid
 
 
@@ -67,12 +67,12 @@ class Stream:
     def __init__(self) -> None:
         self.seen: dict[str, Record] = {}
         self.stale: set[str] = set()
-        self.told: dict[str, Record] = {}  # what a listener knows
+        self.known: dict[str, Record] = {}  # by the changes that a listener got
         self.staged: dict[str, Record] | None = None
-        self.later: set[str] = set()
+        self.stale_next: set[str] = set()
 
     def begin(self) -> None:
-        self.staged, self.later = {}, set()
+        self.staged, self.stale_next = {}, set()
 
     def abort(self) -> None:
         self.staged = None
@@ -82,12 +82,12 @@ class Stream:
         if not sweep_missing:
             missing = {key: old for key, old in self.seen.items() if key not in self.staged}
             self.staged |= missing
-            self.later |= missing.keys()
-        self.seen, self.stale, self.staged = self.staged, self.later, None
+            self.stale_next |= missing.keys()
+        self.seen, self.stale, self.staged = self.staged, self.stale_next, None
 
     def stage(self, verb: str, new: Record) -> None:
         assert self.staged is not None
-        self.later.discard(new.key)
+        self.stale_next.discard(new.key)
         if verb == "DELETED":
             self.staged.pop(new.key, None)
         else:
@@ -115,25 +115,25 @@ class Stream:
         if key not in self.staged and key in self.seen:
             self.staged[key] = self.seen[key]
         if key in self.staged:
-            self.later.add(key)
+            self.stale_next.add(key)
         return key in self.staged
 
     def take(self, changes: Iterable[Change]) -> None:
-        """Each change must follow from what was told before."""
+        """Applies changes to what a listener knows; each must follow from that."""
         for change in changes:
-            old = self.told.get(change.key)
+            old = self.known.get(change.key)
             assert (change.replaced is None) == (old is None), change
             if change.replaced is not None:
                 assert record_of(change.replaced) == old, change
             if change.new is None:
                 assert change.old is not None
                 assert not change.synthetic or record_of(change.old) == old
-                del self.told[change.key]
+                del self.known[change.key]
             else:
                 new = record_of(change.new)
                 assert change.old is None or (record_of(change.old) == old and not (old and new.succeeds(old)))
                 assert old is None or not old.same(new)
-                self.told[change.key] = new
+                self.known[change.key] = new
 
 
 def record_of(found: Version) -> Record:

@@ -1,4 +1,4 @@
-"""What is pruned is never stored: every kind of value, place, spelling and spacing, one by one."""
+"""Pruned members are gone: every kind of value, position, spelling and spacing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def frame(members: list[bytes], space: bytes) -> bytes:
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:12].decode())
-def test_a_dropped_member_is_gone_and_the_others_are_whole_wherever_it_stands(value, spelling):
+def test_drop_removes_one_member_and_keeps_the_others_whole(value, spelling):
     others = [b'"metadata":{"name":"a"}', b'"first":[1, {"x":"}"}]', b'"last":"\\u00e9"']
     for space, at in itertools.product(SPACES, range(4)):
         secret = spelling + space + b":" + space + value
@@ -45,7 +45,7 @@ def test_a_dropped_member_is_gone_and_the_others_are_whole_wherever_it_stands(va
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:12].decode())
-def test_all_but_what_is_kept_is_gone_wherever_it_stands(value):
+def test_keep_removes_all_other_members_at_any_position(value):
     for space, at in itertools.product(SPACES, range(3)):
         members = [
             b'"metadata":{"name":"a","secret":%s,"labels":{"app":"web"}}' % value,
@@ -58,7 +58,7 @@ def test_all_but_what_is_kept_is_gone_wherever_it_stands(value):
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: value[:12].decode())
-def test_a_secret_in_each_element_and_in_each_value_is_gone(value):
+def test_drop_with_a_star_removes_a_member_of_every_element(value):
     containers = b'[{"secret":%b,"name":"x"},{"name":"y","secret":%b},7,{"secret":%b}]' % (value, value, value)
     by_key = b'{"one":{"secret":%b},"two":{"b":1,"secret":%b}}' % (value, value)
     members = [b'"metadata":{"name":"a"}', b'"spec":{"containers":%b,"map":%b}' % (containers, by_key)]
@@ -68,12 +68,12 @@ def test_a_secret_in_each_element_and_in_each_value_is_gone(value):
     assert spec == {"containers": [{"name": "x"}, {"name": "y"}, 7, {}], "map": {"one": {}, "two": {"b": 1}}}
 
 
-def test_a_member_given_twice_is_dropped_twice():
+def test_drop_removes_each_of_two_members_with_the_same_name():
     body = frame([b'"secret":"hunter2"', b'"metadata":{"name":"a"}', b'"\\u0073ecret":["hunter2"]'], b"")
     assert scanned(body, drop=["secret"]) == b'{"metadata":{"name":"a"}}'
 
 
-def test_a_string_of_a_mebibyte_and_great_numbers_come_through_to_the_byte():
+def test_long_strings_and_large_numbers_are_kept_byte_for_byte():
     text = 'é\u2028\u0085 \\" \u0000 😀\U00010000\U0010fc00\U0010ffff ' * 40_000
     value = {"text": text, 'k:{"name":"x"}': 1, "\u0000": 2**63 + 1, "big": 10**400, "small": 1e-300}
     for ascii_only in (True, False):
@@ -101,7 +101,7 @@ def test_a_string_of_a_mebibyte_and_great_numbers_come_through_to_the_byte():
         ("", "1970-01-01T00:00:00Z"),
     ],
 )
-def test_the_newest_condition_of_a_type_stays_wherever_it_stands(older, newer):
+def test_keep_last_keeps_the_newest_condition_at_any_position(older, newer):
     conditions = [{"type": "Ready", "lastTransitionTime": time} for time in (older, newer)]
     for placed in (conditions, conditions[::-1]):
         found = {"metadata": {"name": "a"}, "conditions": placed}

@@ -1,4 +1,4 @@
-"""The rules of `kinform_ext/__init__.py` for C headers: folders, includes, prefixes and comments."""
+"""The rules of `kinform_ext` for C headers: includes, prefixes and comments."""
 
 from __future__ import annotations
 

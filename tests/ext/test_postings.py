@@ -1,4 +1,4 @@
-"""Postings agree with plain sets, whatever comes and goes, and give back what they took."""
+"""Postings agree with plain sets after any changes, and free their memory."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ JSONS = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4),
     max_leaves=20,
 )
-# On both sides of where a box ends, and far apart.
+# At both sides of the end of a container, and far apart.
 IDS = st.integers(0, 9) | st.integers(65_530, 65_540) | st.integers(0, 2**26 - 1)
 
 
@@ -39,7 +39,7 @@ def postings(*paths: str) -> Postings:
 
 
 def reached(found: Any, path: Path) -> set[str]:
-    """What a path reaches in a decoded object, in the plainest terms."""
+    """Returns the values at the end of a path in a decoded object."""
     if not path:
         if found is None or isinstance(found, dict | list):
             return set()
@@ -52,7 +52,7 @@ def reached(found: Any, path: Path) -> set[str]:
 
 
 @given(PATHS, st.lists(st.tuples(IDS, JSONS | st.just(...)), max_size=60), st.booleans())
-def test_agree_with_plain_sets(paths, steps, escaped):
+def test_postings_agree_with_plain_sets(paths, steps, escaped):
     ours, plain = Postings(compile_index(paths)), {}
     empty = sys.getsizeof(Postings(compile_index(paths)))
     for id, found in steps:
@@ -72,12 +72,12 @@ def test_agree_with_plain_sets(paths, steps, escaped):
     for id in plain:
         ours.remove(id)
     assert all(ours.values(index) == [] for index in range(len(paths)))
-    # What is left is room for the next: directories, and the list of one object's values.
+    # Lists of pages, and the list of staged values, stay allocated.
     assert sys.getsizeof(ours) <= empty + 5_000_000 * any(id > 100_000 for id, _ in steps) + 10_000
 
 
 @pytest.mark.parametrize("spread", [1, 7, 300])
-def test_agree_with_a_set_from_empty_to_dense_and_back(spread):
+def test_an_id_set_is_correct_from_empty_to_dense_and_back(spread):
     rng = random.Random(spread)
     ours, plain = postings("v"), set()
     ids = rng.sample(range(200_000 // spread), 20_000 // spread)
@@ -96,7 +96,7 @@ def test_agree_with_a_set_from_empty_to_dense_and_back(spread):
     assert ours.values(0) == []
 
 
-def test_take_a_dozen_bytes_an_object_and_give_them_back():
+def test_postings_take_a_dozen_bytes_an_object_and_free_them():
     ours = postings("node")
     empty = sys.getsizeof(ours)
     for id in range(100_000):
@@ -107,7 +107,7 @@ def test_take_a_dozen_bytes_an_object_and_give_them_back():
     assert sys.getsizeof(ours) - empty < 8_192
 
 
-def test_grow_by_pieces():
+def test_postings_grow_in_steps_of_at_most_16_kib():
     ours, before, largest = postings("v"), 0, 0
     for id in range(100_000):
         ours.put(id, b'{"v":"x"}')
@@ -136,7 +136,7 @@ def test_grow_by_pieces():
         (["a"], b'{"a":"' + b"\\n" * 70_000 + b'"}', [["\n" * 70_000]]),
     ],
 )
-def test_values_are_strings_as_they_are_and_other_scalars_by_their_text(paths, raw, values):
+def test_values_are_decoded_strings_and_texts_of_other_scalars(paths, raw, values):
     ours = postings(*paths)
     ours.put(3, raw)
     assert [sorted(ours.values(index)) for index in range(len(paths))] == values
@@ -158,7 +158,7 @@ def test_values_are_strings_as_they_are_and_other_scalars_by_their_text(paths, r
         b'{"a":"\xff"}',
     ],
 )
-def test_what_is_no_json_has_no_values(raw):
+def test_malformed_json_has_no_values(raw):
     ours = postings("a", "[*]")
     ours.put(3, b'{"a":"old"}')
     ours.put(3, raw)
@@ -166,7 +166,7 @@ def test_what_is_no_json_has_no_values(raw):
 
 
 @given(st.binary(max_size=60), st.integers(0, 60))
-def test_any_bytes_are_safe_to_read(noise, at):
+def test_random_bytes_do_not_crash_the_extraction(noise, at):
     whole = b'{"a":[{"b":"x"},{"b":["y",1,null]}],"b":{"a":"z"}}'
     ours = postings("a[*].b", "[*][*]", "b.a", "[*]")
     ours.put(1, whole[:at] + noise + whole[at:])
@@ -174,7 +174,7 @@ def test_any_bytes_are_safe_to_read(noise, at):
     assert [ours.values(index) for index in range(4)] == [[]] * 4
 
 
-def test_an_object_may_be_deeper_than_any_path_but_not_than_a_decoder_goes():
+def test_deep_objects_are_indexed_up_to_the_limit_of_decoders():
     ours = postings("a", "[*]" * 600)
     ours.put(1, b'{"a":"x","b":' + b"[" * 400 + b"]" * 400 + b"}")
     assert ours.values(0) == ["x"]
@@ -182,7 +182,7 @@ def test_an_object_may_be_deeper_than_any_path_but_not_than_a_decoder_goes():
     assert ours.values(0) == []
 
 
-def test_what_cannot_be_a_value_is_under_no_object():
+def test_unknown_values_have_no_ids_and_bad_arguments_raise():
     ours = postings("a")
     assert ours.ids(0, "\ud800") == []
     assert ours.count(0, "x") == 0
@@ -192,6 +192,6 @@ def test_what_cannot_be_a_value_is_under_no_object():
         ours.put(2**26, b"{}")
 
 
-def test_a_program_that_leads_nowhere_is_refused():
+def test_a_program_with_an_unknown_node_is_refused():
     with pytest.raises(ValueError, match="not a node"):
         Postings([((), 1, ())])

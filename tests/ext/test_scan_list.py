@@ -1,4 +1,4 @@
-"""LIST bodies: the envelope in any order, and what stands at its end."""
+"""LIST bodies: the envelope in any order, and its end."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POD = b'{"metadata":{"name":"a","namespace":"shop","uid":"u","resourceVersion":"
 
 
 def every_way(body: bytes, **options: Any) -> list[Any]:
-    """What a LIST body gives, fed whole, and in pieces of every length up to 70: always the same."""
+    """Returns the result for a LIST body, after a check of all chunk sizes up to 70."""
     whole = run(Scanner("list", **options), [body])
     for size in [*range(1, 70), 128]:
         assert run(Scanner("list", **options), [body[at : at + size] for at in range(0, len(body), size)]) == whole
@@ -27,58 +27,58 @@ def every_way(body: bytes, **options: Any) -> list[Any]:
 
 
 def refused(body: bytes, **options: Any) -> str:
-    """Why a body is no LIST: the same words however it is cut."""
+    """Returns the error for a malformed LIST body, the same for all chunk sizes."""
     with pytest.raises(ValueError, match=r"at byte \d+$") as whole:
         run(Scanner("list", **options), [body])
     for size in (1, 2, 5, 64):
-        with pytest.raises(ValueError, match=r"at byte \d+$") as cut:
+        with pytest.raises(ValueError, match=r"at byte \d+$") as split:
             run(Scanner("list", **options), [body[at : at + size] for at in range(0, len(body), size)])
-        assert str(cut.value) == str(whole.value)
+        assert str(split.value) == str(whole.value)
     return str(whole.value)
 
 
-def test_items_of_built_in_types_get_kind_and_version_from_the_envelope() -> None:
+def test_built_in_items_get_kind_and_version_from_the_envelope() -> None:
     found = every_way(BUILT_IN % POD)
     assert found[0] == ("ADDED", "shop", "a", "u", "5", b'{"apiVersion":"v1","kind":"Pod",' + POD[1:])
     assert found[1] == ("LIST_END", len(BUILT_IN % POD) - 1, "PodList", "v1", "7", "", None, "")
 
 
-def test_custom_resources_tell_their_version_and_token_after_the_items() -> None:
+def test_metadata_after_the_items_is_read_for_custom_resources() -> None:
     item = b'{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"w"}}'
     found = every_way(CUSTOM % item)
     assert found[0] == ("ADDED", "", "w", "", "", item)
     assert found[1][2:] == ("WidgetList", "example.com/v1", "8", "abc", 4, "s")
 
 
-def test_items_before_the_envelopes_kind_use_the_scanners_defaults() -> None:
+def test_items_before_the_envelopes_kind_get_the_defaults() -> None:
     found = every_way(CUSTOM % b'{"metadata":{"name":"w"}}', kind="Widget", api_version="wrong/v1")
     assert found[0][5] == b'{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"w"}}'
 
 
-def test_kind_and_version_are_left_out_where_nothing_knows_them() -> None:
+def test_kind_and_apiversion_are_omitted_if_unknown() -> None:
     assert every_way(b'{"items":[{"metadata":{"name":"w"}}]}')[0][5] == b'{"metadata":{"name":"w"}}'
     assert every_way(b'{"kind":"List","items":[{"metadata":{"name":"w"}}]}')[0][5] == b'{"metadata":{"name":"w"}}'
 
 
-def test_defaults_are_spelled_as_json() -> None:
+def test_defaults_are_escaped_as_json() -> None:
     raw = every_way(b'{"items":[{"metadata":{"name":"w"}}]}', kind='a"b\\', api_version="é\n")[0][5]
     assert json.loads(raw) == {"apiVersion": "é\n", "kind": 'a"b\\', "metadata": {"name": "w"}}
 
 
 @pytest.mark.parametrize("items", [b"[]", b"null", b"[ \n ]"])
-def test_an_empty_collection_ends_like_any_other(items: bytes) -> None:
+def test_an_empty_collection_gives_list_end_only(items: bytes) -> None:
     found = every_way(b'{"kind":"PodList","metadata":{"resourceVersion":"3"},"items":%s}' % items)
     assert [item[0] for item in found] == ["LIST_END"]
     assert found[0][4] == "3"
 
 
-def test_unknown_members_of_the_envelope_are_skipped_whatever_their_size() -> None:
+def test_unknown_envelope_members_of_any_size_are_skipped() -> None:
     extra = b'"x":{"a":["}",{"items":[1]}]},"y":"\\"]","z":-1.5,'
     body = b"{" + extra + (BUILT_IN % POD)[1:-1] + b',"more":"' + b"z" * 5000 + b'"}'
     assert [item[0] for item in every_way(body, max_object_bytes=200)] == ["ADDED", "LIST_END"]
 
 
-def test_an_indented_answer_reads_the_same() -> None:
+def test_an_indented_list_gives_the_same_objects() -> None:
     value = json.loads(BUILT_IN % (POD + b"," + POD))
     indented = json.dumps(value, indent=4).replace("\n", "\r\n\t").encode()
     found = every_way(b" \n" + indented + b"\n\n")
@@ -88,7 +88,7 @@ def test_an_indented_answer_reads_the_same() -> None:
     assert all(item[5].startswith(b'{"apiVersion":"v1","kind":"Pod","metadata":') for item in found[:2])
 
 
-def test_metadata_of_the_list_may_be_null() -> None:
+def test_null_metadata_of_the_list_reads_as_empty() -> None:
     assert every_way(b'{"metadata":null,"items":[]}')[0][2:] == ("", "", "", "", None, "")
 
 
@@ -120,7 +120,7 @@ def test_metadata_of_the_list_may_be_null() -> None:
         (b"null", None),
     ],
 )
-def test_a_malformed_item_is_left_out_and_the_list_goes_on(item: bytes, name: str | None) -> None:
+def test_a_malformed_item_is_skipped_and_the_list_continues(item: bytes, name: str | None) -> None:
     body = BUILT_IN % (POD + b"," + item + b"," + POD)
     found = every_way(body)
     assert [entry[0] for entry in found] == ["ADDED", "SKIP", "ADDED", "LIST_END"]
@@ -129,16 +129,16 @@ def test_a_malformed_item_is_left_out_and_the_list_goes_on(item: bytes, name: st
     assert found[1][7:] == ("malformed", len(item))
 
 
-def test_a_malformed_item_tells_its_whole_key_where_it_can_be_read() -> None:
+def test_a_malformed_item_is_reported_with_its_readable_key() -> None:
     item = b'{"metadata":{"name":"a","uid":"u","resourceVersion":"5"%s},"spec":nope}'
     assert every_way(BUILT_IN % (item % b""))[0][3:7] == ("", "a", "u", "5")
     assert every_way(BUILT_IN % (item % b',"namespace":"shop"'))[0][3:7] == ("shop", "a", "u", "5")
     assert every_way(BUILT_IN % (item % b',"labels":{"a":"\\x"},"namespace":"shop"'))[0][3:7] == ("shop", "a", "u", "5")
 
 
-def test_objects_nested_to_the_bound_pass_and_deeper_ones_are_left_out() -> None:
+def test_objects_deeper_than_the_limit_are_skipped() -> None:
     def nested(levels: int) -> bytes:
-        pairs = levels - 1  # the object itself is one
+        pairs = levels - 1  # the object itself is a level
         return (
             b'{"metadata":{"name":"a"},"x":'
             + b'[{"y":' * (pairs // 2)
@@ -153,7 +153,7 @@ def test_objects_nested_to_the_bound_pass_and_deeper_ones_are_left_out() -> None
     assert found[1][2] == "a"
 
 
-def test_an_oversized_item_is_left_out_with_its_key() -> None:
+def test_an_oversized_item_is_skipped_with_its_key() -> None:
     big = b'{"metadata":{"name":"big","namespace":"shop","uid":"u"},"data":"' + b"x" * 3000 + b'"}'
     body = BUILT_IN % (POD + b"," + big + b"," + POD)
     found = every_way(body, max_object_bytes=1000)
@@ -162,7 +162,7 @@ def test_an_oversized_item_is_left_out_with_its_key() -> None:
     assert every_way(body, max_object_bytes=len(big))[1][2] == "big"
 
 
-def test_the_key_of_an_oversized_item_is_unknown_beyond_what_was_held() -> None:
+def test_a_key_after_the_buffered_part_of_an_item_is_unknown() -> None:
     item = b'{"data":"' + b"x" * 300 + b'","metadata":{"name":"big"}}'
     assert every_way(BUILT_IN % item, max_object_bytes=200)[0][3:6] == (None, None, "")
     item = b'{"metadata":{"name":"big","labels":{"a":"' + b"x" * 300 + b'"},"namespace":"shop"}}'
@@ -184,26 +184,26 @@ def test_the_key_of_an_oversized_item_is_unknown_beyond_what_was_held() -> None:
         b'{"items":[{"metadata":{"name":"a"}}]', b'{"items":[{"a":1', b"", b"  ", b'{"items":[nul', b'{"it',
     ],
 )  # fmt: skip
-def test_what_is_no_list_is_refused_with_the_byte(body: bytes) -> None:
+def test_a_malformed_list_is_refused_with_a_byte_offset(body: bytes) -> None:
     refused(body)
 
 
-def test_the_byte_is_the_one_where_it_went_wrong() -> None:
+def test_the_byte_offset_is_that_of_the_first_wrong_byte() -> None:
     assert refused(b'{"items":[{"a":"x\ny"}]}') == "control character in a string at byte 17"
     assert refused(b'{"items":[]}}').endswith("at byte 12")
     assert refused(b'{"items":[{}').endswith("at byte 12")
 
 
-def test_a_string_that_was_cut_and_runs_on_into_the_next_line_is_refused() -> None:
+def test_a_truncated_string_before_a_line_end_is_refused() -> None:
     refused(b'{"items":[{"metadata":{"name":"a},\n{"metadata":{"name":"b"}}]}')
 
 
-def test_errors_never_quote_what_was_read() -> None:
+def test_errors_do_not_show_the_contents() -> None:
     for body in (b'{"items":[{"data":"hunter2\n"}]}', b'{"hunter2":hunter2}', b'{"items":[]} hunter2'):
         assert "hunter2" not in refused(body)
 
 
-def test_a_scanner_that_failed_stays_failed() -> None:
+def test_a_failed_scanner_fails_at_each_later_call() -> None:
     scanner = Scanner("list")
     with pytest.raises(ValueError, match="at byte 0"):
         scanner.feed(b"x")
@@ -212,7 +212,7 @@ def test_a_scanner_that_failed_stays_failed() -> None:
             again()
 
 
-def test_nothing_can_be_fed_after_the_end() -> None:
+def test_feed_after_finish_is_refused() -> None:
     scanner = Scanner("list")
     scanner.feed(b'{"items":[]}')
     scanner.finish()
@@ -220,7 +220,7 @@ def test_nothing_can_be_fed_after_the_end() -> None:
         scanner.feed(b" ")
 
 
-def test_offsets_and_sizes_are_those_of_the_items() -> None:
+def test_offsets_and_wire_bytes_are_those_of_the_items() -> None:
     body = BUILT_IN % (POD + b", " + POD)
     scanner = Scanner("list")
     (batch, _) = scanner.feed(body)
@@ -230,7 +230,7 @@ def test_offsets_and_sizes_are_those_of_the_items() -> None:
     assert scanner.offset == len(body)
 
 
-def test_an_index_out_of_range_is_refused() -> None:
+def test_a_batch_index_out_of_range_is_an_index_error() -> None:
     (batch, _) = Scanner("list").feed(BUILT_IN % POD)
     assert isinstance(batch, Batch)
     for read in (batch.raw, batch.key, batch.verb, batch.offset, batch.uid):
@@ -259,12 +259,12 @@ def test_an_index_out_of_range_is_refused() -> None:
         (("list",), {"api_version": b"v1"}, TypeError),
     ],
 )
-def test_bad_arguments_are_refused_at_construction(arguments: Any, options: Any, error: type[Exception]) -> None:
+def test_invalid_arguments_are_refused_at_construction(arguments: Any, options: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         Scanner(*arguments, **options)
 
 
-def test_what_is_no_buffer_is_refused_and_the_scanner_goes_on() -> None:
+def test_feed_refuses_non_buffers_and_the_scanner_continues() -> None:
     scanner = Scanner("list")
     for wrong in ("text", None, 7):
         with pytest.raises(TypeError):
@@ -273,12 +273,12 @@ def test_what_is_no_buffer_is_refused_and_the_scanner_goes_on() -> None:
     assert scanner.feed(b'{"items":[]}')[0][0] == "LIST_END"  # type: ignore[index]
 
 
-def test_a_chunk_is_not_held_after_the_feed() -> None:
+def test_no_reference_to_a_chunk_is_kept_after_feed() -> None:
     scanner = Scanner("list")
     chunk = bytearray(BUILT_IN % POD)
     (batch, _) = scanner.feed(chunk)
     assert isinstance(batch, Batch)
     before = batch.raw(0)
     chunk[:] = b"x" * len(chunk)
-    chunk.extend(b"y")  # a BufferError if somebody still held it
+    chunk.extend(b"y")  # raises BufferError if a reference to the buffer is left
     assert batch.raw(0) == before

@@ -1,4 +1,4 @@
-"""Any split of any body gives what json.loads and a plain prune give; no mutation of one does harm."""
+"""The scanner agrees with json.loads and a plain prune, at any split of any body."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from kinform._errors import OptionError
 from kinform._paths.prune_program import Program, compile_prune
 from kinform_ext._scan import MAX_DEPTH, Scanner
-from tests.ext.bodies import CONDITIONS, PATHS, TEXTS, cut, objects, run, spell
+from tests.ext.bodies import CONDITIONS, PATHS, TEXTS, chunked, objects, run, spell
 from tests.support.oracles.prune import Path, normalised, pruned
 
 SEEDS = st.integers(0, 2**32)
@@ -37,7 +37,7 @@ def text_of(path: Path) -> str:
 
 
 def compiled(prune: dict[str, Any]) -> tuple[dict[str, Any], Program | None]:
-    """The prune without the drops that are refused, and its program."""
+    """Returns a prune without the drops that are refused, and its program."""
     prune = dict(prune)
     prune["drop"] = [path for path in prune.get("drop", []) if accepted(path)]
     drop, keep = ([text_of(path) for path in prune.get(name, [])] for name in ("drop", "keep"))
@@ -56,12 +56,15 @@ def expected(verb: str, value: dict[str, Any], prune: dict[str, Any], kind: str,
     metadata = value["metadata"]
     texts = [metadata.get(field) or "" for field in ("namespace", "name", "uid", "resourceVersion")]
     wanted = pruned(normalised(value, kind, api_version), **prune)
-    # Only a text that tells it is there; null is as good as absent, and stays in the JSON.
+    # null is read like an absent field, and stays in the JSON.
     return (verb, *texts, json.dumps(wanted))
 
 
 def read(item: Any) -> Any:
-    """An item with its raw decoded and written again, so that order and types of numbers count."""
+    """Returns an item with its raw decoded and encoded again.
+
+    So the order of members and the types of numbers are compared.
+    """
     if item[0] not in ("ADDED", "MODIFIED", "DELETED"):
         return item
     raw = item[5]
@@ -74,7 +77,7 @@ def read(item: Any) -> Any:
 
 @SLOW
 @given(st.lists(objects(), max_size=5), PRUNES, SEEDS, st.booleans(), st.booleans())
-def test_any_split_of_any_list_gives_what_json_and_a_plain_prune_give(
+def test_any_split_of_a_list_equals_json_loads_and_plain_prune(
     values: list[dict[str, Any]], prune: dict[str, Any], seed: int, indent: bool, items_first: bool
 ) -> None:
     rng = random.Random(seed)
@@ -97,7 +100,7 @@ def test_any_split_of_any_list_gives_what_json_and_a_plain_prune_give(
         expected("ADDED", value, prune, kind, before.get("apiVersion", options["api_version"])) for value in values
     ]
     for _ in range(3):
-        found = run(Scanner("list", program, **options), cut(data, rng))
+        found = run(Scanner("list", program, **options), chunked(data, rng))
         assert [read(item) for item in found[:-1]] == wanted
         assert found[-1][0] == "LIST_END"
         assert found[-1][2:] == ("PodList", "v1", "12", metadata["continue"], 3, "")
@@ -105,7 +108,7 @@ def test_any_split_of_any_list_gives_what_json_and_a_plain_prune_give(
 
 @SLOW
 @given(st.lists(objects(), max_size=5), PRUNES, SEEDS, st.booleans())
-def test_any_split_of_any_watch_gives_what_json_and_a_plain_prune_give(
+def test_any_split_of_a_watch_equals_json_loads_and_plain_prune(
     values: list[dict[str, Any]], prune: dict[str, Any], seed: int, indent: bool
 ) -> None:
     rng = random.Random(seed)
@@ -120,7 +123,7 @@ def test_any_split_of_any_watch_gives_what_json_and_a_plain_prune_give(
         wanted.append(verb if verb == "BOOKMARK" else expected(verb, value, prune, "Pod", "v1"))
     data = rng.choice(["", "\n", " \r\n"]).join(texts).encode()
     for _ in range(3):
-        found = run(Scanner("watch", program, kind="Pod", api_version="v1"), cut(data, rng))
+        found = run(Scanner("watch", program, kind="Pod", api_version="v1"), chunked(data, rng))
         assert [item[0] if item[0] == "BOOKMARK" else read(item) for item in found] == wanted
         bookmarks = [value for value, item in zip(values, found, strict=True) if item[0] == "BOOKMARK"]
         assert [json.loads(item[2]) for item in found if item[0] == "BOOKMARK"] == bookmarks
@@ -128,17 +131,17 @@ def test_any_split_of_any_watch_gives_what_json_and_a_plain_prune_give(
 
 @SLOW
 @given(CONDITIONS, st.integers(1, 3), SEEDS)
-def test_keep_last_gives_what_a_plain_count_gives(elements: list[Any], n: int, seed: int) -> None:
+def test_keep_last_equals_a_plain_count(elements: list[Any], n: int, seed: int) -> None:
     rng = random.Random(seed)
     value = {"metadata": {"name": "a"}, "status": {"conditions": elements}}
     data = b'{"items":[%s]}' % spell(value, rng, indent=True).encode()
-    found = run(Scanner("list", compile_prune((), (), {"status.conditions": n})), cut(data, rng))
+    found = run(Scanner("list", compile_prune((), (), {"status.conditions": n})), chunked(data, rng))
     assert read(found[0])[5] == json.dumps(pruned(value, keep_last={("status", "conditions"): n}))
 
 
 @SLOW
 @given(st.lists(objects(), min_size=1, max_size=3), PRUNES, SEEDS, st.booleans(), st.data())
-def test_no_mutation_does_harm_and_any_split_gives_the_same(
+def test_mutated_bodies_give_the_same_result_at_any_split(
     values: list[dict[str, Any]], prune: dict[str, Any], seed: int, watch: bool, data: st.DataObject
 ) -> None:
     rng = random.Random(seed)
@@ -150,7 +153,7 @@ def test_no_mutation_does_harm_and_any_split_gives_the_same(
     body = mutated(text.encode(), rng)
     options: dict[str, Any] = {"max_object_bytes": data.draw(st.sampled_from([50, 300, 1 << 20]))}
     outcomes = []
-    for chunks in ([body], cut(body, rng), [body[at : at + 1] for at in range(len(body))]):
+    for chunks in ([body], chunked(body, rng), [body[at : at + 1] for at in range(len(body))]):
         scanner = Scanner("watch" if watch else "list", program, **options)
         try:
             found = run(scanner, chunks)
@@ -158,11 +161,11 @@ def test_no_mutation_does_harm_and_any_split_gives_the_same(
         except ValueError as error:
             outcomes.append([str(error).rsplit(" ", 1)[0].endswith("at byte")])
     assert outcomes[0] == outcomes[1] == outcomes[2]
-    assert outcomes[0] != [False], "an error that names no byte"
+    assert outcomes[0] != [False], "an error without a byte offset"
 
 
 def mutated(body: bytes, rng: random.Random) -> bytes:
-    """A few bytes changed, cut out, doubled or put in; sometimes cut short."""
+    """Changes, removes, doubles or inserts a few bytes; sometimes truncates."""
     found = bytearray(body)
     for _ in range(rng.choice([1, 1, 2, 5])):
         at, length = rng.randrange(len(found) + 1), rng.choice([1, 1, 2, 10])
@@ -195,7 +198,7 @@ def test_a_string_of_a_mebibyte_survives_any_split() -> None:
 
 @SLOW
 @given(st.integers(1, MAX_DEPTH - 1), SEEDS, TEXTS)
-def test_nesting_up_to_the_bound_survives_any_split(levels: int, seed: int, text: str) -> None:
+def test_nesting_up_to_the_limit_survives_any_split(levels: int, seed: int, text: str) -> None:
     rng = random.Random(seed)
     inner: Any = [text]
     for _ in range(levels - 1):
@@ -203,7 +206,7 @@ def test_nesting_up_to_the_bound_survives_any_split(levels: int, seed: int, text
     value = {"metadata": {"name": "a"}, "a": inner}
     text_ = json.dumps(value).encode()
     for program in (None, compile_prune(["b.c"], (), {}), compile_prune(["".join(["[*]"] * 40)], (), {})):
-        chunks = cut(b'{"items":[' + text_ + b"]}", rng)
+        chunks = chunked(b'{"items":[' + text_ + b"]}", rng)
         raw = run(Scanner("list", program), chunks)[0][5]
         msgspec.json.decode(raw)
         assert program is not None or raw == text_

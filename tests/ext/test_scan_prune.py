@@ -1,4 +1,4 @@
-"""Pruning on bytes: what is dropped, what outlives it, and how the result is written."""
+"""Pruning on bytes: dropped members, mandatory fields, the form of the result."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ META = '"metadata":{"name":"a"}'
 def prune(
     text: str, drop: Sequence[str] = (), keep: Sequence[str] = (), keep_last: Mapping[str, int] | None = None
 ) -> str:
-    """What is left of one object; the same when it comes cut in two at any byte."""
+    """Returns an object after pruning, the same for each place to cut it in two."""
     program = compile_prune(drop, keep, keep_last or {})
     data = text.encode()
     frame = b'{"type":"ADDED","object":' + data + b"}"
@@ -32,12 +32,12 @@ def prune(
     return raw.decode()
 
 
-def test_nothing_is_touched_without_a_program() -> None:
+def test_without_a_program_the_bytes_stay_the_same() -> None:
     text = '{"metadata": {"name":"a"} ,\t"b":[1, 2,{}],"c":"\\u0041\\/","d":1E400,"e":-0.0,"f":123456789012345678901}'
     assert prune(text) == HEAD + text[1:]
 
 
-def test_dropped_members_leave_no_comma_behind() -> None:
+def test_dropped_members_leave_no_comma() -> None:
     for order in ('"x":1,"b":2,"c":3', '"b":2,"x":1,"c":3', '"b":2,"c":3,"x":1'):
         assert prune("{" + META + ',"s":{' + order + "}}", ["s.x"]) == HEAD + META + ',"s":{"b":2,"c":3}}'
     for order in ('"x":1,"y":1,"b":2', '"x":1,"b":2,"y":1', '"b":2,"x":1,"y":1'):
@@ -45,14 +45,14 @@ def test_dropped_members_leave_no_comma_behind() -> None:
     assert prune("{" + META + ',"s":{"x":1,"y":{"z":[]}}}', ["s.x", "s.y"]) == HEAD + META + ',"s":{}}'
 
 
-def test_dropped_members_leave_white_space_that_is_still_json() -> None:
+def test_dropped_members_between_white_space_leave_valid_json() -> None:
     metadata = {"managedFields": [1], "name": "a", "x": 1}
     text = json.dumps({"metadata": metadata, "y": 2, "z": [{"x": 3}, {"x": 4}]}, indent=3)
     raw = prune(text, ["metadata.managedFields", "metadata.x", "y", "z[*].x"])
     assert json.loads(raw) == {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "z": [{}, {}]}
 
 
-def test_kind_and_version_come_first_wherever_the_server_put_them() -> None:
+def test_apiversion_and_kind_come_first_from_any_position() -> None:
     wanted = '{"apiVersion":"w/v2","kind":"W",' + META + ',"spec":{}}'
     for text in (
         '{"kind":"W","apiVersion":"w/v2",' + META + ',"spec":{}}',
@@ -66,7 +66,7 @@ def test_kind_and_version_come_first_wherever_the_server_put_them() -> None:
         assert prune(text, keep=["spec"]) == wanted
 
 
-def test_a_longer_header_than_the_one_before_moves_nothing_else() -> None:
+def test_objects_with_headers_of_different_lengths_are_correct() -> None:
     scanner = Scanner("list")
     items = [{"kind": "K" * n, "metadata": {"name": f"n{n}", "uid": f"u{n}"}} for n in (1, 90, 3, 200, 0)]
     (batch, _) = scanner.feed(json.dumps({"kind": "ZList", "apiVersion": "v1", "items": items}).encode())
@@ -76,38 +76,38 @@ def test_a_longer_header_than_the_one_before_moves_nothing_else() -> None:
         assert (batch.name(i), batch.uid(i)) == (item["metadata"]["name"], item["metadata"]["uid"])  # type: ignore[index]
 
 
-def test_mandatory_fields_outlive_any_keep() -> None:
+def test_mandatory_fields_are_kept_by_any_keep() -> None:
     always = '"uid":"u","name":"a","namespace":"n","resourceVersion":"1"'
     text = f'{{"kind":"Pod","spec":{{"a":1}},"metadata":{{"labels":{{}},{always},"z":1}}}}'
     assert prune(text, keep=["status"]) == HEAD + f'"metadata":{{{always}}}}}'
 
 
-def test_the_way_to_a_path_keeps_containers_and_loses_scalars_under_keep() -> None:
+def test_keep_keeps_containers_and_drops_scalars_on_a_path() -> None:
     text = "{" + META + ',"spec":{"a":{"b":1,"c":2},"d":3},"status":7,"list":[1,{"b":1}]}'
     kept = prune(text, keep=["spec.a.b", "spec.d.e", "status.phase", "list[*].b", "absent.x"])
     assert kept == HEAD + META + ',"spec":{"a":{"b":1}},"list":[{"b":1}]}'
     assert prune(text, keep=["spec.x.y"]) == HEAD + META + ',"spec":{}}'
 
 
-def test_a_scalar_on_the_way_to_a_dropped_path_stays() -> None:
+def test_drop_keeps_a_scalar_on_a_path() -> None:
     text = "{" + META + ',"spec":7,"list":[1,{"b":1,"c":2}],"a":null}'
     assert prune(text, ["spec.x", "list[*].b", "a.b"]) == HEAD + META + ',"spec":7,"list":[1,{"c":2}],"a":null}'
 
 
-def test_names_match_members_only_and_stars_match_both() -> None:
+def test_names_match_members_and_stars_match_elements_too() -> None:
     text = "{" + META + ',"l":[{"x":1,"y":2}],"o":{"p":{"x":1,"y":2},"q":{"x":3}}}'
     assert prune(text, ["l.x", "o.x"]) == HEAD + text[1:]
     assert prune(text, ["l[*].x", "o[*].x"]) == HEAD + META + ',"l":[{"y":2}],"o":{"p":{"y":2},"q":{}}}'
     assert prune(text, ["l[*]", "o[*]"]) == HEAD + META + ',"l":[],"o":{}}'
 
 
-def test_keep_comes_first_then_drop() -> None:
+def test_keep_is_applied_before_drop() -> None:
     text = "{" + META + ',"spec":{"a":{"x":1,"y":2},"b":3}}'
     assert prune(text, drop=["spec.a.x"], keep=["spec.a"]) == HEAD + META + ',"spec":{"a":{"y":2}}}'
     assert prune(text, drop=["spec.a"], keep=["spec.a.x"]) == HEAD + META + ',"spec":{}}'
 
 
-def test_paths_match_however_a_key_is_spelled() -> None:
+def test_paths_match_keys_with_escapes() -> None:
     for key in ("a.b/c", "\\u0061.b/c", "a\\u002eb\\/c", "\\u0061\\u002E\\u0062\\u002f\\u0063"):
         text = "{" + META + f',"s":{{"{key}":{{"deep":[1,"}}"]}},"z":1}}}}'
         assert prune(text, ['s["a.b/c"]']) == HEAD + META + ',"s":{"z":1}}'
@@ -118,13 +118,13 @@ def test_paths_match_however_a_key_is_spelled() -> None:
     assert prune("{" + META + ',"k:{\\"name\\":\\"x\\"}":1}', ['["k:{\\"name\\":\\"x\\"}"]']) == HEAD + META + "}"
 
 
-def test_metadata_is_found_however_it_is_spelled() -> None:
+def test_metadata_is_found_under_a_key_with_escapes() -> None:
     text = '{"m\\u0065tadata":{"n\\u0061me":"\\u0061","managedFields":[{"name":"x"}],"labels":{"name":"b"}},"name":"c"}'
     raw = prune(text, ["metadata.managedFields"])
     assert raw == HEAD + '"m\\u0065tadata":{"n\\u0061me":"\\u0061","labels":{"name":"b"}},"name":"c"}'
 
 
-def test_texts_with_escapes_read_as_what_they_mean() -> None:
+def test_name_namespace_and_uid_with_escapes_are_decoded() -> None:
     name = r'"\u0061\"\\\/\b\f\n\r\t\u00e9\u2028\ud83d\ude00\u0000"'
     text = '{"metadata":{"name":' + name + r',"namespace":"\u006e","uid":"é"}}'
     (batch, _) = Scanner("list").feed(b'{"items":[' + text.encode() + b"]}")
@@ -135,7 +135,7 @@ def test_texts_with_escapes_read_as_what_they_mean() -> None:
     assert batch.raw(0).decode() == text
 
 
-def test_the_last_of_members_that_come_twice_counts() -> None:
+def test_the_last_of_two_members_with_the_same_name_counts() -> None:
     second = b'"metadata":{"name":"y","name":"a","managedFields":1}'
     text = b'{"kind":"Pod","metadata":{"name":"x","uid":"u"},"kind":"Q",' + second + b"}"
     (batch, _) = Scanner("list", compile_prune(["metadata.managedFields"], (), {})).feed(b'{"items":[' + text + b"]}")
@@ -177,17 +177,17 @@ def test_keep_last_keeps_the_newest_of_each_type(
     assert [each["n"] for each in json.loads(raw)["c"]] == left
 
 
-def test_keep_last_of_a_list_of_anything_keeps_the_last() -> None:
+def test_keep_last_without_types_keeps_the_last_elements() -> None:
     text = "{" + META + ',"c":[1, "b", {"type":7}, null, [2] ]}'
     assert prune(text, keep_last={"c": 2}) == HEAD + META + ',"c":[null, [2] ]}'
 
 
-def test_keep_last_sees_types_as_they_mean_and_before_they_are_pruned() -> None:
+def test_keep_last_decodes_types_and_reads_them_before_pruning() -> None:
     text = "{" + META + ',"c":[{"type":"\\u0052","n":1},{"type":"R","n":2}]}'
     assert json.loads(prune(text, ["c[*].type"], keep_last={"c": 1}))["c"] == [{"n": 2}]
 
 
-def test_keep_last_does_nothing_to_what_is_no_list() -> None:
+def test_keep_last_ignores_values_that_are_not_lists() -> None:
     text = "{" + META + ',"c":{"a":[1,2]},"d":7}'
     assert prune(text, keep_last={"c": 1, "d": 1}) == HEAD + text[1:]
 
@@ -198,7 +198,7 @@ def test_keep_last_works_inside_keep_last() -> None:
     assert json.loads(raw)["c"] == [{"type": "A", "l": [4]}, {"type": "B", "l": [5]}]
 
 
-def test_keep_last_is_quick_on_a_list_of_many_types() -> None:
+def test_keep_last_is_fast_on_a_list_of_many_types() -> None:
     body = b'{"metadata":{"name":"a"},"c":[%s]}' % b",".join(b'{"type":"%d"}' % (n % 30_000) for n in range(60_000))
     items = Scanner("list", compile_prune((), (), {"c": 1})).feed(b'{"items":[' + body + b"]}")
     assert isinstance(items[0], Batch)

@@ -1,4 +1,4 @@
-"""The table, method by method; what many together do is in test_table_oracle."""
+"""The table, method by method; test_table_oracle tests all of them together."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ def relist(table, *objects, stream=0, sweep_missing=True):
     table.commit(stream, sweep_missing)
     changes, more = table.sweep(stream, 1 << 20, True)
     assert not more
-    return told(changes)
+    return summary(changes)
 
 
 def contents(table):
     return {table.key_of(id): table.raw_of(id) for id in table.ids()}
 
 
-def told(changes):
+def summary(changes):
     return [
         (
             "deleted" if change.new is None else "added" if change.old is None else "updated",
@@ -59,13 +59,13 @@ def table():
     return table
 
 
-class TestTaking:
+class TestWrites:
     @pytest.mark.parametrize("uid", [UID, UID.upper(), UID.replace("-", "+"), "uid", "", "0" * 36, "x" * 300])
     @pytest.mark.parametrize(
         "rv", ["1", "0", "", "18446744073709551615", "18446744073709551616", "007", "-1", "v" * 200]
     )
     @pytest.mark.parametrize("encoder", [None, pack])
-    def test_what_was_taken_comes_back_byte_for_byte(self, uid, rv, encoder):
+    def test_an_object_reads_back_byte_for_byte(self, uid, rv, encoder):
         table = packing()
         table.encoder = encoder
         for name, namespace in (
@@ -85,13 +85,13 @@ class TestTaking:
             assert table.raw(key) == given.raw(0)
             assert table.version(key).raw() == given.raw(0)
 
-    def test_bytes_that_are_no_json_come_back_too(self):
+    def test_bytes_that_are_not_json_read_back_too(self):
         table = packing()
         for raw in (b"\x01\x02\x03\x04", b'"p"' * 5, b"", b'{"p":"\x02"}'):
             put(table, "p", raw=raw, uid="")
             assert table.raw("shop/p") == raw or not raw
 
-    def test_strings_that_say_what_the_record_holds_are_cut_from_what_is_encoded(self, table):
+    def test_the_encoder_gets_placeholders_for_stored_strings(self, table):
         seen = []
         table.observer = seen.append
         about = {"name": "web-1", "note": "shop web-1", "quoted": '{"in":"shop"}'}
@@ -105,7 +105,7 @@ class TestTaking:
         assert table.encoder_input(table.find("shop/web-1.17a8")) == seen[0]
         assert table.raw("shop/web-1.17a8") == given.raw(0)
 
-    def test_any_values_anywhere_come_back_byte_for_byte(self):
+    def test_objects_with_repeated_values_read_back_byte_for_byte(self):
         rng, table = random.Random(int(os.environ.get("KINFORM_SEED", "7"))), packing()
         words = [
             "a",
@@ -137,14 +137,14 @@ class TestTaking:
             assert table.raw(f"put/{name}") == given.raw(0), values
             table.drop(0, 10, False)
 
-    def test_what_does_not_get_smaller_is_kept_as_it_is(self):
+    def test_a_blob_that_is_not_smaller_is_not_used(self):
         table = packing()
-        table.encoder = lambda cut: cut + b"!"
+        table.encoder = lambda source: source + b"!"
         put(table, "p", raw=b"tiny")
         assert (table.refcount(0), table.refcount(1)) == (1, 0)
         assert table.raw("shop/p") == b"tiny"
 
-    def test_large_objects_have_a_place_of_their_own(self, table):
+    def test_memory_of_large_objects_is_unmapped_with_them(self, table):
         before = table.stats()["mapped_bytes"]
         table.encoder = None
         raw = json.dumps({"data": "x" * 3_000_000}).encode()
@@ -156,15 +156,15 @@ class TestTaking:
         table.delete(0, "shop/" + "name" * 50_000, False)
         assert table.stats()["mapped_bytes"] < before + 32768
 
-    def test_keys_may_be_read_in_two_ways(self):
+    def test_a_key_with_a_slash_may_have_no_namespace(self):
         table = packing()
         put(table, "b/c", namespace="a", rv="1")
         put(table, "x/y", namespace="", rv="2")
         assert table.meta("a/b/c")[:2] == ("a", "b/c")
         assert table.meta("x/y")[:2] == ("", "x/y")
-        assert told(table.delete(0, "x/y", True)) == [("deleted", "x/y", None, "2", False)]
+        assert summary(table.delete(0, "x/y", True)) == [("deleted", "x/y", None, "2", False)]
 
-    def test_namespaces_go_with_their_last_object(self):
+    def test_namespaces_are_freed_with_their_last_object(self):
         table = packing()
         for at in range(5000):
             put(table, "p", namespace=f"space-{at}", listen=False)
@@ -179,20 +179,20 @@ class TestTaking:
 
 
 class TestChanges:
-    def test_live_events_tell_what_became_of_a_key(self, table):
-        assert told(table.apply(0, batch(obj("d"), obj("a", rv=2)), False, True)) == [
+    def test_live_events_give_added_updated_and_deleted(self, table):
+        assert summary(table.apply(0, batch(obj("d"), obj("a", rv=2)), False, True)) == [
             ("added", "shop/d", "1", None, False),
             ("updated", "shop/a", "2", "1", False),
         ]
         (change,) = table.apply(0, batch(obj("a", rv=3, last=True), verb="DELETED"), False, True)
-        assert told([change]) == [("deleted", "shop/a", None, "3", False)]
+        assert summary([change]) == [("deleted", "shop/a", None, "3", False)]
         assert b'"last": true' in change.old.raw()
         assert (change.replaced.resource_version, change.id) == ("2", -1)
         assert table.raw("shop/a") is None
 
-    def test_the_same_name_with_a_new_uid_is_a_delete_and_an_add(self, table):
+    def test_a_new_uid_gives_a_deletion_and_an_addition(self, table):
         expected = [("deleted", "shop/a", None, "1", True), ("added", "shop/a", "5", None, False)]
-        assert told(table.apply(0, batch(obj("a", uid="new", rv=5)), False, True)) == expected
+        assert summary(table.apply(0, batch(obj("a", uid="new", rv=5)), False, True)) == expected
         assert relist(table, obj("a", uid="newer", rv=6), obj("b"), obj("c"))[0] == (
             "deleted",
             "shop/a",
@@ -202,16 +202,16 @@ class TestChanges:
         )
         assert table.apply(0, batch(obj("a", uid="older"), verb="DELETED"), False, True) == []
 
-    def test_ids_in_a_change_name_the_versions(self, table):
+    def test_a_change_has_the_ids_of_its_versions(self, table):
         before = table.find("shop/a")
         (change,) = table.apply(0, batch(obj("a", rv=2)), False, True)
         assert (change.replaced_id, change.id) == (before, table.find("shop/a"))
 
-    def test_where_nobody_listens_nothing_is_told(self, table):
+    def test_without_a_listener_no_changes_are_returned(self, table):
         assert table.apply(0, batch(obj("a", rv=2)), False, False) is None
         assert table.delete(0, "shop/a", False) is None
 
-    def test_a_version_outlives_the_table_and_needs_its_codec(self):
+    def test_a_version_outlives_its_table_and_counts_for_its_codec(self):
         table = packing()
         (change,) = table.apply(0, batch(obj("p" * 100, uid=UID, note="x" * 100)), False, True)
         version = change.new
@@ -224,7 +224,7 @@ class TestChanges:
         assert (version.namespace, version.name, version.uid, version.resource_version) == ("shop", "p" * 100, UID, "1")
         assert 150 < version.nbytes < 400
 
-    def test_versions_and_changes_show_no_contents(self):
+    def test_repr_of_versions_and_changes_shows_no_contents(self):
         change = Change("shop/a", synthetic=True)
         assert (change.new, change.old, change.replaced, change.synthetic) == (None, None, None, True)
         table = packing()
@@ -238,10 +238,10 @@ class TestRelists:
     def test_unchanged_objects_are_neither_encoded_nor_decoded(self, table):
         table.encoder = table.observer = None
         table.set_decoder(1, lambda blob: pytest.fail("decoded"))
-        table.encoder = lambda cut: pytest.fail("encoded")
+        table.encoder = lambda source: pytest.fail("encoded")
         assert relist(table, obj("a"), obj("b"), obj("c")) == []
 
-    def test_readers_see_the_old_state_until_the_new_one_is_complete(self, table):
+    def test_readers_see_the_old_state_until_commit(self, table):
         table.begin(0)
         table.apply(0, batch(obj("a", rv=2), obj("d")), True, True)
         assert sorted(table.ids().keys()) == ["shop/a", "shop/b", "shop/c"]
@@ -250,7 +250,7 @@ class TestRelists:
         assert sorted(table.ids().keys()) == ["shop/a", "shop/d"]
         assert (len(table), table.meta("shop/a")[3]) == (2, "2")
 
-    def test_a_sweep_tells_its_changes_in_slices(self, table):
+    def test_a_sweep_returns_its_changes_in_slices(self, table):
         table.begin(0)
         table.apply(0, batch(obj("a", rv=2), obj("d")), True, True)
         table.commit(0)
@@ -262,24 +262,24 @@ class TestRelists:
         while more:
             some, more = table.sweep(0, 1, True)
             changes += some
-        assert sorted(told(changes)) == [
+        assert sorted(summary(changes)) == [
             ("added", "shop/d", "1", None, False),
             ("deleted", "shop/b", None, "1", True),
             ("deleted", "shop/c", None, "1", True),
             ("updated", "shop/a", "2", "1", False),
         ]
 
-    def test_live_events_during_a_sweep_come_after_what_the_commit_changed(self, table):
+    def test_live_events_in_a_sweep_come_after_the_commits_changes(self, table):
         table.begin(0)
         table.apply(0, batch(obj("a", rv=2)), True, True)
         table.commit(0)
-        assert told(table.apply(0, batch(obj("a", rv=3), obj("b", rv=9)), False, True)) == [
+        assert summary(table.apply(0, batch(obj("a", rv=3), obj("b", rv=9)), False, True)) == [
             ("updated", "shop/a", "2", "1", False),
             ("updated", "shop/a", "3", "2", False),
             ("deleted", "shop/b", None, "1", True),
             ("added", "shop/b", "9", None, False),
         ]
-        assert told(table.sweep(0, 100, True)[0]) == [("deleted", "shop/c", None, "1", True)]
+        assert summary(table.sweep(0, 100, True)[0]) == [("deleted", "shop/c", None, "1", True)]
 
     def test_an_abort_leaves_no_trace(self, table):
         before = table.stats()
@@ -295,7 +295,7 @@ class TestRelists:
         assert relist(table, obj("a"), obj("b"), obj("c")) == []
         assert table.stale == 0
 
-    def test_what_was_left_out_stays_and_is_stale(self, table):
+    def test_a_skipped_object_stays_and_is_stale(self, table):
         table.begin(0)
         assert table.skip(0, "shop/b", True)
         assert not table.skip(0, "shop/x", True)
@@ -310,12 +310,12 @@ class TestRelists:
         table.apply(0, batch(obj("b", rv=2)), False, False)
         assert table.stale == 0
 
-    def test_what_is_missing_may_stay(self, table):
+    def test_missing_objects_stay_stale_without_sweep_missing(self, table):
         assert relist(table, obj("a", rv=2), sweep_missing=False) == [("updated", "shop/a", "2", "1", False)]
         assert (len(table), table.stale) == (3, 2)
         assert len(relist(table, obj("a", rv=2))) == 2
 
-    def test_a_drop_is_seen_at_once_and_told_in_slices(self, table):
+    def test_a_drop_is_visible_at_once_and_returned_in_slices(self, table):
         put(table, "other", stream=1)
         changes, more = table.drop(0, 2, True)
         assert (len(changes), more, list(table.ids().keys())) == (2, True, ["shop/other"])
@@ -325,7 +325,7 @@ class TestRelists:
         assert (len(changes), more) == (1, False)
         put(table, "again")
 
-    def test_writes_that_do_not_fit_the_phase_are_refused(self, table):
+    def test_writes_in_the_wrong_phase_are_refused(self, table):
         for write in (
             lambda: table.commit(0),
             lambda: put(table, "p", initial=True),
@@ -350,11 +350,11 @@ class TestRelists:
 
 class TestCallbacks:
     @pytest.mark.parametrize("initial", [False, True])
-    def test_what_raises_leaves_its_object_out_and_nothing_else(self, table, initial):
-        def refuse(cut):
-            if b"poison" in cut:
+    def test_an_encoder_that_raises_leaves_out_its_object_only(self, table, initial):
+        def refuse(source):
+            if b"poison" in source:
                 raise OSError("no")
-            return pack(cut)
+            return pack(source)
 
         table.encoder = refuse
         if initial:
@@ -368,8 +368,8 @@ class TestCallbacks:
         assert table.meta("shop/c" if not initial else "shop/a")[3] == ("1" if not initial else "2")
         assert len(table) == (1 if initial else 3)
 
-    def test_wrong_answers_are_refused(self, table):
-        table.encoder = lambda cut: "text"
+    def test_wrong_results_of_callbacks_are_refused(self, table):
+        table.encoder = lambda source: "text"
         with pytest.raises(TypeError, match="encoder to return bytes"):
             put(table, "p")
         table.set_decoder(1, lambda blob: "text")
@@ -385,21 +385,21 @@ class TestCallbacks:
             table.encoder_codec = 65536
 
     def test_an_encoder_may_write_to_the_table(self, table):
-        def meddle(cut):
+        def meddle(source):
             table.encoder = pack
             table.apply(0, batch(obj("a", rv=7)), False, False)
             table.delete(0, "shop/b", False)
             table.compact(1 << 20)
-            return pack(cut)
+            return pack(source)
 
         table.encoder = meddle
-        assert told(table.apply(0, batch(obj("a", rv=8)), False, True)) == [("updated", "shop/a", "8", "7", False)]
+        assert summary(table.apply(0, batch(obj("a", rv=8)), False, True)) == [("updated", "shop/a", "8", "7", False)]
         assert len(table) == 2
 
-    def test_an_object_does_not_land_in_a_stream_that_its_encoder_aborted(self, table):
-        def meddle(cut):
+    def test_an_object_is_refused_if_its_encoder_aborts_the_relist(self, table):
+        def meddle(source):
             table.abort(0)
-            return pack(cut)
+            return pack(source)
 
         table.begin(0)
         table.encoder = meddle
@@ -450,7 +450,7 @@ class TestCallbacks:
 
 
 class TestIterators:
-    def test_see_the_state_of_their_beginning_whatever_is_written(self, table):
+    def test_an_iterator_shows_the_state_of_its_start(self, table):
         expected = contents(table)
         ids = table.ids()
         table.apply(0, events([("MODIFIED", obj("a", rv=2)), ("DELETED", obj("b"))]), False, False)
@@ -461,7 +461,7 @@ class TestIterators:
         assert table.stats()["limbo_records"] == 0
 
     @pytest.mark.parametrize("ending", ["exhausted", "closed", "collected"])
-    def test_pin_what_they_have_not_passed_until_they_end(self, table, ending):
+    def test_an_iterator_pins_versions_until_it_passes_them_or_ends(self, table, ending):
         ids = table.ids()
         first = next(ids)
         table.drop(0, 100, False)
@@ -481,20 +481,20 @@ class TestIterators:
             del ids
         assert (table.stats()["limbo_records"], table.stats()["limbo_bytes"], table.refcount(1)) == (0, 0, 0)
 
-    def test_updates_under_an_open_iterator_keep_one_old_version_a_key(self, table):
+    def test_an_open_iterator_keeps_one_old_version_of_a_key(self, table):
         ids = table.ids()
         for version in range(2, 1000):
             table.apply(0, batch(obj("a", rv=version)), False, False)
         assert table.stats()["limbo_records"] == 1
         assert next(ids) is not None
 
-    def test_of_one_namespace(self, table):
+    def test_an_iterator_of_one_namespace(self, table):
         put(table, "p", namespace="till")
         assert list(table.ids("till").keys()) == ["till/p"]
         assert list(table.ids("nowhere")) == []
         assert len(table.ids("shop")) == 3
 
-    def test_ids_that_are_not_there_are_key_errors(self, table):
+    def test_unknown_ids_are_key_errors(self, table):
         for read in (table.raw_of, table.meta_of, table.key_of, table.namespace_of, table.blob_of, table.encoder_input):
             for id in (-1, 3, 1 << 20, 1 << 40):
                 with pytest.raises(KeyError):
@@ -504,8 +504,8 @@ class TestIterators:
         assert table.namespace_of(table.find("shop/a")) == "shop"
 
 
-class TestEncodingAnew:
-    def test_replaces_what_is_expected_and_keeps_the_id(self, table):
+class TestRecode:
+    def test_recode_replaces_the_expected_blob_and_keeps_the_id(self, table):
         ids = table.ids_with_codec(1, 0, 10)
         assert (ids, table.ids_with_codec(1, 1, 1), table.ids_with_codec(2, 0, 10)) == ([0, 1, 2], [1], [])
         for id in ids:
@@ -520,7 +520,7 @@ class TestEncodingAnew:
         with pytest.raises(ValueError, match="0 to 65535"):
             table.recode(0, 2, 1 << 16, b"")
 
-    def test_leaves_alone_what_is_staged_or_only_pinned(self, table):
+    def test_recode_ignores_staged_versions_and_those_in_limbo(self, table):
         ids = table.ids()
         next(ids)
         table.delete(0, "shop/a", False)
@@ -532,7 +532,7 @@ class TestEncodingAnew:
 
 
 class TestDumps:
-    def test_come_back_as_they_were(self, table):
+    def test_a_dump_loads_as_it_was(self, table):
         table.skip(0, "shop/c", False)
         put(table, "p", stream=3, namespace="")
         parts, start = [], 0
@@ -548,7 +548,7 @@ class TestDumps:
         loaded.drop(5, 100, False)
         assert list(loaded.ids().keys()) == ["p"]
 
-    def test_of_an_iteration_are_one_state(self, table):
+    def test_a_dump_of_an_iterator_is_one_state(self, table):
         ids = table.ids()
         table.drop(0, 100, False)
         loaded = packing()
@@ -556,7 +556,7 @@ class TestDumps:
             loaded.load(0, data)
         assert sorted(loaded.ids().keys()) == ["shop/a", "shop/b", "shop/c"]
 
-    def test_that_do_not_fit_leave_nothing(self, table):
+    def test_a_refused_dump_adds_nothing(self, table):
         data = table.ids().dump(1 << 20)
         with pytest.raises(ValueError, match="in the table already"):
             table.load(0, data)
@@ -570,7 +570,7 @@ class TestDumps:
             loaded.load(1, data)
         assert len(loaded) == 0
 
-    def test_that_are_cut_off_or_wrong_do_no_harm(self, table):
+    def test_a_truncated_or_corrupted_dump_is_safe(self, table):
         ids = table.ids()
         each = [ids.dump(1) for _ in range(3)]
         whole, loaded = b"".join(each), packing()
@@ -599,7 +599,7 @@ class TestDumps:
 
 
 class TestSizes:
-    def test_a_table_tells_what_it_holds(self, table):
+    def test_stats_add_up(self, table):
         stats = table.stats()
         assert stats["objects"] == stats["records"] == 3
         assert stats["name_bytes"] == 3
@@ -609,7 +609,7 @@ class TestSizes:
         assert table.__sizeof__() > stats["mapped_bytes"] + stats["map_bytes"]
 
     @pytest.mark.parametrize("objects", [20_000, 100_000])
-    def test_an_object_costs_48_bytes_beyond_name_and_blob(self, objects, capsys):
+    def test_the_overhead_is_at_most_48_bytes_an_object(self, objects, capsys):
         table, rng = Table(), random.Random(1)
         for at in range(objects):
             digits = f"{rng.getrandbits(128):032x}"
@@ -624,7 +624,7 @@ class TestSizes:
         slack = 0.05 * (stats["name_bytes"] + stats["blob_bytes"]) / objects
         assert overhead <= 48 + slack
 
-    def test_space_is_used_again_and_given_back(self):
+    def test_memory_is_used_again_and_unmapped(self):
         table, rng = Table(), random.Random(2)
         for at in range(20_000):
             put(table, f"p{at}", raw=b"x" * rng.randrange(50, 400), listen=False)

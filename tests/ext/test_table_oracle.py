@@ -1,4 +1,4 @@
-"""A table held to plain dicts through 100,000 random operations: everything at once, in any order."""
+"""A table agrees with a model of plain dicts over 100,000 random operations."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = [*(f"p{i}" for i in range(50)), "naïve", 'with"quote', "x" * 200, "p0.l
 
 
 class Trial:
-    """A table, what it should hold, and iterators that were opened on the way."""
+    """A table, its model, and open iterators."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -34,7 +34,7 @@ class Trial:
         self.version = 0
         self.operations = 0
 
-    # ---- what comes ----
+    # ---- events ----
 
     def draw(self, stream: int) -> dict[str, Any]:
         rng = self.rng
@@ -47,7 +47,7 @@ class Trial:
         return obj(name, namespace=namespace, uid=uid, rv=rv, spec={"nodeName": f"n{rng.randrange(4)}" * size})
 
     def again(self, stream: int) -> dict[str, Any]:
-        """An object as it is seen, byte for byte after scanning."""
+        """Returns an object that readers see, byte for byte after scanning."""
         seen = list(self.streams[stream].seen.values())
         return dict(json.loads(self.rng.choice(seen).raw)) if seen else self.draw(stream)
 
@@ -85,7 +85,7 @@ class Trial:
                     stream.stale.discard(record.key)
             stream.take(changes or [])
 
-    # ---- what is done ----
+    # ---- operations ----
 
     def step(self) -> None:
         rng, table = self.rng, self.table
@@ -130,7 +130,7 @@ class Trial:
                 self.apply((number + 1) % STREAMS, 3)
         ending = self.rng.random()
         if ending < 0.3:
-            return  # left as it is
+            return  # the relist stays in progress
         if ending < 0.5:
             self.table.abort(number)
             stream.abort()
@@ -149,7 +149,7 @@ class Trial:
                 break
         if not more:
             self.sweeping[number] = False
-            assert self.streams[number].told == self.streams[number].seen
+            assert self.streams[number].known == self.streams[number].seen
 
     def drop(self, number: int) -> None:
         stream = self.streams[number]
@@ -160,7 +160,7 @@ class Trial:
             changes, more = self.table.drop(number, self.rng.choice([1, 10, 100]), True)
             stream.take(changes)
         self.sweeping[number] = False
-        assert stream.told == {}
+        assert stream.known == {}
 
     def seen(self) -> list[Record]:
         return [record for stream in self.streams for record in stream.seen.values()]
@@ -230,7 +230,7 @@ class Trial:
         if not self.open:
             self.table = loaded
 
-    # ---- what must be so ----
+    # ---- invariants ----
 
     def check(self) -> None:
         table = self.table
@@ -254,8 +254,8 @@ class Trial:
             assert stats["records"] == stats["objects"]
         if not self.open:
             assert stats["limbo_records"] == 0
-            users = sum(table.refcount(codec) for codec in range(3))
-            assert users == stats["records"] + sum(table is of for of, _, _ in self.copies)
+            refcounts = sum(table.refcount(codec) for codec in range(3))
+            assert refcounts == stats["records"] + sum(table is of for of, _, _ in self.copies)
         assert stats["dead_bytes"] <= stats["record_bytes"] / 5 + 65536
 
     def end(self) -> None:
