@@ -1,4 +1,4 @@
-"""Builds the compiled package, `kinform_ext`; everything else is in pyproject.toml.
+"""Builds the compiled package, `kinform_ext`; the rest is in pyproject.toml.
 
 Environment:
     KINFORM_CHECKED: 1 turns bounds and overflow checks on, and line tracing, so that coverage can be measured. Slower;

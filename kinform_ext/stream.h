@@ -7,7 +7,7 @@
  *     phase        a record that is not staged ("plain") is visible    a staged record is visible
  *     IDLE         always                                              does not exist
  *     RELISTING    always; marked (mark != epoch): in the new state    never
- *     SWEEPING     if mark == epoch, or if missing ones are kept       always
+ *     SWEEPING     if mark == epoch, or kept although missing          always
  *     DROPPING     never                                               does not exist
  *
  * In the same way one of the two stale bits counts now, and the other one after the commit. A marked record is never
@@ -66,7 +66,7 @@ static inline void kt_flip(kr_byte *record, uint32_t bits)
 
 /* ---- RELISTING: the new state ---- */
 
-/* The new state has this plain record too. */
+/* Records that the new state has this plain record too. */
 static inline void kt_mark(kt_stream *s, kr_byte *record)
 {
     if ((kr_word(record) & KR_MARK) == s->epoch) {
@@ -75,7 +75,7 @@ static inline void kt_mark(kt_stream *s, kr_byte *record)
     }
 }
 
-/* The record will be stale after the commit, or not. */
+/* Sets whether the record will be stale after the commit. */
 static inline void kt_set_stale_next(kt_stream *s, kr_byte *record, int stale)
 {
     if (((kr_word(record) & s->next_stale_bit) != 0) != stale) {
@@ -84,7 +84,7 @@ static inline void kt_set_stale_next(kt_stream *s, kr_byte *record, int stale)
     }
 }
 
-/* The new state does not have this plain record. */
+/* Records that the new state does not have this plain record. */
 static inline void kt_unmark(kt_stream *s, kr_byte *record)
 {
     kt_set_stale_next(s, record, 0);
@@ -94,7 +94,7 @@ static inline void kt_unmark(kt_stream *s, kr_byte *record)
     }
 }
 
-/* The plain record has a staged one of the same key, or not. */
+/* Sets whether the plain record has a staged one of the same key. */
 static inline void kt_set_shadowed(kt_stream *s, kr_byte *record, int shadowed)
 {
     if (((kr_word(record) & KR_SHADOWED) != 0) != shadowed) {

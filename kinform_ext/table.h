@@ -33,7 +33,7 @@ typedef struct {
     kr_slabs slabs;           /* the records */
     kr_ids ids;               /* from ids to locations in the slabs */
     kr_keymap keys;           /* from a key (partition and name) to ids */
-    kr_namespaces namespaces; /* and partitions */
+    kr_namespaces namespaces; /* the namespaces and partitions of the records */
     kt_stream *stream;        /* by number; malloc'd */
     uint32_t streams;         /* entries of `stream` */
     kr_refcounts *refcounts;  /* of the codecs, owned by the caller */
@@ -114,6 +114,7 @@ typedef struct {
     uint32_t plain, staged; /* ids, or KR_NONE */
 } kt_found;
 
+/* Returns the records of a key. */
 static kt_found kt_find(const kt_table *t, uint32_t partition, const kr_text *name, uint64_t hash)
 {
     const kr_keymap_page *page = kr_keymap_page_of(&t->keys, hash);
