@@ -1,4 +1,4 @@
-"""Schedules snapshot writes, and accepts or refuses a snapshot at start.
+"""Schedules snapshot writes, and loads the snapshot at start.
 
 Decides and counts; `file` knows the format. A fault of the disk is logged and counted, and the informer continues
 without a snapshot.
