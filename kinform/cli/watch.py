@@ -218,7 +218,7 @@ async def _print_stats(informer: Informer, lines: Lines, wanted: Wanted) -> None
     import shutil
     from datetime import datetime
 
-    from kinform.cli._process_memory import Gauge, mib
+    from kinform.cli._process_memory import Gauge, mib, or_none
 
     gauge, live = Gauge(os.getpid()), sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
     received = 0
@@ -230,7 +230,7 @@ async def _print_stats(informer: Informer, lines: Lines, wanted: Wanted) -> None
         told = (
             f"{datetime.now():%H:%M:%S} {stats.state}: {stats.objects:,} objects, "
             f"{mib(stats.pruned_bytes)} MiB pruned; {mib(received)} MiB received, {mib(rate)} MiB/s; "
-            f"process {mib(gauge.glance())} MiB; {errors} errors, {skipped} left out"
+            f"process {mib(or_none(gauge.rss_estimate))} MiB; {errors} errors, {skipped} left out"
         )
         width = shutil.get_terminal_size().columns - 1
         lines.put(f"\r\x1b[K{told[:width]}".encode() if live else f"{told}\n".encode())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.harness.process import Process
+from benchmarks.harness.waiting import wait_until_rss
 
 MIB = 1 << 20
 NOISE = MIB
@@ -50,20 +51,20 @@ class Follower:
         """Makes it list anew, after a share of the objects has changed; returns the peak."""
         if changed:
             self._source.do("prepare", change=changed)
-        self.gauge.forget_peak()
+        self.gauge.reset_peak()
         self._process.do("reach", version=str(self._source.do("expire")))
         return self.gauge.peak()
 
     def delete(self, share: float) -> None:
         """Has a share of the objects deleted."""
         self._source.do("prepare", delete=share)
-        self._process.do("reach", version=str(self._source.do("go")))
+        self._process.do("reach", version=str(self._source.do("send")))
 
     def churn(self, events: int) -> int:
         """Has the objects updated in turn, so often in all; returns the peak."""
         self._source.do("prepare_churn", events=events)
-        self.gauge.forget_peak()
-        self._process.do("reach", version=str(self._source.do("go")))
+        self.gauge.reset_peak()
+        self._process.do("reach", version=str(self._source.do("send")))
         return self.gauge.peak()
 
     def back(self, most: float) -> int:
@@ -71,6 +72,6 @@ class Follower:
 
         Memory that is back because objects were lost does not count.
         """
-        held = self.gauge.until_rss(most, BACK_WITHIN)
+        held = wait_until_rss(self.gauge, most, BACK_WITHIN)
         assert self._process.do("digest") == self._source.do("digest")
         return held

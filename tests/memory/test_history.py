@@ -13,7 +13,7 @@ from tests.memory.follower import MIB, Source
 
 Peak = Callable[[str], float]
 
-QUIET = 0.5
+IDLE_SECONDS = 0.5
 """Seconds; only peaks are compared, and those of work in the background are not the highest."""
 
 
@@ -24,7 +24,7 @@ def peak_of(pods: Source) -> Peak:
 
     @cache
     def peak(mode: str) -> float:
-        return runs.resident(source, mode, quiet=QUIET)["rss.relist_peak"]
+        return runs.resident(source, mode, idle_seconds=IDLE_SECONDS)["rss.relist_peak"]
 
     return peak
 
@@ -47,7 +47,7 @@ def test_events_that_nobody_keeps_take_no_more_of_a_larger_collection(
     namespaces: Source, few_namespaces: Source
 ) -> None:
     served = (runs.Source(source.process) for source in (few_namespaces, namespaces))
-    few, many = (runs.resident(source, "events", quiet=QUIET) for source in served)
+    few, many = (runs.resident(source, "events", idle_seconds=IDLE_SECONDS) for source in served)
     for peak in ("rss.sync_peak", "rss.relist_peak"):
         assert many[peak] <= few[peak] + 3 * MIB
 

@@ -85,15 +85,15 @@ def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, contex
 
 
 async def _demo(plan: Plan) -> Course:
-    from kinform.cli._process_memory import Gauge
+    from kinform.cli._process_memory import Gauge, or_none
     from kinform.cli.demo.scenario import Course
     from kinform.cli.demo.table import Board
 
     course = Course(plan)
     board = Board(course)
-    if Gauge(os.getpid()).held() is None:
+    if or_none(Gauge(os.getpid()).rss) is None:
         board.say("there is no /proc/PID/smaps_rollup here: memory is not measured")
-    elif not Gauge(os.getpid()).forget_peak():
+    elif or_none(Gauge(os.getpid()).reset_peak) is None:
         board.say("/proc/PID/clear_refs cannot be written here: peaks are those since the start")
     task = asyncio.current_task()
     assert task is not None

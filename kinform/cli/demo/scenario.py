@@ -19,6 +19,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from kinform.cli._process_memory import or_none
 from kinform.cli.demo.child_process import Child
 
 SYNC = "initial sync"
@@ -145,7 +146,7 @@ class Course:
             for side in self.sides:
                 await side.child.do("open")
                 await asyncio.sleep(SETTLE / 2)
-                side.idle_bytes = side.child.gauge.held()
+                side.idle_bytes = or_none(side.child.gauge.rss)
                 side.child.pause()
             yield
 
@@ -172,19 +173,19 @@ class Course:
     async def _phase(self, audience: Audience, phase: str, order: str, **options: Any) -> None:
         for side in self.sides:
             child, gauge = side.child, side.child.gauge
-            gauge.forget_peak()
+            or_none(gauge.reset_peak)
             audience.turn(side, phase)
-            begun, used = time.monotonic(), gauge.cpu_seconds()
+            begun, used = time.monotonic(), or_none(gauge.cpu_seconds)
             child.resume()
             await child.do(order, **options)
-            seconds, used_now = time.monotonic() - begun, gauge.cpu_seconds()
+            seconds, used_now = time.monotonic() - begun, or_none(gauge.cpu_seconds)
             await asyncio.sleep(SETTLE)
             side.done[phase] = Measured(
                 seconds=seconds,
                 cpu_seconds=None if used is None or used_now is None else used_now - used,
                 objects=child.objects,
-                peak_bytes=gauge.peak(),
-                held_bytes=gauge.held(),
+                peak_bytes=or_none(gauge.peak),
+                held_bytes=or_none(gauge.rss),
             )
             child.pause()
             audience.turned(side, phase)

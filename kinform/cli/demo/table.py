@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kinform.cli._process_memory import mib
+from kinform.cli._process_memory import mib, or_none
 from kinform.cli.demo.scenario import RELIST, STORM, SYNC, Course, Side
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Board:
             gauge, self._last_line = side.child.gauge, time.monotonic()
             self._line(
                 f"{side.name}: {phase}, {time.monotonic() - begun:.0f} s: {side.child.objects:,} objects, "
-                f"{mib(gauge.glance())} MiB, peak {mib(gauge.peak())} MiB"
+                f"{mib(or_none(gauge.rss_estimate))} MiB, peak {mib(or_none(gauge.peak))} MiB"
             )
 
     def _table(self) -> Table | Text:
@@ -96,7 +96,8 @@ class Board:
         for side in self._course.sides:
             gauge = side.child.gauge
             spent = [self._spent(side, phase) for phase in self._course.plan.phases]
-            table.add_row(side.name, f"{side.child.objects:,}", mib(gauge.glance()), mib(gauge.peak()), *spent)
+            sizes = (mib(or_none(gauge.rss_estimate)), mib(or_none(gauge.peak)))
+            table.add_row(side.name, f"{side.child.objects:,}", *sizes, *spent)
         return table
 
     def _spent(self, side: Side, phase: str) -> str:
