@@ -1,1 +1,4 @@
-"""Measurements, each of which checks its answer before it tells a time: `python -m benchmarks NAME`."""
+"""Benchmarks.
+
+Each checks its answers before it reports a figure: `python -m benchmarks NAME`.
+"""

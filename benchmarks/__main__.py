@@ -1,8 +1,8 @@
-"""`python -m benchmarks NAME`: measures, tells what was found, and keeps it as records in a results file.
+"""`python -m benchmarks NAME`: runs a benchmark.
 
-Each command checks its answers before it tells a figure. `all` runs every one of them and keeps what they find for
-`report`, which measures nothing: it writes the page and the plots from that file alone. `quick` is a small part with a
-gate on ratios.
+It prints the figures and stores them as records in a results file. `all` runs every benchmark. `report` runs none: it
+writes the page and the plots from the results file. `quick` runs a small part in two minutes and fails if a ratio
+exceeds its bound.
 """
 
 from __future__ import annotations
@@ -19,63 +19,67 @@ from benchmarks.harness import results
 from benchmarks.harness.machine import machine
 from benchmarks.harness.results import Record
 
-COMMANDS: dict[str, tuple[str, ...]] = {
-    "all": ("benchmarks.everything",),
-    "quick": ("benchmarks.quick",),
-    "peers": ("benchmarks.peers.compare",),
-    "variants": ("benchmarks.peers.variants",),
-    "real": ("benchmarks.peers.real",),
-    "delays": ("benchmarks.peers.delays",),
-    "memory": ("benchmarks.memory",),
-    "speed": ("benchmarks.speed",),
-    "scan": ("benchmarks.speed", "-k", "scan or prune"),
-    "store": ("benchmarks.store",),
-    "corpora": ("benchmarks.store",),
-    "scope": ("benchmarks.scope",),
-    "scale": ("benchmarks.scale",),
-    "report": ("benchmarks.report",),
+COMMANDS = {
+    "all": "benchmarks.everything",
+    "quick": "benchmarks.quick",
+    "peers": "benchmarks.peers.compare",
+    "variants": "benchmarks.peers.variants",
+    "real": "benchmarks.peers.real",
+    "delays": "benchmarks.peers.delays",
+    "memory": "benchmarks.memory",
+    "speed": "benchmarks.speed",
+    "store": "benchmarks.store",
+    "scope": "benchmarks.scope",
+    "scale": "benchmarks.scale",
+    "report": "benchmarks.report",
 }
-"""The module of each command, and the arguments that it always has."""
+"""The module of each command."""
 
 
 def main(arguments: list[str]) -> int:
+    """Runs the command that comes first. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("command", choices=COMMANDS, help="what to measure; `COMMAND --help` says more")
+    parser.add_argument("command", choices=COMMANDS, help="the benchmark; `COMMAND --help` describes it")
     if not arguments or arguments[0] not in COMMANDS:
-        parser.parse_args(arguments or ["--help"])  # tells what is wrong with them, or gives help
+        parser.parse_args(arguments or ["--help"])  # exits with help or with an error
         return 64
-    name, *more = arguments
-    place, *always = COMMANDS[name]
-    command = importlib.import_module(place)
+    name, *rest = arguments
+    command = importlib.import_module(COMMANDS[name])
     if hasattr(command, "main"):
-        code: int = command.main(more)
+        code: int = command.main(rest)
         return code
-    return run(name, command, [*always, *more])
+    return run(name, command, rest)
 
 
 def run(name: str, command: ModuleType, arguments: list[str]) -> int:
-    """Carries out one measurement, tells it, and keeps it."""
+    """Runs one benchmark, prints its figures and stores them. Returns the exit code."""
     parser = argparse.ArgumentParser(
         prog=f"python -m benchmarks {name}",
         description=command.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="one record a line, as in the results file")
+    parser.add_argument("--json", action="store_true", help="print records, one a line, as in the results file")
     parser.add_argument(
-        "--results", type=Path, default=results.DEFAULT, metavar="FILE", help="where it is kept; %(default)s"
+        "--results", type=Path, default=results.DEFAULT, metavar="FILE", help="the results file; %(default)s"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of what is made up; %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the generated objects; %(default)s")
     command.arguments(parser)
     options = parser.parse_args(arguments, argparse.Namespace(benchmark=name))
-    where, begun = machine(), time.monotonic()  # with the load before there is any of ours
-    found = list(command.measure(options))
-    told = list(_without_results(arguments))
-    about: Record = {"benchmark": name, "record": "about", "arguments": told, "seed": options.seed}
-    about |= {"seconds": round(time.monotonic() - begun, 1), "machine": where}
-    if "kind" in options:
-        about["kind"] = options.kind
+    where, start = machine(), time.monotonic()  # reads the load before this benchmark adds to it
+    data = {"data": results.CORPUS} if getattr(options, "corpus", None) else {}
+    found = [each | data for each in command.measure(options)]
+    about: Record = {
+        "benchmark": name,
+        "record": "about",
+        "arguments": list(_recorded(arguments)),
+        "seed": options.seed,
+        "seconds": round(time.monotonic() - start, 1),
+        "machine": where,
+        **({"kind": options.kind} if "kind" in options else {}),
+        **data,
+    }
     results.replace(options.results, about, found)
     if options.json:
         sys.stdout.buffer.writelines(results.line(each) for each in (about, *found))
@@ -85,8 +89,11 @@ def run(name: str, command: ModuleType, arguments: list[str]) -> int:
     return code
 
 
-def _without_results(arguments: list[str]) -> Iterator[str]:
-    """What was asked for; of files their names alone, as where they are is nobody's business."""
+def _recorded(arguments: list[str]) -> Iterator[str]:
+    """The arguments that decide what is measured.
+
+    Files by name only: the results file is public.
+    """
     rest = iter(arguments)
     for each in rest:
         if each == "--results":

@@ -1,7 +1,7 @@
-"""Every measurement, one after another, and the page that is made of them.
+"""Runs all benchmarks, one after another, then writes the page.
 
-What is kept of each, and in which file, is as if each had been run by itself; a measurement that fails is told in the
-end, and does not keep the others from being made.
+Each stores its records as if it had run alone. A benchmark that fails does not stop the others; it is listed at the
+end.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ RUNS: tuple[tuple[str, ...], ...] = (
 
 
 def main(arguments: list[str]) -> int:
-    """Runs each in a process of its own, so that none of them inherits what another left in memory."""
+    """Runs each benchmark in its own process, which inherits no memory from another."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks all", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--results", type=Path, default=report.RESULTS, metavar="FILE", help="%(default)s")
     parser.add_argument("--json", action="store_true", help="print records instead of tables")
     options = parser.parse_args(arguments)
-    failed, begun = [], time.monotonic()
+    failed, start = [], time.monotonic()
     for run in RUNS:
-        print(f"\n== {' '.join(run)} ({(time.monotonic() - begun) / 60:.0f} min)\n", file=sys.stderr, flush=True)
+        print(f"\n== {' '.join(run)} ({(time.monotonic() - start) / 60:.0f} min)\n", file=sys.stderr, flush=True)
         command = [sys.executable, "-m", "benchmarks", *run, "--results", str(options.results)]
         if subprocess.run([*command, *(["--json"] if options.json else [])], check=False).returncode:
             failed.append(" ".join(run))

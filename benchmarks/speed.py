@@ -1,8 +1,8 @@
-"""How fast each operation is, beside its rivals: what `benchmarks/micro` measures, as a table a group.
+"""Measures each operation of kinform and of its alternatives.
 
-There it says what is compared with what, and which way it is biased. Times are CPU times of one thread, nanoseconds an
-object; GB/s are 10**9 bytes a second of what is gone through: a body as sent, or pruned objects. `-k` chooses, as with
-pytest: `-k scan`, `-k "raw or keys"`.
+Runs `benchmarks/micro`, and prints a table for each group. `benchmarks/micro` describes what is compared, and the bias.
+Times are CPU times of one thread, in nanoseconds an object. GB/s are 10**9 bytes a second of the processed data: a body
+as sent, or pruned objects. `-k` selects, as in pytest: `-k scan`, `-k "raw or keys"`.
 """
 
 from __future__ import annotations
@@ -21,27 +21,30 @@ from typing import Any
 
 from benchmarks.harness.arguments import count
 from benchmarks.harness.results import Record
+from benchmarks.harness.text import nanoseconds
 
 OBJECTS, OBJECTS_QUICK = 5_000, 500
 ROOT = Path(__file__).parents[1]
-HISTORY = "benchmarks/results/micro"
+HISTORY = "build/benchmarks/micro"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of its own."""
+    """Adds the options."""
     parser.add_argument("--objects", type=count, metavar="N", help=f"pods: {OBJECTS}, or {OBJECTS_QUICK} with --quick")
     parser.add_argument("-k", default="", metavar="EXPRESSION", help="only what matches")
-    parser.add_argument("--quick", action="store_true", help="few rounds, for a look")
+    parser.add_argument("--quick", action="store_true", help="few rounds, for a first look")
     parser.add_argument(
         "--save", action="store_true", help=f"keep the run in {HISTORY}, for `pytest-benchmark compare`"
     )
 
 
 def measure(options: argparse.Namespace) -> list[Record]:
-    """Runs what is asked for, in a process of its own: a record each, in the order of the groups.
+    """Runs the selected benchmarks in their own process.
+
+    Returns a record for each, in the order of the groups.
 
     Raises:
-        SystemExit: An answer was wrong, or nothing matches; the reason was written to standard error.
+        SystemExit: An answer was wrong, or nothing matches; pytest wrote the reason to stderr.
     """
     objects = options.objects or (OBJECTS_QUICK if options.quick else OBJECTS)
     with tempfile.TemporaryDirectory() as folder:
@@ -54,33 +57,33 @@ def measure(options: argparse.Namespace) -> list[Record]:
         environment = os.environ | {"KINFORM_BENCH_OBJECTS": str(objects), "KINFORM_BENCH_SEED": str(options.seed)}
         if subprocess.run(command, cwd=ROOT, env=environment, stdout=2, check=False).returncode:
             matching = f"nothing matches -k {options.k!r}, or " if options.k else ""
-            raise SystemExit(f"speed: no time is told: {matching}an answer was wrong, as it says above")
+            raise SystemExit(f"speed: no figures are reported: {matching}an answer was wrong, see above")
         found = json.loads(result.read_text())["benchmarks"]
     groups = {name: place for place, name in enumerate(dict.fromkeys(each["group"] for each in found))}
     return sorted((record(options.benchmark, each) for each in found), key=lambda each: groups[each["group"]])
 
 
 def record(benchmark: str, found: dict[str, Any]) -> Record:
-    """What pytest-benchmark tells of one test, an object at a time."""
-    stats, about = found["stats"], found["extra_info"]
+    """Converts the result of one pytest-benchmark test to a record, per object."""
+    stats, info = found["stats"], found["extra_info"]
     seconds = {end: stats[end] for end in ("median", "min", "max")}
-    told: Record = {
+    result: Record = {
         "benchmark": benchmark,
         "group": found["group"],
         "name": found["params"]["name"],
-        "figures": {"ns": {end: taken / about["objects"] * 1e9 for end, taken in seconds.items()}},
-        "objects": about["objects"],
+        "figures": {"ns": {end: taken / info["objects"] * 1e9 for end, taken in seconds.items()}},
+        "objects": info["objects"],
         "rounds": stats["rounds"],
     }
-    if "bytes" in about:
-        speeds = {"median": "median", "min": "max", "max": "min"}  # the longest time is the least speed
-        told["figures"]["gb_per_s"] = {end: about["bytes"] / seconds[of] / 1e9 for end, of in speeds.items()}
-        told["bytes"] = about["bytes"]
-    return told
+    if "bytes" in info:
+        opposite = {"median": "median", "min": "max", "max": "min"}  # the longest time is the lowest speed
+        result["figures"]["gb_per_s"] = {end: info["bytes"] / seconds[of] / 1e9 for end, of in opposite.items()}
+        result["bytes"] = info["bytes"]
+    return result
 
 
 def table(records: Iterable[Record]) -> str:
-    """The records for people."""
+    """Formats the records for a terminal."""
     lines = []
     for group, found in groupby(records, itemgetter("group")):
         members = list(found)
@@ -88,12 +91,8 @@ def table(records: Iterable[Record]) -> str:
         lines.append(f"\n{group:40}{'median ns':>12}{'min':>12}{'max':>12}{'GB/s':>8}{'x kinform':>11}")
         for each in members:
             figures = each["figures"]
-            row = "".join(f"{_short(figures['ns'][end]):>12}" for end in ("median", "min", "max"))
+            row = "".join(f"{nanoseconds(figures['ns'][end]):>12}" for end in ("median", "min", "max"))
             speed = f"{figures['gb_per_s']['median']:8.2f}" if "gb_per_s" in figures else " " * 8
             ratio = f"{figures['ns']['median'] / ours:11.2f}" if ours else ""
             lines.append(f"  {each['name']:38}{row}{speed}{ratio}")
     return "\n".join(lines)
-
-
-def _short(nanoseconds: float) -> str:
-    return f"{nanoseconds:,.0f}" if nanoseconds >= 100 else f"{nanoseconds:.1f}"

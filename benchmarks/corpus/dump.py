@@ -24,7 +24,7 @@ _EXPECTED = (
 def read_dump(path: Path) -> tuple[Kind, list[Object]]:
     """Returns the objects of the most frequent kind in a dump.
 
-    Of several objects with the same key it keeps the last one.
+    If several objects have the same key, it keeps the last one.
 
     Raises:
         ValueError: The file is not a dump, or has no object with a name and a kind.

@@ -1,1 +1,1 @@
-"""What measurements of a whole process stand on: a fast server, a fresh process, and a look at it from outside."""
+"""Shared parts of the benchmarks: an API server, and processes under measurement."""

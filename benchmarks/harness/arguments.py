@@ -1,4 +1,4 @@
-"""What may stand on a command line: counts, and files with objects. What may not is told in a line, by argparse."""
+"""Types of command-line arguments. argparse prints their errors."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from benchmarks.corpus import read_dump
 
 
 def count(text: str) -> int:
-    """A positive number."""
+    """Parses a positive number."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected a positive number")
     return int(text)
 
 
 def corpus(text: str) -> Path:
-    """A file with objects of a cluster; it is read once to see that it is one."""
+    """Checks that a file holds objects of a cluster, by reading it once."""
     path = Path(text)
     try:
         read_dump(path)

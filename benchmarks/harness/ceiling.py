@@ -1,4 +1,7 @@
-"""How fast the server can be read at all: by a client that looks at nothing, over one plain connection."""
+"""The throughput of the benchmark server.
+
+It is measured by a client that only counts bytes. No client can be faster than this.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ import socket
 import time
 from urllib.parse import urlsplit
 
-PIECE = 256 << 10
+BUFFER_BYTES = 256 << 10
 
 
 def ceiling(url: str, path: str, objects: int) -> dict[str, dict[str, float]]:
-    """Bytes and objects a second of one whole LIST, and of the initial events of a WatchList."""
+    """Measures bytes and objects a second of one LIST and one WatchList."""
     streaming = f"{path}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
     return {
         "list": _read(url, path, b"]}\n", objects),
@@ -19,15 +22,15 @@ def ceiling(url: str, path: str, objects: int) -> dict[str, dict[str, float]]:
 
 
 def _read(url: str, target: str, end: bytes, objects: int) -> dict[str, float]:
-    place = urlsplit(url)
-    held, size, last = bytearray(PIECE), 0, b""
-    with socket.create_connection((place.hostname, place.port)) as connection:
-        begun = time.perf_counter()
-        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {place.netloc}\r\n\r\n".encode())
-        while not last.endswith(end):
-            if not (count := connection.recv_into(held)):
+    address = urlsplit(url)
+    buffer, size, tail = bytearray(BUFFER_BYTES), 0, b""
+    with socket.create_connection((address.hostname, address.port)) as connection:
+        start = time.perf_counter()
+        connection.sendall(f"GET {target} HTTP/1.1\r\nHost: {address.netloc}\r\n\r\n".encode())
+        while not tail.endswith(end):
+            if not (count := connection.recv_into(buffer)):
                 raise ConnectionError("the server closed the connection")
             size += count
-            last = (last + held[max(count - len(end), 0) : count])[-len(end) :]
-        seconds = time.perf_counter() - begun
+            tail = (tail + buffer[max(count - len(end), 0) : count])[-len(end) :]
+        seconds = time.perf_counter() - start
     return {"bytes_per_second": size / seconds, "objects_per_second": objects / seconds}

@@ -1,8 +1,9 @@
-"""A collection as the bytes that an API server sends of it: LIST, WATCH, WatchList (KEP-3157) and bookmarks.
+"""A collection as the bytes that an API server sends.
 
-Whole, or a part: metadata alone (PartialObjectMetadata), one namespace, what a label selector chooses.
+Supports LIST, WATCH, WatchList (KEP-3157) and bookmarks. Serves the collection whole or in part: metadata only
+(PartialObjectMetadata), one namespace, or a label selector.
 
-The bytes of an object are made once and never copied: an answer is a list of buffers, most of them objects.
+Each object is encoded once and never copied. A response is a list of buffers, most of which are objects.
 """
 
 from __future__ import annotations
@@ -15,54 +16,53 @@ import msgspec
 
 from benchmarks.corpus import Kind, Object, key_of
 from benchmarks.harness.digest import Digest, Identified
-from benchmarks.harness.wire import Buffer, Piece
+from benchmarks.harness.wire import Buffer, Chunk
 
-PIECE = 64 << 10
-BUFFERS = 600
-"""In one piece, at most about so many: the system takes 1024 at once."""
+CHUNK_BYTES = 64 << 10
+CHUNK_BUFFERS = 600
+"""The most buffers in a chunk, roughly. One system call takes up to 1024."""
 
-Pieces = Callable[[], Iterable[Piece]]
-
+Chunks = Callable[[], Iterable[Chunk]]
 
 PARTIAL = Kind("meta.k8s.io/v1/partialobjectmetadata", "PartialObjectMetadata", custom=True)
-"""Of these a LIST's items do tell their kind."""
+"""The items of its LIST carry apiVersion and kind, as those of a custom resource do."""
 
 
 class Labels(msgspec.Struct):
-    """What a selector looks at."""
+    """The part of metadata that a label selector reads."""
 
     labels: dict[str, str] = {}
 
 
 class Labelled(msgspec.Struct):
-    """An object, as far as a selector wants it."""
+    """The part of an object that a label selector reads."""
 
     metadata: Labels
 
 
-class Metadata(msgspec.Struct):
-    """An object, as far as it is told where metadata alone is asked for."""
+class WithMetadata(msgspec.Struct):
+    """The part of an object that a PartialObjectMetadata has."""
 
     metadata: msgspec.Raw
 
 
 def partial(item: bytes) -> bytes:
-    """The object as PartialObjectMetadata."""
-    metadata = bytes(msgspec.json.decode(item, type=Metadata).metadata)
+    """Encodes an object as PartialObjectMetadata."""
+    metadata = bytes(msgspec.json.decode(item, type=WithMetadata).metadata)
     return b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":%s}' % metadata
 
 
-def line(verb: str, whole: bytes) -> bytes:
-    """An event of a WATCH, of an object that tells its kind."""
-    return b'{"type":"%s","object":%s}\n' % (verb.encode(), whole)
+def watch_event(verb: str, item: bytes) -> bytes:
+    """Encodes a watch event. The item carries apiVersion and kind."""
+    return b'{"type":"%s","object":%s}\n' % (verb.encode(), item)
 
 
 class Collection:
-    """What is served.
+    """A collection that is served.
 
     Attributes:
-        items: Each object by its key, as a LIST has it; in the order of keys.
-        version: The present resourceVersion.
+        items: Key to object as an item of a LIST, sorted by key.
+        version: The current resourceVersion.
     """
 
     def __init__(self, kind: Kind, objects: Iterable[Object]) -> None:
@@ -70,19 +70,18 @@ class Collection:
         group, _, version = kind.api_version.rpartition("/")
         plural = kind.resource.rpartition("/")[2]
         self.path = f"/apis/{group}/{version}/{plural}" if group else f"/api/{version}/{plural}"
-        encoded = sorted((key_of(found), self.encode(found)) for found in objects)
-        self.items = dict(encoded)
+        self.items = dict(sorted((key_of(found), self.encode(found)) for found in objects))
         self.version = 10**9
 
     def metadata(self) -> Self:
-        """The same objects, of which nothing but metadata is told."""
+        """Returns the same objects as PartialObjectMetadata."""
         part = copy.copy(self)
         part.kind = PARTIAL
         part.items = {key: partial(item) for key, item in self.items.items()}
         return part
 
-    def chosen(self, namespace: str | None, labels: dict[str, str]) -> Self:
-        """Those objects that are in a namespace, if one is named, and have all these labels."""
+    def select(self, namespace: str | None, labels: dict[str, str]) -> Self:
+        """Returns the objects of a namespace, or of all, that have all of these labels."""
         part = copy.copy(self)
         part.items = {
             key: item
@@ -93,18 +92,24 @@ class Collection:
         return part
 
     def encode(self, found: Object) -> bytes:
-        """The object as an item of a LIST: those of built-in kinds do not tell their kind."""
+        """Encodes an object as an item of a LIST.
+
+        Items of built-in kinds carry no apiVersion and kind.
+        """
         if not self.kind.custom:
             found = {name: value for name, value in found.items() if name not in ("apiVersion", "kind")}
         return msgspec.json.encode(found)
 
     def line(self, verb: str, item: bytes) -> bytes:
-        """The object as an event of a WATCH."""
-        about = b"" if self.kind.custom else b'"kind":"%s","apiVersion":"%s",' % self._names("")
-        return line(verb, b"{" + about + item[1:])
+        """Encodes a watch event of an item of a LIST."""
+        names = b"" if self.kind.custom else b'"kind":"%s","apiVersion":"%s",' % self._names("")
+        return watch_event(verb, b"{" + names + item[1:])
 
     def bookmark(self, *, end: bool = False, metadata: bool = False) -> bytes:
-        """The event that tells the present version, and whether the initial events are over."""
+        """Encodes a bookmark of the current version.
+
+        `end` marks the end of the initial events.
+        """
         about = b'"resourceVersion":"%d"' % self.version
         if end:
             about += b',"annotations":{"k8s.io/initial-events-end":"true"}'
@@ -112,37 +117,40 @@ class Collection:
         names = kind.kind.encode(), kind.api_version.encode()
         return b'{"type":"BOOKMARK","object":{"kind":"%s","apiVersion":"%s","metadata":{%s}}}\n' % (*names, about)
 
-    def page(self, start: int, limit: int) -> list[Piece]:
-        """The answer to a LIST."""
+    def page(self, start: int, limit: int) -> list[Chunk]:
+        """Returns the response to a LIST; `limit` 0 is no limit."""
         items = list(self.items.values())
         end = min(start + limit, len(items)) if limit else len(items)
         more = b',"continue":"%d","remainingItemCount":%d' % (end, len(items) - end) if end < len(items) else b""
         about = (*self._names("List"), self.version, more)
         head = b'{"kind":"%s","apiVersion":"%s","metadata":{"resourceVersion":"%d"%s},"items":[' % about
         buffers = list[Buffer](buffer for item in items[start:end] for buffer in (b",", item))[1:]
-        parts = [buffers[at : at + BUFFERS] for at in range(0, len(buffers), BUFFERS)]
+        parts = [buffers[at : at + CHUNK_BUFFERS] for at in range(0, len(buffers), CHUNK_BUFFERS)]
         return [[head], *parts, [b"]}\n"]]
 
-    def state(self, *, end: bool = True) -> Pieces:
-        """The initial events of a WatchList, and the bookmark that ends them: those of now, whenever they are sent."""
+    def initial_events(self, *, end: bool = True) -> Chunks:
+        """Returns the initial events of a WatchList; `end` adds the bookmark after them."""
         items, last = self.items, [self.bookmark(end=True)] if end else []
         before, after = self.line("ADDED", b"{\0").split(b"\0")
 
-        def pieces() -> Iterator[Piece]:
-            held, size = list[Buffer](), 0
+        def chunks() -> Iterator[Chunk]:
+            buffers, size = list[Buffer](), 0
             for item in items.values():
-                held += (before, memoryview(item)[1:], after)
+                buffers += (before, memoryview(item)[1:], after)
                 size += len(item)
-                if size >= PIECE or len(held) >= BUFFERS:
-                    yield held
-                    held, size = [], 0
-            if held or last:
-                yield [*held, *last]
+                if size >= CHUNK_BYTES or len(buffers) >= CHUNK_BUFFERS:
+                    yield buffers
+                    buffers, size = [], 0
+            if buffers or last:
+                yield [*buffers, *last]
 
-        return pieces
+        return chunks
 
     def digest(self, *, whole: bool = True) -> Digest:
-        """That of what a client should hold; of who the objects are, alone, if not `whole`."""
+        """Returns the digest of a correct copy.
+
+        Without `whole` it covers the identity of the objects only.
+        """
         names = {} if self.kind.custom else {"apiVersion": self.kind.api_version, "kind": self.kind.kind}
         digest = Digest()
         for key, item in self.items.items():
@@ -157,15 +165,15 @@ class Collection:
         return (self.kind.kind + suffix).encode(), self.kind.api_version.encode()
 
 
-def in_pieces(lines: Iterable[bytes]) -> Iterator[Piece]:
-    """Lines as pieces of about 64 KiB."""
-    held, size = list[Buffer](), 0
+def in_chunks(lines: Iterable[bytes]) -> Iterator[Chunk]:
+    """Joins lines into chunks of about 64 KiB."""
+    buffers, size = list[Buffer](), 0
     for line in lines:
-        held.append(line)
+        buffers.append(line)
         size += len(line)
-        if size >= PIECE:
-            yield [b"".join(held)]
-            held.clear()
+        if size >= CHUNK_BYTES:
+            yield [b"".join(buffers)]
+            buffers.clear()
             size = 0
-    if held:
-        yield [b"".join(held)]
+    if buffers:
+        yield [b"".join(buffers)]

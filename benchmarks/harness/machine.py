@@ -1,4 +1,7 @@
-"""Where figures were measured: what must stand in each result, so that it can be judged and repeated."""
+"""The machine and the versions of a run.
+
+Each results record needs them to be judged and repeated.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ PACKAGES = ("kinform", "aiohttp", "kubernetes-asyncio", "msgspec", "zstandard")
 
 
 def machine() -> dict[str, Any]:
-    """The machine, its kernel, what governs its memory, and the versions of all that takes part."""
+    """Describes the machine, its kernel and memory settings, and package versions."""
     return {
         "cpu": _first("/proc/cpuinfo", "model name"),
         "cores": os.cpu_count(),
@@ -23,9 +26,9 @@ def machine() -> dict[str, Any]:
         "page_bytes": os.sysconf("SC_PAGE_SIZE"),
         "load": round(os.getloadavg()[0], 2),
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "transparent_huge_pages": _chosen("/sys/kernel/mm/transparent_hugepage/enabled"),
+        "transparent_huge_pages": _selected("/sys/kernel/mm/transparent_hugepage/enabled"),
         "libc": " ".join(platform.libc_ver()),
-        "allocator": {name: text for name, text in sorted(os.environ.items()) if _about_memory(name)},
+        "allocator": {name: text for name, text in sorted(os.environ.items()) if _sets_allocator(name)},
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
         "versions": {name: _version(name) for name in PACKAGES},
@@ -42,7 +45,7 @@ def _version(name: str) -> str:
 
 
 def _commit() -> str:
-    """What is checked out, with a mark where files differ from it."""
+    """The commit that is checked out, with `-dirty` if files differ from it."""
     try:
         command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12"]
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -50,8 +53,8 @@ def _commit() -> str:
         return "unknown"
 
 
-def _about_memory(name: str) -> bool:
-    return name.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "PYTHONMALLOC"))
+def _sets_allocator(variable: str) -> bool:
+    return variable.startswith(("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD", "PYTHONMALLOC"))
 
 
 def _first(file: str, name: str) -> str:
@@ -59,7 +62,7 @@ def _first(file: str, name: str) -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(name)), "unknown")
 
 
-def _chosen(file: str) -> str:
+def _selected(file: str) -> str:
     try:
         return Path(file).read_text().partition("[")[2].partition("]")[0]
     except OSError:

@@ -1,7 +1,7 @@
-"""A process of a measurement's own: started, ordered about, and ended with the block it was started in.
+"""A process under measurement.
 
-It takes orders as JSON, one a line, on its standard input, `{"do": NAME, "with": {...}}`, and answers each with one
-line on its standard output. What it writes to stderr is seen.
+It ends with the block that started it. It reads commands from standard input, one a line: `{"do": NAME, "with":
+{...}}`. It answers each with one line of JSON on standard output. Its stderr is inherited.
 """
 
 from __future__ import annotations
@@ -16,41 +16,39 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.harness.gauge import Gauge
+from kinform.cli._process_memory import Gauge
 
 ROOT = Path(__file__).parents[2]
-PATIENCE = 600.0
-"""Seconds, for an order of which nothing else is said."""
+TIMEOUT = 600.0
+"""Seconds that a command may take by default."""
 
 
-class Died(Exception):
-    """The process ended, or was silent for too long."""
+class ProcessDied(Exception):
+    """The process ended, or did not answer in time."""
 
 
 class Process:
-    """A fresh process that runs one program, with its options in JSON as its last argument.
+    """A new process that runs one program.
 
     Args:
-        command: The program: what `python` makes of a file, or a path and its arguments.
-        environment: Variables that are set for it besides those of this process.
-        options: What it is started with.
+        command: The program: a path and its arguments; `python` builds it for a file of this project.
+        environment: Variables to set, in addition to those of this process.
+        options: The program's options, which are passed as JSON in the last argument.
 
     Attributes:
-        pid: Its id.
-        gauge: What it holds.
+        gauge: Reads its memory and CPU time.
     """
 
     def __init__(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None, **options: Any) -> None:
         self._name = Path(command[-1]).name
+        # Bytecode is cached as usual: compiling would take memory in the measured process.
         self._process = subprocess.Popen(
             [*command, json.dumps(options)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            # Bytecode is written by whoever runs first, and compiling takes memory.
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *_inherited()]), **(environment or {})},
         )
-        self.pid = self._process.pid
-        self.gauge = Gauge(self.pid)
+        self.gauge = Gauge(self._process.pid)
 
     def __enter__(self) -> Self:
         return self
@@ -69,29 +67,29 @@ class Process:
         finally:
             self._process.stdout.close()
 
-    def do(self, order: str, *, patience: float = PATIENCE, **options: Any) -> Any:
-        """Orders something, waits until it is done, so many seconds at most, and returns its result.
+    def do(self, command: str, *, timeout: float = TIMEOUT, **options: Any) -> Any:
+        """Sends a command, waits for at most `timeout` seconds, and returns the answer.
 
         Raises:
-            Died: It will not be done.
+            ProcessDied: The process ended or did not answer in time.
         """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         try:
-            self._process.stdin.write(json.dumps({"do": order, "with": options}).encode() + b"\n")
+            self._process.stdin.write(json.dumps({"do": command, "with": options}).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise Died(f"{self._name} is dead: it cannot {order}") from None
-        if not select.select([self._process.stdout], [], [], patience)[0]:
-            raise Died(f"{self._name} did not {order} within {patience:g} s")
+            raise ProcessDied(f"{self._name} has ended: it cannot {command}") from None
+        if not select.select([self._process.stdout], [], [], timeout)[0]:
+            raise ProcessDied(f"{self._name} did not {command} within {timeout:g} s")
         line = self._process.stdout.readline()
         if not line:
-            raise Died(f"{self._name} died with exit status {self._process.wait()}; it was to {order}")
+            raise ProcessDied(f"{self._name} ended with exit status {self._process.wait()} during {command}")
         return json.loads(line)
 
 
 def python(file: str, interpreter: str = sys.executable) -> list[str]:
-    """The command that runs a file of this project, by its path from the root."""
+    """Returns the command that runs a file of this project, by its path from the root."""
     return [interpreter, "-P", str(ROOT / file)]
 
 

@@ -1,7 +1,8 @@
-"""What measurements found, in one file: a record a line, JSON. Who reports reads nothing else.
+"""The results file: one record a line, in JSON. The report reads nothing else.
 
-A record is a dict whose `benchmark` names the command that made it. What a command found replaces what it found
-before; the first record of each, `"record": "about"`, says where, when and with which options.
+A record is a dict. `benchmark` names the command that wrote it. The first record of a run, `"record": "about"`, has the
+machine, the time and the options. `"data": "corpus"` marks figures of objects from dumps of real clusters; without it
+the objects were generated. A run replaces the records of the previous run on the same data.
 """
 
 from __future__ import annotations
@@ -16,46 +17,58 @@ import msgspec
 Record = dict[str, Any]
 
 DEFAULT = Path("build/benchmarks/results.jsonl")
+GENERATED, CORPUS = "generated", "corpus"
+"""The objects that were measured: generated, or read from dumps of real clusters."""
 
 
 def read(path: Path) -> list[Record]:
-    """All records; none where there is no file.
+    """Reads all records. A missing file has none.
 
     Raises:
-        ValueError: A line is no record.
+        ValueError: A line is not a record.
     """
     if not path.exists():
         return []
     records = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    for number, text in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            records.append(msgspec.json.decode(line, type=Record))
+            records.append(msgspec.json.decode(text, type=Record))
         except msgspec.DecodeError as error:
             raise ValueError(f"{path}, line {number}: expected a record in JSON: {error}") from None
     return records
 
 
 def replace(path: Path, about: Record, found: Iterable[Record]) -> None:
-    """Writes what a command found in place of what it found before; the rest stays. The file is never half written.
+    """Replaces the records of a command's previous run on the same data, atomically.
 
-    A command that measures one kind of objects at a time (`about` says which) leaves what it found of others.
+    A run on one kind of objects (`kind` in `about`) leaves the records of the other kinds.
     """
-    benchmark, kind = about["benchmark"], about.get("kind")
-    kept = [
-        each for each in read(path) if each["benchmark"] != benchmark or each.get("kind") != (kind or each.get("kind"))
-    ]
+    kept = [each for each in read(path) if not _replaced(each, about)]
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".new")
-    beside.write_bytes(b"".join(line(each) for each in [*kept, about, *found]))
-    os.replace(beside, path)
+    temporary = path.with_suffix(".new")
+    temporary.write_bytes(b"".join(line(each) for each in [*kept, about, *found]))
+    os.replace(temporary, path)
+
+
+def _replaced(record: Record, about: Record) -> bool:
+    same_run = record["benchmark"] == about["benchmark"] and _data(record) == _data(about)
+    return same_run and ("kind" not in about or record.get("kind") == about["kind"])
+
+
+def _data(record: Record) -> str:
+    return str(record.get("data", GENERATED))
 
 
 def line(record: Record) -> bytes:
-    """The record as it stands in the file."""
+    """Encodes a record as a line of the file."""
     return msgspec.json.encode(record) + b"\n"
 
 
-def of(records: Iterable[Record], benchmark: str, **values: Any) -> list[Record]:
-    """The records of a command whose members have these values, without the one about the run."""
-    found = [each for each in records if each["benchmark"] == benchmark and each.get("record") != "about"]
-    return [each for each in found if all(each.get(name) == value for name, value in values.items())]
+def of(records: Iterable[Record], benchmark: str, *, data: str = GENERATED, **values: Any) -> list[Record]:
+    """Selects a command's records on this data whose members have these values.
+
+    Never selects `about` records.
+    """
+    wanted = {"benchmark": benchmark, **values}
+    found = (each for each in records if each.get("record") != "about" and _data(each) == data)
+    return [each for each in found if all(each.get(name) == value for name, value in wanted.items())]

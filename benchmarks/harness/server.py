@@ -1,10 +1,9 @@
-"""An API server for measurements: one collection, kept as the bytes to be sent, so that what is measured is the client.
+"""The benchmark server: an API server that is much faster than its clients.
 
-LIST with pages, WATCH, WatchList and bookmarks; no history: a watch from any version but the present ends in a 410.
-Metadata alone, a namespace or a label's objects, for clients that ask for these. A WATCH comes in pieces of 64 KiB,
-each a chunk of the transfer encoding, where a kube-apiserver under load sends smaller ones. Whatever path is asked for
-that is not the collection's is an empty collection. What happens is made before the clock runs: then bytes are sent,
-and nothing else is done.
+Serves one collection: LIST with pages, WATCH, WatchList and bookmarks; also metadata only, one namespace, or a label
+selector. It keeps no history: a watch from any version but the current one ends with 410. It sends a WATCH in chunks of
+64 KiB, where a kube-apiserver under load sends smaller ones. Every path but the collection's is an empty collection.
+Changes are encoded in advance (`prepare`), so that the server only writes bytes while a client is measured.
 """
 
 from __future__ import annotations
@@ -23,31 +22,37 @@ from typing import Any
 import msgspec
 
 from benchmarks.corpus import Kind, make, read_dump, touch
-from benchmarks.harness.collection import Collection, Pieces, in_pieces, line, partial
+from benchmarks.harness.collection import Chunks, Collection, in_chunks, partial, watch_event
 from benchmarks.harness.discovery import discovery
-from benchmarks.harness.wire import Asked, Connection, Listener
+from benchmarks.harness.wire import Connection, HttpRequest, Listener
 
 GONE = (
     b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
     b'"message":"too old resource version","reason":"Expired","code":410}}\n'
 )
-"""What a watch is told that cannot go on from where it was: HTTP says 200 to it."""
+"""The last event of a watch that cannot continue. Its HTTP status is 200."""
 
-PATIENCE = 20.0
-"""Seconds to wait for a client to open the stream that an order speaks of."""
+WATCH_TIMEOUT = 20.0
+"""Seconds that a command waits for a client to open a watch."""
 
 
 class Prepared(msgspec.Struct):
-    """What is to happen: the collection after it, what watches are told, and what those of metadata alone are."""
+    """A prepared change: the objects after it, and its events.
+
+    `chunks` are the events for watches of whole objects, `partial` for watches of metadata.
+    """
 
     items: dict[str, bytes]
     version: int
-    pieces: Pieces
-    partial: Pieces | None = None
+    chunks: Chunks
+    partial: Chunks | None = None
 
 
 class Server:
-    """Serves one collection, and takes orders. Each order is a method; each is carried out in one step for clients."""
+    """Serves one collection.
+
+    Each public method is a command, and atomic for the clients.
+    """
 
     def __init__(
         self,
@@ -57,33 +62,32 @@ class Server:
         seed: int,
         corpus: str | None,
         certificate: str | None = None,
-        zipped: bool = False,
+        gzip: bool = False,
     ) -> None:
-        kind, made = read_dump(Path(corpus)) if corpus else make(resource, objects or 0, seed)
-        made = made[:objects] if objects is not None else made
-        self._collection = Collection(kind, made)
-        self._first = dict(self._collection.items)
+        kind, found = read_dump(Path(corpus)) if corpus else make(resource, objects or 0, seed)
+        self._collection = Collection(kind, found[:objects] if objects is not None else found)
+        self._initial = dict(self._collection.items)
         self._seed = seed
-        self._turn = 0
+        self._changes = 0
         self._prepared: Prepared | None = None
-        # What is to be sent, and whether that is metadata alone.
-        self._streams: dict[queue.SimpleQueue[Pieces | None], bool] = {}
+        # The events to send on each open watch, and whether it is a watch of metadata.
+        self._streams: dict[queue.SimpleQueue[Chunks | None], bool] = {}
         self._watched = threading.Condition()
-        self._asked: Counter[str] = Counter()
+        self._requests: Counter[str] = Counter()
         self._parts: dict[tuple[Any, ...], tuple[dict[str, bytes], Collection]] = {}
-        self._gzip = zipped
-        self._zipped: dict[tuple[int, ...], bytes] = {}
-        self._listener = Listener(self._answer, certificate)
+        self._gzip = gzip
+        self._compressed: dict[tuple[int, ...], bytes] = {}
+        self._listener = Listener(self._respond, certificate)
 
-    # Orders
+    # Commands
 
     def open(self) -> dict[str, Any]:
-        """Tells where it is, and what it serves."""
+        """Returns the address, and what is served."""
         names = {"url": self._listener.url, "resource": self._collection.kind.resource}
         return {**names, "path": self._collection.path, **self.sizes()}
 
     def sizes(self) -> dict[str, int]:
-        """How many objects there are; bytes of them as sent in a LIST, and of these without managedFields."""
+        """Returns the number of objects, and their bytes with and without managedFields."""
         pruned = 0
         for item in self._collection.items.values():
             found = msgspec.json.decode(item)
@@ -93,26 +97,32 @@ class Server:
         return {"objects": len(self._collection.items), "raw_bytes": raw, "pruned_bytes": pruned}
 
     def digest(self, *, whole: bool = True) -> dict[str, Any]:
-        """What identifies the content; that of everything in it takes a while with many objects."""
+        """Returns the digest of the objects. `whole` takes a while for many objects."""
         return self._collection.digest(whole=whole).result()
 
-    def asked(self) -> dict[str, int]:
-        """How many requests for the collection there were so far: `list`, `watch`, and `stream`: one with the state."""
-        return dict(self._asked)
+    def request_counts(self) -> dict[str, int]:
+        """Counts requests: `list`, `watch`, and `stream` for a watch with initial events."""
+        return dict(self._requests)
 
     def reset(self) -> None:
-        """Ends all streams, and takes back all that happened to the objects, but not the versions."""
+        """Ends all watches and restores the initial objects. The version still increases."""
         with self._watched:
-            self._zipped.clear()
-            self._collection.items = dict(self._first)
+            self._compressed.clear()
+            self._collection.items = dict(self._initial)
             self._collection.version += 1
-            self._turn = 0
+            self._changes = 0
             self._end_streams(None)
 
     def prepare(self, *, change: float = 0.0, delete: float = 0.0, events: int = 0) -> dict[str, int]:
-        """Makes what `go` or `expire` will do: shares of the objects that change or go, or so many updates in turn."""
-        self._turn += 1
-        rng = random.Random(f"{self._seed} {self._turn}")
+        """Prepares changes for `send` or `expire`.
+
+        Args:
+            change: The share of the objects to update.
+            delete: The share of the objects to delete.
+            events: A number of updates, of all objects in turn.
+        """
+        self._changes += 1
+        rng = random.Random(f"{self._seed} {self._changes}")
         keys = rng.sample(list(self._collection.items), len(self._collection.items))
         items, version = dict(self._collection.items), self._collection.version
         lines, partials = list[bytes](), list[bytes]()
@@ -126,17 +136,20 @@ class Server:
             verb = "DELETED" if delete else "MODIFIED"
             lines.append(self._collection.line(verb, items[key]))
             if metadata:
-                partials.append(line(verb, partial(items[key])))
+                partials.append(watch_event(verb, partial(items[key])))
             if delete:
                 del items[key]
-        pieces, others = list(in_pieces(lines)), list(in_pieces(partials))
-        self._prepared = Prepared(items, version, lambda: pieces, (lambda: others) if metadata else None)
+        chunks, partial_chunks = list(in_chunks(lines)), list(in_chunks(partials))
+        self._prepared = Prepared(items, version, lambda: chunks, (lambda: partial_chunks) if metadata else None)
         return {"events": len(lines), "bytes": sum(map(len, lines))}
 
     def prepare_churn(self, *, events: int) -> dict[str, int]:
-        """Makes what `go` will do: updates in turn in which little but the version changes, made as they are sent."""
+        """Prepares updates that change little but the version.
+
+        All objects are updated in turn. `send` encodes the events, so that they take no memory before.
+        """
         collection = self._collection
-        begin = collection.version + 1
+        first = collection.version + 1
         keys, around = list(collection.items), list[tuple[bytes, bytes]]()
         for item in collection.items.values():
             head, _, tail = collection.line("MODIFIED", item).partition(_version_of(item))
@@ -145,42 +158,46 @@ class Server:
         def lines() -> Iterator[bytes]:
             for number in range(events):
                 head, tail = around[number % len(around)]
-                yield head + b'"resourceVersion":"%d"' % (begin + number) + tail
+                yield head + b'"resourceVersion":"%d"' % (first + number) + tail
 
         items = dict(collection.items)
         for number in range(max(events - len(keys), 0), events):
             key = keys[number % len(keys)]
-            items[key] = items[key].replace(_version_of(items[key]), b'"resourceVersion":"%d"' % (begin + number), 1)
-        self._prepared = Prepared(items, begin + events - 1, lambda: in_pieces(lines()))
+            items[key] = items[key].replace(_version_of(items[key]), b'"resourceVersion":"%d"' % (first + number), 1)
+        self._prepared = Prepared(items, first + events - 1, lambda: in_chunks(lines()))
         return {"events": events}
 
-    def go(self) -> int | None:
-        """Does what was prepared, as events to the open watches; returns the version that this leads to.
+    def send(self) -> int | None:
+        """Makes the prepared change and sends its events to the open watches.
 
-        None: nobody ever watched, and nothing was done.
+        Returns the new version.
+
+        Returns None, and changes nothing, if no watch was opened in time.
         """
         with self._watched:
-            if not self._watched.wait_for(lambda: self._streams, PATIENCE):
+            if not self._watched.wait_for(lambda: self._streams, WATCH_TIMEOUT):
                 return None
             prepared = self._take()
             if prepared.partial is None and any(self._streams.values()):
-                raise RuntimeError("that was not prepared for who watches metadata alone")
+                raise RuntimeError("the change was prepared before a watch of metadata was opened")
             self._collection.items, self._collection.version = prepared.items, prepared.version
             for stream, metadata in self._streams.items():
-                stream.put(prepared.partial if metadata else prepared.pieces)
+                stream.put(prepared.partial if metadata else prepared.chunks)
         return prepared.version
 
     def expire(self) -> int | None:
-        """Does what was prepared, if anything, unseen: watches end in 410. Returns the version of the new state.
+        """Ends the open watches with 410, and makes the prepared change, if any, unseen.
 
-        None: nobody ever watched, and nothing was done.
+        Returns the new version.
+
+        Returns None, and changes nothing, if no watch was opened in time.
         """
         with self._watched:
-            if not self._watched.wait_for(lambda: self._streams, PATIENCE):
+            if not self._watched.wait_for(lambda: self._streams, WATCH_TIMEOUT):
                 return None
             self._collection.version += 1
-            # A watch that brought nothing at all would be followed by a wait.
-            last = {kind: self._collection.bookmark(metadata=kind) + GONE for kind in (False, True)}
+            # After a watch without a single event, clients would wait before they reconnect.
+            last = {metadata: self._collection.bookmark(metadata=metadata) + GONE for metadata in (False, True)}
             if self._prepared is not None:
                 prepared = self._take()
                 self._collection.items, self._collection.version = prepared.items, prepared.version
@@ -189,13 +206,15 @@ class Server:
         return self._collection.version
 
     def mark(self) -> int | None:
-        """Once somebody watches: one object is changed, and watches are told. Returns the version that it has now.
+        """Updates one object as soon as there is a watch.
 
-        Whoever has seen that version has seen all that happened before it. None: nobody ever did.
+        Returns the object's new version.
+
+        A client that has seen this version has seen everything before it. Returns None if no watch was opened in time.
         """
         collection = self._collection
         with self._watched:
-            if not self._watched.wait_for(lambda: self._streams, PATIENCE):
+            if not self._watched.wait_for(lambda: self._streams, WATCH_TIMEOUT):
                 return None
             collection.version += 1
             key = next(iter(collection.items))
@@ -203,14 +222,14 @@ class Server:
             found["metadata"]["resourceVersion"] = str(collection.version)
             item = collection.encode(found)
             collection.items = {**collection.items, key: item}
-            told = {False: collection.line("MODIFIED", item), True: line("MODIFIED", partial(item))}
+            events = {False: collection.line("MODIFIED", item), True: watch_event("MODIFIED", partial(item))}
             for stream, metadata in self._streams.items():
-                stream.put(lambda metadata=metadata: [[told[metadata]]])
+                stream.put(lambda metadata=metadata: [[events[metadata]]])
         return collection.version
 
     def _take(self) -> Prepared:
         if self._prepared is None:
-            raise RuntimeError("nothing was prepared")
+            raise RuntimeError("no change was prepared")
         prepared, self._prepared = self._prepared, None
         return prepared
 
@@ -221,83 +240,83 @@ class Server:
             stream.put(None)
         self._streams.clear()
 
-    # Answers
+    # Responses
 
-    def _answer(self, asked: Asked, connection: Connection) -> None:
-        if (body := discovery(asked.path, self._collection)) is not None:
-            connection.answer([[body]])
+    def _respond(self, request: HttpRequest, connection: Connection) -> None:
+        if (body := discovery(request.path, self._collection)) is not None:
+            connection.respond([[body]])
             return
-        watch = asked.query.get("watch") in ("true", "True", "1")
-        if asked.path.endswith(f"/{self._collection.path.rpartition('/')[2]}"):
-            self._asked[("stream" if _with_state(asked) else "watch") if watch else "list"] += 1
-        metadata = "as=PartialObjectMetadata" in asked.headers.get("accept", "")
+        watch = request.query.get("watch") in ("true", "True", "1")
+        if request.path.endswith(f"/{self._collection.path.rpartition('/')[2]}"):
+            self._requests[("stream" if _with_state(request) else "watch") if watch else "list"] += 1
+        metadata = "as=PartialObjectMetadata" in request.headers.get("accept", "")
         if not watch:
-            self._list(asked, self._part(asked, metadata), connection)
+            self._list(request, self._part(request, metadata), connection)
             return
-        stream: queue.SimpleQueue[Pieces | None] = queue.SimpleQueue()
+        stream: queue.SimpleQueue[Chunks | None] = queue.SimpleQueue()
         with self._watched:
-            collection = self._part(asked, metadata)
-            version = asked.query.get("resourceVersion", "0")
-            if asked.query.get("sendInitialEvents") == "true":
-                stream.put(collection.state())
-            elif version == "0":  # the state comes first, and nothing says where it ends
-                stream.put(collection.state(end=False))
+            collection = self._part(request, metadata)
+            version = request.query.get("resourceVersion", "0")
+            if request.query.get("sendInitialEvents") == "true":
+                stream.put(collection.initial_events())
+            elif version == "0":  # initial events without a bookmark that ends them
+                stream.put(collection.initial_events(end=False))
             elif version != str(collection.version):
                 stream.put(lambda: [[GONE]])
                 stream.put(None)
-            followed = version in ("0", str(collection.version)) or "sendInitialEvents" in asked.query
-            if followed and collection.items and len(collection.items) == len(self._collection.items):
+            continues = version in ("0", str(collection.version)) or "sendInitialEvents" in request.query
+            if continues and collection.items and len(collection.items) == len(self._collection.items):
                 self._streams[stream] = metadata
                 self._watched.notify_all()
         try:
-            connection.begin()
-            while (pieces := stream.get()) is not None:
-                for piece in pieces():
-                    connection.chunk(piece)
-            connection.end()
-        finally:  # who has gone away watches no more
+            connection.start_stream()
+            while (chunks := stream.get()) is not None:
+                for chunk in chunks():
+                    connection.send_chunk(chunk)
+            connection.end_stream()
+        finally:  # also if the client closed the connection
             with self._watched:
                 self._streams.pop(stream, None)
 
-    def _part(self, asked: Asked, metadata: bool) -> Collection:
-        """What is asked for: all, a namespace, what a selector chooses; nothing where the path leads elsewhere."""
+    def _part(self, request: HttpRequest, metadata: bool) -> Collection:
+        """The requested part of the collection; an empty collection for another path."""
         collection = self._collection
         base, _, plural = collection.path.rpartition("/")
         prefix = f"{base}/namespaces/"
         namespace = None
-        if asked.path.startswith(prefix) and asked.path.endswith(f"/{plural}"):
-            namespace = asked.path[len(prefix) : -len(plural) - 1]
-        elif asked.path != collection.path:
+        if request.path.startswith(prefix) and request.path.endswith(f"/{plural}"):
+            namespace = request.path[len(prefix) : -len(plural) - 1]
+        elif request.path != collection.path:
             return Collection(Kind("v1/nothings", "Nothing"), [])
-        labels = dict(term.split("=") for term in asked.query.get("labelSelector", "").split(",") if term)
+        labels = dict(term.split("=") for term in request.query.get("labelSelector", "").split(",") if term)
         wanted = (namespace, tuple(labels.items()), metadata)
         if wanted == (None, (), False):
             return collection
         if self._parts.get(wanted, (None,))[0] is not collection.items:
-            part = collection.chosen(namespace, labels)
+            part = collection.select(namespace, labels)
             self._parts[wanted] = collection.items, part.metadata() if metadata else part
         part = self._parts[wanted][1]
         part.version = collection.version
         return part
 
-    def _list(self, asked: Asked, collection: Collection, connection: Connection) -> None:
-        start, limit = (int(asked.query.get(name, "0")) for name in ("continue", "limit"))
-        if asked.query.get("resourceVersion") == "0":
-            limit = 0  # which a kube-apiserver's watch cache does not look at then
-        pieces = collection.page(start, limit)
-        if not (self._gzip and "gzip" in asked.headers.get("accept-encoding", "")):
-            connection.answer(pieces)
+    def _list(self, request: HttpRequest, collection: Collection, connection: Connection) -> None:
+        start, limit = (int(request.query.get(name, "0")) for name in ("continue", "limit"))
+        if request.query.get("resourceVersion") == "0":
+            limit = 0  # kube-apiserver's watch cache ignores the limit then
+        chunks = collection.page(start, limit)
+        if not (self._gzip and "gzip" in request.headers.get("accept-encoding", "")):
+            connection.respond(chunks)
             return
-        # Once for many: what is measured is the client. Level 1, as kube-apiserver has it.
+        # Compressed once for all rounds, since the client is measured. Level 1, as in kube-apiserver.
         wanted = (id(collection.items), collection.version, start, limit)
-        if wanted not in self._zipped:
-            self._zipped[wanted] = gzip.compress(b"".join(buffer for piece in pieces for buffer in piece), 1)
-        connection.answer([[self._zipped[wanted]]], encoding="gzip")
+        if wanted not in self._compressed:
+            self._compressed[wanted] = gzip.compress(b"".join(buffer for chunk in chunks for buffer in chunk), 1)
+        connection.respond([[self._compressed[wanted]]], encoding="gzip")
 
 
-def _with_state(asked: Asked) -> bool:
-    """Whether a watch begins with all that there is."""
-    return asked.query.get("sendInitialEvents") == "true" or asked.query.get("resourceVersion", "0") == "0"
+def _with_state(request: HttpRequest) -> bool:
+    """Returns whether a watch starts with the initial events."""
+    return request.query.get("sendInitialEvents") == "true" or request.query.get("resourceVersion", "0") == "0"
 
 
 def _version_of(item: bytes) -> bytes:
@@ -305,11 +324,11 @@ def _version_of(item: bytes) -> bytes:
 
 
 def main() -> None:
-    """Serves until its standard input ends."""
+    """Carries out commands until standard input ends."""
     server = Server(**json.loads(sys.argv[1]))
     for text in sys.stdin:
-        order = json.loads(text)
-        print(json.dumps(getattr(server, order["do"])(**order["with"])), flush=True)
+        command = json.loads(text)
+        print(json.dumps(getattr(server, command["do"])(**command["with"])), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Figures as people read them, in a terminal."""
+"""Figures formatted for people."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 
 MIB = float(1 << 20)
 
-Row = tuple[str, str, str]
-"""What a figure is called, its name in a record, and its unit: `"MiB"`, `"%"`, `"s"`, `"ms"`, `"us"` or `""`."""
+Column = tuple[str, str, str]
+"""A title, the figure's name in a record, and its unit: `"MiB"`, `"%"`, `"s"`, `"ms"`, `"us"` or `""`."""
 
 
 def shown(value: float, unit: str) -> str:
-    """A figure in its unit, without it."""
+    """Formats a figure in its unit, without the unit."""
     match unit:
         case "MiB":
             return f"{value / MIB:,.1f}"
@@ -26,11 +26,16 @@ def shown(value: float, unit: str) -> str:
     return f"{value:,.0f}"
 
 
-def rows(titles: Iterable[Row], figures: Mapping[str, Mapping[str, float]]) -> list[str]:
-    """A line a figure that is there: median, least, greatest."""
+def rows(columns: Iterable[Column], figures: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Formats a line for each figure that exists: median, minimum, maximum."""
     lines = []
-    for title, name, unit in titles:
+    for title, name, unit in columns:
         if figure := figures.get(name):
             values = "".join(f"{shown(figure[end], unit):>14}" for end in ("median", "min", "max"))
-            lines.append(f"    {title:38}{values} {unit}".rstrip())
+            lines.append(f"    {title:42}{values} {unit}".rstrip())
     return lines
+
+
+def nanoseconds(value: float) -> str:
+    """Formats nanoseconds, with one decimal below 100."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"

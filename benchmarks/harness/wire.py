@@ -1,6 +1,7 @@
-"""Connections of the benchmark's own API server: HTTP/1.1, a thread each, blocking writes of buffers that are there.
+"""The HTTP/1.1 connections of the benchmark server.
 
-Over TLS where there is a certificate. Knows nothing of what is served.
+Each has a thread, which writes prepared buffers and blocks. Speaks TLS if it has a certificate. Does not know what is
+served.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 
 Buffer = bytes | memoryview
-Piece = list[Buffer]
+Chunk = list[Buffer]
+"""Buffers that one system call sends."""
 
 
-class Asked(msgspec.Struct):
-    """A request: all there is to it, of each query parameter the last; names of headers in lower case."""
+class HttpRequest(msgspec.Struct):
+    """A request.
+
+    `query` has the last value of each parameter; header names are in lower case.
+    """
 
     path: str
     query: dict[str, str]
@@ -27,56 +32,56 @@ class Asked(msgspec.Struct):
 
 
 class Connection:
-    """The way back to one client."""
+    """The sending half of a connection to a client."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
-        # A TLS connection cannot write several buffers at once.
-        self._at_once = not isinstance(connection, ssl.SSLSocket)
+        # A TLS connection cannot write several buffers in one call.
+        self._gathers = not isinstance(connection, ssl.SSLSocket)
 
-    def answer(self, pieces: Iterable[Piece], *, status: str = "200 OK", encoding: str = "") -> None:
-        """A whole answer, its length told before."""
-        known = list(pieces)
+    def respond(self, chunks: Iterable[Chunk], *, status: str = "200 OK", encoding: str = "") -> None:
+        """Sends a whole response, with its length."""
+        body = list(chunks)
         more = f"Content-Encoding: {encoding}\r\n" if encoding else ""
-        self._head(status, f"{more}Content-Length: {sum(map(_size, known))}\r\n")
-        for piece in known:
-            self._send(piece)
+        self._head(status, f"{more}Content-Length: {sum(map(_size, body))}\r\n")
+        for chunk in body:
+            self._send(chunk)
 
-    def begin(self) -> None:
-        """An answer in chunks, whose end nobody knows."""
+    def start_stream(self) -> None:
+        """Sends the head of a response of unknown length."""
         self._head("200 OK", "Transfer-Encoding: chunked\r\n")
 
-    def chunk(self, piece: Piece) -> None:
-        """One chunk of it."""
-        self._send([b"%x\r\n" % _size(piece), *piece, b"\r\n"])
+    def send_chunk(self, chunk: Chunk) -> None:
+        """Sends one chunk of the stream."""
+        self._send([b"%x\r\n" % _size(chunk), *chunk, b"\r\n"])
 
-    def end(self) -> None:
-        """No more will come of it."""
+    def end_stream(self) -> None:
+        """Ends the stream."""
         self._send([b"0\r\n\r\n"])
 
     def _head(self, status: str, more: str) -> None:
         self._send([f"HTTP/1.1 {status}\r\nContent-Type: application/json\r\n{more}\r\n".encode()])
 
-    def _send(self, piece: Piece) -> None:
-        if not self._at_once:
-            self._connection.sendall(b"".join(piece))
-        elif (sent := self._connection.sendmsg(piece)) < _size(piece):
-            self._connection.sendall(b"".join(piece)[sent:])
+    def _send(self, chunk: Chunk) -> None:
+        if not self._gathers:
+            self._connection.sendall(b"".join(chunk))
+        elif (sent := self._connection.sendmsg(chunk)) < _size(chunk):
+            self._connection.sendall(b"".join(chunk)[sent:])
 
 
 class Listener:
-    """Takes connections, and has each request answered in a thread of its connection.
+    """Accepts connections. The thread of a connection responds to its requests.
 
     Args:
-        answer: Answers one request; called from many threads.
-        certificate: A PEM file with certificate and key: the server speaks TLS.
+        respond: Responds to one request; called from many threads.
+        certificate: A PEM file with certificate and key, to speak TLS.
 
     Attributes:
-        url: Where it is.
+        url: The URL of the server.
     """
 
-    def __init__(self, answer: Callable[[Asked, Connection], None], certificate: str | None) -> None:
-        self._answer = answer
+    def __init__(self, respond: Callable[[HttpRequest, Connection], None], certificate: str | None) -> None:
+        self._respond = respond
         self._tls: ssl.SSLContext | None = None
         if certificate is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -92,25 +97,25 @@ class Listener:
             threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
 
     def _serve(self, plain: socket.socket) -> None:
-        with suppress(OSError):  # the client went away
+        with suppress(OSError):  # the client closed the connection
             connection = plain if self._tls is None else self._tls.wrap_socket(plain, server_side=True)
             with connection:
-                back, received = Connection(connection), b""
+                sender, received = Connection(connection), b""
                 while True:
                     while b"\r\n\r\n" not in received:
                         if not (more := connection.recv(65536)):
                             return
                         received += more
                     head, _, received = received.partition(b"\r\n\r\n")
-                    self._answer(_asked(head.decode("latin-1")), back)
+                    self._respond(_parse(head.decode("latin-1")), sender)
 
 
-def _asked(head: str) -> Asked:
+def _parse(head: str) -> HttpRequest:
     first, *lines = head.split("\r\n")
     target = urlsplit(first.split(" ", 2)[1])
     headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    return Asked(target.path, {name: values[-1] for name, values in parse_qs(target.query).items()}, headers)
+    return HttpRequest(target.path, {name: values[-1] for name, values in parse_qs(target.query).items()}, headers)
 
 
-def _size(piece: Piece) -> int:
-    return sum(map(len, piece))
+def _size(chunk: Chunk) -> int:
+    return sum(map(len, chunk))

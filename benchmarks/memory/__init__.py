@@ -1,16 +1,16 @@
-"""The history retold: what following one collection takes in the ways it has been done, and in ours.
+"""Measures the memory of five ways to follow a collection, kinform among them.
 
-kube-rs held a collection up to three times at a relist until 0.92 (pages in a list, copies of them in the new store,
-the old store) and twice since; its authors measured 60 % less with a store and 80 % without (10,000 RoleBindings).
-Here the modes of `benchmarks.memory.modes`, all in Python over one transport, do the same: a first sync, then a relist
-in which every object has changed. Two views stand side by side: the heap as memray sees it, native allocations
-included, and what is resident, read from outside of a process without memray, in several rounds. How often something
-is allocated is counted in a third, for a first sync of at most 1,000 objects.
+Until 0.92, kube-rs held a collection up to three times at a relist: the pages in a list, their copies in the new store,
+and the old store. Since then it holds it twice. Its authors measured 60 % less with a store and 80 % less without (for
+10,000 RoleBindings). The modes of `benchmarks.memory.modes` do the same in Python, over one transport: a first sync,
+then a relist in which every object has changed. Two views are reported: the heap as memray sees it, native allocations
+included, and the resident memory of a process without memray, read from outside over several rounds. A third process
+counts allocations, in a first sync of at most 1,000 objects.
 
-Bias: the Python of `naive` and `buffered` was written for this, on msgspec, and decodes faster and smaller than most;
-no mode is at work between the phases, where programs would be; `kinform` works in the background after a sync, and
-the relist comes when that has paused. Python's cycle collector looks less often than by default, in all modes. No
-times are told.
+Bias: the Python of `naive` and `buffered` was written for this benchmark on msgspec, and decodes faster and smaller
+than most programs. No mode works between the phases, as programs would. kinform's background work runs after a sync,
+and the relist starts when it has paused. Python's garbage collector runs less often than by default, in all modes. No
+times are reported.
 """
 
 from __future__ import annotations
@@ -25,99 +25,94 @@ from benchmarks.harness.arguments import count
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
+from benchmarks.harness.text import Column, shown
 
-COUNTED = 1_000
-MIB = float(1 << 20)
+MAX_COUNTED = 1_000
+"""Objects in the process that counts allocations."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Says which options there are."""
+    """Adds the options."""
     parser.add_argument("--kind", choices=sorted(MADE), default="pods", help="%(default)s")
     parser.add_argument("--objects", type=count, default=5_000, metavar="N", help="%(default)s")
-    parser.add_argument(
-        "--rounds", type=count, default=3, metavar="N", help="of what is read from outside; %(default)s"
-    )
-    folder = Path("build/benchmarks/memory")
-    told = "where flame graphs and the plot go; %(default)s"
-    parser.add_argument("--artefacts", type=Path, default=folder, metavar="FOLDER", help=told)
+    parser.add_argument("--rounds", type=count, default=3, metavar="N", help="rounds without memray; %(default)s")
+    folder, text = Path("build/benchmarks/memory"), "folder for flame graphs and the plot; %(default)s"
+    parser.add_argument("--artefacts", type=Path, default=folder, metavar="FOLDER", help=text)
 
 
 def measure(options: argparse.Namespace) -> list[Record]:
-    """A record for each mode; writes flame graphs and the plot besides.
+    """Returns a record for each mode. Writes the flame graphs and the plot.
 
     Args:
         options: `kind`, `objects`, `seed`, `rounds` and the folder `artefacts`.
 
     Raises:
-        WrongAnswer: A mode did not hold what the server had: nothing is told.
+        WrongContent: A mode held other objects than the server.
     """
-    # They need memray and matplotlib, without which this module can still be asked for its options.
+    # They need memray and matplotlib, which `--help` does not.
     from benchmarks.memory import capture, runs
     from benchmarks.memory.draw import draw
     from benchmarks.memory.modes import MODES
 
     options.artefacts.mkdir(parents=True, exist_ok=True)
     records = list[Record]()
-    counted = min(COUNTED, options.objects)
+    counted = min(MAX_COUNTED, options.objects)
     with (
-        _server(options, options.objects) as served,
-        _server(options, counted) as few,
+        _server(options, options.objects) as server,
+        _server(options, counted) as small_server,
         tempfile.TemporaryDirectory() as scratch,
     ):
-        many, less = runs.Source(served), runs.Source(few)
-        sizes = {name: many.about[name] for name in ("objects", "raw_bytes", "pruned_bytes")}
+        source, small_source = runs.Source(server), runs.Source(small_server)
+        sizes = {name: source.about[name] for name in ("objects", "raw_bytes", "pruned_bytes")}
         for mode in MODES:
-            rounds = [runs.resident(many, mode) for _ in range(options.rounds)]
+            rounds = [runs.resident(source, mode) for _ in range(options.rounds)]
             file = Path(scratch) / f"{mode}.capture"
-            found = capture.heap(file, runs.captured(many, mode, file))
+            found = capture.heap(file, runs.captured(source, mode, file))
             capture.flame_graphs(file, options.artefacts, mode)
             file.unlink()
-            counting = Path(scratch) / f"{mode}.counted"
-            runs.counted(less, mode, counting)
-            found["figures"] |= {"allocations_per_object": capture.allocations(counting) / counted, **spreads(rounds)}
+            allocations = Path(scratch) / f"{mode}.allocations"
+            runs.count_allocations(small_source, mode, allocations)
+            found["figures"]["allocations_per_object"] = capture.allocations(allocations) / counted
+            found["figures"] |= spreads(rounds)
             records.append({"benchmark": options.benchmark, "mode": mode, "kind": options.kind, **sizes, **found})
     draw(records, options.artefacts / "timeline.png")
     return records
 
 
 def _server(options: argparse.Namespace, objects: int) -> Process:
-    made = {"resource": options.kind, "objects": objects, "seed": options.seed, "corpus": None}
-    return Process(python("benchmarks/harness/server.py"), **made)
+    served = {"resource": options.kind, "objects": objects, "seed": options.seed, "corpus": None}
+    return Process(python("benchmarks/harness/server.py"), **served)
 
 
-ROWS = (
-    ("resident: idle", "rss.idle"),
-    ("resident: first sync, peak", "rss.sync_peak"),
-    ("resident: first sync, then held", "rss.sync_held"),
-    ("resident: relist, peak", "rss.relist_peak"),
-    ("resident: relist, then held", "rss.relist_held"),
-    ("heap: first sync, peak", "heap.sync_peak"),
-    ("heap: first sync, then held", "heap.sync_held"),
-    ("heap: relist, peak", "heap.relist_peak"),
-    ("heap: relist, then held", "heap.relist_held"),
+COLUMNS: tuple[Column, ...] = (
+    ("resident: idle", "rss.idle", "MiB"),
+    ("first sync: peak", "rss.sync_peak", "MiB"),
+    ("after it", "rss.sync_held", "MiB"),
+    ("relist, all changed: peak", "rss.relist_peak", "MiB"),
+    ("after it", "rss.relist_held", "MiB"),
+    ("heap, by memray: peak of the sync", "heap.sync_peak", "MiB"),
+    ("heap, by memray: peak of the relist", "heap.relist_peak", "MiB"),
+    ("allocations an object", "allocations_per_object", ""),
 )
-LEAST_SHARE = 0.02
+MIN_SHARE = 0.02
 
 
 def table(found: Iterable[Record]) -> str:
-    """The result for people."""
+    """Formats the records for a terminal."""
     records = list(found)
-    about, modes = records[0], [record["mode"] for record in records]
+    about = records[0]
     lines = [f"{about['objects']:,} {about['kind']} of {about['raw_bytes'] / about['objects']:,.0f} B; MiB"]
-    lines.append(f"{'':34}" + "".join(f"{mode:>10}" for mode in modes))
-    for title, name in ROWS:
-        lines.append(f"{title:34}" + "".join(f"{_middle(each['figures'][name]) / MIB:10,.1f}" for each in records))
-    counts = (each["figures"]["allocations_per_object"] for each in records)
-    lines.append(f"{'allocations an object, first sync':34}" + "".join(f"{count:10,.0f}" for count in counts))
-    most = _middle(next(each for each in records if each["mode"] == "buffered")["figures"]["rss.relist_peak"])
-    less = (1 - _middle(each["figures"]["rss.relist_peak"]) / most for each in records)
-    lines.append(f"{'resident at the relist: less, %':34}" + "".join(f"{share * 100:10.0f}" for share in less))
+    lines.append(f"{'':36}" + "".join(f"{record['mode']:>10}" for record in records))
+    for title, name, unit in COLUMNS:
+        values = (shown(_median(record["figures"][name]), unit) for record in records)
+        lines.append(f"{title:36}" + "".join(f"{value:>10}" for value in values))
     for record in records:
-        lines.append(f"\n{record['mode']}: who holds the heap's peak, {record['figures']['heap.peak'] / MIB:,.1f} MiB")
-        parts = (part for part in record["holders"] if part["share"] >= LEAST_SHARE)
-        lines += (f"{part['bytes'] / MIB:10,.2f} {part['share'] * 100:5.0f} %  {part['where']}" for part in parts)
+        peak = shown(record["figures"]["heap.peak"], "MiB")
+        lines.append(f"\n{record['mode']}: holders of the heap at its peak, {peak} MiB")
+        parts = (part for part in record["holders"] if part["share"] >= MIN_SHARE)
+        lines += (f"{shown(part['bytes'], 'MiB'):>10} {part['share'] * 100:5.0f} %  {part['where']}" for part in parts)
     return "\n".join(lines)
 
 
-def _middle(figure: float | dict[str, float]) -> float:
+def _median(figure: float | dict[str, float]) -> float:
     return figure["median"] if isinstance(figure, dict) else figure

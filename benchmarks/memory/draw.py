@@ -1,22 +1,23 @@
-"""The time line of each mode's heap, drawn from the records of a measurement alone."""
+"""The plot of each mode's heap over time, drawn from the records only."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-MIB = float(1 << 20)
-TITLES = {"sync": "first sync", "relist": "a relist in which all has changed"}
+from benchmarks.harness.text import MIB
+
+TITLES = {"sync": "first sync", "relist": "relist, all changed"}
 
 
 def draw(records: list[dict[str, Any]], file: Path) -> None:
-    """Writes a PNG, or what else the file's name asks for: the phases side by side, all modes in each.
+    """Writes the plot: a panel for each phase, with all modes.
 
     Args:
-        records: What `benchmarks.memory.measure` returned, or was read back from what was told.
-        file: Where to write.
+        records: The records of `benchmarks.memory.measure`.
+        file: The file to write; its name decides the format.
     """
-    from matplotlib.figure import Figure  # a second to load, for nothing if only figures are wanted
+    from matplotlib.figure import Figure  # takes a second to import
 
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     axes = figure.subplots(1, len(TITLES), sharey=True)
@@ -29,5 +30,5 @@ def draw(records: list[dict[str, Any]], file: Path) -> None:
     axes[0].set_ylabel("heap, MiB")
     axes[-1].legend()
     about = records[0]
-    figure.suptitle(f"{about['objects']:,} {about['kind']}: one collection, retold in {len(records)} ways")
+    figure.suptitle(f"{about['objects']:,} {about['kind']}: one collection, followed in {len(records)} ways")
     figure.savefig(file, dpi=120)

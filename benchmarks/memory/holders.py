@@ -1,6 +1,7 @@
-"""Who holds what memray found at one moment: stacks of frames, put down to the part of the process that asked.
+"""Attributes memory to the part of the process that allocated it.
 
-Where a package was stripped of its symbols there is less to tell apart: then it is whoever called it.
+The stack of frames that memray found decides. Memory of a package that was stripped of its symbols is attributed to its
+caller.
 """
 
 from __future__ import annotations
@@ -20,44 +21,44 @@ RULES: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
     ("training of dictionaries", lambda function, _: function.startswith(("train_dict", "ZDICT_", "FASTCOVER_"))),
     ("zstd: compressing", lambda function, _: function.startswith(("ZSTD_createC", "ZstdCompressor", "Compressor"))),
     ("zstd: decompressing", lambda function, _: function.startswith(("ZSTD_createD", "ZstdDecomp", "Decompressor"))),
-    ("zstd: all else", lambda function, file: function.startswith(("ZSTD_", "Zstd")) or file.startswith("c-ext/")),
-    ("training: the samples", lambda _, file: file.endswith("kinform/_dictionary.py")),
+    ("zstd: other", lambda function, file: function.startswith(("ZSTD_", "Zstd")) or file.startswith("c-ext/")),
+    ("training: the samples", lambda _, file: file.endswith("kinform/_codec/training.py")),
     ("decoded JSON", lambda function, _: function.startswith(("json_decode", "JSONDecoder", "msgspec_json_decode"))),
     ("encoded JSON", lambda function, _: function.startswith(("json_encode", "msgspec_json_encode"))),
     ("loaded modules", lambda function, file: "importlib" in file or function.startswith("_dl_open")),
     ("certificates", lambda _, file: file.endswith("/ssl.py")),
     ("sockets and aiohttp", lambda function, file: function.startswith("sock_") or _any(file, "aiohttp/", "llhttp")),
-    ("bodies and lines", lambda _, file: file.endswith(("memory/wire.py", "kinform/_transport.py"))),
-    ("kinform: its other C", lambda function, file: "kinform_ext" in file or function.startswith(C_PREFIXES)),
-    ("kinform: its Python", lambda _, file: file.startswith(f"{ROOT}kinform/")),
+    ("bodies and lines", lambda _, file: file.endswith("memory/wire.py") or "kinform/_transport/" in file),
+    ("kinform: other C code", lambda function, file: "kinform_ext" in file or function.startswith(C_PREFIXES)),
+    ("kinform: Python code", lambda _, file: file.startswith(f"{ROOT}kinform/")),
     ("the mode's own dicts and lists", lambda _, file: file.endswith("memory/modes.py")),
     ("asyncio", lambda _, file: "/asyncio/" in file),
 )
-"""The name, and whether a frame, by its function and its file, is of that. The first that fits any frame counts."""
+"""The name of a part, and whether a frame (function, file) belongs to it. The first rule that matches a frame wins."""
 
-REST = "all else"
+OTHER = "other"
 SITES = 12
 
 
 def holders(records: Iterable[Any]) -> list[dict[str, Any]]:
-    """Bytes by part, the largest first, with their share in all of it."""
+    """Returns the bytes and the share of each part, the largest first."""
     return _ranked((record.size, holder(record.hybrid_stack_trace())) for record in records)
 
 
 def sites(records: Iterable[Any]) -> list[dict[str, Any]]:
-    """Bytes by place in the program, the largest first, but no more than a dozen."""
+    """Returns the bytes of each place in the program, the dozen largest."""
     return _ranked((record.size, site(record.hybrid_stack_trace())) for record in records)[:SITES]
 
 
 def holder(trace: Iterable[Frame]) -> str:
-    """The part that a stack is put down to."""
+    """Returns the part that a stack belongs to."""
     frames = [(function, file) for function, file, _ in trace]
-    found = (name for name, fits in RULES if any(fits(function, file) for function, file in frames))
-    return next(found, REST)
+    found = (name for name, matches in RULES if any(matches(function, file) for function, file in frames))
+    return next(found, OTHER)
 
 
 def site(trace: Iterable[Frame]) -> str:
-    """The innermost line of Python, with the C function nearest to the allocator that asked for itself."""
+    """Returns the innermost line of Python, with the C function that allocated."""
     native = ""
     for function, file, line in trace:
         if file.endswith(".py"):
@@ -81,7 +82,7 @@ def _any(text: str, *parts: str) -> bool:
 
 
 def _of_allocator(function: str, file: str) -> bool:
-    """Whether it only passes on what others ask for."""
+    """Returns whether a function only allocates for its callers."""
     python = function.startswith(("_Py", "Py", "pymalloc")) or _any(file, "Objects/", "Python/", "Modules/", "Include/")
     return python or function in ("ZSTD_customMalloc", "ZSTD_customCalloc", "kr_map", "<unknown>")
 

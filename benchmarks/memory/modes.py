@@ -1,14 +1,14 @@
-"""The same collection followed in five ways: those that kube-rs went through, the one before them, and kinform.
+"""The five ways to follow a collection.
 
-    naive     one LIST, decoded whole, into a dict of dicts
-    buffered  pages into one list, each object copied into a new dict, which takes the old one's place: kube-rs before
-              0.92, where the list, the new store and the old one are held at once (3x)
-    streamed  each object into a new dict as it comes: kube-rs since 0.92, the new store and the old one (2x)
+    naive     one LIST, decoded as a whole, into a dict of dicts
+    buffered  pages into one list, and each object copied into a new dict that replaces the old one: kube-rs before
+              0.92, which holds the list, the new store and the old store at once (3x)
+    streamed  each object into a new dict as it arrives: kube-rs since 0.92, the new store and the old store (2x)
     kinform   an Informer
-    events    the same stream as `streamed`, and nothing is kept
+    events    the same stream as `streamed`, without a store
 
-All drop managedFields as early as they can, decode with msgspec and read the same transport, so that what they differ
-by is the retelling. The first two list anew when a watch ends, as their users do; the others go on by themselves.
+All drop managedFields as early as they can, decode with msgspec and read the same transport, so that they differ only
+in how they hold objects. The first two list again when a watch ends, as their users do; the others continue.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ import msgspec
 
 import kinform
 from benchmarks.harness.digest import Digest
-from benchmarks.memory.wire import Object, answer, cleared, events, key_of
+from benchmarks.memory.wire import Object, events, key_of, list_page, without_managed_fields
 
-PAGE = 500
-"""Objects a page: what kube-rs asks for."""
+PAGE_OBJECTS = 500
+"""The page size of kube-rs."""
 
 
 class Mode(ABC):
-    """A collection that is followed, from `begin` to `end`.
+    """A way to follow a collection, from `start` to `stop`.
 
     Args:
-        api: Where it is.
-        resource: What it is.
-        checked: Whether its digest will be asked for; has no effect where something is held to take it from.
+        api: The transport to the server.
+        resource: The collection's resource.
+        checked: Whether its digest will be read. Has an effect only without a store, where the digest is computed from
+            the events.
     """
 
     def __init__(self, api: kinform.Transport, resource: str, *, checked: bool = True) -> None:
@@ -42,23 +43,23 @@ class Mode(ABC):
         self._checked = checked
         self._resource = kinform.Resource.of(resource)
         self._version = 0
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._task: asyncio.Task[None]
 
-    async def begin(self) -> None:
-        """Begins to follow."""
+    async def start(self) -> None:
+        """Starts to follow."""
         self._task = asyncio.create_task(self._follow())
 
-    async def end(self) -> None:
-        """Stops."""
+    async def stop(self) -> None:
+        """Stops to follow."""
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
     async def reach(self, version: int) -> None:
-        """Returns once a complete state of at least this version is there; 1 is the first that comes."""
+        """Waits for a complete state of at least this version; 1 is the first."""
         while self._version < version:
-            self._news.clear()
-            waiting = asyncio.create_task(self._news.wait())
+            self._changed.clear()
+            waiting = asyncio.create_task(self._changed.wait())
             await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
             if self._task.done():
@@ -66,19 +67,19 @@ class Mode(ABC):
 
     @abstractmethod
     def digest(self) -> dict[str, Any]:
-        """What identifies the content."""
+        """Returns the digest of the content."""
 
     @abstractmethod
     async def _follow(self) -> None:
-        """Follows for ever, and tells of each version by `_reached`."""
+        """Follows the collection and calls `_reached` for each version. Never returns."""
 
     def _reached(self, version: str) -> None:
         self._version = int(version)
-        self._news.set()
+        self._changed.set()
 
 
 class Listed(Mode):
-    """A dict of dicts that is listed and watched, and listed anew whenever the watch ends."""
+    """A dict of dicts, listed and watched, and listed again when the watch ends."""
 
     def __init__(self, api: kinform.Transport, resource: str, *, checked: bool = True) -> None:
         super().__init__(api, resource, checked=checked)
@@ -86,7 +87,7 @@ class Listed(Mode):
         self._kind = ""
 
     def digest(self) -> dict[str, Any]:
-        # Items of a LIST do not tell their kind.
+        # Items of a LIST carry no apiVersion and kind.
         names = {"apiVersion": self._resource.api_version, "kind": self._kind}
         return _digest((key, names | found) for key, found in self._store.items())
 
@@ -99,45 +100,45 @@ class Listed(Mode):
                 if event["type"] == "DELETED":
                     self._store.pop(key_of(found), None)
                 elif event["type"] != "BOOKMARK":
-                    self._store[key_of(found)] = cleared(found)
+                    self._store[key_of(found)] = without_managed_fields(found)
                     self._reached(version)
 
     @abstractmethod
     async def _list(self) -> str:
-        """Puts a new state in the place of the old one; returns its version."""
+        """Replaces the store by a new state. Returns its version."""
 
 
 class Naive(Listed):
-    """One LIST, decoded whole."""
+    """A LIST, decoded as a whole."""
 
     async def _list(self) -> str:
-        whole = await answer(self._api, self._resource)
+        whole = await list_page(self._api, self._resource)
         self._kind = whole["kind"].removesuffix("List")
-        self._store = {key_of(found): cleared(found) for found in whole["items"]}
+        self._store = {key_of(found): without_managed_fields(found) for found in whole["items"]}
         version: str = whole["metadata"]["resourceVersion"]
         return version
 
 
 class Buffered(Listed):
-    """Pages into a list, and from there copied into the store."""
+    """Pages into a list, copied into the store."""
 
     async def _list(self) -> str:
-        buffer, following = list[Object](), {"limit": str(PAGE)}
+        buffer, params = list[Object](), {"limit": str(PAGE_OBJECTS)}
         while True:
-            page = await answer(self._api, self._resource, **following)
-            buffer += (cleared(found) for found in page.pop("items"))
+            page = await list_page(self._api, self._resource, **params)
+            buffer += (without_managed_fields(found) for found in page.pop("items"))
             if not page["metadata"].get("continue"):
                 break
-            following["continue"] = page["metadata"]["continue"]
+            params["continue"] = page["metadata"]["continue"]
         self._kind = page["kind"].removesuffix("List")
-        # The event lent the list to whoever was interested, so the store had to clone what it kept.
+        # kube-rs' event borrowed the list to its subscribers, so the store had to clone each object.
         self._store = {key_of(found): _clone(found) for found in buffer}
         version: str = page["metadata"]["resourceVersion"]
         return version
 
 
 class Streamed(Mode):
-    """Each object into the store that is coming, which takes the old one's place once it is complete."""
+    """Objects into a new store, which replaces the old one when it is complete."""
 
     def __init__(self, api: kinform.Transport, resource: str, *, checked: bool = True) -> None:
         super().__init__(api, resource, checked=checked)
@@ -147,60 +148,60 @@ class Streamed(Mode):
         return _digest(self._store.items())
 
     async def _follow(self) -> None:
-        coming: dict[str, Object] = {}
+        staged: dict[str, Object] = {}
         async for event in kinform.watcher(self._api, self._resource, prune=kinform.Prune()):
             match event:
                 case kinform.Init():
-                    coming = {}
+                    staged = {}
                 case kinform.InitApply(found):
-                    coming[found.key] = cleared(msgspec.json.decode(found.raw))
+                    staged[found.key] = without_managed_fields(msgspec.json.decode(found.raw))
                 case kinform.InitDone(version):
-                    self._store, coming = coming, {}
+                    self._store, staged = staged, {}
                     self._reached(version)
                 case kinform.Apply(found):
-                    self._store[found.key] = cleared(msgspec.json.decode(found.raw))
+                    self._store[found.key] = without_managed_fields(msgspec.json.decode(found.raw))
                     self._reached(found.resource_version)
                 case kinform.Delete(found):
                     self._store.pop(found.key, None)
 
 
 class Events(Mode):
-    """Each object decoded, looked at and forgotten. What identifies the content is summed up as it goes by."""
+    """Objects decoded and dropped. The digest is computed as they pass."""
 
     def __init__(self, api: kinform.Transport, resource: str, *, checked: bool = True) -> None:
         super().__init__(api, resource, checked=checked)
         self._digest = Digest()
 
     def digest(self) -> dict[str, Any]:
-        """That of the last complete state; events since then are not in it."""
+        """Returns the digest of the last complete state, without the events since then."""
         return self._digest.result()
 
     async def _follow(self) -> None:
-        coming = Digest()
+        staged = Digest()
         async for event in kinform.watcher(self._api, self._resource):
             match event:
                 case kinform.Init():
-                    coming = Digest()
+                    staged = Digest()
                 case kinform.InitApply(found):
                     decoded: Object = msgspec.json.decode(found.raw)
                     if self._checked:
-                        coming.add_whole(found.key, decoded)
+                        staged.add_whole(found.key, decoded)
                 case kinform.InitDone(version):
-                    self._digest = coming
+                    self._digest = staged
                     self._reached(version)
 
 
 class Kinform(Mode):
-    """An Informer, with nothing set."""
+    """An Informer with the default options."""
 
     def __init__(self, api: kinform.Transport, resource: str, *, checked: bool = True) -> None:
         super().__init__(api, resource, checked=checked)
         self._informer = kinform.Informer(api, self._resource)
 
-    async def begin(self) -> None:
+    async def start(self) -> None:
         await self._informer.__aenter__()
 
-    async def end(self) -> None:
+    async def stop(self) -> None:
         await self._informer.__aexit__(None, None, None)
 
     async def reach(self, version: int) -> None:
@@ -211,7 +212,7 @@ class Kinform(Mode):
         return _digest((key, msgspec.json.decode(raw)) for key in store if (raw := store.raw(key)) is not None)
 
     async def _follow(self) -> None:
-        raise NotImplementedError  # the informer has a task of its own
+        raise NotImplementedError  # the informer has its own task
 
 
 MODES: dict[str, type[Mode]] = {
@@ -223,14 +224,14 @@ MODES: dict[str, type[Mode]] = {
 }
 
 
-def _digest(held: Iterable[tuple[str, Object]]) -> dict[str, Any]:
+def _digest(objects: Iterable[tuple[str, Object]]) -> dict[str, Any]:
     digest = Digest()
-    for key, found in held:
+    for key, found in objects:
         digest.add_whole(key, found)
     return digest.result()
 
 
 def _clone(found: Object) -> Object:
-    # Strings as well, which `copy.deepcopy` shares and Rust's `clone` does not.
+    # Copies strings too, as Rust's `clone` does and `copy.deepcopy` does not.
     copied: Object = msgspec.json.decode(msgspec.json.encode(found))
     return copied

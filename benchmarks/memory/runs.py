@@ -1,6 +1,6 @@
-"""One mode through a first sync and a relist in which all has changed: read from outside, and by memray.
+"""Runs a mode through a first sync and a relist in which all objects have changed.
 
-Each is a fresh process. What it holds is compared with what the server has, before anything is told.
+Each run is a new process, read from outside or under memray. Its content is compared with the server's.
 """
 
 from __future__ import annotations
@@ -10,25 +10,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.digest import agree
+from benchmarks.harness.digest import WrongContent, agree
 from benchmarks.harness.process import Process, python
+from benchmarks.harness.waiting import wait_until_idle
 
-QUIET = 1.5
-"""Seconds in which next to nothing is done before a phase is over: its peak and what is held are those up to then."""
-QUIET_LIMIT = 30.0
+IDLE_SECONDS = 1.5
+"""A phase ends when the process was idle for this time. Its peak and the memory after it are read then."""
+IDLE_TIMEOUT = 30.0
 PHASES = ("sync", "relist")
 
 Figures = Mapping[str, float | None]
 Phase = tuple[float, float]
-"""When it began and when it was over: seconds since the epoch."""
-
-
-class WrongAnswer(Exception):
-    """A process does not hold what the server has."""
+"""Start and end, in seconds since the epoch."""
 
 
 class Source:
-    """The process of a server, and what it says of itself.
+    """A server process.
 
     Args:
         process: A running `benchmarks/harness/server.py`.
@@ -38,80 +35,82 @@ class Source:
         self.process = process
         self.about: dict[str, Any] = process.do("open")
 
-    def subject(self, mode: str) -> Process:
-        """A process that is to follow the collection in that way; it is as it was at first."""
+    def start(self, mode: str) -> Process:
+        """Resets the collection and starts a process that will follow it in this mode."""
         self.process.do("reset")
         names = {name: self.about[name] for name in ("url", "resource")}
-        return Process(python("benchmarks/memory/subject.py"), **names, mode=mode)
+        return Process(python("benchmarks/memory/mode_process.py"), **names, mode=mode)
 
 
-def resident(source: Source, mode: str, *, quiet: float = QUIET) -> Figures:
-    """Bytes resident, as the system counts them: before anything, at the peaks, and once it is quiet after each.
+def resident(source: Source, mode: str, *, idle_seconds: float = IDLE_SECONDS) -> Figures:
+    """Measures the resident bytes of a mode.
 
-    And CPU seconds of each phase, without what is done in the background after it.
+    They are read before the first phase, at each phase's peak, and when the process is idle after it. Also measures
+    each phase's CPU seconds, without the background work after it.
     """
-    with source.subject(mode) as subject:
-        gauge = subject.gauge
-        subject.do("connect")
+    with source.start(mode) as process:
+        gauge = process.gauge
+        process.do("connect")
         found: dict[str, float] = {"rss.idle": gauge.rss()}
-        for name in PHASES:
-            prepare(source, name)
-            gauge.forget_peak()
+        for phase in PHASES:
+            prepare(source, phase)
+            gauge.reset_peak()
             cpu = gauge.cpu_seconds()
-            go(source, subject, name)
-            found[f"cpu.{name}"] = gauge.cpu_seconds() - cpu
-            gauge.until_quiet(QUIET_LIMIT, quiet=quiet)
-            found |= {f"rss.{name}_peak": gauge.peak(), f"rss.{name}_held": gauge.rss()}
-            check(source, subject, mode)
+            run_phase(source, process, phase)
+            found[f"cpu.{phase}"] = gauge.cpu_seconds() - cpu
+            wait_until_idle(gauge, IDLE_TIMEOUT, idle_seconds=idle_seconds)
+            found |= {f"rss.{phase}_peak": gauge.peak(), f"rss.{phase}_held": gauge.rss()}
+            check(source, process, mode)
     return found
 
 
 def captured(source: Source, mode: str, file: Path) -> dict[str, Phase]:
-    """Has memray write down the same; when each phase was."""
+    """Runs the phases under memray. Returns when each was."""
     phases = dict[str, Phase]()
-    with source.subject(mode) as subject:
-        subject.do("track", capture=str(file), counted=False)
-        subject.do("connect")
-        for name in PHASES:
-            prepare(source, name)
-            begun = time.time()
-            go(source, subject, name)
-            subject.gauge.until_quiet(QUIET_LIMIT, quiet=QUIET)
-            phases[name] = (begun, time.time())
-        subject.do("untrack")
-        check(source, subject, mode)  # only now, as it takes memory itself
+    with source.start(mode) as process:
+        process.do("track", capture=str(file), every_allocation=False)
+        process.do("connect")
+        for phase in PHASES:
+            prepare(source, phase)
+            start = time.time()
+            run_phase(source, process, phase)
+            wait_until_idle(process.gauge, IDLE_TIMEOUT, idle_seconds=IDLE_SECONDS)
+            phases[phase] = (start, time.time())
+        process.do("untrack")
+        check(source, process, mode)  # takes memory itself
     return phases
 
 
-def counted(source: Source, mode: str, file: Path) -> None:
-    """Has memray write down how often a first sync allocates, each object of Python's counted."""
-    with source.subject(mode) as subject:
-        subject.do("track", capture=str(file), counted=True)
-        subject.do("connect", checked=False)
-        subject.do("sync")
-        subject.do("untrack")
+def count_allocations(source: Source, mode: str, file: Path) -> None:
+    """Runs a first sync under memray, which records each allocation of an object."""
+    with source.start(mode) as process:
+        process.do("track", capture=str(file), every_allocation=True)
+        process.do("connect", checked=False)
+        process.do("sync")
+        process.do("untrack")
 
 
 def prepare(source: Source, phase: str) -> None:
-    """Makes beforehand what the server will send."""
+    """Prepares in advance what the server will send."""
     if phase == "relist":
         source.process.do("prepare", change=1.0)
 
 
-def go(source: Source, subject: Process, phase: str) -> None:
-    """Carries out one phase, to its end."""
+def run_phase(source: Source, process: Process, phase: str) -> None:
+    """Runs one phase to its end."""
     if phase == "sync":
-        subject.do("sync")
+        process.do("sync")
     else:
-        subject.do("reach", version=source.process.do("expire"))
+        process.do("reach", version=source.process.do("expire"))
 
 
-def check(source: Source, subject: Process, mode: str) -> None:
-    """Compares the contents.
+def check(source: Source, process: Process, mode: str) -> None:
+    """Compares the content of a process with the server's.
 
     Raises:
-        WrongAnswer: They differ.
+        WrongContent: They differ.
     """
-    there, here = source.process.do("digest"), subject.do("digest")
-    if "content" not in here or not agree(there, here):
-        raise WrongAnswer(f"{mode}: the content differs ({here['objects']} objects, the server {there['objects']})")
+    server, client = source.process.do("digest"), process.do("digest")
+    if "content" not in client or not agree(server, client):
+        counts = f"{client['objects']} objects, the server {server['objects']}"
+        raise WrongContent(f"{mode} holds other objects than the server ({counts})")

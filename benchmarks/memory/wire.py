@@ -1,6 +1,6 @@
-"""LIST and WATCH as a program of twenty lines does them, over kinform's transport: the same socket for every mode.
+"""LIST and WATCH over kinform's transport, as in a short program.
 
-Holds no object once it is handed out, drops nothing, retries nothing.
+So every mode uses the same socket. Keeps no object that it has returned, drops nothing, retries nothing.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import kinform
 Object = dict[str, Any]
 
 
-async def answer(api: kinform.Transport, resource: kinform.Resource, **params: str) -> Object:
-    """One LIST, or one page of it: read to its end, then decoded whole."""
+async def list_page(api: kinform.Transport, resource: kinform.Resource, **params: str) -> Object:
+    """Returns a LIST, or one page of it: read to its end, then decoded as a whole."""
     response = await api.open(kinform.Request(path=resource.path(), params=tuple(params.items())))
     try:
         _check(response)
@@ -28,7 +28,7 @@ async def answer(api: kinform.Transport, resource: kinform.Resource, **params: s
 
 
 async def events(api: kinform.Transport, resource: kinform.Resource, version: str) -> AsyncIterator[Object]:
-    """The events of one WATCH, decoded, up to the one of type ERROR, which is not among them, or to its end."""
+    """Yields the decoded events of a WATCH until an ERROR event or its end."""
     params = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": version}
     response = await api.open(kinform.Request(path=resource.path(), params=tuple(params.items()), watch=True))
     try:
@@ -46,17 +46,17 @@ async def events(api: kinform.Transport, resource: kinform.Resource, version: st
 
 
 def key_of(found: Object) -> str:
-    """`"namespace/name"`, or `"name"`."""
+    """Returns `"namespace/name"`, or `"name"`."""
     metadata = found["metadata"]
     return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else str(metadata["name"])
 
 
-def cleared(found: Object) -> Object:
-    """The object itself, without its managedFields."""
+def without_managed_fields(found: Object) -> Object:
+    """Removes managedFields from an object, and returns it."""
     found["metadata"].pop("managedFields", None)
     return found
 
 
 def _check(response: kinform.Response) -> None:
     if response.status != 200:
-        raise ConnectionError(f"the server answers {response.status}")
+        raise ConnectionError(f"the server responded with status {response.status}")

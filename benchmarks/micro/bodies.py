@@ -1,6 +1,6 @@
-"""Who cuts bodies, and how they are compared.
+"""Alternatives that split response bodies into objects, and their comparison.
 
-A LIST comes whole to decoders, a WATCH cut into its lines; to the scanner and the plain copy both come in chunks.
+Decoders get a LIST as a whole, and a WATCH split into lines. The scanner and memcpy get both in chunks.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ Body = list[bytes]
 
 
 class Rival(NamedTuple):
-    """One way to go through a body.
+    """A way to process a body.
 
     Attributes:
-        run: What is timed.
-        answer: What comes of it: JSON, an object at a time.
-        chunks: Whether bodies come to it in chunks.
+        run: The timed function.
+        answer: Returns its result as JSON, one object at a time.
+        chunks: Whether it gets the body in chunks.
     """
 
     run: Callable[[Body], object]
@@ -33,22 +33,23 @@ class Rival(NamedTuple):
 
 
 def compare(timed: Timed, pods: Pods, mode: Mode, rival: Rival, expected: Iterable[Decoded]) -> None:
-    """Checks a rival's answer, and times it."""
+    """Checks a rival's answer, then times it."""
     body = [pods.listed] if mode == "list" else pods.before.lines
     size = sum(map(len, body))
     if rival.chunks:
         body = chunks(b"".join(body))
-    assert [_nameless(msgspec.json.decode(raw)) for raw in rival.answer(body)] == list(map(_nameless, expected))
+    answer = [_without_kind(msgspec.json.decode(raw)) for raw in rival.answer(body)]
+    assert answer == list(map(_without_kind, expected))
     timed(lambda: rival.run(body), objects=len(pods.keys), size=size)
 
 
-def _nameless(found: Decoded) -> Decoded:
-    """Without what the items of a LIST do not tell."""
+def _without_kind(found: Decoded) -> Decoded:
+    """The object without apiVersion and kind, which items of a LIST do not carry."""
     return {name: value for name, value in found.items() if name not in ("apiVersion", "kind")}
 
 
 def scanner(mode: Mode, prune: Prune) -> Rival:
-    """kinform's, as far as batches: no object of Python is made of any pod."""
+    """Returns kinform's scanner. It creates batches, but no Python object for a pod."""
     return Rival(
         lambda body: sum(map(len, scan(mode, body, prune))),
         lambda body: (batch.raw(i) for batch in scan(mode, body, prune) for i in range(len(batch))),
@@ -57,7 +58,7 @@ def scanner(mode: Mode, prune: Prune) -> Rival:
 
 
 def memcpy(mode: Mode) -> Rival:
-    """The least that anybody could do with a body."""
+    """Returns a plain copy, the lower bound."""
 
     def answer(body: Body) -> Iterable[bytes]:
         copied = b"".join(map(bytearray, body))
@@ -68,29 +69,29 @@ def memcpy(mode: Mode) -> Rival:
 
 
 def decoded(mode: Mode, loads: Callable[[bytes], Any], body: Body) -> list[Any]:
-    """The objects of a body."""
+    """Returns the decoded objects of a body."""
     return loads(body[0])["items"] if mode == "list" else [loads(line)["object"] for line in body]
 
 
-class Frame(msgspec.Struct, gc=False):
-    """An event of a WATCH, its object uncut."""
+class RawEvent(msgspec.Struct, gc=False):
+    """An event of a WATCH with its object as raw JSON."""
 
     type: str
     object: msgspec.Raw
 
 
-class Listed(msgspec.Struct, gc=False):
-    """A LIST, its objects uncut."""
+class RawList(msgspec.Struct, gc=False):
+    """A LIST with its objects as raw JSON."""
 
     kind: str
     apiVersion: str
     items: list[msgspec.Raw]
 
 
-_read_frame = msgspec.json.Decoder(Frame).decode
-_read_list = msgspec.json.Decoder(Listed).decode
+_decode_event = msgspec.json.Decoder(RawEvent).decode
+_decode_list = msgspec.json.Decoder(RawList).decode
 
 
-def uncut(mode: Mode, body: Body) -> list[msgspec.Raw]:
-    """The objects of a body, as slices of it."""
-    return _read_list(body[0]).items if mode == "list" else [_read_frame(line).object for line in body]
+def raw_objects(mode: Mode, body: Body) -> list[msgspec.Raw]:
+    """Returns the objects of a body as slices of it."""
+    return _decode_list(body[0]).items if mode == "list" else [_decode_event(line).object for line in body]

@@ -1,6 +1,7 @@
-"""What the benchmarks share: the pods, the stores that hold them, and one way to be timed.
+"""Fixtures: the pods, the stores that hold them, and the timer.
 
-KINFORM_BENCH_OBJECTS in the environment says how many pods there are, 5,000 if it does not; KINFORM_BENCH_SEED which.
+The environment variable KINFORM_BENCH_OBJECTS sets the number of pods, 5,000 by default; KINFORM_BENCH_SEED sets the
+seed.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ Timed = Callable[..., None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """CPU time of the thread for all of them."""
+    """Sets the CPU time of the thread as the timer of all benchmarks."""
     for item in items:
         marker = item.get_closest_marker("benchmark")
         if marker is not None and HERE in item.path.parents:
@@ -35,19 +36,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_benchmark_generate_machine_info() -> dict[str, Any]:
-    """What matters of the machine, and neither its name nor its user's."""
+    """Describes the machine without its name or its user's."""
     found = machine()
     return {name: found[name] for name in ("cpu", "cores", "kernel", "python", "versions")}
 
 
 def pytest_benchmark_generate_commit_info() -> dict[str, Any]:
-    """What is checked out, and nothing of who did that or where."""
+    """Names the commit without its author or its folder."""
     return {"id": machine()["commit"], "project": "kinform"}
 
 
 @pytest.fixture(scope="package", autouse=True)
 def no_garbage_collector() -> Iterator[None]:
-    """It would go through all pods again and again, while they are timed and while answers are checked."""
+    """Disables the garbage collector, which would go through all pods."""
     gc.collect()
     gc.disable()
     yield
@@ -56,9 +57,10 @@ def no_garbage_collector() -> Iterator[None]:
 
 @pytest.fixture
 def timed(benchmark: BenchmarkFixture) -> Timed:
-    """`timed(operation, objects=N, size=BYTES)`, once the answer was checked.
+    """Returns the timer: `timed(operation, objects=N, size=BYTES)`.
 
-    `objects` and `size` are what one call goes through. What `before` does before each call is not timed.
+    It is called after the answer was checked. `objects` and `size` are what one call processes. `before` runs before
+    each call and is not timed.
     """
 
     def timed(
@@ -77,41 +79,41 @@ def timed(benchmark: BenchmarkFixture) -> Timed:
 
 @pytest.fixture(scope="session")
 def pods() -> Pods:
-    """The pods."""
+    """Returns the pods."""
     return Pods(int(os.environ.get("KINFORM_BENCH_OBJECTS", OBJECTS)), int(os.environ.get("KINFORM_BENCH_SEED", 0)))
 
 
 @pytest.fixture(scope="session")
-def ours(pods: Pods) -> Kinform:
-    """A store for readers, with the first state, once there is nothing to do in the background."""
-    made = Kinform()
-    made.relist(pods.before.batches)
-    made.settle()
-    return made
+def recoded(pods: Pods) -> Kinform:
+    """Returns a store to read from: the first state, with all background work done."""
+    store = Kinform()
+    store.relist(pods.before.batches)
+    store.drain()
+    return store
 
 
 @pytest.fixture(scope="session")
-def written(pods: Pods) -> Kinform:
-    """A store for writers, where what was learnt of the pods is used for what comes."""
-    made = Kinform()
-    made.relist(pods.before.batches)
-    made.settle()
-    made.put(pods.after.batches)
-    made.put(pods.before.batches)
-    return made
+def writable(pods: Pods) -> Kinform:
+    """Returns a store to write to, which has learnt from the pods."""
+    store = Kinform()
+    store.relist(pods.before.batches)
+    store.drain()
+    store.put(pods.after.batches)
+    store.put(pods.before.batches)
+    return store
 
 
 @pytest.fixture(scope="session")
-def of_bytes(pods: Pods) -> DictOfBytes:
-    """For readers, with the first state."""
-    made = DictOfBytes()
-    made.put(pods.before.batches)
-    return made
+def dict_of_bytes(pods: Pods) -> DictOfBytes:
+    """Returns a dict of bytes to read from, with the first state."""
+    store = DictOfBytes()
+    store.put(pods.before.batches)
+    return store
 
 
 @pytest.fixture(scope="session")
-def of_dicts(pods: Pods) -> DictOfDicts:
-    """Likewise."""
-    made = DictOfDicts(msgspec.json.Decoder(dict).decode)
-    made.put(pods.before.batches)
-    return made
+def dict_of_dicts(pods: Pods) -> DictOfDicts:
+    """Returns a dict of dicts to read from, with the first state."""
+    store = DictOfDicts(msgspec.json.Decoder(dict).decode)
+    store.put(pods.before.batches)
+    return store

@@ -1,4 +1,4 @@
-"""The JSON modules that are measured beside kinform, under one face."""
+"""The JSON modules that kinform is compared with, behind one interface."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import orjson
 
 
 class Module(NamedTuple):
-    """How to read and write."""
+    """A decoder and an encoder."""
 
     loads: Callable[[bytes], Any]
     dumps: Callable[[Any], bytes]

@@ -1,6 +1,6 @@
-"""The pods that everything here is measured on: as a server sends them, as a scanner cuts them, and decoded.
+"""The pods of all micro-benchmarks: as sent, in batches of a scanner, and decoded.
 
-Two states, the second after a change of each pod. Holds no store.
+There are two states. In the second, every pod has changed. Holds no store.
 """
 
 from __future__ import annotations
@@ -19,72 +19,72 @@ from kinform_ext._batch import Batch
 from kinform_ext._scan import Scanner
 
 CHUNK_BYTES = 128 << 10
-"""Of a body, at a time: what a socket gives when it is read late."""
-LESS_MANAGED = Prune(drop=["metadata.managedFields"])
+"""The size of a chunk: what a socket returns when it is read late."""
+DROP_MANAGED_FIELDS = Prune(drop=["metadata.managedFields"])
 
 Decoded = dict[str, Any]
 
 
 class Metadata(msgspec.Struct, gc=False):
-    """Of a small struct."""
+    """The metadata of `Small`."""
 
     name: str
     labels: dict[str, str] = {}
 
 
 class Spec(msgspec.Struct, gc=False):
-    """Of a small struct."""
+    """The spec of `Small`."""
 
     nodeName: str = ""
 
 
 class Small(msgspec.Struct, gc=False):
-    """What a controller may want of a pod."""
+    """The part of a pod that a controller may read."""
 
     metadata: Metadata
     spec: Spec
 
 
 class State:
-    """All pods at one time.
+    """The pods at one time.
 
     Attributes:
-        whole: Decoded, by key, as sent.
-        objects: Likewise, without managedFields.
-        lines: What a WATCH sends of them.
-        batches: What a scanner that drops managedFields makes of that.
-        raw: Their bytes without managedFields, by key.
+        whole: Key to decoded object, as sent.
+        objects: The same without managedFields.
+        lines: The events of a WATCH.
+        batches: The batches of a scanner that drops managedFields.
+        raw: Key to JSON without managedFields.
     """
 
     def __init__(self, collection: Collection, verb: str) -> None:
-        about = {"apiVersion": collection.kind.api_version, "kind": collection.kind.kind}
-        self.whole = {key: about | msgspec.json.decode(item) for key, item in collection.items.items()}
-        self.objects = {key: without_managed(found) for key, found in self.whole.items()}
+        names = {"apiVersion": collection.kind.api_version, "kind": collection.kind.kind}
+        self.whole = {key: names | msgspec.json.decode(item) for key, item in collection.items.items()}
+        self.objects = {key: without_managed_fields(found) for key, found in self.whole.items()}
         self.lines = [collection.line(verb, item) for item in collection.items.values()]
-        self.batches = list(scan("watch", chunks(b"".join(self.lines)), LESS_MANAGED))
+        self.batches = list(scan("watch", chunks(b"".join(self.lines)), DROP_MANAGED_FIELDS))
         self.raw = {batch.key(i): batch.raw(i) for batch in self.batches for i in range(len(batch))}
 
     @property
     def wire_bytes(self) -> int:
-        """What a WATCH sends."""
+        """The bytes of the events."""
         return sum(map(len, self.lines))
 
     @property
     def raw_bytes(self) -> int:
-        """What is left without managedFields."""
+        """The bytes of the JSON without managedFields."""
         return sum(map(len, self.raw.values()))
 
 
 class Pods:
-    """Both states, and ways to go through the pods.
+    """Both states, and orders in which to read the pods.
 
     Attributes:
         before: The first state.
-        after: The second.
-        listed: What a LIST sends of the first.
+        after: The second state.
+        listed: The response to a LIST of the first state.
         end: The bookmark that ends the initial events.
         keys: All keys, shuffled.
-        by_node: The keys on each node, sorted.
+        by_node: The sorted keys on each node.
         nodes: The nodes, shuffled.
     """
 
@@ -92,7 +92,7 @@ class Pods:
         kind, made = make("pods", count, seed)
         collection = Collection(kind, made)
         self.before = State(collection, "ADDED")
-        self.listed = b"".join(buffer for piece in collection.page(0, 0) for buffer in piece)
+        self.listed = b"".join(buffer for chunk in collection.page(0, 0) for buffer in chunk)
         self.end = collection.bookmark(end=True)
         for number, found in enumerate(made, 1):
             touch(found, collection.version + number, "2026-04-01T00:00:00Z")
@@ -108,19 +108,19 @@ class Pods:
         self.nodes = rng.sample(list(self.by_node), len(self.by_node))
 
 
-def without_managed(found: Decoded) -> Decoded:
-    """The same without managedFields; all else they share."""
+def without_managed_fields(found: Decoded) -> Decoded:
+    """Returns the object without managedFields. Shares all other values."""
     metadata = {name: value for name, value in found["metadata"].items() if name != "managedFields"}
     return found | {"metadata": metadata}
 
 
 def chunks(body: bytes) -> list[bytes]:
-    """A body in pieces."""
+    """Splits a body into chunks."""
     return [body[at : at + CHUNK_BYTES] for at in range(0, len(body), CHUNK_BYTES)]
 
 
 def scan(mode: str, body: Iterable[bytes], prune: Prune) -> Iterator[Batch]:
-    """The objects of a LIST or a WATCH, in batches."""
+    """Yields the objects of a LIST or a WATCH in batches."""
     scanner = Scanner(mode, prune.program())  # type: ignore[arg-type]
     for chunk in body:
         for item in scanner.feed(chunk):
@@ -129,7 +129,7 @@ def scan(mode: str, body: Iterable[bytes], prune: Prune) -> Iterator[Batch]:
     scanner.finish()
 
 
-def each(names: Iterable[str], read: Callable[[str], object]) -> None:
-    """Reads all of them."""
+def read_each(names: Iterable[str], read: Callable[[str], object]) -> None:
+    """Calls `read` for each name."""
     for name in names:
         read(name)

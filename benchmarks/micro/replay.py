@@ -1,4 +1,4 @@
-"""A transport without a network: whoever asks is answered by one endless watch, which brings what is put into it."""
+"""A transport without a network: each request gets an endless, prepared watch."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ import kinform
 
 
 class Replay:
-    """A transport and its one response."""
+    """A transport that is also its only response."""
 
     def __init__(self) -> None:
         self.identity = self
         self.status = 200
         self.headers: Mapping[str, str] = {}
-        self._coming: asyncio.Queue[bytes] = asyncio.Queue()
+        self._queue: asyncio.Queue[bytes] = asyncio.Queue()
 
     def send(self, chunks: Iterable[bytes]) -> None:
-        """These come next."""
+        """Queues chunks."""
         for chunk in chunks:
-            self._coming.put_nowait(chunk)
+            self._queue.put_nowait(chunk)
 
     async def open(self, request: kinform.Request) -> kinform.Response:
-        """Answers whatever is asked."""
+        """Returns the response to any request."""
         return self
 
     async def chunks(self) -> AsyncIterator[bytes]:
-        """What was put in; between two pieces others have their turn, as with a socket."""
+        """Yields the queued chunks. Yields to the event loop after each, as a socket does."""
         while True:
-            yield await self._coming.get()
+            yield await self._queue.get()
             await asyncio.sleep(0)
 
     async def head(self, limit: int) -> bytes:
-        """Nothing is ever refused."""
+        """Returns nothing: no request is refused."""
         return b""
 
     async def refresh_credentials(self) -> bool:
-        """There are none."""
+        """Returns False: there are no credentials."""
         return False
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing: no connection is open."""

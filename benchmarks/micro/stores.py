@@ -1,6 +1,6 @@
-"""The ways to hold a collection that are measured: kinform's store, a dict of bytes, and dicts of decoded objects.
+"""The compared stores: kinform's, a dict of bytes, and a dict of decoded objects.
 
-All take what the same scanner cut, and keep an index of the pods on a node.
+All read the batches of the same scanner, and index pods by node.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ INDEX, NODE = "node", "spec.nodeName"
 STREAM = ""
 
 
-class Held(Protocol):
-    """Whatever takes changes."""
+class AnyStore(Protocol):
+    """The common interface of the stores."""
 
     def put(self, batches: Iterable[Batch]) -> None:
-        """Takes changes."""
+        """Applies changes."""
 
     def relist(self, batches: Iterable[Batch]) -> None:
-        """Takes a whole state."""
+        """Replaces the content by a complete state."""
 
     def content(self) -> dict[str, Decoded]:
-        """All that is held, decoded."""
+        """Returns all objects, decoded."""
 
 
 class Kinform:
-    """The two ends of a store.
+    """kinform's store with its writer.
 
     Attributes:
-        store: Gives dicts.
-        small: Gives small structs, out of the same.
+        store: Returns dicts.
+        small: Returns small structs of the same objects.
     """
 
     PLAIN = frozenset({0, codec.PLAIN, codec.PLAIN_DONE})
@@ -48,17 +48,17 @@ class Kinform:
         self._writer, self.store = kinform.store(indexes={INDEX: NODE})
         self.small: kinform.Store[Small] = kinform.Store(self._writer.contents, Small)
 
-    def settle(self) -> None:
-        """Has the background do all that it has to do."""
+    def drain(self) -> None:
+        """Does all background work."""
         asyncio.run(self._writer.drain())
 
     def put(self, batches: Iterable[Batch]) -> None:
-        """See `Held`."""
+        """See `AnyStore`."""
         for batch in batches:
             self._writer.apply(STREAM, batch, initial=False)
 
     def relist(self, batches: Iterable[Batch]) -> None:
-        """See `Held`."""
+        """See `AnyStore`."""
         self._writer.begin(STREAM)
         for batch in batches:
             self._writer.apply(STREAM, batch, initial=True)
@@ -67,34 +67,34 @@ class Kinform:
             pass
 
     def content(self) -> dict[str, Decoded]:
-        """See `Held`."""
+        """See `AnyStore`."""
         return dict(self.store.items())
 
     def codecs(self) -> dict[str, int]:
-        """By which codec each object is coded."""
+        """Returns the codec of each object."""
         return {found.key: found.codec for found in self._writer.contents.versions()}
 
     def bases(self) -> set[int]:
-        """The codecs of dictionaries and prefixes."""
+        """Returns the codecs of dictionaries and prefixes."""
         return {number for pair in self._writer.contents.codec.base_codecs() for number in pair}
 
 
-class Plain:
-    """What dicts have in common."""
+class DictStore:
+    """The common part of the dicts."""
 
     def __init__(self) -> None:
-        self.held: dict[str, Any] = {}
+        self.items: dict[str, Any] = {}
         self.by_node: dict[str, set[str]] = {}
 
     def put(self, batches: Iterable[Batch]) -> None:
-        """See `Held`."""
+        """See `AnyStore`."""
         for batch in batches:
             for i in range(len(batch)):
                 self._put(batch.key(i), batch.raw(i))
 
     def relist(self, batches: Iterable[Batch]) -> None:
-        """See `Held`."""
-        self.held, self.by_node = {}, {}
+        """See `AnyStore`."""
+        self.items, self.by_node = {}, {}
         self.put(batches)
 
     def _put(self, key: str, raw: bytes) -> None:
@@ -108,20 +108,20 @@ class Plain:
                 self.by_node.setdefault(new, set()).add(key)
 
 
-class DictOfBytes(Plain):
-    """Key to pruned bytes."""
+class DictOfBytes(DictStore):
+    """Key to pruned JSON."""
 
     def _put(self, key: str, raw: bytes) -> None:
-        old = self.held.get(key)
-        self.held[key] = raw
-        self._index(key, old and _read_small(old).spec.nodeName, _read_small(raw).spec.nodeName)
+        old = self.items.get(key)
+        self.items[key] = raw
+        self._index(key, old and _decode_small(old).spec.nodeName, _decode_small(raw).spec.nodeName)
 
     def content(self) -> dict[str, Decoded]:
-        """See `Held`."""
-        return {key: msgspec.json.decode(raw) for key, raw in self.held.items()}
+        """See `AnyStore`."""
+        return {key: msgspec.json.decode(raw) for key, raw in self.items.items()}
 
 
-class DictOfDicts(Plain):
+class DictOfDicts(DictStore):
     """Key to decoded object."""
 
     def __init__(self, loads: Callable[[bytes], Decoded]) -> None:
@@ -129,18 +129,18 @@ class DictOfDicts(Plain):
         self._loads = loads
 
     def _put(self, key: str, raw: bytes) -> None:
-        old, new = self.held.get(key), self._loads(raw)
-        self.held[key] = new
+        old, new = self.items.get(key), self._loads(raw)
+        self.items[key] = new
         self._index(key, old and old["spec"].get("nodeName"), new["spec"].get("nodeName"))
 
     def content(self) -> dict[str, Decoded]:
-        """See `Held`."""
-        return dict(self.held)
+        """See `AnyStore`."""
+        return dict(self.items)
 
 
-_read_small = msgspec.json.Decoder(Small).decode
+_decode_small = msgspec.json.Decoder(Small).decode
 
 
-def through(become: Callable[[Any], Any], held: Mapping[str, Any]) -> Callable[[str], Any]:
-    """What is held under a key, made into something else."""
-    return lambda key: become(held[key])
+def through(convert: Callable[[Any], Any], items: Mapping[str, Any]) -> Callable[[str], Any]:
+    """Returns a function that converts the item of a key."""
+    return lambda key: convert(items[key])

@@ -1,6 +1,6 @@
-"""From the bytes of a watch to a handler that is called: the whole way, but for the network.
+"""The way from the bytes of a watch to the call of a handler, without a network.
 
-Every pod changes once a round. Rivals are naive loops: they decode each line into a dict, keep it by its key, and call.
+Every pod changes once a round. The rivals are naive loops: they decode each line into a dict, store it and call.
 """
 
 from __future__ import annotations
@@ -20,57 +20,57 @@ from benchmarks.micro.json_modules import MODULES
 from benchmarks.micro.pods import Decoded, Pods, Small, State, chunks
 from benchmarks.micro.replay import Replay
 
-PATIENT = kinform.WatchOptions(silence_timeout=86400.0)
+NO_TIMEOUT = kinform.WatchOptions(silence_timeout=86400.0)
 
 
 class Handler:
-    """Counts how often it was called, and keeps what it was called with if it should."""
+    """Counts its calls, and keeps their arguments if `calls` is a list."""
 
     def __init__(self) -> None:
-        self.kept: list[Any] | None = None
+        self.calls: list[Any] | None = None
         self._awaited = 0
         self._reached = asyncio.Event()
 
     async def called(self, times: int) -> None:
-        """Returns once it was called so often from now on."""
+        """Waits for this number of calls from now on."""
         self._awaited = times
         self._reached.clear()
         await self._reached.wait()
 
     def key(self, key: str) -> None:
-        """Is told a key."""
+        """Handles a change by its key."""
         self._take(key)
 
     def update(self, old: Any, new: Any) -> None:
-        """Is given two versions of an object."""
+        """Handles an update with both versions of the object."""
         self._take(new)
 
-    def _take(self, what: Any) -> None:
-        if self.kept is not None:
-            self.kept.append(what)
+    def _take(self, argument: Any) -> None:
+        if self.calls is not None:
+            self.calls.append(argument)
         self._awaited -= 1
         if not self._awaited:
             self._reached.set()
 
 
 class Follower(NamedTuple):
-    """Who follows what is replayed, and calls a handler.
+    """A program that follows the replayed watch and calls a handler.
 
     Attributes:
-        follow: Does it, from the initial events on.
-        right: What a handler should be called with as pods come to this state.
+        follow: Runs the program, from the initial events on.
+        expected: Returns the arguments of the calls when the pods change to a state.
     """
 
     follow: Callable[[Replay, Handler], AbstractAsyncContextManager[None]]
-    right: Callable[[State], list[Any]]
+    expected: Callable[[State], list[Any]]
 
 
 def _informer(
-    type: type, register: Callable[[kinform.Informer, Handler], object], right: Callable[[State], list[Any]]
+    type: type, register: Callable[[kinform.Informer, Handler], object], expected: Callable[[State], list[Any]]
 ) -> Follower:
     @asynccontextmanager
     async def follow(replay: Replay, handler: Handler) -> AsyncIterator[None]:
-        informer = kinform.Informer(replay, "v1/pods", type=type, options=PATIENT)
+        informer = kinform.Informer(replay, "v1/pods", type=type, options=NO_TIMEOUT)
         register(informer, handler)
         async with informer:
             await informer.synced()
@@ -80,33 +80,33 @@ def _informer(
             with informer._writer.recoding_paused():
                 yield
 
-    return Follower(follow, right)
+    return Follower(follow, expected)
 
 
-def _start_background(
-    work: Callable[[Replay, Handler], Coroutine[Any, Any, None]], right: Callable[[State], list[Any]]
+def _task(
+    run: Callable[[Replay, Handler], Coroutine[Any, Any, None]], expected: Callable[[State], list[Any]]
 ) -> Follower:
     @asynccontextmanager
     async def follow(replay: Replay, handler: Handler) -> AsyncIterator[None]:
-        task = asyncio.create_task(work(replay, handler))
+        task = asyncio.create_task(run(replay, handler))
         try:
             yield
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    return Follower(follow, right)
+    return Follower(follow, expected)
 
 
 async def _watch(replay: Replay, handler: Handler) -> None:
-    async for event in kinform.watcher(replay, "v1/pods", options=PATIENT):
+    async for event in kinform.watcher(replay, "v1/pods", options=NO_TIMEOUT):
         if isinstance(event, kinform.Apply):
             handler.key(event.object.key)
 
 
 def _loop(loads: Callable[[bytes], Any]) -> Follower:
     async def loop(replay: Replay, handler: Handler) -> None:
-        held: dict[str, Decoded] = {}
+        store: dict[str, Decoded] = {}
         rest = b""
         async for chunk in replay.chunks():
             *lines, rest = (rest + chunk).split(b"\n")
@@ -117,11 +117,11 @@ def _loop(loads: Callable[[bytes], Any]) -> Follower:
                 found = event["object"]
                 metadata = found["metadata"]
                 key = f"{metadata['namespace']}/{metadata['name']}"
-                old, held[key] = held.get(key), found
+                old, store[key] = store.get(key), found
                 if old is not None:
                     handler.update(old, found)
 
-    return _start_background(loop, lambda state: list(state.whole.values()))
+    return _task(loop, lambda state: list(state.whole.values()))
 
 
 FOLLOWERS = {
@@ -136,7 +136,7 @@ FOLLOWERS = {
     "kinform, on_update: two dicts": _informer(
         dict, lambda informer, handler: informer.on_update(handler.update), lambda state: list(state.objects.values())
     ),
-    "kinform, watcher: no store": _start_background(_watch, lambda state: list(state.objects)),
+    "kinform, watcher: no store": _task(_watch, lambda state: list(state.objects)),
     **{f"naive loop, {name}": _loop(module.loads) for name, module in MODULES.items()},
 }
 
@@ -144,7 +144,7 @@ FOLLOWERS = {
 @pytest.mark.benchmark(group="event to handler")
 @pytest.mark.parametrize("name", FOLLOWERS)
 def test_event_to_handler(timed: Timed, pods: Pods, name: str) -> None:
-    replay, handler, (follow, right) = Replay(), Handler(), FOLLOWERS[name]
+    replay, handler, (follow, expected) = Replay(), Handler(), FOLLOWERS[name]
     replay.send(chunks(b"".join([*pods.before.lines, pods.end])))
     back = b"".join(line.replace(b'"ADDED"', b'"MODIFIED"', 1) for line in pods.before.lines)
     states = itertools.cycle((chunks(b"".join(pods.after.lines)), chunks(back)))
@@ -158,10 +158,10 @@ def test_event_to_handler(timed: Timed, pods: Pods, name: str) -> None:
         runner.run(following.__aenter__())
         try:
             for state in (pods.after, pods.before):
-                handler.kept = []
+                handler.calls = []
                 runner.run(change())
-                assert handler.kept == right(state)
-            handler.kept = None
+                assert handler.calls == expected(state)
+            handler.calls = None
             loop = runner.get_loop()
             timed(
                 lambda: loop.run_until_complete(change()),

@@ -1,4 +1,4 @@
-"""Bodies cut into objects that are pruned on the way, beside decoders that take them apart and put them together."""
+"""Splitting a body into pruned objects, compared with decoding and encoding them."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from benchmarks.micro.bodies import Body, Mode, Rival, compare, decoded, scanner, uncut
+from benchmarks.micro.bodies import Body, Mode, Rival, compare, decoded, raw_objects, scanner
 from benchmarks.micro.conftest import Timed
 from benchmarks.micro.json_modules import MODULES, Module
-from benchmarks.micro.pods import LESS_MANAGED, Decoded, Pods
+from benchmarks.micro.pods import DROP_MANAGED_FIELDS, Decoded, Pods
 from kinform import Prune
 
-THREE = Prune(keep=["metadata.labels", "spec.nodeName", "status.phase"])
-ALWAYS = ("name", "namespace", "uid", "resourceVersion")
+KEEP_THREE_FIELDS = Prune(keep=["metadata.labels", "spec.nodeName", "status.phase"])
+IDENTITY = ("name", "namespace", "uid", "resourceVersion")
 
 
 def _drop(found: Decoded) -> Decoded:
@@ -23,7 +23,7 @@ def _drop(found: Decoded) -> Decoded:
 
 
 def _keep(found: Decoded) -> Decoded:
-    kept = {"metadata": _part(found["metadata"], (*ALWAYS, "labels"))}
+    kept = {"metadata": _part(found["metadata"], (*IDENTITY, "labels"))}
     for name, field in (("spec", "nodeName"), ("status", "phase")):
         if name in found:
             kept[name] = _part(found[name], (field,))
@@ -34,10 +34,10 @@ def _part(found: Decoded, names: tuple[str, ...]) -> Decoded:
     return {name: found[name] for name in names if name in found}
 
 
-def _through_dicts(module: Module, become: Callable[[Decoded], Decoded]) -> Callable[[Mode], Rival]:
+def _through_dicts(module: Module, change: Callable[[Decoded], Decoded]) -> Callable[[Mode], Rival]:
     def rival(mode: Mode) -> Rival:
         def run(body: Body) -> list[bytes]:
-            return [module.dumps(become(found)) for found in decoded(mode, module.loads, body)]
+            return [module.dumps(change(found)) for found in decoded(mode, module.loads, body)]
 
         return Rival(run, run)
 
@@ -45,23 +45,23 @@ def _through_dicts(module: Module, become: Callable[[Decoded], Decoded]) -> Call
 
 
 def _through_raw(mode: Mode) -> Rival:
-    """Only what holds managedFields is taken apart."""
+    """Decodes only the members that contain managedFields."""
     loads, dumps = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode, msgspec.json.Encoder().encode
 
-    def less(raw: msgspec.Raw) -> bytes:
+    def without_managed_fields(raw: msgspec.Raw) -> bytes:
         found = loads(raw)
         metadata = loads(found["metadata"])
         metadata.pop("managedFields", None)
         return dumps(found | {"metadata": metadata})
 
     def run(body: Body) -> list[bytes]:
-        return list(map(less, uncut(mode, body)))
+        return list(map(without_managed_fields, raw_objects(mode, body)))
 
     return Rival(run, run)
 
 
 class Metadata(msgspec.Struct, omit_defaults=True, gc=False):
-    """What is kept of it."""
+    """The metadata of `Kept`."""
 
     name: str
     uid: str
@@ -71,19 +71,19 @@ class Metadata(msgspec.Struct, omit_defaults=True, gc=False):
 
 
 class Spec(msgspec.Struct, omit_defaults=True, gc=False):
-    """What is kept of it."""
+    """The spec of `Kept`."""
 
     nodeName: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Status(msgspec.Struct, omit_defaults=True, gc=False):
-    """What is kept of it."""
+    """The status of `Kept`."""
 
     phase: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Kept(msgspec.Struct, omit_defaults=True, gc=False):
-    """What is kept of a pod."""
+    """The fields of a pod that are kept."""
 
     metadata: Metadata
     spec: Spec | msgspec.UnsetType = msgspec.UNSET
@@ -94,18 +94,18 @@ def _through_structs(mode: Mode) -> Rival:
     loads, dumps = msgspec.json.Decoder(Kept).decode, msgspec.json.Encoder().encode
 
     def run(body: Body) -> list[bytes]:
-        return [dumps(loads(raw)) for raw in uncut(mode, body)]
+        return [dumps(loads(raw)) for raw in raw_objects(mode, body)]
 
     return Rival(run, run)
 
 
 DROP: dict[str, Callable[[Mode], Rival]] = {
-    "kinform": lambda mode: scanner(mode, LESS_MANAGED),
-    "msgspec, half cut": _through_raw,
+    "kinform": lambda mode: scanner(mode, DROP_MANAGED_FIELDS),
+    "msgspec, Raw members": _through_raw,
     **{f"{name}, through dicts": _through_dicts(module, _drop) for name, module in MODULES.items()},
 }
 KEEP: dict[str, Callable[[Mode], Rival]] = {
-    "kinform": lambda mode: scanner(mode, THREE),
+    "kinform": lambda mode: scanner(mode, KEEP_THREE_FIELDS),
     "msgspec, through structs": _through_structs,
     **{f"{name}, through dicts": _through_dicts(module, _keep) for name, module in MODULES.items()},
 }

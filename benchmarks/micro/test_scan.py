@@ -1,4 +1,4 @@
-"""Bodies cut into objects, beside decoders and a plain copy."""
+"""Splitting a body into objects, compared with decoders and a plain copy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from benchmarks.micro.bodies import Mode, Rival, compare, decoded, memcpy, scanner, uncut
+from benchmarks.micro.bodies import Mode, Rival, compare, decoded, memcpy, raw_objects, scanner
 from benchmarks.micro.conftest import Timed
 from benchmarks.micro.json_modules import MODULES, Module
 from benchmarks.micro.pods import Pods
@@ -26,7 +26,9 @@ def _to_dicts(module: Module) -> Callable[[Mode], Rival]:
 RIVALS: dict[str, Callable[[Mode], Rival]] = {
     "kinform": lambda mode: scanner(mode, Prune()),
     "memcpy": memcpy,
-    "msgspec, uncut": lambda mode: Rival(lambda body: uncut(mode, body), lambda body: map(bytes, uncut(mode, body))),
+    "msgspec, Raw objects": lambda mode: Rival(
+        lambda body: raw_objects(mode, body), lambda body: map(bytes, raw_objects(mode, body))
+    ),
     **{f"{name}, to dicts": _to_dicts(module) for name, module in MODULES.items()},
 }
 

@@ -1,9 +1,16 @@
-"""What a process goes through, and what it takes: the same life for every peer, read from outside.
+"""The phases that every peer goes through, in a process that is read from outside.
 
-A first sync, a storm of as many updates as there are objects, a relist in which nothing and one in which everything
-has changed, one in which a tenth has gone unseen, 90 % deleted; beside it a process on an empty collection, and one
-that is given only what was left. After each phase there are some seconds, and the time until the process is quiet.
-Then a digest of what it holds is compared with the server's: where they differ no figure of the phase is told.
+    sync        the first sync
+    storm       as many updates as there are objects
+    unchanged   a relist in which no object has changed
+    tenth       a relist in which one object in ten has changed, if asked for
+    changed     a relist in which every object has changed
+    lost        a relist in which a tenth of the objects is gone, deleted while nothing was watched
+    deleted     events that delete 90 % of the objects
+
+In addition, one process follows an empty collection (`idle`), and one only the objects that were left in the end
+(`fresh`). After each phase come some seconds of waiting, and then the time until the process is idle. Then a digest of
+the process is compared with the server's: if they differ, the phase has no figures.
 """
 
 from __future__ import annotations
@@ -13,198 +20,239 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from benchmarks.harness.digest import agree
-from benchmarks.harness.gauge import QUIET_SECONDS
-from benchmarks.harness.process import Died, Process
+from benchmarks.harness.digest import WrongContent, agree
+from benchmarks.harness.process import Process, ProcessDied
+from benchmarks.harness.text import Column
 from benchmarks.harness.timeline import Timeline
+from benchmarks.harness.waiting import IDLE_SECONDS, wait_until_idle
 from benchmarks.peers.catalogue import Peer
 
-QUIET_LIMIT = 120.0
-"""Seconds that work in the background may take."""
-SETTLE = 5.0
-"""Seconds between the end of a phase and the reading of what is left of it."""
-BRIEF = 1.0
-"""Likewise, where it is not asked whether memory comes back."""
+IDLE_TIMEOUT = 120.0
+"""Seconds that background work may take."""
+SETTLE_SECONDS = 5.0
+"""Seconds from the end of a phase to the reading of `rss`."""
+BRIEF_SECONDS = 1.0
+"""The same, after phases where `rss` is not of interest."""
 
-TICK = 0.01
-PHASES = {"sync": "objects", "storm": "events", "unchanged": "objects", "changed": "objects"}
-"""Those in which every object comes by, and what is counted in each."""
+NOT_RUN = "not run, because an earlier phase failed"
+CPU_TICK = 0.01
+"""Seconds: the resolution of CPU time."""
+PHASES = {
+    "sync": "first sync",
+    "storm": "events",
+    "unchanged": "relist, nothing changed",
+    "tenth": "relist, a tenth changed",
+    "changed": "relist, all changed",
+    "lost": "relist, a tenth deleted",
+    "deleted": "90 % deleted",
+    "fresh": "new process",
+}
+"""The titles of the phases."""
+COUNTED = {"sync": "objects", "storm": "events", "unchanged": "objects", "changed": "objects"}
+"""The phases in which every object is read, and what is counted in each."""
 
 Figures = dict[str, float | None]
 
-
-class Wrong(Exception):
-    """The content is not what the server has: no figure is told."""
+MEMORY: tuple[Column, ...] = (
+    ("idle", "idle.rss", "MiB"),
+    ("sync: peak", "sync.peak", "MiB"),
+    ("at rest", "sync.rss_at_rest", "MiB"),
+    ("bytes an object", "bytes_per_object", ""),
+    ("relist, nothing changed: peak", "unchanged.peak", "MiB"),
+    ("5 s after", "unchanged.rss", "MiB"),
+    ("relist, all changed: peak", "changed.peak", "MiB"),
+    ("5 s after", "changed.rss", "MiB"),
+    ("90 % deleted", "deleted.rss", "MiB"),
+    ("the same in a new process", "fresh.rss_at_rest", "MiB"),
+)
+CPU_TIME: tuple[Column, ...] = (
+    ("first sync: objects a CPU s", "sync.per_cpu_second", ""),
+    ("background work included", "sync.per_total_cpu_second", ""),
+    ("first sync: s", "sync.seconds", "s"),
+    ("events a CPU s", "storm.per_cpu_second", ""),
+    ("background work included", "storm.per_total_cpu_second", ""),
+    ("relist, nothing changed: CPU s", "unchanged.cpu_seconds", "s"),
+    ("background work included", "unchanged.total_cpu_seconds", "s"),
+    ("relist, all changed: CPU s", "changed.cpu_seconds", "s"),
+    ("background work included", "changed.total_cpu_seconds", "s"),
+)
 
 
 class Source:
-    """A server in a process of its own, and what it says of itself.
+    """A server process.
 
     Attributes:
-        do: Gives it an order.
-        about: Where it is, what it serves.
+        do: Sends it a command.
+        about: Its address, and what it serves.
     """
 
     def __init__(self, process: Process, *, ca: str | None = None) -> None:
         self.do = process.do
-        self.gauge = process.gauge
         self.about = process.do("open")
         self.ca = ca
 
-    def peer(self, peer: Peer, **more: Any) -> Process:
-        """A fresh process of this peer, which will follow what is served."""
+    def start(self, peer: Peer, **more: Any) -> Process:
+        """Starts a process of this peer on the collection."""
         about = {"url": self.about["url"], "resource": self.about["resource"], "ca": self.ca, "token": None}
         return Process(peer.command, environment=peer.environment, **about, mode=peer.mode, **more)
 
 
-class Life:
-    """One life of one peer.
+class Lifecycle:
+    """The run of a peer through all phases.
 
     Args:
-        peer: Who.
+        peer: The peer.
         source: Serves the collection.
-        nothing: Serves none of the same kind.
-        patience: Seconds after which a phase is given up: what a library never recovers from ends there.
-        whole: All that is in the objects is compared, where the peer has it; else who they are.
-        tenth: There is a relist in which one object in ten has changed, too.
-        reads: So many objects are read when all is quiet, and the sizes of all are asked for, of who knows the orders.
+        empty: Serves an empty collection of the same kind.
+        timeout: Seconds that a phase may take. A peer that never recovers fails then.
+        whole: Compare whole objects, if the peer keeps them; else only their identity.
+        tenth: Include the phase `tenth`.
+        reads: The number of objects to read when the process is idle. The sizes of all objects are read too. Only
+            kinform has these commands.
 
     Attributes:
-        figures: What was found; of a phase that was given up, nothing.
-        gave_up: Phases that did not come to their end, and why.
-        timeline: What it held over time.
+        figures: The figures. A failed phase has none.
+        failures: Phase to the reason of its failure.
+        timeline: The resident memory over time.
     """
 
     def __init__(
         self,
         peer: Peer,
         source: Source,
-        nothing: Source,
+        empty: Source,
         *,
-        patience: float = 120.0,
+        timeout: float = 120.0,
         whole: bool = True,
         tenth: bool = False,
         reads: int = 0,
     ) -> None:
         self._peer = peer
         self._source = source
-        self._nothing = nothing
-        self._patience = patience
+        self._empty = empty
+        self._timeout = timeout
         self._whole = whole
         self._tenth = tenth
         self._reads = reads
         self.figures = Figures()
-        self.gave_up: dict[str, str] = {}
+        self.failures: dict[str, str] = {}
         self.timeline: dict[str, Any] = {}
         self.versions: dict[str, str] = {}
 
     def run(self) -> None:
-        """Goes through all of it."""
-        with self._nothing.peer(self._peer) as idle:
+        """Runs all phases.
+
+        Raises:
+            ProcessDied, WrongContent: The first sync failed.
+        """
+        with self._empty.start(self._peer) as idle:
             idle.do("connect")
             idle.do("sync")
-            self._until_quiet(idle)
+            self._wait_until_idle(idle)
             self.figures |= {"idle.rss": idle.gauge.rss(), "idle.pss": idle.gauge.pss()}
-            self.versions = idle.do("versions")  # only now: telling them takes memory
+            self.versions = idle.do("versions")  # after the reading: finding them takes memory
         self._source.do("reset")
-        with self._source.peer(self._peer) as process:
+        with self._source.start(self._peer) as process:
             process.do("connect")
-            timeline = Timeline(process.pid)
+            timeline = Timeline(process.gauge)
             try:
-                self._live(process, timeline)
+                self._run_phases(process, timeline)
             finally:
                 self.timeline = timeline.stop()
-        if "deleted" in self.gave_up:
+        if "deleted" in self.failures:
             return
         try:
-            with self._source.peer(self._peer) as fresh:
+            with self._source.start(self._peer) as fresh:
                 fresh.do("connect")
-                with self._phase("fresh", fresh, None, BRIEF):
-                    fresh.do("sync", patience=self._patience)
-                self._check("fresh", fresh)
-        except (Died, Wrong) as error:
-            self._give_up("fresh", str(error))
+                with self._phase("fresh", fresh, None, BRIEF_SECONDS):
+                    fresh.do("sync", timeout=self._timeout)
+                self._check(fresh)
+        except (ProcessDied, WrongContent) as error:
+            self._fail("fresh", str(error))
 
-    def _live(self, process: Process, timeline: Timeline) -> None:
+    def _run_phases(self, process: Process, timeline: Timeline) -> None:
         source, figures, objects = self._source, self.figures, self._source.about["objects"]
-        with self._phase("sync", process, timeline, SETTLE):
-            process.do("sync", patience=self._patience)
-        self._check("sync", process)
+        with self._phase("sync", process, timeline, SETTLE_SECONDS):
+            process.do("sync", timeout=self._timeout)
+        self._check(process)
         if self._reads:
             figures["read_seconds"] = process.do("read", count=self._reads)
             figures |= {f"{name}_bytes": size for name, size in process.do("sizes").items()}
         figures["storm.events"] = source.do("prepare", events=objects)["events"]
-        self._happens("storm", process, timeline, "go", BRIEF)
-        self._happens("unchanged", process, timeline, "expire", SETTLE)
+        self._change("storm", process, timeline, "send", BRIEF_SECONDS)
+        self._change("unchanged", process, timeline, "expire", SETTLE_SECONDS)
         if self._tenth:
             source.do("prepare", change=0.1)
-            self._happens("tenth", process, timeline, "expire", SETTLE)
+            self._change("tenth", process, timeline, "expire", SETTLE_SECONDS)
         source.do("prepare", change=1.0)
-        self._happens("changed", process, timeline, "expire", SETTLE)
+        self._change("changed", process, timeline, "expire", SETTLE_SECONDS)
         source.do("prepare", delete=0.1)
-        self._happens("lost", process, timeline, "expire", BRIEF)
+        self._change("lost", process, timeline, "expire", BRIEF_SECONDS)
         source.do("prepare", delete=0.9)
-        self._happens("deleted", process, timeline, "go", SETTLE)
+        self._change("deleted", process, timeline, "send", SETTLE_SECONDS)
 
-    def _happens(self, name: str, process: Process, timeline: Timeline, order: str, settle: float) -> None:
-        """Something happens at the server, and the peer comes to know all of it, if it ever does."""
-        if self.gave_up:  # who is stale after one phase is so in the next
-            self.gave_up[name] = "after that"
+    def _change(self, name: str, process: Process, timeline: Timeline, command: str, settle: float) -> None:
+        """Changes the collection, and waits until the peer has seen all of it."""
+        if self.failures:  # its content is out of date from then on
+            self.failures[name] = NOT_RUN
             return
         self.figures[f"{name}.before"] = process.gauge.rss()
         try:
             with self._phase(name, process, timeline, settle):
-                if self._source.do(order) is None or (version := self._source.do("mark")) is None:
-                    raise Died("it watches no more")
-                process.do("reach", version=str(version), patience=self._patience)
-            self._check(name, process)
-        except (Died, Wrong) as error:
-            self._give_up(name, str(error))
+                if self._source.do(command) is None or (version := self._source.do("mark")) is None:
+                    raise ProcessDied("it no longer watches")
+                process.do("reach", version=str(version), timeout=self._timeout)
+            self._check(process)
+        except (ProcessDied, WrongContent) as error:
+            self._fail(name, str(error))
 
-    def _give_up(self, name: str, why: str) -> None:
+    def _fail(self, name: str, reason: str) -> None:
         self.figures = {key: value for key, value in self.figures.items() if not key.startswith(f"{name}.")}
-        self.gave_up[name] = why
+        self.failures[name] = reason
 
     @contextmanager
     def _phase(self, name: str, process: Process, timeline: Timeline | None, settle: float) -> Iterator[None]:
-        """Notes what goes on in the block, and after it: what is held soon, and once all is quiet; the peak up to then.
+        """Measures memory and CPU time of the block.
 
-        CPU seconds are those of the block, and in all those until it is quiet: work in the background counts, too.
+        `rss` is read soon after it, `rss_at_rest` when the process is idle; `peak` covers the time up to then.
+        `cpu_seconds` covers the block. `total_cpu_seconds` also covers the time until the process is idle, which
+        includes background work.
         """
         gauge, found = process.gauge, self.figures
         if timeline is not None:
             timeline.phase(name)
-        gauge.forget_peak()
-        begun, cpu = time.perf_counter(), gauge.cpu_seconds()
+        gauge.reset_peak()
+        start, cpu = time.perf_counter(), gauge.cpu_seconds()
         yield
-        found[f"{name}.seconds"] = time.perf_counter() - begun
+        found[f"{name}.seconds"] = time.perf_counter() - start
         found[f"{name}.cpu_seconds"] = gauge.cpu_seconds() - cpu
         time.sleep(settle)
         found[f"{name}.rss"] = gauge.rss()
-        self._until_quiet(process)
-        found |= {f"{name}.quiet_rss": gauge.rss(), f"{name}.quiet_pss": gauge.pss(), f"{name}.peak": gauge.peak()}
-        found[f"{name}.all_cpu_seconds"] = gauge.cpu_seconds() - cpu
+        self._wait_until_idle(process)
+        found[f"{name}.rss_at_rest"] = gauge.rss()
+        found[f"{name}.pss_at_rest"] = gauge.pss()
+        found[f"{name}.peak"] = gauge.peak()
+        found[f"{name}.total_cpu_seconds"] = gauge.cpu_seconds() - cpu
 
-    def _until_quiet(self, process: Process) -> None:
-        """Waits until it does nothing any more."""
-        process.gauge.until_quiet(QUIET_LIMIT, quiet=QUIET_SECONDS if self._peer.background else BRIEF)
+    def _wait_until_idle(self, process: Process) -> None:
+        idle_seconds = IDLE_SECONDS if self._peer.background else BRIEF_SECONDS
+        wait_until_idle(process.gauge, IDLE_TIMEOUT, idle_seconds=idle_seconds)
 
-    def _check(self, phase: str, process: Process) -> None:
+    def _check(self, process: Process) -> None:
         less = {} if self._whole else {"whole": False}
-        there, here = self._source.do("digest", **less), process.do("digest", patience=self._patience, **less)
-        if not agree(there, here):
-            counts = f"{here['objects']:,} objects, the server {there['objects']:,}"
-            raise Wrong(f"after {phase} it holds other objects than the server ({counts})")
+        server, client = self._source.do("digest", **less), process.do("digest", timeout=self._timeout, **less)
+        if not agree(server, client):
+            counts = f"{client['objects']:,} objects, the server {server['objects']:,}"
+            raise WrongContent(f"it holds other objects than the server ({counts})")
 
 
 def derived(found: Figures, objects: int) -> Figures:
-    """Figures that follow from others of the same life: an object, a CPU second."""
+    """Computes figures per object and per CPU second from the others."""
     values, more = {name: value or 0.0 for name, value in found.items()}, Figures()
-    more["quiet.bytes_per_object"] = (values["sync.quiet_rss"] - values["idle.rss"]) / objects
-    for name, count in PHASES.items():
-        if f"{name}.cpu_seconds" in values:
-            pieces = values["storm.events"] if count == "events" else objects
-            for part in ("cpu_seconds", "all_cpu_seconds"):
-                # A tick is the least that can be told apart.
-                more[f"{name}.per_{part.removesuffix('s')}"] = pieces / max(values[f"{name}.{part}"], TICK)
+    more["bytes_per_object"] = (values["sync.rss_at_rest"] - values["idle.rss"]) / objects
+    for phase, counted in COUNTED.items():
+        if f"{phase}.cpu_seconds" in values:
+            count = values["storm.events"] if counted == "events" else objects
+            for part in ("cpu_second", "total_cpu_second"):
+                more[f"{phase}.per_{part}"] = count / max(values[f"{phase}.{part}s"], CPU_TICK)
     return more

@@ -1,9 +1,9 @@
-"""A first sync from a real kube-apiserver, which serves protobuf to who asks for it, as real controllers do.
+"""Measures the first sync from a real kube-apiserver.
 
-kube-apiserver and etcd on this machine, TLS and tokens; pods are created and given a status one by one, so there are
-fewer of them. Each peer in a fresh process; who the objects are is compared with a LIST. What is held is told beyond
-what the process held when it was connected. The servers are those of the tests, built by Go; without them nothing is
-measured, and that is said.
+It serves protobuf on request, as Go controllers do. kube-apiserver and etcd run on this machine, with TLS and tokens.
+Pods are created and given a status one by one, so there are fewer of them. Each peer runs in a new process. The
+identity of its objects is compared with a LIST. Bytes an object are those beyond the connected process. The servers are
+those of the tests, built with Go. Without them this benchmark reports why it measured nothing.
 """
 
 from __future__ import annotations
@@ -22,31 +22,34 @@ from benchmarks.harness.digest import Digest, same_objects
 from benchmarks.harness.process import Process
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
-from benchmarks.harness.text import Row, rows
+from benchmarks.harness.text import Column, rows
+from benchmarks.harness.waiting import wait_until_idle
 from benchmarks.peers.catalogue import PEERS, Peer, go
-from benchmarks.peers.compare import say
+from benchmarks.peers.compare import progress
+from benchmarks.peers.lifecycle import CPU_TICK, SETTLE_SECONDS
 from tests.support.controlplane import build
 from tests.support.controlplane.plane import ControlPlane
 
 NAMES = ("kinform", "kube-rs, streaming, cleared", "client-go, WatchList, transform")
 PROTOBUF = go("client-go, WatchList, transform, protobuf", "protobuf")
-AT_ONCE = 32
-SETTLE = 5.0
+CONCURRENCY = 32
+IDLE_TIMEOUT = 60.0
 
 
 class Refused(Exception):
-    """The API server does not take what is to be followed."""
+    """The API server refused to create an object."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("--objects", type=count, default=2_000, metavar="N", help="pods; %(default)s")
-    parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--rounds", type=count, default=3, help="%(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
-    """A record a peer."""
+    """Yields a record for each peer."""
     try:
-        binaries = build.find_or_build(say)
+        binaries = build.find_or_build(progress)
     except build.ControlPlaneUnavailable as error:
         yield {"benchmark": options.benchmark, "record": "absent", "peer": "kube-apiserver", "why": str(error)}
         return
@@ -54,7 +57,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
     plane = ControlPlane(binaries)
     try:
         asyncio.run(plane.start())
-        say(f"creating {options.objects:,} pods on a real kube-apiserver")
+        progress(f"creating {options.objects:,} pods on a real kube-apiserver")
         expected, raw_bytes = asyncio.run(_fill(plane, options.objects, options.seed))
         versions = build.versions()
         for peer in peers:
@@ -70,10 +73,13 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
 
 
 async def _fill(plane: ControlPlane, count: int, seed: int) -> tuple[dict[str, Any], int]:
-    """Creates pods; a digest of what the server then has, and how large it is as JSON."""
+    """Creates pods.
+
+    Returns the digest of the server's objects, and their size as JSON.
+    """
     pods = make("pods", count, seed)[1]
     headers = {"Authorization": f"Bearer {plane.tokens['admin']}"}
-    connector = aiohttp.TCPConnector(ssl=plane.tls_context(), limit=AT_ONCE)
+    connector = aiohttp.TCPConnector(ssl=plane.tls_context(), limit=CONCURRENCY)
     async with aiohttp.ClientSession(plane.url, headers=headers, connector=connector) as session:
         for name in sorted({pod["metadata"]["namespace"] for pod in pods} - {"default", "kube-system"}):
             await _send(session, "POST", "/api/v1/namespaces", {"metadata": {"name": name}}, (201, 409))
@@ -81,19 +87,19 @@ async def _fill(plane: ControlPlane, count: int, seed: int) -> tuple[dict[str, A
         for name, value in sorted((name, value) for name, value in classes.items() if name):
             body = {"metadata": {"name": name}, "value": value}
             await _send(session, "POST", "/apis/scheduling.k8s.io/v1/priorityclasses", body, (201, 409))
-        turns = asyncio.Semaphore(AT_ONCE)
+        concurrent = asyncio.Semaphore(CONCURRENCY)
 
         async def put(pod: Object) -> None:
-            async with turns:
+            async with concurrent:
                 path = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods"
-                made = await _send(session, "POST", path, _new(pod), (201,))
-                made["status"] = pod["status"]
-                await _send(session, "PUT", f"{path}/{made['metadata']['name']}/status", made, (200,))
+                created = await _send(session, "POST", path, _new(pod), (201,))
+                created["status"] = pod["status"]
+                await _send(session, "PUT", f"{path}/{created['metadata']['name']}/status", created, (200,))
 
         await asyncio.gather(*map(put, pods))
-        async with session.get("/api/v1/pods") as answer:
-            body = await answer.read()
-            items = (await answer.json())["items"]
+        async with session.get("/api/v1/pods") as response:
+            body = await response.read()
+            items = (await response.json())["items"]
     digest = Digest()
     for found in items:
         metadata = found["metadata"]
@@ -103,55 +109,55 @@ async def _fill(plane: ControlPlane, count: int, seed: int) -> tuple[dict[str, A
 
 
 def _new(pod: Object) -> Object:
-    """The pod as who creates it sends it."""
+    """The pod as its creator sends it."""
     kept = ("name", "namespace", "labels", "annotations", "ownerReferences")
     metadata = {name: value for name, value in pod["metadata"].items() if name in kept}
-    left = ("priority", "preemptionPolicy")  # the server's to fill in
-    return {"metadata": metadata, "spec": {name: value for name, value in pod["spec"].items() if name not in left}}
+    defaulted = ("priority", "preemptionPolicy")  # the server sets these
+    return {"metadata": metadata, "spec": {name: value for name, value in pod["spec"].items() if name not in defaulted}}
 
 
 async def _send(session: aiohttp.ClientSession, method: str, path: str, body: Object, good: tuple[int, ...]) -> Object:
-    async with session.request(method, path, json=body) as answer:
-        told: Object = await answer.json()
-        if answer.status not in good:
-            raise Refused(f"{method} {path}: {answer.status}: {told.get('message')}")
-        return told
+    async with session.request(method, path, json=body) as response:
+        found: Object = await response.json()
+        if response.status not in good:
+            raise Refused(f"{method} {path}: {response.status}: {found.get('message')}")
+        return found
 
 
 def _sync(plane: ControlPlane, peer: Peer, expected: dict[str, Any], objects: int) -> dict[str, float | None]:
     about = {"url": plane.url, "resource": "v1/pods", "ca": str(plane.ca), "token": plane.tokens["reader"]}
-    say(f"{peer.name}, a real kube-apiserver")
+    progress(f"{peer.name}, a real kube-apiserver")
     with Process(peer.command, environment=peer.environment, **about, mode=peer.mode) as process:
         process.do("connect")
         before = process.gauge.rss()
-        process.gauge.forget_peak()
+        process.gauge.reset_peak()
         cpu = process.gauge.cpu_seconds()
         process.do("sync")
         spent, peak = process.gauge.cpu_seconds() - cpu, process.gauge.peak()
-        time.sleep(SETTLE)
-        process.gauge.until_quiet(60.0)
-        rss, here = process.gauge.rss(), process.do("digest")
-        if not same_objects(expected, here):
-            raise SystemExit(f"real: {peer.name} holds other objects than the server; no figure is told")
+        time.sleep(SETTLE_SECONDS)
+        wait_until_idle(process.gauge, IDLE_TIMEOUT)
+        rss, found = process.gauge.rss(), process.do("digest")
+        if not same_objects(expected, found):
+            raise SystemExit(f"real: {peer.name} holds other objects than the server; no figures are reported")
     return {
         "sync.cpu_seconds": spent,
-        "sync.per_cpu_second": objects / max(spent, 0.01),
+        "sync.per_cpu_second": objects / max(spent, CPU_TICK),
         "sync.peak": peak,
-        "sync.quiet_rss": rss,
-        "quiet.bytes_per_object": (rss - before) / objects,
+        "sync.rss_at_rest": rss,
+        "bytes_per_object": (rss - before) / objects,
     }
 
 
-COLUMNS: tuple[Row, ...] = (
-    ("whole process, quiet", "sync.quiet_rss", "MiB"),
-    ("first sync: peak", "sync.peak", "MiB"),
-    ("bytes an object, beyond connected", "quiet.bytes_per_object", ""),
-    ("objects a CPU second", "sync.per_cpu_second", ""),
+COLUMNS: tuple[Column, ...] = (
+    ("at rest", "sync.rss_at_rest", "MiB"),
+    ("peak", "sync.peak", "MiB"),
+    ("bytes an object, beyond the connected process", "bytes_per_object", ""),
+    ("objects a CPU s", "sync.per_cpu_second", ""),
 )
 
 
 def table(records: list[Record]) -> str:
-    """The result for people."""
+    """Formats the records for a terminal."""
     lines = []
     for each in records:
         lines.append(f"{each['peer']}: absent: {each['why']}" if each["record"] == "absent" else each["peer"])

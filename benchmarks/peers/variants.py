@@ -1,7 +1,7 @@
-"""The first sync over TLS, and with a server that compresses LISTs for clients that ask it to, beside the plain one.
+"""Measures the first sync over TLS, and with gzip, compared with plain HTTP.
 
-One or two peers of each language. Over TLS each trusts the server's certificate; gzip is used by who asks for it by
-default, client-go's LISTs do, and by kinform told to (`WatchOptions(compression="gzip")`, which it needs a LIST for).
+One or two peers of each language. Over TLS each trusts the server's certificate. With gzip the server compresses LISTs
+for clients that ask for it: client-go does by default, kinform with `WatchOptions(compression="gzip")` and a LIST.
 """
 
 from __future__ import annotations
@@ -18,64 +18,65 @@ from benchmarks.harness.digest import agree
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
-from benchmarks.harness.text import Row, rows
-from benchmarks.peers.catalogue import OURS, PEERS, Peer
-from benchmarks.peers.compare import SERVER, say
-from benchmarks.peers.lifecycle import Source
+from benchmarks.harness.text import Column, rows
+from benchmarks.peers.catalogue import KINFORM, PEERS, Peer
+from benchmarks.peers.compare import SERVER, progress
+from benchmarks.peers.lifecycle import CPU_TICK, Source
 
 CERTIFICATES = "tests/support/certificates"
 STREAMING = "kube-rs, streaming, cleared"
-ZIPPED = "client-go, list, transform"
+LISTING = "client-go, list, transform"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
     parser.add_argument("--objects", type=count, default=20_000, metavar="N", help="pods; %(default)s")
-    parser.add_argument("--rounds", type=count, default=3)
+    parser.add_argument("--rounds", type=count, default=3, help="%(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
-    """A record a variant and peer."""
+    """Yields a record for each variant and peer."""
     peers = {peer.name: peer for peer in PEERS}
-    listing = msgspec.structs.replace(OURS, mode="list")
+    kinform_list = msgspec.structs.replace(KINFORM, mode="list")
     variants: dict[str, tuple[dict[str, Any], list[tuple[Peer, dict[str, Any]]]]] = {
-        "plain": ({}, [(OURS, {}), (listing, {}), (peers[STREAMING], {}), (peers[ZIPPED], {})]),
+        "plain": ({}, [(KINFORM, {}), (kinform_list, {}), (peers[STREAMING], {}), (peers[LISTING], {})]),
         "TLS": (
             {"certificate": f"{CERTIFICATES}/server.pem"},
-            [(OURS, {}), (peers[STREAMING], {}), (peers[ZIPPED], {})],
+            [(KINFORM, {}), (peers[STREAMING], {}), (peers[LISTING], {})],
         ),
-        "gzip": ({"zipped": True}, [(listing, {"gzip": True}), (peers[ZIPPED], {})]),
+        "gzip": ({"gzip": True}, [(kinform_list, {"gzip": True}), (peers[LISTING], {})]),
     }
-    for variant, (served, chosen) in variants.items():
-        made = {"resource": "pods", "objects": options.objects, "seed": options.seed, "corpus": None}
-        with Process(python(SERVER), **made, **served) as server:
-            source = Source(server, ca=f"{CERTIFICATES}/ca.pem" if "certificate" in served else None)
-            for peer, more in chosen:
+    for variant, (more, selected) in variants.items():
+        served = {"resource": "pods", "objects": options.objects, "seed": options.seed, "corpus": None}
+        with Process(python(SERVER), **served, **more) as server:
+            source = Source(server, ca=f"{CERTIFICATES}/ca.pem" if "certificate" in more else None)
+            for peer, asked in selected:
                 about: Record = {"benchmark": options.benchmark, "variant": variant, "peer": peer.name}
                 about |= {"mode": peer.mode, "objects": source.about["objects"]}
                 if peer.absent:
                     yield about | {"record": "absent", "why": peer.absent}
                     continue
-                say(f"{peer.name} ({peer.mode}), {variant}")
-                rounds = [_sync(source, peer, more) for _ in range(options.rounds)]
+                progress(f"{peer.name} ({peer.mode}), {variant}")
+                rounds = [_sync(source, peer, asked) for _ in range(options.rounds)]
                 yield about | {"record": "sync", "figures": spreads(rounds)}
 
 
-def _sync(source: Source, peer: Peer, more: dict[str, Any]) -> dict[str, float | None]:
-    with source.peer(peer, **more) as process:
+def _sync(source: Source, peer: Peer, asked: dict[str, Any]) -> dict[str, float | None]:
+    with source.start(peer, **asked) as process:
         process.do("connect")
-        process.gauge.forget_peak()
-        begun, cpu = time.perf_counter(), process.gauge.cpu_seconds()
+        process.gauge.reset_peak()
+        start, cpu = time.perf_counter(), process.gauge.cpu_seconds()
         process.do("sync")
-        seconds, spent = time.perf_counter() - begun, process.gauge.cpu_seconds() - cpu
+        seconds, spent = time.perf_counter() - start, process.gauge.cpu_seconds() - cpu
         peak = process.gauge.peak()
         if not agree(source.do("digest"), process.do("digest")):
-            raise SystemExit(f"variants: {peer.name} holds other objects than the server; no figure is told")
-    each = source.about["objects"]
-    return {"seconds": seconds, "cpu_seconds": spent, "per_cpu_second": each / max(spent, 0.01), "peak": peak}
+            raise SystemExit(f"variants: {peer.name} holds other objects than the server; no figures are reported")
+    objects = source.about["objects"]
+    return {"seconds": seconds, "cpu_seconds": spent, "per_cpu_second": objects / max(spent, CPU_TICK), "peak": peak}
 
 
-COLUMNS: tuple[Row, ...] = (
-    ("objects a CPU second", "per_cpu_second", ""),
+COLUMNS: tuple[Column, ...] = (
+    ("objects a CPU s", "per_cpu_second", ""),
     ("seconds", "seconds", "s"),
     ("CPU seconds", "cpu_seconds", "s"),
     ("peak", "peak", "MiB"),
@@ -83,7 +84,7 @@ COLUMNS: tuple[Row, ...] = (
 
 
 def table(records: list[Record]) -> str:
-    """The result for people."""
+    """Formats the records for a terminal."""
     lines = []
     for each in records:
         head = f"{each['variant']}: {each['peer']} ({each['mode']}), {each['objects']:,} pods"

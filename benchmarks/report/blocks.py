@@ -1,4 +1,4 @@
-"""The documents that quote figures, as the results file has them: the page of its own, and blocks in others."""
+"""The documents with figures: the page, and blocks in other documents."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.harness.process import ROOT
-from benchmarks.harness.results import Record, of
+from benchmarks.harness.results import CORPUS, Record, of
 from benchmarks.report import tables
+from benchmarks.report.markdown import bullets
 from benchmarks.report.page import machine, page
+from benchmarks.store.blobs import FILES, HALF
 
-HEADLINE = (
+README = (
     "kinform",
     "kube-rs, streaming, cleared",
+    "kube-rs, streaming, cleared, jemalloc",
     "client-go, WatchList, transform",
     "client-go, list, transform",
     "json into a dict, paged",
@@ -23,54 +26,57 @@ HEADLINE = (
     "kopf",
     "kr8s",
 )
+"""The peers in the table of README.md."""
 
 
 def documents(records: list[Record]) -> dict[Path, str]:
-    """What each document should say."""
-    told = {ROOT / "docs/benchmarks.md": page(records)}
+    """Returns the text of each document."""
+    texts = {ROOT / "docs/benchmarks.md": page(records)}
     for name in ("README.md", "docs/explanation/compression.md"):
         path = ROOT / name
-        told[path] = BLOCK.sub(lambda found: _block(found[1], records, found[0]), path.read_text())
-    return told
+        texts[path] = BLOCK.sub(lambda found: _block(found[1], records, found[0]), path.read_text())
+    return texts
 
 
 BLOCK = re.compile(r"<!-- benchmarks: ([\w-]+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
-def _block(name: str, records: list[Record], found: str) -> str:
-    """What belongs in a block; what is found there, where nothing of it was measured."""
+def _block(name: str, records: list[Record], present: str) -> str:
+    """The new text of a block; its present text if nothing of it was measured."""
     if name not in BLOCKS:
-        raise ValueError(f"a document asks for the figures {name!r}; there are {', '.join(BLOCKS)}")
-    lines = BLOCKS[name](records)
-    return "\n".join([f"<!-- benchmarks: {name} -->", *lines, "<!-- end -->"]) if lines else found
+        raise ValueError(f"`{name}` is not a block: expected one of {', '.join(BLOCKS)}")
+    text = BLOCKS[name](records)
+    return f"<!-- benchmarks: {name} -->\n{text}\n<!-- end -->" if text else present
 
 
-def _headline(records: list[Record]) -> list[str]:
-    if not (found := of(records, "peers", record="collection", kind="pods")):
-        return []
-    about = found[0]
+def _readme(records: list[Record]) -> str:
+    about = next(iter(of(records, "peers", record="collection", kind="pods")), None)
+    rows = tables.readme(records, README)
+    if about is None or not rows:
+        return ""
+    found = [each for each in of(records, "peers", record="peer", kind="pods") if each["peer"] in README]
+    fewer = min(each["objects"] for each in found)
+    notes = tables.failures(found)
+    if fewer < about["objects"]:
+        star = f"\\* Measured with {fewer:,} pods, because {about['objects']:,} take minutes. Memory for"
+        notes.insert(
+            0, f"{star} {about['objects']:,} pods is not known; the other figures hardly depend on the number."
+        )
     mib = about["raw_bytes"] / (1 << 20)
-    return [
-        f"{about['objects']:,} pods, {mib:,.0f} MiB of JSON. MiB of the whole process; then CPU time of an object or",
-        "an event, and with what is done in the background after it, as a multiple of kinform's.",
-        "",
-        *tables.headline(records, HEADLINE),
-        "",
-        "\\* with fewer objects: more take minutes.",
-    ]
+    head = f"""\
+{about["objects"]:,} pods, {mib:,.0f} MiB of JSON. Memory is that of the whole process: at rest after the first
+sync, and at the peak of a relist in which all pods have changed. Bytes a pod are those beyond the idle process.
+CPU time is that of the first sync, background work included."""
+    return "\n\n".join(filter(None, (head, rows, bullets(notes))))
 
 
-def _corpora(learnt_from: str) -> Callable[[list[Record]], list[str]]:
-    def block(records: list[Record]) -> list[str]:
-        found = of(records, "corpora", record="blobs", learnt_from=learnt_from)
-        return tables.blobs(found) if found else []
-
-    return block
+def _corpus(learnt_from: str) -> Callable[[list[Record]], str]:
+    return lambda records: tables.blobs(of(records, "store", data=CORPUS, record="blobs", learnt_from=learnt_from))
 
 
-BLOCKS: dict[str, Callable[[list[Record]], list[str]]] = {
-    "headline": _headline,
-    "machine": lambda records: [machine(records)],
-    "corpora-half": _corpora("one half"),
-    "corpora-other": _corpora("other files"),
+BLOCKS: dict[str, Callable[[list[Record]], str]] = {
+    "readme": _readme,
+    "machine": machine,
+    "corpora-half": _corpus(HALF),
+    "corpora-other": _corpus(FILES),
 }

@@ -1,30 +1,47 @@
-"""Figures and tables as Markdown."""
+"""Figures, tables and templates in Markdown."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from benchmarks.harness.text import shown
 
 Figure = Mapping[str, float]
 
+PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
-def cell(figure: Figure | None, unit: str) -> str:
-    """The median, and by how much the rounds differed from it if they did; a dash where there is none."""
+
+def fill(template: str, values: Mapping[str, str]) -> str:
+    """Replaces each `{{name}}`, and joins the blank lines around empty values."""
+    return re.sub(r"\n{3,}", "\n\n", PLACEHOLDER.sub(lambda found: values[found[1]], template))
+
+
+def cell(figure: float | Figure | None, unit: str) -> str:
+    """Formats the median with the largest distance of a round from it.
+
+    A distance that is shown as zero is left out. None is a dash.
+    """
     if figure is None:
         return "-"
+    if not isinstance(figure, Mapping):
+        return shown(figure, unit)
+    spread = shown(max(figure["max"] - figure["median"], figure["median"] - figure["min"]), unit)
     median = shown(figure["median"], unit)
-    spread = max(figure["max"] - figure["median"], figure["median"] - figure["min"])
-    wide = shown(spread, unit)
-    return median if float(wide.replace(",", "")) == 0 else f"{median} ±{wide}"
+    return median if float(spread.replace(",", "")) == 0 else f"{median} ±{spread}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A table whose first column is text and whose others are figures."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Formats a table: text in the first column, figures in the others."""
     lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
-    return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
 
 
-def times(ratio: float) -> str:
-    """A ratio as people say it."""
-    return f"{ratio:,.0f}" if ratio >= 20 else f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"
+def bullets(lines: Iterable[str]) -> str:
+    """Formats a list."""
+    return "\n".join(f"- {line}" for line in lines)
+
+
+def ratio(value: float) -> str:
+    """Formats a ratio with two or three significant digits."""
+    return f"{value:,.0f}" if value >= 20 else f"{value:.1f}" if value >= 2 else f"{value:.2f}"

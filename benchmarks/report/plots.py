@@ -1,4 +1,4 @@
-"""The plots of the page, out of the records."""
+"""The plots of the page, drawn from the records."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ DPI = 110
 
 
 def draw(records: list[Record], folder: Path) -> Iterator[Path]:
-    """Writes those for which there are records."""
+    """Writes each plot that has records, and yields its file."""
     folder.mkdir(parents=True, exist_ok=True)
-    full = _full(records)
-    if full:
-        yield _save(_memory(full), folder / "memory.png")
-        yield _save(_sawtooth(full), folder / "sawtooth.png")
+    full_size = _full_size(records)
+    if full_size:
+        yield _save(_memory(full_size), folder / "memory.png")
+        yield _save(_sawtooth(full_size), folder / "sawtooth.png")
     if found := of(records, "memory"):
         draw_history(found, folder / "history.png")
         yield folder / "history.png"
@@ -36,28 +36,28 @@ def _save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def _full(records: list[Record]) -> list[Record]:
-    """Peers that hold all of the pods, whole."""
+def _full_size(records: list[Record]) -> list[Record]:
+    """The peers that hold all of the pods, whole, and completed a relist."""
     found = [each for each in of(records, "peers", record="peer", kind="pods", metadata=False) if each["figures"]]
     most = max((each["objects"] for each in found), default=0)
     return [each for each in found if each["objects"] == most and "changed.peak" in each["figures"]]
 
 
 def _memory(found: list[Record]) -> Figure:
-    """Bars: what is held, and the peak of a relist in which all changed."""
-    found = sorted(found, key=lambda each: -each["figures"]["sync.quiet_rss"]["median"])
+    """Bars of the memory at rest, and of the peak of a relist, all changed."""
+    found = sorted(found, key=lambda each: -each["figures"]["sync.rss_at_rest"]["median"])
     figure = Figure(figsize=(10, 0.62 * len(found) + 1.4), layout="constrained")
     axes = figure.subplots()
     for place, each in enumerate(found):
-        held, peak = (each["figures"][name]["median"] / MIB for name in ("sync.quiet_rss", "changed.peak"))
+        at_rest, peak = (each["figures"][name]["median"] / MIB for name in ("sync.rss_at_rest", "changed.peak"))
         colour = COLOURS[each["family"]]
         axes.barh(place, peak, color=colour, alpha=0.3, height=0.7)
-        axes.barh(place, held, color=colour, height=0.7)
-        axes.text(peak, place, f"  {held:,.0f}, at the peak {peak:,.0f}", va="center", fontsize=9)
+        axes.barh(place, at_rest, color=colour, height=0.7)
+        axes.text(peak, place, f"  {at_rest:,.0f}, peak {peak:,.0f}", va="center", fontsize=9)
     axes.set_yticks(range(len(found)), [each["peer"] for each in found])
     for label, each in zip(axes.get_yticklabels(), found, strict=True):
         label.set_fontweight("bold" if each["family"] == "kinform" else "normal")
-    axes.set(xlabel="resident memory of the whole process, MiB: held, and (light) at the peak of a relist")
+    axes.set(xlabel="resident memory of the whole process, MiB: at rest, and (light) at the peak of a relist")
     axes.set_xlim(0, 1.3 * max(each["figures"]["changed.peak"]["median"] for each in found) / MIB)
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(f"{found[0]['objects']:,} pods", loc="left")
@@ -65,7 +65,7 @@ def _memory(found: list[Record]) -> Figure:
 
 
 def _sawtooth(found: list[Record]) -> Figure:
-    """Resident memory over time through sync, storm and relists: a panel a peer, all on one scale."""
+    """Resident memory over time: a panel for each peer, all on one scale."""
     columns = 3
     rows = -(-len(found) // columns)
     figure = Figure(figsize=(12, 2.1 * rows + 0.6), layout="constrained")
@@ -77,17 +77,16 @@ def _sawtooth(found: list[Record]) -> Figure:
         panel.set_visible(False)
     figure.supylabel("resident, MiB", fontsize=9)
     figure.supxlabel(
-        "seconds: first sync, storm, a relist with nothing changed and one with all, 90 % deleted", fontsize=9
+        "seconds: first sync, storm, a relist with nothing changed and one with all changed, 90 % deleted", fontsize=9
     )
     return figure
 
 
 def _timeline(panel: Axes, each: Record, top: float) -> None:
     points, phases = each["timeline"]["points"], each["timeline"]["phases"]
-    panel.plot([at for at, _ in points], [size / MIB for _, size in points], color=COLOURS[each["family"]], lw=1.3)
-    panel.fill_between(
-        [at for at, _ in points], [size / MIB for _, size in points], color=COLOURS[each["family"]], alpha=0.15
-    )
+    seconds, sizes = [at for at, _ in points], [size / MIB for _, size in points]
+    panel.plot(seconds, sizes, color=COLOURS[each["family"]], lw=1.3)
+    panel.fill_between(seconds, sizes, color=COLOURS[each["family"]], alpha=0.15)
     names = {"sync": "sync", "storm": "storm", "unchanged": "same", "changed": "new", "lost": "", "deleted": "-90 %"}
     for phase, at in phases:
         panel.axvline(at, color="#999", lw=0.6, ls=":")
@@ -100,7 +99,7 @@ def _timeline(panel: Axes, each: Record, top: float) -> None:
 
 
 def _scale(records: list[Record]) -> Figure:
-    """Cost against size, both logarithmic, beside the slope of what is in proportion."""
+    """Cost against size, both logarithmic, with the slope of proportional growth."""
     kinds = sorted({each["kind"] for each in of(records, "scale", record="size")}, reverse=True)
     figure = Figure(figsize=(6 * len(kinds), 4.6), layout="constrained")
     for panel, kind in zip(figure.subplots(1, len(kinds), squeeze=False).flat, kinds, strict=True):
@@ -110,8 +109,8 @@ def _scale(records: list[Record]) -> Figure:
             values = [each["figures"][name]["median"] / (MIB if unit == "MiB" else 1.0) for each in found]
             label = f"{title}, {unit}"
             panel.loglog(sizes, [max(value, 0.01) for value in values], "o-", ms=3, lw=1.2, label=label)
-        panel.loglog(sizes, [sizes_ / sizes[-1] for sizes_ in sizes], color="#999", ls=":", label="in proportion")
-        panel.set(title=kind, xlabel="objects", ylabel="MiB, or CPU seconds (0.01 at least)")
+        panel.loglog(sizes, [size / sizes[-1] for size in sizes], color="#999", ls=":", label="proportional")
+        panel.set(title=kind, xlabel="objects", ylabel="MiB, or CPU seconds (at least 0.01)")
         panel.grid(alpha=0.25, which="both", lw=0.4)
         panel.legend(fontsize=7)
     return figure

@@ -1,4 +1,7 @@
-"""The tables of the page, each out of the records of one command: Markdown, MiB unless something else is said."""
+"""The tables of the page, each from the records of one command.
+
+Memory is in MiB if no other unit is given.
+"""
 
 from __future__ import annotations
 
@@ -7,341 +10,309 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
-from benchmarks.corpus.realism import ratio
+from benchmarks import memory
+from benchmarks import scale as scale_benchmark
+from benchmarks import scope as scope_benchmark
+from benchmarks.corpus.realism import ratio as realism_ratio
 from benchmarks.harness.results import Record, of
-from benchmarks.harness.text import Row, shown
-from benchmarks.report.markdown import Figure, cell, table, times
+from benchmarks.harness.text import Column, nanoseconds, shown
+from benchmarks.peers import delays as delays_benchmark
+from benchmarks.peers import real as real_benchmark
+from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN, PHASES
+from benchmarks.report.markdown import Figure, bullets, cell, ratio, table
+from benchmarks.store import fixed as fixed_benchmark
 
-Lines = list[str]
+Records = list[Record]
+Lead = Mapping[str, Callable[[Record], str]]
+"""The first columns: the title, and the text of a record."""
 
-PEERS: tuple[Row, ...] = (
-    ("idle", "idle.rss", "MiB"),
-    ("sync: peak", "sync.peak", "MiB"),
-    ("quiet after it", "sync.quiet_rss", "MiB"),
-    ("bytes an object", "quiet.bytes_per_object", ""),
-    ("relist, nothing changed: peak", "unchanged.peak", "MiB"),
-    ("5 s after", "unchanged.rss", "MiB"),
-    ("relist, all changed: peak", "changed.peak", "MiB"),
-    ("5 s after", "changed.rss", "MiB"),
-    ("90 % deleted", "deleted.rss", "MiB"),
-    ("the rest, fresh", "fresh.quiet_rss", "MiB"),
-)
-SPEEDS: tuple[Row, ...] = (
-    ("first sync: objects a CPU s", "sync.per_cpu_second", ""),
-    ("and until quiet", "sync.per_all_cpu_second", ""),
-    ("first sync: s", "sync.seconds", "s"),
-    ("events a CPU s", "storm.per_cpu_second", ""),
-    ("and until quiet", "storm.per_all_cpu_second", ""),
-    ("relist, nothing changed: CPU s", "unchanged.cpu_seconds", "s"),
-    ("and until quiet", "unchanged.all_cpu_seconds", "s"),
-    ("relist, all changed: CPU s", "changed.cpu_seconds", "s"),
-    ("and until quiet", "changed.all_cpu_seconds", "s"),
-)
-SCALE: tuple[Row, ...] = (
-    ("sync: peak", "sync.peak", "MiB"),
-    ("quiet after it", "sync.quiet_rss", "MiB"),
-    ("storm: peak", "storm.peak", "MiB"),
-    ("relist, a tenth changed: peak", "tenth.peak", "MiB"),
-    ("relist, all changed: peak", "changed.peak", "MiB"),
-    ("bytes an object", "quiet.bytes_per_object", ""),
-    ("objects a CPU s", "sync.per_cpu_second", ""),
-    ("events a CPU s", "storm.per_cpu_second", ""),
-    ("reading one: us", "read_seconds", "us"),
-)
+MIN_LOSS = 1.02
+"""The smallest factor by which a peer counts as better: the noise."""
+MIN_SHARE = 0.03
+"""The smallest share of the heap that is listed."""
 
 
-def peers(records: list[Record], kind: str, columns: tuple[Row, ...], *, metadata: bool = False) -> Lines:
-    """A row a peer. A star marks those that were given fewer objects."""
+def figures(records: Records, lead: Lead, columns: Iterable[Column]) -> str:
+    """Formats a row for each record: the first columns, then its figures.
+
+    No records, no table.
+    """
+    columns = tuple(columns)
+    rows = [
+        [*(text(each) for text in lead.values()), *(cell(each["figures"].get(name), unit) for _, name, unit in columns)]
+        for each in records
+    ]
+    return table([*lead, *(title for title, _, _ in columns)], rows) if rows else ""
+
+
+def peers(records: Records, kind: str, columns: Iterable[Column], *, metadata: bool = False) -> str:
+    """Formats a row for each peer. A star marks peers with fewer objects."""
     found = of(records, "peers", record="peer", kind=kind, metadata=metadata)
-    most = max((each["objects"] for each in found), default=0)
-    rows = []
-    for each in found:
-        name = each["peer"] + (" *" if each["objects"] < most else "")
-        figures = [cell(each["figures"].get(figure), unit) for _, figure, unit in columns]
-        rows.append([f"**{name}**" if each["family"] == "kinform" else name, str(each["rounds"]), *figures])
-    return table(["", "rounds", *(title for title, _, _ in columns)], rows)
+    most = _most_objects(found)
+    lead: Lead = {"": lambda each: peer_name(each, most), "rounds": lambda each: str(each["rounds"])}
+    return figures(found, lead, columns)
 
 
-def notes(records: list[Record], kind: str) -> Lines:
-    """Who was given fewer objects, who gave up, who is absent."""
+def peer_name(record: Record, most: int) -> str:
+    """Formats a name: bold for kinform, with a star for fewer objects than `most`."""
+    name = str(record["peer"]) + (" *" if record["objects"] < most else "")
+    return _bold_kinform(name, record["family"] == "kinform")
+
+
+def _bold_kinform(name: str, is_kinform: bool) -> str:
+    return f"**{name}**" if is_kinform else name
+
+
+def _most_objects(found: Records) -> int:
+    return max((each["objects"] for each in found), default=0)
+
+
+def notes(records: Records, kind: str) -> str:
+    """Lists the peers that had fewer objects, that failed, or that are absent."""
     found = of(records, "peers", record="peer", kind=kind)
-    most = max((each["objects"] for each in found), default=0)
+    most = _most_objects(found)
     lines = []
     if fewer := {each["objects"] for each in found if each["objects"] < most}:
-        text = "as more would take minutes: compare bytes an object, and what is told of a CPU second."
+        text = "because more take minutes: compare bytes an object and rates a CPU second."
         lines.append(f"\\* With {min(fewer):,} objects, {text}")
-    for each in found:
-        phases = [f"{phase} ({why})" for phase, why in each["gave_up"].items()]
-        if phases:
-            lines.append(f"{each['peer']} did not get over: {'; '.join(phases)}.")
+    lines += failures(found)
     lines += [f"{each['peer']} is absent: {each['why']}." for each in of(records, "peers", record="absent", kind=kind)]
-    return [f"- {line}" for line in lines]
+    return bullets(lines)
 
 
-def losses(records: list[Record], kind: str) -> Lines:
-    """Where another peer is better than kinform: figure by figure, the best of them."""
-    everybody = of(records, "peers", record="peer", kind=kind, metadata=False)
-    ours = next((each for each in everybody if each["peer"] == "kinform"), None)
-    if ours is None:
-        return []
-    if all(each["family"] == "kinform" for each in everybody):
-        return ["- Nobody else was measured."]
+def failures(found: Records) -> list[str]:
+    """Describes the failed phases of each peer."""
     lines = []
-    for title, name, unit in (*PEERS, *SPEEDS):
-        others = [
-            (each["figures"][name]["median"], each["peer"]) for each in everybody if _comparable(each, ours, name)
-        ]
-        mine = ours["figures"].get(name, {}).get("median")
-        if mine is None or not others:
-            continue
-        more = _more_is_better(name)
-        value, who = (max if more else min)(others)
-        better = value / mine if more else mine / max(value, 1e-9)
-        if better > 1.02:
-            title = f"{_phase(name)}, {title.removeprefix('and ')}" if title.startswith(("5 s", "and")) else title
-            text = f"- {title}: {shown(mine, unit)} {unit}".rstrip()
-            text += f"; {who}: {shown(value, unit)} {unit}".rstrip() + f", {times(better)} times better."
-            lines.append(text)
-    return lines or ["- Nowhere in these tables, by more than 2 %."]
-
-
-def _comparable(each: Record, ours: Record, name: str) -> bool:
-    """Whether it is another's figure, of as many objects or of a kind that their number does not matter to."""
-    per = name.endswith(("cpu_second", "per_object")) or name == "idle.rss"
-    return each["family"] != "kinform" and name in each["figures"] and (each["objects"] == ours["objects"] or per)
-
-
-def _more_is_better(name: str) -> bool:
-    return name.endswith("cpu_second")
-
-
-def _phase(name: str) -> str:
-    phases = {"sync": "first sync", "storm": "events"}
-    phases |= {"unchanged": "relist, nothing changed", "changed": "relist, all changed"}
-    return phases[name.partition(".")[0]]
-
-
-def variants(records: list[Record]) -> Lines:
-    """First syncs over TLS and with gzip."""
-    found = of(records, "variants", record="sync")
-    plain = {(each["peer"], each["mode"]): each["figures"] for each in found if each["variant"] == "plain"}
-    rows = []
     for each in found:
-        figures = each["figures"]
-        share = figures["cpu_seconds"]["median"] / max(plain[each["peer"], each["mode"]]["cpu_seconds"]["median"], 1e-9)
-        speed = cell(figures["per_cpu_second"], "")
-        rows.append(
-            [f"{each['peer']} ({each['mode']})", each["variant"], speed, f"{share:.2f}", cell(figures["peak"], "MiB")]
-        )
-    return table(["", "variant", "objects a CPU s", "CPU time, of plain", "peak"], rows)
-
-
-def real(records: list[Record]) -> Lines:
-    """First syncs from a real API server."""
-    rows = [
-        [
-            each["peer"],
-            cell(each["figures"]["sync.quiet_rss"], "MiB"),
-            cell(each["figures"]["sync.peak"], "MiB"),
-            cell(each["figures"]["quiet.bytes_per_object"], ""),
-            cell(each["figures"]["sync.per_cpu_second"], ""),
-        ]
-        for each in of(records, "real", record="sync")
-    ]
-    head = ["", "quiet", "peak", "bytes an object, beyond connected", "objects a CPU s"]
-    absent = [f"- {each['peer']} is absent: {each['why']}" for each in of(records, "real", record="absent")]
-    return [*(table(head, rows) if rows else []), *absent]
-
-
-def delays(records: list[Record]) -> Lines:
-    """How long the event loop was held up."""
-    rows = []
-    for each in of(records, "delays", record="phase"):
-        found = each["figures"]
-        columns = ("p99", "longest", "busy_p99", "busy_longest")
-        rows.append([each["phase"], *(cell(found[name], "ms") for name in columns)])
-    return table(["late, ms", "p99", "longest", "of it kinform's: p99", "longest"], rows)
-
-
-def history(records: list[Record]) -> Lines:
-    """The ways in which one collection can be followed."""
-    found = of(records, "memory")
-    buffered = next((each for each in found if each["mode"] == "buffered"), None)
-    rows: list[tuple[str, Callable[[Mapping[str, Any]], str]]] = [
-        ("resident: idle", lambda figures: cell(_spread(figures["rss.idle"]), "MiB")),
-        ("first sync: peak", lambda figures: cell(_spread(figures["rss.sync_peak"]), "MiB")),
-        ("held after it", lambda figures: cell(_spread(figures["rss.sync_held"]), "MiB")),
-        ("relist, all changed: peak", lambda figures: cell(_spread(figures["rss.relist_peak"]), "MiB")),
-        ("held after it", lambda figures: cell(_spread(figures["rss.relist_held"]), "MiB")),
-        ("heap, by memray: peak of the sync", lambda figures: cell(_spread(figures["heap.sync_peak"]), "MiB")),
-        ("heap, by memray: peak of the relist", lambda figures: cell(_spread(figures["heap.relist_peak"]), "MiB")),
-        ("allocations an object", lambda figures: f"{figures['allocations_per_object']:,.0f}"),
-    ]
-    told = [[title, *(read(each["figures"]) for each in found)] for title, read in rows]
-    if buffered is not None:
-        most = _spread(buffered["figures"]["rss.relist_peak"])["median"]
-        less = (100 * (1 - _spread(each["figures"]["rss.relist_peak"])["median"] / most) for each in found)
-        told.append(["peak of the relist: less than buffered, %", *(f"{share:.0f}" for share in less)])
-    return table(["", *(each["mode"] for each in found)], told)
-
-
-def holders(records: list[Record], mode: str, least: float = 0.03) -> Lines:
-    """Who holds the heap's peak in a mode."""
-    found = of(records, "memory", mode=mode)
-    parts = [part for part in (found[0]["holders"] if found else []) if part["share"] >= least]
-    rows = [[part["where"], shown(part["bytes"], "MiB"), f"{part['share'] * 100:.0f}"] for part in parts]
-    return table([f"what holds the peak of `{mode}`", "MiB", "%"], rows)
-
-
-def _spread(figure: float | Figure) -> Figure:
-    return figure if isinstance(figure, Mapping) else {"median": figure, "min": figure, "max": figure}
-
-
-def speed(records: list[Record]) -> Lines:
-    """A table for all groups: kinform, and how many times as long its rivals take."""
-    lines = []
-    for group, found in groupby(of(records, "speed"), itemgetter("group")):
-        members = list(found)
-        mine = next(each for each in members if each["name"].startswith("kinform"))
-        base = mine["figures"]["ns"]["median"]
-        rows = []
-        for each in members:
-            taken = each["figures"]["ns"]
-            name = f"**{each['name']}**" if each["name"].startswith("kinform") else each["name"]
-            through = cell(each["figures"].get("gb_per_s"), "s") if "gb_per_s" in each["figures"] else ""
-            ends = f"{_short(taken['min'])} to {_short(taken['max'])}"
-            rows.append(
-                [name, _short(taken["median"]), ends, f"{taken['median'] / base:.2g}", through.partition(" ")[0]]
-            )
-        lines += table([group, "ns an object", "min to max", "x kinform", "GB/s"], rows)
-        lines.append("")
+        failed = [f"{PHASES[phase]} ({why})" for phase, why in each["failures"].items() if why != NOT_RUN]
+        later = NOT_RUN in each["failures"].values()
+        if failed:
+            text = f"{each['peer']} failed: {'; '.join(failed)}."
+            lines.append(f"{text} Later phases did not run." if later else text)
     return lines
 
 
-def _short(nanoseconds: float) -> str:
-    return f"{nanoseconds:,.0f}" if nanoseconds >= 100 else f"{nanoseconds:.1f}"
+def losses(records: Records, kind: str) -> str:
+    """Lists the figures in which a peer is better, with the best peer and the factor."""
+    everyone = of(records, "peers", record="peer", kind=kind, metadata=False)
+    ours = next((each for each in everyone if each["peer"] == "kinform"), None)
+    if ours is None:
+        return ""
+    if all(each["family"] == "kinform" for each in everyone):
+        return "- No other peer was measured."
+    lines = []
+    for title, name, unit in (*MEMORY, *CPU_TIME):
+        others = [(each["figures"][name]["median"], each["peer"]) for each in everyone if _comparable(each, ours, name)]
+        mine = ours["figures"].get(name, {}).get("median")
+        if mine is None or not others:
+            continue
+        more_is_better = name.endswith("cpu_second")
+        value, who = (max if more_is_better else min)(others)
+        factor = value / mine if more_is_better else mine / max(value, 1e-9)
+        if factor > MIN_LOSS:
+            if title.startswith(("5 s", "background")):  # named after the column before it
+                title = f"{PHASES[name.partition('.')[0]]}, {title}"
+            amounts = (f"{shown(amount, unit)} {unit}".rstrip() for amount in (mine, value))
+            lines.append(f"{title}: {next(amounts)}; {who}: {next(amounts)}, {ratio(factor)} times better.")
+    return bullets(lines or [f"None, by more than {(MIN_LOSS - 1) * 100:.0f} %."])
 
 
-def blobs(found: Iterable[Record]) -> Lines:
-    """What the store makes of objects, kind by kind."""
-    columns = ("objects", "pruned", "plain", "base", "after", "xz")
+def _comparable(each: Record, ours: Record, name: str) -> bool:
+    """Returns whether a figure can be compared with kinform's.
+
+    The peer has as many objects, or the figure does not depend on their number.
+    """
+    independent = name.endswith(("cpu_second", "per_object")) or name == "idle.rss"
+    same_size = each["objects"] == ours["objects"]
+    return each["family"] != "kinform" and name in each["figures"] and (same_size or independent)
+
+
+def variants(records: Records) -> str:
+    """Formats the first syncs over TLS and with gzip."""
+    found = of(records, "variants", record="sync")
+    plain = {(each["peer"], each["mode"]): each["figures"] for each in found if each["variant"] == "plain"}
+
+    def relative(each: Record) -> str:
+        base = plain[each["peer"], each["mode"]]["cpu_seconds"]["median"]
+        return f"{each['figures']['cpu_seconds']['median'] / max(base, 1e-9):.2f}"
+
+    lead: Lead = {
+        "": lambda each: f"{each['peer']} ({each['mode']})",
+        "variant": itemgetter("variant"),
+        "CPU time, relative to plain": relative,
+    }
+    return figures(found, lead, (("objects a CPU s", "per_cpu_second", ""), ("peak", "peak", "MiB")))
+
+
+def real(records: Records) -> str:
+    """Formats the first syncs from a real API server."""
+    absent = [f"{each['peer']} is absent: {each['why']}" for each in of(records, "real", record="absent")]
+    found = figures(of(records, "real", record="sync"), {"": itemgetter("peer")}, real_benchmark.COLUMNS)
+    return "\n".join(part for part in (found, bullets(absent)) if part)
+
+
+def delays(records: Records) -> str:
+    """Formats the delays of the event loop."""
+    lead: Lead = {"delay, ms": itemgetter("phase")}
+    return figures(of(records, "delays", record="phase"), lead, delays_benchmark.COLUMNS)
+
+
+def history(records: Records) -> str:
+    """Formats the five ways to follow a collection, a column for each."""
+    found = of(records, "memory")
+    rows = [[title, *(cell(each["figures"][name], unit) for each in found)] for title, name, unit in memory.COLUMNS]
+    peaks = {each["mode"]: _median(each["figures"]["rss.relist_peak"]) for each in found}
+    if "buffered" in peaks:
+        saved = (100 * (1 - peak / peaks["buffered"]) for peak in peaks.values())
+        rows.append(["peak of the relist: less than buffered, %", *(f"{share:.0f}" for share in saved)])
+    return table(["", *(each["mode"] for each in found)], rows) if found else ""
+
+
+def _median(figure: float | Figure) -> float:
+    return figure["median"] if isinstance(figure, Mapping) else figure
+
+
+def holders(records: Records, mode: str) -> str:
+    """Formats the holders of the heap at its peak in a mode."""
+    parts = [part for each in of(records, "memory", mode=mode) for part in each["holders"]]
+    rows = [
+        [part["where"], shown(part["bytes"], "MiB"), f"{part['share'] * 100:.0f}"]
+        for part in parts
+        if part["share"] >= MIN_SHARE
+    ]
+    return table([f"holders of the peak of `{mode}`", "MiB", "%"], rows) if rows else ""
+
+
+def speed(records: Records) -> str:
+    """Formats a table for each group: the times, also relative to kinform's."""
+    tables = []
+    for group, found in groupby(of(records, "speed"), itemgetter("group")):
+        members = list(found)
+        base = next(each for each in members if each["name"].startswith("kinform"))["figures"]["ns"]["median"]
+        rows = []
+        for each in members:
+            ns, rate = each["figures"]["ns"], each["figures"].get("gb_per_s")
+            rows.append(
+                [
+                    _bold_kinform(each["name"], each["name"].startswith("kinform")),
+                    nanoseconds(ns["median"]),
+                    f"{nanoseconds(ns['min'])} to {nanoseconds(ns['max'])}",
+                    f"{ns['median'] / base:.2g}",
+                    shown(rate["median"], "s") if rate else "",
+                ]
+            )
+        tables.append(table([group, "ns an object", "min to max", "x kinform", "GB/s"], rows))
+    return "\n\n".join(tables)
+
+
+def blobs(found: Iterable[Record]) -> str:
+    """Formats how small each collection becomes in the store."""
     rows = []
     for each in found:
-        figures = each["figures"]
-        told = [f"{figures[name]:,.0f}" for name in columns]
-        told[4] = f"**{told[4]}**"
-        anew = " (learnt anew)" if figures.get("learnt_anew") else ""  # on what is counted, after all
-        rows.append([each["collection"] + anew, *told, f"{figures['after/xz']:.2f}", f"{figures['kept']:,.0f}"])
+        sizes = each["figures"]
+        again = " (learnt again)" if sizes.get("learnt_anew") else ""  # from the measured objects, despite --train
+        columns = [f"{sizes[name]:,.0f}" for name in ("objects", "pruned", "plain", "base", "after", "xz")]
+        columns[4] = f"**{columns[4]}**"
+        rows.append([each["collection"] + again, *columns, f"{sizes['after/xz']:.2f}", f"{sizes['kept']:,.0f}"])
     head = ["", "n", "pruned", "plain", "base alone", "with exemplars", "xz", "times xz", "kept"]
-    return table(head, rows)
+    return table(head, rows) if rows else ""
 
 
-def likeness(records: list[Record]) -> Lines:
-    """Made-up collections beside real ones."""
+def realism(records: Records) -> str:
+    """Formats generated collections next to real ones."""
     rows = []
-    for each in of(records, "store", record="likeness"):
-        real = each["real"]
-        pairs = [f"{each[name]:,} / {real[name]:,}" for name in ("pruned", "dictionary", "xz")]
-        ratios = [f"{ratio(each, name):.2f}" for name in ("dictionary", "xz")]
+    for each in of(records, "store", record="realism"):
+        pairs = [f"{each[name]:,} / {each['real'][name]:,}" for name in ("pruned", "dictionary", "xz")]
+        ratios = [f"{realism_ratio(each, name):.2f}" for name in ("dictionary", "xz")]
         rows.append([f"{each['kind']}, {each['source']}", f"{each['n']:,}", *pairs, *ratios])
-    head = ["made / real", "n", "pruned", "dictionary", "xz", "dictionary, ratio", "xz, ratio"]
-    return table(head, rows)
+    head = ["generated / real", "n", "pruned", "dictionary", "xz", "dictionary, ratio", "xz, ratio"]
+    return table(head, rows) if rows else ""
 
 
-def fixed(records: list[Record]) -> Lines:
-    """What a collection costs before it holds many objects."""
-    rows = []
-    for each in of(records, "store", record="fixed"):
-        over = "TLS" if each["tls"] else "plain"
-        title = f"{each['objects']} {each['kind']}, {each['pruned_bytes'] / 1024:,.0f} KiB of JSON, {over}"
-        rows.append([title, *(cell(each["figures"][name], "MiB") for name in ("one", "each_of_many", "many", "empty"))])
-    head = ["MiB", "one informer", "each of 50", "process with 50", "process with an empty one"]
-    return table(head, rows)
+def fixed(records: Records) -> str:
+    """Formats the fixed cost of a collection."""
+
+    def title(each: Record) -> str:
+        size = f"{each['objects']} {each['kind']}, {each['pruned_bytes'] / 1024:,.0f} KiB of JSON"
+        return f"{size}, {'TLS' if each['tls'] else 'plain'}"
+
+    return figures(of(records, "store", record="fixed"), {"MiB": title}, fixed_benchmark.COLUMNS)
 
 
-def warm(records: list[Record]) -> Lines:
-    """Starts from a snapshot."""
-    rows = []
+def warm(records: Records) -> str:
+    """Formats the starts with and without a snapshot."""
+    starts: Records = []
     for each in of(records, "store", record="warm"):
-        figures = each["figures"]
-        names = ("from_open", "from_process_start")
-        for start, lists in (("warm", each["lists"]), ("cold", "-")):
-            title = f"{each['objects']:,} {each['kind']}, {'from a snapshot' if start == 'warm' else 'without one'}"
-            rows.append([title, *(cell(figures[f"{start}.{name}"], "ms") for name in names), str(lists)])
-    return table(
-        ["ms to the first read", "from opening", "from the start of the process", "times the state was asked for"], rows
-    )
+        for start, text, requests in (("warm", "from a snapshot", each["lists"]), ("cold", "without one", "-")):
+            title = f"{each['objects']:,} {each['kind']}, {text}"
+            names = ("from_open", "from_process_start")
+            found = {name: each["figures"][f"{start}.{name}"] for name in names}
+            starts.append({"title": title, "requests": str(requests), "figures": found})
+    lead: Lead = {"ms to the first read": itemgetter("title"), "requests for the initial state": itemgetter("requests")}
+    columns = (("from opening", "from_open", "ms"), ("from the start of the process", "from_process_start", "ms"))
+    return figures(starts, lead, columns)
 
 
-def scope(records: list[Record]) -> Lines:
-    """What asking for less gives."""
-    names = (("wire_bytes", "MiB"), ("pruned_bytes", "MiB"), ("held_bytes", "MiB"), ("settled.marginal", "MiB"))
-    rows = []
-    for each in of(records, "scope", record="way"):
-        figures = [cell(each["figures"][name], unit) for name, unit in (*names, ("sync.cpu_seconds", "s"))]
-        rows.append([each["way"], f"{each['objects']:,}", *figures])
-    head = [
-        "MiB",
-        "objects",
-        "on the wire",
-        "kept, as JSON",
-        "held by the store",
-        "process, beyond an empty one",
-        "CPU s",
-    ]
-    return table(head, rows)
+def scope(records: Records) -> str:
+    """Formats the same pods in smaller scopes."""
+    lead: Lead = {"MiB": itemgetter("scope"), "objects": lambda each: f"{each['objects']:,}"}
+    return figures(of(records, "scope", record="scope"), lead, scope_benchmark.COLUMNS)
 
 
-def scale(records: list[Record], kind: str) -> Lines:
-    """A row a size."""
-    found = sorted(of(records, "scale", record="size", kind=kind), key=lambda each: int(each["objects"]))
-    rows = [
-        [f"{each['objects']:,}", *(cell(each["figures"].get(name), unit) for _, name, unit in SCALE)] for each in found
-    ]
-    return table([kind, *(title for title, _, _ in SCALE)], rows)
+def scale(records: Records) -> str:
+    """Formats a table for each kind, with a row for each size."""
+    tables = []
+    for kind in ("pods", "namespaces"):
+        found = sorted(of(records, "scale", record="size", kind=kind), key=itemgetter("objects"))
+        tables.append(figures(found, {kind: lambda each: f"{each['objects']:,}"}, scale_benchmark.COLUMNS))
+    return "\n\n".join(filter(None, tables))
 
 
-def growth(records: list[Record], titles: Mapping[str, str]) -> Lines:
-    """By which power of the size each figure grew."""
+def growth(records: Records) -> str:
+    """Formats the exponent of each figure's growth with the size."""
     found = of(records, "scale", record="growth")
     rows = [
         [title, *("-" if each["powers"].get(name) is None else f"{each['powers'][name]:.2f}" for each in found)]
-        for name, title in titles.items()
+        for title, name, _ in scale_benchmark.GROWTH
     ]
-    return table(["grows with the power", *(each["kind"] for each in found)], rows)
+    return table(["grows with the power", *(each["kind"] for each in found)], rows) if found else ""
 
 
-def headline(records: list[Record], names: Iterable[str]) -> Lines:
-    """The one table that matters: who holds how much, and how fast."""
+def growth_faster(records: Records) -> str:
+    """Names the figures that grow faster than the size."""
+    linear, titles = scale_benchmark.LINEAR, {name: title for title, name, _ in scale_benchmark.GROWTH}
+    faster = [
+        f"{titles[name]} ({each['kind']}, {power:.2f})"
+        for each in of(records, "scale", record="growth")
+        for name, power in each["powers"].items()
+        if power is not None and power > linear
+    ]
+    return f"Faster than that, above {linear}: {', '.join(faster)}." if faster else "Nothing grows faster than that."
+
+
+OPPOSITE = {"median": "median", "min": "max", "max": "min"}
+"""The highest rate is the shortest time."""
+README: tuple[Column, ...] = (
+    ("memory, MiB", "sync.rss_at_rest", "MiB"),
+    ("peak of a relist, MiB", "changed.peak", "MiB"),
+    ("bytes a pod", "bytes_per_object", ""),
+    ("CPU time a pod, µs", "cpu_us_per_object", ""),
+)
+
+
+def readme(records: Records, names: Iterable[str]) -> str:
+    """Formats the table of README.md.
+
+    Memory of peers with fewer objects is left out, since it is not comparable.
+    """
     found = {each["peer"]: each for each in of(records, "peers", record="peer", kind="pods")}
-    ours = found.get("kinform")
-    if ours is None:
-        return []
-    rows = []
-    for name in names:
-        if (each := found.get(name)) is None:
-            continue
-        figures = each["figures"]
-        star = " *" if each["objects"] < ours["objects"] else ""
-        rows.append(
-            [
-                f"**{name}**" if each is ours else name + star,
-                cell(figures.get("sync.quiet_rss"), "MiB"),
-                cell(figures.get("changed.peak"), "MiB"),
-                cell(figures.get("changed.rss"), "MiB"),
-                cell(figures.get("quiet.bytes_per_object"), ""),
-                *(_against(figures, ours["figures"], part) for part in COMPARED),
-            ]
-        )
-    head = ["", "held", "peak of a relist", "5 s after it", "bytes an object"]
-    return table([*head, "first sync", "until quiet", "events", "until quiet"], rows)
-
-
-COMPARED = ("sync.per_cpu_second", "sync.per_all_cpu_second", "storm.per_cpu_second", "storm.per_all_cpu_second")
-
-
-def _against(figures: Mapping[str, Figure], ours: Mapping[str, Figure], name: str) -> str:
-    """How many times the CPU time an object or event takes that it takes with kinform."""
-    if name not in figures or name not in ours:
-        return "-"
-    return f"{times(ours[name]['median'] / figures[name]['median'])} x"
+    most = _most_objects(list(found.values()))
+    rows: Records = []
+    for each in (found[name] for name in names if name in found):
+        values: dict[str, Any] = {"bytes_per_object": each["figures"].get("bytes_per_object")}
+        if rate := each["figures"].get("sync.per_total_cpu_second"):
+            values["cpu_us_per_object"] = {end: 1e6 / rate[of] for end, of in OPPOSITE.items()}
+        if each["objects"] == most:
+            values |= {name: each["figures"].get(name) for name in ("sync.rss_at_rest", "changed.peak")}
+        rows.append(each | {"figures": values})
+    return figures(rows, {"": lambda each: peer_name(each, most)}, README)

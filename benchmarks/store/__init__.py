@@ -1,10 +1,10 @@
-"""What the store makes of objects, kind by kind, what a collection costs before it holds many, and how it starts warm.
+"""Measures the store: compression, fixed costs of a small collection, warm starts.
 
-Blobs: bytes an object, beside what the whole collection takes together under xz -9e, of which nobody could read one
-object: made-up collections and, with --corpus, your own. Fixed costs: a process with one, and with 50, informers on
-200 objects each. Warm start: from a snapshot, from the start of the process and from the opening of the informer to
-the first correct read, with the server's count of requests for the state. What is read is compared beforehand.
-Likeness: how the made-up collections compress, beside what was measured on real ones.
+Blobs: bytes an object, compared with the whole collection under xz -9e, from which no single object can be read; for
+generated collections, or your own with --corpus. Fixed costs: a process with one informer, and with 50, on 200 objects
+each. Warm start: the time from the start of the process, and from opening an informer with a snapshot, to the first
+correct read, with the server's count of requests for the initial state. Realism: how the generated collections
+compress, compared with measurements of real ones.
 """
 
 from __future__ import annotations
@@ -19,16 +19,18 @@ from benchmarks.store import blobs, fixed, warm
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--corpus", nargs="+", type=corpus, metavar="FILE", help="collections instead of made-up ones")
-    of = "one to learn from for each of the first to count"
-    parser.add_argument("--train", nargs="+", type=corpus, metavar="FILE", help=of)
-    parser.add_argument("--half", action="store_true", help="learn from one half, count the other")
-    parser.add_argument("--objects", type=count, metavar="N", help="of each made-up kind, and in the warm start")
-    parser.add_argument("--rounds", type=count, default=3, help="of warm starts; %(default)s")
+    """Adds the options."""
+    text = "collections to measure instead of generated ones"
+    parser.add_argument("--corpus", nargs="+", type=corpus, metavar="FILE", help=text)
+    text = "a collection to learn from for each of --corpus, in that order"
+    parser.add_argument("--train", nargs="+", type=corpus, metavar="FILE", help=text)
+    parser.add_argument("--half", action="store_true", help="learn from one half of each collection, measure the other")
+    parser.add_argument("--objects", type=count, metavar="N", help="objects of each generated kind and in a warm start")
+    parser.add_argument("--rounds", type=count, default=3, help="warm starts; %(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
-    """Records of blobs; and of fixed costs and warm starts, where objects are made up."""
+    """Yields records of blobs; for generated objects also those of the other parts."""
     for record in blobs.measure(options):
         yield {"benchmark": options.benchmark} | record
     if not options.corpus:
@@ -39,7 +41,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
 
 
 def table(records: list[Record]) -> str:
-    """The result for people."""
+    """Formats the records for a terminal."""
     found = {name: [each for each in records if each["record"] == name] for name in PARTS}
     return "\n\n".join(part.table(found[name]) for name, part in PARTS.items() if found[name])
 

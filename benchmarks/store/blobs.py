@@ -1,13 +1,12 @@
-"""How small a collection becomes in the store, and against what.
+"""Measures how small a collection becomes in the store.
 
-Bytes an object, of blobs alone: what plain zstandard makes of them (level 3), what the base does that the codec
-chose (a dictionary or a prefix), what is left after the whole background pass with its exemplars, and, for
-comparison, xz -9e over the whole collection at once. What is kept to read them with (bases, exemplars, contexts) is
-told apart, as bytes an object of this collection.
+Bytes an object, of blobs: under plain zstandard (level 3), under the base that the codec chose (a dictionary or a
+prefix), after the background pass with its exemplars, and for comparison under xz -9e over the whole collection. The
+memory that is needed to read them (bases, exemplars, contexts) is reported separately, as bytes an object.
 
-Where nothing is said the codec learns from the collection it is counted on, as it does in life; a small one then
-flatters it. With --half it learns from one half and is counted on the other, with --train (also) from other files.
-Objects are pruned of managedFields, and read back and compared before a figure is told.
+By default the codec learns from the collection that it is measured on, as it does in use; a small collection looks
+better than it is then. With --half it learns from one half and is measured on the other; with --train it learns from
+other files. Objects are pruned of managedFields. All are read back and compared before figures are reported.
 """
 
 from __future__ import annotations
@@ -32,26 +31,27 @@ from kinform_ext._table import Table
 
 Objects = list[dict[str, Any]]
 COLUMNS = ("objects", "pruned", "plain", "base", "after", "xz", "after/xz", "kept", "background_us", "read_us")
-MOST = 5_000
-"""Objects of a made-up kind: xz takes long."""
+MAX_GENERATED = 5_000
+"""Objects of a generated kind: xz is slow."""
+SAME, HALF, FILES = "the same objects", "one half", "other files"
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
-    """A record a collection, and way to learn."""
+    """Yields a record for each collection, and each set of objects to learn from."""
     if options.train and len(options.train) > len(options.corpus or ()):
-        raise SystemExit("store: --train takes no more files than --corpus")
+        raise SystemExit("store: --train takes at most as many files as --corpus")
     for name, objects in _collections(options):
         if options.half:
             shuffled = random.Random(1).sample(objects, len(objects))
-            yield _record(name, "one half", shuffled[: len(objects) // 2], shuffled[len(objects) // 2 :])
+            yield _record(name, HALF, shuffled[: len(objects) // 2], shuffled[len(objects) // 2 :])
         if not (options.half or options.train):
-            yield _record(name, "what is counted", [], objects)
-    for counted, learnt in zip(options.corpus or (), options.train or (), strict=False):
-        yield _record(_name(counted), "other files", load(learnt), load(counted))
+            yield _record(name, SAME, [], objects)
+    for measured, learnt in zip(options.corpus or (), options.train or (), strict=False):
+        yield _record(_name(measured), FILES, load(learnt), load(measured))
 
 
-def _record(name: str, learnt_from: str, learnt: Objects, counted: Objects) -> Record:
-    figures = asyncio.run(_measure(learnt, counted))
+def _record(name: str, learnt_from: str, learnt: Objects, measured: Objects) -> Record:
+    figures = asyncio.run(_measure(learnt, measured))
     return {"record": "blobs", "collection": name, "learnt_from": learnt_from, "figures": figures}
 
 
@@ -60,7 +60,7 @@ def _collections(options: argparse.Namespace) -> Iterator[tuple[str, Objects]]:
         yield _name(path), load(path)
     if not options.corpus:
         for name, (_, _, count) in MADE.items():
-            yield name, make(name, options.objects or min(count, MOST), options.seed)[1]
+            yield name, make(name, options.objects or min(count, MAX_GENERATED), options.seed)[1]
 
 
 def _name(path: Path) -> str:
@@ -68,31 +68,31 @@ def _name(path: Path) -> str:
 
 
 def load(path: Path) -> Objects:
-    """The objects of a dump."""
+    """Returns the objects of a dump."""
     return read_dump(path)[1]
 
 
-async def _measure(learnt: Objects, counted: Objects) -> dict[str, Any]:
+async def _measure(learnt: Objects, measured: Objects) -> dict[str, Any]:
     state = None
     if learnt:
-        lesson = Table()
-        teacher = Codec(lesson, rest=0)
-        fill(lesson, learnt)
-        await teacher.drain()
-        state = teacher.state()
+        training = Table()
+        trained = Codec(training, rest=0)
+        fill(training, learnt)
+        await trained.drain()
+        state = trained.state()
     table = Table()
     codec = Codec(table, rest=0)
     if state is not None:
         codec.restore(state)
-    fill(table, counted)
+    fill(table, measured)
     cuts = [table.encoder_input(id) for id in table.ids()]
     raws = [table.raw_of(id) for id in table.ids()]
-    taught = codec.base
-    begun = time.process_time()
+    restored = codec.base
+    start = time.process_time()
     await codec.drain()
-    spent = time.process_time() - begun
+    spent = time.process_time() - start
     if [table.raw_of(id) for id in table.ids()] != raws:
-        raise SystemExit("store: an object does not read as it was written; no figure is told")
+        raise SystemExit("store: an object differs when it is read back; no figures are reported")
     base = compress if codec.base is None else codec.base.encoder()
     count = len(cuts)
     after = table.stats()["blob_bytes"] / count
@@ -107,15 +107,15 @@ async def _measure(learnt: Objects, counted: Objects) -> dict[str, Any]:
         "after/xz": after / whole,
         "kept": codec.dictionary_bytes / count,
         "background_us": spent / count * 1e6,
-        "read_us": reading(table) * 1e6,
+        "read_us": read_seconds(table) * 1e6,
         "exemplars": codec.exemplars,
-        "learnt_anew": bool(learnt) and codec.base is not taught,
+        "learnt_anew": bool(learnt) and codec.base is not restored,
     }
     return {name: round(value, 2) if isinstance(value, float) else value for name, value in result.items()}
 
 
 def fill(table: Table, objects: Objects) -> Table:
-    """As a LIST would, in the order of the keys."""
+    """Fills a table as a LIST does, in the order of the keys."""
     objects = sorted(objects, key=lambda found: (found["metadata"].get("namespace", ""), found["metadata"]["name"]))
     body = b'{"kind":"List","apiVersion":"v1","metadata":{},"items":[' + b",".join(map(dump, objects)) + b"]}"
     scanner = Scanner("list", compile_prune(("metadata.managedFields",), (), {}))
@@ -125,24 +125,24 @@ def fill(table: Table, objects: Objects) -> Table:
                 table.apply(0, found, False, False)
     scanner.finish()
     if len(table) != len(objects):
-        raise SystemExit(f"store: {len(objects) - len(table)} of the objects were not taken")
+        raise SystemExit(f"store: {len(objects) - len(table)} objects were not stored")
     return table
 
 
-def reading(table: Table) -> float:
-    """Seconds an object, of the best of five rounds over all, in the order they lie."""
+def read_seconds(table: Table) -> float:
+    """Measures CPU seconds to read an object: the best of five rounds over all."""
     ids = list(table.ids())
     rounds = []
     for _ in range(5):
-        begun = time.thread_time()
+        start = time.thread_time()
         for id in ids:
             table.raw_of(id)
-        rounds.append((time.thread_time() - begun) / len(ids))
+        rounds.append((time.thread_time() - start) / len(ids))
     return min(rounds)
 
 
 def table(records: list[Record]) -> str:
-    """The result for people."""
+    """Formats the records for a terminal."""
     width = max(len(each["collection"]) for each in records) + 2
     lines = list[str]()
     for place, each in enumerate(records):
@@ -151,5 +151,5 @@ def table(records: list[Record]) -> str:
             lines.append(" " * width + "".join(f"{column:>14}" for column in COLUMNS))
         found = each["figures"]
         row = "".join(f"{found[c]:14.2f}" if c == "after/xz" else f"{found[c]:14,.0f}" for c in COLUMNS)
-        lines.append(f"{each['collection']:{width}}{row}" + ("  (learnt anew)" if found["learnt_anew"] else ""))
+        lines.append(f"{each['collection']:{width}}{row}" + ("  (learnt again)" if found["learnt_anew"] else ""))
     return "\n".join(lines)

@@ -1,7 +1,7 @@
-"""What a collection costs before it holds many objects: one informer on 200, and 50 of them in one process.
+"""Measures the fixed costs of a collection.
 
-Bytes beyond a process with one informer on an empty collection, whatever the 200 objects take included. Over TLS a
-connection's buffers come on top.
+A process has one informer on 200 objects, or 50 of them. Figures are bytes beyond a process with one informer on an
+empty collection, including the 200 objects. Over TLS the buffers of a connection are added.
 """
 
 from __future__ import annotations
@@ -12,24 +12,25 @@ from collections.abc import Iterator
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
-from benchmarks.harness.text import Row, rows
+from benchmarks.harness.text import Column, rows
+from benchmarks.harness.waiting import wait_until_idle
 
-SERVER, SUBJECT = "benchmarks/harness/server.py", "benchmarks/store/many.py"
+SERVER, MANY_INFORMERS = "benchmarks/harness/server.py", "benchmarks/store/many.py"
 CERTIFICATES = "tests/support/certificates"
 OBJECTS = 200
 MANY = 50
-QUIET_LIMIT = 60.0
+IDLE_TIMEOUT = 60.0
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
-    """A record a kind and transport."""
+    """Yields a record for each kind and transport."""
     for kind, certificate in (("pods", None), ("services", None), ("services", f"{CERTIFICATES}/server.pem")):
-        made = {"resource": kind, "objects": OBJECTS, "seed": options.seed, "corpus": None, "certificate": certificate}
-        with Process(python(SERVER), **made) as server:
+        served = {"resource": kind, "objects": OBJECTS, "seed": options.seed, "corpus": None}
+        with Process(python(SERVER), **served, certificate=certificate) as server:
             about = server.do("open")
             ca = None if certificate is None else f"{CERTIFICATES}/ca.pem"
             empty, one, many = (
-                _held(about["url"], resource, ca, informers)
+                _resident(about["url"], resource, ca, informers)
                 for resource, informers in (("v1/nothings", 1), (about["resource"], 1), (about["resource"], MANY))
             )
             found = {"one": one - empty, "each_of_many": (many - empty) / MANY, "many": many, "empty": empty}
@@ -44,16 +45,16 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
         }
 
 
-def _held(url: str, resource: str, ca: str | None, informers: int) -> int:
-    with Process(python(SUBJECT), url=url, resource=resource, ca=ca, informers=informers) as process:
+def _resident(url: str, resource: str, ca: str | None, informers: int) -> int:
+    with Process(python(MANY_INFORMERS), url=url, resource=resource, ca=ca, informers=informers) as process:
         if resource != "v1/nothings" and process.do("objects") != OBJECTS * informers:
-            raise SystemExit("store: an informer does not hold what the server has; no figure is told")
-        process.gauge.until_quiet(QUIET_LIMIT)
+            raise SystemExit("store: an informer holds other objects than the server; no figures are reported")
+        wait_until_idle(process.gauge, IDLE_TIMEOUT)
         return process.gauge.rss()
 
 
-COLUMNS: tuple[Row, ...] = (
-    ("one informer, beyond an empty one", "one", "MiB"),
+COLUMNS: tuple[Column, ...] = (
+    ("one informer", "one", "MiB"),
     (f"each of {MANY}", "each_of_many", "MiB"),
     (f"process with {MANY}", "many", "MiB"),
     ("process with an empty one", "empty", "MiB"),
@@ -61,10 +62,10 @@ COLUMNS: tuple[Row, ...] = (
 
 
 def table(records: list[Record]) -> str:
-    """The result for people."""
+    """Formats the records for a terminal."""
     lines = []
     for each in records:
-        over = "over TLS" if each["tls"] else "plain"
-        lines.append(f"informers on {each['objects']} {each['kind']} each, {each['pruned_bytes']:,} B as JSON, {over}")
+        transport = "over TLS" if each["tls"] else "plain"
+        lines.append(f"informers on {each['objects']} {each['kind']}, {each['pruned_bytes']:,} B as JSON, {transport}")
         lines += rows(COLUMNS, each["figures"])
     return "\n".join(lines)

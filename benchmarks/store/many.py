@@ -1,4 +1,4 @@
-"""A process with some informers on the same collection, as a program has them that follows many small ones."""
+"""A process with several informers, as in a program with many small collections."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import kinform
 
 
 async def main(url: str, resource: str, ca: str | None, informers: int) -> None:
-    """Says how many objects they hold, each time it is asked, until its standard input ends."""
+    """Answers each line of standard input with the number of objects in all stores."""
     async with kinform.connect(url, ca=ca) as api, AsyncExitStack() as stack:
         started = [await stack.enter_async_context(kinform.Informer(api, resource)) for _ in range(informers)]
         await asyncio.gather(*(informer.synced() for informer in started))

@@ -1,6 +1,6 @@
-"""A process that starts an informer, reads one object as soon as it can, tells how long that took, and leaves.
+"""A process that measures the time from its informer's start to the first read.
 
-With a snapshot it reads what that holds, without it once the informer is synced. Leaving writes the snapshot.
+With a snapshot it reads from that; without one it reads when the informer is synced. It writes the snapshot at its end.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import kinform
 
 
 async def main(url: str, resource: str, snapshot: str | None) -> None:
-    """Ends when its standard input does."""
+    """Runs until standard input ends."""
     async with kinform.connect(url) as api:
-        begun, cpu = time.perf_counter(), time.process_time()
+        start, cpu = time.perf_counter(), time.process_time()
         async with kinform.Informer(
             api, resource, snapshot=snapshot, options=kinform.WatchOptions(initial="stream")
         ) as informer:
@@ -24,8 +24,8 @@ async def main(url: str, resource: str, snapshot: str | None) -> None:
                 await informer.synced()
             key = min(informer.store.keys())
             found = informer.store[key]
-            taken, used = time.perf_counter() - begun, time.process_time() - cpu
-            print(json.dumps({"from_open": taken, "cpu_from_open": used, "found": found}), flush=True)
+            seconds, used = time.perf_counter() - start, time.process_time() - cpu
+            print(json.dumps({"from_open": seconds, "cpu_from_open": used, "found": found}), flush=True)
             await informer.synced()
             await asyncio.to_thread(sys.stdin.read)
 

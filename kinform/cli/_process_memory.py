@@ -1,60 +1,81 @@
-"""The memory of a process and its CPU time, read from outside.
+"""The memory and the CPU time of a process, read from /proc. Source: proc(5).
 
-RSS from /proc/PID/smaps_rollup; the peak from VmHWM, set back through /proc/PID/clear_refs; CPU time from
-/proc/PID/stat. Source: proc(5).
+RSS and PSS come from smaps_rollup, the peak from VmHWM (reset through clear_refs), CPU time from stat. Nothing is asked
+of the process itself. This module imports only the standard library: programs that measure other processes use it too.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+_Reading = TypeVar("_Reading", int, float)
 
 
 class Gauge:
-    """What one process holds in bytes and has used in seconds; None without /proc, or once the process is gone."""
+    """Reads one process by its id.
+
+    Each method raises OSError on a system without /proc, without the right to read it, and once the process has ended.
+    """
 
     def __init__(self, pid: int) -> None:
         self._proc = Path("/proc") / str(pid)
 
-    def held(self) -> int | None:
-        """Resident memory, counted exactly: walks the page tables, so not for every tick."""
+    def rss(self) -> int:
+        """Returns the resident bytes.
+
+        Exact, but walks the page tables: not for many calls a second.
+        """
         return self._field("smaps_rollup", "Rss")
 
-    def glance(self) -> int | None:
-        """Resident memory as the kernel's cheap counters have it."""
+    def pss(self) -> int:
+        """Returns the resident bytes, where a page that n processes share counts as 1/n.
+
+        As slow as `rss`.
+        """
+        return self._field("smaps_rollup", "Pss")
+
+    def rss_estimate(self) -> int:
+        """Returns the resident bytes by the kernel's counters.
+
+        Cheap, and wrong by a few pages at most.
+        """
         return self._field("status", "VmRSS")
 
-    def peak(self) -> int | None:
-        """The most that was resident since the last `forget_peak`."""
+    def peak(self) -> int:
+        """Returns the most bytes resident since `reset_peak`, or since the start."""
         return self._field("status", "VmHWM")
 
-    def forget_peak(self) -> bool:
-        """Starts the peak anew from what is resident now; False where the system does not allow it."""
-        try:
-            (self._proc / "clear_refs").write_text("5")
-        except OSError:
-            return False
-        return True
+    def reset_peak(self) -> int:
+        """Resets the peak to the bytes that are resident now, and returns it."""
+        (self._proc / "clear_refs").write_text("5")
+        return self.peak()
 
-    def cpu_seconds(self) -> float | None:
-        """CPU time of all its threads so far, in user and kernel mode."""
-        try:
-            fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return None
+    def cpu_seconds(self) -> float:
+        """Returns user and kernel time of all threads, in ticks of usually 10 ms."""
+        fields = (self._proc / "stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    def _field(self, file: str, name: str) -> int | None:
-        try:
-            found = re.search(rf"^{name}:\s+(\d+) kB$", (self._proc / file).read_text(), re.MULTILINE)
-        except OSError:
-            return None
-        return int(found[1]) << 10 if found else None
+    def _field(self, file: str, name: str) -> int:
+        found = re.search(rf"^{name}:\s+(\d+) kB$", (self._proc / file).read_text(), re.MULTILINE)
+        if found is None:
+            raise OSError(f"no {name} in {self._proc / file}")
+        return int(found[1]) << 10
+
+
+def or_none(read: Callable[[], _Reading]) -> _Reading | None:
+    """Returns a reading of a gauge, or None if it cannot be read."""
+    try:
+        return read()
+    except OSError:
+        return None
 
 
 def mib(size: int | None) -> str:
-    """Bytes as MiB for reading: `"1,234"`, `"4.5"`, or a dash."""
+    """Formats bytes as MiB: `"1,234"`, `"4.5"`, or a dash for None."""
     if size is None:
         return "-"
     value = size / (1 << 20)

@@ -222,7 +222,7 @@ async def _print_stats(informer: Informer, stdout: StdoutWriter, arguments: Argu
     import shutil
     from datetime import datetime
 
-    from kinform.cli._process_memory import Gauge, mib
+    from kinform.cli._process_memory import Gauge, mib, or_none
     from kinform.cli._progress import object_count
 
     gauge, live = Gauge(os.getpid()), sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
@@ -235,7 +235,7 @@ async def _print_stats(informer: Informer, stdout: StdoutWriter, arguments: Argu
         line = (
             f"{datetime.now():%H:%M:%S} {stats.state}: {object_count(stats.objects)}, "
             f"{mib(stats.memory.pruned_bytes)} MiB after pruning; {mib(received)} MiB received, {mib(rate)} MiB/s; "
-            f"process {mib(gauge.glance())} MiB; {errors} errors, {skipped} skipped"
+            f"process {mib(or_none(gauge.rss_estimate))} MiB; {errors} errors, {skipped} skipped"
         )
         width = shutil.get_terminal_size().columns - 1
         stdout.write(f"\r\x1b[K{line[:width]}".encode() if live else f"{line}\n".encode())

@@ -1,4 +1,7 @@
-"""Records of every command, made up: each figure is another number, so that one that is told can be found again."""
+"""Generated records of every command.
+
+Each figure is a different number, so that a page that shows it can be found.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from benchmarks.harness.results import Record
+from benchmarks.harness.results import CORPUS, Record
 from benchmarks.harness.text import MIB
-from benchmarks.report import tables
+from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
+from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
+from benchmarks.store.blobs import FILES, HALF, SAME
 
 MACHINE = {
     "cpu": "Some CPU",
@@ -24,41 +29,40 @@ MACHINE = {
     "versions": {"kinform": "0.1.0", "aiohttp": "3.14.0"},
     "at": "2026-11-26T01:00:00Z",
 }
-ROWS = (*tables.PEERS, *tables.SPEEDS, *tables.SCALE, *GROWTH)
-UNITS = {name: unit for _, name, unit in ROWS}
+UNITS = {name: unit for _, name, unit in (*MEMORY, *CPU_TIME, *SCALE, *GROWTH)}
 POINTS = {"points": [[0.0, 40 << 20], [1.0, 90 << 20]], "phases": [["sync", 0.0], ["storm", 0.5]]}
 
 
 def figure(median: float, least: float | None = None, most: float | None = None) -> dict[str, float]:
-    """A figure of several rounds; of one, where no ends are told."""
+    """Returns a figure; of one round by default."""
     return {"median": median, "min": median if least is None else least, "max": median if most is None else most}
 
 
 def about(benchmark: str, *arguments: str, **more: Any) -> Record:
-    """The record about a run."""
-    told = {"arguments": list(arguments), "seed": 0, "seconds": 12.5, "machine": MACHINE}
-    return {"benchmark": benchmark, "record": "about", **told, **more}
+    """Returns the record about a run."""
+    run = {"arguments": list(arguments), "seed": 0, "seconds": 12.5, "machine": MACHINE}
+    return {"benchmark": benchmark, "record": "about", **run, **more}
 
 
 def peer(name: str, family: str, figures: dict[str, float], **more: Any) -> Record:
-    """What was found of a peer, in one round."""
-    told = {"kind": "pods", "metadata": False, "rounds": 1, "objects": 20_000, "gave_up": {}, "timeline": POINTS}
-    told |= {"peer": name, "family": family, "versions": {"python": "3.11.9", "some-client": "1.2"}}
+    """Returns the record of a peer, of one round."""
+    record = {"kind": "pods", "metadata": False, "rounds": 1, "objects": 20_000, "failures": {}, "timeline": POINTS}
+    record |= {"peer": name, "family": family, "versions": {"python": "3.11.9", "some-client": "1.2"}}
     spreads = {each: figure(value) for each, value in figures.items()}
-    return {"benchmark": "peers", "record": "peer", **told, "figures": spreads, **more}
+    return {"benchmark": "peers", "record": "peer", **record, "figures": spreads, **more}
 
 
 def collection(kind: str = "pods") -> Record:
-    """What peers were given."""
+    """Returns the record about the collection that peers followed."""
     sizes = {"kind": kind, "objects": 20_000, "raw_bytes": 162_000_000, "pruned_bytes": 98_000_000}
     ceiling = {"list": {"objects_per_second": 91_234.0}, "stream": {"objects_per_second": 81_234.0}}
     return {"benchmark": "peers", "record": "collection", **sizes, "ceiling": ceiling}
 
 
-def everything() -> list[Record]:
-    """A record of each sort, at least."""
+def all_records() -> list[Record]:
+    """Returns at least one record of each sort."""
     numbers = itertools.count(101)
-    told: Record
+    record: Record
     names: tuple[str, ...]
 
     def some(names: Iterable[str], scale: Callable[[str], float] = lambda name: 1.0) -> dict[str, float]:
@@ -67,60 +71,61 @@ def everything() -> list[Record]:
     def spreads(names: Iterable[str], scale: float = 1.0) -> dict[str, Any]:
         return {name: figure(next(numbers) * scale) for name in names}
 
-    def life(name: str) -> float:
+    def scaled(name: str) -> float:
         return MIB if UNITS[name] == "MiB" else 1e-6 if UNITS[name] == "us" else 1.0
 
-    lived = dict.fromkeys(name for _, name, _ in (*tables.PEERS, *tables.SPEEDS))
-    grown = dict.fromkeys(name for _, name, _ in (*tables.SCALE, *GROWTH))
+    lifecycle = dict.fromkeys(name for _, name, _ in (*MEMORY, *CPU_TIME))
+    growing = dict.fromkeys(name for _, name, _ in (*SCALE, *GROWTH))
     records = [about("peers", kind="pods"), collection()]
-    records += [peer(name, family, some(lived, life)) for name, family in (("kinform", "kinform"), ("rusty", "Rust"))]
-    records.append(peer("kinform, metadata only", "kinform", some(lived, life), metadata=True))
+    for name, family in (("kinform", "kinform"), ("rusty", "Rust")):
+        records.append(peer(name, family, some(lifecycle, scaled)))
+    records.append(peer("kinform, metadata only", "kinform", some(lifecycle, scaled), metadata=True))
     records.append(
         {"benchmark": "peers", "record": "absent", "kind": "pods", "peer": "goer", "family": "Go", "why": "not built"}
     )
     for variant in ("plain", "TLS"):
-        told = {"variant": variant, "peer": "kinform", "mode": "auto", "objects": 20_000}
+        record = {"variant": variant, "peer": "kinform", "mode": "auto", "objects": 20_000}
         names = ("cpu_seconds", "per_cpu_second", "peak")
-        records.append({"benchmark": "variants", "record": "sync", **told, "figures": spreads(names, MIB)})
-    told = {"peer": "kinform", "family": "kinform", "objects": 2_000, "raw_bytes": 17_000_000}
-    told |= {"servers": {"kube-apiserver": "1.36.0", "etcd": "3.6.0"}}
-    names = ("sync.quiet_rss", "sync.peak", "quiet.bytes_per_object", "sync.per_cpu_second")
-    records.append({"benchmark": "real", "record": "sync", **told, "figures": spreads(names, MIB)})
+        records.append({"benchmark": "variants", "record": "sync", **record, "figures": spreads(names, MIB)})
+    record = {"peer": "kinform", "family": "kinform", "objects": 2_000, "raw_bytes": 17_000_000}
+    record |= {"servers": {"kube-apiserver": "1.36.0", "etcd": "3.6.0"}}
+    names = ("sync.rss_at_rest", "sync.peak", "bytes_per_object", "sync.per_cpu_second")
+    records.append({"benchmark": "real", "record": "sync", **record, "figures": spreads(names, MIB)})
     for phase in ("first sync", "a storm of updates"):
         found = spreads(("p99", "longest", "busy_p99", "busy_longest"), 1e-3)
         records.append({"benchmark": "delays", "record": "phase", "kind": "pods", "phase": phase, "figures": found})
     for mode in ("naive", "buffered", "streamed", "kinform", "events"):
         found = spreads(("rss.idle", "rss.sync_peak", "rss.sync_held", "rss.relist_peak", "rss.relist_held"), MIB)
         found |= some(("heap.sync_peak", "heap.relist_peak"), lambda name: MIB) | some(["allocations_per_object"])
-        told = {"mode": mode, "kind": "pods", "objects": 5_000, "timeline": {"sync": [[0, 1]], "relist": [[0, 1]]}}
+        record = {"mode": mode, "kind": "pods", "objects": 5_000, "timeline": {"sync": [[0, 1]], "relist": [[0, 1]]}}
         holders = [{"where": "somewhere", "bytes": 3 << 20, "share": 0.5}]
-        records.append({"benchmark": "memory", **told, "figures": found, "holders": holders})
-    for name in ("kinform", "memcpy"):
-        records.append(
-            {"benchmark": "speed", "group": "scan, LIST", "name": name, "figures": spreads(("ns", "gb_per_s"))}
-        )
-    for benchmark, learnt in (("store", "what is counted"), ("corpora", "one half"), ("corpora", "other files")):
+        records.append({"benchmark": "memory", **record, "figures": found, "holders": holders})
+    records += [
+        {"benchmark": "speed", "group": "scan, LIST", "name": name, "figures": spreads(("ns", "gb_per_s"))}
+        for name in ("kinform", "memcpy")
+    ]
+    for data, learnt in (({}, SAME), ({"data": CORPUS}, HALF), ({"data": CORPUS}, FILES)):
         found = some(("objects", "pruned", "plain", "base", "after", "xz", "after/xz", "kept"))
-        told = {"record": "blobs", "collection": "pods", "learnt_from": learnt}
-        records.append({"benchmark": benchmark, **told, "figures": found})
+        record = {"record": "blobs", "collection": "pods", "learnt_from": learnt}
+        records.append({"benchmark": "store", **record, "figures": found, **data})
     found = some(("pruned", "dictionary", "xz"), lambda name: 2)
     records.append(
-        {"benchmark": "store", "record": "likeness", "kind": "pods", "source": "a cluster", "n": 300, **found}
+        {"benchmark": "store", "record": "realism", "kind": "pods", "source": "a cluster", "n": 300, **found}
         | {"real": some(("pruned", "dictionary", "xz"))}
     )
-    told = {"kind": "pods", "tls": False, "objects": 200, "informers": 50, "pruned_bytes": 1 << 20}
+    record = {"kind": "pods", "tls": False, "objects": 200, "informers": 50, "pruned_bytes": 1 << 20}
     names = ("one", "each_of_many", "many", "empty")
-    records.append({"benchmark": "store", "record": "fixed", **told, "figures": spreads(names, MIB)})
+    records.append({"benchmark": "store", "record": "fixed", **record, "figures": spreads(names, MIB)})
     names = tuple(f"{start}.{at}" for start in ("cold", "warm") for at in ("from_open", "from_process_start"))
-    told = {"kind": "namespaces", "objects": 100_000, "lists": 0}
-    records.append({"benchmark": "store", "record": "warm", **told, "figures": spreads(names, 1e-3)})
-    names = ("wire_bytes", "pruned_bytes", "held_bytes", "settled.marginal", "sync.cpu_seconds")
-    told = {"kind": "pods", "way": "three fields kept", "of": 10_000, "objects": 10_000}
-    records.append({"benchmark": "scope", "record": "way", **told, "figures": spreads(names, MIB)})
+    record = {"kind": "namespaces", "objects": 100_000, "lists": 0}
+    records.append({"benchmark": "store", "record": "warm", **record, "figures": spreads(names, 1e-3)})
+    names = ("wire_bytes", "pruned_bytes", "held_bytes", "beyond_empty", "sync.cpu_seconds")
+    record = {"kind": "pods", "scope": "three fields kept", "of": 10_000, "objects": 10_000}
+    records.append({"benchmark": "scope", "record": "scope", **record, "figures": spreads(names, MIB)})
     for objects in (10_000, 88_000):
-        told = {"kind": "pods", "objects": objects, "raw_bytes": objects * 8_000, "pruned_bytes": objects * 5_000}
-        found = {name: figure(value) for name, value in some(grown, life).items()}
-        records.append({"benchmark": "scale", "record": "size", **told, "figures": found})
+        record = {"kind": "pods", "objects": objects, "raw_bytes": objects * 8_000, "pruned_bytes": objects * 5_000}
+        found = {name: figure(value) for name, value in some(growing, scaled).items()}
+        records.append({"benchmark": "scale", "record": "size", **record, "figures": found})
     powers = {name: next(numbers) / 1_000 for _, name, _ in GROWTH}
     records.append(
         {"benchmark": "scale", "record": "growth", "kind": "pods", "powers": powers, "slope_bytes": next(numbers)}

@@ -17,7 +17,7 @@ import zstandard
 from benchmarks.corpus import MADE, dump, make, read_dump, stream
 from benchmarks.corpus.realism import ratio, rows
 
-# Of the first 200 objects with seed 0. With other objects, the published figures are no longer comparable.
+# The digest of the first 200 objects with seed 0. With other objects, the published figures are no longer comparable.
 DIGESTS = {
     "pods": "9b8cdec87f9e5c19",
     "namespaces": "88ffff5170e553fb",

@@ -1,4 +1,4 @@
-"""The digest of a collection: one for the same content, whoever goes through it in whatever order, and no other."""
+"""The digest of a collection: equal for equal content in any order."""
 
 from __future__ import annotations
 
@@ -19,55 +19,55 @@ def some() -> dict[str, Found]:
     return {key_of(found): json.loads(dump(found)) for found in make("pods", 9, 0)[1]}
 
 
-def digest(held: dict[str, Found]) -> Found:
-    told = Digest()
-    for key, found in held.items():
-        told.add_whole(key, json.loads(dump(found)))
-    return told.result()
+def digest(objects: dict[str, Found]) -> Found:
+    result = Digest()
+    for key, found in objects.items():
+        result.add_whole(key, json.loads(dump(found)))
+    return result.result()
 
 
-def test_it_is_the_same_in_any_order_and_without_managed_fields(some: dict[str, Found]) -> None:
+def test_order_and_managed_fields_do_not_matter(some: dict[str, Found]) -> None:
     before = digest(some)
     for found in some.values():
         assert found["metadata"].pop("managedFields")
     assert digest(dict(reversed(some.items()))) == before
 
 
-def test_it_is_the_same_in_any_order_of_labels_and_members(some: dict[str, Found]) -> None:
-    def turned(value: Any) -> Any:
-        return {name: turned(each) for name, each in reversed(value.items())} if isinstance(value, dict) else value
+def test_the_order_of_labels_and_members_does_not_matter(some: dict[str, Found]) -> None:
+    def reversed_(value: Any) -> Any:
+        return {name: reversed_(each) for name, each in reversed(value.items())} if isinstance(value, dict) else value
 
-    assert digest({key: turned(found) for key, found in some.items()}) == digest(some)
+    assert digest({key: reversed_(found) for key, found in some.items()}) == digest(some)
 
 
-def test_who_knows_only_who_objects_are_agrees_with_who_knows_all(some: dict[str, Found]) -> None:
-    told = Digest()
+def test_a_digest_of_identities_agrees_with_a_whole_one(some: dict[str, Found]) -> None:
+    identities = Digest()
     for key, found in some.items():
         metadata = found["metadata"]
-        told.add(key, metadata["uid"], metadata["resourceVersion"], metadata.get("labels"))
-    assert agree(digest(some), told.result())
-    told.add("one/more", "", "", None)
-    assert not agree(digest(some), told.result())
+        identities.add(key, metadata["uid"], metadata["resourceVersion"], metadata.get("labels"))
+    assert agree(digest(some), identities.result())
+    identities.add("one/more", "", "", None)
+    assert not agree(digest(some), identities.result())
 
 
-def test_who_keeps_less_of_objects_holds_the_same_ones(some: dict[str, Found]) -> None:
-    there, less = digest(some), digest({key: {"metadata": found["metadata"]} for key, found in some.items()})
-    assert not agree(there, less)
-    assert same_objects(there, less)
-    del less["content"]
-    assert same_objects(there, less)
+def test_pruned_objects_are_the_same_objects(some: dict[str, Found]) -> None:
+    whole, pruned = digest(some), digest({key: {"metadata": found["metadata"]} for key, found in some.items()})
+    assert not agree(whole, pruned)
+    assert same_objects(whole, pruned)
+    del pruned["content"]
+    assert same_objects(whole, pruned)
     some.pop(next(iter(some)))
-    assert not same_objects(there, digest(some))
+    assert not same_objects(whole, digest(some))
 
 
-def test_its_text_is_the_one_that_other_languages_take() -> None:
-    told = Digest()
-    told.add("default/a", "u", "7", {"b": "2", "a": "1"})
-    assert told.result() == {"objects": 1, "identity": hashlib.sha256(b"default/a\nu\n7\na=1\nb=2\n").hexdigest()}
+def test_the_hashed_text_is_that_of_the_other_languages() -> None:
+    result = Digest()
+    result.add("default/a", "u", "7", {"b": "2", "a": "1"})
+    assert result.result() == {"objects": 1, "identity": hashlib.sha256(b"default/a\nu\n7\na=1\nb=2\n").hexdigest()}
 
 
 @pytest.mark.parametrize("what", ["an object", "a key", "a version", "a label", "an uid", "a value"])
-def test_it_differs_where_anything_does(some: dict[str, Found], what: str) -> None:
+def test_any_difference_changes_it(some: dict[str, Found], what: str) -> None:
     before, key = digest(some), next(iter(some))
     found = some[key]
     match what:

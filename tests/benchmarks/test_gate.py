@@ -1,6 +1,6 @@
-"""The gate of `python -m benchmarks quick`: what it says of a ratio, and that what it compares is measured at all.
+"""The gates of `quick`; all figures that gates and targets name are measured.
 
-And of the aims the same: what they judge by has to exist, or they would be told as not measured for ever.
+A target whose figure does not exist would be reported as not measured for ever.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ from benchmarks.harness.results import Record
 from benchmarks.memory import runs
 from benchmarks.memory.modes import MODES
 from benchmarks.quick import GATES, Gate
-from benchmarks.report.targets import RAWS, aims
+from benchmarks.report.targets import RAW_SECONDS, check_targets
 from tests.benchmarks.results_maker import figure
 
 Name = tuple[str, str]
-"""A group, and who is in it; or a mode, and its figure."""
+"""A group and a name in it, or a mode and its figure."""
 
 
 def gate(ratio: float, bound: float = 0.5) -> Record:
     return {"record": "gate", "what": "some figure", "ratio": ratio, "bound": bound, "of": "naive"}
 
 
-# What it says
+# The verdict
 
 
-def test_within_all_bounds_it_passes() -> None:
+def test_ratios_within_their_bounds_pass() -> None:
     assert quick.verdict([gate(0.1), gate(0.5)]) == 0
-    assert "BEYOND" not in quick.table([gate(0.1), gate(0.5)])
+    assert "EXCEEDED" not in quick.table([gate(0.1), gate(0.5)])
 
 
-def test_beyond_one_bound_it_fails_and_the_table_marks_that_one() -> None:
+def test_one_exceeded_bound_fails_and_is_marked() -> None:
     records = [gate(0.1), gate(0.501), gate(0.2)]
     assert quick.verdict(records) == 1
-    marked = [line for line in quick.table(records).splitlines() if line.endswith("BEYOND")]
+    marked = [line for line in quick.table(records).splitlines() if line.endswith("EXCEEDED")]
     (line,) = marked
-    assert line.split() == ["some", "figure", "0.501", "0.500", "of", "naive", "BEYOND"]
+    assert line.split() == ["some", "figure", "0.501", "0.500", "of", "naive", "EXCEEDED"]
 
 
-# What it measures
+# The figures
 
 
 @pytest.fixture(scope="module")
-def asked() -> set[str]:
-    """The tests that it has pytest-benchmark run."""
+def selected() -> set[str]:
+    """The tests that `quick` runs."""
     return _collected("-k", quick.GROUPS)
 
 
@@ -67,12 +67,12 @@ def _collected(*options: str) -> set[str]:
     pytest.importorskip("pytest_benchmark")
     pytest.importorskip("orjson")
     command = [sys.executable, "-m", "pytest", "benchmarks/micro", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    told = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    return {line for line in told.splitlines() if "::" in line}
+    output = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return {line for line in output.splitlines() if "::" in line}
 
 
 def _named(test: str) -> Name:
-    """Its group, as its mark has it, and its parameter."""
+    """The group of a test, from its mark, and its parameter."""
     found = re.fullmatch(r"benchmarks/micro/(\w+)\.py::(\w+)\[(.*)\]", test)
     assert found is not None, test
     function = getattr(importlib.import_module(f"benchmarks.micro.{found[1]}"), found[2])
@@ -82,9 +82,9 @@ def _named(test: str) -> Name:
 
 @pytest.fixture
 def measured(
-    asked: set[str], names: dict[Name, str], monkeypatch: pytest.MonkeyPatch
+    selected: set[str], names: dict[Name, str], monkeypatch: pytest.MonkeyPatch
 ) -> tuple[dict[Name, float], list[Record]]:
-    """What each thing is given as its figure, and what the gate makes of these; nothing is really measured."""
+    """Runs `quick` with made-up figures. Returns the figures and the records."""
     figures = dict[Name, float]()
 
     def known(group: str, name: str) -> float:
@@ -101,8 +101,8 @@ def measured(
 
     def speed(options: argparse.Namespace) -> list[Record]:
         assert options.k == quick.GROUPS
-        chosen = [each for each, test in names.items() if test in asked]
-        return [{"group": g, "name": name, "figures": {"ns": figure(known(g, name))}} for g, name in chosen]
+        run = [each for each, test in names.items() if test in selected]
+        return [{"group": g, "name": name, "figures": {"ns": figure(known(g, name))}} for g, name in run]
 
     monkeypatch.setattr(quick, "Process", lambda *command, **options: nullcontext())
     monkeypatch.setattr(runs, "Source", lambda process: None)
@@ -114,26 +114,24 @@ def measured(
     return figures, list(quick.measure(options))
 
 
-def test_every_gate_is_told_with_the_ratio_of_the_two_figures_that_it_names(
-    measured: tuple[dict[Name, float], list[Record]],
-) -> None:
-    figures, told = measured
-    assert [each["what"] for each in told] == [each.what for each in GATES]
-    for each, record in zip(GATES, told, strict=True):
+def test_each_gate_reports_the_ratio_of_its_figures(measured: tuple[dict[Name, float], list[Record]]) -> None:
+    figures, found = measured
+    assert [each["what"] for each in found] == [each.what for each in GATES]
+    for each, record in zip(GATES, found, strict=True):
         ours, theirs = each.ours, (each.theirs[0] or each.ours[0], each.theirs[1])
         assert record["ratio"] == pytest.approx(figures[ours] / figures[theirs])
         assert record["bound"] == each.bound
         assert record["of"] in theirs
 
 
-def test_every_gate_compares_kinform_with_something_else() -> None:
+def test_each_gate_compares_kinform_with_something_else() -> None:
     for each in GATES:
         assert each.ours != each.theirs
         assert each.ours[0] in ("kinform", "events") or each.ours[1].startswith("kinform")
         assert "kinform" not in "".join(each.theirs)
 
 
-def test_a_gate_that_names_what_is_not_measured_is_an_error(
+def test_a_gate_on_an_unknown_figure_is_an_error(
     measured: tuple[dict[Name, float], list[Record]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quick, "GATES", (Gate("nothing", ("raw", "no such thing"), ("", "dict of bytes"), 1.0),))
@@ -141,12 +139,12 @@ def test_a_gate_that_names_what_is_not_measured_is_an_error(
         list(quick.measure(argparse.Namespace(benchmark="quick", seed=0, objects=9, rounds=1)))
 
 
-def test_what_the_aims_judge_reads_and_the_scanner_by_is_measured(names: dict[Name, str]) -> None:
-    assert {(group, name) for group, name, _ in RAWS} <= set(names)
+def test_targets_of_reads_and_scanner_name_known_figures(names: dict[Name, str]) -> None:
+    assert {("raw", name) for name in RAW_SECONDS} <= set(names)
     records: list[dict[str, Any]] = [
         {"benchmark": "speed", "group": group, "name": name, "figures": {"ns": figure(9.0), "gb_per_s": figure(2.0)}}
         for group, name in names
     ]
-    judged = [each for each in aims(records) if each["aim"].startswith(("raw", "get", "keys", "scanner"))]
-    assert len(judged) == len(RAWS) + 5
-    assert {each["state"] for each in judged} == {"reached"}
+    found = [each for each in check_targets(records) if each["target"].startswith(("raw", "get", "keys", "scanner"))]
+    assert len(found) == len(RAW_SECONDS) + 5
+    assert {each["state"] for each in found} == {"reached"}

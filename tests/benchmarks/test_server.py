@@ -1,4 +1,4 @@
-"""The benchmarks' own API server, asked by a plain HTTP client: that what is measured is followed as it really is."""
+"""The benchmark server, read by a plain HTTP client."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ NAMES: Found = {"apiVersion": "v1", "kind": "Pod"}
 
 
 class Served:
-    """A server, and what is asked of it.
+    """A server with a client.
 
     Attributes:
-        do: Gives it an order.
+        do: Sends it a command.
     """
 
     def __init__(self, process: Process, trusted: ssl.SSLContext | None = None) -> None:
@@ -42,29 +42,29 @@ class Served:
         self._trusted = trusted
 
     @contextmanager
-    def asked(self, query: str = "", path: str = PATH, **headers: str) -> Iterator[http.client.HTTPResponse]:
-        place = urlsplit(self.about["url"]).netloc
-        made = (
-            http.client.HTTPConnection(place, timeout=20)
+    def request(self, query: str = "", path: str = PATH, **headers: str) -> Iterator[http.client.HTTPResponse]:
+        address = urlsplit(self.about["url"]).netloc
+        client = (
+            http.client.HTTPConnection(address, timeout=20)
             if self._trusted is None
-            else http.client.HTTPSConnection(place, timeout=20, context=self._trusted)
+            else http.client.HTTPSConnection(address, timeout=20, context=self._trusted)
         )
-        with closing(made) as connection:
+        with closing(client) as connection:
             named = {name.replace("_", "-"): value for name, value in headers.items()}
             connection.request("GET", f"{path}?{query}", headers=named)
             with connection.getresponse() as response:
                 yield response
 
     def list(self, query: str = "", path: str = PATH, **headers: str) -> Found:
-        with self.asked(query, path, **headers) as response:
+        with self.request(query, path, **headers) as response:
             assert response.status == 200
-            told: Found = json.loads(response.read())
-        return told
+            found: Found = json.loads(response.read())
+        return found
 
     @contextmanager
     def watch(self, query: str, path: str = PATH, **headers: str) -> Iterator[Iterator[Found]]:
-        """The events, each as it comes, to the end of the stream."""
-        with self.asked(query, path, **headers) as response:
+        """Yields the events as they arrive, to the end of the stream."""
+        with self.request(query, path, **headers) as response:
             assert response.status == 200
             yield map(json.loads, response)
 
@@ -85,71 +85,71 @@ def started() -> Iterator[Served]:
 
 @pytest.fixture
 def served(started: Served) -> Served:
-    """As it was at first, but for the version; nobody watches."""
+    """Resets the server: only the version differs from the start."""
     started.do("reset")
     return started
 
 
 @pytest.fixture(scope="module")
 def pods() -> dict[str, Found]:
-    """What is served at first, by key, each with its kind, which the items of a LIST do not tell."""
+    """Returns the initial objects by key, with apiVersion and kind."""
     return {key_of(found): NAMES | found for found in make("pods", PODS, 0)[1]}
 
 
-def nameless(found: Found) -> Found:
+def without_kind(found: Found) -> Found:
     return {name: value for name, value in found.items() if name not in NAMES}
 
 
-def state(events: Iterator[Found]) -> tuple[list[Found], Found]:
-    """The objects that come before the first bookmark, and that."""
+def initial_events(events: Iterator[Found]) -> tuple[list[Found], Found]:
+    """Returns the objects before the first bookmark, and the bookmark."""
     objects = list[Found]()
     for event in events:
         if event["type"] == "BOOKMARK":
             return objects, event["object"]
         assert event["type"] == "ADDED"
         objects.append(event["object"])
-    raise AssertionError("the stream ended before a bookmark came")
+    raise AssertionError("the stream ended before a bookmark")
 
 
-def take(events: Iterator[Found], held: dict[str, Found], version: int) -> None:
-    """Does to what is held what events tell, up to that version."""
+def apply(events: Iterator[Found], objects: dict[str, Found], version: int) -> None:
+    """Applies events to a copy, up to a version."""
     for event in events:
         found = event["object"]
         if event["type"] == "DELETED":
-            del held[key_of(found)]
+            del objects[key_of(found)]
         else:
             assert event["type"] == "MODIFIED"
-            assert key_of(found) in held
-            held[key_of(found)] = found
+            assert key_of(found) in objects
+            objects[key_of(found)] = found
         if found["metadata"]["resourceVersion"] == str(version):
             return
-    raise AssertionError(f"the stream ended before version {version} came")
+    raise AssertionError(f"the stream ended before version {version}")
 
 
 def listed(served: Served) -> dict[str, Found]:
-    """What a LIST brings, by key."""
+    """Returns the objects of a LIST by key."""
     return {key_of(found): NAMES | found for found in served.list()["items"]}
 
 
-def digest(held: dict[str, Found]) -> Found:
-    told = Digest()
-    for key, found in held.items():
-        told.add_whole(key, json.loads(dump(found)))
-    return told.result()
+def digest(objects: dict[str, Found]) -> Found:
+    result = Digest()
+    for key, found in objects.items():
+        result.add_whole(key, json.loads(dump(found)))
+    return result.result()
 
 
 # LIST
 
 
-def test_a_list_brings_every_object_once_in_the_order_of_keys(served: Served, pods: dict[str, Found]) -> None:
-    told = served.list()
-    assert (told["kind"], told["apiVersion"]) == ("PodList", "v1")
-    assert int(told["metadata"]["resourceVersion"]) > 0
-    assert "continue" not in told["metadata"]
-    assert told["items"] == [nameless(pods[key]) for key in sorted(pods)]
+def test_a_list_has_every_object_once_in_the_order_of_keys(served: Served, pods: dict[str, Found]) -> None:
+    found = served.list()
+    assert (found["kind"], found["apiVersion"]) == ("PodList", "v1")
+    assert int(found["metadata"]["resourceVersion"]) > 0
+    assert "continue" not in found["metadata"]
+    assert found["items"] == [without_kind(pods[key]) for key in sorted(pods)]
 
 
-def test_pages_bring_the_same_as_one_list_and_say_how_much_is_left(served: Served) -> None:
+def test_pages_are_parts_of_one_list_and_count_the_rest(served: Served) -> None:
     sizes, left, items, more = list[int](), list[int](), list[Found](), ""
     while True:
         page = served.list(f"limit=20{more}")
@@ -163,27 +163,27 @@ def test_pages_bring_the_same_as_one_list_and_say_how_much_is_left(served: Serve
     assert items == served.list()["items"]
 
 
-def test_a_limit_is_not_looked_at_where_any_version_will_do(served: Served) -> None:
-    told = served.list("limit=20&resourceVersion=0")
-    assert len(told["items"]) == PODS
-    assert "continue" not in told["metadata"]
+def test_a_limit_is_ignored_at_resource_version_0(served: Served) -> None:
+    found = served.list("limit=20&resourceVersion=0")
+    assert len(found["items"]) == PODS
+    assert "continue" not in found["metadata"]
 
 
-def test_a_path_of_something_else_is_an_empty_collection(served: Served) -> None:
+def test_another_path_is_an_empty_collection(served: Served) -> None:
     assert served.list(path="/api/v1/nothings")["items"] == []
     assert served.list(path="/apis/apps/v1/pods")["items"] == []
 
 
-def test_a_connection_is_used_for_one_request_after_another(served: Served) -> None:
+def test_a_connection_serves_several_requests(served: Served) -> None:
     with closing(http.client.HTTPConnection(urlsplit(served.about["url"]).netloc, timeout=20)) as connection:
         for _ in range(3):
             connection.request("GET", PATH)
             assert len(json.loads(connection.getresponse().read())["items"]) == PODS
 
 
-def test_what_it_says_of_itself_is_so(served: Served, pods: dict[str, Found]) -> None:
+def test_open_and_sizes_describe_the_objects(served: Served, pods: dict[str, Found]) -> None:
     assert (served.about["resource"], served.about["path"]) == ("v1/pods", PATH)
-    raw = [dump(nameless(found)) for found in pods.values()]
+    raw = [dump(without_kind(found)) for found in pods.values()]
     pruned = [json.loads(each) for each in raw]
     for found in pruned:
         found["metadata"].pop("managedFields", None)
@@ -192,13 +192,13 @@ def test_what_it_says_of_itself_is_so(served: Served, pods: dict[str, Found]) ->
     assert sizes["pruned_bytes"] < sizes["raw_bytes"]
 
 
-def test_its_own_ceiling_is_read_to_the_end(served: Served) -> None:
+def test_the_ceiling_reads_responses_to_the_end(served: Served) -> None:
     for found in ceiling(served.about["url"], PATH, PODS).values():
         assert found["objects_per_second"] > 0
 
 
-def test_requests_for_the_collection_are_counted_by_what_they_bring(served: Served) -> None:
-    before = served.do("asked")
+def test_requests_are_counted_by_type(served: Served) -> None:
+    before = served.do("request_counts")
     now = served.list()["metadata"]["resourceVersion"]
     served.list("limit=20")
     served.list(path="/api/v1/namespaces/kube-system/pods")
@@ -206,64 +206,62 @@ def test_requests_for_the_collection_are_counted_by_what_they_bring(served: Serv
     for query in (STREAM, "watch=true&resourceVersion=0", "watch=true", f"watch=true&resourceVersion={now}"):
         with served.watch(query):
             pass
-    after = served.do("asked")
+    after = served.do("request_counts")
     assert {name: after[name] - before.get(name, 0) for name in after} == {"list": 3, "stream": 3, "watch": 1}
 
 
 # WATCH
 
 
-def test_a_watch_list_begins_with_the_state_and_a_bookmark_ends_it(served: Served, pods: dict[str, Found]) -> None:
+def test_a_watch_list_has_initial_events_and_a_bookmark(served: Served, pods: dict[str, Found]) -> None:
     with served.watch(STREAM) as events:
-        objects, bookmark = state(events)
+        objects, bookmark = initial_events(events)
     assert objects == [pods[key] for key in sorted(pods)]
     assert (bookmark["kind"], bookmark["apiVersion"]) == ("Pod", "v1")
     assert bookmark["metadata"]["annotations"] == INITIAL_EVENTS_END
     assert bookmark["metadata"]["resourceVersion"] == served.list()["metadata"]["resourceVersion"]
 
 
-def test_after_its_initial_events_a_watch_list_goes_on(served: Served) -> None:
+def test_a_watch_list_continues_after_its_initial_events(served: Served) -> None:
     with served.watch(STREAM) as events:
-        state(events)
+        initial_events(events)
         version = served.do("mark")
         event = next(events)
     assert (event["type"], event["object"]["metadata"]["resourceVersion"]) == ("MODIFIED", str(version))
 
 
-def test_a_watch_from_version_0_begins_with_the_state_and_no_bookmark_ends_it(
-    served: Served, pods: dict[str, Found]
-) -> None:
+def test_a_watch_from_version_0_has_initial_events_only(served: Served, pods: dict[str, Found]) -> None:
     with served.watch("watch=true&resourceVersion=0&allowWatchBookmarks=true") as events:
-        told = [next(events) for _ in pods]
+        found = [next(events) for _ in pods]
         version = served.do("mark")
         last = next(events)
-    assert {event["type"] for event in told} == {"ADDED"}
-    assert [event["object"] for event in told] == [pods[key] for key in sorted(pods)]
+    assert {event["type"] for event in found} == {"ADDED"}
+    assert [event["object"] for event in found] == [pods[key] for key in sorted(pods)]
     assert (last["type"], last["object"]["metadata"]["resourceVersion"]) == ("MODIFIED", str(version))
 
 
-def test_a_watch_from_the_present_version_brings_only_what_happens_then(served: Served) -> None:
+def test_a_watch_from_the_current_version_has_later_events(served: Served) -> None:
     now = served.list()["metadata"]["resourceVersion"]
     with served.watch(f"watch=true&resourceVersion={now}") as events:
-        told = served.do("prepare", events=120)
-        last = served.do("go")
+        found = served.do("prepare", events=120)
+        last = served.do("send")
         versions = [int(next(events)["object"]["metadata"]["resourceVersion"]) for _ in range(120)]
-    assert told["events"] == 120
+    assert found["events"] == 120
     assert versions == list(range(int(now) + 1, int(now) + 121))
     assert versions[-1] == last
 
 
 @pytest.mark.parametrize("version", ["1", "999999999999"])
-def test_a_watch_from_any_other_version_ends_in_an_error_event_of_code_410(served: Served, version: str) -> None:
+def test_a_watch_from_another_version_ends_with_410(served: Served, version: str) -> None:
     with served.watch(f"watch=true&resourceVersion={version}") as events:
         (event,) = events
     assert (event["type"], event["object"]["code"], event["object"]["reason"]) == ("ERROR", 410, "Expired")
 
 
-def test_a_watch_that_expires_is_told_a_newer_version_and_then_the_410(served: Served) -> None:
+def test_an_expired_watch_gets_a_bookmark_and_then_410(served: Served) -> None:
     now = served.list()["metadata"]["resourceVersion"]
     with served.watch(STREAM) as events:
-        state(events)
+        initial_events(events)
         served.do("expire")
         bookmark, error = events
     assert bookmark["type"] == "BOOKMARK"
@@ -273,10 +271,10 @@ def test_a_watch_that_expires_is_told_a_newer_version_and_then_the_410(served: S
         assert [event["type"] for event in events] == ["ERROR"]
 
 
-def test_what_happens_unseen_is_in_the_next_list_alone(served: Served) -> None:
+def test_an_unseen_change_is_only_in_the_next_list(served: Served) -> None:
     before = served.list()
     with served.watch(STREAM) as events:
-        state(events)
+        initial_events(events)
         served.do("prepare", delete=0.5)
         version = served.do("expire")
         assert [event["type"] for event in events] == ["BOOKMARK", "ERROR"]
@@ -285,12 +283,12 @@ def test_what_happens_unseen_is_in_the_next_list_alone(served: Served) -> None:
     assert len(after["items"]) == PODS // 2
 
 
-def test_a_reset_takes_everything_back_but_the_version_and_ends_watches(served: Served) -> None:
+def test_a_reset_restores_objects_and_ends_watches(served: Served) -> None:
     before = served.list()
     with served.watch(STREAM) as events:
-        state(events)
+        initial_events(events)
         served.do("prepare", delete=0.9)
-        last = served.do("go")
+        last = served.do("send")
         served.do("reset")
         assert len(list(events)) == PODS * 9 // 10
     after = served.list()
@@ -301,20 +299,18 @@ def test_a_reset_takes_everything_back_but_the_version_and_ends_watches(served: 
 # Parts
 
 
-def test_metadata_alone_is_listed_as_partial_objects(served: Served, pods: dict[str, Found]) -> None:
-    told = served.list(Accept=AS_METADATA.format("ObjectMetadataList"))
-    assert (told["kind"], told["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")
+def test_a_list_of_metadata_has_partial_objects(served: Served, pods: dict[str, Found]) -> None:
+    found = served.list(Accept=AS_METADATA.format("ObjectMetadataList"))
+    assert (found["kind"], found["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")
     names = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1"}
-    assert told["items"] == [{**names, "metadata": pods[key]["metadata"]} for key in sorted(pods)]
+    assert found["items"] == [{**names, "metadata": pods[key]["metadata"]} for key in sorted(pods)]
 
 
-def test_metadata_alone_is_watched_as_partial_objects_bookmarks_among_them(
-    served: Served, pods: dict[str, Found]
-) -> None:
+def test_a_watch_of_metadata_has_partial_objects(served: Served, pods: dict[str, Found]) -> None:
     with served.watch(STREAM, Accept=AS_METADATA.format("ObjectMetadata")) as events:
-        objects, bookmark = state(events)
+        objects, bookmark = initial_events(events)
         served.do("prepare", events=1)
-        served.do("go")
+        served.do("send")
         served.do("mark")
         happened = [next(events), next(events)]
         served.do("expire")
@@ -326,30 +322,30 @@ def test_metadata_alone_is_watched_as_partial_objects_bookmarks_among_them(
     assert [each["type"] for each in (*happened, last, error)] == ["MODIFIED", "MODIFIED", "BOOKMARK", "ERROR"]
 
 
-def test_who_watches_metadata_alone_is_told_as_much_as_who_watches_all(served: Served) -> None:
+def test_a_watch_of_metadata_has_every_event(served: Served) -> None:
     with (
         served.watch(STREAM) as whole,
         served.watch(STREAM, Accept=AS_METADATA.format("ObjectMetadata")) as part,
     ):
-        state(whole)
-        state(part)
+        initial_events(whole)
+        initial_events(part)
         served.do("prepare", events=60)
-        served.do("go")
+        served.do("send")
         for _ in range(60):
             assert next(whole)["object"]["metadata"] == next(part)["object"]["metadata"]
 
 
-def test_of_one_namespace_come_its_objects_alone(served: Served, pods: dict[str, Found]) -> None:
+def test_a_namespace_has_only_its_objects(served: Served, pods: dict[str, Found]) -> None:
     namespace = next(iter(pods)).partition("/")[0]
     wanted = [key for key in sorted(pods) if key.startswith(f"{namespace}/")]
     path = f"/api/v1/namespaces/{namespace}/pods"
     assert 0 < len(wanted) < PODS
     assert list(map(key_of, served.list(path=path)["items"])) == wanted
     with served.watch(STREAM, path) as events:
-        assert list(map(key_of, state(events)[0])) == wanted
+        assert list(map(key_of, initial_events(events)[0])) == wanted
 
 
-def test_a_label_selector_chooses_who_has_all_of_its_labels(served: Served, pods: dict[str, Found]) -> None:
+def test_a_label_selector_selects_objects_with_all_labels(served: Served, pods: dict[str, Found]) -> None:
     labels = next(
         found["metadata"]["labels"] for found in pods.values() if len(found["metadata"].get("labels", {})) > 1
     )
@@ -361,118 +357,118 @@ def test_a_label_selector_chooses_who_has_all_of_its_labels(served: Served, pods
         assert list(map(key_of, served.list(f"labelSelector={selector}")["items"])) == wanted
 
 
-# Over TLS, and compressed
+# TLS and gzip
 
 
 @pytest.fixture(scope="module")
 def secured() -> Iterator[Served]:
-    """Over TLS, and it compresses for who asks it to."""
-    with serving(certificate=str(CERTIFICATES / "server.pem"), zipped=True) as process:
+    """A server with TLS that compresses on request."""
+    with serving(certificate=str(CERTIFICATES / "server.pem"), gzip=True) as process:
         yield Served(process, ssl.create_default_context(cafile=str(CERTIFICATES / "ca.pem")))
 
 
-def test_over_tls_it_sends_the_same(secured: Served, served: Served) -> None:
+def test_responses_over_tls_are_the_same(secured: Served, served: Served) -> None:
     assert secured.about["url"].startswith("https://")
     assert secured.list()["items"] == served.list()["items"]
     with secured.watch(STREAM) as events:
-        assert len(state(events)[0]) == PODS
+        assert len(initial_events(events)[0]) == PODS
 
 
-def test_over_tls_it_has_a_certificate_that_is_not_trusted_without_its_ca(secured: Served) -> None:
-    stranger = http.client.HTTPSConnection(
+def test_the_certificate_is_not_trusted_without_its_ca(secured: Served) -> None:
+    untrusting = http.client.HTTPSConnection(
         urlsplit(secured.about["url"]).netloc, timeout=20, context=ssl.create_default_context()
     )
-    with closing(stranger), pytest.raises(ssl.SSLCertVerificationError):
-        stranger.request("GET", PATH)
+    with closing(untrusting), pytest.raises(ssl.SSLCertVerificationError):
+        untrusting.request("GET", PATH)
 
 
-def test_a_list_is_compressed_for_who_asks_for_it(secured: Served) -> None:
-    with secured.asked("limit=20", Accept_Encoding="gzip") as response:
+def test_a_list_is_compressed_on_request(secured: Served) -> None:
+    with secured.request("limit=20", Accept_Encoding="gzip") as response:
         assert response.headers["Content-Encoding"] == "gzip"
         body = response.read()
         assert len(body) == int(response.headers["Content-Length"])
     assert json.loads(gzip.decompress(body)) == secured.list("limit=20")
 
 
-def test_a_list_is_compressed_for_nobody_else_and_a_watch_never(secured: Served) -> None:
-    with secured.asked("limit=20", Accept_Encoding="identity") as response:
+def test_other_lists_and_watches_are_not_compressed(secured: Served) -> None:
+    with secured.request("limit=20", Accept_Encoding="identity") as response:
         assert response.headers["Content-Encoding"] is None
         assert len(json.loads(response.read())["items"]) == 20
     with secured.watch(STREAM, Accept_Encoding="gzip") as events:
-        assert len(state(events)[0]) == PODS
+        assert len(initial_events(events)[0]) == PODS
 
 
-def test_a_server_that_does_not_compress_is_not_moved_by_who_asks(served: Served) -> None:
-    with served.asked(Accept_Encoding="gzip") as response:
+def test_without_gzip_no_response_is_compressed(served: Served) -> None:
+    with served.request(Accept_Encoding="gzip") as response:
         assert response.headers["Content-Encoding"] is None
         assert len(json.loads(response.read())["items"]) == PODS
 
 
-def test_what_was_compressed_is_not_sent_once_it_has_changed(secured: Served) -> None:
+def test_a_changed_list_is_compressed_again(secured: Served) -> None:
     def versions() -> set[str]:
-        with secured.asked(Accept_Encoding="gzip") as response:
+        with secured.request(Accept_Encoding="gzip") as response:
             items = json.loads(gzip.decompress(response.read()))["items"]
         return {found["metadata"]["resourceVersion"] for found in items}
 
     before = versions()
     with secured.watch(STREAM) as events:
-        state(events)
+        initial_events(events)
         secured.do("prepare", change=1.0)
-        secured.do("go")
+        secured.do("send")
     assert versions().isdisjoint(before)
 
 
-# What happens
+# Changes
 
 
-def test_a_mark_changes_one_object_and_tells_every_watch(served: Served) -> None:
+def test_a_mark_changes_one_object_and_sends_it_to_each_watch(served: Served) -> None:
     with served.watch(STREAM) as one, served.watch(STREAM) as other:
-        held = {key_of(found): found for found in state(one)[0]}
-        state(other)
+        objects = {key_of(found): found for found in initial_events(one)[0]}
+        initial_events(other)
         version = served.do("mark")
         events = [next(one), next(other)]
     assert events[0] == events[1]
-    take(iter(events[:1]), held, version)
-    assert agree(served.do("digest"), digest(held))
+    apply(iter(events[:1]), objects, version)
+    assert agree(served.do("digest"), digest(objects))
 
 
-def test_a_mark_comes_after_all_that_happened_before_it(served: Served) -> None:
+def test_a_mark_comes_after_all_earlier_events(served: Served) -> None:
     with served.watch(STREAM) as events:
-        state(events)
+        initial_events(events)
         served.do("prepare", delete=0.9)
-        served.do("go")
+        served.do("send")
         version = served.do("mark")
-        told = [next(events) for _ in range(PODS * 9 // 10 + 1)]
-    assert [event["type"] for event in told] == ["DELETED"] * (PODS * 9 // 10) + ["MODIFIED"]
-    assert told[-1]["object"]["metadata"]["resourceVersion"] == str(version)
+        found = [next(events) for _ in range(PODS * 9 // 10 + 1)]
+    assert [event["type"] for event in found] == ["DELETED"] * (PODS * 9 // 10) + ["MODIFIED"]
+    assert found[-1]["object"]["metadata"]["resourceVersion"] == str(version)
 
 
-def test_what_was_sent_is_what_the_digest_tells_all_through(served: Served) -> None:
-    held = listed(served)
-    assert agree(served.do("digest"), digest(held))
+def test_the_digest_matches_what_was_sent(served: Served) -> None:
+    objects = listed(served)
+    assert agree(served.do("digest"), digest(objects))
     now = served.list()["metadata"]["resourceVersion"]
     with served.watch(f"watch=true&resourceVersion={now}") as events:
         for happens in ({"change": 0.5}, {"events": 3 * PODS}, {"delete": 0.2}):
             served.do("prepare", **happens)
-            version = served.do("go")
-            assert not agree(served.do("digest"), digest(held))
-            take(events, held, version)
-            assert agree(served.do("digest"), digest(held))
+            version = served.do("send")
+            assert not agree(served.do("digest"), digest(objects))
+            apply(events, objects, version)
+            assert agree(served.do("digest"), digest(objects))
         served.do("prepare_churn", events=130)
-        take(events, held, served.do("go"))
-        assert agree(served.do("digest"), digest(held))
+        apply(events, objects, served.do("send"))
+        assert agree(served.do("digest"), digest(objects))
         for happens in ({"change": 1.0}, {"delete": 0.5}):
             with served.watch(STREAM) as others:
-                state(others)
+                initial_events(others)
                 served.do("prepare", **happens)
                 served.do("expire")
-            assert not agree(served.do("digest"), digest(held))
-            held = listed(served)
-            assert agree(served.do("digest"), digest(held))
-    assert len(held) == PODS * 8 // 10 // 2
+            assert not agree(served.do("digest"), digest(objects))
+            objects = listed(served)
+            assert agree(served.do("digest"), digest(objects))
+    assert len(objects) == PODS * 8 // 10 // 2
 
 
-def test_a_digest_of_who_objects_are_is_part_of_that_of_all(served: Served) -> None:
+def test_the_identity_digest_is_part_of_the_whole_one(served: Served) -> None:
     whole, less = served.do("digest"), served.do("digest", whole=False)
     assert set(whole) - set(less) == {"content"}
     assert agree(whole, less)

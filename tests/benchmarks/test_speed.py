@@ -1,4 +1,4 @@
-"""That the speed suite runs, and what shape its records have. Nothing is said of any time."""
+"""The speed suite: that it runs, and the shape of its records. No time is checked."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ pytest.importorskip("orjson")
 
 
 def options(*arguments: str) -> argparse.Namespace:
-    """As `python -m benchmarks speed --quick` has them."""
+    """Returns the options of `python -m benchmarks speed --quick`."""
     parser = argparse.ArgumentParser()
     speed.arguments(parser)
     return parser.parse_args(["--quick", *arguments], argparse.Namespace(benchmark="speed", seed=0))
 
 
-def test_a_group_makes_a_record_for_each_rival(capfd):
+def test_a_group_has_a_record_for_each_rival(capfd):
     records = speed.measure(options("--objects", "100", "-k", "test_watch"))
     assert {record["group"] for record in records} == {"scan, WATCH"}
     assert [record["name"] for record in records][:2] == ["kinform", "memcpy"]
@@ -33,6 +33,6 @@ def test_a_group_makes_a_record_for_each_rival(capfd):
     assert "kinform" in speed.table(records)
 
 
-def test_nothing_that_matches_is_no_result(capfd):
+def test_no_match_is_an_error(capfd):
     with pytest.raises(SystemExit):
         speed.measure(options("--objects", "50", "-k", "no such thing"))

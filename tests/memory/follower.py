@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from benchmarks.harness.process import Process
+from benchmarks.harness.waiting import wait_until_rss
 
 MIB = 1 << 20
 NOISE = MIB
@@ -50,20 +51,20 @@ class Follower:
         """Changes a share of the objects, forces a relist, and returns the peak."""
         if changed:
             self._source.do("prepare", change=changed)
-        self.gauge.forget_peak()
+        self.gauge.reset_peak()
         self._process.do("reach", version=str(self._source.do("expire")))
         return self.gauge.peak()
 
     def delete(self, share: float) -> None:
         """Deletes a share of the objects."""
         self._source.do("prepare", delete=share)
-        self._process.do("reach", version=str(self._source.do("go")))
+        self._process.do("reach", version=str(self._source.do("send")))
 
     def churn(self, events: int) -> int:
         """Sends this number of updates, to one object after the other; returns the peak."""
         self._source.do("prepare_churn", events=events)
-        self.gauge.forget_peak()
-        self._process.do("reach", version=str(self._source.do("go")))
+        self.gauge.reset_peak()
+        self._process.do("reach", version=str(self._source.do("send")))
         return self.gauge.peak()
 
     def settled(self, most: float) -> int:
@@ -74,6 +75,6 @@ class Follower:
         Returns:
             The resident bytes.
         """
-        held = self.gauge.until_rss(most, RETURN_SECONDS)
+        held = wait_until_rss(self.gauge, most, RETURN_SECONDS)
         assert self._process.do("digest") == self._source.do("digest")
         return held

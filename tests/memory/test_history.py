@@ -13,8 +13,8 @@ from tests.memory.follower import MIB, Source
 
 Peak = Callable[[str], float]
 
-QUIET = 0.5
-"""Seconds. Short, because only peaks are compared, and background work does not make the highest."""
+IDLE_SECONDS = 0.5
+"""Seconds; only peaks are compared, and those of work in the background are not the highest."""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def peak_of(pods: Source) -> Peak:
 
     @cache
     def peak(mode: str) -> float:
-        return runs.resident(source, mode, quiet=QUIET)["rss.relist_peak"]
+        return runs.resident(source, mode, idle_seconds=IDLE_SECONDS)["rss.relist_peak"]
 
     return peak
 
@@ -45,7 +45,7 @@ def test_events_alone_take_80_percent_less_than_a_buffered_store(peak_of: Peak) 
 
 def test_events_alone_take_no_more_for_a_larger_collection(namespaces: Source, few_namespaces: Source) -> None:
     served = (runs.Source(source.process) for source in (few_namespaces, namespaces))
-    few, many = (runs.resident(source, "events", quiet=QUIET) for source in served)
+    few, many = (runs.resident(source, "events", idle_seconds=IDLE_SECONDS) for source in served)
     for peak in ("rss.sync_peak", "rss.relist_peak"):
         assert many[peak] <= few[peak] + 3 * MIB
 

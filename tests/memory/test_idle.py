@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from kinform.cli._process_memory import Gauge
 from tests.support.kubeconfig import write_contexts
 
 ROOT = Path(__file__).parents[2]
-MIB = 1024.0
+MIB = float(1 << 20)
 
 CONNECTED = """
 import asyncio, sys
@@ -54,10 +55,10 @@ def resident(program: str, *arguments: str) -> float:
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
-        rollup = Path(f"/proc/{process.pid}/smaps_rollup").read_text()
+        rss = Gauge(process.pid).rss()
         process.communicate(timeout=30)
     assert process.returncode == 0
-    return int(rollup.split("Rss:")[1].split()[0]) / MIB
+    return rss / MIB
 
 
 @pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux' /proc")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.harness.process import Process, python
+from benchmarks.harness.waiting import wait_until_idle
 from tests.memory.conftest import SERVER
 from tests.memory.follower import MIB
 from tests.support.tls import CERTIFICATES
@@ -59,7 +60,7 @@ def test_each_of_many_small_informers_takes_little(tls: bool, most: float) -> No
         for resource, informers in (("v1/nothings", 1), (about["resource"], MANY)):
             with Process(SUBJECT, url=about["url"], resource=resource, ca=ca, informers=informers) as process:
                 assert process.do("objects") == (OBJECTS * MANY if informers == MANY else 0)
-                process.gauge.until_quiet(20.0, quiet=1.5)
+                wait_until_idle(process.gauge, 20.0, idle_seconds=1.5)
                 held.append(process.gauge.rss())
     assert held[1] - held[0] <= most * MANY * MIB
 

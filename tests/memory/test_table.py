@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from types import TracebackType
 
+from kinform.cli._process_memory import Gauge
+
 ROOT = Path(__file__).parents[2]
 
 PROGRAM = """
@@ -94,6 +96,7 @@ class Outside:
         self.process = subprocess.Popen(
             [sys.executable, "-c", PROGRAM], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
+        self._gauge = Gauge(self.process.pid)
         self._wait()
         return self
 
@@ -108,17 +111,15 @@ class Outside:
     def do(self, line: str) -> int:
         """Executes a line and returns the resident bytes after it."""
         assert self.process.stdin is not None
-        Path(f"/proc/{self.process.pid}/clear_refs").write_text("5")  # resets the peak
+        self._gauge.reset_peak()
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         self._wait()
-        rollup = Path(f"/proc/{self.process.pid}/smaps_rollup").read_text()
-        return int(rollup.split("Rss:")[1].split()[0]) * 1024
+        return self._gauge.rss()
 
     def peak(self) -> int:
-        """Returns the peak of the resident bytes during the last line."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        """The most that was resident during the last line."""
+        return self._gauge.peak()
 
 
 MIB = 1 << 20

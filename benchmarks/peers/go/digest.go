@@ -11,7 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// digest is the identity of benchmarks.harness.digest: who each object is, whatever the order they come in.
+// digest is the identity part of benchmarks.harness.digest. It does not depend on the order of the objects.
 type digest struct {
 	count    int
 	identity [sha256.Size]byte

@@ -1,6 +1,6 @@
-// Command client-go is an informer of client-go in a process of its own that obeys the orders of benchmarks/peers.
+// Command client-go is an informer of client-go in its own process. It reads the commands of benchmarks/peers.
 //
-// It measures nothing; whoever started it looks from outside.
+// It measures nothing itself: its process is read from outside.
 package main
 
 import (
@@ -24,7 +24,7 @@ type options struct {
 	Token    string `json:"token"`
 }
 
-type order struct {
+type command struct {
 	Do   string `json:"do"`
 	With struct {
 		Version json.Number `json:"version"`
@@ -32,34 +32,34 @@ type order struct {
 }
 
 func main() {
-	if err := obey(); err != nil {
+	if err := run(); err != nil {
 		fmt.Fprintln(os.Stderr, "client-go:", err)
 		os.Exit(1)
 	}
 }
 
-// obey carries out one order after another until standard input ends.
-func obey() error {
+// run carries out one command after another until standard input ends.
+func run() error {
 	if len(os.Args) != 2 {
-		return errors.New("takes one argument, a JSON object")
+		return errors.New("expected one argument, a JSON object")
 	}
-	var chosen options
-	if err := json.Unmarshal([]byte(os.Args[1]), &chosen); err != nil {
+	var given options
+	if err := json.Unmarshal([]byte(os.Args[1]), &given); err != nil {
 		return fmt.Errorf("cannot read the options: %w", err)
 	}
-	subject, err := newSubject(chosen)
+	peer, err := newPeer(given)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	orders, answers := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
-	for orders.Scan() {
-		var next order
-		if err := json.Unmarshal(orders.Bytes(), &next); err != nil {
-			return fmt.Errorf("cannot read an order: %w", err)
+	commands, answers := bufio.NewScanner(os.Stdin), json.NewEncoder(os.Stdout)
+	for commands.Scan() {
+		var next command
+		if err := json.Unmarshal(commands.Bytes(), &next); err != nil {
+			return fmt.Errorf("cannot read a command: %w", err)
 		}
-		answer, err := subject.do(ctx, next)
+		answer, err := peer.do(ctx, next)
 		if err != nil {
 			return fmt.Errorf("cannot %s: %w", next.Do, err)
 		}
@@ -67,23 +67,23 @@ func obey() error {
 			return err
 		}
 	}
-	return orders.Err()
+	return commands.Err()
 }
 
-func (s *subject) do(ctx context.Context, next order) (any, error) {
+func (p *peer) do(ctx context.Context, next command) (any, error) {
 	switch next.Do {
 	case "connect":
-		return nil, s.connect()
+		return nil, p.connect()
 	case "sync":
-		return nil, s.sync(ctx)
+		return nil, p.sync(ctx)
 	case "reach":
-		return s.reach(ctx, next.With.Version.String())
+		return p.reach(ctx, next.With.Version.String())
 	case "digest":
-		return s.digest()
+		return p.digest()
 	case "versions":
 		return versions(), nil
 	}
-	return map[string]string{"error": "no such order: " + next.Do}, nil
+	return map[string]string{"error": next.Do + " is not a command"}, nil
 }
 
 func versions() map[string]string {

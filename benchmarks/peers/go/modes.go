@@ -10,13 +10,13 @@ import (
 
 const defaultMode = "watchlist"
 
-// mode is how an informer is set up. Each field is one thing that a controller's author may choose.
+// mode is the setup of an informer. Each field is a choice that the author of a controller has.
 type mode struct {
-	streams   bool // the first state comes as a stream of events (WatchList), which is the default of client-go
-	transform bool // managedFields are cleared before an object is kept
-	paged     bool // lists come in pages of 500 objects, all lists, not only the first one
-	metadata  bool // metadata alone is asked for and kept
-	protobuf  bool // no JSON; only a real kube-apiserver speaks it
+	streams   bool // the initial state comes as a stream of events (WatchList), client-go's default
+	transform bool // managedFields are cleared before an object is stored
+	paged     bool // every list comes in pages of 500 objects, not only the first one
+	metadata  bool // metadata only is requested and stored
+	protobuf  bool // instead of JSON; only a real kube-apiserver supports it
 }
 
 var modes = map[string]mode{
@@ -34,13 +34,13 @@ func modeOf(name string) (mode, error) {
 	}
 	found, ok := modes[name]
 	if !ok {
-		return mode{}, fmt.Errorf("no such mode: %s", name)
+		return mode{}, fmt.Errorf("%q is not a mode", name)
 	}
 	return found, nil
 }
 
-// setGate turns WatchList off where the mode says so, the way a user does; what the gate says then is checked, as the
-// environment may say something else, and is read by client-go only once.
+// setGate disables WatchList if the mode says so, as a user does. It checks the gate afterwards, because the
+// environment may override it and client-go reads it only once.
 func (m mode) setGate() error {
 	if !m.streams {
 		if err := os.Setenv("KUBE_FEATURE_"+string(features.WatchListClient), "false"); err != nil {
@@ -48,15 +48,15 @@ func (m mode) setGate() error {
 		}
 	}
 	if on := features.FeatureGates().Enabled(features.WatchListClient); on != m.streams {
-		return fmt.Errorf("%s is %t, and should be %t", features.WatchListClient, on, m.streams)
+		return fmt.Errorf("%s is %t: expected %t", features.WatchListClient, on, m.streams)
 	}
 	return nil
 }
 
-// askForPages has the limit respected that client-go's pager sets: the first list is asked for at resourceVersion 0,
-// where a kube-apiserver ignores it.
+// requestPages makes the server respect the limit that client-go's pager sets: client-go requests the first list at
+// resourceVersion 0, where a kube-apiserver ignores the limit.
 // https://kubernetes.io/docs/reference/using-api/api-concepts/#semantics-for-get-and-list
-func askForPages(options *metav1.ListOptions) {
+func requestPages(options *metav1.ListOptions) {
 	if options.Limit > 0 {
 		options.ResourceVersion = ""
 	}

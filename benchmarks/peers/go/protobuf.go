@@ -8,17 +8,17 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
-// protobufOnly refuses what is no protobuf: client-go reads JSON as well, and the wrong thing would be measured.
+// protobufOnly refuses other formats: client-go also reads JSON, and the wrong format would be measured.
 type protobufOnly struct{ next http.RoundTripper }
 
 func (p protobufOnly) RoundTrip(request *http.Request) (*http.Response, error) {
-	answer, err := p.next.RoundTrip(request)
-	if err != nil || answer.StatusCode != http.StatusOK {
-		return answer, err
+	response, err := p.next.RoundTrip(request)
+	if err != nil || response.StatusCode != http.StatusOK {
+		return response, err
 	}
-	if found := answer.Header.Get("Content-Type"); !strings.HasPrefix(found, runtime.ContentTypeProtobuf) {
-		answer.Body.Close()
-		return nil, fmt.Errorf("the server answers in %s", found)
+	if found := response.Header.Get("Content-Type"); !strings.HasPrefix(found, runtime.ContentTypeProtobuf) {
+		response.Body.Close()
+		return nil, fmt.Errorf("the server responds in %s", found)
 	}
-	return answer, nil
+	return response, nil
 }

@@ -1,4 +1,5 @@
-"""Informers of Python: programs that follow one collection with one library each, as users of that library would.
+"""Programs in Python that follow a collection with one library each.
 
-They run in an environment of their own, with what `requirements.txt` names: none of it is kinform's.
+They are written as users of the library would. They run in their own environment, with the packages of
+`requirements.txt`. None of it belongs to kinform.
 """

@@ -1,7 +1,7 @@
-"""kubernetes_asyncio: the API's own list function, then its Watch, into a dict of its models.
+"""kubernetes_asyncio: its list function, then its Watch, into a dict of models.
 
-Its Watch goes on by itself where a stream ends, but after a 410 it tries the same version once more and raises: what
-uses it lists again, into a new dict that takes the old one's place. A list calls no handler.
+Its Watch reconnects when a stream ends. After a 410 it tries the same version once more and raises: its users list
+again, into a new dict that replaces the old one. A list calls no handler.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kubernetes_asyncio import client, watch
 from kubernetes_asyncio.client.exceptions import ApiException
 
-from benchmarks.peers.python.orders import Follower, obey
+from benchmarks.peers.python.commands import Follower, run
 from benchmarks.peers.python.peer import key_of
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ LISTS = {"v1/pods": "list_pod_for_all_namespaces", "v1/namespaces": "list_namesp
 
 
 class AsyncioClient(Follower):
-    """Mode `paged` lists 500 objects at a time, `whole` all at once."""
+    """Mode `paged` lists 500 objects a page, `whole` all in one request."""
 
     packages = ("kubernetes-asyncio", "aiohttp")
     modes = ("paged", "whole")
@@ -35,7 +35,7 @@ class AsyncioClient(Follower):
         self._function: Any
 
     async def connect(self) -> None:
-        """Makes the client, with the configuration that its Watch takes as well."""
+        """Creates the client, and sets the configuration of its Watch."""
         configuration = client.Configuration(host=self._url)
         if self._ca:
             configuration.ssl_ca_cert = self._ca
@@ -45,12 +45,12 @@ class AsyncioClient(Follower):
         self._client = client.ApiClient()
         self._function = getattr(client.CoreV1Api(self._client), LISTS[self._resource])
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         """Closes the client."""
         await self._client.close()
 
     async def follow(self) -> None:
-        """Lists and watches for ever."""
+        """Lists and watches. Never returns."""
         while True:
             version = await self._list()
             self.synced.set()
@@ -84,8 +84,8 @@ class AsyncioClient(Follower):
             self._store[_key_of(found.metadata)] = found
         self.handle(found.metadata.resource_version)
 
-    def gather(self, digest: Digest, whole: bool) -> None:
-        """Who each object is."""
+    def add_to(self, digest: Digest, whole: bool) -> None:
+        """Adds the identity of each object."""
         for key, found in self._store.items():
             metadata = found.metadata
             digest.add(key, metadata.uid, metadata.resource_version, metadata.labels)
@@ -96,4 +96,4 @@ def _key_of(metadata: Any) -> str:
 
 
 if __name__ == "__main__":
-    obey(AsyncioClient)
+    run(AsyncioClient)

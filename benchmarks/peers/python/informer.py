@@ -1,8 +1,7 @@
-"""SharedInformer of the official client: it lists, watches and keeps a cache, in a thread of its own.
+"""SharedInformer of the official client, with its cache, in its own thread.
 
-It lists without pages, lists again by itself after a 410, and then calls a handler for every object there is. It tells
-nobody when its first list is complete: what it notes of that for itself is looked at. Nothing here is of asyncio,
-which the client does without.
+It lists without pages. After a 410 it lists again and calls a handler for every object. It has no notification for the
+end of the first list: this program polls a private attribute. It does not use asyncio, as the client does not.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from benchmarks.harness.digest import Digest
 
 LISTS = {"v1/pods": "list_pod_for_all_namespaces", "v1/namespaces": "list_namespace"}
-LOOK = 0.005
-"""Seconds between two looks whether the first list is complete."""
+POLL_SECONDS = 0.005
+"""The interval of checks whether the first list is complete."""
 
 
 class Informer(Peer):
@@ -37,11 +36,11 @@ class Informer(Peer):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._informer: Any
-        self._news = threading.Condition()
+        self._reached = threading.Condition()
         self._awaited: int | None = None
 
     def connect(self) -> None:
-        """Makes the client, with the configuration that the informer's Watch takes as well; and the informer."""
+        """Creates the client and the informer, and sets the configuration of its Watch."""
         client.Configuration.set_default(client.Configuration(host=self._url))
         function = getattr(client.CoreV1Api(), LISTS[self._resource])
         self._informer = SharedInformer(list_func=function)  # type: ignore[no-untyped-call]
@@ -49,48 +48,51 @@ class Informer(Peer):
             self._informer.add_event_handler(verb, self._event)
 
     def sync(self) -> None:
-        """Starts the informer; returns when its first list is complete."""
+        """Starts the informer. Returns when its first list is complete."""
         self._informer.start()
         while self._informer._resource_version is None:
-            time.sleep(LOOK)
+            time.sleep(POLL_SECONDS)
 
     def reach(self, *, version: str | int) -> int:
-        """Returns when the handler was called for that version: how often in all."""
-        with self._news:
+        """Waits until the handler was called for this version.
+
+        Returns the number of calls so far.
+        """
+        with self._reached:
             self._awaited = int(version)
-            self._news.wait_for(lambda: self._newest >= int(version))
+            self._reached.wait_for(lambda: self._newest >= int(version))
             self._awaited = None
         return self.calls
 
     def digest(self, *, whole: bool = True) -> dict[str, Any]:
-        """What identifies the content of the cache."""
-        return self.told(whole)
+        """Returns the digest of the cache."""
+        return self.digest_of_store(whole)
 
     def versions(self) -> dict[str, str]:
-        """What takes part."""
-        return self.taking_part()
+        """Returns the versions of Python and of the packages."""
+        return self.package_versions()
 
-    def gather(self, digest: Digest, whole: bool) -> None:
-        """Who each object is."""
+    def add_to(self, digest: Digest, whole: bool) -> None:
+        """Adds the identity of each object."""
         for key in self._informer.cache.list_keys():
             metadata = self._informer.cache.get_by_key(key).metadata
             digest.add(key, metadata.uid, metadata.resource_version, metadata.labels)
 
     def _event(self, found: Any) -> None:
         self.handle(found.metadata.resource_version)
-        # Taken for each event, the lock would be charged to the informer.
+        # Taking the lock for each event would add to the measured CPU time.
         if self._awaited is not None and self._newest >= self._awaited:
-            with self._news:
-                self._news.notify()
+            with self._reached:
+                self._reached.notify()
 
 
 def main() -> None:
-    """Obeys until its standard input ends."""
-    logging.getLogger("kubernetes.informer").setLevel(logging.ERROR)  # each 410, which is ordered, is a warning
+    """Carries out commands until standard input ends."""
+    logging.getLogger("kubernetes.informer").setLevel(logging.ERROR)  # it logs a warning for each intended 410
     informer = Informer(**json.loads(sys.argv[1]))
     for line in sys.stdin:
-        order = json.loads(line)
-        print(json.dumps(getattr(informer, order["do"])(**order["with"])), flush=True)
+        command = json.loads(line)
+        print(json.dumps(getattr(informer, command["do"])(**command["with"])), flush=True)
 
 
 if __name__ == "__main__":

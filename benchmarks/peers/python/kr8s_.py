@@ -1,10 +1,10 @@
-"""kr8s: its asynchronous API's get and watch, into a dict of its objects.
+"""kr8s: get and watch of its asynchronous API, into a dict of its objects.
 
-Its get tells no resourceVersion of the list, so no watch can start from there: it starts without one, and the server
-sends the whole state first once more, which calls the handler for every object. What was deleted between the two is
-kept for ever. At an ERROR event of code 410 the watch asks for the same version again, without a pause and without
-end: it does not recover, and tells nobody. Only where the server refuses by a status it raises; then, and where a
-stream ends, which ends the watch, what uses it begins anew. To make the client asks the server for its version.
+Its get does not return the resourceVersion of the list, so a watch cannot start there. The watch starts without one,
+and the server sends the whole state again, which calls the handler for every object. Objects that were deleted in
+between stay in the dict. After an ERROR event of code 410 the watch asks for the same version again and again, without
+a delay: it does not recover, and raises no error. If the server refuses with a status it raises. Then, and when a
+stream ends, which ends the watch, its users start again. Creating the client asks the server for its version.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import kr8s
 import kr8s.asyncio
 
-from benchmarks.peers.python.orders import Follower, obey
+from benchmarks.peers.python.commands import Follower, run
 from benchmarks.peers.python.peer import key_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Kr8s(Follower):
-    """Mode `watch` lists 100 at a time, as it does always."""
+    """Mode `watch` lists 100 objects a page; kr8s has no other mode."""
 
     packages = ("kr8s", "httpx", "python-box")
     modes = ("watch",)
@@ -35,11 +35,11 @@ class Kr8s(Follower):
         self._api: Any
 
     async def connect(self) -> None:
-        """Makes the client."""
+        """Creates the client."""
         self._api = await kr8s.asyncio.api(url=self._url)
 
     async def follow(self) -> None:
-        """Lists and watches for ever."""
+        """Lists and watches. Never returns."""
         while True:
             await self._list()
             self.synced.set()
@@ -65,12 +65,12 @@ class Kr8s(Follower):
             self._store[key_of(found.metadata)] = found
         self.handle(found.metadata.resourceVersion)
 
-    def gather(self, digest: Digest, whole: bool) -> None:
-        """Who each object is."""
+    def add_to(self, digest: Digest, whole: bool) -> None:
+        """Adds the identity of each object."""
         for key, found in self._store.items():
             metadata = found.metadata
             digest.add(key, metadata.uid, metadata.resourceVersion, metadata.get("labels"))
 
 
 if __name__ == "__main__":
-    obey(Kr8s)
+    run(Kr8s)

@@ -1,8 +1,8 @@
-"""lightkube: its asynchronous client's list and watch, into a dict of its models.
+"""lightkube: list and watch of its asynchronous client, into a dict of its models.
 
-Its watch goes on by itself where a stream ends, but raises at a 410; told to retry, it would drop the version and try
-again at once, and have no list of what went meanwhile. So what uses it lists again, into a new dict that takes the
-old one's place. A list calls no handler. It passes a bookmark on as if it were an object.
+Its watch reconnects when a stream ends, but raises after a 410. With its retry option, it would drop the version and
+continue, without a list of the objects that were deleted meanwhile. So its users list again, into a new dict that
+replaces the old one. A list calls no handler. It passes bookmarks on as objects.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from lightkube import ALL_NS, ApiError, AsyncClient, KubeConfig
 from lightkube.config.models import Cluster, User
 from lightkube.resources.core_v1 import Namespace, Pod
 
-from benchmarks.peers.python.orders import Follower, obey
+from benchmarks.peers.python.commands import Follower, run
 from benchmarks.peers.python.peer import key_of
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ KINDS: dict[str, tuple[Any, dict[str, str]]] = {
 
 
 class Lightkube(Follower):
-    """Mode `watch` lists all at once, as is its default."""
+    """Mode `watch` lists all objects in one request, lightkube's default."""
 
     packages = ("lightkube", "lightkube-models", "httpx2", "msgspec")
     modes = ("watch",)
@@ -40,16 +40,16 @@ class Lightkube(Follower):
         self._client: Any
 
     async def connect(self) -> None:
-        """Makes the client."""
+        """Creates the client."""
         configuration = KubeConfig.from_one(cluster=Cluster(server=self._url), user=User())
         self._client = AsyncClient(config=configuration)
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         """Closes the client."""
         await self._client.close()
 
     async def follow(self) -> None:
-        """Lists and watches for ever."""
+        """Lists and watches. Never returns."""
         while True:
             version = await self._list()
             self.synced.set()
@@ -77,8 +77,8 @@ class Lightkube(Follower):
             self._store[_key_of(found.metadata)] = found
         self.handle(found.metadata.resourceVersion)
 
-    def gather(self, digest: Digest, whole: bool) -> None:
-        """Who each object is."""
+    def add_to(self, digest: Digest, whole: bool) -> None:
+        """Adds the identity of each object."""
         for key, found in self._store.items():
             metadata = found.metadata
             digest.add(key, metadata.uid, metadata.resourceVersion, metadata.labels)
@@ -89,4 +89,4 @@ def _key_of(metadata: Any) -> str:
 
 
 if __name__ == "__main__":
-    obey(Lightkube)
+    run(Lightkube)

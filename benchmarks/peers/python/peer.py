@@ -1,7 +1,7 @@
-"""What every program here has: its options, its handler's count, what tells its content and its versions.
+"""The common part of all programs: options, handler calls, digest and versions.
 
-Nothing of a library is here, and neither asyncio nor msgspec is imported before it is needed: a process is charged
-with what its own library takes.
+Imports no client library, and imports asyncio and msgspec only when they are needed: the process of each library
+contains only what that library needs.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Peer(ABC):
-    """One library's program. Each order is a method of it, or of one of its bases.
+    """The program of one library. Each command is a method of it or of a subclass.
 
     Attributes:
-        packages: What takes part, by the names to install it by.
-        modes: Those it has; the first is its default.
-        resources: What it can follow; if empty, anything.
-        secure: Whether it takes a CA and a token.
-        calls: How often the handler was called.
+        packages: The packages whose versions are reported.
+        modes: The modes; the first is the default.
+        resources: The resources it can follow; empty means any.
+        secure: Whether it supports a CA and a token.
+        calls: The number of handler calls.
     """
 
     packages: ClassVar[tuple[str, ...]]
@@ -37,52 +37,55 @@ class Peer(ABC):
         self._ca = ca
         self._token = token
         if self._mode not in self.modes:
-            raise SystemExit(f"no mode {mode}, but {', '.join(self.modes)}")
+            raise SystemExit(f"`{mode}` is not a mode: expected {', '.join(self.modes)}")
         if self.resources and resource not in self.resources:
-            raise SystemExit(f"cannot follow {resource}, but {', '.join(self.resources)}")
+            raise SystemExit(f"cannot follow {resource}: expected {', '.join(self.resources)}")
         if (ca or token) and not self.secure:
-            raise SystemExit("takes neither a CA nor a token")
+            raise SystemExit("does not support a CA or a token")
         self.calls = 0
         self._newest = 0
 
     def handle(self, version: str) -> None:
-        """The handler: an object has this version, and the store has taken it."""
+        """Handles an event of an object of this version, after the store has applied it."""
         self.calls += 1
-        # kopf handles objects side by side: the newest need not be the last.
+        # kopf handles objects concurrently: the last is not always the newest.
         if (number := int(version)) > self._newest:
             self._newest = number
 
     @abstractmethod
-    def gather(self, digest: Digest, whole: bool) -> None:
-        """Goes through the whole store; every value is wanted, or who each object is."""
+    def add_to(self, digest: Digest, whole: bool) -> None:
+        """Adds the store to a digest: whole objects, or only their identity."""
 
-    def told(self, whole: bool) -> dict[str, Any]:
-        """What identifies the content of the store."""
+    def digest_of_store(self, whole: bool) -> dict[str, Any]:
+        """Returns the digest of the store."""
         from benchmarks.harness.digest import Digest
 
         digest = Digest()
-        self.gather(digest, whole)
+        self.add_to(digest, whole)
         return digest.result()
 
-    def taking_part(self) -> dict[str, str]:
-        """Python's version, and those of the packages."""
+    def package_versions(self) -> dict[str, str]:
+        """Returns the versions of Python and of the packages."""
         from importlib.metadata import version
 
         return {"python": platform.python_version(), **{name: version(name) for name in self.packages}}
 
 
 def key_of(metadata: dict[str, Any]) -> str:
-    """`"namespace/name"`, or `"name"`."""
+    """Returns `"namespace/name"`, or `"name"`."""
     return f"{metadata['namespace']}/{metadata['name']}" if metadata.get("namespace") else str(metadata["name"])
 
 
 def path_of(resource: str) -> str:
-    """Where the collection is: `"/api/v1/pods"`, `"/apis/apps/v1/deployments"`."""
+    """Returns a collection's path: `"/api/v1/pods"`, `"/apis/apps/v1/deployments"`."""
     return f"/{'apis' if resource.count('/') > 1 else 'api'}/{resource}"
 
 
-def gather_decoded(digest: Digest, whole: bool, key: str, found: dict[str, Any], names: dict[str, str]) -> None:
-    """Adds an object that is kept as it was sent, and what it did not tell of its kind; and leaves it as it is."""
+def add_decoded(digest: Digest, whole: bool, key: str, found: dict[str, Any], names: dict[str, str]) -> None:
+    """Adds an object that is kept as sent, without changing it.
+
+    `names` has apiVersion and kind if it has not.
+    """
     metadata = found["metadata"]
     if whole:
         digest.add_whole(key, {**names, **found, "metadata": dict(metadata)})

@@ -1,7 +1,7 @@
-"""No library: aiohttp, json.loads and a dict, the loop that is written in an afternoon.
+"""A client without a library: aiohttp, json.loads and a dict.
 
-It lists, watches, and on a 410 lists again into a new dict that takes the old one's place: both are held meanwhile.
-A list calls no handler, neither the first nor a later one, and nobody is told what a relist changed or took away.
+It lists, watches, and after a 410 lists again into a new dict that replaces the old one: both are in memory meanwhile.
+A list calls no handler, and changes that only a relist reveals are not reported.
 """
 
 from __future__ import annotations
@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
-from benchmarks.peers.python.orders import Follower, obey
-from benchmarks.peers.python.peer import gather_decoded, key_of, path_of
+from benchmarks.peers.python.commands import Follower, run
+from benchmarks.peers.python.peer import add_decoded, key_of, path_of
 
 if TYPE_CHECKING:
     from benchmarks.harness.digest import Digest
 
 
 class Plain(Follower):
-    """Mode `paged` lists 500 objects at a time, `whole` all at once."""
+    """Mode `paged` lists 500 objects a page, `whole` all in one request."""
 
     packages = ("aiohttp",)
     modes = ("paged", "whole")
@@ -34,21 +34,21 @@ class Plain(Follower):
         self._session: aiohttp.ClientSession
 
     async def connect(self) -> None:
-        """Makes the session."""
+        """Creates the session."""
         self._session = aiohttp.ClientSession(
             self._url,
             headers={"Authorization": f"Bearer {self._token}"} if self._token else {},
             connector=aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=self._ca) if self._ca else True),
             timeout=aiohttp.ClientTimeout(total=None),
-            read_bufsize=1 << 21,  # a line is an object, and some are longer than what is allowed otherwise
+            read_bufsize=1 << 21,  # a line is an object, and some exceed the default limit
         )
 
-    async def leave(self) -> None:
+    async def close(self) -> None:
         """Closes the session."""
         await self._session.close()
 
     async def follow(self) -> None:
-        """Lists and watches for ever."""
+        """Lists and watches. Never returns."""
         while True:
             version = await self._list()
             self.synced.set()
@@ -71,7 +71,7 @@ class Plain(Follower):
         return str(page["metadata"]["resourceVersion"])
 
     async def _watch(self, version: str) -> None:
-        """Watches from there; returns when that is too old."""
+        """Watches from a version. Returns when the server no longer has it."""
         while True:
             params = {"watch": "true", "resourceVersion": version, "allowWatchBookmarks": "true"}
             async with self._session.get(self._path, params=params) as response:
@@ -97,11 +97,11 @@ class Plain(Follower):
             self._store[key_of(found["metadata"])] = found
         self.handle(found["metadata"]["resourceVersion"])
 
-    def gather(self, digest: Digest, whole: bool) -> None:
-        """Every value: objects are kept as sent."""
+    def add_to(self, digest: Digest, whole: bool) -> None:
+        """Adds every value: objects are kept as sent."""
         for key, found in self._store.items():
-            gather_decoded(digest, whole, key, found, self._names)
+            add_decoded(digest, whole, key, found, self._names)
 
 
 if __name__ == "__main__":
-    obey(Plain)
+    run(Plain)

@@ -1,4 +1,4 @@
-//! Lets the program tell what it is built of: the compiler's version, and those that Cargo.lock pins.
+//! Passes versions to the program: the compiler's, and those of the crates in Cargo.lock.
 
 use std::{env, error::Error, fs, process::Command};
 
@@ -6,7 +6,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=Cargo.lock");
     let compiler = Command::new(env::var("RUSTC")?).arg("--version").output()?.stdout;
     let compiler = String::from_utf8(compiler)?;
-    let version = compiler.split(' ').nth(1).ok_or("a compiler without a version")?;
+    let version = compiler.split(' ').nth(1).ok_or("the compiler reports no version")?;
     println!("cargo::rustc-env=VERSION_RUSTC={version}");
     let lock = fs::read_to_string("Cargo.lock")?;
     for name in ["kube", "k8s-openapi", "tikv-jemallocator"] {

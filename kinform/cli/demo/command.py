@@ -99,15 +99,15 @@ def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, contex
 
 
 async def _run(plan: Plan) -> Scenario:
-    from kinform.cli._process_memory import Gauge
+    from kinform.cli._process_memory import Gauge, or_none
     from kinform.cli.demo.scenario import Scenario
     from kinform.cli.demo.table import ProgressDisplay
 
     scenario = Scenario(plan)
     display = ProgressDisplay(scenario)
-    if Gauge(os.getpid()).held() is None:
+    if or_none(Gauge(os.getpid()).rss) is None:
         display.step_started("memory is not measured: this system has no /proc/PID/smaps_rollup")
-    elif not Gauge(os.getpid()).forget_peak():
+    elif or_none(Gauge(os.getpid()).reset_peak) is None:
         display.step_started("peaks include all earlier phases: /proc/PID/clear_refs is not writable")
     task = asyncio.current_task()
     assert task is not None

@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from kinform.cli._process_memory import or_none
 from kinform.cli.demo.child_process import ChildProcess
 
 SYNC = "initial sync"
@@ -150,7 +151,7 @@ class Scenario:
             for contestant in self.contestants:
                 await contestant.child.call("open")
                 await asyncio.sleep(SETTLE_SECONDS / 2)
-                contestant.idle_bytes = contestant.child.gauge.held()
+                contestant.idle_bytes = or_none(contestant.child.gauge.rss)
                 contestant.child.pause()
             yield
 
@@ -177,18 +178,18 @@ class Scenario:
     async def _run_phase(self, listener: ProgressListener, phase: str, method: str, **arguments: Any) -> None:
         for contestant in self.contestants:
             child, gauge = contestant.child, contestant.child.gauge
-            gauge.forget_peak()
+            or_none(gauge.reset_peak)
             listener.turn_started(contestant, phase)
-            start, cpu_start = time.monotonic(), gauge.cpu_seconds()
+            start, cpu_start = time.monotonic(), or_none(gauge.cpu_seconds)
             child.resume()
             await child.call(method, **arguments)
-            seconds, cpu_end = time.monotonic() - start, gauge.cpu_seconds()
+            seconds, cpu_end = time.monotonic() - start, or_none(gauge.cpu_seconds)
             cpu_seconds = None if cpu_start is None or cpu_end is None else cpu_end - cpu_start
             measured = Measured(seconds=seconds, cpu_seconds=cpu_seconds, objects=child.objects)
             contestant.measured[phase] = measured
             await asyncio.sleep(SETTLE_SECONDS)
             contestant.measured[phase] = msgspec.structs.replace(
-                measured, peak_bytes=gauge.peak(), resident_bytes=gauge.held()
+                measured, peak_bytes=or_none(gauge.peak), resident_bytes=or_none(gauge.rss)
             )
             child.pause()
             listener.turn_finished(contestant, phase)

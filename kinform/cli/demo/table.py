@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from kinform.cli._process_memory import mib
+from kinform.cli._process_memory import mib, or_none
 from kinform.cli.demo.scenario import RELIST, STORM, SYNC, Contestant, Scenario
 
 if TYPE_CHECKING:
@@ -82,7 +82,8 @@ class ProgressDisplay:
             gauge, self._last_line = contestant.child.gauge, time.monotonic()
             self._print(
                 f"{contestant.name}: {phase} for {time.monotonic() - start:.0f} s: "
-                f"{contestant.child.objects:,} objects, memory {mib(gauge.glance())} MiB, peak {mib(gauge.peak())} MiB"
+                f"{contestant.child.objects:,} objects, memory {mib(or_none(gauge.rss_estimate))} MiB, "
+                f"peak {mib(or_none(gauge.peak))} MiB"
             )
 
     def _table(self) -> Table | Text:
@@ -99,7 +100,11 @@ class ProgressDisplay:
             gauge = contestant.child.gauge
             times = [self._time(contestant, phase) for phase in self._scenario.plan.phases]
             table.add_row(
-                contestant.name, f"{contestant.child.objects:,}", mib(gauge.glance()), mib(gauge.peak()), *times
+                contestant.name,
+                f"{contestant.child.objects:,}",
+                mib(or_none(gauge.rss_estimate)),
+                mib(or_none(gauge.peak)),
+                *times,
             )
         return table
 

@@ -1,18 +1,18 @@
-//! The digest of a store's content, as `benchmarks/harness/digest.py` says. Only who the objects are: a typed object
-//! does not hold all that was sent.
+//! The identity part of the digest in `benchmarks/harness/digest.py`. There is no content part: a typed object does not
+//! keep everything that the server sent.
 
 use kube::ResourceExt;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
-/// The count of objects, and what the SHA-256 of each combine to.
+/// The number of objects, and the combination of their SHA-256.
 #[derive(Serialize)]
 pub struct Digest {
     objects: usize,
     identity: String,
 }
 
-/// Goes through objects, in any order.
+/// Computes the digest of objects, in any order.
 pub fn digest<K: ResourceExt>(objects: &[impl AsRef<K>]) -> Digest {
     let mut all = [0; 32];
     for found in objects {
@@ -27,7 +27,7 @@ pub fn digest<K: ResourceExt>(objects: &[impl AsRef<K>]) -> Digest {
     }
 }
 
-/// `namespace/name`, or the name alone.
+/// Returns `namespace/name`, or the name if there is no namespace.
 pub fn key(found: &impl ResourceExt) -> String {
     match found.namespace() {
         Some(namespace) => format!("{namespace}/{}", found.name_any()),

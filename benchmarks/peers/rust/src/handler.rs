@@ -1,11 +1,11 @@
-//! The handler: what runs for each event, once the store has it. It learns which object it was, and keeps the last.
+//! The handler, called for each event after the store has applied it. It keeps the key and version of the last object.
 
 use kube::ResourceExt;
 use tokio::sync::watch;
 
 use crate::digest::key;
 
-/// What the handler has learnt, and what is waited for.
+/// The calls so far, and the version that `reach` waits for.
 #[derive(Default)]
 struct Seen {
     calls: u64,
@@ -14,14 +14,14 @@ struct Seen {
     awaited: Option<String>,
 }
 
-/// One handler; shared by the task that calls it and the one that waits for it.
+/// The handler, shared by the task that calls it and the task that waits for it.
 #[derive(Default)]
 pub struct Handler(watch::Sender<Seen>);
 
 impl Handler {
-    /// Takes an object that was added, updated or deleted.
+    /// Handles an object that was added, updated or deleted.
     pub fn call(&self, found: &impl ResourceExt) {
-        // Whoever waits is woken for what is waited for alone: waking costs more than all the rest.
+        // Wakes the waiting task only for the awaited version: waking costs more than everything else here.
         self.0.send_if_modified(|seen| {
             seen.calls += 1;
             seen.key = key(found);
@@ -34,11 +34,11 @@ impl Handler {
         });
     }
 
-    /// Waits for a call with this resourceVersion; returns at once if it was the last one's. How many there were in all.
+    /// Waits for a call with this resourceVersion, unless the last call had it. Returns the number of calls so far.
     pub async fn reach(&self, version: String) -> anyhow::Result<u64> {
-        let mut news = self.0.subscribe();
+        let mut seen = self.0.subscribe();
         self.0
             .send_modify(|seen| seen.awaited = (seen.version != version).then_some(version));
-        Ok(news.wait_for(|seen| seen.awaited.is_none()).await?.calls)
+        Ok(seen.wait_for(|seen| seen.awaited.is_none()).await?.calls)
     }
 }

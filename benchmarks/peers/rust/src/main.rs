@@ -1,13 +1,10 @@
-//! A reflector on kube-rs, as a controller has one, that obeys orders: those of `benchmarks/peers/__init__.py`, and
+//! A reflector on kube-rs, as a controller has one, that carries out the commands of `benchmarks/peers/__init__.py`.
 //!
-//! ```text
-//! versions    {}      Answers those of the compiler and of the crates that matter, by name.
-//! ```
-//!
-//! An order that it does not know is answered `{"error": REASON}`; one that fails ends it, with the reason on stderr.
+//! It answers an unknown command with `{"error": REASON}`. A command that fails ends the program, with the reason on
+//! stderr.
 
 mod digest;
-mod follow;
+mod follower;
 mod handler;
 mod options;
 mod peer;
@@ -24,13 +21,15 @@ static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let argument = std::env::args().nth(1).context("the options are missing")?;
-    let options: Options = serde_json::from_str(&argument).context("the options are wrong")?;
+    let argument = std::env::args()
+        .nth(1)
+        .context("expected one argument, a JSON object")?;
+    let options: Options = serde_json::from_str(&argument).context("the argument is not valid")?;
     match (options.resource.as_str(), options.mode) {
-        ("v1/pods", Mode::Metadata) => peer::obey::<PartialObjectMeta<Pod>>(options).await,
-        ("v1/pods", _) => peer::obey::<Pod>(options).await,
-        ("v1/namespaces", Mode::Metadata) => peer::obey::<PartialObjectMeta<Namespace>>(options).await,
-        ("v1/namespaces", _) => peer::obey::<Namespace>(options).await,
-        (other, _) => bail!("the resource is v1/pods or v1/namespaces, not {other}"),
+        ("v1/pods", Mode::Metadata) => peer::run::<PartialObjectMeta<Pod>>(options).await,
+        ("v1/pods", _) => peer::run::<Pod>(options).await,
+        ("v1/namespaces", Mode::Metadata) => peer::run::<PartialObjectMeta<Namespace>>(options).await,
+        ("v1/namespaces", _) => peer::run::<Namespace>(options).await,
+        (other, _) => bail!("`{other}` is not supported: expected v1/pods or v1/namespaces"),
     }
 }

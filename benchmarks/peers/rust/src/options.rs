@@ -1,4 +1,4 @@
-//! What the program is started with, and the connection that this makes. Nothing is sent here.
+//! The program's options, and the client that they describe. Sends no request.
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -17,29 +17,29 @@ pub struct Options {
     token: Option<String>,
 }
 
-/// How the collection is followed.
+/// The way to follow the collection.
 #[derive(Clone, Copy, Default, Deserialize, PartialEq)]
 #[serde(rename_all = "lowercase")]
 pub enum Mode {
     /// A streaming list; managedFields are cleared.
     #[default]
     Streaming,
-    /// All as it comes: a list in pages, whole objects.
+    /// kube-rs' defaults: a list in pages, whole objects.
     Plain,
     /// A list in pages; managedFields are cleared.
     Paged,
-    /// A streaming list of metadata alone; managedFields are cleared.
+    /// A streaming list of metadata only; managedFields are cleared.
     Metadata,
 }
 
 impl Options {
-    /// A client, by way of the kubeconfig that would lead to the server.
+    /// Creates a client from a kubeconfig that names the server.
     pub async fn client(&self) -> anyhow::Result<Client> {
         let kubeconfig: Kubeconfig = serde_json::from_value(json!({
-            "clusters": [{"name": "it", "cluster": {"server": self.url, "certificate-authority": self.ca}}],
-            "users": [{"name": "it", "user": {"token": self.token}}],
-            "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
-            "current-context": "it",
+            "clusters": [{"name": "server", "cluster": {"server": self.url, "certificate-authority": self.ca}}],
+            "users": [{"name": "server", "user": {"token": self.token}}],
+            "contexts": [{"name": "server", "context": {"cluster": "server", "user": "server"}}],
+            "current-context": "server",
         }))?;
         let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
         Ok(Client::try_from(config)?)

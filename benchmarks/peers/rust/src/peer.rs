@@ -1,4 +1,4 @@
-//! The orders, and what they are carried out on. Each is done before the next is read.
+//! The commands and their state. Each is done before the next is read.
 
 use std::sync::Arc;
 
@@ -12,13 +12,13 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, stdin, stdout};
 use tokio::task::JoinSet;
 
 use crate::digest::digest;
-use crate::follow::{Object, follow};
+use crate::follower::{Object, follow};
 use crate::handler::Handler;
 use crate::options::Options;
 
 #[derive(Deserialize)]
 #[serde(tag = "do", content = "with", rename_all = "lowercase")]
-enum Order {
+enum Command {
     Connect {},
     Sync {},
     Reach { version: String },
@@ -26,8 +26,8 @@ enum Order {
     Versions {},
 }
 
-/// Obeys until the standard input ends.
-pub async fn obey<K: Object>(options: Options) -> anyhow::Result<()> {
+/// Carries out commands until standard input ends.
+pub async fn run<K: Object>(options: Options) -> anyhow::Result<()> {
     let mut peer = Peer::<K> {
         options,
         client: None,
@@ -35,17 +35,17 @@ pub async fn obey<K: Object>(options: Options) -> anyhow::Result<()> {
         handler: Arc::default(),
         following: JoinSet::new(),
     };
-    let mut orders = BufReader::new(stdin()).lines();
+    let mut commands = BufReader::new(stdin()).lines();
     let mut answers = stdout();
-    while let Some(line) = orders.next_line().await? {
+    while let Some(line) = commands.next_line().await? {
         let answer = match serde_json::from_str(&line) {
-            Ok(order) => peer.carry_out(order).await?,
+            Ok(command) => peer.carry_out(command).await?,
             Err(error) => json!({"error": error.to_string()}),
         };
         answers.write_all(format!("{answer}\n").as_bytes()).await?;
         answers.flush().await?;
     }
-    // Otherwise it may see its connection end first, and complain.
+    // Otherwise it may log that its connection ended.
     peer.following.shutdown().await;
     Ok(())
 }
@@ -59,28 +59,28 @@ struct Peer<K: Object> {
 }
 
 impl<K: Object> Peer<K> {
-    async fn carry_out(&mut self, order: Order) -> anyhow::Result<Value> {
-        match order {
-            Order::Connect {} => self.client = Some(self.options.client().await?),
-            Order::Sync {} => self.sync().await?,
-            Order::Reach { version } => return Ok(json!(self.handler.reach(version).await?)),
-            Order::Digest {} => {
-                let store = self.store.as_ref().context("nothing is followed yet")?;
+    async fn carry_out(&mut self, command: Command) -> anyhow::Result<Value> {
+        match command {
+            Command::Connect {} => self.client = Some(self.options.client().await?),
+            Command::Sync {} => self.sync().await?,
+            Command::Reach { version } => return Ok(json!(self.handler.reach(version).await?)),
+            Command::Digest {} => {
+                let store = self.store.as_ref().context("sync comes before digest")?;
                 return Ok(json!(digest(&store.state())));
             }
-            Order::Versions {} => return Ok(versions()),
+            Command::Versions {} => return Ok(versions()),
         }
         Ok(Value::Null)
     }
 
     async fn sync(&mut self) -> anyhow::Result<()> {
-        let client = self.client.clone().context("not connected")?;
+        let client = self.client.clone().context("connect comes before sync")?;
         let (store, writer) = reflector::store();
         let api = Api::all(client);
         self.following
             .spawn(follow(api, self.options.mode, writer, self.handler.clone()));
         if store.wait_until_ready().await.is_err() {
-            // It ended, and tells why.
+            // The watch has ended, with its error.
             while let Some(ended) = self.following.join_next().await {
                 ended??;
             }
@@ -92,13 +92,13 @@ impl<K: Object> Peer<K> {
 }
 
 fn versions() -> Value {
-    let mut told = json!({
+    let mut versions = json!({
         "rustc": env!("VERSION_RUSTC"),
         "kube": env!("VERSION_KUBE"),
         "k8s-openapi": env!("VERSION_K8S_OPENAPI"),
     });
     if cfg!(feature = "jemalloc") {
-        told["tikv-jemallocator"] = json!(env!("VERSION_TIKV_JEMALLOCATOR"));
+        versions["tikv-jemallocator"] = json!(env!("VERSION_TIKV_JEMALLOCATOR"));
     }
-    told
+    versions
 }

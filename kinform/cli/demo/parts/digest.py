@@ -1,4 +1,8 @@
-"""What is compared: which collections, and what tells whether two processes hold the same objects."""
+"""The compared collections, and the digests by which processes are compared.
+
+`versions` is the digest of `kinform.testing`, computed again: importing that package would add to the measured memory.
+The naive part computes it once more, because it imports nothing of kinform.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +19,19 @@ Entry = tuple[str, str, str, str]
 
 
 def entry(key: str, uid: str, version: str, content: dict[str, Any]) -> Entry:
-    """One object: key, uid, resourceVersion, and a digest of what is in it.
+    """Returns key, uid and resourceVersion of an object, and a digest of its content.
 
-    That is without managedFields, which kinform leaves out by default, and whatever the order of the members.
+    The digest excludes managedFields, which kinform drops by default, and does not depend on the order of members.
     """
     content["metadata"].pop("managedFields", None)
     return key, uid, version, hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
 def digest_of(entries: Iterable[Entry]) -> dict[str, Any]:
-    """Digests of a collection: of who and at which version (`versions`), and of what is in it (`contents`)."""
+    """Returns the digests of a collection.
+
+    `versions` covers key, uid and resourceVersion of each object, `contents` their content.
+    """
     versions, contents, count = hashlib.sha256(), hashlib.sha256(), 0
     for key, uid, version, content in sorted(entries):
         versions.update(f"{key} {uid} {version}\n".encode())

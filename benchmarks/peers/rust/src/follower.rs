@@ -1,4 +1,4 @@
-//! The watch, the store behind it, and the handler called for each event. It is polled in a task of its own.
+//! The watch, its store, and the calls of the handler. It runs in its own task.
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -14,13 +14,13 @@ use serde::de::DeserializeOwned;
 use crate::handler::Handler;
 use crate::options::Mode;
 
-/// An object that can be followed: pods, namespaces, and the metadata alone of either.
+/// An object that can be followed: pods, namespaces, and the metadata of either.
 pub trait Object: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 
 impl<K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static> Object for K {}
 
-/// Follows a collection, through errors and relists too. It ends with the error that kept the first state from being
-/// complete: by itself it would try for ever, and nothing can be measured of that.
+/// Follows a collection, and continues after errors. It ends with an error only before the initial state is complete:
+/// retrying without end, as kube-rs does, cannot be measured.
 pub async fn follow<K: Object>(api: Api<K>, mode: Mode, writer: Writer<K>, handler: Arc<Handler>) -> Result<(), Error> {
     let config = match mode {
         Mode::Streaming | Mode::Metadata => Config::default().streaming_lists(),
@@ -43,7 +43,7 @@ pub async fn follow<K: Object>(api: Api<K>, mode: Mode, writer: Writer<K>, handl
             Ok(Event::Init) => {}
             Ok(Event::InitDone) => complete = true,
             Err(error) if !complete => return Err(error),
-            // Of what the server is ordered to do there is nothing to tell.
+            // The server's 410s are intended.
             Err(Error::WatchError(status)) if status.code == 410 => {}
             Err(error) => eprintln!("kube-rs: {error}"),
         }

@@ -10,33 +10,33 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// handled is what a controller's handler would put into a queue: a key; and what was seen so far.
+// handler computes the key of each object, as a controller's handler does, and counts the calls.
 //
-// Versions are compared as numbers, as client-go does itself: nothing is kept of each one.
-type handled struct {
+// It compares versions as numbers, as client-go does, so that it keeps nothing for each object.
+type handler struct {
 	mutex   sync.Mutex
 	count   int
 	newest  uint64
 	key     string
 	awaited uint64
-	arrived chan struct{} // nil: nobody waits
+	arrived chan struct{} // nil while no command waits
 }
 
-func (h *handled) funcs() cache.ResourceEventHandlerFuncs {
+func (h *handler) funcs() cache.ResourceEventHandlerFuncs {
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(found any) { h.note(found) },
-		UpdateFunc: func(_, found any) { h.note(found) },
+		AddFunc:    func(found any) { h.handle(found) },
+		UpdateFunc: func(_, found any) { h.handle(found) },
 		DeleteFunc: func(found any) {
-			// What went unseen, while nothing was watched, comes as it was last known.
+			// An object that was deleted while nothing was watched comes in its last known state.
 			if gone, ok := found.(cache.DeletedFinalStateUnknown); ok {
 				found = gone.Obj
 			}
-			h.note(found)
+			h.handle(found)
 		},
 	}
 }
 
-func (h *handled) note(found any) {
+func (h *handler) handle(found any) {
 	key, err := cache.MetaNamespaceKeyFunc(found)
 	if err != nil {
 		panic(err)
@@ -54,15 +54,15 @@ func (h *handled) note(found any) {
 	h.key = key
 	h.count++
 	h.newest = max(h.newest, version)
-	// Once, not for each event: being woken takes time that is no informer's.
+	// Once, not for each event: waking the waiting goroutine would add to the measured CPU time.
 	if h.arrived != nil && h.newest >= h.awaited {
 		close(h.arrived)
 		h.arrived = nil
 	}
 }
 
-// reach returns, once this version or a newer one was noted, how many were in all.
-func (h *handled) reach(ctx context.Context, text string) (int, error) {
+// reach waits for an object of this version or a newer one, and returns the number of calls so far.
+func (h *handler) reach(ctx context.Context, text string) (int, error) {
 	version, err := parseVersion(text)
 	if err != nil {
 		return 0, err
@@ -77,7 +77,7 @@ func (h *handled) reach(ctx context.Context, text string) (int, error) {
 	return h.count, nil
 }
 
-func (h *handled) await(version uint64) <-chan struct{} {
+func (h *handler) await(version uint64) <-chan struct{} {
 	h.mutex.Lock()
 	defer h.mutex.Unlock()
 	arrived := make(chan struct{})
@@ -92,7 +92,7 @@ func (h *handled) await(version uint64) <-chan struct{} {
 func parseVersion(text string) (uint64, error) {
 	version, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
-		return 0, fmt.Errorf("not a resourceVersion: %q", text)
+		return 0, fmt.Errorf("%q is not a resourceVersion", text)
 	}
 	return version, nil
 }

@@ -1,7 +1,7 @@
-"""The loop that takes orders from standard input and answers them, for programs of asyncio; and what they share.
+"""The common base of programs on asyncio, and the loop that reads their commands.
 
-What follows the collection is a task of its own. If it ends, what waits for it ends in its error: a program that
-cannot go on does not keep whoever ordered it waiting.
+A task follows the collection. If it ends, the command that waits for it fails with its error: a program that cannot
+continue does not keep the benchmark waiting.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from benchmarks.peers.python.peer import Peer
 
 
 class Follower(Peer):
-    """A program that follows in a task.
+    """A program that follows the collection in a task.
 
     Attributes:
-        synced: Set once the first state is complete in the store.
+        synced: Set when the store holds the complete initial state.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -31,74 +31,77 @@ class Follower(Peer):
 
     @abstractmethod
     async def connect(self) -> None:
-        """Makes the client."""
+        """Creates the client."""
 
     @abstractmethod
     async def follow(self) -> None:
-        """Follows the collection and never returns."""
+        """Follows the collection. Never returns."""
 
-    async def leave(self) -> None:
-        """Closes the client, if it is to be closed, once nothing follows any more."""
+    async def close(self) -> None:
+        """Closes the client after the task has ended."""
 
     def handle(self, version: str) -> None:
-        """Counts, and tells who waits for this version."""
+        """Counts the call, and notifies `reach`."""
         super().handle(version)
         if self._awaited is not None and self._newest >= self._awaited:
             self._reached.set()
 
     async def sync(self) -> None:
-        """Begins to follow; returns when the first state is complete."""
+        """Starts to follow. Returns when the initial state is complete."""
         self._task = asyncio.create_task(self.follow())
-        await self._until(self.synced)
+        await self._wait(self.synced)
 
     async def reach(self, *, version: str | int) -> int:
-        """Returns when the handler was called for that version: how often in all."""
+        """Waits until the handler was called for this version.
+
+        Returns the number of calls so far.
+        """
         if self._newest < int(version):
             self._awaited = int(version)
             self._reached.clear()
-            await self._until(self._reached)
+            await self._wait(self._reached)
             self._awaited = None
         return self.calls
 
     async def digest(self, *, whole: bool = True) -> dict[str, Any]:
-        """What identifies the content of the store."""
-        return self.told(whole)
+        """Returns the digest of the store."""
+        return self.digest_of_store(whole)
 
     async def versions(self) -> dict[str, str]:
-        """What takes part."""
-        return self.taking_part()
+        """Returns the versions of Python and of the packages."""
+        return self.package_versions()
 
     async def end(self) -> None:
-        """Follows no more, whatever that was ending in."""
+        """Stops to follow, and ignores the task's error."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})
             if not self._task.cancelled():
                 self._task.exception()
-        await self.leave()
+        await self.close()
 
-    async def _until(self, event: asyncio.Event) -> None:
+    async def _wait(self, event: asyncio.Event) -> None:
         assert self._task is not None
         waiting = asyncio.create_task(event.wait())
         await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
         if not event.is_set():
             waiting.cancel()
             self._task.result()
-            raise RuntimeError("follows no more")
+            raise RuntimeError("the program has stopped following the collection")
 
 
-def obey(program: type[Follower]) -> None:
-    """Runs the program until its standard input ends."""
-    asyncio.run(_obey(program))
+def run(program: type[Follower]) -> None:
+    """Carries out commands until standard input ends."""
+    asyncio.run(_run(program))
 
 
-async def _obey(program: type[Follower]) -> None:
+async def _run(program: type[Follower]) -> None:
     follower = program(**json.loads(sys.argv[1]))
-    orders = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
+    commands = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     try:
-        while line := await orders.readline():
-            order = json.loads(line)
-            print(json.dumps(await getattr(follower, order["do"])(**order["with"])), flush=True)
+        while line := await commands.readline():
+            command = json.loads(line)
+            print(json.dumps(await getattr(follower, command["do"])(**command["with"])), flush=True)
     finally:
         await follower.end()
