@@ -74,10 +74,10 @@ def _informer(
         register(informer, handler)
         async with informer:
             await informer.synced()
-            await informer._writer.drain()
+            await informer._collection.writer.drain()
             while informer.stats().queue_depth:
                 await asyncio.sleep(0)
-            with informer._writer.recoding_paused():
+            with informer._collection.writer.recoding_paused():
                 yield
 
     return Follower(follow, expected)
