@@ -152,10 +152,14 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for field in ("drop", "keep"):
             allowed = 'a list of paths like ["metadata.managedFields"]'
-            force_setattr(self, field, require_strings(f"Prune.{field}", getattr(self, field), allowed))
+            paths = require_strings(f"Prune.{field}", getattr(self, field), allowed)
+            force_setattr(self, field, tuple(sorted(set(paths))))
         require_instance("Prune.keep_last", self.keep_last, Mapping, 'a dict like {"status.conditions": 3}')
         force_setattr(self, "keep_last", dict(self.keep_last))
         self.program()
+
+    def __hash__(self) -> int:
+        return hash((self.drop, self.keep, frozenset(self.keep_last.items())))
 
     def program(self) -> Program | None:
         """Returns the compiled form for the scanner, or None if nothing is pruned."""

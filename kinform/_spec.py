@@ -22,6 +22,8 @@ _METADATA = Prune(keep=["metadata"]).program()
 class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
     """The identity of a collection: collections of equal specs have equal contents.
 
+    Hashable, so that collections can be shared by their specs.
+
     Attributes:
         resource: The resource.
         scope: The objects that the server is asked for.
@@ -40,7 +42,7 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
     options: WatchOptions = WatchOptions()
 
     def __post_init__(self) -> None:
-        for field, type_ in (("scope", Scope), ("prune", Prune), ("options", WatchOptions)):
+        for field, type_ in (("resource", Resource), ("scope", Scope), ("prune", Prune), ("options", WatchOptions)):
             if not isinstance(value := getattr(self, field), type_):
                 raise OptionError(field, value, f"a kinform.{type_.__name__}")
         if self.transform is not None and not callable(self.transform):

@@ -48,10 +48,10 @@ class Dispatcher:
         for reader in list(self._readers):
             reader.queue.push(Entry.of(change))
 
-    def dispatch_present(self, present: Present) -> None:
-        """Passes all objects of a loaded state, as added."""
+    def dispatch_present(self, present: Present, keys: Iterator[str]) -> None:
+        """Passes all objects of a state, and their keys, as added."""
         self.handlers.push_present(present())
-        self.key_handlers.push_present(version.key for version in present())
+        self.key_handlers.push_present(keys)
         for reader in list(self._readers):
             reader.queue.push(Entry("present", present=present()))
 

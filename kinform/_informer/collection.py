@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -76,6 +76,8 @@ class Collection:
         self.failure: Exception | None = None
         self.synced = False
         self._transport = transport
+        self._closed = False
+        self._open_lock = asyncio.Lock()  # a second handle waits while the first one starts
         self._dispatchers: list[Dispatcher] = []
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
@@ -85,20 +87,29 @@ class Collection:
     # Life
 
     async def open(self, dispatcher: Dispatcher) -> None:
-        """Adds a handle by its dispatcher. The first handle starts the streams."""
-        if self._dispatchers:
-            self.writer.catch_up()  # so that the new handle hears only of later changes
+        """Adds a handle by its dispatcher. The first handle starts the streams.
+
+        Raises:
+            KinformError: The last handle has closed the collection already.
+        """
+        async with self._open_lock:
+            if self._closed:
+                raise KinformError(f"{self.spec.resource}: the collection is closed; make another one")
+            if self.running:
+                self.writer.catch_up()  # so that the new handle is notified only of later changes
+                self._dispatchers.append(dispatcher)
+                dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
+                if self.synced:
+                    dispatcher.dispatch_synced()
+                if self.failure is not None:
+                    dispatcher.close_readers()
+                return
             self._dispatchers.append(dispatcher)
-            dispatcher.dispatch_present(self.present)
-            if self.synced:
-                dispatcher.dispatch_synced()
-            return
-        self._dispatchers.append(dispatcher)
-        try:
-            await self._start()
-        except BaseException:
-            self._dispatchers.remove(dispatcher)
-            raise
+            try:
+                await self._start()
+            except BaseException:
+                self._dispatchers.remove(dispatcher)
+                raise
 
     async def _start(self) -> None:
         loaded = await self.keeper.load() if self.keeper is not None else None
@@ -107,7 +118,7 @@ class Collection:
             resource_versions = loaded.resource_versions
             self.writer.adopt(loaded.contents, loaded.numbers)
             for dispatcher in self._dispatchers:
-                dispatcher.dispatch_present(self.present)
+                dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
         for namespace in self.spec.scope.namespaces or ("",):
             self._follow(namespace, resource_versions.get(namespace, ""))
         resource = self.spec.resource
@@ -118,21 +129,31 @@ class Collection:
             self._background_tasks.append(start_background(self.keeper.run(), f"kinform snapshot of {resource}"))
         self.running = True
 
-    async def close(self, dispatcher: Dispatcher) -> None:
-        """Removes a handle. The last one stops all tasks, then writes the snapshot."""
-        self._dispatchers.remove(dispatcher)
-        if self._dispatchers:
+    async def close(self, dispatcher: Dispatcher, tasks: Sequence[asyncio.Task[None]] = ()) -> None:
+        """Removes a handle and waits for its tasks. The last handle stops all, then writes the snapshot.
+
+        Args:
+            dispatcher: The dispatcher of the handle. One that is not open is ignored.
+            tasks: The tasks of the handle, cancelled already.
+        """
+        if dispatcher not in self._dispatchers:
             return
+        if len(self._dispatchers) > 1:
+            self._dispatchers.remove(dispatcher)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            return
+        self._closed = True
         self.running = False
-        tasks = [*self._stream_tasks.values(), *self._background_tasks]
-        for task in tasks:
+        own = [*self._stream_tasks.values(), *self._background_tasks]
+        for task in own:
             task.cancel()
         try:
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*tasks, *own, return_exceptions=True)  # waits for all, even if it is cancelled
             if self.keeper is not None and self.failure is None:
                 self.writer.catch_up()  # an interrupted sweep would keep the snapshot from being written
                 await self.keeper.write()
         finally:
+            self._dispatchers.remove(dispatcher)
             self.wake()
 
     def _follow(self, namespace: str, resource_version: str = "") -> None:
@@ -150,7 +171,7 @@ class Collection:
         except Exception as error:
             # The text of an error that is not ours, such as a bug of a transport, may quote anything.
             why = error if isinstance(error, KinformError) else type(error).__name__
-            log.error("%s: given up: %s", stream.name, why)
+            log.error("%s: stopped: %s", stream.name, why)
             self.failure = error
             for dispatcher in self._dispatchers:
                 dispatcher.close_readers()
@@ -173,9 +194,14 @@ class Collection:
             dispatcher.dispatch(change)
 
     def changes(self, dispatcher: Dispatcher) -> Changes:
-        """Returns a new reader of `changes()`. It is closed if the collection has failed."""
+        """Returns a new reader of `changes()`. It is closed if the collection has failed.
+
+        A dispatcher that is not open yet gets the present state when it opens.
+        """
         self.enable_notifications()
-        changes = dispatcher.changes(self.present, synced=self.synced, failure=lambda: self.failure)
+        opened = self._closed or dispatcher in self._dispatchers
+        present = self.present if opened else lambda: iter(())
+        changes = dispatcher.changes(present, synced=opened and self.synced, failure=lambda: self.failure)
         if self.failure is not None:
             changes.queue.close()
         return changes
@@ -261,7 +287,7 @@ class Collection:
     async def add_namespace(self, namespace: str) -> None:
         """Follows one more namespace. See `Informer.add_namespace`."""
         async with self._namespace_lock:
-            self._check_namespaced(namespace)
+            self._check_namespaced()
             Scope(namespaces=[namespace])
             if namespace not in self.streams:
                 self._follow(namespace)
@@ -277,14 +303,14 @@ class Collection:
     async def remove_namespace(self, namespace: str) -> None:
         """Stops following a namespace. See `Informer.remove_namespace`."""
         async with self._namespace_lock:
-            self._check_namespaced(namespace)
+            self._check_namespaced()
             if namespace not in self.streams:
                 raise OptionError("namespace", namespace, f"a followed namespace: {', '.join(self.streams)}")
-            task = self._stream_tasks[namespace]
+            task = self._stream_tasks.pop(namespace)
+            del self.streams[namespace]
             task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
-            del self._stream_tasks[namespace], self.streams[namespace]
             try:
+                await asyncio.gather(task, return_exceptions=True)
                 while self.writer.drop(namespace):
                     await asyncio.sleep(0)
             except asyncio.CancelledError:  # a namespace that is half removed could not be followed again
@@ -294,10 +320,9 @@ class Collection:
             finally:
                 self.wake()
 
-    def _check_namespaced(self, namespace: str) -> None:
+    def _check_namespaced(self) -> None:
         if self.spec.scope.namespaces is None:
-            allowed = "an informer whose Scope names its namespaces: this one follows all"
-            raise OptionError("namespace", namespace, allowed)
+            raise OptionError("Scope.namespaces", None, "names of namespaces: this informer follows all of them")
         self._check_running()
 
 
@@ -310,7 +335,7 @@ def start_background(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task
 
 def _log_failure(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("%s: ended by %s", task.get_name(), type(error).__name__)
+        log.error("%s: failed with %s", task.get_name(), type(error).__name__)
 
 
 def _state(stream: Stream) -> str:
@@ -319,5 +344,5 @@ def _state(stream: Stream) -> str:
 
 def _number(resource_version: str) -> int:
     if not isinstance(resource_version, str) or not resource_version.isdecimal():
-        raise ValueError(f"resourceVersion {resource_version!r} is not a number, so its age cannot be compared")
+        raise ValueError(f"resourceVersion {resource_version!r} is not a number: expected decimal digits")
     return int(resource_version)

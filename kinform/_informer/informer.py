@@ -1,6 +1,6 @@
 """The informer: a handle on a live collection, with a type, listeners and waits.
 
-Only decodes and waits: the collection does the rest.
+Passes each call to its collection, which has the streams and the store, or to its dispatcher, which has the listeners.
 Source: client-go's shared informer, kube-runtime's reflector.
 """
 
@@ -20,7 +20,6 @@ from kinform._dispatch.invoke import Handler
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._errors import KinformError
 from kinform._informer.collection import Collection, start_background
-from kinform._listwatch.stream import stream_stats
 from kinform._options import Prune, Resource, Scope, Snapshot, Transform, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._stats import State, Stats
@@ -114,8 +113,7 @@ class Informer:
         for task in self._tasks:
             task.cancel()
         try:
-            await self._collection.close(self._dispatcher)
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._collection.close(self._dispatcher, self._tasks)
         finally:  # readers must see the end, even if this is cancelled
             self._dispatcher.close()
 
@@ -141,7 +139,7 @@ class Informer:
             dropped_old=dispatcher.dropped_old,
             transform_seconds=writer.transform_seconds,
             snapshot=None if keeper is None else keeper.stats(),
-            streams={namespace: stream_stats(stream) for namespace, stream in collection.streams.items()},
+            streams={namespace: stream.stats() for namespace, stream in collection.streams.items()},
         )
 
     # Waits
@@ -209,7 +207,10 @@ class Informer:
         return self._add_handler("added", handler)
 
     def on_update(self, handler: F) -> F:
-        """Calls `handler(old, new)` for each changed object; `old` may be None."""
+        """Calls `handler(old, new)` for each changed object.
+
+        `old` may be None: see `Updated`. A handler that is registered after a relist gets none of its changes.
+        """
         return self._add_handler("updated", handler)
 
     def on_delete(self, handler: F) -> F:

@@ -117,6 +117,24 @@ class Stream:
                     del event
                 del step  # see `_connection`
 
+    def stats(self) -> StreamStats:
+        """Returns state, counts and ages, as of now."""
+        now = time.monotonic()
+
+        def since(then: float | None) -> float | None:
+            return None if then is None else now - then
+
+        return StreamStats(
+            state=self.state,
+            error=None if self.error is None else str(self.error),
+            resource_version=self.resource_version,
+            seconds_since_byte=since(self.last_byte),
+            seconds_since_bookmark=since(self.last_bookmark),
+            seconds_since_sync=since(self.last_sync),
+            skipped=self.skipped,
+            errors=self.errors,
+        )
+
     async def steps(self) -> AsyncGenerator[Step, None]:
         """Yields the steps of the stream. The objects of one chunk come as one batch.
 
@@ -238,25 +256,6 @@ class Stream:
                 self._options.on_error(error)
             except Exception:
                 log.exception("%s: on_error raised", self.name)
-
-
-def stream_stats(stream: Stream) -> StreamStats:
-    """Returns the state, counts and ages of one stream."""
-    now = time.monotonic()
-
-    def since(then: float | None) -> float | None:
-        return None if then is None else now - then
-
-    return StreamStats(
-        state=stream.state,
-        error=None if stream.error is None else str(stream.error),
-        resource_version=stream.resource_version,
-        seconds_since_byte=since(stream.last_byte),
-        seconds_since_bookmark=since(stream.last_bookmark),
-        seconds_since_sync=since(stream.last_sync),
-        skipped=stream.skipped,
-        errors=stream.errors,
-    )
 
 
 def events_of(step: Step) -> Iterator[WatcherEvent]:

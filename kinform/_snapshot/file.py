@@ -27,7 +27,7 @@ import tempfile
 import threading
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import BinaryIO
 
@@ -56,7 +56,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         resource: The resource.
         scope: Label selector, field selector, and whether only metadata is requested.
         namespaces: The namespaces; None: all.
-        prune: The kept fields; see `origin_prune`.
+        prune: The fields `drop`, `keep` and `keep_last` of the Prune, sorted.
         transform: Name of the function that replaces objects; `""` without a transform.
     """
 
@@ -356,10 +356,3 @@ class _FileReader:
         self.offset += size
         self._digest.update(data)
         return data
-
-
-def origin_prune(
-    drop: Iterable[str], keep: Iterable[str], keep_last: Mapping[str, int]
-) -> tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, int], ...]]:
-    """Returns the options of a `Prune` in a canonical order, for comparison."""
-    return tuple(sorted(set(drop))), tuple(sorted(set(keep))), tuple(sorted(keep_last.items()))

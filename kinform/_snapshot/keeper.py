@@ -22,7 +22,7 @@ import msgspec
 from kinform._errors import SnapshotError
 from kinform._listwatch.stream import Stream
 from kinform._options import Snapshot, Transform
-from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, origin_prune, read_snapshot, write_snapshot
+from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, read_snapshot, write_snapshot
 from kinform._spec import CollectionSpec
 from kinform._stats import SnapshotStats
 from kinform._store.writer import Writer
@@ -193,7 +193,7 @@ def _origin(spec: CollectionSpec) -> Origin:
         resource=str(spec.resource),
         scope=(scope.label_selector, scope.field_selector, scope.metadata_only),
         namespaces=None if scope.namespaces is None else tuple(sorted(scope.namespaces)),
-        prune=origin_prune(prune.drop, prune.keep, prune.keep_last),
+        prune=(tuple(prune.drop), tuple(prune.keep), tuple(sorted(prune.keep_last.items()))),
         transform=_qualified(spec.transform),
     )
 

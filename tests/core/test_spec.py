@@ -37,6 +37,26 @@ def test_equal_arguments_make_equal_specs():
     assert spec("app=web") != spec("app=db")
 
 
+def test_order_and_repetition_do_not_matter_and_specs_are_keys():
+    one = CollectionSpec.of(
+        "v1/pods",
+        Scope(namespaces=["shop", "billing"]),
+        Prune(drop=["a", "b"], keep=["d", "c"], keep_last={"x": 1, "y": 2}),
+    )
+    other = CollectionSpec.of(
+        "v1/pods",
+        Scope(namespaces=["shop", "billing", "shop"]),
+        Prune(drop=["b", "a", "b"], keep=["c", "d"], keep_last={"y": 2, "x": 1}),
+    )
+    assert one == other
+    assert {one: "shared"}[other] == "shared"
+
+
+def test_a_resource_that_is_not_parsed_is_refused():
+    with pytest.raises(kinform.OptionError, match="resource: 'v1/pods' is not allowed"):
+        CollectionSpec(resource="v1/pods")
+
+
 @pytest.mark.parametrize(
     ("field", "value"), [("scope", "shop"), ("prune", ["spec"]), ("options", {}), ("transform", "raw")]
 )

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -261,3 +262,53 @@ async def test_the_server_has_no_open_stream_left(cluster, initial):
         if cluster.name == "sim":
             await cluster.server.wait_for_watchers(0)
     await until(lambda: asyncio.all_tasks() <= before)
+
+
+@pytest.mark.parametrize("snapshot", [False, True])
+async def test_a_cancelled_exit_waits_for_handlers_that_clean_up(server, tmp_path, snapshot):
+    ended: list[bool] = []
+    path = tmp_path / "pods"
+    server.generate("v1/pods", 1)
+    async with kinform.connect(server.url) as api:
+        pods = kinform.Informer(api, "v1/pods", snapshot=path if snapshot else None)
+        running = asyncio.Event()
+
+        @pods.on_add
+        async def added(pod: dict[str, object]) -> None:
+            running.set()
+            try:
+                await asyncio.sleep(60)
+            finally:
+                with suppress(asyncio.CancelledError):
+                    await asyncio.sleep(0.05)
+                ended.append(path.exists())
+
+        await pods.__aenter__()
+        await pods.synced(timeout=10)
+        await running.wait()
+        before = asyncio.all_tasks()
+        leaving = asyncio.create_task(pods.__aexit__(None, None, None))
+        await asyncio.sleep(0.01)
+        if not snapshot:
+            leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        assert ended == [False]  # the handler ended before the snapshot was written
+        assert path.exists() == snapshot
+        assert not [task for task in before & asyncio.all_tasks() if task.get_name().startswith("kinform")]
+        await pods.__aexit__(None, None, None)
+
+
+async def test_a_cancelled_remove_namespace_removes_it(server):
+    server.put("v1/pods", {"metadata": {"name": "a", "namespace": "shop"}})
+    server.put("v1/pods", {"metadata": {"name": "a", "namespace": "billing"}})
+    scope = kinform.Scope(namespaces=["shop", "billing"])
+    async with kinform.connect(server.url) as api, kinform.Informer(api, "v1/pods", scope=scope) as pods:
+        await pods.synced(timeout=10)
+        removing = asyncio.create_task(pods.remove_namespace("shop"))
+        await asyncio.sleep(0)
+        removing.cancel()
+        await asyncio.gather(removing, return_exceptions=True)
+        assert list(pods.store) == ["billing/a"]
+        await pods.add_namespace("shop")
+        assert sorted(pods.store) == ["billing/a", "shop/a"]
+        assert pods.state == "live"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 import kinform
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._informer.collection import Collection
 from kinform._spec import CollectionSpec
 from kinform._transport.api_client import as_transport
+from kinform.testing import Invalid
 from tests.net.informers import quick
 from tests.support.waiting import until
 
@@ -54,8 +59,7 @@ async def test_a_handle_that_opens_late_gets_the_present_state(server):
         collection, first, second = collection_of(api), dispatcher(), dispatcher()
         await collection.open(first)
         await collection.wait_synced(10, allow_partial=False)
-        late = second.changes(lambda: iter(()), synced=False, failure=lambda: None)
-        collection.enable_notifications()
+        late = collection.changes(second)
         await collection.open(second)
         expected = [*(("Added", key) for key in sorted(keys)), ("Synced", "")]
         found = await read(late, 3)
@@ -69,8 +73,7 @@ async def test_a_handle_that_opens_late_gets_the_present_state(server):
 async def test_each_handle_gets_every_change(server):
     async with kinform.connect(server.url) as api:
         collection, handles = collection_of(api), [dispatcher(), dispatcher()]
-        collection.enable_notifications()
-        readers = [each.changes(collection.present, synced=False, failure=lambda: None) for each in handles]
+        readers = [collection.changes(each) for each in handles]
         for each in handles:
             await collection.open(each)
         await collection.wait_synced(10, allow_partial=False)
@@ -79,3 +82,49 @@ async def test_each_handle_gets_every_change(server):
             assert await read(reader, 2) == [("Synced", ""), ("Added", key)]
         for each in handles:
             await collection.close(each)
+
+
+async def test_a_handle_that_opens_a_failed_collection_gets_its_error(server):
+    server.fault(Invalid(), times=None)
+    async with kinform.connect(server.url) as api:
+        collection, first, second = collection_of(api), dispatcher(), dispatcher()
+        await collection.open(first)
+        await until(lambda: collection.failure is not None)
+        late = collection.changes(second)
+        await collection.open(second)
+        with pytest.raises(kinform.BadRequestError):
+            await read(late, 1)
+        await collection.close(second)
+        await collection.close(first)
+
+
+async def test_a_closed_collection_cannot_be_opened_again(server):
+    async with kinform.connect(server.url) as api:
+        collection, handle = collection_of(api), dispatcher()
+        await collection.open(handle)
+        await collection.close(handle)
+        await collection.close(handle)
+        with pytest.raises(kinform.KinformError, match="is closed"):
+            await collection.open(dispatcher())
+
+
+async def test_a_second_handle_starts_if_the_first_one_failed_to(server, monkeypatch):
+    server.generate(PODS, 1)
+    async with kinform.connect(server.url) as api:
+        collection, second = collection_of(api), dispatcher()
+        start = collection._start
+
+        async def fail() -> None:
+            monkeypatch.setattr(collection, "_start", start)
+            await asyncio.sleep(0)
+            raise RuntimeError
+
+        monkeypatch.setattr(collection, "_start", fail)
+        opening = asyncio.create_task(collection.open(dispatcher()))
+        await asyncio.sleep(0)
+        await collection.open(second)
+        with pytest.raises(RuntimeError):
+            await opening
+        await collection.wait_synced(10, allow_partial=False)
+        await collection.close(second)
+        await server.wait_for_watchers(0)

@@ -281,7 +281,7 @@ async def test_namespaces_are_added_and_removed(server):
             with pytest.raises(kinform.OptionError):
                 await pods.add_namespace("No")
         async with kinform.Informer(api, PODS, options=quick()) as pods:
-            with pytest.raises(kinform.OptionError, match="this one follows all"):
+            with pytest.raises(kinform.OptionError, match="this informer follows all"):
                 await pods.add_namespace("shop")
 
 
