@@ -16,7 +16,8 @@
     ├── SnapshotError        disk: a snapshot cannot be written, or must not be loaded
     └── MemoryLimitError     collection: it takes more memory than `memory_limit`
 
-Messages name resource, key, path, status and byte offset only. They never show object contents, which may be a Secret.
+The word before the colon says where the cause is. Messages name resource, key, path, status and byte offset only. They
+never show object contents, which may be a Secret.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class OptionError(KinformError, ValueError):
     """An argument is not valid. Options are checked when they are constructed.
 
     Attributes:
-        field: Name of the option, as in `Scope.namespaces`.
+        field: Name of the option, for example `"Scope.namespaces"`.
         value: The value that was passed.
         allowed: The accepted values, in words.
     """
@@ -123,14 +124,14 @@ class ProtocolError(KinformError):
 
 
 class SkippedError(KinformError):
-    """An object is skipped, because it is too large, too deep or malformed.
+    """An object is skipped, for the reason in `why`.
 
     The stream continues with the next object.
 
     Attributes:
         resource: The resource, `"v1/pods"`, or `"v1/pods in shop"` for one namespace.
         key: `"namespace/name"` or `"name"`; None if the key cannot be read.
-        why: `"oversized"`, `"malformed"`, `"too deep"` or `"unknown event type"`.
+        why: `"oversized"`, `"malformed"`, `"too deep"` (nested too deeply) or `"unknown event type"`.
         offset: Offset of the object in the response body, in bytes.
         size: Size of the object on the wire, in bytes.
     """
@@ -176,7 +177,9 @@ class SnapshotError(KinformError):
 
 
 class MemoryLimitError(KinformError):
-    """The store takes more memory than `memory_limit`. The informer stops for good.
+    """The store takes more memory than `memory_limit`.
+
+    The informer stops and does not start again.
 
     Attributes:
         resource: The resource, `"v1/pods"`.

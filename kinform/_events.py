@@ -17,7 +17,8 @@ from kinform_ext._batch import Batch
 class Init(msgspec.Struct, frozen=True, gc=False):
     """A new complete state starts.
 
-    It cancels an earlier `Init` that had no `InitDone`: discard the objects received since then.
+    If an earlier `Init` had no `InitDone`, that state will never be complete. Then discard the objects that you
+    received after the earlier `Init`.
     """
 
 
@@ -56,7 +57,9 @@ class Apply(msgspec.Struct, frozen=True, gc=False):
 
 
 class Delete(msgspec.Struct, frozen=True, gc=False):
-    """An object was deleted. Between `Init` and `InitDone` it cancels an `InitApply`.
+    """An object was deleted.
+
+    Between `Init` and `InitDone`, it cancels the earlier `InitApply` of the same object.
 
     Attributes:
         object: The object in its last version.
@@ -66,7 +69,7 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
 
 
 class Added(msgspec.Struct, frozen=True, gc=False):
-    """The store holds a new object.
+    """The store has a new object.
 
     Attributes:
         key: `"namespace/name"` or `"name"`.
@@ -78,13 +81,13 @@ class Added(msgspec.Struct, frozen=True, gc=False):
 
 
 class Updated(msgspec.Struct, frozen=True, gc=False):
-    """The store holds a new version of an object.
+    """The store has a new version of an object.
 
     Attributes:
         key: `"namespace/name"` or `"name"`.
         object: The new version, decoded.
-        old: The version before. None if it does not decode, or if the old versions waiting for a slow reader
-            exceeded 16 MiB.
+        old: The version before. None if it does not decode, or if the old versions that wait for a slow reader would
+            take more than 16 MiB.
     """
 
     key: str
@@ -93,7 +96,7 @@ class Updated(msgspec.Struct, frozen=True, gc=False):
 
 
 class Deleted(msgspec.Struct, frozen=True, gc=False):
-    """The store no longer holds an object.
+    """The store no longer has an object.
 
     Attributes:
         key: `"namespace/name"` or `"name"`.
@@ -130,7 +133,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
 
 
 class Skipped(msgspec.Struct, frozen=True, gc=False):
-    """An object that the stream left out, because it was malformed or too large.
+    """An object that the stream skipped: see `SkippedError`.
 
     Attributes:
         verb: `"ADDED"`, `"MODIFIED"` or `"DELETED"`; `""` in a LIST.
@@ -144,4 +147,4 @@ class Skipped(msgspec.Struct, frozen=True, gc=False):
 
 
 Step = Init | Applied | Skipped | InitDone
-"""What a stream gives to a store: `Init`, then batches, then `InitDone`; after that the batches of the watch."""
+"""A stream gives steps to a store: `Init`, then batches, then `InitDone`, and then the batches of the watch."""

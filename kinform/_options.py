@@ -92,11 +92,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
-    """Selects objects of a resource. The server sends no other objects.
+    """Selects objects of a resource. The server sends only these objects.
 
     Attributes:
-        namespaces: Names of namespaces. Each has its own stream. None: all namespaces, in one stream. Do not set it
-            for a cluster-scoped resource: the informer would stay `not_found`.
+        namespaces: Names of namespaces. Each namespace has its own stream. None: all namespaces, in one stream. Do not
+            set it for a cluster-scoped resource: the informer would stay `not_found`.
         label_selector: Label selector as in `kubectl -l`. `""`: no condition.
         field_selector: Field selector as in `kubectl --field-selector`. `""`: no condition. Only the grammar is
             checked here; the server decides which fields the resource supports.
@@ -113,7 +113,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.namespaces is not None:
-            allowed = 'None for all namespaces, or a list of names like ["shop", "till"]'
+            allowed = 'None for all namespaces, or a list of names like ["shop", "bank"]'
             names = require_strings("Scope.namespaces", self.namespaces, allowed)
             if not names:
                 raise OptionError("Scope.namespaces", self.namespaces, allowed)
@@ -130,16 +130,17 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 class Prune(msgspec.Struct, frozen=True, kw_only=True):
     """Selects the fields of each object to keep. Works on bytes, without decoding.
 
-    A path is names joined by dots. `["a.b/c"]` is a name that contains dots. `[*]` is each element of a list, or each
-    value of an object. `keep` and `keep_last` apply first, then `drop`. `kind`, `apiVersion`, and `name`,
+    A path consists of names, joined by dots. `["a.b/c"]` is a name that contains dots. `[*]` is each element of a list,
+    or each value of an object. `keep` and `keep_last` apply first, then `drop`. `kind`, `apiVersion`, and `name`,
     `namespace`, `uid` and `resourceVersion` in `metadata` are always kept. Objects and lists on the way to a path are
     kept too, even if they become empty.
 
     Attributes:
         drop: Paths to drop.
         keep: Paths to keep; everything else is dropped. Empty: keep everything.
-        keep_last: Path of a list to a number n. If its elements have a `type`, as conditions do, keeps the n newest
-            elements of each type by `lastTransitionTime`. Otherwise keeps the last n elements.
+        keep_last: Maps the path of a list to a number n. If the elements of the list have a `type`, as conditions do,
+            the n newest elements of each type are kept, by `lastTransitionTime`. Otherwise the last n elements are
+            kept.
 
     Raises:
         OptionError: A path is not valid, a `drop` path covers a field that is always kept, or n is below 1.
@@ -177,10 +178,10 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         initial: Seconds to wait after the first failure. Each further failure doubles the wait.
-        maximum: Upper limit of the wait in seconds, without jitter.
-        jitter: Each wait is extended by a random fraction of itself, from 0 to this value, so that clients do not retry
-            in step.
-        refused: Seconds to wait after 401, 403 and 404, which usually need a change by an operator.
+        maximum: Upper limit of the wait in seconds. The jitter is added after this limit is applied.
+        jitter: A random time is added to each wait, from 0 to `jitter` times the wait. It prevents that many clients
+            retry at the same moment.
+        refused: Seconds to wait after 401, 403 or 404. They usually last until an operator changes something.
 
     Raises:
         OptionError: A wait is not positive, or `maximum` is below `initial`.
@@ -205,16 +206,17 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         initial: How to get the initial state. `"list"`: LIST, then WATCH. `"stream"`: WatchList (KEP-3157); an error
             if the server does not support it. `"auto"`: WatchList; LIST if the server refuses WatchList or never
-            completes it. The result is remembered for each resource.
+            completes it. kinform remembers for each resource that the server has no WatchList (422, or an ERROR event
+            of 500) or never completes it. It does not remember other refusals.
         page_size: Objects per LIST page. 0: one page. Has no effect on WatchList.
         compression: `"gzip"` asks the server to compress LIST responses. It saves network traffic and costs CPU time
             on both sides. Has no effect on a watch.
-        watch_timeout: Seconds after which the server should end a watch. For each watch a random value from once to
-            twice this number is sent.
-        headers_timeout: Seconds to wait for the response headers. Until a state is complete, also the seconds to wait
-            for each next chunk of the body.
-        silence_timeout: Seconds without a byte after which a watch is considered dead and is reconnected. None: the
-            timeout of the watch plus 15, at most 200.
+        watch_timeout: Seconds after which the server should end a watch. For each watch, kinform sends a random value
+            between this number and twice this number.
+        headers_timeout: Seconds to wait for the response headers. While a state arrives, this is also the longest wait
+            between two chunks of the body.
+        silence_timeout: Seconds without a byte after which kinform considers a watch dead and connects again. None: the
+            timeout that was sent with the watch plus 15, at most 200.
         max_object_bytes: Size limit of an object on the wire, in bytes. Larger objects are skipped and reported.
         backoff: Delays between retries.
         start_jitter: The first request of a stream is delayed by a random number of seconds from 0 to this value. Use
@@ -258,8 +260,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     The file may contain Secrets. Only its owner can read it (mode 0600). It is not encrypted.
 
-    A snapshot is loaded completely or not at all. A file that is truncated, damaged, in another format, or from another
-    cluster, resource, scope, pruning or transform is refused with a warning, and the informer lists the collection.
+    A snapshot is loaded completely or not at all. kinform refuses a file that is truncated, damaged, in another format,
+    or from another cluster, resource, scope, pruning or transform. Then it logs a warning and lists the collection.
 
     kinform cannot detect every restore of etcd from a backup. After a restore the same resourceVersion may identify
     another state. Objects that do not change afterwards can then stay wrong in the copy. Delete the files after a
@@ -268,9 +270,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path: Path of the file. Its folder must exist and be writable: a temporary file is written there, and then
             renamed to `path` atomically.
-        max_age: Age in seconds above which a file is refused, also if its date is in the future. None: no limit; the
-            server refuses a resourceVersion that is too old to continue from.
-        interval: Approximate seconds between two writes while the collection changes; each pause varies at random.
+        max_age: A file that is older than this number of seconds is refused. So is a file whose date is more than this
+            number of seconds in the future. None: no limit. If the file is too old, the server refuses its
+            resourceVersion, and the informer lists the collection.
+        interval: Approximate seconds between two writes while the collection changes. Each pause varies at random.
             The informer also writes the file when it stops.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Statistics of an informer: states, counts, bytes and ages.
+"""Statistics of an informer: states, counts, sizes and times.
 
 Reading them has no effect on the informer. They answer questions that a client-go reflector cannot, such as when the
 last sync or the last byte was.
@@ -32,12 +32,12 @@ STATE_MEANINGS: dict[State, str] = {
     "syncing": "The first state is coming in",
     "live": "The state is complete, and changes come in",
     "relisting": "The state is complete but old, and a new one is coming in",
-    "retrying": "The last connection failed, and the next is due",
+    "retrying": "The last connection failed, and kinform tries again after a wait",
     "unauthorized": "401, until the credentials are renewed",
-    "forbidden": "403, until the rights are granted",
+    "forbidden": "403, until the permissions are granted",
     "not_found": "404, until the resource exists",
-    "failed": "Given up: the server will never answer the request, or another error was raised",
-    "stopped": "The informer was closed, or the iteration was left",
+    "failed": "kinform gave up: a retry of the refused request cannot succeed, or another error was raised",
+    "stopped": "The `async with` block of the informer was left, or the iteration over a stream ended",
 }
 
 # From best to worst. An informer reports the worst state of its streams.
@@ -66,9 +66,9 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         seconds_since_byte: Seconds since the last byte arrived; None before the first.
         seconds_since_bookmark: Seconds since the last bookmark; None before the first.
         seconds_since_sync: Seconds since the last complete state; None before the first. After a start from a snapshot:
-            seconds since the server continued from its state.
-        skipped: Number of objects skipped, because they are malformed or too large.
-        errors: Number of errors from which the stream recovered, skipped objects included.
+            seconds since the server accepted a watch that continues from the snapshot.
+        skipped: Number of objects that were skipped: see `SkippedError`.
+        errors: Number of errors from which the stream recovered. Includes skipped objects.
     """
 
     state: State
@@ -85,12 +85,13 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Memory of a store, in bytes.
 
     Attributes:
-        pruned_bytes: Pruned JSON of the objects, as `raw` returns it, for comparison: it is not held in this form.
-            Includes objects of an unfinished list.
+        pruned_bytes: Size of the pruned JSON of the objects, as `raw` returns it. Includes objects of an unfinished
+            list. The store does not keep the JSON in this form: compare this number with `held_bytes`.
         held_bytes: Memory of the store: the sum of `mapped_bytes`, `map_bytes`, `dictionary_bytes` and `index_bytes`.
         mapped_bytes: Pages mapped from the system for records.
         map_bytes: Key map, ids, and names of namespaces.
-        dictionary_bytes: Dictionaries, prefixes, exemplars, samples and contexts of the compression.
+        dictionary_bytes: Data that is needed to compress and decompress: dictionaries, prefixes, exemplars, samples and
+            contexts. The page "Compression" explains these terms.
         index_bytes: Indexes.
         dead_bytes: Part of `mapped_bytes`: freed records whose space is not yet reused.
         limbo_bytes: Part of `mapped_bytes`: replaced or deleted records that running iterators still need.
@@ -134,11 +135,12 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         state: The worst state of its streams.
         objects: Number of objects in the store.
-        wire_bytes: Bytes of all objects received since the start, as sent, relists and updates included.
+        wire_bytes: Bytes of all objects received since the start, as the server sent them. Includes relists and
+            updates.
         memory: Memory of the store.
         peak_bytes: The largest `memory.held_bytes` while the last complete state was received.
-        stale: Number of objects held in an old version, because a newer one was skipped.
-        undecodable: Number of events not dispatched, because an object does not fit the type.
+        stale: Number of objects that the store has in an old version, because a newer version was skipped.
+        undecodable: Number of events that were not dispatched, because an object does not fit the type.
         queue_depth: Number of events and keys that wait for handlers. Objects that were in the store before a handler
             was added are not counted.
         changes_depth: Number of events that wait in each `changes()`.

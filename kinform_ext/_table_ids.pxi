@@ -6,7 +6,7 @@
 cdef class Ids:
     """Iterates over the ids of one state of a table.
 
-    An id can be read until the next one is requested, whatever is written meanwhile. The versions that the iterator has
+    An id can be read until the next one is requested, regardless of writes. The versions that the iterator has
     not passed stay in memory until it passes them, ends, or is closed or garbage-collected.
     """
 

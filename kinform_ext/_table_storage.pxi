@@ -186,7 +186,7 @@ cdef class _TableStorage:
     def ids(self, str namespace=None):
         """Returns an iterator over the ids that readers see now.
 
-        Only those of a namespace, if one is given. It shows this state, whatever is written meanwhile.
+        Only those of a namespace, if one is given. Later writes do not change what it shows.
         """
         cdef Ids ids = Ids.__new__(Ids, self)
         ids.pin(namespace, NULL)

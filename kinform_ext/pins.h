@@ -1,7 +1,7 @@
-/* Pins: the ids that an iterator shows, fixed when it starts, whatever is written meanwhile.
+/* Pins: the set of ids that an iterator shows, fixed when the iterator starts.
  *
- * A pinned record that is removed stays in limbo until the iterator passes it or ends. A pin costs one bit for each id
- * of the table.
+ * Later writes do not change the set. A pinned record that is removed stays in limbo until the iterator passes it or
+ * ends. A pin costs one bit for each id of the table.
  */
 #ifndef KINFORM_PINS_H
 #define KINFORM_PINS_H

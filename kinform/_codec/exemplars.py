@@ -1,4 +1,4 @@
-"""Groups of similar objects, and their exemplars.
+"""Groups of similar objects, stored as differences to one of them: the exemplar.
 
 Similar are replicas of a template, revisions of an owner, and copies in many namespaces.
 An object's group is found by a hint that is cheap to read (owner and revision, generated name, or its name), or by a

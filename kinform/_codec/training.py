@@ -1,4 +1,4 @@
-"""Chooses the base of a collection by measuring candidates on held-out objects.
+"""Chooses the base: a prefix or dictionary that all objects of a collection share.
 
 Candidates are made from three quarters of the samples and measured on the fourth, by the memory of the whole
 collection, including that of the base. Without held-out objects, training on few samples fails silently: a dictionary

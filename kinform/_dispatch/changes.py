@@ -1,4 +1,4 @@
-"""The reader of `Informer.changes()`: the present state, then each change.
+"""The reader of `Informer.changes()`: the objects in the store, then each change.
 
 Each object is decoded when the reader reaches it. Holds records that wait, never decoded objects. Knows nothing of
 streams.

@@ -1,4 +1,4 @@
-"""The dispatcher of one informer: passes each change to all who listen.
+"""The dispatcher of one informer: passes each change to all listeners.
 
 Listeners are handlers, key handlers and the readers of `changes()`. Holds queues of records and keys. Never knows a
 store or a stream.
@@ -18,16 +18,16 @@ from kinform._dispatch.queue import Entry, Queue
 from kinform_ext._version import Change, Version
 
 Present = Callable[[], Iterator[Version]]
-"""Returns an iterator over all objects of one state, that at the call."""
+"""Returns an iterator over all objects that the store has at the time of the call."""
 
 
 class Dispatcher:
-    """Passes each change of a collection to all who listen.
+    """Passes each change of a collection to all listeners.
 
     Args:
         type: The type that objects are decoded to.
         name: The name of the informer, for the log.
-        bound: Events that wait for a slow reader before those of one object are merged.
+        bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
 
     Attributes:
         handlers: The functions that take objects.
@@ -42,7 +42,7 @@ class Dispatcher:
         self.key_handlers = KeyHandlers(name)
 
     def dispatch(self, change: Change) -> None:
-        """Passes one change to all who listen."""
+        """Passes one change to all listeners."""
         self.handlers.push(change)
         self.key_handlers.push(change.key)
         for reader in list(self._readers):

@@ -1,8 +1,8 @@
 """The queue of changes that wait for a reader: bounded and in order.
 
 It always has the newest change of each key. Holds records, never decoded objects. Up to the bound every change is
-kept. Beyond it, a change is merged into the waiting change of the same object. So at most two entries of a key wait
-beyond the bound: the deletion of an object, and the addition of another one of the same name.
+kept. If more changes wait, a new change is merged into the waiting change of the same object. So in addition to the
+bound, at most two entries of a key wait: the deletion of an object, and the addition of another one of the same name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from kinform._dispatch.invoke import Handler
 from kinform_ext._version import Change, Version
 
 DEFAULT_QUEUE_BOUND = 1024
-# Old versions that only waiting `Updated` entries keep alive. Beyond it `old` is released.
+# Old versions that only waiting `Updated` entries keep alive. If they take more, a new entry gets no `old`.
 MAX_PINNED_BYTES = 16 << 20
 
 Kind = Literal["added", "updated", "deleted", "present", "synced", "void"]

@@ -39,7 +39,7 @@ class Collection:
     Args:
         transport: Leads to the cluster.
         spec: The identity of the collection.
-        indexes: Name to path of each index.
+        indexes: Maps the name of each index to its path.
         snapshot: Where the collection is kept between two runs, or None.
         memory_limit: Bytes that the store may take, or None.
 
@@ -49,8 +49,8 @@ class Collection:
         keeper: Its snapshot, or None.
         streams: By namespace, `""` for all.
         running: True between the first `open` and the last `close`.
-        failure: The error that stopped it for good, or None.
-        synced: True once every stream has brought its first complete state.
+        failure: The error that ended it, or None.
+        synced: True as soon as every stream has brought its first complete state.
     """
 
     def __init__(
@@ -207,14 +207,14 @@ class Collection:
         return changes
 
     def present(self) -> Iterator[Version]:
-        """Returns all objects of one state, that at the call."""
+        """Returns all objects that the store has at the time of the call."""
         return self.writer.contents.versions()
 
     # State and waits
 
     @property
     def state(self) -> State:
-        """The state of the stream that is worst off; `"live"` if all are."""
+        """The worst state of all streams. It is `"live"` only if all streams are live."""
         return "failed" if self.failure is not None else worst(stream.state for stream in self.streams.values())
 
     def wake(self) -> None:

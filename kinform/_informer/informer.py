@@ -32,26 +32,25 @@ F = TypeVar("F", bound=Handler)
 class Informer:
     """A live copy of a collection.
 
-    `async with` starts the informer. Leaving the block stops all that it started. The informer recovers from every
-    fault of the network and the server that allows it. Readers see the last complete state throughout. `state` and
-    `stats()` say what is wrong while something is.
+    `async with` starts the informer. Leaving the block stops everything that it started. The informer recovers from
+    every fault of the network or the server from which recovery is possible. Readers always see the last complete
+    state. While something is wrong, `state` and `stats()` say what it is.
 
     Args:
-        api: A connection of `kinform.connect()`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer
-            does not close it.
+        api: A connection of `connect()`, a kubernetes_asyncio `ApiClient`, or any `Transport`. It stays open.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
-        scope: The objects that the server is asked for; by default all.
-        prune: The parts of each object that are kept; by default all but `metadata.managedFields`.
-        indexes: Name to path of the values to find objects by.
+        scope: The objects to request. Default: all.
+        prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
+        indexes: Maps the name of each index to the path of the field by which the index finds objects.
         type: The type that objects are decoded to: `dict`, or any type that msgspec decodes to.
-        transform: Replaces the pruned bytes of an object before they are stored. None as its result leaves the
-            object out.
+        transform: Takes the pruned bytes of an object. Returns the bytes to store, or None to store nothing.
         options: How the streams start, and how long they wait.
-        snapshot: The path of a file, or a `Snapshot`. A start from a snapshot serves reads at once and sends no LIST.
-            Its state is readable, but not synced until the server has continued it; until then `state` is `"stale"`.
-            A snapshot is refused if `transform` has another name, but not if it does something else.
-        memory_limit: Bytes that the store may take. Beyond them the informer stops with a `MemoryLimitError`.
-        queue_bound: Events that wait for a slow reader before the informer merges those of one object.
+        snapshot: The path of a file, or a `Snapshot`. A start from a snapshot sends no LIST, and its objects can be
+            read at once. The informer is synced when the server has accepted a watch that continues from the
+            snapshot. Until then `state` is `"stale"`. A snapshot is refused if `transform` now has another name. A
+            change within the function is not detected.
+        memory_limit: Bytes that the store may take. If it takes more, the informer stops with a `MemoryLimitError`.
+        queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
 
     Raises:
         OptionError: An option is not valid, or `type` or an index needs a path that pruning drops.
@@ -119,11 +118,11 @@ class Informer:
 
     @property
     def state(self) -> State:
-        """The state of the stream that is worst off; `"live"` if all are."""
+        """The worst state of all streams. It is `"live"` only if all streams are live."""
         return "stopped" if self._stopped else self._collection.state
 
     def stats(self) -> Stats:
-        """Returns counts and ages, as of now."""
+        """Returns the current counts and sizes, and the seconds since the last events."""
         collection, dispatcher = self._collection, self._dispatcher
         writer, keeper = collection.writer, collection.keeper
         return Stats(
@@ -147,33 +146,35 @@ class Informer:
     async def synced(self, timeout: float | None = None, *, allow_partial: bool = False) -> None:
         """Waits until the first complete state of every stream is in the store.
 
-        A state from a snapshot is readable at once but not synced. It is synced when the server has continued it:
-        at the first event or bookmark of its watch, or after half a second without a refusal.
+        A state from a snapshot can be read at once, but is not synced yet. It is synced when the server has accepted
+        a watch that continues from it. kinform assumes this at the first event or bookmark of the watch, or after
+        half a second without a refusal.
 
         Args:
             timeout: Seconds to wait; None: no limit.
             allow_partial: Do not wait for streams that the server refuses (401, 403, 404).
 
         Raises:
-            ForbiddenError: At the timeout, if a stream is forbidden; names it.
-            TimeoutError: At the timeout; names the state of each stream.
-            StatusError: The server refuses in a way that a retry cannot heal.
+            ForbiddenError: The timeout passed, and a stream is forbidden. The error names this stream.
+            TimeoutError: The timeout passed. The error names the state of each stream.
+            StatusError: The server refuses the request, and a retry cannot succeed.
         """
         await self._collection.wait_synced(timeout, allow_partial=allow_partial)
 
     async def wait_for(self, resource_version: str, timeout: float | None = None) -> None:
-        """Waits until the store has reached a resourceVersion: read your own writes.
+        """Waits until the store has reached a resourceVersion.
 
-        A collection without changes advances by bookmarks alone, about once a minute.
+        Use it to read your own writes. If the collection has no changes, only a bookmark brings a newer
+        resourceVersion. The server sends one about once a minute, so the wait can take that long.
 
         Args:
             resource_version: The resourceVersion in the API server's answer to a write; a number.
             timeout: Seconds to wait; None: no limit.
 
         Raises:
-            ValueError: This resourceVersion, or that of a stream, is not a number.
-            TimeoutError: At the timeout; names the state of each stream.
-            StatusError: The server refuses in a way that a retry cannot heal.
+            ValueError: This resourceVersion, or the resourceVersion of a stream, is not a number.
+            TimeoutError: The timeout passed. The error names the state of each stream.
+            StatusError: The server refuses the request, and a retry cannot succeed.
         """
         await self._collection.wait_for(resource_version, timeout)
 
@@ -182,13 +183,15 @@ class Informer:
 
         Raises:
             OptionError: The informer follows all namespaces, or this is not a valid name.
-            KinformError: The namespace was removed again before its objects came in.
-            StatusError: The server refuses in a way that a retry cannot heal.
+            KinformError: The namespace was removed again before its objects arrived.
+            StatusError: The server refuses the request, and a retry cannot succeed.
         """
         await self._collection.add_namespace(namespace)
 
     async def remove_namespace(self, namespace: str) -> None:
-        """Stops following a namespace; its objects leave the store as deleted.
+        """Stops following a namespace, and removes its objects from the store.
+
+        Listeners get each removed object as deleted.
 
         Raises:
             OptionError: The informer follows all namespaces, or does not follow this one.
@@ -198,11 +201,11 @@ class Informer:
     # Listeners
 
     def on_add(self, handler: F) -> F:
-        """Calls `handler(object)` for each added object, first for those present.
+        """Calls `handler(object)` for each object in the store, then for each added one.
 
         A handler may be a coroutine function. Handlers run one at a time, in the order of the changes. A slow handler
-        makes events wait, merged per object beyond a bound; it never delays the stream. An exception is logged with
-        the key, and stops nothing. All handlers of one event get the same object.
+        never delays the stream: its events wait. If more than `queue_bound` wait, events of the same object are
+        merged. An exception is logged with the key, and stops nothing. All handlers of one event get the same object.
         """
         return self._add_handler("added", handler)
 
@@ -218,26 +221,25 @@ class Informer:
         return self._add_handler("deleted", handler)
 
     def on_change(self, handler: F) -> F:
-        """Calls `handler(key)` for each changed object, first for those present.
+        """Calls `handler(key)` for each key in the store, then for each changed object.
 
-        Additions and deletions are changes, too. For a controller that reads the store itself: the call decodes no
-        object. A key waits once, however often its object changes meanwhile. The store then has the last of these
-        changes or a newer one; it has nothing if the object was deleted. Key handlers run one at a time, concurrently
-        with the other handlers; `synced` does not wait for them. An exception is logged with the key, and stops
-        nothing.
+        Additions and deletions are changes, too. Use it for a controller that reads the store itself: the call decodes
+        no object. A key is in the queue at most once, even if its object changes many times before the call. At the
+        call, the store has the last of these versions or a newer one, or no object if it was deleted. Key handlers run
+        one at a time, concurrently with the other handlers. `synced` does not wait for them. An exception is logged
+        with the key, and stops nothing.
         """
         self._collection.enable_notifications()
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
         return handler
 
     def changes(self) -> Changes:
-        """Returns a reader: the present state as `Added`, `Synced`, then each change.
+        """Returns an async iterator over the objects in the store and all later changes.
 
-        The state is that at the call. Each object is decoded when the reader reaches it. A slow reader gets the newest
-        version of each object: events wait up to a bound, and are merged per object beyond it.
-
-        Returns:
-            An async iterator. It ends when the informer stops, and raises if the informer has failed.
+        It yields an `Added` for each object in the store at the time of the call, one `Synced`, and then each change.
+        Each object is decoded when the reader reaches it. A slow reader gets the newest version of each object: if
+        more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
+        stops, and raises an error if the informer has failed.
         """
         changes = self._collection.changes(self._dispatcher)
         if self._stopped:

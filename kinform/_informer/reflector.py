@@ -14,16 +14,16 @@ from kinform._store.writer import Writer
 
 
 async def reflector(writer: Writer, stream: Stream) -> AsyncGenerator[WatcherEvent, None]:
-    """Fills a store from a stream; yields each event once the store has it.
+    """Fills a store from a stream, and yields each event after the store has it.
 
     When the iteration ends, the store keeps the last complete state and the changes since then.
 
     Args:
-        writer: The writing end of `kinform.store()`.
-        stream: The stream of `kinform.watcher()`.
+        writer: The writer that `kinform.store()` returned.
+        stream: The stream that `kinform.watcher()` returned.
 
     Raises:
-        StatusError: The server refuses in a way that a retry cannot heal.
+        StatusError: The server refuses the request, and a retry cannot succeed.
         MemoryLimitError: The store takes more than the writer's `memory_limit`.
     """
     background = asyncio.create_task(writer.run_background(), name=f"kinform background of {stream.name}")

@@ -1,4 +1,4 @@
-"""The list-watch state machine of one stream: sans-io.
+"""The list-watch state machine of one stream. It does no I/O (sans-io).
 
 Names the next request, turns frames into steps, and decides after each failure how long to wait and whether the
 state in hand can be resumed. Never awaits, sleeps or reads a clock: the stream does, and reports what happened.
@@ -162,7 +162,7 @@ class ListWatchMachine:
         """Takes any other HTTP status.
 
         Raises:
-            StatusError: The server will never answer this request.
+            StatusError: The server refuses this request, and a retry cannot succeed.
         """
         self._called("refused")
         self._refuse(status, retry_after, event=False)
@@ -171,7 +171,7 @@ class ListWatchMachine:
         """Takes the next frame of the body, and returns the step that it makes.
 
         Raises:
-            StatusError: The frame is a refusal, and the server will never answer this request.
+            StatusError: The frame is a refusal, and a retry cannot succeed.
         """
         self._called("take")
         phase = self._phase
@@ -205,7 +205,7 @@ class ListWatchMachine:
         """Takes the end of the connection, or its failure to open.
 
         Args:
-            error: The failure; None if the server ended the body in good order.
+            error: The failure; None if the server ended the body without an error.
             elapsed: Seconds since the request.
         """
         self._called("ended")

@@ -50,19 +50,21 @@ _capabilities: weakref.WeakKeyDictionary[object, Capabilities] = weakref.WeakKey
 
 
 class Stream:
-    """The list-watch of one collection through all faults: all namespaces, or one.
+    """Lists and watches one collection, of all namespaces or of one.
 
     Iterating yields one event for each object. The stream recovers from errors, with waits in between, and raises
     the errors that it cannot recover from. Leaving the iteration closes the connection.
 
     Attributes:
         namespace: The namespace, `""` for all.
-        resource_version: The iterating code has all changes up to it; `""` before the first complete state.
-        skipped: Objects left out so far.
-        errors: Failures recovered from so far.
+        resource_version: The iteration has yielded all changes up to this resourceVersion. `""` before the first
+            complete state.
+        skipped: Number of skipped objects.
+        errors: Number of errors from which the stream recovered. Includes skipped objects.
         last_byte: Time of the last byte, by `time.monotonic`; None before the first.
-        last_bookmark: Time of the last bookmark.
-        last_sync: Time of the last complete state. For a state from a snapshot: the time when the server resumed it.
+        last_bookmark: Time of the last bookmark; None before the first.
+        last_sync: Time of the last complete state; None before the first. For a state from a snapshot: the time when
+            the server accepted a watch that continues from it.
         on_progress: Called after each chunk of a body and after each connection. Any attribute may have changed.
     """
 
@@ -136,10 +138,13 @@ class Stream:
         )
 
     async def steps(self) -> AsyncGenerator[Step, None]:
-        """Yields the steps of the stream. The objects of one chunk come as one batch.
+        """Yields the events of the stream in batches, as `Writer.write` takes them.
+
+        A step is `Init`, all objects of one chunk, one skipped object, or `InitDone`. To get one event for each object,
+        iterate over the stream itself.
 
         Raises:
-            StatusError: The server will never answer the request.
+            StatusError: The server refuses the request, and a retry cannot succeed.
         """
         self._machine.abandoned()  # an iteration that was broken off may have left a connection
         try:
@@ -285,9 +290,9 @@ def watcher(
     Args:
         api: A connection from `kinform.connect()`, a kubernetes_asyncio `ApiClient`, or any `Transport`.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
-        scope: The objects to stream; all by default. At most one namespace: an `Informer` takes several.
-        prune: The parts of each object to keep; by default all but `metadata.managedFields`.
-        options: How to start, and how long to wait.
+        scope: The objects to request. Default: all. At most one namespace: an `Informer` takes several.
+        prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
+        options: How the stream starts, and how long it waits.
 
     Returns:
         An async iterable of `Init`, `InitApply`, `InitDone`, `Apply` and `Delete`.

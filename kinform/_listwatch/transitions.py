@@ -27,23 +27,33 @@ class Verdict(enum.Enum):
 
     COMPLETE = "The last page or the end bookmark arrived: the state is complete"
     NEXT_PAGE = "A page arrived that has a `continue` token"
-    RESUME = "The server ended a watch in good order, after progress or after `Backoff.maximum` seconds"
-    RETRY = "The connection failed or ended early, the body was malformed, or any other status (429, 500, 503, ...)"
+    RESUME = (
+        "The server ended a watch without an error, "
+        "and the watch made progress or lasted at least `Backoff.maximum` seconds"
+    )
+    RETRY = (
+        "The connection failed or ended early, the body was malformed, "
+        "or the server answered with a status that this table does not list (429, 500, 503, ...)"
+    )
     UNFINISHED = (
         "A WatchList ended or stalled before its end bookmark, "
-        f"and {MAX_STREAM_TRIES} were accepted since the last complete state"
+        f"and the server has accepted at least {MAX_STREAM_TRIES} WatchLists since the last complete state"
     )
-    UNSUPPORTED = "422 for a WatchList, or an ERROR event of 500 in it"
-    RELIST = "410, or a resourceVersion that the server has not reached"
+    UNSUPPORTED = "The server answered 422 to a WatchList, or sent an ERROR event of 500 in it"
+    RELIST = "The server answered 410, or it has not reached the resourceVersion"
     RELIST_LATER = (
-        "For a watch: 410 again without progress in between; 400, 406, 415 or 422; "
-        f"or the server ended {MAX_EMPTY_WATCHES} watches in a row without progress"
+        "For a watch, one of: (a) as for RELIST, if this is not the first watch in a row without progress; "
+        "(b) 400, 406, 415 or 422, if it is not FATAL; "
+        f"(c) the server ended {MAX_EMPTY_WATCHES} watches in a row without progress"
     )
-    RELOAD = "401, the first in a row"
-    UNAUTHORIZED = "401 again"
+    RELOAD = "The first 401 since the last accepted request"
+    UNAUTHORIZED = "A further 401 since the last accepted request"
     FORBIDDEN = "403"
     NOT_FOUND = "404"
-    FATAL = f"400, 405, 406, 415 or 422; for a watch 405, or the others after {MAX_EMPTY_WATCHES} relists in a row"
+    FATAL = (
+        "For a LIST or a WatchList: 400, 405, 406, 415 or 422 (but 422 for a WatchList is UNSUPPORTED). "
+        f"For a watch: 405; or 400, 406, 415 or 422 after {MAX_EMPTY_WATCHES} watches in a row without progress"
+    )
 
 
 @enum.unique

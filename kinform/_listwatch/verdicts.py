@@ -59,7 +59,7 @@ def judge_end(
     """Returns the verdict on the end of a connection, or on its failure to open.
 
     Args:
-        error: The failure; None if the server ended the body in good order.
+        error: The failure; None if the server ended the body without an error.
         elapsed: Seconds since the request.
         phase: The phase in which it ended.
         counters: Updated.

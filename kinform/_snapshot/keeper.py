@@ -73,7 +73,7 @@ class SnapshotKeeper:
         self._origin = _origin(spec)
 
     def stats(self) -> SnapshotStats:
-        """Returns counts and ages, as of now."""
+        """Returns the current counts and times."""
         return SnapshotStats(
             loaded=self._loaded,
             refused=None if self._refused is None else str(self._refused),

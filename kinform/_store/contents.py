@@ -50,8 +50,8 @@ class StoreContents:
     def reindex(self) -> Iterator[None]:
         """Adds all objects to the indexes, and yields after each slice.
 
-        Required after `Table.load`. Objects that are written meanwhile are indexed correctly. Until the end, readers of
-        an index miss the loaded objects that `reindex` has not reached.
+        Required after `Table.load`. Objects that are written during this are indexed correctly. Until the end,
+        readers of an index miss the loaded objects that `reindex` has not reached.
         """
         next_id = 0 if self.indexes else -1
         while next_id >= 0:
@@ -59,7 +59,7 @@ class StoreContents:
             yield
 
     def versions(self) -> Iterator[Version]:
-        """Returns the records of all objects of one state, that at the call."""
+        """Returns the records of all objects that the store has at the time of the call."""
         return (self.table.version_of(id) for id in self.table.ids())
 
     def adopt(self, other: StoreContents) -> None:

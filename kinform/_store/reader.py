@@ -1,4 +1,4 @@
-"""The reader of a store: complete states, from any thread, decoded at each read."""
+"""The reader of a store: reads complete states, from any thread, and decodes them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Store(Generic[T]):
         """Returns the object, newly decoded.
 
         Raises:
-            KeyError: The store holds no object with this key.
+            KeyError: The store has no object with this key.
             DecodeError: The object does not fit the type of the store.
         """
         raw = self._contents.table.raw(key)
@@ -52,7 +52,7 @@ class Store(Generic[T]):
         return self.keys()
 
     def get(self, key: str) -> T | None:
-        """Returns the object, newly decoded, or None if the store does not hold it.
+        """Returns the object, newly decoded, or None if the store does not have it.
 
         Raises:
             DecodeError: The object does not fit the type of the store.
@@ -61,28 +61,38 @@ class Store(Generic[T]):
         return None if raw is None else decode_object(self._decoder, key, raw)
 
     def raw(self, key: str) -> bytes | None:
-        """Returns the pruned JSON of the object, `apiVersion` and `kind` first, or None."""
+        """Returns the pruned JSON of the object, or None if the store does not have it.
+
+        `apiVersion` and `kind` come first.
+        """
         return self._contents.table.raw(key)
 
     def meta(self, key: str) -> Meta | None:
-        """Returns the identity and version of the object without decoding it, or None."""
+        """Returns identity and version of the object, without decoding it.
+
+        None if the store does not have it.
+        """
         found = self._contents.table.meta(key)
         return None if found is None else Meta(*found)
 
     def keys(self, namespace: str | None = None) -> Iterator[str]:
-        """Iterates over the keys of the state at the call, of one namespace or all."""
+        """Iterates over the keys that the store has at the time of the call.
+
+        Args:
+            namespace: Only keys of this namespace. None: all.
+        """
         return self._contents.table.ids(namespace).keys()
 
     def items(self, namespace: str | None = None, *, label_selector: str = "") -> Iterator[tuple[str, T]]:
-        """Iterates over keys and objects of the state at the call.
+        """Iterates over the keys and objects that the store has at the time of the call.
 
-        Later writes do not affect it. Objects that are replaced or deleted meanwhile stay in memory until the iterator
-        has passed them, or is released.
+        Later writes do not affect the iteration. Objects that are replaced or deleted during the iteration stay in
+        memory until the iterator has passed them or is released.
 
         Args:
             namespace: Only objects of this namespace. None: all.
-            label_selector: Only objects whose labels match. If the selector requires one value of a label that has an
-                index, only the objects with that value are decompressed.
+            label_selector: Only objects whose labels match. If the selector is `app=web`, for example, and the store
+                has an index of `metadata.labels.app`, only the objects with `app=web` are decompressed.
 
         Raises:
             OptionError: The selector is not valid.
@@ -98,7 +108,9 @@ class Store(Generic[T]):
         )
 
     def index(self, name: str, value: str) -> list[T]:
-        """Returns the objects with this value in an index, of one state, sorted by key.
+        """Returns the objects that have this value in the index, sorted by key.
+
+        All objects come from the same state.
 
         Raises:
             OptionError: The store has no index of this name.
@@ -110,7 +122,7 @@ class Store(Generic[T]):
         return [each for _, each in sorted(found, key=itemgetter(0))]
 
     def index_keys(self, name: str, value: str) -> list[str]:
-        """Returns the keys of the objects with this value in an index, sorted.
+        """Returns the sorted keys of the objects that have this value in the index.
 
         Raises:
             OptionError: The store has no index of this name.
@@ -118,7 +130,7 @@ class Store(Generic[T]):
         return sorted(self._contents.table.index_keys(self._index_number(name), value))
 
     def index_values(self, name: str) -> list[str]:
-        """Returns the values in an index that at least one object has, sorted.
+        """Returns all values in the index, sorted. At least one object has each value.
 
         Raises:
             OptionError: The store has no index of this name.
@@ -127,7 +139,7 @@ class Store(Generic[T]):
 
     @property
     def stale(self) -> int:
-        """Number of objects held in an old version, because a newer one was skipped."""
+        """Number of objects in an old version, because a newer version was skipped."""
         return self._contents.table.stale
 
     def _matching_ids(self, namespace: str | None, label_selector: str) -> Ids:
@@ -165,8 +177,8 @@ def store(*, type: type[Any] = dict, indexes: Mapping[str, str] = {}, name: str 
 
     Args:
         type: The type that objects are decoded to: `dict`, or any type that msgspec decodes to.
-        indexes: Name of each index, and the path of the values that it maps to objects.
-        name: Name of the collection, for messages.
+        indexes: Maps the name of each index to the path of the field by which the index finds objects.
+        name: Name of the collection in messages.
 
     Raises:
         OptionError: A path is not valid.

@@ -36,16 +36,18 @@ COMPACT_BYTES = 256 << 10  # moved by compaction between two yields to the event
 class Writer:
     """Fills a store.
 
-    All calls come from one thread. Each is atomic for readers on any thread.
+    Call its methods from one thread only. For readers on any thread, each call is atomic.
 
     Attributes:
-        listener: Called with each change after readers can see it. Without a listener no Change is allocated.
-        transform: Replaces the pruned bytes of an object before the store takes them; None leaves the object out.
+        listener: A function that is called with each change, after readers can see the change. If there is no
+            listener, no Change is allocated.
+        transform: A function that takes the pruned bytes of an object. It returns the bytes to store, or None to store
+            nothing.
         transform_seconds: Seconds spent in `transform`.
         wire_bytes: Bytes of all objects received, as the server sent them.
         memory_limit: Bytes that the store may take; None: no limit.
         peak_bytes: The largest `held_bytes` while the last complete state came in.
-        contents: The table, codec and indexes that it fills.
+        contents: The contents of the store, which its readers share.
     """
 
     def __init__(self, contents: StoreContents) -> None:

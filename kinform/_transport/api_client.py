@@ -42,9 +42,9 @@ _NETWORK_ERRORS = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSErro
 class ApiClientTransport:
     """Sends requests through an ApiClient that belongs to the caller and stays open.
 
-    The credentials are those of the client, which it adds to each request anew. Logs one warning for each
-    client that is near its connection limit: a watch occupies a connection until it ends, and a request
-    beyond the limit waits without end.
+    The client adds its credentials to each request. Logs one warning for each client that is near its
+    connection limit: a watch occupies a connection until it ends, and if all connections are in use, a
+    request waits without end.
     """
 
     def __init__(self, api_client: ApiClient) -> None:

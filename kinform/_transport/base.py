@@ -17,11 +17,11 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A GET for a collection.
 
     Attributes:
-        path: Absolute path on the API server, `"/api/v1/namespaces/shop/pods"`.
+        path: Absolute path on the API server, such as `"/api/v1/namespaces/shop/pods"`.
         params: Query parameters in order, not yet escaped.
         accept: The Accept header.
-        gzip: Accepts a gzip body; otherwise only `identity` is accepted. Has no effect on a watch.
-        watch: The response is a stream of frames without an end of its own.
+        gzip: True: accept a gzip body. False: accept only `identity`. Has no effect on a watch.
+        watch: The response is a stream of watch events. It ends only at its timeout, or when one side closes it.
     """
 
     path: str
@@ -34,7 +34,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 class Response(Protocol):
     """A response with status and headers, whose body has not been read yet.
 
-    The caller of `Transport.open` must call `close` on every path, or read the body to its end.
+    The caller of `Transport.open` must read the body to its end or call `close`, also after an error.
 
     Attributes:
         status: The HTTP status.
@@ -75,8 +75,8 @@ class Transport(Protocol):
     Implemented by an open `Connection`, by the wrapper of an ApiClient, or by a class of the caller.
 
     Attributes:
-        identity: Equal for two transports that reach the same cluster as the same user. Hashable and
-            weakly referenceable.
+        identity: If the identities of two transports are equal, both reach the same cluster as the same user. kinform
+            then shares between them what it knows about the server. Hashable and weakly referenceable.
     """
 
     @property
@@ -88,7 +88,8 @@ class Transport(Protocol):
         Cancellation leaves no connection open.
 
         Raises:
-            TransportError: No response: refused, unreachable, cut, bad certificate.
+            TransportError: There was no response: the connection was refused or cut, the server is unreachable, or a
+                certificate is not valid.
         """
 
     async def refresh_credentials(self) -> bool:

@@ -36,18 +36,20 @@ def connect(
 
     Args:
         target: The path of a kubeconfig, or an `http://` or `https://` URL, which may have a path prefix.
-            None looks in `$KUBECONFIG` (one path or several, as kubectl reads it), then in
-            `~/.kube/config` if that variable is not set, then for a pod's service account.
-        context: The kubeconfig's context; None takes its `current-context`. Not allowed with a URL.
-        token: A bearer token, for a URL only: a kubeconfig has its own credentials.
-        ca: A file with PEM certificates to trust instead of the system's, for an `https://` URL only.
-        verify: False accepts any certificate, for an `https://` URL only.
+            If it is None, kinform looks in `$KUBECONFIG` (one path or several, as for kubectl). If that
+            variable is not set, it looks in `~/.kube/config`, and then for a pod's service account.
+        context: The context in the kubeconfig. None: its `current-context`. Not allowed with a URL.
+        token: A bearer token. For a URL only: a kubeconfig has its own credentials.
+        ca: A file with PEM certificates. kinform trusts these, and not the certificates of the system. For
+            an `https://` URL only.
+        verify: False accepts any certificate. For an `https://` URL only.
 
     Returns:
         A connection that is not open yet. Only the file system has been read.
 
     Raises:
-        OptionError: An argument has no meaning, or the target is None and no cluster was found.
+        OptionError: An argument is not valid, or does not apply to this target; or the target is None and
+            no cluster was found.
     """
     return Connection(find_source(target, context=context, token=token, ca=ca, verify=verify))
 
@@ -55,13 +57,14 @@ def connect(
 class Connection:
     """A connection to one cluster as one user, made by `connect`.
 
-    Open inside its `async with` block, once. It is a `Transport`, so informers take it as it is. Any number
-    of informers can share it: connections are not limited. The end of the block closes every connection
-    still in use.
+    The connection is open only inside its `async with` block, and can be entered only once. It is a
+    `Transport`, so you can pass it to informers. Any number of informers can share it, because it does not
+    limit the number of its HTTP connections. The end of the block closes every HTTP connection still in use.
 
-    Credentials that rotate are read again: a pod's token and a kubeconfig's `tokenFile` for each request,
-    an exec plugin's when they expire, all of them after a 401. Certificates are exchanged after a 401;
-    open streams then break off and resume.
+    kinform reads credentials again, because they can change: a pod's token and a kubeconfig's `tokenFile`
+    before each request, the credentials of an exec plugin when they expire, and all of them after a 401.
+    After a 401, kinform also replaces client certificates that have changed. This closes the open streams,
+    and they resume.
     """
 
     def __init__(self, source: CredentialSource) -> None:
@@ -84,9 +87,9 @@ class Connection:
 
     @property
     def api_client(self) -> ApiClient:
-        """kubernetes_asyncio's client, for all other calls than list and watch.
+        """The client of kubernetes_asyncio. Use it for calls other than list and watch.
 
-        Closed with the connection.
+        It is closed with the connection.
 
         Raises:
             OptionError: The connection is not open.
@@ -141,10 +144,10 @@ class Connection:
         return await self._require_open().open(request)
 
     async def refresh_credentials(self) -> bool:
-        """Reads the credentials again, once for all concurrent callers.
+        """Reads the credentials again, only once for all concurrent callers.
 
         Returns:
-            False if there is no source to read again, or reading failed, which is logged.
+            False if there is no source to read again, or if the reading failed. kinform logs a failure.
         """
         self._require_open()
         if not self._source.can_reload:

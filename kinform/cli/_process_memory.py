@@ -18,7 +18,8 @@ _Reading = TypeVar("_Reading", int, float)
 class Gauge:
     """Reads one process by its id.
 
-    Each method raises OSError on a system without /proc, without the right to read it, and once the process has ended.
+    Each method raises OSError on a system without /proc, without the permission to read it, and after the end of the
+    process.
     """
 
     def __init__(self, pid: int) -> None:

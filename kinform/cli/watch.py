@@ -1,7 +1,7 @@
 """`kinform watch`: watches a collection and prints its changes.
 
-Changes go to standard output, progress and errors to stderr. Object contents are printed only with `-o json`. Messages
-contain keys and states, never object contents.
+Changes go to standard output. Progress and errors go to standard error. Object contents are printed only with
+`-o json`. Messages contain keys and states, never object contents.
 """
 
 from __future__ import annotations

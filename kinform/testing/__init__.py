@@ -6,8 +6,8 @@
         ...                                 # connect any client to server.url
         assert server.requests[0].params["limit"] == "500"
 
-It answers LIST, WATCH, WatchList, bookmarks, selectors and metadata-only requests as kube-apiserver does, to any
-client. `python -m kinform.testing` runs it in a process of its own. It does no admission, defaulting, validation,
+The server answers LIST, WATCH, WatchList, bookmarks, selectors and metadata-only requests as kube-apiserver does, to
+any client. `python -m kinform.testing` runs it in a process of its own. It does no admission, defaulting, validation,
 discovery or RBAC: it serves objects as they are written.
 """
 

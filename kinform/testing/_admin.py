@@ -7,7 +7,7 @@ freeze, and are not recorded.
 |---|---|
 | `POST /_kinform/generate?resource=v1/pods&count=N[&namespace=NS]` | creates objects |
 | `POST /_kinform/storm?resource=v1/pods&count=N[&rate=R]` | updates objects, at most R per second |
-| `POST /_kinform/compact` | drops all history: older resourceVersions answer 410 |
+| `POST /_kinform/compact` | drops all history: requests with an older resourceVersion get 410 |
 | `POST /_kinform/disconnect` | ends the open watch streams cleanly |
 | `GET /_kinform/stats` | revision, open streams, requests by verb, objects by resource |
 | `GET /_kinform/digest?resource=v1/pods` | the number of objects, and their `digest` |
@@ -54,7 +54,7 @@ class Controlled(Protocol):
 
 
 def digest(versions: Mapping[str, tuple[str, str]]) -> str:
-    """Returns a digest of uids and resourceVersions by key: equal for equal copies.
+    """Returns a digest of keys, uids and resourceVersions: equal for equal copies.
 
     It is the SHA-256 of the lines `key uid resourceVersion`, ordered by key, in hexadecimal digits.
     """

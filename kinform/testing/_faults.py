@@ -1,6 +1,6 @@
 """Faults as data, and the queue that assigns them to requests.
 
-`Server.fault` arms a fault; the first matching request uses it up, even if its response is too short to show the fault.
+`Server.fault` registers a fault. The first matching request uses it up, even if its response is too short to show it.
 There are two families: an `Answer` replaces the response, a `Break` corrupts or interrupts its body. The modules
 `_response`, `_list` and `_watch` carry them out.
 """
@@ -26,14 +26,15 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(Fault, frozen=True, kw_only=True):
     """A fault that replaces the response by a failure.
 
-    A LIST gets it as the HTTP status. So does a WATCH, unless `event` is set: then HTTP 200, `after` events as usual,
-    an ERROR event with the same Status, and a clean end.
+    A LIST gets the failure as its HTTP status, and so does a WATCH if `event` is False. If `event` is True, the server
+    answers a WATCH with HTTP 200, sends `after` events, then an ERROR event with the same Status, and ends the response
+    cleanly.
     """
 
     event: bool = False
-    """Sends the failure as an ERROR event of a watch. Has no effect on a LIST."""
+    """True: send the failure as an ERROR event of a watch. Has no effect on a LIST."""
     after: int = 0
-    """Events that are sent before it. Only has an effect with `event`."""
+    """The number of events that are sent before the ERROR event. Has an effect only with `event=True`."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         """Returns the response to this request."""
@@ -43,7 +44,8 @@ class Answer(Fault, frozen=True, kw_only=True):
 class Gone(Answer, frozen=True, kw_only=True):
     """410 Expired: the resourceVersion is too old.
 
-    In the answer to a page of a LIST is a continue token for the inconsistent rest.
+    If the request is for a later page of a LIST, the answer contains a continue token. With this token, a client gets
+    the remaining objects in their newest state, which can be inconsistent with the earlier pages.
     """
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
@@ -64,7 +66,7 @@ class Unauthorized(Answer, frozen=True, kw_only=True):
 class Forbidden(Answer, frozen=True, kw_only=True):
     """403: the user lacks the permission.
 
-    `on`, `resource` and `namespace` of `Server.fault` restrict it, as RBAC rules do.
+    Restrict it by `on`, `resource` and `namespace` of `Server.fault`, as an RBAC rule does.
     """
 
     user: str = "jane"
@@ -78,7 +80,7 @@ class NotFound(Answer, frozen=True, kw_only=True):
     """404: the resource does not exist."""
 
     plain: bool = False
-    """Plain text, as for an unknown API group; otherwise a Status."""
+    """True: the body is plain text, as for an unknown API group. False: it is a Status."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         return _status.no_such_path() if self.plain else _status.no_such_resource()
@@ -87,23 +89,28 @@ class NotFound(Answer, frozen=True, kw_only=True):
 class Invalid(Answer, frozen=True, kw_only=True):
     """422: the server does not accept a parameter.
 
-    The defaults are the answer of a server without WatchList to sendInitialEvents.
+    With the default values, this is the answer of a server without WatchList to a request with sendInitialEvents.
     """
 
     field: str = "sendInitialEvents"
+    """The parameter in the message."""
     message: str = "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
+    """The reason in the message."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         return _status.invalid((self.field, "FieldValueForbidden", self.message))
 
 
 class TooManyRequests(Answer, frozen=True, kw_only=True):
-    """429 with Retry-After, in plain text as priority and fairness answers."""
+    """429 with Retry-After: the server has too many requests.
+
+    The default body is plain text, as from API Priority and Fairness in kube-apiserver.
+    """
 
     retry_after: int | None = 1
-    """Seconds; None sends no header."""
+    """Seconds in the Retry-After header. None: the answer has no such header."""
     plain: bool = True
-    """Plain text; otherwise a Status."""
+    """True: the body is plain text. False: it is a Status."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         return _status.too_many_requests(self.retry_after, plain=self.plain)
@@ -112,10 +119,12 @@ class TooManyRequests(Answer, frozen=True, kw_only=True):
 class InternalError(Answer, frozen=True, kw_only=True):
     """500: the server failed.
 
-    As an ERROR event of a WatchList it is the answer of a server whose etcd does not support progress requests.
+    With `event=True`, a WatchList gets it as an ERROR event. This is the answer of a server whose etcd does not support
+    progress requests.
     """
 
     message: str = "something went wrong"
+    """The message of the Status."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         return _status.internal_error(self.message)
@@ -125,9 +134,9 @@ class Unavailable(Answer, frozen=True, kw_only=True):
     """503: the server or a proxy cannot answer now."""
 
     retry_after: int | None = None
-    """Seconds; None sends no header."""
+    """Seconds in the Retry-After header. None: the answer has no such header."""
     plain: bool = False
-    """Plain text, as from a proxy; otherwise a Status."""
+    """True: the body is plain text, as from a proxy. False: it is a Status."""
 
     def refusal(self, request: Request, revision: int) -> _status.Refusal:
         return _status.unavailable(self.retry_after, plain=self.plain)
@@ -148,39 +157,43 @@ class ResourceVersionTooLarge(Answer, frozen=True, kw_only=True):
 class Break(Fault, frozen=True, kw_only=True):
     """A fault within the body of a response that begins as usual.
 
-    `after` counts objects: items of a LIST, or events of a WATCH without bookmarks. A LIST with fewer items breaks
-    after its last one.
+    If a LIST has fewer than `after` items, the fault follows the last item.
     """
 
     after: int = 0
+    """The number of objects before the fault: items of a LIST, or events of a WATCH. Bookmarks are not counted."""
 
 
 class Empty(Fault, frozen=True, kw_only=True):
     """HTTP 200, an empty body and a clean end.
 
-    Some servers answer this to a stale resourceVersion.
+    Some servers answer in this way if the resourceVersion is too old.
     """
 
 
 class Hangup(Break, frozen=True, kw_only=True):
     """A connection that closes without a complete response.
 
-    With `after=None` it closes before the status line; otherwise after this number of objects, without the end of the
-    chunked body. HTTP clients may repeat a GET by themselves if the connection closes before the status line. aiohttp
-    does so once, and that request meets the next fault, if any: for such a client use `times=2`.
+    HTTP clients may repeat a GET by themselves if the connection closes before the status line. aiohttp repeats it
+    once, and the next matching fault is applied to the repeated request. So use `times=2` if you want such a client to
+    see the failure.
     """
 
     after: int | None = None  # type: ignore[assignment]
+    """None: the connection closes before the status line. Otherwise it closes after this number of objects, without the
+    end of the chunked body."""
 
 
 class Stall(Break, frozen=True, kw_only=True):
     """Silence on an open connection: no more data, and no FIN.
 
-    It begins after `after` objects and `bytes` bytes of the next one, or before the status line with `headers=False`.
+    The silence begins after `after` objects and a part of the next object.
     """
 
     headers: bool = True
+    """False: the silence begins before the status line."""
     bytes: int = 0
+    """The size of the part of the next object that is sent."""
 
 
 class CutMidObject(Break, frozen=True, kw_only=True):
@@ -188,13 +201,13 @@ class CutMidObject(Break, frozen=True, kw_only=True):
 
 
 class MalformedObject(Break, frozen=True, kw_only=True):
-    """An object of invalid JSON with balanced braces and strings.
+    """An object that is not valid JSON, but whose end can be found.
 
-    The objects after it are valid.
+    Its braces are balanced and its strings are closed. The objects after it are valid.
     """
 
     readable_key: bool = True
-    """Whether the metadata precedes the damage; otherwise the name itself is damaged."""
+    """True: the damage is after the metadata. False: the name itself is damaged."""
 
 
 class MalformedFrame(Break, frozen=True, kw_only=True):
@@ -202,9 +215,10 @@ class MalformedFrame(Break, frozen=True, kw_only=True):
 
 
 class Oversized(Break, frozen=True, kw_only=True):
-    """A valid object with an annotation of `bytes` bytes."""
+    """A valid object with an additional annotation of this size."""
 
     bytes: int
+    """The size of the annotation."""
 
 
 class Trickle(Fault, frozen=True, kw_only=True):
@@ -221,9 +235,10 @@ class Trickle(Fault, frozen=True, kw_only=True):
 
 
 class ShortPage(Fault, frozen=True, kw_only=True):
-    """A page of a LIST with fewer items than its limit, and a token for the rest."""
+    """A page of a LIST with fewer items than its limit, and a token for the next page."""
 
     items: int = 0
+    """The number of items in the page."""
 
 
 class NoBookmark(Fault, frozen=True, kw_only=True):
@@ -231,21 +246,24 @@ class NoBookmark(Fault, frozen=True, kw_only=True):
 
 
 class BookmarkWithoutEnd(Fault, frozen=True, kw_only=True):
-    """A bookmark after the initial events that does not mark their end."""
+    """A bookmark after the initial events, without a valid mark of their end."""
 
     value: str | None = None
-    """The annotation's value; None omits the annotation."""
+    """The value of the annotation that marks the end. None: the bookmark has no such annotation."""
 
 
 class LateBookmark(Fault, frozen=True, kw_only=True):
-    """A bookmark for the end of the initial events that follows live events."""
+    """A late end bookmark: the server sends later changes before it.
+
+    The end bookmark is the bookmark that marks the end of the initial events.
+    """
 
     events: int = 1
-    """Live events that are sent before it."""
+    """The number of changes that are sent before the end bookmark."""
 
 
 class ArmedFault(msgspec.Struct, kw_only=True):
-    """A fault, and a filter for the requests that meet it."""
+    """A fault, and a filter for the requests to which it is applied."""
 
     fault: Fault
     on: RequestKind
@@ -270,7 +288,7 @@ class ArmedFault(msgspec.Struct, kw_only=True):
 
 
 class FaultQueue:
-    """The armed faults; the first one that matches a request is used."""
+    """The registered faults. The first one that matches a request is used."""
 
     def __init__(self) -> None:
         self._armed: list[ArmedFault] = []
@@ -280,7 +298,7 @@ class FaultQueue:
         self._armed.append(armed)
 
     def take(self, request: Request) -> Fault | None:
-        """Uses up and returns the fault that the request meets, or returns None."""
+        """Uses up and returns the first fault that matches the request, or returns None."""
         for armed in self._armed:
             if not armed.matches(request):
                 continue

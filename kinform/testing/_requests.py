@@ -15,31 +15,33 @@ class Request:
     """A request that reached the server, and its outcome."""
 
     method: str
+    """The HTTP method, such as `"GET"`."""
     path: str
     """The path without the query: `/api/v1/namespaces/shop/pods`."""
     params: dict[str, str]
     """The query, unescaped. A repeated parameter has its last value."""
     headers: Mapping[str, str]
-    """As sent. Names are matched case-insensitively."""
+    """The headers as sent. The lookup of a name ignores case."""
     verb: str = "other"
     """`"list"`, `"watch"`, `"get"`, `"create"`, `"replace"`, `"delete"`, or `"other"`."""
     about: ServedResource | None = field(default=None, repr=False)
+    """The resource that the path names, or None."""
     namespace: str | None = None
     """The namespace in the path, or None."""
     name: str | None = None
     """The object's name in the path, or None."""
     status: int | None = None
-    """The HTTP status once the headers are sent; None before that, and where no answer was sent."""
+    """The HTTP status. None before the headers are sent, or if no answer was sent."""
     fault: object | None = None
-    """The `Fault` that it met, or None."""
+    """The `Fault` that was applied to the request, or None."""
     ended: bool = False
-    """Whether the client or the server has ended the exchange."""
+    """True after the client or the server has ended the exchange."""
     at: float = field(default_factory=time.monotonic)
     """The time of its arrival, in seconds of `time.monotonic`."""
 
     @property
     def resource(self) -> str | None:
-        """`"v1/pods"`, or None where the path names no known resource."""
+        """The name of the resource, such as `"v1/pods"`, or None if it is not known."""
         return self.about.name if self.about else None
 
 

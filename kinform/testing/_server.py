@@ -33,20 +33,20 @@ class Server:
     """A Kubernetes API server for tests: real HTTP on loopback, objects in memory.
 
     Serves LIST with consistent pages, WATCH from history, bookmarks, WatchList, selectors and metadata-only answers as
-    kube-apiserver does, and faults on demand. It has pods, namespaces, nodes, events, config maps, secrets and services
-    of v1, deployments, leases and endpoint slices; `register` adds custom resources.
+    kube-apiserver does, and faults on demand. It has these resources: pods, namespaces, nodes, events, config maps,
+    secrets and services (all `v1`), deployments, leases and endpoint slices. `register` adds custom resources.
 
-    Use it as an async context manager; its exit closes every connection and leaves no task. Objects can be written
+    Use it as an async context manager. Its exit closes every connection and leaves no task. Objects can be written
     before the start and while it is stopped. It is bound to one event loop at a time, and is not thread-safe.
 
     Args:
-        port: The TCP port; 0 picks a free one, which is kept through `stop` and `start`.
-        watch_list: Whether WatchList (sendInitialEvents) is served; otherwise it is refused with 422.
+        port: The TCP port. 0: a free port, which stays the same after `stop` and `start`.
+        watch_list: True: the server serves WatchList (sendInitialEvents). False: it refuses WatchList with 422.
         bookmark_interval: Seconds between the bookmarks of a stream that allows them. One more comes 2 s before the
             timeout of the stream.
-        token: The required bearer token. A request without a token is answered 403, one with another token 401. The
-            attribute can be set at any time. None requires no token.
-        history: Writes that a resource keeps; older resourceVersions answer 410.
+        token: The required bearer token. The server answers 403 to a request without a token, and 401 to a request
+            with another token. None: no token is required. The attribute can be set at any time.
+        history: Number of writes that are kept for each resource. A request with an older resourceVersion gets 410.
         seed: The seed of uids and generated objects. The same calls with the same seed give the same bytes.
     """
 
@@ -82,7 +82,7 @@ class Server:
         await self.stop()
 
     async def start(self) -> None:
-        """Listens, on the same port as before; OSError if it is in use.
+        """Listens on the same port as before; raises OSError if it is in use.
 
         Ends a freeze. Has no effect while the server runs.
         """
@@ -113,18 +113,18 @@ class Server:
         self._state.thawed.clear()
 
     def thaw(self) -> None:
-        """Ends a freeze: answers the requests and sends the events since its start."""
+        """Ends a freeze: answers the requests and sends the events that are waiting."""
         self._state.thawed.set()
 
     @property
     def url(self) -> str:
-        """`http://127.0.0.1:PORT`; RuntimeError before the first start."""
+        """`http://127.0.0.1:PORT`. Raises RuntimeError before the first start."""
         if not self._port:
             raise RuntimeError("the server has not been started")
         return f"http://{_HOST}:{self._port}"
 
     def write_kubeconfig(self, path: str | Path) -> Path:
-        """Writes a kubeconfig for this server, mode 0600; returns its path."""
+        """Writes a kubeconfig for this server with mode 0600; returns its path."""
         user = {} if self.token is None else {"token": self.token}
         config = {
             "apiVersion": "v1",
@@ -163,8 +163,8 @@ class Server:
     def put(self, resource: str, obj: Mapping[str, Any]) -> str:
         """Creates an object, or replaces the one with this namespace and name.
 
-        The server sets resourceVersion, and on creation uid and creationTimestamp where the object has none. The
-        default namespace of a namespaced object is `default`. Each call is a write, even if the object is equal.
+        The server always sets resourceVersion. If it creates the object, it also sets a missing uid and a missing
+        creationTimestamp. The default namespace is `default`. Each call is a write, even if the object stays the same.
 
         Returns:
             The resourceVersion of the write.
@@ -186,7 +186,7 @@ class Server:
         return str(self._storage.delete(self._storage.collection(resource), key).revision)
 
     def update(self, resource: str, key: str, mutate: Callable[[Object], None]) -> str:
-        """Writes a copy that `mutate` changed in place; returns the resourceVersion.
+        """Calls `mutate` to change a copy, writes the copy, returns the resourceVersion.
 
         Raises:
             KeyError: The object does not exist, or the resource is not served.
@@ -217,20 +217,20 @@ class Server:
         return [record.key for record in records if namespace in (None, record.namespace)]
 
     def versions(self, resource: str) -> dict[str, tuple[str, str]]:
-        """Returns uid and resourceVersion of every object by key: those of a correct copy."""
+        """Returns (uid, resourceVersion) of each object by key, to compare with a copy."""
         records = self._storage.collection(resource).current()
         return {record.key: (record.uid, str(record.revision)) for record in records}
 
     def generate(
         self, resource: str, n: int, *, namespace: str | Sequence[str] | None = None, seed: int | None = None
     ) -> list[str]:
-        """Creates n realistic objects: pods of 7 to 8 KB, a third of it managedFields.
+        """Creates n realistic objects. A pod has 7 to 8 KB; a third is managedFields.
 
         Args:
-            resource: A built-in resource, or a custom one, which gets small objects with conditions.
+            resource: A built-in resource, or a custom one. Custom objects are small and have conditions.
             n: The number of objects. Later calls continue with other objects.
-            namespace: One namespace, or several to use in turn; by default those of a made-up cluster.
-            seed: The seed of the objects; by default the server's.
+            namespace: One namespace, or several to use in turn. Default: the namespaces of an invented cluster.
+            seed: The seed of the objects. Default: the seed of the server.
 
         Returns:
             Their keys, in the order of creation.
@@ -252,7 +252,7 @@ class Server:
         return self.update(resource, key, lambda obj: touch(obj, revision, time_of(revision)))
 
     def storm(self, resource: str, n: int) -> None:
-        """Touches n objects in the order of their keys, repeatedly if there are fewer.
+        """Touches n objects in the order of their keys; starts again after the last one.
 
         Raises:
             ValueError: The resource has no objects.
@@ -291,15 +291,15 @@ class Server:
         skip: int = 0,
         when: Callable[[Request], bool] | None = None,
     ) -> None:
-        """Arms a fault for later requests. A request meets the first matching fault.
+        """Registers a fault for later requests. A request gets the first that matches.
 
         Args:
             fault: The fault.
             on: `"list"`, `"watch"`, or `"any"` for both.
-            times: The number of requests that meet it; None for all until `heal`.
+            times: The number of requests that get the fault. None: all requests until `heal`.
             resource: Only requests for this resource.
-            namespace: Only requests for this namespace, by path.
-            skip: The number of matching requests that pass first.
+            namespace: Only requests with this namespace in their path.
+            skip: The number of matching requests that are answered normally before the fault is applied.
             when: Only requests for which it returns True (`lambda request: "continue" in request.params`).
         """
         if resource is not None:
@@ -311,9 +311,9 @@ class Server:
         )
 
     def interrupt(self, fault: Fault, resource: str | None = None) -> int:
-        """Applies a fault to the open watch streams, after the events that are due.
+        """Applies a fault to the open watch streams, after the events that wait now.
 
-        The fault's `after` counts from here. Returns the number of streams.
+        The fault's `after` counts the events that follow. Returns the number of streams.
         """
         streams = self._streams(resource)
         for stream in streams:
@@ -325,23 +325,23 @@ class Server:
         return self.interrupt(Empty(), resource)
 
     def heal(self) -> None:
-        """Disarms all faults."""
+        """Removes all faults."""
         self._state.faults.clear()
 
     @property
     def faults_left(self) -> int:
-        """The number of requests that will still meet a fault with a limit."""
+        """The number of requests that can still get a fault. Ignores `times=None`."""
         return self._state.faults.left()
 
     def compact(self) -> None:
-        """Drops all history: every earlier resourceVersion and continue token answers 410.
+        """Drops all history: earlier resourceVersions and continue tokens get 410.
 
-        Open streams continue. The compaction uses a revision of its own.
+        Open streams continue. The compaction increments the revision by one.
         """
         self._storage.compact()
 
     def bookmark(self, resource: str | None = None) -> int:
-        """Sends a bookmark on open streams that allow it; returns their total number."""
+        """Sends a bookmark to streams that allow it. Returns the number of open streams."""
         streams = self._streams(resource)
         for stream in streams:
             stream.queue_bookmark()
@@ -371,10 +371,10 @@ class Server:
         count: int = 1,
         timeout: float = 10.0,
     ) -> list[Request]:
-        """Waits until `requests` has `count` matching ones; returns all that match.
+        """Waits until `requests` has `count` matching requests; returns all that match.
 
         Raises:
-            TimeoutError: They did not arrive within `timeout` seconds.
+            TimeoutError: The requests did not arrive within `timeout` seconds.
         """
         match = ArmedFault(fault=Fault(), on=on, times=None, resource=resource, namespace=None, skip=0, when=when)
 
@@ -387,13 +387,13 @@ class Server:
         return matching()
 
     async def wait_for_watchers(self, n: int, *, resource: str | None = None, timeout: float = 10.0) -> None:
-        """Waits until exactly n watches are open; TimeoutError after `timeout` seconds."""
+        """Waits until n watches are open; raises TimeoutError after `timeout` seconds."""
         await self._state.changed.wait_for(
             lambda: len(self._streams(resource)) == n, f"{n} open watch streams", timeout
         )
 
     async def wait_until_sent(self, *, timeout: float = 10.0) -> None:
-        """Waits until all events are sent; TimeoutError after `timeout` seconds."""
+        """Waits until all events are sent; raises TimeoutError after `timeout` seconds."""
         await self._state.changed.wait_for(
             lambda: all(stream.idle for stream in self._state.streams), "the open streams to be idle", timeout
         )

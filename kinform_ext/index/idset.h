@@ -1,5 +1,5 @@
-/* A set of ids, in containers of 65,536 ids each: up to four ids inside the container, a sorted array of two bytes an
- * id, or a bitmap of 8 KiB.
+/* A set of ids: each container covers a range of 65,536 ids, and stores them inline (up to four ids), as a sorted array
+ * of two bytes per id, or as a bitmap of 8 KiB.
  *
  * No step copies more than one container, and the list of containers. Removing an id never needs memory.
  * Source: Lemire et al., "Roaring bitmaps" (2016).

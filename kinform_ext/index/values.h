@@ -1,5 +1,5 @@
-/* The indexes of a store: each value once, with the set of ids that have it; and the values of each id, so that an id
- * is released without its JSON.
+/* The indexes of a store: each value is stored once, with the set of ids that have it, and each id with its values, so
+ * that the id can be removed without reading its JSON.
  *
  * A value lives while an id has it. An id gets its values in two steps: stage each, then commit; abort undoes them. No
  * step copies more than a page of 512 entries or a list of pages. Releasing an id never needs memory.

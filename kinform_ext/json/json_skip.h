@@ -1,4 +1,5 @@
-/* The end of a JSON value, without its grammar: for values that are dropped, or that a chunk has cut off.
+/* Finds the end of a JSON value without checking its grammar: for values that are dropped, or that continue in the next
+ * chunk.
  *
  * kj_skip_brackets finds the closing bracket 64 bytes at a time. kj_skip_part finds the end of any value across chunks.
  * Neither reads a byte twice. The only error is a raw control character in a string: a line end inside a string shows

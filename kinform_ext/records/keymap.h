@@ -1,4 +1,5 @@
-/* A hash map without keys: from a 64-bit hash to ids, by extendible hashing, 4 bytes an entry in pages of 512 bytes.
+/* A hash map that stores no keys: it maps a 64-bit hash to ids by extendible hashing, with 4 bytes per entry, in pages
+ * of 512 bytes.
  *
  * The first bits of a hash choose a page through a directory. Four of the last ten bits choose a bucket of the page,
  * and six are stored with the id. A full page splits in two and two sparse pages merge, so no step copies more than two

@@ -1,7 +1,7 @@
-/* Namespaces, each name stored once, and partitions: the records of one stream in one namespace.
+/* Namespaces, and partitions: a partition is the set of the records of one stream in one namespace.
  *
- * A record states its stream and namespace by one number, its partition. A partition lives while its refcount is above
- * 0, a namespace while it has a partition. Numbers of both are used again.
+ * Each name of a namespace is stored once. A record states its stream and namespace by one number, its partition. A
+ * partition lives while its refcount is above 0, a namespace while it has a partition. Numbers of both are used again.
  */
 #ifndef KINFORM_NAMESPACES_H
 #define KINFORM_NAMESPACES_H

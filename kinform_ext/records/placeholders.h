@@ -1,9 +1,9 @@
 /* Placeholders: control bytes in the JSON to encode, in place of strings that the record stores anyway.
  *
  * A string equal to a value of the record is replaced by one byte: 1 namespace, 2 name, 3 uid, 4 resourceVersion, 5 the
- * name up to its last dot (the name of an event starts with that of the object it is about). These bytes never occur in
+ * name up to its last dot (the name of an event starts with the name of its object). These bytes never occur in
  * JSON that passed the scanner. Values are restored byte for byte, so the meaning of the string does not matter.
- * Bound: 32 placeholders an object.
+ * Bound: 32 placeholders per object.
  */
 #ifndef KINFORM_PLACEHOLDERS_H
 #define KINFORM_PLACEHOLDERS_H

@@ -1,4 +1,6 @@
-/* A record: one version of an object as it lies in a slab, without padding, fields in this order:
+/* A record: one version of an object, as it is stored in a slab.
+ *
+ * It has no padding. Its fields, in this order:
  *
  *     word       4 B     id (26 bits), state (6 bits)
  *     form       1 B     how resourceVersion and uid are stored, and whether the blob has placeholders

@@ -1,4 +1,5 @@
-/* The refcounts of the codecs: how many records, and versions copied out of a table, each codec must decode.
+/* The refcounts of the codecs: for each codec, the number of records, and of versions copied out of a table, that need
+ * it.
  *
  * Shared by a table and the versions copied out of it; it lives as long as any of them. Bound: 65,536 codecs.
  */

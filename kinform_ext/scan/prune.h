@@ -1,4 +1,5 @@
-/* One object from the wire to the block of a batch: pruned, apiVersion and kind first, its key and version located.
+/* Copies one object from the response into the block of a batch: prunes it, writes apiVersion and kind first, and notes
+ * where its key and version are.
  *
  * A program is a deterministic trie, compiled by kinform/_paths. Kept bytes are copied in runs as long as possible.
  * Kept values have passed the JSON grammar; of dropped values only the end is found. The block keeps nothing of an

@@ -44,7 +44,7 @@ def test_a_single_string_as_namespaces_is_refused():
         Scope(namespaces="shop")
     assert str(caught.value) == (
         "Scope.namespaces: 'shop' is not allowed; expected None for all namespaces, or a list of names like "
-        '["shop", "till"]'
+        '["shop", "bank"]'
     )
 
 

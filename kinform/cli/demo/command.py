@@ -43,26 +43,26 @@ if TYPE_CHECKING:
     default=10_000,
     show_default=True,
     metavar="N",
-    help="Updates in the storm, shared by pods and namespaces in proportion to their numbers.",
+    help="Number of updates. Pods and namespaces get updates in proportion to their numbers.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
 @click.option(
     "--kubeconfig",
     metavar="PATH",
-    help="Use the real cluster of this kubeconfig. The demo only reads it: there is no storm.",
+    help="Use the real cluster of this kubeconfig. The demo only reads it, and makes no updates.",
 )
 @click.option("--context", metavar="NAME", help="Context in the kubeconfig. Default: the current context.")
 @click.pass_context
 def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, context: str | None, **sizes: int) -> int:
     """Compare kinform with a naive list-watch loop on one API server.
 
-    Starts an API server with generated pods and namespaces. A naive loop over kubernetes_asyncio (list, watch, into a
-    dict) and kinform each copy all objects, in processes of their own, through an initial sync, a storm of updates and
-    a relist after 410. They take turns, so that neither slows the other. At the end both copies are compared with the
-    server.
+    Starts an API server with generated pods and namespaces. Two processes copy all objects. One runs a naive loop over
+    kubernetes_asyncio, which lists and watches into a dict; the other runs kinform. Both go through an initial sync,
+    many updates, and a relist after 410. They take turns: only one of them works at a time, so that neither slows the
+    other. At the end, the demo compares both copies with the server.
 
-    With the default sizes the demo takes about two minutes on two idle cores and 3 GiB of memory, most of it for the
-    naive loop.
+    With the default sizes, the demo takes about two minutes on two idle cores. It needs 3 GiB of memory, most of it for
+    the naive loop.
 
     Exits with 1 if a copy differs from the server.
     """

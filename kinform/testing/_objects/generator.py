@@ -32,7 +32,7 @@ class Generator:
             kind: The kind. Custom resources, and kinds that are not in the catalogue, get a small spec.
             count: The number of objects.
             seed: The seed of the stream.
-            namespaces: Used in turn; an empty sequence for a cluster-scoped kind, None for those of the cluster.
+            namespaces: Used in turn. Empty for a cluster-scoped kind. None: the namespaces of an invented cluster.
             taken: Keys that are in use. It is asked for each object when that is due.
         """
         stream = self._streams.get((kind, seed))
