@@ -53,7 +53,7 @@ import kinform, kinform.testing
 import msgspec
 async def main():
     async with kinform.testing.Server() as server:
-        for namespace in ("shop", "till"):
+        for namespace in ("shop", "billing"):
             server.generate("v1/pods", 5, namespace=namespace)
             server.put("v1/namespaces", {"metadata": {"name": namespace}})
         async with kinform.connect(server.url) as api:
