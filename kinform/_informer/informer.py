@@ -1,7 +1,6 @@
 """The informer: a handle on a live collection, with a type, listeners and waits.
 
-Passes each call to its collection, which has the streams and the store, or to its dispatcher, which has the listeners.
-Source: client-go's shared informer, kube-runtime's reflector.
+Passes calls to its collection and its dispatcher. Source: client-go's shared informer, kube-runtime's reflector.
 """
 
 from __future__ import annotations
@@ -226,8 +225,8 @@ class Informer:
         Additions and deletions are changes, too. Use it for a controller that reads the store itself: the call decodes
         no object. A key is in the queue at most once, even if its object changes many times before the call. At the
         call, the store has the last of these versions or a newer one, or no object if it was deleted. Key handlers run
-        one at a time, concurrently with the other handlers. `synced` does not wait for them. An exception is logged
-        with the key, and stops nothing.
+        one at a time, concurrently with the others. `synced` does not wait for them. An exception is logged with the
+        key, and stops nothing.
         """
         self._collection.enable_notifications()
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
