@@ -1,7 +1,7 @@
 """A memory-efficient Kubernetes informer: a live, correct, pruned copy of objects.
 
-Three doors into one machine: `Informer` is the whole convenience, `reflector` fills a store from a stream,
-`watcher` gives the stream alone. `kinform.testing` is loaded when it is first used.
+`Informer` keeps a live store and notifies handlers. `reflector` fills a store from a stream. `watcher` streams events
+without a store. `kinform.testing` is imported at its first use.
 """
 
 import importlib

@@ -332,7 +332,7 @@ class _ReadyExemplars:
     referenced weakly.
 
     With 5,000 pods and 207 exemplars, read in random order, 73 % hit; of 20,000 with 358 exemplars 64 %. Within 256 KiB
-    it were 53 and 44 %, within 1 MiB 97 and 86 %. A miss costs 4.5 us. So the second 256 KiB save 0.6 us a read for
+    53 and 44 % hit, with 1 MiB 97 and 86 %. A miss costs 4.5 us. So the second 256 KiB save 0.6 us a read for
     0.1 MiB of RSS; another 512 KiB would save 0.7 us for 0.5 MiB.
 
     Attributes:

@@ -37,7 +37,7 @@ class Collection:
     """A live copy of a collection, which its handles share.
 
     Args:
-        transport: Leads to the cluster.
+        transport: The transport to the cluster.
         spec: The identity of the collection.
         indexes: Maps the name of each index to its path.
         snapshot: Where the collection is kept between two runs, or None.
@@ -50,7 +50,7 @@ class Collection:
         streams: By namespace, `""` for all.
         running: True between the first `open` and the last `close`.
         failure: The error that ended it, or None.
-        synced: True as soon as every stream has brought its first complete state.
+        synced: True as soon as every stream has received its first complete state.
     """
 
     def __init__(
@@ -130,7 +130,9 @@ class Collection:
         self.running = True
 
     async def close(self, dispatcher: Dispatcher, tasks: Sequence[asyncio.Task[None]] = ()) -> None:
-        """Removes a handle and waits for its tasks. The last handle stops all, then writes the snapshot.
+        """Removes a handle, and waits for its tasks.
+
+        The last handle stops all tasks, then writes the snapshot.
 
         Args:
             dispatcher: The dispatcher of the handle. One that is not open is ignored.
@@ -184,7 +186,7 @@ class Collection:
     def enable_notifications(self) -> None:
         """Notifies the dispatchers from now on. Until then no Change is allocated.
 
-        Finishes running sweeps first, so that a new listener hears only of later changes.
+        Finishes running sweeps first, so that a new listener is notified only of later changes.
         """
         self.writer.catch_up()
         self.writer.listener = self._dispatch

@@ -1,7 +1,7 @@
 """The list-watch state machine of one stream. It does no I/O (sans-io).
 
 Names the next request, turns frames into steps, and decides after each failure how long to wait and whether the
-state in hand can be resumed. Never awaits, sleeps or reads a clock: the stream does, and reports what happened.
+current state can be resumed. Never awaits, sleeps or reads a clock: the stream does, and reports what happened.
 `transitions.py` holds the transitions.
 Source: kube-runtime's watcher, client-go's reflector, KEP-3157 (WatchList), Kubernetes' API concepts.
 """
@@ -71,7 +71,7 @@ class ListWatchMachine:
         resource_version: The state is complete and current up to it; `""` before the first complete state.
         error: The last failure, or None since the last progress.
         delay: Seconds to wait before the next request.
-        close_requested: The connection in hand has served its purpose, or cannot serve it: close it.
+        close_requested: The caller must close the current connection.
         reload_credentials: The last answer was 401: read the credentials again before the next request.
     """
 
@@ -147,7 +147,7 @@ class ListWatchMachine:
         )
 
     def accepted(self) -> Init | None:
-        """Takes a status of 200. Returns `Init` if a new state begins."""
+        """Handles a status of 200. Returns `Init` if a new state begins."""
         self._called("accepted")
         self._counters.unauthorized = 0
         if isinstance(self._phase, Watching):
@@ -159,7 +159,7 @@ class ListWatchMachine:
         return None if isinstance(self._phase, Paging) else Init()
 
     def refused(self, status: Status, *, retry_after: float | None = None) -> None:
-        """Takes any other HTTP status.
+        """Handles any other HTTP status.
 
         Raises:
             StatusError: The server refuses this request, and a retry cannot succeed.
@@ -202,7 +202,7 @@ class ListWatchMachine:
         return None
 
     def ended(self, error: TransportError | ProtocolError | None, elapsed: float) -> None:
-        """Takes the end of the connection, or its failure to open.
+        """Handles the end of the connection, or its failure to open.
 
         Args:
             error: The failure; None if the server ended the body without an error.
@@ -212,7 +212,7 @@ class ListWatchMachine:
         self._end(error, elapsed)
 
     def abandoned(self) -> None:
-        """Takes that the caller dropped the connection in hand, if there was one."""
+        """Handles that the caller closed the current connection, if there was one."""
         self._expected = Expected.REQUEST
 
     def give_up(self) -> None:
@@ -226,7 +226,7 @@ class ListWatchMachine:
 
     @property
     def silence(self) -> float:
-        """Seconds without a byte after which the connection in hand counts as dead."""
+        """Seconds without a byte after which the current connection counts as dead."""
         if not isinstance(self._phase, Watching):
             return self._options.headers_timeout
         if self._options.silence_timeout is not None:

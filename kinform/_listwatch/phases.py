@@ -13,7 +13,7 @@ import msgspec
 
 @enum.unique
 class Phase(enum.Enum):
-    """The purpose of the connection in hand, or of the next one."""
+    """The purpose of the current connection, or of the next one."""
 
     LIST = "The first page of a LIST"
     PAGE = "A later page of a LIST"
@@ -41,14 +41,14 @@ class Streaming(msgspec.Struct):
     """The initial events of a WatchList come in. The end bookmark completes the state."""
 
     phase: Phase  # STREAM or STREAM_ONLY
-    bookmarks: int = 0  # before the end bookmark, on the connection in hand
+    bookmarks: int = 0  # before the end bookmark, on the current connection
 
 
 class Watching(msgspec.Struct):
     """The state is complete. Changes since the last resourceVersion come in."""
 
     phase: ClassVar[Phase] = Phase.WATCH
-    progress: bool = False  # the connection in hand brought something new
+    progress: bool = False  # the current connection brought something new
 
 
 PhaseData = Listing | Paging | Streaming | Watching

@@ -43,7 +43,7 @@ class SnapshotKeeper:
 
     Args:
         snapshot: The path, and the interval of writes.
-        transport: Leads to the cluster. A snapshot of another cluster is refused.
+        transport: The transport to the cluster. A snapshot of another cluster is refused.
         spec: The collection. A snapshot of another collection is refused.
         writer: Fills the store that the snapshot is taken of.
         streams: The running streams by namespace.

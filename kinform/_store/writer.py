@@ -150,7 +150,7 @@ class Writer:
         return self._finish_slice(stream, changes, more)
 
     def catch_up(self) -> None:
-        """Finishes all sweeps now, so that a new listener hears only of later changes."""
+        """Finishes all sweeps now: a new listener gets later changes only."""
         for stream in self._numbers:
             while self.sweep(stream):
                 pass
@@ -163,7 +163,9 @@ class Writer:
             self._update_pause()
 
     def drop(self, stream: str) -> bool:
-        """Removes a stream's objects: readers see none of them after the first call.
+        """Removes a stream's objects, a slice at a time.
+
+        The first calls finish a running sweep. From the next call on, readers see none of the objects.
 
         Returns:
             Whether more is left to free and to notify of.

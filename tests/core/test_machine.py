@@ -76,7 +76,7 @@ def refuse(machine: ListWatchMachine, status: Status, *, event: bool = False) ->
 
 
 def close(machine: ListWatchMachine, times: int = 1, error=None, elapsed: float = 0.0) -> list[float]:
-    """Ends the watch in hand and accepts the next. Returns the waits."""
+    """Ends the current watch and accepts the next. Returns the waits."""
     delays = []
     for _ in range(times):
         machine.ended(error, elapsed)

@@ -1,7 +1,7 @@
 """A cancellation at any await leaves no task, connection or partial state.
 
-The server is a few lines in this process that give the loop a turn wherever a network would, so that turns of the
-loop can be counted and an informer cancelled at each of them.
+The server is a few lines in this process. It yields to the event loop wherever a network would, so that a test can
+count the iterations of the loop, and cancel an informer at each of them.
 """
 
 from __future__ import annotations
