@@ -38,7 +38,7 @@ MAX_COMPARED = 40  # objects compared with each other
 MAX_HELD_OUT = 64  # samples
 MIN_SAMPLES = 12
 MIN_PLAIN_FOR_TABLES = 1 << 20  # bytes of plain blobs above which the tables of a dictionary may be worth their memory
-MAX_PLAIN_FOR_PREFIX = 4 << 20  # bytes of plain blobs above which a prefix is not worth it: it has no use on arrival
+MAX_PLAIN_FOR_PREFIX = 4 << 20  # bytes of plain blobs above which a prefix costs more: it is not applied on arrival
 MIN_SAVED_FOR_WRITING = 1 << 20  # bytes above which objects are compressed with the dictionary on arrival
 
 

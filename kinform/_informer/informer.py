@@ -89,8 +89,7 @@ class Informer:
         )
         self._dispatcher = Dispatcher(type, str(spec.resource), queue_bound)
         self.store: Store[Any] = Store(self._collection.writer.contents, type)
-        self._entered = False
-        self._stopped = False
+        self._entered = self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Informer:

@@ -36,7 +36,8 @@ COMPACT_BYTES = 256 << 10  # moved by compaction between two yields to the event
 class Writer:
     """Fills a store.
 
-    Call its methods from one thread only. For readers on any thread, each call is atomic.
+    Call its methods from one thread only. For readers on any thread, each object of a batch and each commit is one
+    step.
 
     Attributes:
         listener: A function that is called with each change, after readers can see the change. If there is no
