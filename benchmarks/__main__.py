@@ -1,8 +1,8 @@
-"""`python -m benchmarks NAME`: runs a benchmark.
+"""`python -m benchmarks COMMAND`: runs a benchmark.
 
-It prints the figures and stores them as records in a results file. `all` runs every benchmark. `report` runs none: it
-writes the page and the plots from the results file. `quick` runs a small part in two minutes and fails if a ratio
-exceeds its bound.
+A benchmark prints its figures and stores them as records in a results file. `all` runs every benchmark. `quick` runs a
+small part in two minutes, and fails if a ratio exceeds its bound. `report` measures nothing: it writes the page and the
+plots from the results file.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ def run(name: str, command: ModuleType, arguments: list[str]) -> int:
         description=command.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--json", action="store_true", help="print records, one a line, as in the results file")
+    parser.add_argument("--json", action="store_true", help="print one record per line, as in the results file")
     parser.add_argument(
-        "--results", type=Path, default=results.DEFAULT, metavar="FILE", help="the results file; %(default)s"
+        "--results", type=Path, default=results.DEFAULT, metavar="FILE", help="the results file; default: %(default)s"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the generated objects; %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the generated objects; default: %(default)s")
     command.arguments(parser)
     options = parser.parse_args(arguments, argparse.Namespace(benchmark=name))
     where, start = machine(), time.monotonic()  # reads the load before this benchmark adds to it

@@ -1,7 +1,7 @@
 """Runs all benchmarks, one after another, then writes the page.
 
-Each stores its records as if it had run alone. A benchmark that fails does not stop the others; it is listed at the
-end.
+Each benchmark stores its records as if it had run alone. If a benchmark fails, the others still run. The failed ones
+are listed at the end.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from benchmarks import report
+from benchmarks.harness.process import ROOT
 
 RUNS: tuple[tuple[str, ...], ...] = (
     ("peers",),
@@ -34,7 +35,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks all", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--results", type=Path, default=report.RESULTS, metavar="FILE", help="%(default)s")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=report.RESULTS,
+        metavar="FILE",
+        help=f"the results file; default: {report.RESULTS.relative_to(ROOT)}",
+    )
     parser.add_argument("--json", action="store_true", help="print records instead of tables")
     options = parser.parse_args(arguments)
     failed, start = [], time.monotonic()

@@ -1,9 +1,9 @@
 """Measures how memory and CPU time grow with the collection.
 
-One kinform process for each size, read from outside, in the phases of `benchmarks.peers.lifecycle`, including a relist
-in which one object in ten has changed. Content is checked after each phase; in collections over 88,000 objects only the
-identity of the objects. Growth is the exponent of a power of the size: 1 is proportional to the size. Figures that grow
-faster than that, beyond the noise, are marked.
+Each size has its own kinform process, which is measured from outside. The phases are those of
+`benchmarks.peers.lifecycle`, with a relist in which one object in ten has changed. The content is checked after each
+phase. Above 88,000 objects, only the identity of the objects is checked. The exponent of growth is that of a power of
+the size: 1 is proportional to the size. Figures that grow faster than that, beyond the noise, are marked.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from benchmarks.harness.arguments import count
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
-from benchmarks.harness.text import Column, rows
+from benchmarks.harness.text import TITLE_WIDTH, Column, rows
 from benchmarks.peers.catalogue import KINFORM
 from benchmarks.peers.compare import SERVER, progress
 from benchmarks.peers.lifecycle import Lifecycle, Source, derived
@@ -27,21 +27,29 @@ READS = 5_000
 LINEAR = 1.1
 """The exponent above which growth is faster than proportional, given the noise between two sizes."""
 GROWTH: tuple[Column, ...] = (
-    ("memory beyond an idle process", "beyond_idle", "MiB"),
+    ("memory above the idle process", "beyond_idle", "MiB"),
     ("first sync", "sync.cpu_seconds", "s"),
-    ("first sync, background work included", "sync.total_cpu_seconds", "s"),
+    ("first sync, with background work", "sync.total_cpu_seconds", "s"),
     ("relist, nothing changed", "unchanged.cpu_seconds", "s"),
     ("relist, all changed", "changed.cpu_seconds", "s"),
-    ("an event for each", "storm.cpu_seconds", "s"),
-    ("reading each", "read_all_seconds", "s"),
+    ("update burst", "storm.cpu_seconds", "s"),
+    ("read of every object", "read_all_seconds", "s"),
 )
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("--kind", choices=sorted(SIZES), default="pods", help="%(default)s")
-    parser.add_argument("--objects", type=count, action="append", metavar="N", help="a size; repeatable")
-    parser.add_argument("--rounds", type=count, default=1, help="%(default)s")
+    parser.add_argument(
+        "--kind", choices=sorted(SIZES), default="pods", help="kind of the objects; default: %(default)s"
+    )
+    parser.add_argument(
+        "--objects",
+        type=count,
+        action="append",
+        metavar="N",
+        help="number of objects; repeat the option for several sizes",
+    )
+    parser.add_argument("--rounds", type=count, default=1, help="number of rounds; default: %(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
@@ -96,21 +104,21 @@ def _power(found: dict[int, dict[str, float]], name: str) -> float | None:
 
 
 def _slope(found: dict[int, dict[str, float]]) -> float | None:
-    """The bytes of one more object, between the two largest sizes."""
+    """The memory of one more object, bytes, between the two largest sizes."""
     *_, smaller, largest = sorted(found)
     return (found[largest]["sync.rss_at_rest"] - found[smaller]["sync.rss_at_rest"]) / (largest - smaller)
 
 
 COLUMNS: tuple[Column, ...] = (
-    ("sync: peak", "sync.peak", "MiB"),
-    ("at rest", "sync.rss_at_rest", "MiB"),
-    ("storm: peak", "storm.peak", "MiB"),
+    ("first sync: peak", "sync.peak", "MiB"),
+    ("first sync: at rest", "sync.rss_at_rest", "MiB"),
+    ("update burst: peak", "storm.peak", "MiB"),
     ("relist, a tenth changed: peak", "tenth.peak", "MiB"),
     ("relist, all changed: peak", "changed.peak", "MiB"),
-    ("bytes an object", "bytes_per_object", ""),
-    ("objects a CPU s", "sync.per_cpu_second", ""),
-    ("events a CPU s", "storm.per_cpu_second", ""),
-    ("reading one: us", "read_seconds", "us"),
+    ("bytes per object", "bytes_per_object", ""),
+    ("first sync: objects per CPU second", "sync.per_cpu_second", ""),
+    ("update burst: events per CPU second", "storm.per_cpu_second", ""),
+    ("read of one object: CPU time", "read_seconds", "us"),
 )
 
 
@@ -123,10 +131,10 @@ def table(records: list[Record]) -> str:
             lines.append(f"\n{size}; median, min, max")
             lines += rows(COLUMNS, each["figures"])
         else:
-            lines.append("\ngrowth, as the exponent of the size:")
+            lines.append("\ngrowth exponents; 1 is proportional to the size:")
             titles = {name: title for title, name, _ in GROWTH}
-            lines += [f"    {titles[name]:42}{_marked(power):>14}" for name, power in each["powers"].items()]
-            lines.append(f"    {'bytes of one more object':42}{each['slope_bytes']:14,.0f}")
+            lines += [f"    {titles[name]:{TITLE_WIDTH}}{_marked(power):>14}" for name, power in each["powers"].items()]
+            lines.append(f"    {'memory of one more object, bytes':{TITLE_WIDTH}}{each['slope_bytes']:14,.0f}")
     return "\n".join(lines)
 
 

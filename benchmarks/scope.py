@@ -1,8 +1,8 @@
-"""Measures what a smaller scope saves.
+"""Measures how much memory and CPU time a smaller scope saves.
 
-The same pods are followed whole, pruned, as metadata only, or in part. Each is one informer in a new process, read from
-outside. Bytes on the wire are those of objects, as the informer counts them. The identity of its objects is compared
-with the expected one.
+An informer follows the same pods whole, pruned, as metadata only, or in part. Each informer runs in a new process,
+which is measured from outside. The received bytes are those of objects, as the informer counts them. The identity of
+the informer's objects is compared with the expected one.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ THREE_FIELDS = ["metadata.labels", "spec.nodeName", "status.phase"]
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("--objects", type=count, default=10_000, metavar="N", help="pods; %(default)s")
-    parser.add_argument("--rounds", type=count, default=1, help="%(default)s")
+    parser.add_argument(
+        "--objects", type=count, default=10_000, metavar="N", help="number of pods; default: %(default)s"
+    )
+    parser.add_argument("--rounds", type=count, default=1, help="number of rounds; default: %(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
@@ -101,11 +103,11 @@ def _follow(about: dict[str, Any], given: dict[str, Any], expected: Digest, empt
 
 
 COLUMNS: tuple[Column, ...] = (
-    ("on the wire", "wire_bytes", "MiB"),
-    ("kept, as JSON", "pruned_bytes", "MiB"),
-    ("in the store", "held_bytes", "MiB"),
-    ("process, beyond an empty one", "beyond_empty", "MiB"),
-    ("CPU s", "sync.cpu_seconds", "s"),
+    ("received", "wire_bytes", "MiB"),
+    ("JSON after pruning", "pruned_bytes", "MiB"),
+    ("store", "held_bytes", "MiB"),
+    ("process above empty", "beyond_empty", "MiB"),
+    ("CPU time", "sync.cpu_seconds", "s"),
 )
 
 

@@ -1,8 +1,9 @@
-"""Measures each operation of kinform and of its alternatives.
+"""Measures single operations of kinform and of its alternatives.
 
-Runs `benchmarks/micro`, and prints a table for each group. `benchmarks/micro` describes what is compared, and the bias.
-Times are CPU times of one thread, in nanoseconds an object. GB/s are 10**9 bytes a second of the processed data: a body
-as sent, or pruned objects. `-k` selects, as in pytest: `-k scan`, `-k "raw or keys"`.
+Runs `benchmarks/micro`, and prints a table for each group. The docstring of `benchmarks/micro/__init__.py` describes
+the alternatives and the bias. Times are CPU times of one thread, in nanoseconds per object. GB/s are 10**9 bytes per
+second of the processed data: a body in the form in which the server sends it, or pruned objects. `-k` selects
+benchmarks, as in pytest: `-k scan`, `-k "raw or keys"`.
 """
 
 from __future__ import annotations
@@ -30,8 +31,13 @@ HISTORY = "build/benchmarks/micro"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("--objects", type=count, metavar="N", help=f"pods: {OBJECTS}, or {OBJECTS_QUICK} with --quick")
-    parser.add_argument("-k", default="", metavar="EXPRESSION", help="only what matches")
+    parser.add_argument(
+        "--objects",
+        type=count,
+        metavar="N",
+        help=f"number of pods; default: {OBJECTS}, or {OBJECTS_QUICK} with --quick",
+    )
+    parser.add_argument("-k", default="", metavar="EXPRESSION", help="run only the benchmarks that match")
     parser.add_argument("--quick", action="store_true", help="few rounds, for a first look")
     parser.add_argument(
         "--save", action="store_true", help=f"keep the run in {HISTORY}, for `pytest-benchmark compare`"

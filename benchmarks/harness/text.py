@@ -9,6 +9,11 @@ MIB = float(1 << 20)
 Column = tuple[str, str, str]
 """A title, the figure's name in a record, and its unit: `"MiB"`, `"%"`, `"s"`, `"ms"`, `"us"` or `""`."""
 
+UNITS = {"us": "µs"}
+"""How a unit is written, if not by its name."""
+TITLE_WIDTH = 62
+"""Characters of a title in a terminal."""
+
 
 def shown(value: float, unit: str) -> str:
     """Formats a figure in its unit, without the unit."""
@@ -32,7 +37,7 @@ def rows(columns: Iterable[Column], figures: Mapping[str, Mapping[str, float]]) 
     for title, name, unit in columns:
         if figure := figures.get(name):
             values = "".join(f"{shown(figure[end], unit):>14}" for end in ("median", "min", "max"))
-            lines.append(f"    {title:42}{values} {unit}".rstrip())
+            lines.append(f"    {title:{TITLE_WIDTH}}{values} {UNITS.get(unit, unit)}".rstrip())
     return lines
 
 

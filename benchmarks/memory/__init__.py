@@ -1,16 +1,18 @@
-"""Measures the memory of five ways to follow a collection, kinform among them.
+"""Measures the memory of five programs that follow a collection.
 
-Until 0.92, kube-rs held a collection up to three times at a relist: the pages in a list, their copies in the new store,
-and the old store. Since then it holds it twice. Its authors measured 60 % less with a store and 80 % less without (for
-10,000 RoleBindings). The modes of `benchmarks.memory.modes` do the same in Python, over one transport: a first sync,
-then a relist in which every object has changed. Two views are reported: the heap as memray sees it, native allocations
-included, and the resident memory of a process without memray, read from outside over several rounds. A third process
-counts allocations, in a first sync of at most 1,000 objects.
+Until version 0.92, kube-rs stored a collection up to three times in a relist: the pages in a list, their copies in the
+new store, and the old store. Since then it stores the collection twice. Its authors measured 60 % less memory with a
+store and 80 % less without a store, for 10,000 RoleBindings. The modes of `benchmarks.memory.modes` do the same in
+Python, over one transport: a first sync, then a relist in which every object has changed.
 
-Bias: the Python of `naive` and `buffered` was written for this benchmark on msgspec, and decodes faster and smaller
-than most programs. No mode works between the phases, as programs would. kinform's background work runs after a sync,
-and the relist starts when it has paused. Python's garbage collector runs less often than by default, in all modes. No
-times are reported.
+One mode is an informer of kinform. Each mode runs in three processes. In the first, the resident memory is measured
+from outside, over several rounds. In the second, memray records the heap, native allocations included. In the third,
+memray counts the allocations of a first sync of at most 1,000 objects.
+
+Bias: the Python of `naive` and `buffered` was written for this benchmark on msgspec. It decodes faster, and into
+smaller objects, than most programs. No mode works between the phases, as programs would. kinform's background work runs
+after a sync, and the relist starts when this work has paused. In all modes, Python's garbage collector runs less often
+than by default. No times are reported.
 """
 
 from __future__ import annotations
@@ -33,10 +35,16 @@ MAX_COUNTED = 1_000
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("--kind", choices=sorted(MADE), default="pods", help="%(default)s")
-    parser.add_argument("--objects", type=count, default=5_000, metavar="N", help="%(default)s")
-    parser.add_argument("--rounds", type=count, default=3, metavar="N", help="rounds without memray; %(default)s")
-    folder, text = Path("build/benchmarks/memory"), "folder for flame graphs and the plot; %(default)s"
+    parser.add_argument(
+        "--kind", choices=sorted(MADE), default="pods", help="kind of the objects; default: %(default)s"
+    )
+    parser.add_argument(
+        "--objects", type=count, default=5_000, metavar="N", help="number of objects; default: %(default)s"
+    )
+    parser.add_argument(
+        "--rounds", type=count, default=3, metavar="N", help="rounds without memray; default: %(default)s"
+    )
+    folder, text = Path("build/benchmarks/memory"), "folder for flame graphs and the plot; default: %(default)s"
     parser.add_argument("--artefacts", type=Path, default=folder, metavar="FOLDER", help=text)
 
 
@@ -86,13 +94,13 @@ def _server(options: argparse.Namespace, objects: int) -> Process:
 
 COLUMNS: tuple[Column, ...] = (
     ("resident: idle", "rss.idle", "MiB"),
-    ("first sync: peak", "rss.sync_peak", "MiB"),
-    ("after it", "rss.sync_held", "MiB"),
-    ("relist, all changed: peak", "rss.relist_peak", "MiB"),
-    ("after it", "rss.relist_held", "MiB"),
-    ("heap, by memray: peak of the sync", "heap.sync_peak", "MiB"),
-    ("heap, by memray: peak of the relist", "heap.relist_peak", "MiB"),
-    ("allocations an object", "allocations_per_object", ""),
+    ("resident: first sync, peak", "rss.sync_peak", "MiB"),
+    ("resident: first sync, at rest", "rss.sync_held", "MiB"),
+    ("resident: relist, peak", "rss.relist_peak", "MiB"),
+    ("resident: relist, at rest", "rss.relist_held", "MiB"),
+    ("heap: first sync, peak", "heap.sync_peak", "MiB"),
+    ("heap: relist, peak", "heap.relist_peak", "MiB"),
+    ("allocations per object", "allocations_per_object", ""),
 )
 MIN_SHARE = 0.02
 
@@ -108,7 +116,7 @@ def table(found: Iterable[Record]) -> str:
         lines.append(f"{title:36}" + "".join(f"{value:>10}" for value in values))
     for record in records:
         peak = shown(record["figures"]["heap.peak"], "MiB")
-        lines.append(f"\n{record['mode']}: holders of the heap at its peak, {peak} MiB")
+        lines.append(f"\n{record['mode']}: parts of the heap at its peak, {peak} MiB")
         parts = (part for part in record["holders"] if part["share"] >= MIN_SHARE)
         lines += (f"{shown(part['bytes'], 'MiB'):>10} {part['share'] * 100:5.0f} %  {part['where']}" for part in parts)
     return "\n".join(lines)

@@ -25,10 +25,11 @@ def draw(records: list[dict[str, Any]], file: Path) -> None:
         for record in records:
             points = record["timeline"][phase]
             panel.plot([when for when, _ in points], [size / MIB for _, size in points], label=record["mode"])
-        panel.set(title=title, xlabel="seconds, under memray", yscale="log")
+        panel.set(title=title, xlabel="seconds, while memray records", yscale="log")
+        panel.yaxis.set_major_formatter("{x:,g}")
         panel.grid(alpha=0.3)
     axes[0].set_ylabel("heap, MiB")
     axes[-1].legend()
     about = records[0]
-    figure.suptitle(f"{about['objects']:,} {about['kind']}: one collection, followed in {len(records)} ways")
+    figure.suptitle(f"{about['objects']:,} {about['kind']}: heap of {len(records)} programs that follow one collection")
     figure.savefig(file, dpi=120)

@@ -1,13 +1,15 @@
-"""Measures kinform and its peers on the same objects and the same local server.
+"""Measures kinform and other clients on the same objects and the same server.
 
-Each runs in a new process, which is read from outside: memory when idle, after the first sync, at the peaks of sync and
-relists, and after 90 % of the objects were deleted, compared with a new process on the rest; objects and events a CPU
-second. The server sends prepared bytes; its own throughput is reported too.
+The other clients are the peers. The server is a local process. Each client runs in a new process, which is measured
+from outside. Memory is measured when the client is idle, after the first sync, at the peaks of the sync and of relists,
+and after 90 % of the objects were deleted. The last figure is compared with a new process that receives only the other
+10 %. Speed is objects and events per CPU second. The server sends prepared bytes. Its own throughput is reported too.
 
-Peers that need minutes for all objects are given fewer. Their bytes an object and their rates hardly depend on the
-number. (kinform's do: a dictionary and some megabytes of Python weigh the same for a hundred objects.) All phases of
-one peer take about a minute, most of which is waiting for memory to shrink. Peers that were not built are reported as
-absent, and failed phases with their reason. One or two peers of each language run all rounds, the others run one.
+Clients that need minutes for all objects get fewer objects. Their bytes per object and their rates hardly depend on the
+number. (kinform's do: its dictionary and some megabytes of Python are as large for a hundred objects.) All phases of
+one client take about a minute, and most of that is waiting until its memory shrinks. A client that was not built is
+reported as absent, and a failed phase with its reason. One or two clients of each language run all rounds. The others
+run one round.
 """
 
 from __future__ import annotations
@@ -33,16 +35,26 @@ SERVER = "benchmarks/harness/server.py"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("--kind", choices=sorted(MADE), default="pods", help="%(default)s")
+    parser.add_argument(
+        "--kind", choices=sorted(MADE), default="pods", help="kind of the objects; default: %(default)s"
+    )
     parser.add_argument("--objects", type=count, metavar="N", help="the number of objects; the default depends on kind")
     parser.add_argument(
-        "--corpus", type=corpus, metavar="FILE", help="your objects: `kubectl get -o json`, or one object a line"
+        "--corpus",
+        type=corpus,
+        metavar="FILE",
+        help="measure the objects of this file: from `kubectl get -o json`, or one object per line",
     )
     parser.add_argument(
-        "--only", action="append", metavar="TEXT", help=f"only peers with TEXT in their name; repeatable: {_names()}"
+        "--only",
+        action="append",
+        metavar="TEXT",
+        help=f"only clients with TEXT in their name; repeatable. The names: {_names()}",
     )
-    parser.add_argument("--representative", action="store_true", help="only one or two peers of each language")
-    parser.add_argument("--rounds", type=count, default=3, help="rounds of the representative peers; %(default)s")
+    parser.add_argument("--representative", action="store_true", help="only one or two clients of each language")
+    parser.add_argument(
+        "--rounds", type=count, default=3, help="rounds of the representative clients; default: %(default)s"
+    )
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
@@ -147,11 +159,11 @@ def table(records: list[Record]) -> str:
         rates = ", ".join(f"{name} {found['objects_per_second']:,.0f}" for name, found in about["ceiling"].items())
         lines.append(f"{about['objects']:,} {about['kind']} of {raw:,.0f} B, {pruned:,.0f} B without managedFields")
         lines.append(f"throughput of the server, objects a second: {rates}\n")
-        lines.append(f"{'whole process; median, min, max':46}{'objects':>9}")
+        lines.append(f"{'whole process; median, min, max':66}{'objects':>9}")
     for each in records:
         if each["record"] == "peer":
-            lines.append(f"\n{each['peer']:46}{each['objects']:>9,}")
+            lines.append(f"\n{each['peer']:66}{each['objects']:>9,}")
             lines += rows((*MEMORY, *CPU_TIME), each["figures"])
             lines += [f"    failed: {phase}: {why}" for phase, why in each["failures"].items()]
-    lines += [f"{each['peer']:46} absent: {each['why']}" for each in records if each["record"] == "absent"]
+    lines += [f"{each['peer']:66} absent: {each['why']}" for each in records if each["record"] == "absent"]
     return "\n".join(lines)

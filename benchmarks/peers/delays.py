@@ -1,9 +1,10 @@
 """Measures for how long kinform blocks its event loop, phase by phase.
 
-A ticker of one millisecond measures how late the loop is. The CPU time that the loop's thread used meanwhile is
-reported too, the tick itself included: a delay beyond that was caused by other processes, or by a worker thread of
-kinform. The ticker uses some CPU time itself, so this is measured separately. Percentiles are over ticks. A blocked
-loop ticks less often.
+A task on the event loop sleeps for one millisecond, again and again. The time between two wake-ups is a tick. The delay
+is the time by which the task wakes up late. The CPU time of the loop's thread in each tick is reported too. It includes
+the CPU time of the task itself. A delay beyond this CPU time was caused by other processes, or by a worker thread of
+kinform. The task uses CPU time, so no other benchmark runs it. Percentiles are over ticks. A blocked loop has fewer
+ticks.
 """
 
 from __future__ import annotations
@@ -27,9 +28,11 @@ from benchmarks.peers.lifecycle import SETTLE_SECONDS, Source
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("--kind", choices=sorted(MADE), default="pods", help="%(default)s")
+    parser.add_argument(
+        "--kind", choices=sorted(MADE), default="pods", help="kind of the objects; default: %(default)s"
+    )
     parser.add_argument("--objects", type=count, metavar="N", help="the number of objects; the default depends on kind")
-    parser.add_argument("--rounds", type=count, default=3, help="%(default)s")
+    parser.add_argument("--rounds", type=count, default=3, help="number of rounds; default: %(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
@@ -86,10 +89,10 @@ def _round(source: Source) -> dict[str, dict[str, float]]:
 
 
 COLUMNS: tuple[Column, ...] = (
-    ("p99", "p99", "ms"),
-    ("longest", "longest", "ms"),
-    ("CPU time of kinform: p99", "busy_p99", "ms"),
-    ("longest", "busy_longest", "ms"),
+    ("delay: p99", "p99", "ms"),
+    ("delay: longest", "longest", "ms"),
+    ("CPU time in a tick: p99", "busy_p99", "ms"),
+    ("CPU time in a tick: longest", "busy_longest", "ms"),
 )
 
 

@@ -1,11 +1,11 @@
 """The phases that every peer goes through, in a process that is read from outside.
 
     sync        the first sync
-    storm       as many updates as there are objects
+    storm       an update burst: one update event for each object
     unchanged   a relist in which no object has changed
     tenth       a relist in which one object in ten has changed, if asked for
     changed     a relist in which every object has changed
-    lost        a relist in which a tenth of the objects is gone, deleted while nothing was watched
+    lost        a relist in which a tenth of the objects is missing: they were deleted while no watch was open
     deleted     events that delete 90 % of the objects
 
 In addition, one process follows an empty collection (`idle`), and one only the objects that were left in the end
@@ -39,7 +39,7 @@ CPU_TICK = 0.01
 """Seconds: the resolution of CPU time."""
 PHASES = {
     "sync": "first sync",
-    "storm": "events",
+    "storm": "update burst",
     "unchanged": "relist, nothing changed",
     "tenth": "relist, a tenth changed",
     "changed": "relist, all changed",
@@ -55,26 +55,26 @@ Figures = dict[str, float | None]
 
 MEMORY: tuple[Column, ...] = (
     ("idle", "idle.rss", "MiB"),
-    ("sync: peak", "sync.peak", "MiB"),
-    ("at rest", "sync.rss_at_rest", "MiB"),
-    ("bytes an object", "bytes_per_object", ""),
+    ("first sync: peak", "sync.peak", "MiB"),
+    ("first sync: at rest", "sync.rss_at_rest", "MiB"),
+    ("bytes per object", "bytes_per_object", ""),
     ("relist, nothing changed: peak", "unchanged.peak", "MiB"),
-    ("5 s after", "unchanged.rss", "MiB"),
+    ("relist, nothing changed: 5 s later", "unchanged.rss", "MiB"),
     ("relist, all changed: peak", "changed.peak", "MiB"),
-    ("5 s after", "changed.rss", "MiB"),
-    ("90 % deleted", "deleted.rss", "MiB"),
-    ("the same in a new process", "fresh.rss_at_rest", "MiB"),
+    ("relist, all changed: 5 s later", "changed.rss", "MiB"),
+    ("90 % deleted: 5 s later", "deleted.rss", "MiB"),
+    ("new process: at rest", "fresh.rss_at_rest", "MiB"),
 )
 CPU_TIME: tuple[Column, ...] = (
-    ("first sync: objects a CPU s", "sync.per_cpu_second", ""),
-    ("background work included", "sync.per_total_cpu_second", ""),
-    ("first sync: s", "sync.seconds", "s"),
-    ("events a CPU s", "storm.per_cpu_second", ""),
-    ("background work included", "storm.per_total_cpu_second", ""),
-    ("relist, nothing changed: CPU s", "unchanged.cpu_seconds", "s"),
-    ("background work included", "unchanged.total_cpu_seconds", "s"),
-    ("relist, all changed: CPU s", "changed.cpu_seconds", "s"),
-    ("background work included", "changed.total_cpu_seconds", "s"),
+    ("first sync: objects per CPU second", "sync.per_cpu_second", ""),
+    ("first sync, with background work: objects per CPU second", "sync.per_total_cpu_second", ""),
+    ("first sync: elapsed time", "sync.seconds", "s"),
+    ("update burst: events per CPU second", "storm.per_cpu_second", ""),
+    ("update burst, with background work: events per CPU second", "storm.per_total_cpu_second", ""),
+    ("relist, nothing changed: CPU time", "unchanged.cpu_seconds", "s"),
+    ("relist, nothing changed, with background work: CPU time", "unchanged.total_cpu_seconds", "s"),
+    ("relist, all changed: CPU time", "changed.cpu_seconds", "s"),
+    ("relist, all changed, with background work: CPU time", "changed.total_cpu_seconds", "s"),
 )
 
 

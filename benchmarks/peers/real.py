@@ -1,9 +1,10 @@
 """Measures the first sync from a real kube-apiserver.
 
-It serves protobuf on request, as Go controllers do. kube-apiserver and etcd run on this machine, with TLS and tokens.
-Pods are created and given a status one by one, so there are fewer of them. Each peer runs in a new process. The
-identity of its objects is compared with a LIST. Bytes an object are those beyond the connected process. The servers are
-those of the tests, built with Go. Without them this benchmark reports why it measured nothing.
+The server sends protobuf on request, as to controllers in Go. kube-apiserver and etcd run on this machine, with TLS and
+tokens. Each pod is created, and then gets its status, by its own requests. So there are fewer pods than in other
+benchmarks. Each client runs in a new process. The identity of its objects is compared with a LIST. Bytes per object are
+measured above the process after it has connected and before it has objects. The servers are those of the tests, built
+with Go. Without them, this benchmark reports the reason and measures nothing.
 """
 
 from __future__ import annotations
@@ -42,8 +43,10 @@ class Refused(Exception):
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("--objects", type=count, default=2_000, metavar="N", help="pods; %(default)s")
-    parser.add_argument("--rounds", type=count, default=3, help="%(default)s")
+    parser.add_argument(
+        "--objects", type=count, default=2_000, metavar="N", help="number of pods; default: %(default)s"
+    )
+    parser.add_argument("--rounds", type=count, default=3, help="number of rounds; default: %(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
@@ -149,10 +152,10 @@ def _sync(plane: ControlPlane, peer: Peer, expected: dict[str, Any], objects: in
 
 
 COLUMNS: tuple[Column, ...] = (
-    ("at rest", "sync.rss_at_rest", "MiB"),
-    ("peak", "sync.peak", "MiB"),
-    ("bytes an object, beyond the connected process", "bytes_per_object", ""),
-    ("objects a CPU s", "sync.per_cpu_second", ""),
+    ("first sync: at rest", "sync.rss_at_rest", "MiB"),
+    ("first sync: peak", "sync.peak", "MiB"),
+    ("bytes per object above the connected process", "bytes_per_object", ""),
+    ("objects per CPU second", "sync.per_cpu_second", ""),
 )
 
 

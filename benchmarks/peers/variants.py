@@ -1,7 +1,8 @@
 """Measures the first sync over TLS, and with gzip, compared with plain HTTP.
 
-One or two peers of each language. Over TLS each trusts the server's certificate. With gzip the server compresses LISTs
-for clients that ask for it: client-go does by default, kinform with `WatchOptions(compression="gzip")` and a LIST.
+It runs one or two clients of each language. Over TLS, each client verifies the server's certificate. With gzip, the
+server compresses a LIST if the client asks for it: client-go does by default, and kinform does with
+`WatchOptions(compression="gzip")` and a LIST.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ LISTING = "client-go, list, transform"
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    parser.add_argument("--objects", type=count, default=20_000, metavar="N", help="pods; %(default)s")
-    parser.add_argument("--rounds", type=count, default=3, help="%(default)s")
+    parser.add_argument(
+        "--objects", type=count, default=20_000, metavar="N", help="number of pods; default: %(default)s"
+    )
+    parser.add_argument("--rounds", type=count, default=3, help="number of rounds; default: %(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
@@ -76,9 +79,9 @@ def _sync(source: Source, peer: Peer, asked: dict[str, Any]) -> dict[str, float 
 
 
 COLUMNS: tuple[Column, ...] = (
-    ("objects a CPU s", "per_cpu_second", ""),
-    ("seconds", "seconds", "s"),
-    ("CPU seconds", "cpu_seconds", "s"),
+    ("objects per CPU second", "per_cpu_second", ""),
+    ("elapsed time", "seconds", "s"),
+    ("CPU time", "cpu_seconds", "s"),
     ("peak", "peak", "MiB"),
 )
 

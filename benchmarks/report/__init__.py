@@ -1,7 +1,7 @@
-"""Writes `docs/benchmarks.md`, its plots, and the figures that other pages quote.
+"""Writes `docs/benchmarks.md`, its plots, and the tables that other pages quote.
 
-Measures nothing: all figures are from the results file. In README.md and docs, the text between `<!-- benchmarks: NAME
--->` and `<!-- end -->` is replaced. A test fails if a page differs from the results file.
+Measures nothing: all figures come from the results file. In README.md and docs/explanation/compression.md, it replaces
+the text between `<!-- benchmarks: NAME -->` and `<!-- end -->`. A test fails if a page differs from the results file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ def main(arguments: list[str]) -> int:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--results", type=Path, default=RESULTS, metavar="FILE", help="the results file; %(default)s")
+    parser.add_argument(
+        "--results",
+        type=Path,
+        default=RESULTS,
+        metavar="FILE",
+        help=f"the results file; default: {RESULTS.relative_to(ROOT)}",
+    )
     parser.add_argument("--json", action="store_true", help="print the targets as records, and write nothing")
     options = parser.parse_args(arguments)
     records = results.read(options.results)

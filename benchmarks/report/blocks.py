@@ -58,15 +58,14 @@ def _readme(records: list[Record]) -> str:
     fewer = min(each["objects"] for each in found)
     notes = tables.failures(found)
     if fewer < about["objects"]:
-        star = f"\\* Measured with {fewer:,} pods, because {about['objects']:,} take minutes. Memory for"
-        notes.insert(
-            0, f"{star} {about['objects']:,} pods is not known; the other figures hardly depend on the number."
-        )
+        most = f"{about['objects']:,}"
+        star = f"\\* Measured with {fewer:,} pods, because this client needs minutes for {most}. So its memory for"
+        notes.insert(0, f"{star} {most} pods is not known. The other figures hardly depend on the number of pods.")
     mib = about["raw_bytes"] / (1 << 20)
     head = f"""\
 {about["objects"]:,} pods, {mib:,.0f} MiB of JSON. Memory is that of the whole process: at rest after the first
-sync, and at the peak of a relist in which all pods have changed. Bytes a pod are those beyond the idle process.
-CPU time is that of the first sync, background work included."""
+sync, and at the peak of a relist in which all pods have changed. "Bytes per pod" is the memory at rest minus that of
+the idle process, divided by the number of pods. CPU time is that of the first sync, with background work."""
     return "\n\n".join(filter(None, (head, rows, bullets(notes))))
 
 

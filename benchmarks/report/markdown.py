@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-from benchmarks.harness.text import shown
+from benchmarks.harness.text import UNITS, shown
 
 Figure = Mapping[str, float]
 
@@ -31,10 +31,15 @@ def cell(figure: float | Figure | None, unit: str) -> str:
     return median if float(spread.replace(",", "")) == 0 else f"{median} ±{spread}"
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Formats a table: text in the first column, figures in the others."""
-    lines = [f"| {' | '.join(head)} |", f"|---|{'---:|' * (len(head) - 1)}"]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
+    """Formats a table: text in the first columns, figures in the others."""
+    lines = [f"| {' | '.join(head)} |", f"|{'---|' * texts}{'---:|' * (len(head) - texts)}"]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def heading(title: str, unit: str) -> str:
+    """Formats the heading of a column, with its unit."""
+    return f"{title}, {UNITS.get(unit, unit)}" if unit else title
 
 
 def bullets(lines: Iterable[str]) -> str:

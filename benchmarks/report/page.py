@@ -28,7 +28,7 @@ def page(records: list[Record]) -> str:
 
 
 def machine(records: list[Record]) -> str:
-    """Describes the machine and the versions in a sentence."""
+    """Lists the machine and the versions."""
     about = _runs(records)[0]["machine"]
     gib = about["memory_bytes"] / (1 << 30)
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
@@ -41,7 +41,7 @@ def machine(records: list[Record]) -> str:
     others = ", ".join(f"{name} {version}" for name, version in sorted(peers.items()))
     text = f"{about['cpu']}, {about['cores']} cores, {gib:.0f} GiB, {about['kernel']}, huge pages "
     text += f"{about['transparent_huge_pages']}, {about['libc']}, {about['python']}, {versions}"
-    return text + (f"; peers: {others}." if others else ".")
+    return text + (f"; other clients: {others}." if others else ".")
 
 
 def _runs(records: list[Record]) -> list[Record]:
@@ -63,7 +63,7 @@ def _run_table(records: list[Record]) -> str:
         ]
         for each in _runs(records)
     ]
-    return table(["command", "seconds", "load before", "commit"], rows)
+    return table(["command", "duration, s", "load", "commit"], rows)
 
 
 def _peers(records: list[Record]) -> str:
@@ -92,8 +92,8 @@ def _history_objects(records: list[Record]) -> str:
 
 def _real_setup(records: list[Record]) -> str:
     for each in of(records, "real", record="sync"):
-        servers = ", ".join(f"{name} {version}" for name, version in each["servers"].items())
-        return f"{each['objects']:,} pods, {each['raw_bytes'] / 1e6:,.0f} MB of JSON, created on {servers}"
+        servers = " and ".join(f"{name} {version}" for name, version in each["servers"].items())
+        return f"The first sync of {each['objects']:,} pods, {each['raw_bytes'] / 1e6:,.0f} MB of JSON, from {servers}"
     return ""
 
 
@@ -101,8 +101,8 @@ def _target_rows(records: list[Record]) -> str:
     rows = []
     for each in check_targets(records):
         state = f"**{each['state']}**" if each["state"] == "missed" else each["state"]
-        rows.append([f"{each['number']}. {each['target']}", each["found"], state])
-    return table(["target", "found", ""], rows)
+        rows.append([str(each["number"]), each["target"], each["bound"], each["found"], state])
+    return table(["no.", "figure", "bound", "measured", "result"], rows, texts=5)
 
 
 def _target_counts(records: list[Record]) -> str:

@@ -11,9 +11,14 @@ from matplotlib.figure import Figure
 from benchmarks.harness.results import Record, of
 from benchmarks.harness.text import MIB
 from benchmarks.memory.draw import draw as draw_history
+from benchmarks.peers.lifecycle import PHASES
 from benchmarks.scale import GROWTH
 
 COLOURS = {"kinform": "#c0392b", "Rust": "#b7791f", "Go": "#2b6cb0", "Python": "#6b7280"}
+UNSEEN = ("tenth", "fresh")
+"""The phases that are not in the plot over time."""
+NUMBERS = {phase: str(number) for number, phase in enumerate((each for each in PHASES if each not in UNSEEN), 1)}
+"""The numbers of the phases in the plot over time."""
 DPI = 110
 
 
@@ -53,14 +58,18 @@ def _memory(found: list[Record]) -> Figure:
         colour = COLOURS[each["family"]]
         axes.barh(place, peak, color=colour, alpha=0.3, height=0.7)
         axes.barh(place, at_rest, color=colour, height=0.7)
-        axes.text(peak, place, f"  {at_rest:,.0f}, peak {peak:,.0f}", va="center", fontsize=9)
+        axes.text(peak, place, f"  {at_rest:,.0f} at rest, {peak:,.0f} peak", va="center", fontsize=9)
     axes.set_yticks(range(len(found)), [each["peer"] for each in found])
     for label, each in zip(axes.get_yticklabels(), found, strict=True):
         label.set_fontweight("bold" if each["family"] == "kinform" else "normal")
-    axes.set(xlabel="resident memory of the whole process, MiB: at rest, and (light) at the peak of a relist")
-    axes.set_xlim(0, 1.3 * max(each["figures"]["changed.peak"]["median"] for each in found) / MIB)
+    axes.set_xlabel(
+        "resident memory of the process, MiB\n"
+        "dark: at rest after the first sync; light: at the peak of a relist in which all objects changed"
+    )
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.set_xlim(0, 1.4 * max(each["figures"]["changed.peak"]["median"] for each in found) / MIB)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(f"{found[0]['objects']:,} pods", loc="left")
+    axes.set_title(f"{found[0]['objects']:,} pods: memory of each client", loc="left")
     return figure
 
 
@@ -75,10 +84,9 @@ def _sawtooth(found: list[Record]) -> Figure:
         _timeline(panel, each, top)
     for panel in panels[len(found) :]:
         panel.set_visible(False)
-    figure.supylabel("resident, MiB", fontsize=9)
-    figure.supxlabel(
-        "seconds: first sync, storm, a relist with nothing changed and one with all changed, 90 % deleted", fontsize=9
-    )
+    figure.supylabel("resident memory of the process, MiB", fontsize=9)
+    phases = (f"{number}: {PHASES[phase]}" for phase, number in NUMBERS.items())
+    figure.supxlabel(f"seconds, with the start of each phase\n{';  '.join(phases)}", fontsize=9)
     return figure
 
 
@@ -87,10 +95,10 @@ def _timeline(panel: Axes, each: Record, top: float) -> None:
     seconds, sizes = [at for at, _ in points], [size / MIB for _, size in points]
     panel.plot(seconds, sizes, color=COLOURS[each["family"]], lw=1.3)
     panel.fill_between(seconds, sizes, color=COLOURS[each["family"]], alpha=0.15)
-    names = {"sync": "sync", "storm": "storm", "unchanged": "same", "changed": "new", "lost": "", "deleted": "-90 %"}
     for phase, at in phases:
         panel.axvline(at, color="#999", lw=0.6, ls=":")
-        panel.text(at, top * 1.02, names.get(phase, phase), fontsize=6.5, color="#555", va="bottom")
+        panel.text(at, top * 1.02, f" {NUMBERS.get(phase, phase)}", fontsize=7.5, color="#555", va="bottom")
+    panel.yaxis.set_major_formatter("{x:,.0f}")
     panel.set_ylim(0, top * 1.12)
     weight = "bold" if each["family"] == "kinform" else "normal"
     panel.set_title(each["peer"], fontsize=9, loc="left", fontweight=weight, pad=4)
@@ -107,10 +115,14 @@ def _scale(records: list[Record]) -> Figure:
         sizes = [each["objects"] for each in found]
         for title, name, unit in GROWTH:
             values = [each["figures"][name]["median"] / (MIB if unit == "MiB" else 1.0) for each in found]
-            label = f"{title}, {unit}"
+            label = f"{title}, {'MiB' if unit == 'MiB' else 'CPU s'}"
             panel.loglog(sizes, [max(value, 0.01) for value in values], "o-", ms=3, lw=1.2, label=label)
-        panel.loglog(sizes, [size / sizes[-1] for size in sizes], color="#999", ls=":", label="proportional")
-        panel.set(title=kind, xlabel="objects", ylabel="MiB, or CPU seconds (at least 0.01)")
+        panel.loglog(
+            sizes, [size / sizes[-1] for size in sizes], color="#999", ls=":", label="slope of proportional growth"
+        )
+        panel.set(title=kind, xlabel=f"number of {kind}", ylabel="MiB or CPU seconds (at least 0.01)")
+        for axis in (panel.xaxis, panel.yaxis):
+            axis.set_major_formatter("{x:,g}")
         panel.grid(alpha=0.25, which="both", lw=0.4)
-        panel.legend(fontsize=7)
+    figure.legend(*panel.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8)
     return figure

@@ -1,7 +1,4 @@
-"""The tables of the page, each from the records of one command.
-
-Memory is in MiB if no other unit is given.
-"""
+"""The tables of the page, each from the records of one command."""
 
 from __future__ import annotations
 
@@ -19,7 +16,9 @@ from benchmarks.harness.text import Column, nanoseconds, shown
 from benchmarks.peers import delays as delays_benchmark
 from benchmarks.peers import real as real_benchmark
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN, PHASES
-from benchmarks.report.markdown import Figure, bullets, cell, ratio, table
+from benchmarks.report.markdown import Figure, bullets, cell, heading, ratio, table
+from benchmarks.report.titles import COLLECTIONS, GROUPS, PARTS, SCOPES, SOURCES, VARIANTS, Group
+from benchmarks.report.titles import PHASES as PHASE_TITLES
 from benchmarks.store import fixed as fixed_benchmark
 
 Records = list[Record]
@@ -32,24 +31,24 @@ MIN_SHARE = 0.03
 """The smallest share of the heap that is listed."""
 
 
-def figures(records: Records, lead: Lead, columns: Iterable[Column]) -> str:
+def figures(records: Records, lead: Lead, columns: Iterable[Column], *, texts: int = 1) -> str:
     """Formats a row for each record: the first columns, then its figures.
 
-    No records, no table.
+    The first `texts` columns are aligned as text. Without records the result is empty.
     """
     columns = tuple(columns)
     rows = [
         [*(text(each) for text in lead.values()), *(cell(each["figures"].get(name), unit) for _, name, unit in columns)]
         for each in records
     ]
-    return table([*lead, *(title for title, _, _ in columns)], rows) if rows else ""
+    return table([*lead, *(heading(title, unit) for title, _, unit in columns)], rows, texts=texts) if rows else ""
 
 
 def peers(records: Records, kind: str, columns: Iterable[Column], *, metadata: bool = False) -> str:
     """Formats a row for each peer. A star marks peers with fewer objects."""
     found = of(records, "peers", record="peer", kind=kind, metadata=metadata)
     most = _most_objects(found)
-    lead: Lead = {"": lambda each: peer_name(each, most), "rounds": lambda each: str(each["rounds"])}
+    lead: Lead = {"client": lambda each: peer_name(each, most), "rounds": lambda each: str(each["rounds"])}
     return figures(found, lead, columns)
 
 
@@ -73,10 +72,12 @@ def notes(records: Records, kind: str) -> str:
     most = _most_objects(found)
     lines = []
     if fewer := {each["objects"] for each in found if each["objects"] < most}:
-        text = "because more take minutes: compare bytes an object and rates a CPU second."
-        lines.append(f"\\* With {min(fewer):,} objects, {text}")
+        text = "because it needs minutes for more. Compare only its bytes per object and its figures per CPU second."
+        lines.append(f"\\* This client gets only {min(fewer):,} objects, {text}")
     lines += failures(found)
-    lines += [f"{each['peer']} is absent: {each['why']}." for each in of(records, "peers", record="absent", kind=kind)]
+    lines += [
+        f"{each['peer']} was not measured: {each['why']}." for each in of(records, "peers", record="absent", kind=kind)
+    ]
     return bullets(lines)
 
 
@@ -84,23 +85,23 @@ def failures(found: Records) -> list[str]:
     """Describes the failed phases of each peer."""
     lines = []
     for each in found:
-        failed = [f"{PHASES[phase]} ({why})" for phase, why in each["failures"].items() if why != NOT_RUN]
+        failed = [f"“{PHASES[phase]}”: {why}" for phase, why in each["failures"].items() if why != NOT_RUN]
         later = NOT_RUN in each["failures"].values()
         if failed:
-            text = f"{each['peer']} failed: {'; '.join(failed)}."
-            lines.append(f"{text} Later phases did not run." if later else text)
+            text = f"{each['peer']} failed in {'; in '.join(failed)}."
+            lines.append(f"{text} Its later phases were not measured." if later else text)
     return lines
 
 
 def losses(records: Records, kind: str) -> str:
-    """Lists the figures in which a peer is better, with the best peer and the factor."""
+    """Formats the figures in which a peer is better: the best peer and the factor."""
     everyone = of(records, "peers", record="peer", kind=kind, metadata=False)
     ours = next((each for each in everyone if each["peer"] == "kinform"), None)
     if ours is None:
         return ""
     if all(each["family"] == "kinform" for each in everyone):
-        return "- No other peer was measured."
-    lines = []
+        return "- No other client was measured."
+    rows = []
     for title, name, unit in (*MEMORY, *CPU_TIME):
         others = [(each["figures"][name]["median"], each["peer"]) for each in everyone if _comparable(each, ours, name)]
         mine = ours["figures"].get(name, {}).get("median")
@@ -110,11 +111,11 @@ def losses(records: Records, kind: str) -> str:
         value, who = (max if more_is_better else min)(others)
         factor = value / mine if more_is_better else mine / max(value, 1e-9)
         if factor > MIN_LOSS:
-            if title.startswith(("5 s", "background")):  # named after the column before it
-                title = f"{PHASES[name.partition('.')[0]]}, {title}"
-            amounts = (f"{shown(amount, unit)} {unit}".rstrip() for amount in (mine, value))
-            lines.append(f"{title}: {next(amounts)}; {who}: {next(amounts)}, {ratio(factor)} times better.")
-    return bullets(lines or [f"None, by more than {(MIN_LOSS - 1) * 100:.0f} %."])
+            ours_shown, best_shown = (f"{shown(amount, unit)} {unit}".rstrip() for amount in (mine, value))
+            rows.append([title, who, ours_shown, best_shown, f"{ratio(factor)} times"])
+    if not rows:
+        return bullets([f"None, by more than {(MIN_LOSS - 1) * 100:.0f} %."])
+    return table(["figure", "best client", "kinform", "best client's figure", "better by"], rows, texts=2)
 
 
 def _comparable(each: Record, ours: Record, name: str) -> bool:
@@ -137,35 +138,39 @@ def variants(records: Records) -> str:
         return f"{each['figures']['cpu_seconds']['median'] / max(base, 1e-9):.2f}"
 
     lead: Lead = {
-        "": lambda each: f"{each['peer']} ({each['mode']})",
-        "variant": itemgetter("variant"),
-        "CPU time, relative to plain": relative,
+        "client (mode)": lambda each: f"{each['peer']} ({each['mode']})",
+        "transport": lambda each: VARIANTS.get(each["variant"], each["variant"]),
+        "CPU time relative to HTTP": relative,
     }
-    return figures(found, lead, (("objects a CPU s", "per_cpu_second", ""), ("peak", "peak", "MiB")))
+    columns = (("objects per CPU second", "per_cpu_second", ""), ("peak", "peak", "MiB"))
+    return figures(found, lead, columns, texts=2)
 
 
 def real(records: Records) -> str:
     """Formats the first syncs from a real API server."""
-    absent = [f"{each['peer']} is absent: {each['why']}" for each in of(records, "real", record="absent")]
-    found = figures(of(records, "real", record="sync"), {"": itemgetter("peer")}, real_benchmark.COLUMNS)
+    absent = [f"{each['peer']} was not measured: {each['why']}." for each in of(records, "real", record="absent")]
+    found = figures(of(records, "real", record="sync"), {"client": itemgetter("peer")}, real_benchmark.COLUMNS)
     return "\n".join(part for part in (found, bullets(absent)) if part)
 
 
 def delays(records: Records) -> str:
     """Formats the delays of the event loop."""
-    lead: Lead = {"delay, ms": itemgetter("phase")}
+    lead: Lead = {"phase": lambda each: PHASE_TITLES.get(each["phase"], each["phase"])}
     return figures(of(records, "delays", record="phase"), lead, delays_benchmark.COLUMNS)
 
 
 def history(records: Records) -> str:
-    """Formats the five ways to follow a collection, a column for each."""
+    """Formats the programs that follow a collection, a column for each."""
     found = of(records, "memory")
-    rows = [[title, *(cell(each["figures"][name], unit) for each in found)] for title, name, unit in memory.COLUMNS]
+    rows = [
+        [heading(title, unit), *(cell(each["figures"][name], unit) for each in found)]
+        for title, name, unit in memory.COLUMNS
+    ]
     peaks = {each["mode"]: _median(each["figures"]["rss.relist_peak"]) for each in found}
     if "buffered" in peaks:
         saved = (100 * (1 - peak / peaks["buffered"]) for peak in peaks.values())
-        rows.append(["peak of the relist: less than buffered, %", *(f"{share:.0f}" for share in saved)])
-    return table(["", *(each["mode"] for each in found)], rows) if found else ""
+        rows.append(["resident: relist, peak: % less than `buffered`", *(f"{share:.0f}" for share in saved)])
+    return table(["", *(f"`{each['mode']}`" for each in found)], rows) if found else ""
 
 
 def _median(figure: float | Figure) -> float:
@@ -173,21 +178,21 @@ def _median(figure: float | Figure) -> float:
 
 
 def holders(records: Records, mode: str) -> str:
-    """Formats the holders of the heap at its peak in a mode."""
+    """Formats the parts of the heap at its peak in a mode."""
     parts = [part for each in of(records, "memory", mode=mode) for part in each["holders"]]
     rows = [
-        [part["where"], shown(part["bytes"], "MiB"), f"{part['share'] * 100:.0f}"]
+        [PARTS.get(part["where"], part["where"]), shown(part["bytes"], "MiB"), f"{part['share'] * 100:.0f}"]
         for part in parts
         if part["share"] >= MIN_SHARE
     ]
-    return table([f"holders of the peak of `{mode}`", "MiB", "%"], rows) if rows else ""
+    return table(["part of the heap", "size, MiB", "share, %"], rows) if rows else ""
 
 
 def speed(records: Records) -> str:
-    """Formats a table for each group: the times, also relative to kinform's."""
-    tables = []
+    """Formats a section for each group: the times, also relative to kinform's."""
+    sections = []
     for group, found in groupby(of(records, "speed"), itemgetter("group")):
-        members = list(found)
+        members, about = list(found), GROUPS.get(group, Group(group))
         base = next(each for each in members if each["name"].startswith("kinform"))["figures"]["ns"]["median"]
         rows = []
         for each in members:
@@ -201,8 +206,9 @@ def speed(records: Records) -> str:
                     shown(rate["median"], "s") if rate else "",
                 ]
             )
-        tables.append(table([group, "ns an object", "min to max", "x kinform", "GB/s"], rows))
-    return "\n\n".join(tables)
+        head = ["implementation", f"ns per {about.counted}", "min to max", "relative", "GB/s"]
+        sections.append("\n\n".join(filter(None, (f"### {about.title}", about.text, table(head, rows)))))
+    return "\n\n".join(sections)
 
 
 def blobs(found: Iterable[Record]) -> str:
@@ -210,11 +216,28 @@ def blobs(found: Iterable[Record]) -> str:
     rows = []
     for each in found:
         sizes = each["figures"]
-        again = " (learnt again)" if sizes.get("learnt_anew") else ""  # from the measured objects, despite --train
+        again = " (learned again)" if sizes.get("learnt_anew") else ""  # from the measured objects, despite --train
         columns = [f"{sizes[name]:,.0f}" for name in ("objects", "pruned", "plain", "base", "after", "xz")]
         columns[4] = f"**{columns[4]}**"
-        rows.append([each["collection"] + again, *columns, f"{sizes['after/xz']:.2f}", f"{sizes['kept']:,.0f}"])
-    head = ["", "n", "pruned", "plain", "base alone", "with exemplars", "xz", "times xz", "kept"]
+        rows.append(
+            [
+                COLLECTIONS.get(each["collection"], each["collection"]) + again,
+                *columns,
+                f"{sizes['after/xz']:.2f}",
+                f"{sizes['kept']:,.0f}",
+            ]
+        )
+    head = [
+        "collection",
+        "objects",
+        "JSON",
+        "alone",
+        "with base",
+        "with exemplars",
+        "xz",
+        "ratio to xz",
+        "codec memory",
+    ]
     return table(head, rows) if rows else ""
 
 
@@ -224,9 +247,10 @@ def realism(records: Records) -> str:
     for each in of(records, "store", record="realism"):
         pairs = [f"{each[name]:,} / {each['real'][name]:,}" for name in ("pruned", "dictionary", "xz")]
         ratios = [f"{realism_ratio(each, name):.2f}" for name in ("dictionary", "xz")]
-        rows.append([f"{each['kind']}, {each['source']}", f"{each['n']:,}", *pairs, *ratios])
-    head = ["generated / real", "n", "pruned", "dictionary", "xz", "dictionary, ratio", "xz, ratio"]
-    return table(head, rows) if rows else ""
+        rows.append([each["kind"], SOURCES.get(each["source"], each["source"]), f"{each['n']:,}", *pairs, *ratios])
+    sizes = (f"{name}: generated / real" for name in ("JSON", "dictionary", "xz"))
+    head = ["kind", "real objects", "objects", *sizes, "dictionary: ratio", "xz: ratio"]
+    return table(head, rows, texts=2) if rows else ""
 
 
 def fixed(records: Records) -> str:
@@ -234,28 +258,31 @@ def fixed(records: Records) -> str:
 
     def title(each: Record) -> str:
         size = f"{each['objects']} {each['kind']}, {each['pruned_bytes'] / 1024:,.0f} KiB of JSON"
-        return f"{size}, {'TLS' if each['tls'] else 'plain'}"
+        return f"{size}, {'HTTPS' if each['tls'] else 'HTTP'}"
 
-    return figures(of(records, "store", record="fixed"), {"MiB": title}, fixed_benchmark.COLUMNS)
+    return figures(of(records, "store", record="fixed"), {"collection": title}, fixed_benchmark.COLUMNS)
 
 
 def warm(records: Records) -> str:
     """Formats the starts with and without a snapshot."""
     starts: Records = []
     for each in of(records, "store", record="warm"):
-        for start, text, requests in (("warm", "from a snapshot", each["lists"]), ("cold", "without one", "-")):
+        for start, text, requests in (("warm", "with a snapshot", each["lists"]), ("cold", "without a snapshot", "-")):
             title = f"{each['objects']:,} {each['kind']}, {text}"
             names = ("from_open", "from_process_start")
             found = {name: each["figures"][f"{start}.{name}"] for name in names}
             starts.append({"title": title, "requests": str(requests), "figures": found})
-    lead: Lead = {"ms to the first read": itemgetter("title"), "requests for the initial state": itemgetter("requests")}
-    columns = (("from opening", "from_open", "ms"), ("from the start of the process", "from_process_start", "ms"))
+    lead: Lead = {"start": itemgetter("title"), "requests for the initial state": itemgetter("requests")}
+    columns = (("from opening the informer", "from_open", "ms"), ("from process start", "from_process_start", "ms"))
     return figures(starts, lead, columns)
 
 
 def scope(records: Records) -> str:
     """Formats the same pods in smaller scopes."""
-    lead: Lead = {"MiB": itemgetter("scope"), "objects": lambda each: f"{each['objects']:,}"}
+    lead: Lead = {
+        "scope": lambda each: SCOPES.get(each["scope"], each["scope"]),
+        "pods": lambda each: f"{each['objects']:,}",
+    }
     return figures(of(records, "scope", record="scope"), lead, scope_benchmark.COLUMNS)
 
 
@@ -264,7 +291,9 @@ def scale(records: Records) -> str:
     tables = []
     for kind in ("pods", "namespaces"):
         found = sorted(of(records, "scale", record="size", kind=kind), key=itemgetter("objects"))
-        tables.append(figures(found, {kind: lambda each: f"{each['objects']:,}"}, scale_benchmark.COLUMNS))
+        tables.append(
+            figures(found, {f"number of {kind}": lambda each: f"{each['objects']:,}"}, scale_benchmark.COLUMNS)
+        )
     return "\n\n".join(filter(None, tables))
 
 
@@ -275,11 +304,11 @@ def growth(records: Records) -> str:
         [title, *("-" if each["powers"].get(name) is None else f"{each['powers'][name]:.2f}" for each in found)]
         for title, name, _ in scale_benchmark.GROWTH
     ]
-    return table(["grows with the power", *(each["kind"] for each in found)], rows) if found else ""
+    return table(["exponent", *(each["kind"] for each in found)], rows) if found else ""
 
 
 def growth_faster(records: Records) -> str:
-    """Names the figures that grow faster than the size."""
+    """Names the figures that grow faster than in proportion to the size."""
     linear, titles = scale_benchmark.LINEAR, {name: title for title, name, _ in scale_benchmark.GROWTH}
     faster = [
         f"{titles[name]} ({each['kind']}, {power:.2f})"
@@ -287,16 +316,16 @@ def growth_faster(records: Records) -> str:
         for name, power in each["powers"].items()
         if power is not None and power > linear
     ]
-    return f"Faster than that, above {linear}: {', '.join(faster)}." if faster else "Nothing grows faster than that."
+    return f"Exponents above {linear}: {', '.join(faster)}." if faster else f"No exponent is above {linear}."
 
 
 OPPOSITE = {"median": "median", "min": "max", "max": "min"}
 """The highest rate is the shortest time."""
 README: tuple[Column, ...] = (
-    ("memory, MiB", "sync.rss_at_rest", "MiB"),
-    ("peak of a relist, MiB", "changed.peak", "MiB"),
-    ("bytes a pod", "bytes_per_object", ""),
-    ("CPU time a pod, µs", "cpu_us_per_object", ""),
+    ("memory at rest", "sync.rss_at_rest", "MiB"),
+    ("peak of a relist", "changed.peak", "MiB"),
+    ("bytes per pod", "bytes_per_object", ""),
+    ("CPU time per pod, µs", "cpu_us_per_object", ""),
 )
 
 
@@ -315,4 +344,4 @@ def readme(records: Records, names: Iterable[str]) -> str:
         if each["objects"] == most:
             values |= {name: each["figures"].get(name) for name in ("sync.rss_at_rest", "changed.peak")}
         rows.append(each | {"figures": values})
-    return figures(rows, {"": lambda each: peer_name(each, most)}, README)
+    return figures(rows, {"client": lambda each: peer_name(each, most)}, README)

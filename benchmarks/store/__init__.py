@@ -1,10 +1,11 @@
 """Measures the store: compression, fixed costs of a small collection, warm starts.
 
-Blobs: bytes an object, compared with the whole collection under xz -9e, from which no single object can be read; for
-generated collections, or your own with --corpus. Fixed costs: a process with one informer, and with 50, on 200 objects
-each. Warm start: the time from the start of the process, and from opening an informer with a snapshot, to the first
-correct read, with the server's count of requests for the initial state. Realism: how the generated collections
-compress, compared with measurements of real ones.
+Blobs: the bytes of a compressed object, compared with `xz -9e` of the whole collection, from which no single object can
+be read. The collections are generated, or your own with --corpus.
+Fixed costs: the memory of a process with one informer, and with 50 informers, on 200 objects each.
+Warm start: the time to the first correct read, from the start of the process and from the opening of an informer with a
+snapshot. The server counts the requests for the initial state.
+Realism: how well the generated collections compress, compared with measurements of real ones.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from benchmarks.store import blobs, fixed, warm
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    text = "collections to measure instead of generated ones"
+    text = "measure the objects of these files instead of generated ones"
     parser.add_argument("--corpus", nargs="+", type=corpus, metavar="FILE", help=text)
-    text = "a collection to learn from for each of --corpus, in that order"
+    text = "learn from these files: the first for the first file of --corpus, and so on"
     parser.add_argument("--train", nargs="+", type=corpus, metavar="FILE", help=text)
     parser.add_argument("--half", action="store_true", help="learn from one half of each collection, measure the other")
-    parser.add_argument("--objects", type=count, metavar="N", help="objects of each generated kind and in a warm start")
-    parser.add_argument("--rounds", type=count, default=3, help="warm starts; %(default)s")
+    parser.add_argument(
+        "--objects", type=count, metavar="N", help="number of objects of each generated kind, and in a warm start"
+    )
+    parser.add_argument("--rounds", type=count, default=3, help="rounds of the warm starts; default: %(default)s")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:

@@ -54,10 +54,10 @@ def _resident(url: str, resource: str, ca: str | None, informers: int) -> int:
 
 
 COLUMNS: tuple[Column, ...] = (
-    ("one informer", "one", "MiB"),
-    (f"each of {MANY}", "each_of_many", "MiB"),
-    (f"process with {MANY}", "many", "MiB"),
-    ("process with an empty one", "empty", "MiB"),
+    ("one informer, above empty", "one", "MiB"),
+    (f"each of {MANY} informers, above empty", "each_of_many", "MiB"),
+    (f"process with {MANY} informers", "many", "MiB"),
+    ("process with one empty informer", "empty", "MiB"),
 )
 
 

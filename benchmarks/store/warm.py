@@ -70,10 +70,10 @@ def _start(options: dict[str, Any]) -> dict[str, Any]:
 
 
 COLUMNS: tuple[Column, ...] = (
-    ("warm: from opening to a read", "warm.from_open", "ms"),
-    ("warm: the same, CPU time", "warm.cpu_from_open", "ms"),
+    ("warm: from opening the informer", "warm.from_open", "ms"),
+    ("warm: from opening the informer, CPU time", "warm.cpu_from_open", "ms"),
     ("warm: from the start of the process", "warm.from_process_start", "ms"),
-    ("cold: from opening to a read", "cold.from_open", "ms"),
+    ("cold: from opening the informer", "cold.from_open", "ms"),
     ("cold: from the start of the process", "cold.from_process_start", "ms"),
 )
 
@@ -83,6 +83,8 @@ def table(records: list[Record]) -> str:
     lines = []
     for each in records:
         size = f"{each['objects']:,} {each['kind']}"
-        lines.append(f"warm start, {size}; {each['lists']} requests for the initial state; median, min, max")
+        lines.append(
+            f"warm start, {size}; {each['lists']} requests for the initial state; to the first read: median, min, max"
+        )
         lines += rows(COLUMNS, each["figures"])
     return "\n".join(lines)

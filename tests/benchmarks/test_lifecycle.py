@@ -360,7 +360,7 @@ def test_no_peer_is_left_out_silently(compared: list[Record], capfd: pytest.Capt
     assert "absent: not built: `make peers`, which needs Rust" in text
     assert text.count("failed: sync: ") == 2
     notes = tables.notes(compared, "pods")
-    assert "absent is absent: not built" in notes
+    assert "absent was not measured: not built" in notes
     assert "wrong failed: first sync (it holds other objects" in notes
 
 

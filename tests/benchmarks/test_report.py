@@ -17,11 +17,13 @@ from benchmarks.harness import results
 from benchmarks.harness.process import ROOT
 from benchmarks.harness.results import Record, of
 from benchmarks.harness.text import MIB
+from benchmarks.memory.holders import RULES
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN
 from benchmarks.report import PLOTS, RESULTS, blocks, main, tables
 from benchmarks.report.blocks import BLOCKS, documents
 from benchmarks.report.page import page
 from benchmarks.report.targets import CHECKS, check_targets
+from benchmarks.report.titles import COLLECTIONS, GROUPS, PARTS, PHASES, SCOPES, SOURCES, VARIANTS
 from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
 from tests.benchmarks.results_maker import all_records, collection, figure, peer
@@ -54,6 +56,23 @@ def test_readme_quotes_the_table_of_peers() -> None:
 
 def test_the_folder_has_exactly_the_plots_of_the_page() -> None:
     assert shown(PAGE.read_text()) == {path.name for path in PLOTS.iterdir()}
+
+
+def test_every_group_of_single_operations_has_a_title() -> None:
+    assert {each["group"] for each in of(reference(), "speed")} <= set(GROUPS)
+
+
+def test_every_name_with_a_title_is_in_the_results_file() -> None:
+    records = reference()
+    for titles, benchmark, member in (
+        (VARIANTS, "variants", "variant"),
+        (PHASES, "delays", "phase"),
+        (SCOPES, "scope", "scope"),
+        (SOURCES, "store", "source"),
+        (COLLECTIONS, "store", "collection"),
+    ):
+        assert set(titles) <= {each.get(member) for each in of(records, benchmark)}
+    assert set(PARTS) <= {name for name, _ in RULES}
 
 
 def test_a_changed_figure_changes_the_page() -> None:
@@ -131,8 +150,8 @@ def text_of_blocks(records: list[Record]) -> str:
 def test_absent_and_failed_peers_are_listed_with_dashes(records: list[Record]) -> None:
     failures = {"unchanged": "it sleeps", "changed": NOT_RUN}
     text = page([*records, peer("quitter", "Python", {"idle.rss": 30 * MIB}, failures=failures)])
-    assert "- goer is absent: not built." in text
-    assert "- quitter failed: relist, nothing changed (it sleeps). Later phases did not run." in text
+    assert "- goer was not measured: not built." in text
+    assert "- quitter failed in “relist, nothing changed”: it sleeps. Its later phases were not measured." in text
     for columns, first in ((MEMORY, "30.0"), (CPU_TIME, "-")):
         assert f"| quitter | 1 | {first} |{' - |' * (len(columns) - 1)}\n" in text
 
@@ -140,12 +159,12 @@ def test_absent_and_failed_peers_are_listed_with_dashes(records: list[Record]) -
 def test_fewer_objects_are_marked_and_explained(records: list[Record]) -> None:
     text = page([*records, peer("slow", "Python", {"idle.rss": 30 * MIB}, objects=2_000)])
     assert "| slow * | 1 | 30.0 |" in text
-    assert "- \\* With 2,000 objects, because more take minutes" in text
+    assert "- \\* This client gets only 2,000 objects, because it needs minutes for more." in text
 
 
 def test_sections_without_records_are_left_out(records: list[Record]) -> None:
     text = page([each for each in records if each["benchmark"] in ("peers", "store")])
-    assert "## Comparison with peers" in text
+    assert "## Comparison with other clients" in text
     assert "### Warm start" in text
     for heading in ("### TLS and gzip", "### The event loop", "## Single operations", "## Growth with the collection"):
         assert heading in page(records)
@@ -167,10 +186,10 @@ def test_a_variant_is_relative_to_the_same_peer_and_mode() -> None:
     ]
     rows = [row.split(" | ") for row in tables.variants(records).splitlines()[2:]]
     assert [(row[1], row[2]) for row in rows] == [
-        ("plain", "1.00"),
-        ("plain", "1.00"),
-        ("TLS", "3.00"),
-        ("gzip", "1.50"),
+        ("HTTP", "1.00"),
+        ("HTTP", "1.00"),
+        ("HTTPS", "3.00"),
+        ("HTTP with gzip", "1.50"),
     ]
 
 
@@ -251,13 +270,13 @@ def test_the_readme_compares_whole_processes_of_one_size() -> None:
     ]
     text = BLOCKS["readme"](records)
     assert text.startswith("20,000 pods, 154 MiB of JSON.")
-    assert "|  | memory, MiB | peak of a relist, MiB | bytes a pod | CPU time a pod, µs |" in text
+    assert "| client | memory at rest, MiB | peak of a relist, MiB | bytes per pod | CPU time per pod, µs |" in text
     assert "| **kinform** | 50.0 | 60.0 | 456 | 200 |" in text
     assert "| kube-rs, streaming, cleared | 500.0 | 600.0 | 4,560 | 20 |" in text
     assert "| lightkube * | - | - | 4,560 | 20 |" in text
     assert "| kr8s | 1.0 | - | - | - |" in text
-    assert "- \\* Measured with 2,000 pods, because 20,000 take minutes." in text
-    assert "- kr8s failed: relist, all changed (it sleeps)." in text
+    assert "- \\* Measured with 2,000 pods, because this client needs minutes for 20,000." in text
+    assert "- kr8s failed in “relist, all changed”: it sleeps." in text
 
 
 def test_the_readme_shows_the_spread_of_cpu_time() -> None:
@@ -270,8 +289,9 @@ def test_the_readme_shows_the_spread_of_cpu_time() -> None:
 
 
 def found(records: list[Record], text: str) -> list[tuple[str, str]]:
-    """Returns figure and state of the targets that contain a text."""
-    return [(each["found"], each["state"]) for each in check_targets(records) if text in each["target"]]
+    """Returns figure and state of the targets that contain a text, in `TARGET: BOUND`."""
+    targets = ((f"{each['target']}: {each['bound']}", each) for each in check_targets(records))
+    return [(each["found"], each["state"]) for target, each in targets if text in target]
 
 
 def test_without_results_every_target_is_not_measured() -> None:
@@ -283,8 +303,8 @@ def test_without_results_every_target_is_not_measured() -> None:
 @pytest.mark.parametrize(("beyond", "state"), [(-1, "reached"), (0, "reached"), (1, "missed")])
 def test_a_target_is_reached_up_to_its_bound(beyond: int, state: str) -> None:
     records = [peer("kinform", "kinform", {"idle.rss": 42 * MIB + beyond, "sync.rss_at_rest": 52 * MIB + beyond})]
-    assert found(records, "an idle process with one informer: at most 42.0 MiB") == [("42.0 MiB", state)]
-    assert found(records, "20,000 pods, whole process at rest: at most 52.0 MiB") == [("52.0 MiB", state)]
+    assert found(records, "memory of an idle process with one informer: at most 42.0 MiB") == [("42.0 MiB", state)]
+    assert found(records, "memory at rest after the first sync, 20,000 pods: at most 52.0 MiB") == [("52.0 MiB", state)]
 
 
 @pytest.mark.parametrize(("beyond", "state"), [(0, "reached"), (1, "missed")])
@@ -294,8 +314,8 @@ def test_bounds_can_depend_on_other_figures(beyond: int, state: str) -> None:
     figures |= {"changed.rss": 62 * MIB + beyond, "deleted.rss": 46 * MIB + beyond}
     records = [peer("kinform", "kinform", figures)]
     for text, value in (
-        ("peak of the first sync", "68.0"),
-        ("peak of a relist, nothing changed", "64.0"),
+        ("peak of the first sync, pods", "68.0"),
+        ("peak of a relist, nothing changed, pods", "64.0"),
         ("peak of a relist, all changed, pods", "88.0"),
         ("5 s after a relist, all changed, pods", "62.0"),
         ("5 s after 90 % were deleted, pods", "46.0"),
@@ -314,10 +334,12 @@ def test_speed_is_compared_with_the_fastest_of_a_family(speed: float, state: str
         peer("metadata", "Rust", {name: 9_000.0}, metadata=True),
         peer("namespaces", "Rust", {name: 8_000.0}, kind="namespaces"),
     ]
-    ((text, reached),) = found(records, "first sync, objects a CPU second, pods: 4 times the fastest in Rust")
+    ((text, reached),) = found(
+        records, "first sync: objects per CPU second, pods: at least 4 times the fastest client in Rust"
+    )
     assert reached == state
-    assert text == f"{speed / 1_000:.2f} times ({speed:,.0f}; fastest: 1,000)"
-    assert found(records, "pods: 10 times the fastest in Go") == [("not measured", "not measured")]
+    assert text == f"{speed / 1_000:.2f} times (kinform {speed:,.0f}; fastest 1,000)"
+    assert found(records, "pods: at least 10 times the fastest client in Go") == [("not measured", "not measured")]
 
 
 def test_the_event_loop_is_judged_by_its_worst_phase() -> None:
@@ -327,7 +349,7 @@ def test_the_event_loop_is_judged_by_its_worst_phase() -> None:
 
     records = [phase("sync", 0.011, 0.020), phase("storm", 0.002, 0.050)]
     assert found(records, "p99 in the worst phase (sync): at most 10.0 ms") == [("11.0 ms", "missed")]
-    assert found(records, "the longest of all rounds (storm): at most 50.0 ms") == [("50.0 ms", "reached")]
+    assert found(records, "longest of all rounds (storm): at most 50.0 ms") == [("50.0 ms", "reached")]
 
 
 @pytest.mark.parametrize(("tenth", "state"), [(99.0, "reached"), (101.0, "missed"), (None, "not measured")])
@@ -336,9 +358,11 @@ def test_the_peak_of_88_000_pods_is_the_highest_of_its_phases(tenth: float | Non
     given = {f"{phase}.peak": figure(peak * MIB) for phase, peak in peaks.items() if peak is not None}
     sizes: dict[str, Any] = {"kind": "pods", "objects": 88_000, "raw_bytes": 640_000_000}
     records: list[Record] = [{"benchmark": "scale", "record": "size", **sizes, "figures": given}]
-    ((text, found_state),) = found(records, "88,000 pods, 640 MB: peak of first sync")
+    ((text, found_state),) = found(records, "peak from “first sync” to “relist, a tenth changed”, 88,000 pods, 640 MB")
     assert (text, found_state) == ("not measured" if tenth is None else f"{max(90.0, tenth):.1f} MiB", state)
-    assert found(records, "peak of a relist with all changed: at most 115.0 MiB") == [("110.0 MiB", "reached")]
+    assert found(records, "peak of “relist, all changed”, 88,000 pods, 640 MB of JSON: at most 115.0 MiB") == [
+        ("110.0 MiB", "reached")
+    ]
 
 
 @pytest.mark.parametrize(("ns", "state"), [(199.0, "reached"), (201.0, "missed")])
@@ -353,19 +377,24 @@ def test_reads_are_judged_by_the_time_of_one_read(ns: float, state: str) -> None
         speed("get, to a dict", "kinform", 25_000.0),
         speed("get, to a dict", "dict of bytes, msgspec", 20_000.0),
     ]
-    assert found(records, "keys: at least 5 million a second") == [(f"{1e3 / ns:.1f} million", state)]
-    assert found(records, "raw, kinform: at most 5.0 us") == [("5.0 us", "reached")]
-    assert found(records, "raw, kinform, uncached exemplar: ") == [("12.0 us", "missed")]
-    assert found(records, "get, to a dict: ") == [("25.0 us", "reached")]
-    assert found(records, "get, to a small struct") == [("not measured", "not measured")]
+    assert found(records, "keys per second, in an iteration: at least 5 million") == [
+        (f"{1e3 / ns:.1f} million", state)
+    ]
+    assert found(records, "time of `raw`, all objects: at most 5.0 µs") == [("5.0 µs", "reached")]
+    assert found(records, "time of `raw`, uncached exemplar: ") == [("12.0 µs", "missed")]
+    assert found(records, "time of `get`, as a dict: ") == [("25.0 µs", "reached")]
+    assert found(records, "time of `get`, as a small struct") == [("not measured", "not measured")]
 
 
 # Losses
 
 
 def losses(*others: Record, **mine: float) -> list[str]:
+    """Returns the rows of the table of losses, or the text without a table."""
     figures = {"idle.rss": 40 * MIB, "sync.rss_at_rest": 50 * MIB, "sync.per_cpu_second": 1_000.0} | mine
-    return tables.losses([peer("kinform", "kinform", figures), *others], "pods").splitlines()
+    head = "| figure | best client | kinform | best client's figure | better by |"
+    lines = tables.losses([peer("kinform", "kinform", figures), *others], "pods").splitlines()
+    return lines[2:] if lines[0] == head else lines
 
 
 def test_a_loss_names_the_best_peer_and_its_factor() -> None:
@@ -374,8 +403,8 @@ def test_a_loss_names_the_best_peer_and_its_factor() -> None:
         peer("other", "Go", {"idle.rss": 20 * MIB, "sync.rss_at_rest": 500 * MIB, "sync.per_cpu_second": 1_500.0}),
     )
     assert lines == [
-        "- idle: 40.0 MiB; rusty: 8.0 MiB, 5.0 times better.",
-        "- first sync: objects a CPU s: 1,000; other: 1,500, 1.50 times better.",
+        "| idle | rusty | 40.0 MiB | 8.0 MiB | 5.0 times |",
+        "| first sync: objects per CPU second | other | 1,000 | 1,500 | 1.50 times |",
     ]
 
 
@@ -388,13 +417,13 @@ def test_a_difference_within_the_noise_is_no_loss(mib: float, lost: bool) -> Non
     assert (losses(peer("rusty", "Rust", {"idle.rss": mib * MIB})) != NO_LOSS) == lost
 
 
-def test_a_column_named_after_the_one_before_it_names_its_phase() -> None:
+def test_a_loss_names_the_phase_and_the_background_work() -> None:
     mine = {"storm.per_total_cpu_second": 500.0, "changed.total_cpu_seconds": 4.0, "unchanged.rss": 60 * MIB}
     others = {"storm.per_total_cpu_second": 1_500.0, "changed.total_cpu_seconds": 1.0, "unchanged.rss": 40 * MIB}
     assert losses(peer("rusty", "Rust", others), **mine) == [
-        "- relist, nothing changed, 5 s after: 60.0 MiB; rusty: 40.0 MiB, 1.50 times better.",
-        "- events, background work included: 500; rusty: 1,500, 3.0 times better.",
-        "- relist, all changed, background work included: 4.00 s; rusty: 1.00 s, 4.0 times better.",
+        "| relist, nothing changed: 5 s later | rusty | 60.0 MiB | 40.0 MiB | 1.50 times |",
+        "| update burst, with background work: events per CPU second | rusty | 500 | 1,500 | 3.0 times |",
+        "| relist, all changed, with background work: CPU time | rusty | 4.00 s | 1.00 s | 4.0 times |",
     ]
 
 
@@ -412,4 +441,4 @@ def test_losses_compare_neither_kinform_nor_smaller_scopes() -> None:
 
 def test_with_fewer_objects_independent_figures_are_compared() -> None:
     lines = losses(peer("few", "Python", {"idle.rss": 20 * MIB, "sync.rss_at_rest": 45 * MIB}, objects=2_000))
-    assert lines == ["- idle: 40.0 MiB; few: 20.0 MiB, 2.0 times better."]
+    assert lines == ["| idle | few | 40.0 MiB | 20.0 MiB | 2.0 times |"]
