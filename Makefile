@@ -1,20 +1,20 @@
-# Everything is done in an environment of its own, made at the first use and again when its parts changed.
+# All targets use a virtual environment in .venv. It is made at the first use, and updated when its sources change.
 #
-#     make test     the tests; against real servers too where there is Go to build them with, once
-#     make demo     kinform beside a naive loop
-#     make lint     what CI checks besides
-#     make real     only the tests against the real servers, which must be there
-#     make quick    a minute of benchmarks, with a gate on ratios
-#     make bench    what is needed to measure, and the peers to measure against
-#     make peers    those peers alone: Python's, and Go's and Rust's where these are
-#     make checked  the compiled parts' tests, on a build that checks bounds and overflows
-#     make docs     the documentation as a site in build/site
-#     make coverage the lines that the last tests with COVERAGE=1 did not reach, lowest files first
-#     make clean    removes all that these made
+#     make test      runs the tests; with Go also against a real kube-apiserver, which is built once
+#     make demo      compares kinform with a list-watch loop
+#     make lint      runs the linters and type checkers
+#     make real      runs only the tests that need a real kube-apiserver, and fails without one
+#     make quick     runs a minute of benchmarks, and fails if a ratio is out of bounds
+#     make bench     installs what all benchmarks need, and builds the other clients
+#     make peers     builds only the other clients: for Python, and for Go and Rust if these are installed
+#     make checked   tests the compiled modules in a build that checks bounds and overflows
+#     make docs      builds the documentation as a site in build/site
+#     make coverage  reports the coverage of the last tests with COVERAGE=1, lowest files first
+#     make clean     removes everything that these targets made
 #
-#     make test ARGS='-k watcher -x'    passes arguments on to pytest, and likewise to the demo
-#     make test COVERAGE=1              measures coverage, also with `checked`, whose Cython code is traced
-#     make test PYTHON=python3.13       chooses the Python, when the environment is made
+#     make test ARGS='-k informer -x'   passes arguments to pytest; `make demo ARGS=...` to the demo
+#     make test COVERAGE=1              measures line coverage; `make checked COVERAGE=1` that of Cython code
+#     make test PYTHON=python3.13       chooses the Python for a new environment
 
 PYTHON ?= python3
 ARGS ?=
@@ -61,7 +61,7 @@ quick: $(VENV)/.bench
 
 bench: $(VENV)/.bench peers
 
-# What cannot be built is said here, and again in each table that it is missing from.
+# A client that cannot be built is reported here, and below each table in which it is missing.
 peers: peers-python peers-go peers-rust
 
 peers-python: $(PEERS)/python/.made
@@ -76,7 +76,7 @@ peers-go:
 	@if command -v go >/dev/null; then \
 		echo 'building the informer on client-go; the first time takes some minutes'; \
 		cd benchmarks/peers/go && CGO_ENABLED=0 go build -trimpath -o ../../../$(PEERS)/go/client-go .; \
-	else echo 'absent: client-go, as there is no `go` to build it with'; fi
+	else echo 'skipping client-go: `go` is not installed'; fi
 
 peers-rust:
 	@if command -v cargo >/dev/null; then \
@@ -86,9 +86,9 @@ peers-rust:
 		cp $$CARGO_TARGET_DIR/release/kube-rs ../../../$(PEERS)/rust/kube-rs-jemalloc && \
 		cargo build --quiet --release --locked && \
 		cp $$CARGO_TARGET_DIR/release/kube-rs ../../../$(PEERS)/rust/kube-rs; \
-	else echo 'absent: kube-rs, as there is no `cargo` to build it with'; fi
+	else echo 'skipping kube-rs: `cargo` is not installed'; fi
 
-# In a folder of its own, so that the ordinary build stays as it is.
+# In a separate folder, so that the ordinary build stays unchanged.
 checked: $(VENV)/.lint
 	@rm -rf build/checked && mkdir -p build/checked build/coverage
 	@cp -r kinform kinform_ext tests setup.py pyproject.toml README.md LICENSE build/checked
@@ -101,7 +101,7 @@ clean:
 	@rm -f kinform_ext/*.so kinform_ext/*.c
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A stamp stands for an environment with these extras; the larger ones stand for the smaller as well.
+# A stamp file marks an environment with an extra installed. A larger extra also touches the stamps of the smaller ones.
 
 $(VENV)/.made:
 	@PYTHON='$(PYTHON)' tools/preflight
@@ -115,17 +115,17 @@ $(VENV)/.demo: $(SOURCES) | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.test: $(SOURCES) | $(VENV)/.made
-	@echo 'building and installing kinform and what its tests need into $(VENV)'
+	@echo 'building kinform and installing it with its test requirements into $(VENV)'
 	@$(INSTALL) '.[test]'
 	@touch $(VENV)/.demo $@
 
 $(VENV)/.bench: $(SOURCES) | $(VENV)/.made
-	@echo 'building and installing kinform, what its tests need and what it is measured with into $(VENV)'
+	@echo 'building kinform and installing it with its benchmark requirements into $(VENV)'
 	@KINFORM_SYMBOLS=1 $(INSTALL) '.[bench]'
 	@touch $(VENV)/.demo $(VENV)/.test $@
 
 $(VENV)/.lint: $(SOURCES) | $(VENV)/.made
-	@echo 'building and installing kinform, what its tests need and the linters into $(VENV)'
+	@echo 'building kinform and installing it with the linters into $(VENV)'
 	@$(INSTALL) '.[test,lint]'
 	@touch $(VENV)/.demo $(VENV)/.test $@
 
