@@ -361,7 +361,7 @@ def test_no_peer_is_left_out_silently(compared: list[Record], capfd: pytest.Capt
     assert text.count("failed: sync: ") == 2
     notes = tables.notes(compared, "pods")
     assert "absent was not measured: not built" in notes
-    assert "wrong failed: first sync (it holds other objects" in notes
+    assert "wrong failed in “first sync”: it holds other objects" in notes
 
 
 def test_representative_peers_run_all_rounds_and_others_one(
