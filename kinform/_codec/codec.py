@@ -63,7 +63,7 @@ class _Generation(msgspec.Struct, frozen=True):
     done: int
 
 
-class _State(msgspec.Struct, array_like=True):
+class CodecState(msgspec.Struct, array_like=True):
     """State of a codec in a snapshot."""
 
     format: int
@@ -423,7 +423,7 @@ class Codec:
             for each in self._groups.exemplars.values()
         ]
         return msgspec.msgpack.encode(
-            _State(
+            CodecState(
                 STATE_FORMAT,
                 self._chosen_for,
                 self._done_codec,
@@ -440,7 +440,7 @@ class Codec:
             ValueError: The state is not valid, or has another format.
         """
         try:
-            saved = msgspec.msgpack.decode(state, type=_State)
+            saved = msgspec.msgpack.decode(state, type=CodecState)
             if saved.format != STATE_FORMAT:
                 raise ValueError("codec state of another format")
             bases: dict[int, Base | None] = {PLAIN: None}

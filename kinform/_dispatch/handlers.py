@@ -17,7 +17,7 @@ from kinform._events import Added, Deleted, Updated
 from kinform_ext._version import Change, Version
 
 F = TypeVar("F", bound=Handler)
-Occasion = Literal["added", "updated", "deleted"]
+EventKind = Literal["added", "updated", "deleted"]
 
 
 class Handlers:
@@ -31,11 +31,11 @@ class Handlers:
         # With each handler the number of the last change before it was registered.
         self._registered: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
 
-    def add(self, occasion: Occasion, handler: F, present: Iterator[Version] | None = None) -> F:
+    def add(self, event_kind: EventKind, handler: F, present: Iterator[Version] | None = None) -> F:
         """Registers a handler for later changes.
 
         Args:
-            occasion: Which changes it gets.
+            event_kind: Which changes it gets.
             handler: The function.
             present: Objects that it alone gets first, as added.
 
@@ -45,7 +45,7 @@ class Handlers:
         if not callable(handler):
             raise OptionError("handler", handler, "a callable")
         # Changes that wait now happened before the registration: `present` includes them.
-        self._registered[occasion].append((handler, self.queue.pushed))
+        self._registered[event_kind].append((handler, self.queue.pushed))
         if present is not None:
             self.queue.push(Entry("present", only=handler, present=present))
         return handler
