@@ -17,9 +17,8 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Below the size from which on malloc maps a block separately. All blocks together exceed the free memory of the heap.
-MALLOC_BLOCK_BYTES = 96 << 10
-BLOCKS = 64
+MALLOC_BLOCK_BYTES = 96 << 10  # malloc maps larger blocks separately
+BLOCKS = 64  # together they exceed the free memory of the heap
 
 _thread: ThreadPoolExecutor
 

@@ -33,9 +33,9 @@ FIRST_BASE = 3
 LAST_CODEC = 0xFFFF
 
 CHECK_SECONDS = 5.0  # between two checks for objects to recompress
-MIN_PENDING_RATIO = 0.01  # of the objects: below, a check does nothing,
-MAX_SKIPPED_CHECKS = 12  # but not more often than that in a row
-SLICE_SECONDS = 0.0015  # of work before others get a turn on the loop
+MIN_PENDING_RATIO = 0.01  # of the objects; with fewer pending ones a check does nothing
+MAX_SKIPPED_CHECKS = 12  # checks in a row that may do nothing while objects are pending
+SLICE_SECONDS = 0.0015  # of work before it yields to the event loop
 REST_RATIO = 2.0  # seconds of rest for each second of work
 BATCH_OBJECTS = 16  # between two looks at the clock
 TRIM_OBJECTS = 1_024  # recompressed objects in a pass after which the heap is trimmed

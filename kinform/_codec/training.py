@@ -37,9 +37,9 @@ MIN_POPULATION = 256  # objects: a small collection is expected to grow to it
 MAX_COMPARED = 40  # objects compared with each other
 MAX_HELD_OUT = 64  # samples
 MIN_SAMPLES = 12
-MIN_PLAIN_FOR_TABLES = 1 << 20  # bytes of plain blobs above which the tables of a dictionary may be worth their memory
-MAX_PLAIN_FOR_PREFIX = 4 << 20  # and above which a prefix is not, as objects are not compressed with it on arrival
-MIN_SAVED_FOR_WRITING = 1 << 20  # bytes above which objects are compressed with the dictionary on arrival
+MIN_PLAIN_FOR_TABLES = 1 << 20  # bytes of plain blobs; with fewer the tables of a dictionary cost more than they save
+MAX_PLAIN_FOR_PREFIX = 4 << 20  # bytes of plain blobs; above, only a dictionary, which also compresses on arrival
+MIN_SAVED_FOR_WRITING = 1 << 20  # bytes a dictionary must save to be used on arrival
 
 
 class Choice(msgspec.Struct, frozen=True):
