@@ -130,7 +130,7 @@ class Applied(msgspec.Struct, frozen=True, gc=False):
 
 
 class Skipped(msgspec.Struct, frozen=True, gc=False):
-    """An object that the stream left out, because it was malformed or too large.
+    """An object that the stream skipped, because it was malformed or too large.
 
     Attributes:
         verb: `"ADDED"`, `"MODIFIED"` or `"DELETED"`; `""` in a LIST.

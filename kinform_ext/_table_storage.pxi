@@ -292,7 +292,7 @@ cdef class _TableStorage:
     def ids_with_codec(self, Py_ssize_t codec, Py_ssize_t start, Py_ssize_t limit):
         """Returns up to `limit` ids from `start` on whose versions have a codec.
 
-        Staged versions and those in limbo are left out.
+        Staged versions and those in limbo are skipped.
         """
         cdef list found = []
         cdef uint32_t id = max(start, 0)

@@ -58,7 +58,7 @@ class Stream:
     Attributes:
         namespace: The namespace, `""` for all.
         resource_version: The iterating code has all changes up to it; `""` before the first complete state.
-        skipped: Objects left out so far.
+        skipped: Objects skipped so far.
         errors: Failures recovered from so far.
         last_byte: Time of the last byte, by `time.monotonic`; None before the first.
         last_bookmark: Time of the last bookmark.
@@ -260,7 +260,7 @@ def stream_stats(stream: Stream) -> StreamStats:
 
 
 def events_of(step: Step) -> Iterator[WatcherEvent]:
-    """Yields the events of a step: one for each object, none for one left out."""
+    """Yields the events of a step: one for each object, none for a skipped one."""
     match step:
         case Init() | InitDone():
             yield step
