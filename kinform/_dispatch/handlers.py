@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeVar
 
+from kinform._checks import require_callable
 from kinform._dispatch.event_decoder import EventDecoder
 from kinform._dispatch.invoke import Handler, TimeSlice, invoke
 from kinform._dispatch.queue import Entry, Queue
-from kinform._errors import OptionError
 from kinform._events import Added, Deleted, Updated
 from kinform_ext._version import Change, Version
 
@@ -42,8 +42,7 @@ class Handlers:
         Raises:
             OptionError: The handler is not callable.
         """
-        if not callable(handler):
-            raise OptionError("handler", handler, "a callable")
+        require_callable("handler", handler)
         # Changes that wait now happened before the registration: `present` includes them.
         self._registered[event_kind].append((handler, self.queue.pushed))
         if present is not None:
