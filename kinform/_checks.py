@@ -20,6 +20,12 @@ def require_instance(field: str, value: object, type: type[object], allowed: str
         raise OptionError(field, value, allowed)
 
 
+def require_callable(field: str, value: object, allowed: str = "a callable") -> None:
+    """Requires a callable."""
+    if not callable(value):
+        raise OptionError(field, value, allowed)
+
+
 def require_strings(field: str, value: object, allowed: str) -> tuple[str, ...]:
     """Requires an iterable of strings, but not a single string; returns a tuple."""
     # A single string is iterable too, and each of its letters would pass for a name.

@@ -41,7 +41,7 @@ STATE_MEANINGS: dict[State, str] = {
 }
 
 # From best to worst. An informer reports the worst state of its streams.
-_BADNESS: tuple[State, ...] = (
+_FROM_BEST_TO_WORST: tuple[State, ...] = (
     "live",
     "relisting",
     "stale",
@@ -167,4 +167,4 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
 def worst(states: Iterable[State]) -> State:
     """Returns the worst of the states, or `"starting"` if there are no states."""
-    return max(states, key=_BADNESS.index, default="starting")
+    return max(states, key=_FROM_BEST_TO_WORST.index, default="starting")

@@ -17,9 +17,8 @@ from typing import ParamSpec, TypeVar
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Below the size from which on malloc maps a block separately. All blocks together exceed the free memory of the heap.
-BLOCK_BYTES = 96 << 10
-BLOCKS = 64
+MALLOC_BLOCK_BYTES = 96 << 10  # malloc maps larger blocks separately
+BLOCKS = 64  # together they exceed the free memory of the heap
 
 _thread: ThreadPoolExecutor
 
@@ -55,7 +54,7 @@ def trim_heap() -> None:
     the very end first. Then all free memory lies between used blocks.
     """
     if _can_trim:
-        blocks = [_malloc(BLOCK_BYTES) for _ in range(BLOCKS)]
+        blocks = [_malloc(MALLOC_BLOCK_BYTES) for _ in range(BLOCKS)]
         for block in blocks[:-1]:
             _free(block)
         _trim(0)

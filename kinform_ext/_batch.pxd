@@ -17,7 +17,6 @@ cdef class Batch:
         ks_object *objects
         Py_ssize_t count  # of objects
         readonly Py_ssize_t wire_bytes
-        readonly Py_ssize_t pruned_bytes
 
     cdef ks_object *at(self, Py_ssize_t i) except NULL
     cdef str text(self, Py_ssize_t i, int which)
@@ -34,11 +33,10 @@ cdef class Builder:
         size_t capacity  # of `objects`
         size_t kept  # bytes of the block that belong to accepted objects
         Py_ssize_t wire_bytes  # of accepted objects
-        Py_ssize_t pruned_bytes  # of accepted objects
 
     cdef int load(self, tuple program) except -1
     cdef int load_node(self, ks_node *node, tuple source, int count) except -1
     cdef int set_defaults(self, str kind, str api_version) except -1
     cdef int read(self, kj_ptr *pp, kj_ptr end) except -1
-    cdef int accept(self, unsigned long long offset, size_t wire_bytes, int verb) except -1
+    cdef int accept(self, size_t wire_bytes, int verb) except -1
     cdef Batch flush(self)

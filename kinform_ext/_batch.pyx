@@ -32,7 +32,6 @@ cdef class Batch:
 
     Attributes:
         wire_bytes: Bytes of its items (LIST) or frames (WATCH) in the response body.
-        pruned_bytes: Bytes of `raw` of all objects.
     """
 
     def __dealloc__(self):
@@ -44,7 +43,7 @@ cdef class Batch:
 
     cdef ks_object *at(self, Py_ssize_t i) except NULL:
         if i < 0 or i >= self.count:
-            raise IndexError("batch index out of range")
+            raise IndexError(f"batch index {i}: expected 0 to {self.count - 1}")
         return &self.objects[i]
 
     cdef str text(self, Py_ssize_t i, int which):
@@ -80,15 +79,11 @@ cdef class Batch:
     def raw(self, Py_ssize_t i):
         """Returns a copy of the pruned JSON.
 
-        `apiVersion` and `kind` come first, then the other members as sent. Both are absent only if the object, the
-        envelope and the defaults of the scanner do not have them.
+        `apiVersion` and `kind` come first, then the other members as sent. Either is absent only if neither the object
+        nor the envelope has it.
         """
         cdef ks_object *found = self.at(i)
         return PyBytes_FromStringAndSize(<char *>self.block + found.raw.at, found.raw.len)
-
-    def offset(self, Py_ssize_t i):
-        """Returns the first byte of its item (LIST) or frame (WATCH) in the response body."""
-        return self.at(i).offset
 
     @property
     def last_resource_version(self):
@@ -111,7 +106,7 @@ cdef class Builder:
         if program is None:
             program = (KEEP_ALL,)
         if not isinstance(program, tuple) or not program:
-            raise TypeError("program: expected a tuple of nodes")
+            raise TypeError(f"program {program!r}: expected a tuple of nodes")
         self.load(program)
 
     def __dealloc__(self):
@@ -135,7 +130,7 @@ cdef class Builder:
         children = dict(children)
         metadata = children.get(b"metadata", other)
         if not KS_KEEP <= metadata < count:
-            raise ValueError("program: metadata leads to a node that does not exist")
+            raise ValueError(f"program: target {metadata} of `metadata`: expected {KS_KEEP} to {count - 1}")
         children |= {b"metadata": count + 1, b"kind": KS_FIELD - KS_KIND, b"apiVersion": KS_FIELD - KS_API_VERSION}
         fields, *rest = program[metadata] if metadata >= 0 else KEEP_ALL
         fields = dict(fields) | {
@@ -162,15 +157,15 @@ cdef class Builder:
         node.keep_scalar = bool(keep_scalar)
         node.keep_last = keep_last
         if not KS_DROP <= node.other < count:
-            raise ValueError("program: a target is a node that does not exist")
+            raise ValueError(f"program: target {node.other}: expected {KS_DROP} to {count - 1}")
         node.children = <ks_child *>calloc(len(children) + 1, sizeof(ks_child))
         if node.children == NULL:
             raise MemoryError
         for i, (name, target) in enumerate(children):
             if not isinstance(name, bytes):
-                raise TypeError("program: expected names as bytes")
+                raise TypeError(f"program: name {name!r}: expected bytes")
             if not lowest <= target < count:
-                raise ValueError("program: a target is a node that does not exist")
+                raise ValueError(f"program: target {target} of {name!r}: expected {lowest} to {count - 1}")
             node.children[i].name = <kj_ptr><char *>name
             node.children[i].len = len(name)
             node.children[i].target = target
@@ -204,21 +199,17 @@ cdef class Builder:
             raise MemoryError
         return r
 
-    cdef int accept(self, unsigned long long offset, size_t wire_bytes, int verb) except -1:
+    cdef int accept(self, size_t wire_bytes, int verb) except -1:
         """Keeps the object that was read last.
 
         Args:
-            offset, wire_bytes: First byte in the body, and length, of its item or frame.
+            wire_bytes: Length of its item or frame in the body.
             verb: KS_ADDED, KS_MODIFIED or KS_DELETED.
         """
-        cdef ks_object *last = &self.objects[self.count]
-        last.offset = offset
-        last.wire_bytes = wire_bytes
-        last.verb = verb
+        self.objects[self.count].verb = verb
         self.count += 1
         self.kept = self.pruner.used
         self.wire_bytes += wire_bytes
-        self.pruned_bytes += last.raw.len
         return 0
 
     cdef Batch flush(self):
@@ -232,7 +223,6 @@ cdef class Builder:
             batch = Batch.__new__(Batch)
             batch.count = self.count
             batch.wire_bytes = self.wire_bytes
-            batch.pruned_bytes = self.pruned_bytes
             smaller = realloc(self.pruner.block, self.kept)
             batch.block = <unsigned char *>(smaller if smaller != NULL else self.pruner.block)
             smaller = realloc(self.objects, self.count * sizeof(ks_object))
@@ -244,7 +234,7 @@ cdef class Builder:
         self.pruner.used = self.pruner.capacity = self.kept = 0
         self.objects = NULL
         self.count = self.capacity = 0
-        self.wire_bytes = self.pruned_bytes = 0
+        self.wire_bytes = 0
         return batch
 
 

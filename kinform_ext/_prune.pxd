@@ -21,8 +21,6 @@ cdef extern from "scan/batch.h":
     ctypedef struct ks_object:
         ks_span raw
         ks_span text[4]
-        unsigned long long offset
-        size_t wire_bytes
         int verb
 
 

@@ -23,8 +23,6 @@ class Scanner:
         program: tuple[_Node, ...] | None = None,
         *,
         max_object_bytes: int = ...,
-        kind: str = "",
-        api_version: str = "",
     ) -> None: ...
     @property
     def offset(self) -> int: ...

@@ -61,7 +61,6 @@ cdef class Scanner:
         mode: `"list"` for one `...List` envelope, `"watch"` for a stream of frames.
         program: The result of `kinform._paths.prune_program.compile_prune`; None keeps everything.
         max_object_bytes: Limit of one item or frame.
-        kind, api_version: Defaults for items, if neither the item nor the envelope has them.
 
     Raises:
         ValueError, TypeError: An argument is not valid.
@@ -70,8 +69,6 @@ cdef class Scanner:
     cdef:
         bint watch  # False: a LIST
         size_t limit  # max_object_bytes
-        str default_kind
-        str default_api_version
         Builder builder
         list items  # result of the current feed
         State state
@@ -95,24 +92,20 @@ cdef class Scanner:
     def __cinit__(self, *_, **__):
         self.error = "Scanner.__init__ was not called"
 
-    def __init__(self, str mode not None, program=None, *, max_object_bytes=16 << 20, str kind not None="",
-                 str api_version not None=""):
+    def __init__(self, str mode not None, program=None, *, max_object_bytes=16 << 20):
         if mode not in ("list", "watch"):
-            raise ValueError("mode: expected 'list' or 'watch'")
+            raise ValueError(f"mode {mode!r}: expected 'list' or 'watch'")
         if self.builder is not None:
             raise ValueError("a scanner reads one body only")
         if not isinstance(max_object_bytes, int) or isinstance(max_object_bytes, bool):
-            raise TypeError("max_object_bytes: expected an int")
+            raise TypeError(f"max_object_bytes {max_object_bytes!r}: expected an int")
         if not 0 < max_object_bytes < 1 << 62:
             raise ValueError(f"max_object_bytes {max_object_bytes}: expected 1 to 2**62 - 1")
         self.watch = mode == "watch"
         self.limit = max_object_bytes
-        self.default_kind = kind
-        self.default_api_version = api_version
         self.envelope = Envelope()
         self.state = FRAME if self.watch else ENVELOPE
         self.builder = Builder(program)
-        self.set_defaults()
         self.error = None
 
     def __dealloc__(self):
@@ -392,7 +385,7 @@ cdef class Scanner:
         cdef kj_ptr start = pp[0]
         cdef int r = self.builder.read(pp, end) if start[0] == b"{" else KJ_MALFORMED
         if r == KJ_OK and kj_distance(start, pp[0]) <= self.limit:
-            return self.builder.accept(self.offset_at(start), kj_distance(start, pp[0]), KS_ADDED)
+            return self.builder.accept(kj_distance(start, pp[0]), KS_ADDED)
         if not whole:
             return KJ_MALFORMED
         return self.skip_object("too deep" if r == KJ_TOO_DEEP else "malformed", start, end)
@@ -448,7 +441,7 @@ cdef class Scanner:
             if result < 0 and inner[0] == b"{":
                 result = self.builder.read(&inner, inner_end)
             if result == KJ_OK:
-                return self.builder.accept(self.offset_at(start), kj_distance(start, pp[0]), verb)
+                return self.builder.accept(kj_distance(start, pp[0]), verb)
             if result == KJ_TOO_DEEP:
                 return self.skip_object("too deep", start, pp[0])
             if memchr(start, b"\n", kj_distance(start, pp[0])) != NULL:
@@ -485,13 +478,7 @@ cdef class Scanner:
             self.envelope.read(self.member, text)
         except ValueError as error:
             raise ValueError(f"{error} at byte {self.offset_at(p)}") from None
-        return self.set_defaults()
-
-    cdef int set_defaults(self) except -1:
-        """Sets the defaults of the next items from the envelope, else from the caller."""
-        return self.builder.set_defaults(
-            self.envelope.item_kind or self.default_kind, self.envelope.api_version or self.default_api_version
-        )
+        return self.builder.set_defaults(self.envelope.item_kind, self.envelope.api_version)
 
     cdef int open_items(self, kj_ptr p) except -1:
         if self.envelope.has_items:

@@ -134,7 +134,7 @@ cdef class Table(_TableStreams):
                 return changes
             if listen:
                 revision = self.t.revision
-                change = removed(self.copy_version(found.plain), found.plain, False)
+                change = removed(self.copy_version(found.plain), False)
                 if self.t.revision != revision:
                     continue
                 changes.append(change)
@@ -149,7 +149,7 @@ cdef class Table(_TableStreams):
 
         Args:
             stream_of: The stream for all of them, or a mapping from the streams in the dump to those here.
-            data: Whole records, as `dump` returns them.
+            data: Whole records, as `Ids.dump` returns them.
 
         Raises:
             ValueError: `data` is malformed, or a key is in the table already, or the stream is not idle.
@@ -203,7 +203,7 @@ cdef class Table(_TableStreams):
             hash = kt_key_hash(&self.t.namespaces, record.partition, &record.name)
             found = kt_find(&self.t, record.partition, &record.name, hash)
             if found.plain != KR_NONE:
-                raise ValueError("data: a key is in the table already")
+                raise ValueError(f"data: key {self.codecs.key(&namespace, &record.name)!r} is in the table already")
             if not kt_reserve(&self.t, &record, hash, &room):
                 raise MemoryError
             kt_add(
@@ -218,8 +218,12 @@ cdef class Table(_TableStreams):
     # ---- one object ----
 
     cdef int write(self, Incoming *incoming, list changes) except -1:
-        if incoming.raw_len > MAX_BYTES or incoming.value[KS_NAME].len > MAX_BYTES or not incoming.value[KS_NAME].len:
-            raise ValueError("expected a name that is not empty, and less than 2 GiB of JSON")
+        if not incoming.value[KS_NAME].len:
+            raise ValueError("name '': expected a name that is not empty")
+        if incoming.raw_len > MAX_BYTES or incoming.value[KS_NAME].len > MAX_BYTES:
+            raise ValueError(
+                f"raw of {incoming.raw_len} bytes, name of {incoming.value[KS_NAME].len}: expected less than 2 GiB"
+            )
         incoming.partition = kr_partition_acquire(&self.t.namespaces, incoming.stream, &incoming.value[KS_NAMESPACE])
         if incoming.partition == KR_NONE:
             raise MemoryError
@@ -320,7 +324,7 @@ cdef class Table(_TableStreams):
             kt_remove(&self.t, found.plain)
         if changes is not None:
             new = self.copy_version(room.id)
-            append_replacement(changes, new, old, room.id, found.plain, recreated)
+            append_replacement(changes, new, old, recreated)
         return self.compact_after(kr_size(&record))
 
     cdef int write_deleted(self, Incoming *incoming, list changes) except -1:
@@ -329,7 +333,7 @@ cdef class Table(_TableStreams):
         cdef kr_new record
         cdef uint64_t revision
         cdef bytes _blob  # owns the bytes to which `record` points
-        cdef Version last = None, replaced
+        cdef Version last = None
         cdef Change change = None
         while True:
             found = kt_find(&self.t, incoming.partition, &incoming.value[KS_NAME], incoming.hash)
@@ -343,8 +347,7 @@ cdef class Table(_TableStreams):
                     _blob = self.prepare(incoming, &record)
                     last = self.codecs.new_version(&incoming.value[KS_NAMESPACE], &record)
                     continue
-                replaced = self.copy_version(found.plain)
-                change = new_change(replaced.key, None, last, False, replaced, -1, found.plain)
+                change = removed(last, False)
             if self.t.revision == revision:
                 break
         self.check_phase(incoming)
@@ -388,7 +391,7 @@ cdef class Table(_TableStreams):
             return source
         blob = self.encoder(source)
         if not isinstance(blob, bytes):
-            raise TypeError("expected the encoder to return bytes")
+            raise TypeError(f"encoder returned {type(blob).__name__}: expected bytes")
         if PyBytes_GET_SIZE(blob) >= PyBytes_GET_SIZE(source):
             return source
         codec[0] = number
@@ -418,7 +421,7 @@ cdef class Table(_TableStreams):
         return kr_same_uid(&v, &incoming.identity) and kr_same_rv(&v, &incoming.identity)
 
 
-cdef str NOT_RECORDS = "data: expected whole records, as `dump` returns them"
+cdef str NOT_RECORDS = "data: expected whole records, as `Ids.dump` returns them"
 
 
 cdef int find_spans(Incoming *incoming, const ks_object *source) noexcept:

@@ -52,34 +52,27 @@ cdef bint split(const kr_text *key, int form, kr_text *namespace, kr_text *name)
     return True
 
 
-cdef Change new_change(
-    str key, Version new, Version old, bint synthetic, Version replaced, Py_ssize_t id, Py_ssize_t replaced_id
-):
+cdef Change new_change(str key, Version new, Version old, bint synthetic):
     cdef Change made = Change.__new__(Change)
     made.key = key
     made.new = new
     made.old = old
-    made.replaced = replaced
     made.synthetic = synthetic
-    made.id = id
-    made.replaced_id = replaced_id
     return made
 
 
-cdef Change removed(Version old, uint32_t old_id, bint synthetic=True):
-    return new_change(old.key, None, old, synthetic, old, -1, old_id)
+cdef Change removed(Version old, bint synthetic=True):
+    return new_change(old.key, None, old, synthetic)
 
 
-cdef int append_replacement(
-    list changes, Version new, Version old, uint32_t id, uint32_t old_id, bint recreated
-) except -1:
+cdef int append_replacement(list changes, Version new, Version old, bint recreated) except -1:
     """Appends the change for a new version; a deletion and an addition if `recreated`."""
     if old is not None and recreated:
-        changes.append(removed(old, old_id))
+        changes.append(removed(old))
     if old is None or recreated:
-        changes.append(new_change(new.key, new, None, False, None, id, -1))
+        changes.append(new_change(new.key, new, None, False))
     else:
-        changes.append(new_change(new.key, new, old, False, old, id, old_id))
+        changes.append(new_change(new.key, new, old, False))
     return 0
 
 
@@ -135,11 +128,6 @@ cdef class _TableStorage:
         cdef Py_ssize_t id = self.find(key)
         return None if id < 0 else self.meta_of(id)
 
-    def version(self, str key not None):
-        """Returns a copy of the version that readers see under a key, or None."""
-        cdef Py_ssize_t id = self.find(key)
-        return None if id < 0 else self.copy_version(id)
-
     # ---- reading by id ----
 
     def raw_of(self, Py_ssize_t id):
@@ -170,13 +158,6 @@ cdef class _TableStorage:
         cdef kr_text name = kr_name(self.record(id), &partition)
         cdef kr_text namespace = kr_partition_namespace(&self.t.namespaces, partition)
         return self.codecs.key(&namespace, &name)
-
-    def namespace_of(self, Py_ssize_t id):
-        """Returns the namespace of a version, `""` for a cluster-scoped object."""
-        cdef uint32_t partition
-        kr_name(self.record(id), &partition)
-        cdef kr_text namespace = kr_partition_namespace(&self.t.namespaces, partition)
-        return text(&namespace)
 
     def version_of(self, Py_ssize_t id):
         """Returns a copy of a version."""
@@ -311,7 +292,7 @@ cdef class _TableStorage:
     def ids_with_codec(self, Py_ssize_t codec, Py_ssize_t start, Py_ssize_t limit):
         """Returns up to `limit` ids from `start` on whose versions have a codec.
 
-        Staged versions and those in limbo are left out.
+        Staged versions and those in limbo are skipped.
         """
         cdef list found = []
         cdef uint32_t id = max(start, 0)
@@ -373,7 +354,7 @@ cdef class _TableStorage:
         t.at = <const kr_byte *>PyBytes_AS_STRING(blob)
         t.len = PyBytes_GET_SIZE(blob)
         if t.len > MAX_BYTES:
-            raise ValueError("blob: expected less than 2 GiB")
+            raise ValueError(f"blob of {t.len} bytes: expected less than 2 GiB")
         if not kt_recode(&self.t, id, codec, &t):
             raise MemoryError
         self.compact_after(v.size)
@@ -428,27 +409,6 @@ cdef class _TableStorage:
         return sizeof(kt_table) + kr_slabs_bytes(&self.t.slabs) + self.map_bytes() + self.t.streams * sizeof(kt_stream)
 
     # ---- dump ----
-
-    def dump(self, Py_ssize_t start_id, Py_ssize_t budget):
-        """Returns about `budget` bytes of visible records, and the next id or -1.
-
-        Starts at an id. Writes between two calls change what is dumped; `Ids.dump` shows one state.
-        """
-        cdef list parts = []
-        cdef Py_ssize_t size = 0
-        cdef uint32_t id = max(start_id, 0), partition
-        while True:
-            id = kr_id_next_used(&self.t.ids, id)
-            if id == KR_NONE:
-                return b"".join(parts), -1
-            if size >= budget and parts:
-                return b"".join(parts), id
-            kr_name(kt_record(&self.t, id), &partition)
-            if kt_is_visible(kt_stream_of(&self.t, partition), kr_word(kt_record(&self.t, id))):
-                part = self.dump_one(id)
-                size += len(part)
-                parts.append(part)
-            id += 1
 
     cdef bytes dump_one(self, uint32_t id):
         """Returns one record of a dump: flags (1: stale), stream, namespace, record."""

@@ -116,7 +116,7 @@ cdef class _TableStreams(_TableStorage):
                 continue
             if listen:
                 revision = self.t.revision
-                change = removed(self.copy_version(id), id)
+                change = removed(self.copy_version(id))
                 if self.t.revision != revision:
                     continue
                 changes.append(change)
@@ -205,7 +205,7 @@ cdef class _TableStreams(_TableStorage):
                 old = self.copy_version(found.plain)
                 if self.t.revision != revision:
                     return 1
-                changes.append(removed(old, found.plain))
+                changes.append(removed(old))
             kt_remove(&self.t, found.plain)
             return 1
         if changes is not None:
@@ -223,7 +223,7 @@ cdef class _TableStreams(_TableStorage):
             kt_remove(&self.t, found.plain)
         kt_promote(&self.t, found.staged)
         if changes is not None:
-            append_replacement(changes, new, old, found.staged, found.plain, recreated)
+            append_replacement(changes, new, old, recreated)
         return 1
 
     cdef int sweep_slice(self, uint32_t number, Py_ssize_t limit, list changes) except -1:

@@ -94,7 +94,4 @@ cdef class Change:
         str key
         Version new
         Version old
-        Version replaced
         bint synthetic
-        Py_ssize_t id
-        Py_ssize_t replaced_id

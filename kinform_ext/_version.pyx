@@ -42,7 +42,7 @@ cdef class Codecs:
             raise ValueError(f"codec {codec} has no decoder")
         found = decoder(blob)
         if not isinstance(found, bytes):
-            raise TypeError(f"codec {codec}: expected its decoder to return bytes")
+            raise TypeError(f"codec {codec}: its decoder returned {type(found).__name__}: expected bytes")
         return found
 
     cdef str key(self, const kr_text *namespace, const kr_text *name):
@@ -225,17 +225,13 @@ cdef class Change:
         old: The version before; None: added. For a DELETED event it is the state that the event carries, which may be
             newer than the version in the table.
         synthetic: True for a deletion without a DELETED event: a relist lacked the object, or its uid changed.
-        replaced: The version that left the table; None for an added object.
-        id: The id of the new version, or -1.
-        replaced_id: The id that the replaced version had, or -1. Another version may have it now.
     """
 
     def __init__(self, str key not None, Version new=None, Version old=None, *, bint synthetic=False):
         self.key = key
         self.new = new
-        self.old = self.replaced = old
+        self.old = old
         self.synthetic = synthetic
-        self.id = self.replaced_id = -1
 
     def __repr__(self):
         return f"Change({self.key!r}, new={self.new!r}, old={self.old!r}, synthetic={bool(self.synthetic)})"

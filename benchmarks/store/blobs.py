@@ -76,12 +76,12 @@ async def _measure(learnt: Objects, measured: Objects) -> dict[str, Any]:
     state = None
     if learnt:
         training = Table()
-        trained = Codec(training, rest=0)
+        trained = Codec(training, rest_ratio=0)
         fill(training, learnt)
         await trained.drain()
         state = trained.state()
     table = Table()
-    codec = Codec(table, rest=0)
+    codec = Codec(table, rest_ratio=0)
     if state is not None:
         codec.restore(state)
     fill(table, measured)

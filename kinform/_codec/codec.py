@@ -22,7 +22,7 @@ import zstandard
 
 from kinform._codec.exemplars import Groups
 from kinform._codec.recode import UNCOMPRESSED, Outcome, Outcomes, Seen
-from kinform._codec.training import LARGEST_SAMPLE, SAMPLE_BYTES, Reservoir, choose, make_early_base
+from kinform._codec.training import MAX_SAMPLE_BYTES, SAMPLE_BYTES, Reservoir, choose, make_early_base
 from kinform._codec.zstd import Base, Dictionary, Encode, Exemplar, Prefix, compress, decompress, plain_encoder
 from kinform._worker_thread import in_thread, trim_heap
 from kinform_ext._table import Table
@@ -33,8 +33,8 @@ FIRST_BASE = 3
 LAST_CODEC = 0xFFFF
 
 CHECK_SECONDS = 5.0  # between two checks for objects to recompress
-MIN_PENDING_RATIO = 0.01  # of the objects: with fewer to recompress, a check does nothing
-MAX_SKIPPED_CHECKS = 12  # in a row: the next check recompresses whatever is pending
+MIN_PENDING_RATIO = 0.01  # of the objects; with fewer pending ones a check does nothing
+MAX_SKIPPED_CHECKS = 12  # checks in a row that may do nothing while objects are pending
 SLICE_SECONDS = 0.0015  # of work before it yields to the event loop
 REST_RATIO = 2.0  # seconds of rest for each second of work
 BATCH_OBJECTS = 16  # between two looks at the clock
@@ -63,7 +63,7 @@ class _Generation(msgspec.Struct, frozen=True):
     done: int
 
 
-class _State(msgspec.Struct, array_like=True):
+class CodecState(msgspec.Struct, array_like=True):
     """State of a codec in a snapshot."""
 
     format: int
@@ -80,13 +80,13 @@ class Codec:
     Args:
         table: The table. The codec sets its encoder, observer and decoders.
         period: Seconds between two checks for objects to recompress.
-        rest: Seconds of rest for each second of background work.
+        rest_ratio: Seconds of rest for each second of background work.
     """
 
-    def __init__(self, table: Table, *, period: float = CHECK_SECONDS, rest: float = REST_RATIO) -> None:
+    def __init__(self, table: Table, *, period: float = CHECK_SECONDS, rest_ratio: float = REST_RATIO) -> None:
         self._table = table
         self._period = period
-        self._rest = rest
+        self._rest_ratio = rest_ratio
         self._groups = Groups()
         self._generations: dict[int, _Generation] = {}  # by `done`
         self._current: _Generation | None = None
@@ -132,16 +132,14 @@ class Codec:
 
     @property
     def exemplars(self) -> int:
-        """Number of exemplars."""
+        """Number of exemplars; for tests and benchmarks."""
         return len(self._groups.exemplars)
 
-    @property
-    def dictionaries(self) -> int:
-        """Number of dictionaries and prefixes: more than one while blobs need old ones."""
-        return len(self._generations)
-
     def base_codecs(self) -> list[tuple[int, int]]:
-        """Returns the codec numbers of each base: on arrival, and recompressed."""
+        """Returns the codec numbers of each base: on arrival, and recompressed.
+
+        There is more than one base while blobs need old ones.
+        """
         return [(each.inline, each.done) for each in self._generations.values()]
 
     async def run(self) -> None:
@@ -172,15 +170,15 @@ class Codec:
         """Chooses a base if due, and recompresses pending objects. Returns True if it did."""
         async with self._pass_lock:
             if self.paused or not (len(self._table) or self._chosen_for):
-                made = await self._make_early_dictionary()
-                if made:
+                installed = await self._make_early_dictionary()
+                if installed:
                     await in_thread(trim_heap)
-                return made
+                return installed
             self._stop_observing()
             due = self._choice_due()
             chosen = await self._choose() if due else False
             recoded = await self._recode_pending()
-            await self._free_unused()
+            self._free_unused()
             self._check_ratio()
             if due or recoded >= TRIM_OBJECTS:
                 await in_thread(trim_heap)
@@ -249,7 +247,7 @@ class Codec:
         try:
             wanted = 2 * SAMPLE_BYTES // 512
             for id in itertools.islice(ids, 0, None, max(len(ids) // wanted, 1)):
-                reservoir.observe_lazily(lambda id=id: table.encoder_input(id)[:LARGEST_SAMPLE])  # type: ignore[misc]
+                reservoir.observe_lazily(lambda id=id: table.encoder_input(id)[:MAX_SAMPLE_BYTES])  # type: ignore[misc]
                 if time.perf_counter() - started > SLICE_SECONDS:
                     await self._yield(SLICE_SECONDS)
                     started = time.perf_counter()
@@ -314,7 +312,7 @@ class Codec:
         self._recode_uncompressed = False
         compress = self._compressor()
         outcomes = Outcomes(
-            self._groups, self.base, compress, self._done_codec, self._new_codec, self._cut_of, self._seen
+            self._groups, self.base, compress, self._done_codec, self._new_codec, self._source_of, self._seen
         )
         recoded = 0
         await self._unpaused.wait()  # it may be paused since the choice
@@ -331,12 +329,12 @@ class Codec:
         while ids := table.ids_with_codec(codec, start, BATCH_OBJECTS):
             for id in ids:
                 start = id + 1
-                cut = table.encoder_input(id)
-                if len(cut) > LARGE_BYTES:
-                    recoded += await self._recode_large(id, codec, cut, outcomes)
+                source = table.encoder_input(id)
+                if len(source) > LARGE_BYTES:
+                    recoded += await self._recode_large(id, codec, source, outcomes)
                     started = time.perf_counter()
                     break
-                recoded += self._recode_small(id, codec, cut, outcomes)
+                recoded += self._recode_small(id, codec, source, outcomes)
                 if time.perf_counter() - started > SLICE_SECONDS:
                     break
             spent = time.perf_counter() - started
@@ -347,19 +345,19 @@ class Codec:
         return recoded
 
     async def _yield(self, spent: float) -> None:
-        await asyncio.sleep(spent * self._rest)
+        await asyncio.sleep(spent * self._rest_ratio)
         await self._unpaused.wait()
 
-    async def _recode_large(self, id: int, codec: int, cut: bytes, outcomes: Outcomes) -> int:
+    async def _recode_large(self, id: int, codec: int, source: bytes, outcomes: Outcomes) -> int:
         before, key = self._table.blob_of(id), self._table.key_of(id)
-        outcome = await in_thread(outcomes.of, cut, key, (id, codec), len(before))
+        outcome = await in_thread(outcomes.of, source, key, (id, codec), len(before))
         await self._yield(0.0)
         return self._apply(id, codec, outcome, outcomes, before)
 
-    def _recode_small(self, id: int, codec: int, cut: bytes, outcomes: Outcomes) -> int:
+    def _recode_small(self, id: int, codec: int, source: bytes, outcomes: Outcomes) -> int:
         table = self._table
         written = len(table.blob_of(id)) if table.encoder_codec == codec != PLAIN else 0
-        return self._apply(id, codec, outcomes.of(cut, table.key_of(id), (id, codec), written), outcomes)
+        return self._apply(id, codec, outcomes.of(source, table.key_of(id), (id, codec), written), outcomes)
 
     def _apply(self, id: int, codec: int, outcome: Outcome, outcomes: Outcomes, before: bytes | None = None) -> int:
         exemplar = outcome.exemplar
@@ -369,13 +367,13 @@ class Codec:
         # The id may identify another version by now. That is correct if it has the same blob.
         recoded = self._table.recode(id, codec, outcome.codec, outcome.blob, before)
         for member, member_codec in outcome.members:
-            if exemplar is not None and (cut := self._cut_of(member)) is not None:
-                blob = outcomes.delta(exemplar, cut)
+            if exemplar is not None and (source := self._source_of(member)) is not None:
+                blob = outcomes.delta(exemplar, source)
                 if len(blob) < len(before := self._table.blob_of(member)):
                     self._table.recode(member, member_codec, outcome.codec, blob, before)
         return recoded
 
-    def _cut_of(self, id: int) -> bytes | None:
+    def _source_of(self, id: int) -> bytes | None:
         try:
             return self._table.encoder_input(id)
         except KeyError:
@@ -383,7 +381,7 @@ class Codec:
 
     # Releasing
 
-    async def _free_unused(self) -> None:
+    def _free_unused(self) -> None:
         table = self._table
         for exemplar in list(self._groups.exemplars.values()):
             if not table.refcount(exemplar.codec):
@@ -419,11 +417,11 @@ class Codec:
             for each in self._generations.values()
         ]
         exemplars = [
-            (each.codec, codecs.get(id(each.over), PLAIN), each.blob, each.features)
+            (each.codec, codecs.get(id(each.base), PLAIN), each.blob, each.features)
             for each in self._groups.exemplars.values()
         ]
         return msgspec.msgpack.encode(
-            _State(
+            CodecState(
                 STATE_FORMAT,
                 self._chosen_for,
                 self._done_codec,
@@ -440,17 +438,17 @@ class Codec:
             ValueError: The state is not valid, or has another format.
         """
         try:
-            saved = msgspec.msgpack.decode(state, type=_State)
+            saved = msgspec.msgpack.decode(state, type=CodecState)
             if saved.format != STATE_FORMAT:
-                raise ValueError("codec state of another format")
+                raise ValueError(f"codec state has format {saved.format}; expected {STATE_FORMAT}")
             bases: dict[int, Base | None] = {PLAIN: None}
             for inline, done, tables, content in saved.generations:
                 base: Base = Dictionary(content) if tables else Prefix(content)
                 base.encoder()
                 bases[done] = base
                 self._register(_Generation(base, inline, done))
-            for codec, over, blob, features in saved.exemplars:
-                exemplar = Exemplar(blob, bases[over], codec, features)
+            for codec, base_codec, blob, features in saved.exemplars:
+                exemplar = Exemplar(blob, bases[base_codec], codec, features)
                 exemplar.content()
                 self._groups.add(exemplar)
                 self._table.set_decoder(codec, exemplar.decode)

@@ -22,31 +22,31 @@ MIN_BLOB_BYTES = 224  # smaller blobs do not become deltas: the gain is small, a
 MAX_MEMBERS = 4  # remembered of a pending group
 SKETCH_BYTES = 64 << 10  # of an object
 TRIAL_SKETCHES = 256  # after which sketching stops unless it finds similar objects
-MASKS = ((0x9E3779B9, 0x7F4A7C15), (0xF39CC060, 0x5CEDC834), (0x1082276B, 0xF3A27251))
+SKETCH_MASKS = ((0x9E3779B9, 0x7F4A7C15), (0xF39CC060, 0x5CEDC834), (0x1082276B, 0xF3A27251))
 
 Member = tuple[int, int]  # id and codec, of a record that belongs to a group
 Candidate = tuple[int, tuple[Member, ...]]  # number of members of a group, and the last of them
 EMPTY: Candidate = (0, ())
 
 
-def hint(cut: bytes, key: str) -> int:
+def hint(source: bytes, key: str) -> int:
     """Returns the group of an object by its owner or name; 0: unknown."""
-    if (at := cut.find(b'"ownerReferences":[')) >= 0 and (uid := cut.find(b'"uid":"', at, at + 512)) >= 0:
-        revision = cut.find(b'"controller-revision-hash":"')
-        return crc32(cut[uid + 7 : uid + 43], crc32(cut[revision + 28 : revision + 64]) if revision >= 0 else 1)
-    if (at := cut.find(b'"generateName":"')) >= 0:
-        return crc32(cut[at + 16 : cut.find(b'"', at + 16)], 2)
+    if (at := source.find(b'"ownerReferences":[')) >= 0 and (uid := source.find(b'"uid":"', at, at + 512)) >= 0:
+        revision = source.find(b'"controller-revision-hash":"')
+        return crc32(source[uid + 7 : uid + 43], crc32(source[revision + 28 : revision + 64]) if revision >= 0 else 1)
+    if (at := source.find(b'"generateName":"')) >= 0:
+        return crc32(source[at + 16 : source.find(b'"', at + 16)], 2)
     return crc32(key.rpartition("/")[2].encode(), 3) if "/" in key else 0
 
 
-def sketch(cut: bytes) -> tuple[int, ...]:
+def sketch(source: bytes) -> tuple[int, ...]:
     """Returns three numbers. Similar objects have at least one of them in common."""
-    members = set(map(crc32, set(cut[:SKETCH_BYTES].replace(b"\\n", b",").split(b","))))
+    members = set(map(crc32, set(source[:SKETCH_BYTES].replace(b"\\n", b",").split(b","))))
     if len(members) < 8:
         return ()
     return tuple(
         place << 62 | min(map(one.__xor__, members)) >> 2 << 32 | min(map(other.__xor__, members))
-        for place, (one, other) in enumerate(MASKS, 1)
+        for place, (one, other) in enumerate(SKETCH_MASKS, 1)
     )
 
 

@@ -69,75 +69,77 @@ class Outcomes:
         self._seen = seen
         self._writers: dict[int, Encode] = {}
 
-    def delta(self, exemplar: Exemplar, cut: bytes) -> bytes:
+    def delta(self, exemplar: Exemplar, source: bytes) -> bytes:
         """Returns a delta. Keeps a few contexts open, because replicas follow each other."""
         writer = self._writers.get(exemplar.codec)
         if writer is None:
             if len(self._writers) >= MAX_OPEN_WRITERS:
                 del self._writers[next(iter(self._writers))]
             writer = self._writers[exemplar.codec] = exemplar.encoder()
-        return writer(cut)
+        return writer(source)
 
-    def of(self, cut: bytes, key: str, member: Member, written: int) -> Outcome:
+    def of(self, source: bytes, key: str, member: Member, written: int) -> Outcome:
         """Decides for an object.
 
         Args:
-            cut: Bytes of the object, without the parts that the table stores separately.
+            source: Bytes of the object, without the parts that the table stores separately.
             key: Its key.
             member: Its id and codec number.
             written: Bytes of its blob if it was compressed with a dictionary, else 0.
         """
         groups = self._groups
-        own = hint(cut, key)
-        hints = (own,) if own else ()
-        near = groups.find(hints)
-        if near and written:
+        own_group = hint(source, key)
+        hints = (own_group,) if own_group else ()
+        neighbours = groups.find(hints)
+        if neighbours and written:
             # Usually a replica: compressing against the base is not needed.
-            blob = self.delta(near[0], cut)
+            blob = self.delta(neighbours[0], source)
             if 2 * len(blob) < written:
-                return Outcome(near[0].codec, blob)
-        coded = self._compress_to_base(cut)
-        best = Outcome(self._done, coded) if len(coded) < len(cut) else Outcome(UNCOMPRESSED, cut)
+                return Outcome(neighbours[0].codec, blob)
+        coded = self._compress_to_base(source)
+        best = Outcome(self._done, coded) if len(coded) < len(source) else Outcome(UNCOMPRESSED, source)
         if len(coded) < MIN_BLOB_BYTES:
             return best
-        best = self._smaller(best, near, cut, coded)
-        features = () if near else hints
+        best = self._smaller(best, neighbours, source, coded)
+        features = () if neighbours else hints
         if best.codec == self._done and (candidate := groups.candidate(features, len(coded))):
-            made = self._make_exemplar(cut, (*hints, *sketch(cut)), candidate, coded)
-            if made is not None:
-                return made
+            outcome = self._make_exemplar(source, (*hints, *sketch(source)), candidate, coded)
+            if outcome is not None:
+                return outcome
         if best.codec == self._done and groups.sketching:
-            sketched = sketch(cut)
-            best = self._smaller(best, groups.find(sketched), cut, coded)
+            sketched = sketch(source)
+            best = self._smaller(best, groups.find(sketched), source, coded)
             candidate = groups.candidate(sketched, len(coded)) if best.codec == self._done else None
-            made = self._make_exemplar(cut, (*hints, *sketched), candidate, coded) if candidate is not None else None
-            groups.sketched(matched=best.codec != self._done or made is not None)
-            if made is not None:
-                return made
+            outcome = (
+                self._make_exemplar(source, (*hints, *sketched), candidate, coded) if candidate is not None else None
+            )
+            groups.sketched(matched=best.codec != self._done or outcome is not None)
+            if outcome is not None:
+                return outcome
             if best.codec == self._done:
                 features = (*features, *sketched)
         groups.add_member(features, (member[0], best.codec))
         return best
 
-    def _compress_to_base(self, cut: bytes) -> bytes:
-        coded = self._compress(cut)
+    def _compress_to_base(self, source: bytes) -> bytes:
+        coded = self._compress(source)
         seen = self._seen
         seen.objects += 1
         if not seen.objects % SAMPLE_EVERY:
             seen.coded += len(coded)
-            seen.plain += len(compress(cut))
+            seen.plain += len(compress(source))
         return coded
 
-    def _smaller(self, best: Outcome, exemplars: list[Exemplar], cut: bytes, coded: bytes) -> Outcome:
+    def _smaller(self, best: Outcome, exemplars: list[Exemplar], source: bytes, coded: bytes) -> Outcome:
         """Returns the best delta against these exemplars, if it is smaller than `best`."""
         for exemplar in exemplars:
-            blob = self.delta(exemplar, cut)
+            blob = self.delta(exemplar, source)
             if len(blob) < min(len(best.blob), MAX_DELTA_RATIO * len(coded)):
                 best = Outcome(exemplar.codec, blob)
         return best
 
     def _make_exemplar(
-        self, cut: bytes, features: tuple[int, ...], candidate: Candidate, coded: bytes
+        self, source: bytes, features: tuple[int, ...], candidate: Candidate, coded: bytes
     ) -> Outcome | None:
         """Makes the object an exemplar if its group saves more memory than that costs."""
         count, members = candidate
@@ -148,4 +150,4 @@ class Outcomes:
         # The factor 4/3 is for members that will follow.
         if count * (len(coded) - len(against(other))) * 4 < exemplar.held_bytes * 3:
             return None
-        return Outcome(exemplar.codec, against(cut), exemplar, members)
+        return Outcome(exemplar.codec, against(source), exemplar, members)

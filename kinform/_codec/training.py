@@ -28,7 +28,7 @@ from kinform._codec.zstd import (
 )
 
 SAMPLE_BYTES = 1 << 20  # of all samples
-LARGEST_SAMPLE = 32 << 10  # bytes of one object, so that a few large ones do not crowd out the others
+MAX_SAMPLE_BYTES = 32 << 10  # bytes of one object, so that a few large ones do not crowd out the others
 GAP_BYTES = 256 << 10  # between samples, above which they are compacted
 SIZES = tuple(kib << 10 for kib in (4, 8, 16, 32, 64, 112))
 SEGMENTS = (1_000, 300, 2_000)  # bytes of a COVER segment; the first is most often the best
@@ -37,9 +37,9 @@ MIN_POPULATION = 256  # objects: a small collection is expected to grow to it
 MAX_COMPARED = 40  # objects compared with each other
 MAX_HELD_OUT = 64  # samples
 MIN_SAMPLES = 12
-MIN_PLAIN_FOR_TABLES = 1 << 20  # bytes of plain blobs above which the tables of a dictionary may be worth their memory
-MAX_PLAIN_FOR_PREFIX = 4 << 20  # bytes of plain blobs above which a prefix costs more: it is not applied on arrival
-MIN_SAVED_FOR_WRITING = 1 << 20  # bytes above which objects are compressed with the dictionary on arrival
+MIN_PLAIN_FOR_TABLES = 1 << 20  # bytes of plain blobs; with fewer the tables of a dictionary cost more than they save
+MAX_PLAIN_FOR_PREFIX = 4 << 20  # bytes of plain blobs; above, only a dictionary, which also compresses on arrival
+MIN_SAVED_FOR_WRITING = 1 << 20  # bytes a dictionary must save to be used on arrival
 
 
 class Choice(msgspec.Struct, frozen=True):
@@ -47,12 +47,10 @@ class Choice(msgspec.Struct, frozen=True):
 
     Attributes:
         base: The base; None: plain compression.
-        object_bytes: Mean bytes of a blob of the held-out samples.
         write: True if the base is worth a context to compress objects on arrival.
     """
 
     base: Base | None
-    object_bytes: float
     write: bool = False
 
 
@@ -74,8 +72,8 @@ def make_early_base(samples: Sequence[bytes]) -> Base | None:
     """Makes a dictionary from the first objects. The recipe is the usual winner."""
     maker = _Maker(samples)
     size = max((size for size in SIZES if size <= min(64 << 10, maker.bytes // 6)), default=SIZES[0])
-    made = maker.make(Recipe(size, SEGMENTS[0], True))
-    return made if made is not None and _accepts(made, samples) else None
+    base = maker.make(Recipe(size, SEGMENTS[0], True))
+    return base if base is not None and _accepts(base, samples) else None
 
 
 def choose(samples: Sequence[bytes], population: int, current: Base | None = None) -> Choice:
@@ -86,53 +84,52 @@ def choose(samples: Sequence[bytes], population: int, current: Base | None = Non
         population: Number of objects in the collection.
         current: The base in use. It is kept unless another base is better by 5 %, or plain compression is better.
     """
-    held = samples[: min(len(samples) // 4, MAX_HELD_OUT)]
+    held_out = samples[: min(len(samples) // 4, MAX_HELD_OUT)]
     if len(samples) < MIN_SAMPLES:
-        return Choice(None, 0.0)
+        return Choice(None)
     population = max(population, MIN_POPULATION)
-    plain = population * _mean_bytes(plain_encoder(), held)
-    best, cost = Choice(None, plain / population), plain
+    plain = population * _mean_bytes(plain_encoder(), held_out)
+    best, cost = Choice(None), plain
     if current is not None:
-        best, total = _measure(current, held, population, plain)
+        best, total = _measure(current, held_out, population, plain)
         cost = total / 1.05
         if plain < cost:
-            best, cost = Choice(None, plain / population), plain
+            best, cost = Choice(None), plain
     chosen: Recipe | None = None
-    maker = _Maker(samples[len(held) :])
+    maker = _Maker(samples[len(held_out) :])
     for recipe in _candidates(maker, plain):
-        if recipe.bytes < cost and (made := maker.make(recipe)) is not None and _accepts(made, held):
-            choice, total = _measure(made, held, population, plain)
+        if recipe.bytes < cost and (base := maker.make(recipe)) is not None and _accepts(base, held_out):
+            choice, total = _measure(base, held_out, population, plain)
             if total < cost:
                 best, cost, chosen = choice, total, recipe
     if chosen is None:
         return best
     # Made again from all samples, including the held-out ones.
-    whole = _Maker(samples).make(chosen)
-    return best if whole is None or not _accepts(whole, held) else Choice(whole, best.object_bytes, best.write)
+    remade = _Maker(samples).make(chosen)
+    return best if remade is None or not _accepts(remade, held_out) else Choice(remade, best.write)
 
 
-def _measure(base: Base, held: Sequence[bytes], population: int, plain: float) -> tuple[Choice, float]:
+def _measure(base: Base, held_out: Sequence[bytes], population: int, plain: float) -> tuple[Choice, float]:
     """Returns the choice of a base, and the memory of the collection with it."""
-    object_bytes = _mean_bytes(base.encoder(), held)
-    blobs = population * object_bytes
+    blobs = population * _mean_bytes(base.encoder(), held_out)
     if not isinstance(base, Dictionary):
-        return Choice(base, object_bytes), blobs + base.held_bytes
+        return Choice(base), blobs + base.held_bytes
     write = plain - blobs > MIN_SAVED_FOR_WRITING
     fixed = len(base.content()) + DIGESTED_BYTES + READING_BYTES + (base.writing_bytes if write else 0)
-    return Choice(base, object_bytes, write), blobs + fixed
+    return Choice(base, write), blobs + fixed
 
 
-def _candidates(made_of: _Maker, plain: float) -> Iterator[Recipe]:
-    sizes = [size for size in SIZES if size * 6 <= made_of.bytes]
+def _candidates(maker: _Maker, plain: float) -> Iterator[Recipe]:
+    sizes = [size for size in SIZES if size * 6 <= maker.bytes]
     segments: tuple[int, ...] = SEGMENTS
-    if len(made_of.samples) <= 2 * MAX_COMPARED:
+    if len(maker.samples) <= 2 * MAX_COMPARED:
         segments = (*SEGMENTS, 0)
-        sizes = [size for size in SIZES if size * 2 <= made_of.bytes]
+        sizes = [size for size in SIZES if size * 2 <= maker.bytes]
     if plain > MAX_PLAIN_FOR_PREFIX:
         sizes = sizes[-3:]
     for size in sizes:
         for segment in segments:
-            if segment and size * 6 > made_of.bytes:
+            if segment and size * 6 > maker.bytes:
                 continue
             if plain <= MAX_PLAIN_FOR_PREFIX and size <= MAX_PREFIX_BYTES:
                 yield Recipe(size, segment, False)
@@ -146,7 +143,7 @@ class _Maker:
     def __init__(self, samples: Sequence[bytes]) -> None:
         self.samples = samples
         self.bytes = sum(map(len, samples))
-        self._learnt: dict[tuple[int, int], tuple[bytes, bytes]] = {}
+        self._trained_by_size: dict[tuple[int, int], tuple[bytes, bytes]] = {}
 
     def make(self, recipe: Recipe) -> Base | None:
         """Makes a base, or returns None if zstandard finds nothing to learn."""
@@ -159,30 +156,30 @@ class _Maker:
         """Returns the content of a base, and a header with its statistics."""
         if recipe.segment:
             return self._trained(recipe.bytes, recipe.segment)
-        chosen, room = [], recipe.bytes
+        chosen, room_bytes = [], recipe.bytes
         for sample in self._representatives:
-            if len(sample) <= room:
+            if len(sample) <= room_bytes:
                 chosen.append(sample)
-                room -= len(sample)
+                room_bytes -= len(sample)
         # Statistics of other content from the same samples cost at most 1 %.
         _, header = self._trained(min(recipe.bytes, self.bytes // 8), SEGMENTS[0]) if recipe.tables else (b"", b"")
         return b"".join(reversed(chosen)), header
 
     def _trained(self, size: int, segment: int) -> tuple[bytes, bytes]:
         size = max(size, 2 << 10)
-        if (size, segment) not in self._learnt:
+        if (size, segment) not in self._trained_by_size:
             try:
-                whole = zstandard.train_dictionary(size, list(self.samples), k=segment, d=8, f=16, accel=1).as_bytes()
-                end = whole.rindex(REPEATED_OFFSETS) + len(REPEATED_OFFSETS)
-                self._learnt[size, segment] = whole[end:], whole[:end]
+                trained = zstandard.train_dictionary(size, list(self.samples), k=segment, d=8, f=16, accel=1).as_bytes()
+                end = trained.rindex(REPEATED_OFFSETS) + len(REPEATED_OFFSETS)
+                self._trained_by_size[size, segment] = trained[end:], trained[:end]
             except zstandard.ZstdError:
-                self._learnt[size, segment] = b"", b""
-        return self._learnt[size, segment]
+                self._trained_by_size[size, segment] = b"", b""
+        return self._trained_by_size[size, segment]
 
     @functools.cached_property
     def _representatives(self) -> list[bytes]:
         """Whole objects that together make the others smallest, best first."""
-        tried = [sample for sample in self.samples if len(sample) < LARGEST_SAMPLE][:MAX_COMPARED]
+        tried = [sample for sample in self.samples if len(sample) < MAX_SAMPLE_BYTES][:MAX_COMPARED]
         now = [len(compress(sample)) for sample in tried]
         costs = []
         for candidate in tried:
@@ -248,13 +245,13 @@ class Reservoir:
         """Observes an object."""
         self.seen += 1
         if self.seen >= self._next:
-            self._add(data[:LARGEST_SAMPLE])
+            self._add(data[:MAX_SAMPLE_BYTES])
 
     def observe_lazily(self, read: Callable[[], bytes]) -> None:
         """Observes an object that is read only if it becomes a sample."""
         self.seen += 1
         if self.seen >= self._next:
-            self._add(read()[:LARGEST_SAMPLE])
+            self._add(read()[:MAX_SAMPLE_BYTES])
 
     def _add(self, sample: memoryview | bytes) -> None:
         samples, random = self._samples, self._random
@@ -262,8 +259,8 @@ class Reservoir:
             self.full = True
             place = random.randrange(len(samples))
             samples[place], samples[-1] = samples[-1], samples[place]
-            gone = samples.pop()
-            self._kept_bytes -= gone.stop - gone.start
+            removed = samples.pop()
+            self._kept_bytes -= removed.stop - removed.start
         if len(self._bytes) + len(sample) > SAMPLE_BYTES + GAP_BYTES:
             self._close_gaps()
         end = len(self._bytes)

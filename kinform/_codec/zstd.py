@@ -195,19 +195,19 @@ _opened: deque[weakref.ref[_Pooled]] = deque()
 class Prefix:
     """A prefix. It has a context of its own only if it is large and read often."""
 
-    __slots__ = ("_held", "_left")
+    __slots__ = ("_held", "_reads_left")
 
     def __init__(self, content: bytes) -> None:
         self._held: bytes | _Pooled = _uncompressed_frame(content)
-        self._left = READS_BEFORE_CONTEXT if len(content) >= LARGE_PREFIX else inf
+        self._reads_left = READS_BEFORE_CONTEXT if len(content) >= LARGE_PREFIX else inf
 
     def decode(self, blob: bytes) -> bytes:
         """See `Base`. Without a context each read copies the prefix: 1 us for 16 KiB."""
         held = self._held
         if not isinstance(held, bytes):
             return held.decode(blob)
-        self._left -= 1
-        if self._left <= 0:
+        self._reads_left -= 1
+        if self._reads_left <= 0:
             self._held = _Pooled(zstandard.ZstdCompressionDict(self.content(), zstandard.DICT_TYPE_RAWCONTENT))
         return _decompress_after(held, blob)
 
@@ -238,9 +238,9 @@ class Dictionary(_Pooled):
     def encoder(self) -> Encode:
         """See `Base`."""
         params = _parameters(zstandard.STRATEGY_LAZY, 16, 4)
-        own = zstandard.ZstdCompressionDict(self.content(), zstandard.DICT_TYPE_FULLDICT)
-        own.precompute_compress(compression_params=params)
-        return zstandard.ZstdCompressor(compression_params=_PLAIN, dict_data=own).compress
+        dictionary = zstandard.ZstdCompressionDict(self.content(), zstandard.DICT_TYPE_FULLDICT)
+        dictionary.precompute_compress(compression_params=params)
+        return zstandard.ZstdCompressor(compression_params=_PLAIN, dict_data=dictionary).compress
 
     def fast_encoder(self) -> Encode:
         """Returns the context that compresses objects on arrival, at the speed of level 3."""
@@ -274,18 +274,18 @@ class Exemplar:
 
     Attributes:
         blob: The object, compressed.
-        over: The base of `blob`; None: plain.
+        base: The base of `blob`; None: plain.
         codec: Codec number of its deltas.
         features: The groups whose exemplar it is.
         framed: The object as the first frame of a chain, or None. `_ReadyExemplars` sets it and `used`.
         used: True if a delta was read since the last check.
     """
 
-    __slots__ = ("__weakref__", "blob", "codec", "features", "framed", "over", "used")
+    __slots__ = ("__weakref__", "base", "blob", "codec", "features", "framed", "used")
 
-    def __init__(self, blob: bytes, over: Base | None, codec: int, features: tuple[int, ...]) -> None:
+    def __init__(self, blob: bytes, base: Base | None, codec: int, features: tuple[int, ...]) -> None:
         self.blob = _trimmed(blob)
-        self.over = over
+        self.base = base
         self.codec = codec
         self.features = features
         self.framed: bytes | None = None
@@ -312,11 +312,11 @@ class Exemplar:
 
     def content(self) -> bytes:
         """See `Base`."""
-        return decompress(self.blob) if self.over is None else self.over.decode(self.blob)
+        return decompress(self.blob) if self.base is None else self.base.decode(self.blob)
 
-    def rebase(self, over: Base | None, compress: Encode) -> None:
+    def rebase(self, base: Base | None, compress: Encode) -> None:
         """Compresses its blob against another base. Its deltas do not change."""
-        self.blob, self.over = _trimmed(compress(self.content())), over
+        self.blob, self.base = _trimmed(compress(self.content())), base
 
 
 def _trimmed(blob: bytes) -> bytes:
@@ -371,7 +371,7 @@ class _ReadyExemplars:
             exemplar.framed = None
 
     def clear(self) -> None:
-        """Evicts all exemplars."""
+        """Evicts all exemplars; for tests and benchmarks."""
         with self._lock:
             for found, _ in self._queue:
                 if (exemplar := found()) is not None:

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal, TypeVar
 
+from kinform._checks import require_callable
 from kinform._dispatch.event_decoder import EventDecoder
 from kinform._dispatch.invoke import Handler, TimeSlice, invoke
 from kinform._dispatch.queue import Entry, Queue
-from kinform._errors import OptionError
 from kinform._events import Added, Deleted, Updated
 from kinform_ext._version import Change, Version
 
 F = TypeVar("F", bound=Handler)
-Occasion = Literal["added", "updated", "deleted"]
+EventKind = Literal["added", "updated", "deleted"]
 
 
 class Handlers:
@@ -31,21 +31,20 @@ class Handlers:
         # With each handler the number of the last change before it was registered.
         self._registered: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
 
-    def add(self, occasion: Occasion, handler: F, present: Iterator[Version] | None = None) -> F:
+    def add(self, event_kind: EventKind, handler: F, present: Iterator[Version] | None = None) -> F:
         """Registers a handler for later changes.
 
         Args:
-            occasion: Which changes it gets.
+            event_kind: Which changes it gets.
             handler: The function.
             present: Objects that it alone gets first, as added.
 
         Raises:
             OptionError: The handler is not callable.
         """
-        if not callable(handler):
-            raise OptionError("handler", handler, "a callable")
+        require_callable("handler", handler)
         # Changes that wait now happened before the registration: `present` includes them.
-        self._registered[occasion].append((handler, self.queue.pushed))
+        self._registered[event_kind].append((handler, self.queue.pushed))
         if present is not None:
             self.queue.push(Entry("present", only=handler, present=present))
         return handler

@@ -12,8 +12,8 @@ import asyncio
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 
+from kinform._checks import require_callable
 from kinform._dispatch.invoke import Handler, TimeSlice, invoke
-from kinform._errors import OptionError
 
 
 class KeyHandlers:
@@ -42,8 +42,7 @@ class KeyHandlers:
         Raises:
             OptionError: The handler is not callable.
         """
-        if not callable(handler):
-            raise OptionError("handler", handler, "a callable")
+        require_callable("handler", handler)
         self._handlers.append(handler)
         self._present.append((handler, present))
         self._pushed.set()

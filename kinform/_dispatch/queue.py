@@ -21,7 +21,7 @@ DEFAULT_QUEUE_BOUND = 1024
 # Old versions that only waiting `Updated` entries keep alive. If they take more, a new entry gets no `old`.
 MAX_PINNED_BYTES = 16 << 20
 
-Kind = Literal["added", "updated", "deleted", "present", "synced", "void"]
+EntryKind = Literal["added", "updated", "deleted", "present", "synced", "void"]
 
 
 class Entry(msgspec.Struct, gc=False, eq=False):
@@ -36,7 +36,7 @@ class Entry(msgspec.Struct, gc=False, eq=False):
         number: The position of the newest merged change in the order in which the queue got them.
     """
 
-    kind: Kind
+    kind: EntryKind
     key: str = ""
     new: Version | None = None
     old: Version | None = None
@@ -47,7 +47,7 @@ class Entry(msgspec.Struct, gc=False, eq=False):
 
     @classmethod
     def of(cls, change: Change) -> Entry:
-        kind: Kind = "deleted" if change.new is None else "added" if change.old is None else "updated"
+        kind: EntryKind = "deleted" if change.new is None else "added" if change.old is None else "updated"
         return cls(kind, change.key, change.new, change.old, synthetic=change.synthetic)
 
 

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from kinform._checks import require_integer
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
-from kinform._dispatch.handlers import Occasion
+from kinform._dispatch.handlers import EventKind
 from kinform._dispatch.invoke import Handler
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._errors import KinformError
@@ -244,7 +244,7 @@ class Informer:
             changes.queue.close()
         return changes
 
-    def _add_handler(self, occasion: Occasion, handler: F) -> F:
+    def _add_handler(self, event_kind: EventKind, handler: F) -> F:
         self._collection.enable_notifications()
-        present = self._collection.present() if occasion == "added" and self._tasks else None
-        return self._dispatcher.handlers.add(occasion, handler, present)
+        present = self._collection.present() if event_kind == "added" and self._tasks else None
+        return self._dispatcher.handlers.add(event_kind, handler, present)

@@ -43,7 +43,7 @@ class ListEnd(msgspec.Struct, frozen=True, gc=False):
 
 
 class Skip(msgspec.Struct, frozen=True, gc=False):
-    """An object that was left out.
+    """An object that was skipped.
 
     Attributes:
         verb: The event type.
@@ -66,7 +66,6 @@ class Cause(msgspec.Struct, frozen=True, gc=False):
     """A cause in the details of a Status."""
 
     reason: str = ""
-    field: str = ""
 
 
 class Details(msgspec.Struct, frozen=True, gc=False):
@@ -142,11 +141,13 @@ class _BookmarkObject(msgspec.Struct, gc=False):
 def _control_frame(item: tuple[object, ...]) -> Frame:
     match item:
         case ("BOOKMARK", int(), bytes(raw)):
-            metadata = _decode_object(raw, _BookmarkObject).metadata
+            metadata = _decode_object(
+                raw, _BookmarkObject, "malformed BOOKMARK: expected an object with metadata"
+            ).metadata
             end = (metadata.annotations or {}).get(END_OF_INITIAL_EVENTS) == "true"
             return Bookmark(metadata.resourceVersion, end)
         case ("ERROR", int(), bytes(raw)):
-            return _decode_object(raw, Status)
+            return _decode_object(raw, Status, "malformed ERROR: expected a Status")
         case ("LIST_END", int(), _, _, str(resource_version), str(page), _, _):
             return ListEnd(resource_version, page)
         case (
@@ -166,11 +167,11 @@ def _control_frame(item: tuple[object, ...]) -> Frame:
     raise AssertionError(item[0])
 
 
-def _decode_object(raw: bytes, kind: type[T]) -> T:
+def _decode_object(raw: bytes, kind: type[T], problem: str) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise ValueError(f"malformed control frame: expected a {kind.__name__.strip('_')}") from None
+        raise ValueError(problem) from None
 
 
 def read_status(code: int, body: bytes) -> Status:

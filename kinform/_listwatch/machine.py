@@ -114,9 +114,9 @@ class ListWatchMachine:
         params = [(name, value) for name, value in selectors if value]
         watch = True
         match self._phase:
-            case Listing(whole) | Paging(_, whole):
+            case Listing(unpaged) | Paging(_, unpaged):
                 watch = False
-                if page_size and not whole:
+                if page_size and not unpaged:
                     params.append(("limit", str(page_size)))
                 if isinstance(self._phase, Paging):
                     params.append(("continue", self._phase.token))
@@ -299,10 +299,10 @@ class ListWatchMachine:
                 self._capabilities.without_stream.add(self._resource)
                 self._phase = Listing()
             case Next.WHOLE_LIST:
-                self._phase = Listing(whole=True)
+                self._phase = Listing(unpaged=True)
             case Next.PAGE:
                 assert isinstance(self._phase, Listing | Paging)
-                self._phase = Paging(token, self._phase.whole)
+                self._phase = Paging(token, self._phase.unpaged)
             case Next.WATCH:
                 self._phase = Watching(progress=True)
         self.delay = self._wait(transition.wait, error)

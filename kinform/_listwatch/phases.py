@@ -26,7 +26,7 @@ class Listing(msgspec.Struct):
     """The first page of a LIST comes in. A second try begins a new state."""
 
     phase: ClassVar[Phase] = Phase.LIST
-    whole: bool = False  # without pages: a token expired, and the tokens of another try might expire too
+    unpaged: bool = False  # a token expired, and the tokens of another try might expire too
 
 
 class Paging(msgspec.Struct):
@@ -34,7 +34,7 @@ class Paging(msgspec.Struct):
 
     phase: ClassVar[Phase] = Phase.PAGE
     token: str
-    whole: bool
+    unpaged: bool
 
 
 class Streaming(msgspec.Struct):

@@ -264,7 +264,7 @@ class Stream:
 
 
 def events_of(step: Step) -> Iterator[WatcherEvent]:
-    """Yields the events of a step: one for each object, none for one left out."""
+    """Yields the events of a step: one for each object, none for a skipped one."""
     match step:
         case Init() | InitDone():
             yield step

@@ -11,10 +11,10 @@ from kinform._paths.trie import Children, build_trie
 
 KEEP: Final = -1
 DROP: Final = -2
-Node: TypeAlias = tuple[Children, int, bool, int]
+PruneNode: TypeAlias = tuple[Children, int, bool, int]
 """Children by name, target of all other members and of all elements, True if a scalar here is kept, keep_last or 0.
 A target is the index of a node, `KEEP` or `DROP`."""
-Program: TypeAlias = tuple[Node, ...]
+Program: TypeAlias = tuple[PruneNode, ...]
 """Nodes of a trie. The first is the root."""
 
 MANDATORY: Final[tuple[Path, ...]] = (
@@ -46,12 +46,12 @@ def compile_prune(drop: Iterable[str], keep: Iterable[str], keep_last: Mapping[s
     lasts = frozenset((parse(text, field="Prune.keep_last"), _check_count(n)) for text, n in keep_last.items())
     if not (drops or keeps or lasts):
         return None
-    start = _State(keeps.union(MANDATORY) if keeps else None, drops, lasts)
+    start = _PruneState(keeps.union(MANDATORY) if keeps else None, drops, lasts)
 
-    def names(state: _State) -> set[str]:
+    def names(state: _PruneState) -> set[str]:
         return state.names() | ({"metadata"} if state is start else set())
 
-    def follow(state: _State, step: str | None) -> _State | int:
+    def follow(state: _PruneState, step: str | None) -> _PruneState | int:
         target = state.after(step)
         # The scanner requires a node for the metadata: it holds mandatory fields.
         return target if state is start and step == "metadata" else target.end() or target
@@ -63,7 +63,7 @@ def compile_prune(drop: Iterable[str], keep: Iterable[str], keep_last: Mapping[s
     )
 
 
-class _State(NamedTuple):
+class _PruneState(NamedTuple):
     """Rest of each path at a place in an object. An empty path ends here."""
 
     keeps: frozenset[Path] | None  # None: keep everything
@@ -75,10 +75,10 @@ class _State(NamedTuple):
         paths = [*(self.keeps or ()), *self.drops, *(path for path, _ in self.lasts)]
         return {path[0] for path in paths if path and path[0] is not STAR}
 
-    def after(self, step: str | None) -> _State:
+    def after(self, step: str | None) -> _PruneState:
         """Returns the state after a step. None is a step that no path names."""
         keeps = None if self.keeps is None else frozenset(_after(self.keeps, step))
-        return _State(
+        return _PruneState(
             None if keeps is None or () in keeps else keeps,
             frozenset(_after(self.drops, step)),
             frozenset((path[1:], n) for path, n in self.lasts if path and path[0] in (step, STAR)),

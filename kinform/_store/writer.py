@@ -118,7 +118,7 @@ class Writer:
         self._check_memory()
 
     def skip(self, stream: str, skipped: Skipped) -> None:
-        """Records that an object was left out: its old record stays and counts as stale.
+        """Records that an object was skipped: its old record stays and counts as stale.
 
         Without a key, any missing object may be the skipped one. So the staged state will delete nothing.
         """

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 FIRST_LINE_SECONDS = 2.0
-REPEAT_SECONDS = 10.0
+MIN_REPEAT_SECONDS = 10.0
 
 
 class ProgressReporter:
@@ -55,7 +55,7 @@ class ProgressReporter:
         """Reports an error from which the informer recovers. Suppresses quick repetitions."""
         self.last_error = error
         text, now = str(error), time.monotonic()
-        if text != self._last_line[0] or now - self._last_line[1] >= REPEAT_SECONDS:
+        if text != self._last_line[0] or now - self._last_line[1] >= MIN_REPEAT_SECONDS:
             self._last_line = (text, now)
             self.write_line(text)
 
@@ -79,7 +79,7 @@ class ProgressReporter:
                 self._show(_sync_progress(informer))
             elif time.monotonic() >= next_line:
                 self.write_line(_sync_progress(informer))
-                next_line = time.monotonic() + REPEAT_SECONDS
+                next_line = time.monotonic() + MIN_REPEAT_SECONDS
             if state != previous:
                 self._report_state(informer, previous, state)
                 previous = state

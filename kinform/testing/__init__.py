@@ -38,7 +38,7 @@ from kinform.testing._faults import (
     Unauthorized,
     Unavailable,
 )
-from kinform.testing._requests import Request
+from kinform.testing._requests import RecordedRequest
 from kinform.testing._server import Server
 
 __all__ = [
@@ -59,7 +59,7 @@ __all__ = [
     "NoBookmark",
     "NotFound",
     "Oversized",
-    "Request",
+    "RecordedRequest",
     "ResourceVersionTooLarge",
     "Server",
     "ShortPage",

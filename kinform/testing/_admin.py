@@ -24,7 +24,7 @@ from typing import Any, Protocol
 from aiohttp import web
 
 from kinform.testing._objects.kinds import Object
-from kinform.testing._requests import Request
+from kinform.testing._requests import RecordedRequest
 
 _PREFIX = "/_kinform/"
 _TOUCHES_PER_SLICE = 100
@@ -40,7 +40,7 @@ class Controlled(Protocol):
     @property
     def resources(self) -> list[str]: ...
     @property
-    def requests(self) -> list[Request]: ...
+    def requests(self) -> list[RecordedRequest]: ...
     @property
     def watchers(self) -> int: ...
 

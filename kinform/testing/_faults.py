@@ -14,7 +14,7 @@ import msgspec
 
 from kinform.testing import _status
 from kinform.testing._query import inconsistent
-from kinform.testing._requests import Request
+from kinform.testing._requests import RecordedRequest
 
 RequestKind = Literal["list", "watch", "any"]
 
@@ -36,7 +36,7 @@ class Answer(Fault, frozen=True, kw_only=True):
     after: int = 0
     """The number of events that are sent before the ERROR event. Has an effect only with `event=True`."""
 
-    def refusal(self, request: Request, revision: int) -> _status.Refusal:
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         """Returns the response to this request."""
         raise NotImplementedError
 
@@ -48,7 +48,7 @@ class Gone(Answer, frozen=True, kw_only=True):
     the remaining objects in their newest state, which can be inconsistent with the earlier pages.
     """
 
-    def refusal(self, request: Request, revision: int) -> _status.Refusal:
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         token = request.params.get("continue", "")
         if token:
             return _status.expired("The provided continue parameter is too old.", inconsistent(token))
@@ -59,7 +59,7 @@ class Gone(Answer, frozen=True, kw_only=True):
 class Unauthorized(Answer, frozen=True, kw_only=True):
     """401: the server does not accept the credentials."""
 
-    def refusal(self, request: Request, revision: int) -> _status.Refusal:
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         return _status.unauthorized()
 
 
@@ -72,7 +72,7 @@ class Forbidden(Answer, frozen=True, kw_only=True):
     user: str = "jane"
     """The user in the message."""
 
-    def refusal(self, request: Request, revision: int) -> _status.Refusal:
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         return _status.forbidden(request.verb, request.about, request.namespace, self.user)
 
 
@@ -82,7 +82,7 @@ class NotFound(Answer, frozen=True, kw_only=True):
     plain: bool = False
     """True: the body is plain text, as for an unknown API group. False: it is a Status."""
 
-    def refusal(self, request: Request, revision: int) -> _status.Refusal:
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         return _status.no_such_path() if self.plain else _status.no_such_resource()
 
 
@@ -97,7 +97,7 @@ class Invalid(Answer, frozen=True, kw_only=True):
     message: str = "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled"
     """The reason in the message."""
 
-    def refusal(self, request: Request, revision: int) -> _status.Refusal:
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         return _status.invalid((self.field, "FieldValueForbidden", self.message))
 
 
@@ -112,7 +112,7 @@ class TooManyRequests(Answer, frozen=True, kw_only=True):
     plain: bool = True
     """True: the body is plain text. False: it is a Status."""
 
-    def refusal(self, request: Request, revision: int) -> _status.Refusal:
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         return _status.too_many_requests(self.retry_after, plain=self.plain)
 
 
@@ -126,7 +126,7 @@ class InternalError(Answer, frozen=True, kw_only=True):
     message: str = "something went wrong"
     """The message of the Status."""
 
-    def refusal(self, request: Request, revision: int) -> _status.Refusal:
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         return _status.internal_error(self.message)
 
 
@@ -138,7 +138,7 @@ class Unavailable(Answer, frozen=True, kw_only=True):
     plain: bool = False
     """True: the body is plain text, as from a proxy. False: it is a Status."""
 
-    def refusal(self, request: Request, revision: int) -> _status.Refusal:
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         return _status.unavailable(self.retry_after, plain=self.plain)
 
 
@@ -148,7 +148,7 @@ class ResourceVersionTooLarge(Answer, frozen=True, kw_only=True):
     The Status has the cause ResourceVersionTooLarge.
     """
 
-    def refusal(self, request: Request, revision: int) -> _status.Refusal:
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         requested = request.params.get("resourceVersion", "")
         number = int(requested) if requested.isdigit() else 0
         return _status.too_large(max(number, revision + 1), revision)
@@ -271,13 +271,13 @@ class ArmedFault(msgspec.Struct, kw_only=True):
     resource: str | None
     namespace: str | None
     skip: int
-    when: Callable[[Request], bool] | None
+    when: Callable[[RecordedRequest], bool] | None
 
     def __post_init__(self) -> None:
         if self.times is not None and self.times < 1:
             raise ValueError(f"times must be at least 1, or None: {self.times}")
 
-    def matches(self, request: Request) -> bool:
+    def matches(self, request: RecordedRequest) -> bool:
         """Returns whether the filter accepts the request."""
         return (
             request.verb in (("list", "watch") if self.on == "any" else (self.on,))
@@ -297,7 +297,7 @@ class FaultQueue:
         """Adds a fault."""
         self._armed.append(armed)
 
-    def take(self, request: Request) -> Fault | None:
+    def take(self, request: RecordedRequest) -> Fault | None:
         """Uses up and returns the first fault that matches the request, or returns None."""
         for armed in self._armed:
             if not armed.matches(request):

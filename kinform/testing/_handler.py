@@ -19,10 +19,10 @@ from kinform.testing._faults import Answer, Empty, Fault, FaultQueue, Hangup, St
 from kinform.testing._list import answer_list
 from kinform.testing._query import is_watch, parse_options
 from kinform.testing._representation import Representation, negotiate, wants_indent
-from kinform.testing._requests import Notifier, Request
+from kinform.testing._requests import Notifier, RecordedRequest
 from kinform.testing._resources import BUILT_IN, ServedResource
 from kinform.testing._response import Responder
-from kinform.testing._storage import Collection, Record, Storage
+from kinform.testing._storage import Record, Storage, StoredCollection
 from kinform.testing._watch import WatchStream, answer_watch
 
 _JSON = "application/json"
@@ -47,7 +47,7 @@ class ServerState:
         self.watch_list = watch_list
         self.bookmark_interval = bookmark_interval
         self.token = token
-        self.requests: list[Request] = []
+        self.requests: list[RecordedRequest] = []
         self.faults = FaultQueue()
         self.streams: dict[WatchStream, None] = {}
         self.active = 0
@@ -56,7 +56,7 @@ class ServerState:
         self.changed = Notifier()
 
 
-class Handler:
+class RequestHandler:
     """Handles every request of a server."""
 
     def __init__(self, state: ServerState, answer_command: CommandHandler) -> None:
@@ -81,7 +81,7 @@ class Handler:
                 return await responder.respond(refusal.code, refusal.content_type, body, refusal.headers)
 
     @contextmanager
-    def _recorded(self, request: Request) -> Iterator[None]:
+    def _recorded(self, request: RecordedRequest) -> Iterator[None]:
         state = self._state
         state.requests.append(request)
         state.active += 1
@@ -93,8 +93,8 @@ class Handler:
             state.active -= 1
             state.changed.notify_all()
 
-    def _parse(self, exchange: web.BaseRequest) -> tuple[Request, Collection | None]:
-        request = Request(
+    def _parse(self, exchange: web.BaseRequest) -> tuple[RecordedRequest, StoredCollection | None]:
+        request = RecordedRequest(
             method=exchange.method,
             path=exchange.path,
             params=dict(exchange.rel_url.query),
@@ -108,7 +108,7 @@ class Handler:
                 request.verb = _VERBS.get(request.method, "other")
         return request, collection
 
-    def _route(self, request: Request) -> Collection | None:
+    def _route(self, request: RecordedRequest) -> StoredCollection | None:
         """Returns the collection of a path, and fills in the request."""
         for collection in self._state.storage.collections.values():
             resource = collection.resource
@@ -130,7 +130,11 @@ class Handler:
         return None
 
     async def _answer(
-        self, exchange: web.BaseRequest, responder: Responder, request: Request, collection: Collection | None
+        self,
+        exchange: web.BaseRequest,
+        responder: Responder,
+        request: RecordedRequest,
+        collection: StoredCollection | None,
     ) -> web.StreamResponse:
         state = self._state
         fault = request.fault = state.faults.take(request)
@@ -158,7 +162,7 @@ class Handler:
             case _:
                 raise _status.method_not_allowed()
 
-    def _authorize(self, request: Request, collection: Collection | None) -> None:
+    def _authorize(self, request: RecordedRequest, collection: StoredCollection | None) -> None:
         token = self._state.token
         if token is None:
             return
@@ -174,7 +178,7 @@ class Handler:
         return _status.no_such_resource() if path.startswith(tuple(known)) else _status.no_such_path()
 
     async def _list_or_watch(
-        self, responder: Responder, request: Request, collection: Collection, fault: Fault | None
+        self, responder: Responder, request: RecordedRequest, collection: StoredCollection, fault: Fault | None
     ) -> web.StreamResponse:
         state = self._state
         representation = negotiate(request.headers, request.params, list_=request.verb == "list")
@@ -189,12 +193,14 @@ class Handler:
         )
         return await answer_watch(responder, stream, state.streams)
 
-    async def _get(self, responder: Responder, request: Request, collection: Collection) -> web.StreamResponse:
+    async def _get(
+        self, responder: Responder, request: RecordedRequest, collection: StoredCollection
+    ) -> web.StreamResponse:
         representation = negotiate(request.headers, request.params, list_=False)
         body = representation.single(collection.resource, self._find(request, collection)) + b"\n"
         return await responder.respond(200, _JSON, indent(body) if representation.pretty else body)
 
-    def _find(self, request: Request, collection: Collection) -> Record:
+    def _find(self, request: RecordedRequest, collection: StoredCollection) -> Record:
         key = f"{request.namespace}/{request.name}" if request.namespace else request.name or ""
         record = collection.records.get(key)
         if record is None:
@@ -202,7 +208,7 @@ class Handler:
         return record
 
     async def _write(
-        self, exchange: web.BaseRequest, responder: Responder, request: Request, collection: Collection
+        self, exchange: web.BaseRequest, responder: Responder, request: RecordedRequest, collection: StoredCollection
     ) -> web.StreamResponse:
         storage, resource = self._state.storage, collection.resource
         sent = await exchange.read()
@@ -233,7 +239,7 @@ class Handler:
         code = 201 if request.verb == "create" else 200
         return await responder.respond(code, _JSON, Representation().single(resource, record) + b"\n")
 
-    def _decode(self, sent: bytes, request: Request, resource: ServedResource) -> dict[str, dict[str, str]]:
+    def _decode(self, sent: bytes, request: RecordedRequest, resource: ServedResource) -> dict[str, dict[str, str]]:
         try:
             obj = msgspec.json.decode(sent, type=dict[str, object])
         except msgspec.DecodeError:

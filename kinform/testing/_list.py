@@ -29,7 +29,7 @@ from kinform.testing._query import ListOptions, Position, decode_token, encode_t
 from kinform.testing._representation import Representation
 from kinform.testing._resources import ServedResource
 from kinform.testing._response import MIN_GZIP, Responder, gzipped, write_joined
-from kinform.testing._storage import Collection, Compacted, Record, Storage, start_at
+from kinform.testing._storage import Compacted, Record, Storage, StoredCollection, start_at
 
 _JSON = "application/json"
 
@@ -43,7 +43,9 @@ class Page(msgspec.Struct, frozen=True):
     remaining: int | None = None
 
 
-def select_page(storage: Storage, collection: Collection, options: ListOptions, max_items: int | None = None) -> Page:
+def select_page(
+    storage: Storage, collection: StoredCollection, options: ListOptions, max_items: int | None = None
+) -> Page:
     """Returns the requested page; raises Refusal.
 
     `max_items` makes it shorter than its limit, which a server is free to do.
@@ -101,7 +103,7 @@ def _requested_state(storage: Storage, options: ListOptions) -> tuple[int, str]:
 async def answer_list(
     responder: Responder,
     storage: Storage,
-    collection: Collection,
+    collection: StoredCollection,
     options: ListOptions,
     representation: Representation,
     fault: Fault | None,

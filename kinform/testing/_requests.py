@@ -11,7 +11,7 @@ from kinform.testing._resources import ServedResource
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
-class Request:
+class RecordedRequest:
     """A request that reached the server, and its outcome."""
 
     method: str

@@ -14,7 +14,7 @@ from typing import NoReturn
 from aiohttp import web
 
 from kinform.testing._faults import Trickle
-from kinform.testing._requests import Notifier, Request
+from kinform.testing._requests import Notifier, RecordedRequest
 
 MAX_WRITE = 256 * 1024
 """Small parts are joined into writes of about this size."""
@@ -28,7 +28,9 @@ _GZIP_WINDOW = 31  # zlib's code for the largest window with a gzip header
 class Responder:
     """Writes the response of one exchange."""
 
-    def __init__(self, exchange: web.BaseRequest, request: Request, thawed: asyncio.Event, notifier: Notifier) -> None:
+    def __init__(
+        self, exchange: web.BaseRequest, request: RecordedRequest, thawed: asyncio.Event, notifier: Notifier
+    ) -> None:
         self._exchange = exchange
         self._thawed = thawed
         self._notifier = notifier

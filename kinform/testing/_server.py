@@ -18,10 +18,10 @@ from aiohttp import web
 from kinform.testing._admin import answer_command
 from kinform.testing._encoding import dumps, watch_form
 from kinform.testing._faults import ArmedFault, Empty, Fault, RequestKind
-from kinform.testing._handler import Handler, ServerState
+from kinform.testing._handler import RequestHandler, ServerState
 from kinform.testing._objects.generator import Generator
 from kinform.testing._objects.kinds import Object, touch
-from kinform.testing._requests import Request
+from kinform.testing._requests import RecordedRequest
 from kinform.testing._resources import ServedResource, parse_name
 from kinform.testing._storage import Storage, time_of
 from kinform.testing._watch import WatchStream
@@ -90,7 +90,7 @@ class Server:
             return
         self.thaw()
         loop = asyncio.get_running_loop()
-        handler = Handler(self._state, partial(answer_command, self))
+        handler = RequestHandler(self._state, partial(answer_command, self))
         self._web = web.Server(handler, handler_cancellation=True, access_log=None)
         self._listener = await loop.create_server(self._web, _HOST, self._port, backlog=1024)
         self._port = self._listener.sockets[0].getsockname()[1]
@@ -289,7 +289,7 @@ class Server:
         resource: str | None = None,
         namespace: str | None = None,
         skip: int = 0,
-        when: Callable[[Request], bool] | None = None,
+        when: Callable[[RecordedRequest], bool] | None = None,
     ) -> None:
         """Registers a fault for later requests. A request gets the first that matches.
 
@@ -353,7 +353,7 @@ class Server:
     # Assertions
 
     @property
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[RecordedRequest]:
         """The requests in the order of arrival. The list may be cleared."""
         return self._state.requests
 
@@ -364,13 +364,13 @@ class Server:
 
     async def wait_for_request(
         self,
-        when: Callable[[Request], bool] | None = None,
+        when: Callable[[RecordedRequest], bool] | None = None,
         *,
         on: RequestKind = "any",
         resource: str | None = None,
         count: int = 1,
         timeout: float = 10.0,
-    ) -> list[Request]:
+    ) -> list[RecordedRequest]:
         """Waits until `requests` has `count` matching requests; returns all that match.
 
         Raises:
@@ -378,7 +378,7 @@ class Server:
         """
         match = ArmedFault(fault=Fault(), on=on, times=None, resource=resource, namespace=None, skip=0, when=when)
 
-        def matching() -> list[Request]:
+        def matching() -> list[RecordedRequest]:
             return [request for request in self.requests if match.matches(request)]
 
         await self._state.changed.wait_for(

@@ -10,7 +10,7 @@ from typing import Any
 from kinform.testing._encoding import dumps
 from kinform.testing._resources import ServedResource
 
-Status = dict[str, Any]
+StatusBody = dict[str, Any]
 
 
 class Refusal(Exception):
@@ -24,7 +24,7 @@ class Refusal(Exception):
     """
 
     def __init__(
-        self, code: int, *, status: Status | None = None, text: str = "", retry_after: int | None = None
+        self, code: int, *, status: StatusBody | None = None, text: str = "", retry_after: int | None = None
     ) -> None:
         super().__init__(code)
         self.code = code
@@ -41,7 +41,7 @@ class Refusal(Exception):
         """Returns the body of an HTTP answer."""
         return f"{self.text}\n".encode() if self.status is None else dumps(self.status) + b"\n"
 
-    def as_status(self) -> Status:
+    def as_status(self) -> StatusBody:
         """Returns the Status for an ERROR event; for a plain text a new one."""
         if self.status is not None:
             return self.status
@@ -50,9 +50,9 @@ class Refusal(Exception):
 
 def make_status(
     code: int, reason: str, message: str, *, details: dict[str, Any] | None = None, continue_: str = ""
-) -> Status:
+) -> StatusBody:
     """Returns a Status of failure with the key order of kube-apiserver."""
-    status: Status = {
+    status: StatusBody = {
         "kind": "Status",
         "apiVersion": "v1",
         "metadata": {"continue": continue_} if continue_ else {},
@@ -187,12 +187,12 @@ def too_large(requested: int, current: int) -> Refusal:
     return Refusal(504, status=status, retry_after=1)
 
 
-def deleted(resource: ServedResource, name: str, uid: str) -> Status:
+def deleted(resource: ServedResource, name: str, uid: str) -> StatusBody:
     """Returns the Status of success for a DELETE."""
     details = {**_about(resource, name), "uid": uid}
     return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}
 
 
-def _retryable(code: int, reason: str, message: str, retry_after: int | None) -> Status:
+def _retryable(code: int, reason: str, message: str, retry_after: int | None) -> StatusBody:
     details = None if retry_after is None else {"retryAfterSeconds": retry_after}
     return make_status(code, reason, message, details=details)

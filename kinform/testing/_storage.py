@@ -102,7 +102,7 @@ class Write(msgspec.Struct, frozen=True, gc=False):
     new: Record
 
 
-class Collection:
+class StoredCollection:
     """The objects of a resource, and the history of their latest writes.
 
     Attributes:
@@ -218,18 +218,18 @@ class Storage:
     def __init__(self, *, seed: int = 0, revision: int = 1000, history: int = 50_000) -> None:
         self.revision = revision
         self.history = history
-        self.collections: dict[str, Collection] = {}
+        self.collections: dict[str, StoredCollection] = {}
         self._random = random.Random(f"uid {seed}")
         for resource in BUILT_IN:
             self.add(resource)
 
-    def add(self, resource: ServedResource) -> Collection:
+    def add(self, resource: ServedResource) -> StoredCollection:
         """Adds an empty collection."""
-        collection = Collection(resource, self.revision, self.history)
+        collection = StoredCollection(resource, self.revision, self.history)
         self.collections[resource.name] = collection
         return collection
 
-    def collection(self, name: str) -> Collection:
+    def collection(self, name: str) -> StoredCollection:
         """Returns the collection of a resource such as `"v1/pods"`.
 
         Raises:
@@ -242,7 +242,7 @@ class Storage:
         except KeyError:
             raise KeyError(f"{name} is not served: call register() first for a custom resource") from None
 
-    def put(self, collection: Collection, obj: Mapping[str, Any]) -> Record:
+    def put(self, collection: StoredCollection, obj: Mapping[str, Any]) -> Record:
         """Creates or replaces the object with this namespace and name."""
         resource = collection.resource
         metadata, namespace, name = self._identify(resource, obj)
@@ -262,7 +262,7 @@ class Storage:
         collection.apply(Write("ADDED" if old is None else "MODIFIED", self.revision, new.key, old, new))
         return new
 
-    def is_unchanged(self, collection: Collection, old: Record, obj: Mapping[str, Any]) -> bool:
+    def is_unchanged(self, collection: StoredCollection, old: Record, obj: Mapping[str, Any]) -> bool:
         """Returns whether a write of the object would only change the revision."""
         metadata = dict(obj["metadata"])
         old_metadata = old.decode()["metadata"]
@@ -287,7 +287,7 @@ class Storage:
             raise ValueError(f"metadata.namespace must not be set: {resource.name} is cluster-scoped")
         return metadata, namespace, name
 
-    def delete(self, collection: Collection, key: str) -> Record:
+    def delete(self, collection: StoredCollection, key: str) -> Record:
         """Deletes an object; KeyError if it does not exist."""
         old = collection.records.get(key)
         if old is None:

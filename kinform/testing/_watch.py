@@ -37,7 +37,7 @@ from kinform.testing._query import ListOptions, revision_of
 from kinform.testing._representation import Representation
 from kinform.testing._resources import ServedResource
 from kinform.testing._response import MAX_WRITE, Responder
-from kinform.testing._storage import Collection, Compacted, EventType, Record, Selection, Storage, Write
+from kinform.testing._storage import Compacted, EventType, Record, Selection, Storage, StoredCollection, Write
 
 _INITIAL_EVENTS_END = "k8s.io/initial-events-end"
 _LAST_BOOKMARK = 2.0  # seconds before the deadline, so that the client can resume from a recent revision
@@ -61,7 +61,7 @@ class WatchStream:
         self,
         responder: Responder,
         storage: Storage,
-        collection: Collection,
+        collection: StoredCollection,
         options: ListOptions,
         representation: Representation,
         fault: Fault | None,

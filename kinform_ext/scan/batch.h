@@ -6,7 +6,6 @@
 #define KINFORM_BATCH_H
 
 #include <stddef.h>
-#include <stdint.h>
 
 /* The metadata that identifies a version of an object. */
 enum { KS_NAMESPACE, KS_NAME, KS_UID, KS_RESOURCE_VERSION, KS_TEXTS };
@@ -20,8 +19,6 @@ typedef struct {
 typedef struct {
     ks_span raw;            /* the pruned JSON: apiVersion and kind first, the other members as the server sent them */
     ks_span text[KS_TEXTS]; /* values as UTF-8, inside `raw` where it has no escapes, else after it; len 0: absent */
-    uint64_t offset;        /* first byte of the item (LIST) or frame (WATCH) in the response body */
-    size_t wire_bytes;      /* length of that item or frame in the body */
     int verb;               /* KS_ADDED, KS_MODIFIED or KS_DELETED; KS_ADDED for an item of a LIST */
 } ks_object;
 

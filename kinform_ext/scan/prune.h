@@ -223,7 +223,7 @@ static inline unsigned char *ks_put(unsigned char *o, const void *from, size_t n
 }
 
 /* Appends the object whose brace is at `*pp` to the block, pruned, and advances past it. Fills `object` except for
- * offset, wire_bytes and verb. An object without a name is KJ_MALFORMED. */
+ * `verb`. An object without a name is KJ_MALFORMED. */
 static inline int ks_prune_object(ks_pruner *s, kj_ptr *pp, kj_ptr end, ks_object *object)
 {
     kj_ptr p = *pp + 1;

@@ -1,4 +1,4 @@
-"""Frames of a response body: bookmarks, objects left out, statuses."""
+"""Frames of a response body: bookmarks, skipped objects, statuses."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_key_needs_a_name_and_a_namespace(metadata, key):
     assert end == ListEnd("7")
 
 
-def test_a_left_out_object_of_unknown_namespace_is_not_deleted():
+def test_a_skipped_object_of_unknown_namespace_is_not_deleted():
     pod = '{"metadata":{"name":"%s",%s"namespace":"shop","uid":"u"}}'
     list_of = '{"kind":"PodList","apiVersion":"v1","metadata":{},"items":[%s]}'
     writer, held = store()

@@ -293,6 +293,7 @@ class TestReading:
             found["metadata"]["labels"] = labels
             kept.live("ADDED", found)
         assert [key for key, _ in kept.store.items(label_selector="app=web")] == ["shop/a"]
+        assert [key for key, _ in kept.store.items(label_selector="app notin (web)")] == ["shop/b", "shop/c"]
         with pytest.raises(OptionError, match="label_selector"):
             kept.store.items(label_selector="a b")
 

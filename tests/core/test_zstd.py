@@ -86,11 +86,11 @@ def test_matches_are_found_in_all_of_a_large_prefix():
 
 
 def test_rebasing_an_exemplar_keeps_its_deltas_readable():
-    over, data = dictionary(), objects(3)
+    base, data = dictionary(), objects(3)
     exemplar = Exemplar(compress(data[0]), None, 9, ())
     delta = exemplar.encoder()(data[1])
-    exemplar.rebase(over, over.encoder())
-    assert exemplar.over is over
+    exemplar.rebase(base, base.encoder())
+    assert exemplar.base is base
     assert exemplar.decode(delta) == data[1]
 
 

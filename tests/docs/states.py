@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 from kinform._listwatch.phases import Phase
 from kinform._listwatch.transitions import ROWS, TRANSITIONS, Next, Verdict
-from kinform._stats import _BADNESS, STATE_MEANINGS
+from kinform._stats import _FROM_BEST_TO_WORST, STATE_MEANINGS
 from tests.docs.markdown import DOCS
 
 STATES_PAGE = DOCS / "reference/states.md"
@@ -37,7 +37,7 @@ def filled(page: str) -> str:
 
 def states() -> str:
     """Returns the table of states, from best to worst."""
-    return table(["state", "meaning"], ([f"`{state}`", STATE_MEANINGS[state]] for state in _BADNESS))
+    return table(["state", "meaning"], ([f"`{state}`", STATE_MEANINGS[state]] for state in _FROM_BEST_TO_WORST))
 
 
 def phases() -> str:

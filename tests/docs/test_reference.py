@@ -45,7 +45,7 @@ def test_every_field_of_every_option_is_described():
 
 
 def test_every_state_is_explained_from_best_to_worst():
-    badness = next(found["_BADNESS"] for found in map(vars, _modules()) if "_BADNESS" in found)
+    badness = next(found["_FROM_BEST_TO_WORST"] for found in map(vars, _modules()) if "_FROM_BEST_TO_WORST" in found)
     for page in (DOCS / "reference/states.md", DOCS / "howto/not-synced.md"):
         explained = re.findall(r"^\| `(\w+)` \|", page.read_text(), re.MULTILINE)
         assert set(explained) == set(get_args(State)), page

@@ -143,7 +143,6 @@ def run(scanner: Scanner, chunks: Any, finish: bool = True) -> list[Any]:
                 continue
             assert len(item) > 0
             assert not isinstance(after, Batch), "a run of objects is one batch"
-            assert item.pruned_bytes == sum(len(item.raw(i)) for i in range(len(item)))
             assert item.last_resource_version == item.resource_version(len(item) - 1)
             found += [fields(item, i) for i in range(len(item))]
     if finish:

@@ -122,16 +122,13 @@ class Stream:
         """Applies changes to what a listener knows; each must follow from that."""
         for change in changes:
             old = self.known.get(change.key)
-            assert (change.replaced is None) == (old is None), change
-            if change.replaced is not None:
-                assert record_of(change.replaced) == old, change
+            assert (change.old is None) == (old is None), change
             if change.new is None:
-                assert change.old is not None
-                assert not change.synthetic or record_of(change.old) == old
+                assert not change.synthetic or record_of(change.old) == old, change
                 del self.known[change.key]
             else:
                 new = record_of(change.new)
-                assert change.old is None or (record_of(change.old) == old and not (old and new.succeeds(old)))
+                assert old is None or (record_of(change.old) == old and not new.succeeds(old)), change
                 assert old is None or not old.same(new)
                 self.known[change.key] = new
 

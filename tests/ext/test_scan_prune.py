@@ -20,11 +20,11 @@ def prune(
     """Returns an object after pruning, the same for each place to cut it in two."""
     program = compile_prune(drop, keep, keep_last or {})
     data = text.encode()
-    frame = b'{"type":"ADDED","object":' + data + b"}"
+    body = b'{"apiVersion":"v1","kind":"PodList","items":[' + data + b"]}"
     found = set()
-    for at in range(len(frame)):
-        scanner = Scanner("watch", program, kind="Pod", api_version="v1")
-        items = scanner.feed(frame[:at]) + scanner.feed(frame[at:])
+    for at in range(len(body)):
+        scanner = Scanner("list", program)
+        items = scanner.feed(body[:at]) + scanner.feed(body[at:])
         assert isinstance(items[0], Batch), items
         assert items[0].name(0) == "a"
         found.add(items[0].raw(0))

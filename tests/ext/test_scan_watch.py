@@ -159,9 +159,9 @@ def test_a_body_may_be_empty_or_end_between_frames() -> None:
     assert len(every_way(frame("ADDED").strip())) == 1
 
 
-def test_objects_without_a_kind_get_the_defaults() -> None:
-    found = every_way(frame("ADDED", b'{"metadata":{"name":"a"}}'), kind="Pod", api_version="v1")
-    assert found[0][5] == b'{"apiVersion":"v1","kind":"Pod","metadata":{"name":"a"}}'
+def test_objects_without_a_kind_in_a_watch_stay_as_they_are() -> None:
+    found = every_way(frame("ADDED", b'{"metadata":{"name":"a"}}'))
+    assert found[0][5] == b'{"metadata":{"name":"a"}}'
 
 
 def test_an_object_is_returned_with_its_last_byte() -> None:

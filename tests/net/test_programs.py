@@ -260,14 +260,6 @@ class TestObjects:
             server.put("v1/pods", pod("db-0", app="db"))
             await until(lambda: "shop/db-0" not in pods.store)
 
-    async def test_items_can_be_filtered_by_a_label_selector(self, server, api):
-        for name, app in (("a", "web"), ("b", "db"), ("c", "web")):
-            server.put("v1/pods", pod(name, app=app))
-        async with kinform.Informer(api, "v1/pods", options=quick()) as pods:
-            await pods.synced(timeout=10)
-            assert {key for key, _ in pods.store.items(label_selector="app=web")} == {"shop/a", "shop/c"}
-            assert {key for key, _ in pods.store.items(label_selector="app notin (web)")} == {"shop/b"}
-
     async def test_an_object_of_another_type_raises_and_raw_reads_it(self, server, api):
         server.put("v1/pods", pod("web-0", node="hunter2"))
         async with kinform.Informer(api, "v1/pods", type=Pod, options=quick()) as pods:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.admin import WATCH_LIST, HttpResponse, WatchStream
+from tests.support.admin import WATCH_LIST, AdminWatch, HttpResponse
 from tests.support.clusters import RealCluster, real_cluster
 from tests.support.controlplane.pool import ControlPlanePool
 from tests.support.waiting import until
@@ -26,7 +26,7 @@ def fnv_1a(text: str) -> int:
     return number
 
 
-async def next_event(stream: WatchStream) -> Any:
+async def next_event(stream: AdminWatch) -> Any:
     event = await stream.event()
     assert event is not None
     return event

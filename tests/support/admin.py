@@ -39,7 +39,7 @@ class HttpResponse:
         return json.loads(self.body)
 
 
-class WatchStream:
+class AdminWatch:
     """The frames of an open watch, read one by one."""
 
     def __init__(self, response: aiohttp.ClientResponse) -> None:
@@ -198,13 +198,13 @@ class AdminClient:
         namespace: str | None = None,
         headers: Mapping[str, str | None] | None = None,
         **params: object,
-    ) -> AsyncIterator[WatchStream]:
+    ) -> AsyncIterator[AdminWatch]:
         """Watches a resource, with any status; arguments as in `list_raw`."""
         query = {"watch": "true", **_query(params)}
         async with self._client().get(
             self._url + path_of(resource, namespace), params=query, headers=self._merge_headers(headers)
         ) as response:
-            yield WatchStream(response)
+            yield AdminWatch(response)
 
     async def get(self, resource: str, key: str) -> HttpResponse:
         """Reads one object."""

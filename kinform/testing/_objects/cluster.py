@@ -20,7 +20,7 @@ from kinform.testing._objects.charts import Chart
 from kinform.testing._objects.containers import SIDECARS, Sidecar
 from kinform.testing._objects.kinds import Object
 from kinform.testing._objects.random_values import NOW, chance, past_time, pick, suffix, uid
-from kinform.testing._objects.topology import Namespace, Node, namespace_at, node_at
+from kinform.testing._objects.topology import ClusterNode, Namespace, namespace_at, node_at
 from kinform.testing._objects.workloads import Workload
 
 PODS_PER_NODE = 40
@@ -54,7 +54,7 @@ class Instance(msgspec.Struct):
     index: int
     name: str
     uid: str
-    node: Node
+    node: ClusterNode
     address: str
     owner: Object | None
     created: int
@@ -74,7 +74,7 @@ class Cluster:
         self._daemon_sets = self._node_workloads(rng, "DaemonSet")
         self._static_pods = self._node_workloads(rng, "Node")
         self._addresses = dict[str, int]()
-        self._nodes, self._namespaces = list[Node](), list[Namespace]()
+        self._nodes, self._namespaces = list[ClusterNode](), list[Namespace]()
 
     def namespace(self, number: int) -> Namespace:
         """Returns a namespace."""
@@ -82,7 +82,7 @@ class Cluster:
             self._namespaces.append(namespace_at(self.seed, len(self._namespaces)))
         return self._namespaces[number]
 
-    def node(self, number: int) -> Node:
+    def node(self, number: int) -> ClusterNode:
         """Returns a node."""
         while len(self._nodes) <= number:
             self._nodes.append(node_at(self.seed, len(self._nodes)))
@@ -126,9 +126,9 @@ class Cluster:
         """Yields pods without end."""
         rng, indexes = random.Random(f"{self.seed} instances"), dict[int, int]()
         cumulative_weights, templates_due, nodes = list[float](), 0.0, 0
-        pending = deque[tuple[Workload, Node]]()
+        pending = deque[tuple[Workload, ClusterNode]]()
 
-        def instance(workload: Workload, node: Node) -> Instance:
+        def instance(workload: Workload, node: ClusterNode) -> Instance:
             index = indexes[id(workload)] = indexes.get(id(workload), -1) + 1
             return self._instance(rng, workload, index, node)
 
@@ -149,7 +149,7 @@ class Cluster:
                 workload = self.workload(bisect_right(cumulative_weights, rng.random() * cumulative_weights[-1]))
             yield instance(workload, self.node(nodes - 1 - int(rng.random() * min(nodes, NODES_IN_USE))))
 
-    def _node_pods(self, rng: random.Random, number: int) -> Iterator[tuple[Workload, Node]]:
+    def _node_pods(self, rng: random.Random, number: int) -> Iterator[tuple[Workload, ClusterNode]]:
         """Yields the static pods and the DaemonSets of a node."""
         node = self.node(number)
         for static in self._static_pods if number < 3 else []:
@@ -158,7 +158,7 @@ class Cluster:
             if rank < GENERAL_DAEMON_SETS or rng.random() < 1.2 / (rank - GENERAL_DAEMON_SETS + 3):
                 yield daemon_set, node
 
-    def _instance(self, rng: random.Random, workload: Workload, index: int, node: Node) -> Instance:
+    def _instance(self, rng: random.Random, workload: Workload, index: int, node: ClusterNode) -> Instance:
         owner: Object | None = workload.owner
         with_workload = rng.random() < 0.6
         within = 900 if with_workload else NOW - 600 - workload.created

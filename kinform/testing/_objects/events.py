@@ -62,7 +62,7 @@ def events(seed: int) -> Iterator[Object]:
         if chance(rng, 0.12):
             yield from pod.shutdown()
         if chance(rng, 0.8):
-            yield other_event(rng, cluster, instance, pod.time)
+            yield other_event(rng, instance, pod.time)
 
 
 class PodEvents:
@@ -138,7 +138,7 @@ class PodEvents:
             yield self._event("kubelet", "Killing", f"Stopping container {name}", name)
 
 
-def other_event(rng: random.Random, cluster: Cluster, instance: Instance, time: int) -> Object:
+def other_event(rng: random.Random, instance: Instance, time: int) -> Object:
     """Returns an event of an object that is not a pod."""
     workload, node = instance.workload, instance.node
     name, namespace = workload.name, workload.namespace.name

@@ -26,7 +26,7 @@ class Namespace(msgspec.Struct, frozen=True):
     team: str
 
 
-class Node(msgspec.Struct, frozen=True):
+class ClusterNode(msgspec.Struct, frozen=True):
     """A node.
 
     Attributes:
@@ -58,11 +58,11 @@ def namespace_at(seed: int, number: int) -> Namespace:
     return Namespace(f"tenant-{number}-{rng.getrandbits(20):05x}", pick(rng, words.PRODUCTS), "tenant", team)
 
 
-def node_at(seed: int, number: int) -> Node:
+def node_at(seed: int, number: int) -> ClusterNode:
     """Returns a node. The first 16,384 have a pod network of their own."""
     rng = random.Random(f"{seed} node {number}")
     pool, zone = pick(rng, words.NODE_POOLS), pick(rng, words.ZONES)
     name = f"{pool}-{suffix(number, seed)}.{zone[:-1]}.internal"
     address = f"10.{number >> 14 & 7}.{number >> 6 & 255}.{4 * (number & 63) + between(rng, 0, 3)}"
     pod_prefix = f"10.{64 + (number >> 8) % 64}.{number & 255}."
-    return Node(name, uid(rng), address, zone, pool, pod_prefix, NOW - between(rng, DAY, 90 * DAY))
+    return ClusterNode(name, uid(rng), address, zone, pool, pod_prefix, NOW - between(rng, DAY, 90 * DAY))

@@ -15,10 +15,10 @@ import msgspec
 RESOURCES = ("v1/pods", "v1/namespaces")
 
 Versions = dict[str, tuple[str, str]]
-Entry = tuple[str, str, str, str]
+DigestEntry = tuple[str, str, str, str]
 
 
-def entry(key: str, uid: str, version: str, content: dict[str, Any]) -> Entry:
+def entry(key: str, uid: str, version: str, content: dict[str, Any]) -> DigestEntry:
     """Returns key, uid and resourceVersion of an object, and a digest of its content.
 
     The digest excludes managedFields, which kinform drops by default, and does not depend on the order of members.
@@ -27,7 +27,7 @@ def entry(key: str, uid: str, version: str, content: dict[str, Any]) -> Entry:
     return key, uid, version, hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()
 
 
-def digest_of(entries: Iterable[Entry]) -> dict[str, Any]:
+def digest_of(entries: Iterable[DigestEntry]) -> dict[str, Any]:
     """Returns the digests of a collection.
 
     `versions` covers key, uid and resourceVersion of each object, `contents` their content.

@@ -19,7 +19,7 @@ import threading
 from typing import Any, Protocol
 
 REPORT_SECONDS = 0.25
-DENIED = (401, 403)
+DENIED_STATUSES = (401, 403)
 
 
 class Part(Protocol):
@@ -66,7 +66,7 @@ async def _serve(part: Part) -> None:
                 if not _is_external(error):
                     raise
                 message = " ".join(f"{type(error).__name__}: {error}".split())
-                _send(error=message[:500], denied=getattr(error, "status", None) in DENIED)
+                _send(error=message[:500], denied=getattr(error, "status", None) in DENIED_STATUSES)
     finally:
         if opened:
             await part.close()
