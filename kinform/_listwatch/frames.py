@@ -141,9 +141,8 @@ class _BookmarkObject(msgspec.Struct, gc=False):
 def _control_frame(item: tuple[object, ...]) -> Frame:
     match item:
         case ("BOOKMARK", int(), bytes(raw)):
-            metadata = _decode_object(
-                raw, _BookmarkObject, "malformed BOOKMARK: expected an object with metadata"
-            ).metadata
+            problem = "malformed BOOKMARK: expected an object with metadata"
+            metadata = _decode_object(raw, _BookmarkObject, problem).metadata
             end = (metadata.annotations or {}).get(END_OF_INITIAL_EVENTS) == "true"
             return Bookmark(metadata.resourceVersion, end)
         case ("ERROR", int(), bytes(raw)):

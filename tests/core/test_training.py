@@ -41,7 +41,7 @@ def test_a_chosen_base_makes_unseen_objects_smaller():
 
 
 def test_candidates_are_measured_on_held_out_samples():
-    """The held-out samples are random. Measured on the other samples, a base would win."""
+    """The held-out samples are random. Measured on the others, a base would win."""
     assert choose(noise(40, 2_000) + alike(120), 160).base is None
     assert choose(alike(120), 160).base is not None
 
