@@ -1,6 +1,6 @@
-"""`python -m tests.docs.language [PATH ...]`: checks that the project is in plain technical English.
+"""Checks that the project is in plain technical English.
 
-Checks what a program can check: the first line of each docstring, the words that sentences begin with, vague words
+Run as `python -m tests.docs.language [PATH ...]`. Checks what a program can check: the first line of each docstring, the words that sentences begin with, vague words
 where a standard term exists, and the length of test names. Prints a line for each finding. Skips generated regions of
 documents: their text is checked where it is written. CONTRIBUTING.md has the rules.
 """
@@ -74,7 +74,7 @@ def findings(paths: Iterable[Path]) -> Iterator[str]:
 
 
 def files(names: list[str]) -> list[Path]:
-    """Returns the files to check below these paths; without paths, those of the whole project."""
+    """Returns the files to check below these paths; without paths, all files."""
     found = []
     for name in names or [*FOLDERS, *(path.name for path in ROOT.glob("*.md"))]:
         path = (ROOT / name).resolve()
@@ -95,7 +95,7 @@ def summary(docstring: str | None) -> Iterator[str]:
 
 
 def inverted(paragraph: Paragraph) -> Iterator[tuple[int, str]]:
-    """Returns the sentences of a paragraph that begin with a word no statement begins with."""
+    """Returns the sentences that begin with a word that no statement begins with."""
     parts = [re.sub(r"`[^`]*`", "`code`", part) for part in paragraph.text]
     for found in _INVERTED.finditer(" ".join(parts)):
         if not found[0].endswith("?"):
@@ -127,7 +127,7 @@ def _document(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _without_code(text: str) -> Iterator[str]:
-    """Returns the lines of a document; those of code and of generated regions are empty."""
+    """Returns the lines of a document, with code and generated regions left empty."""
     fenced = generated = False
     for line in text.splitlines():
         fence = line.lstrip().startswith("```")
@@ -141,7 +141,7 @@ _ITEM = re.compile(r"\s*(?:[-*#|>]|\d+\.) ")
 
 
 def _paragraphs(lines: Iterable[str]) -> Iterator[Paragraph]:
-    """Returns the paragraphs of a document. A list item and a row of a table is one each."""
+    """Returns the paragraphs of a document; a list item or a table row is one."""
     current: Paragraph | None = None
     for number, line in enumerate(lines, 1):
         if not line.strip() or _ITEM.match(line):
@@ -178,7 +178,7 @@ def _source(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str, bool]]:
-    """Returns line and text of each docstring and of each string below a field; whether it is a docstring."""
+    """Returns line, text and kind of each docstring, and of each string below a field."""
     first = set(tree.body[:1])
     for node in _statements(tree):
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -188,7 +188,7 @@ def _docstrings(tree: ast.Module) -> Iterator[tuple[int, str, bool]]:
 
 
 def _statements(node: ast.AST) -> Iterator[ast.stmt]:
-    """Returns all statements below a node, without a look at expressions: that is slow."""
+    """Returns all statements below a node; skips expressions, which is faster."""
     for name in ("body", "orelse", "finalbody", "handlers", "cases"):
         for statement in getattr(node, name, ()):
             if isinstance(statement, ast.stmt):
@@ -202,7 +202,7 @@ def _pyx_docstrings(text: str) -> Iterator[tuple[int, str, bool]]:
 
 
 def _docstring_paragraphs(line: int, docstring: str) -> Iterator[Paragraph]:
-    """Returns the paragraphs of a docstring. An entry of a section, `name: text`, begins one at its text."""
+    """Returns the paragraphs of a docstring; an entry of a section begins a new one."""
     lines = [re.sub(r"^[\w, ]+: ", "", each.strip()) for each in docstring.splitlines()]
     begins = [bool(re.match(r"\s*[\w, ]+: ", each)) for each in docstring.splitlines()]
     current: Paragraph | None = None
@@ -235,7 +235,7 @@ def _hash_comments(text: str) -> Iterator[Paragraph]:
 
 
 def _joined(comments: Iterable[tuple[int, str, bool]]) -> Iterator[Paragraph]:
-    """Returns paragraphs of comments on consecutive lines; a comment after code stands for itself."""
+    """Returns comments on consecutive lines as paragraphs."""
     current: Paragraph | None = None
     for line, text, alone in comments:
         if current and (not alone or line != current.line + len(current.text)):

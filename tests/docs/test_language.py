@@ -1,4 +1,4 @@
-"""The whole project is in plain technical English, as far as a program can check that."""
+"""The language of the project, as far as a program can check it."""
 
 from __future__ import annotations
 
