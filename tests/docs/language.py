@@ -1,8 +1,9 @@
 """Checks that the project is in plain technical English.
 
-Run as `python -m tests.docs.language [PATH ...]`. Checks what a program can check: the first line of each docstring, the words that sentences begin with, vague words
-where a standard term exists, and the length of test names. Prints a line for each finding. Skips generated regions of
-documents: their text is checked where it is written. CONTRIBUTING.md has the rules.
+Run as `python -m tests.docs.language [PATH ...]`. Checks what a program can check: the first line of each docstring,
+the words that sentences begin with, vague words where a standard term exists, and the length of test names. Prints a
+line for each finding. Skips generated regions of documents: their text is checked where it is written. CONTRIBUTING.md
+has the rules.
 """
 
 from __future__ import annotations
