@@ -45,6 +45,7 @@ class Handlers:
         require_callable("handler", handler)
         # Changes that wait now happened before the registration: `present` includes them.
         self._registered[event_kind].append((handler, self.queue.pushed))
+        self.queue.seal()
         if present is not None:
             self.queue.push(Entry("present", only=handler, present=present))
         return handler

@@ -108,6 +108,13 @@ class Queue:
         if len(self._entries) > 2 * (self.depth + 1):
             self._entries = deque(entry for entry in self._entries if entry.kind != "void")
 
+    def seal(self) -> None:
+        """Keeps the changes that wait now separate from later ones: nothing is merged into them.
+
+        For a new handler, which gets only later changes.
+        """
+        self._latest.clear()
+
     def close(self) -> None:
         """Ends the queue and releases what waits."""
         self._closed = True

@@ -144,3 +144,11 @@ async def test_pop_waits_for_a_push_and_ends_at_close():
     await asyncio.sleep(0)
     queue.close()
     assert await waiting is None
+
+
+async def test_a_sealed_queue_merges_nothing_into_what_waits():
+    queue = Queue(1)
+    queue.push(added(1))
+    queue.seal()
+    queue.push(deleted(1))
+    assert await drain(queue) == [("added", None, "1"), ("deleted", "1", None)]

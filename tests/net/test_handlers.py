@@ -136,6 +136,38 @@ async def test_a_handler_added_while_events_wait_gets_each_once(server, pods):
     assert [kind for kind, _ in late] == ["added"] * 5 + ["deleted"]
 
 
+@pytest.mark.parametrize("bound", [1, 1024])
+@pytest.mark.parametrize("change", ["update", "delete"])
+async def test_a_handler_added_while_a_full_queue_waits_starts_clean(server, bound, change):
+    (key,) = server.generate(PODS, 1)
+    async with (
+        kinform.connect(server.url) as api,
+        kinform.Informer(api, PODS, options=quick(), queue_bound=bound) as pods,
+    ):
+        busy, gate, late = asyncio.Event(), asyncio.Event(), []
+
+        @pods.on_update
+        async def slow(old, new):
+            busy.set()
+            await gate.wait()
+
+        await pods.synced(timeout=10)
+        server.touch(PODS, key)
+        await busy.wait()
+        (other,) = server.generate(PODS, 1)
+        await until(lambda: other in pods.store)
+        pods.on_add(lambda pod: late.append(("added", version(pod))))
+        pods.on_update(lambda old, new: late.append(("updated", version(new))))
+        pods.on_delete(lambda pod: late.append(("deleted", version(pod))))
+        present = [("added", pods.store.meta(each).resource_version) for each in (key, other)]
+        changed = server.touch(PODS, other) if change == "update" else server.delete(PODS, other)
+        await until(lambda: in_sync(pods.store, server, PODS))
+        gate.set()
+        await until(lambda: len(late) == 3)
+    assert sorted(late[:2], key=str) == sorted(present, key=str)
+    assert late[2] == (f"{change}d", changed)
+
+
 async def test_a_slow_handlers_queue_is_bounded_and_keeps_the_newest(server):
     keys = server.generate(PODS, 3)
     gate = asyncio.Event()
