@@ -113,7 +113,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if self.namespaces is not None:
-            allowed = 'None for all namespaces, or a list of names like ["shop", "bank"]'
+            allowed = 'None for all namespaces, or a list of DNS labels (a-z, 0-9 and "-") like ["shop", "bank"]'
             names = require_strings("Scope.namespaces", self.namespaces, allowed)
             if not names:
                 raise OptionError("Scope.namespaces", self.namespaces, allowed)

@@ -67,12 +67,13 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def check_readable(self, type: Any, indexes: Mapping[str, str]) -> None:
-        """Checks that pruning keeps all that a type requires and that indexes read.
+        """Checks that the objects have all that a type requires and that indexes read.
 
         Raises:
             OptionError: Names the field or the index that needs a dropped path.
         """
-        programs = (self.prune.program(), _METADATA) if self.scope.metadata_only else (self.prune.program(),)
-        for program in programs:
-            check_type(type, program)
-            check_indexes(indexes, program)
+        check_type(type, self.prune.program())
+        check_indexes(indexes, self.prune.program())
+        if self.scope.metadata_only:
+            check_type(type, _METADATA, "Scope.metadata_only")
+            check_indexes(indexes, _METADATA, "Scope.metadata_only")

@@ -173,7 +173,7 @@ class Collection:
         except Exception as error:
             # The text of an error that is not ours, such as a bug of a transport, may quote anything.
             why = error if isinstance(error, KinformError) else type(error).__name__
-            log.error("%s: stopped: %s", stream.name, why)
+            log.error("%s: failed: %s", stream.name, why)
             self.failure = error
             for dispatcher in self._dispatchers:
                 dispatcher.close_readers()

@@ -1,4 +1,4 @@
-"""Checks that pruning keeps the fields that a type or an index needs."""
+"""Checks that the objects in the store have the fields that a type or an index needs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,16 @@ from kinform._paths.grammar import STAR, Path, format_path, parse
 from kinform._paths.prune_program import DROP, KEEP, Program
 
 
-def check_type(type: Any, program: Program | None) -> None:
-    """Checks that pruning keeps every required field of the type.
+def check_type(type: Any, program: Program | None, cause: str = "pruning") -> None:
+    """Checks that a program keeps every required field of the type.
+
+    Args:
+        type: The type that objects are decoded to.
+        program: The program, or None if nothing is dropped.
+        cause: The option that drops fields, for the message.
 
     Raises:
-        OptionError: The type is not supported by msgspec, or pruning drops a required field. The message names it.
+        OptionError: The type is not supported by msgspec, or a required field is dropped. The message names it.
     """
     try:
         msgspec.json.Decoder(type)
@@ -26,22 +31,27 @@ def check_type(type: Any, program: Program | None) -> None:
     for path in _required(info, (), frozenset()):
         if program is not None and not _keeps(program, path):
             raise OptionError(
-                "type", type, f"a type that does not require {format_path(path)}, because pruning drops it"
+                "type", type, f"a type that does not require {format_path(path)}, because {cause} drops it"
             )
 
 
-def check_indexes(indexes: Mapping[str, str], program: Program | None) -> None:
-    """Checks the paths of indexes, and that pruning keeps them.
+def check_indexes(indexes: Mapping[str, str], program: Program | None, cause: str = "pruning") -> None:
+    """Checks the paths of indexes, and that a program keeps them.
+
+    Args:
+        indexes: Maps the name of each index to its path.
+        program: The program, or None if nothing is dropped.
+        cause: The option that drops fields, for the message.
 
     Raises:
-        OptionError: A path is not valid, or pruning drops it. The message names the index and the path.
+        OptionError: A path is not valid, or it is dropped. The message names the index and the path.
     """
     if not isinstance(indexes, Mapping):
         raise OptionError("indexes", indexes, 'a dict from name to path, like {"node": "spec.nodeName"}')
     for name, text in indexes.items():
         path = parse(text, field=f"indexes[{name!r}]")
         if program is not None and not _keeps(program, path):
-            raise OptionError(f"indexes[{name!r}]", text, "a path that pruning does not drop")
+            raise OptionError(f"indexes[{name!r}]", text, f"a path that {cause} does not drop")
 
 
 def _keeps(program: Program, path: Path) -> bool:

@@ -43,8 +43,8 @@ def test_a_single_string_as_namespaces_is_refused():
     with pytest.raises(OptionError) as caught:
         Scope(namespaces="shop")
     assert str(caught.value) == (
-        "Scope.namespaces: 'shop' is not allowed; expected None for all namespaces, or a list of names like "
-        '["shop", "bank"]'
+        "Scope.namespaces: 'shop' is not allowed; expected None for all namespaces, or a list of DNS labels "
+        '(a-z, 0-9 and "-") like ["shop", "bank"]'
     )
 
 

@@ -213,7 +213,7 @@ async def test_a_bug_in_a_transport_is_raised_instead_of_a_hang(caplog):
         assert pods.state == "failed"
         with pytest.raises(RuntimeError):
             await anext(pods.changes())
-    assert "v1/pods: stopped: RuntimeError" in caplog.text
+    assert "v1/pods: failed: RuntimeError" in caplog.text
     assert "hunter2" not in caplog.text
     with pytest.raises(RuntimeError):
         async for _ in kinform.watcher(Broken(), PODS, options=quick()):
