@@ -67,7 +67,7 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         )
 
     def check_readable(self, type: Any, indexes: Mapping[str, str]) -> None:
-        """Checks that the objects have all that a type requires and that indexes read.
+        """Checks that objects keep all that a type requires and that indexes read.
 
         Raises:
             OptionError: Names the field or the index that needs a dropped path.

@@ -1,4 +1,4 @@
-"""Checks that the objects in the store have the fields that a type or an index needs."""
+"""Checks that stored objects keep the fields that types and indexes need."""
 
 from __future__ import annotations
 
