@@ -109,7 +109,7 @@ class Queue:
             self._entries = deque(entry for entry in self._entries if entry.kind != "void")
 
     def seal(self) -> None:
-        """Keeps the changes that wait now separate from later ones: nothing is merged into them.
+        """Merges no later change into the changes that wait now.
 
         For a new handler, which gets only later changes.
         """
