@@ -3,6 +3,7 @@
 It always has the newest change of each key. Holds records, never decoded objects. Up to the bound every change is
 kept. If more changes wait, a new change is merged into the waiting change of the same object. So in addition to the
 bound, at most two entries of a key wait: the deletion of an object, and the addition of another one of the same name.
+Each `seal` permits two more.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ class Queue:
             self._entries = deque(entry for entry in self._entries if entry.kind != "void")
 
     def seal(self) -> None:
-        """Keeps the changes that wait now separate from later ones: nothing is merged into them.
+        """Ends merging into the changes that wait now.
 
         For a new handler, which gets only later changes.
         """
