@@ -16,8 +16,8 @@
     ├── SnapshotError        disk: a snapshot cannot be written, or must not be loaded
     └── MemoryLimitError     collection: it takes more memory than `memory_limit`
 
-The word before the colon says where the cause is. Messages name resource, key, path, status and byte offset only. They
-never show object contents, which may be a Secret.
+The word before the colon says where the cause is; below StatusError, it is the HTTP status. Messages name resource,
+key, path, status and byte offset only. They never show object contents, which may be a Secret.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ class StatusError(KinformError):
 
     Attributes:
         resource: The requested resource, `"v1/pods"`, or `"v1/pods in shop"` for one namespace.
-        status: The HTTP status, or the code in the Status of the ERROR event.
-        reason: The Kubernetes reason, such as `"Expired"`; `""` if the answer was not a Status.
+        status: The HTTP status, or the code in the ERROR event.
+        reason: The Kubernetes reason, such as `"Expired"`; `""` if the answer has none.
         verb: The verb of the request, `"list"` or `"watch"`.
         retry_after: Seconds to wait, as requested by the server, or None.
     """
@@ -96,7 +96,9 @@ class ExpiredError(StatusError):
 
 
 class TransportError(KinformError):
-    """The connection failed. Raised from the error of the HTTP client.
+    """The connection failed.
+
+    `__cause__` is the error of the HTTP client, if there was one.
 
     Attributes:
         reached: True if a connection was established; False if connecting failed.

@@ -17,8 +17,8 @@ from kinform_ext._batch import Batch
 class Init(msgspec.Struct, frozen=True, gc=False):
     """A new complete state starts.
 
-    If an earlier `Init` had no `InitDone`, that state will never be complete. Then discard the objects that you
-    received after the earlier `Init`.
+    If an earlier `Init` had no `InitDone`, the earlier state stays incomplete. Discard the objects that came between
+    the earlier `Init` and this one.
     """
 
 

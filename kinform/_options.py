@@ -61,7 +61,9 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @classmethod
     def of(cls, resource: Resource | str) -> Resource:
-        """Parses `"v1/pods"` or `"apps/v1/deployments"`. Returns a Resource unchanged.
+        """Makes a Resource from a string: `"v1/pods"` or `"apps/v1/deployments"`.
+
+        If the argument is already a Resource, returns it unchanged.
 
         Raises:
             OptionError: The string is not a valid resource.
@@ -163,7 +165,10 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
         return hash((self.drop, self.keep, frozenset(self.keep_last.items())))
 
     def program(self) -> Program | None:
-        """Returns the compiled form for the scanner, or None if nothing is pruned."""
+        """Returns the paths in a compiled form, or None if nothing is pruned.
+
+        For internal use: the part of kinform that reads responses (the *scanner*) takes this form.
+        """
         return compile_prune(self.drop, self.keep, self.keep_last)
 
 
@@ -173,8 +178,8 @@ DEFAULT_PRUNE = Prune(drop=["metadata.managedFields"])
 class Backoff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Delays between retries.
 
-    Only progress resets the backoff: a complete state, an event, a bookmark, or a watch that lasted at least `maximum`
-    seconds. An accepted connection alone does not.
+    Only progress resets the backoff: a complete state, a watch event with a new resourceVersion, a bookmark with a new
+    resourceVersion, or a watch that lasted at least `Backoff.maximum` seconds. An accepted connection is not progress.
 
     Attributes:
         initial: Seconds to wait after the first failure. Each further failure doubles the wait.
@@ -205,9 +210,11 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         initial: How to get the initial state. `"list"`: LIST, then WATCH. `"stream"`: WatchList (KEP-3157); an error
-            if the server does not support it. `"auto"`: WatchList; LIST if the server refuses WatchList or never
-            completes it. kinform remembers for each resource that the server has no WatchList (422, or an ERROR event
-            of 500) or never completes it. It does not remember other refusals.
+            if the server does not support it. `"auto"`: WatchList, and LIST in two cases. (1) The server refuses
+            the WatchList. If it answered 422, or an ERROR event with code 500, kinform uses LIST for this resource from
+            then on. After other refusals, it uses LIST only this time. (2) The server accepted two WatchLists of this
+            resource and completed neither. Unless the network interrupted the last one, kinform uses LIST for this
+            resource from then on.
         page_size: Objects per LIST page. 0: one page. Has no effect on WatchList.
         compression: `"gzip"` asks the server to compress LIST responses. It saves network traffic and costs CPU time
             on both sides. Has no effect on a watch.
@@ -270,9 +277,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path: Path of the file. Its folder must exist and be writable: a temporary file is written there, and then
             renamed to `path` atomically.
-        max_age: A file that is older than this number of seconds is refused. So is a file whose date is more than this
-            number of seconds in the future. None: no limit. If the file is too old, the server refuses its
-            resourceVersion, and the informer lists the collection.
+        max_age: kinform refuses a file that is older than this number of seconds, or whose date is more than this
+            number of seconds in the future. None: no limit. Without a limit, an old file normally does no harm: if the
+            server no longer has the changes since then, it refuses the resourceVersion of the file, and the informer
+            lists the collection.
         interval: Approximate seconds between two writes while the collection changes. Each pause varies at random.
             The informer also writes the file when it stops.
 
@@ -293,7 +301,9 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, snapshot: Snapshot | str | os.PathLike[str]) -> Snapshot:
-        """Makes a Snapshot from a path. Returns a Snapshot unchanged.
+        """Makes a Snapshot from a path.
+
+        If the argument is already a Snapshot, returns it unchanged.
 
         Raises:
             OptionError: The argument is neither a path nor a Snapshot.

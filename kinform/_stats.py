@@ -29,9 +29,9 @@ State = Literal[
 STATE_MEANINGS: dict[State, str] = {
     "starting": "The server has not answered yet",
     "stale": "The server has not answered yet; the objects of a snapshot can be read",
-    "syncing": "The first state is coming in",
-    "live": "The state is complete, and changes come in",
-    "relisting": "The state is complete but old, and a new one is coming in",
+    "syncing": "The first copy of the collection is coming in",
+    "live": "The copy of the collection is complete, and changes come in",
+    "relisting": "The copy is complete but old, and a new copy is coming in",
     "retrying": "The last connection failed, and kinform tries again after a wait",
     "unauthorized": "401, until the credentials are renewed",
     "forbidden": "403, until the permissions are granted",
@@ -86,10 +86,12 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         pruned_bytes: Size of the pruned JSON of the objects, as `raw` returns it. Includes objects of an unfinished
-            list. The store does not keep the JSON in this form: compare this number with `held_bytes`.
+            list. The store does not keep this JSON, but compresses it. Compare this number with `held_bytes` to see how
+            much the compression saves.
         held_bytes: Memory of the store: the sum of `mapped_bytes`, `map_bytes`, `dictionary_bytes` and `index_bytes`.
-        mapped_bytes: Pages mapped from the system for records.
-        map_bytes: Key map, ids, and names of namespaces.
+        mapped_bytes: Memory pages from the system for the compressed objects (the *records*).
+        map_bytes: The map from keys to records, the internal numbers of the records (the *ids*), and the names of
+            namespaces.
         dictionary_bytes: Data that is needed to compress and decompress: dictionaries, prefixes, exemplars, samples and
             contexts. The page "Compression" explains these terms.
         index_bytes: Indexes.

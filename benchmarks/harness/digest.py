@@ -17,7 +17,7 @@ import msgspec
 
 
 class WrongContent(Exception):
-    """A process holds other objects than the server. No figure of it is reported."""
+    """The copy of a process differs from the server. No figure of it is reported."""
 
 
 class Identity(msgspec.Struct, gc=False):

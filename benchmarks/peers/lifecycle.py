@@ -242,8 +242,8 @@ class Lifecycle:
         less = {} if self._whole else {"whole": False}
         server, client = self._source.do("digest", **less), process.do("digest", timeout=self._timeout, **less)
         if not agree(server, client):
-            counts = f"{client['objects']:,} objects, the server {server['objects']:,}"
-            raise WrongContent(f"it holds other objects than the server ({counts})")
+            counts = f"the copy has {client['objects']:,} objects, the server has {server['objects']:,}"
+            raise WrongContent(f"its copy differs from the server ({counts})")
 
 
 def derived(found: Figures, objects: int) -> Figures:

@@ -60,7 +60,8 @@ def _readme(records: list[Record]) -> str:
     if fewer < about["objects"]:
         most = f"{about['objects']:,}"
         star = f"\\* Measured with {fewer:,} pods, because this client needs minutes for {most}. So its memory for"
-        notes.insert(0, f"{star} {most} pods is not known. The other figures hardly depend on the number of pods.")
+        small = 'For these clients, "bytes per pod" and "CPU time per pod" hardly depend on the number of pods.'
+        notes.insert(0, f"{star} {most} pods is not known. {small}")
     mib = about["raw_bytes"] / (1 << 20)
     head = f"""\
 {about["objects"]:,} pods, {mib:,.0f} MiB of JSON. Memory is that of the whole process: at rest after the first

@@ -88,7 +88,7 @@ def failures(found: Records) -> list[str]:
         failed = [f"“{PHASES[phase]}”: {why}" for phase, why in each["failures"].items() if why != NOT_RUN]
         later = NOT_RUN in each["failures"].values()
         if failed:
-            text = f"{each['peer']} failed in {'; in '.join(failed)}."
+            text = f"{each['peer']} failed in the phase {'; in '.join(failed)}."
             lines.append(f"{text} Its later phases were not measured." if later else text)
     return lines
 

@@ -3,6 +3,7 @@
 It always has the newest change of each key. Holds records, never decoded objects. Up to the bound every change is
 kept. If more changes wait, a new change is merged into the waiting change of the same object. So in addition to the
 bound, at most two entries of a key wait: the deletion of an object, and the addition of another one of the same name.
+Each `seal` permits two more.
 """
 
 from __future__ import annotations

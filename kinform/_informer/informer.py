@@ -31,12 +31,11 @@ F = TypeVar("F", bound=Handler)
 class Informer:
     """A live copy of a collection.
 
-    `async with` starts the informer. Leaving the block stops everything that it started. The informer recovers from
-    every fault of the network or the server from which recovery is possible. Readers always see the last complete
-    state. While something is wrong, `state` and `stats()` say what it is.
+    `async with` starts the informer, and the end of the block stops it. The informer recovers from every temporary
+    fault of network or server. Readers always see the last complete state. `state` and `stats()` say what is wrong.
 
     Args:
-        api: A connection of `connect()`, a kubernetes_asyncio `ApiClient`, or any `Transport`. It stays open.
+        api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
         scope: The objects to request. Default: all.
         prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
@@ -45,9 +44,9 @@ class Informer:
         transform: Takes the pruned bytes of an object. Returns the bytes to store, or None to store nothing.
         options: How the streams start, and how long they wait.
         snapshot: The path of a file, or a `Snapshot`. A start from a snapshot sends no LIST, and its objects can be
-            read at once. The informer is synced when the server has accepted a watch that continues from the
-            snapshot. Until then `state` is `"stale"`. A snapshot is refused if `transform` now has another name. A
-            change within the function is not detected.
+            read at once. Until the server accepts a watch that continues from it, the informer is not synced, and
+            `state` is `"stale"`. The file has the name of the `transform` function. If you pass a function with
+            another name, the file is refused. If only the code of the function differs, kinform does not detect it.
         memory_limit: Bytes that the store may take. If it takes more, the informer stops with a `MemoryLimitError`.
         queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
 
@@ -145,8 +144,8 @@ class Informer:
         """Waits until the first complete state of every stream is in the store.
 
         A state from a snapshot can be read at once, but is not synced yet. It is synced when the server has accepted
-        a watch that continues from it. kinform assumes this at the first event or bookmark of the watch, or after
-        half a second without a refusal.
+        a watch that continues from it: when the first event or bookmark of this watch arrives, or after half a second
+        without a refusal. `synced` does not wait for handlers of any kind.
 
         Args:
             timeout: Seconds to wait; None: no limit.
@@ -210,7 +209,8 @@ class Informer:
     def on_update(self, handler: F) -> F:
         """Calls `handler(old, new)` for each changed object.
 
-        `old` may be None: see `Updated`. A handler that is registered after a relist gets none of its changes.
+        `old` may be None: see `Updated`. A new handler is not called for changes before its registration, such as
+        those of an earlier relist, even if other handlers have not received these changes yet.
         """
         return self._add_handler("updated", handler)
 
@@ -223,9 +223,9 @@ class Informer:
 
         Additions and deletions are changes, too. Use it for a controller that reads the store itself: the call decodes
         no object. A key is in the queue at most once, even if its object changes many times before the call. At the
-        call, the store has the last of these versions or a newer one, or no object if it was deleted. Key handlers run
-        one at a time, concurrently with the others. `synced` does not wait for them. An exception is logged with the
-        key, and stops nothing.
+        call, the store has the last of these versions or a newer one, or no object if it was deleted. These handlers
+        run one at a time, in another task than the handlers of `on_add`, `on_update` and `on_delete`. So there is no
+        order between the two groups. An exception is logged with the key, and stops nothing.
         """
         self._collection.enable_notifications()
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))

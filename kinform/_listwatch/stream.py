@@ -65,7 +65,8 @@ class Stream:
         last_bookmark: Time of the last bookmark; None before the first.
         last_sync: Time of the last complete state; None before the first. For a state from a snapshot: the time when
             the server accepted a watch that continues from it.
-        on_progress: Called after each chunk of a body and after each connection. Any attribute may have changed.
+        on_progress: A function that kinform calls after each chunk of a body, and each time that a connection has ended
+            or failed. Any attribute may have changed.
     """
 
     def __init__(
@@ -108,7 +109,7 @@ class Stream:
 
     @property
     def error(self) -> KinformError | None:
-        """The last failure, or None since the last progress."""
+        """The last failure. None if there was no failure, or if progress came after it."""
         return self._machine.error
 
     async def __aiter__(self) -> AsyncGenerator[WatcherEvent, None]:
@@ -138,7 +139,7 @@ class Stream:
         )
 
     async def steps(self) -> AsyncGenerator[Step, None]:
-        """Yields the events of the stream in batches, as `Writer.write` takes them.
+        """Yields the events of the stream in batches, which are called steps.
 
         A step is `Init`, all objects of one chunk, one skipped object, or `InitDone`. To get one event for each object,
         iterate over the stream itself.

@@ -25,7 +25,10 @@ MAX_EMPTY_WATCHES = 3
 class Verdict(enum.Enum):
     """The meaning of an answer, or of the end of a connection, for the next request."""
 
-    COMPLETE = "The last page or the end bookmark arrived: the state is complete"
+    COMPLETE = (
+        "The last page of a LIST arrived, or the end bookmark of a WatchList "
+        "(the bookmark that marks the end of the initial events)"
+    )
     NEXT_PAGE = "A page arrived that has a `continue` token"
     RESUME = (
         "The server ended a watch without an error, "
@@ -37,22 +40,23 @@ class Verdict(enum.Enum):
     )
     UNFINISHED = (
         "A WatchList ended or stalled before its end bookmark, "
-        f"and the server has accepted at least {MAX_STREAM_TRIES} WatchLists since the last complete state"
+        f"and the server has accepted at least {MAX_STREAM_TRIES} WatchLists since the last complete state, "
+        "including this one"
     )
     UNSUPPORTED = "The server answered 422 to a WatchList, or sent an ERROR event of 500 in it"
     RELIST = "The server answered 410, or it has not reached the resourceVersion"
     RELIST_LATER = (
-        "For a watch, one of: (a) as for RELIST, if this is not the first watch in a row without progress; "
-        "(b) 400, 406, 415 or 422, if it is not FATAL; "
-        f"(c) the server ended {MAX_EMPTY_WATCHES} watches in a row without progress"
+        "For a watch, one of: (a) the conditions of RELIST, after at least one other failed watch; "
+        f"(b) 400, 406, 415 or 422, after fewer than {MAX_EMPTY_WATCHES} failed watches; "
+        f"(c) the conditions of RETRY, and at least {MAX_EMPTY_WATCHES} failed watches, including this one"
     )
     RELOAD = "The first 401 since the last accepted request"
     UNAUTHORIZED = "A further 401 since the last accepted request"
     FORBIDDEN = "403"
     NOT_FOUND = "404"
     FATAL = (
-        "For a LIST or a WatchList: 400, 405, 406, 415 or 422 (but 422 for a WatchList is UNSUPPORTED). "
-        f"For a watch: 405; or 400, 406, 415 or 422 after {MAX_EMPTY_WATCHES} watches in a row without progress"
+        "For a LIST: 400, 405, 406, 415 or 422. For a WatchList: 400, 405, 406 or 415. "
+        f"For a watch: 405, or, after {MAX_EMPTY_WATCHES} failed watches, also 400, 406, 415 or 422"
     )
 
 

@@ -87,7 +87,7 @@ class Store(Generic[T]):
         """Iterates over the keys and objects that the store has at the time of the call.
 
         Later writes do not affect the iteration. Objects that are replaced or deleted during the iteration stay in
-        memory until the iterator has passed them or is released.
+        memory until the iterator has passed them, or until your program releases the iterator.
 
         Args:
             namespace: Only objects of this namespace. None: all.
@@ -130,7 +130,7 @@ class Store(Generic[T]):
         return sorted(self._contents.table.index_keys(self._index_number(name), value))
 
     def index_values(self, name: str) -> list[str]:
-        """Returns all values in the index, sorted. At least one object has each value.
+        """Returns all values in the index, sorted. Each occurs in at least one object.
 
         Raises:
             OptionError: The store has no index of this name.

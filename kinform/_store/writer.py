@@ -36,12 +36,13 @@ COMPACT_BYTES = 256 << 10  # moved by compaction between two yields to the event
 class Writer:
     """Fills a store.
 
-    Call its methods from one thread only. For readers on any thread, each object of a batch and each commit is one
-    step.
+    `reflector` calls its methods. Use a writer on one thread only. Readers can be on any thread, and never see a
+    half-written object. They see each object of a batch as a change of its own. They see a commit, which replaces the
+    old complete state of a stream by a new one, as one change.
 
     Attributes:
-        listener: A function that is called with each change, after readers can see the change. If there is no
-            listener, no Change is allocated.
+        listener: A function that is called with each change, after readers can see the change. Without a
+            listener, kinform does not create the objects that describe changes, which saves time.
         transform: A function that takes the pruned bytes of an object. It returns the bytes to store, or None to store
             nothing.
         transform_seconds: Seconds spent in `transform`.

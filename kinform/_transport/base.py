@@ -20,7 +20,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         path: Absolute path on the API server, such as `"/api/v1/namespaces/shop/pods"`.
         params: Query parameters in order, not yet escaped.
         accept: The Accept header.
-        gzip: True: accept a gzip body. False: accept only `identity`. Has no effect on a watch.
+        gzip: True: the response body may be compressed with gzip. False: it must not be compressed. Has no effect on a
+            watch.
         watch: The response is a stream of watch events. It ends only at its timeout, or when one side closes it.
     """
 
@@ -72,7 +73,8 @@ class Response(Protocol):
 class Transport(Protocol):
     """The interface through which kinform sends requests.
 
-    Implemented by an open `Connection`, by the wrapper of an ApiClient, or by a class of the caller.
+    An open `Connection` implements it. If you pass an `ApiClient`, kinform wraps it in an object that implements it.
+    You can also write a class that implements it.
 
     Attributes:
         identity: If the identities of two transports are equal, both reach the same cluster as the same user. kinform

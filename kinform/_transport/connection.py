@@ -82,7 +82,7 @@ class Connection:
 
     @property
     def identity(self) -> object:
-        """The connection itself."""
+        """The connection itself: see `Transport.identity`."""
         return self
 
     @property

@@ -26,9 +26,9 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(Fault, frozen=True, kw_only=True):
     """A fault that replaces the response by a failure.
 
-    A LIST gets the failure as its HTTP status, and so does a WATCH if `event` is False. If `event` is True, the server
-    answers a WATCH with HTTP 200, sends `after` events, then an ERROR event with the same Status, and ends the response
-    cleanly.
+    The server answers a LIST with the failure as HTTP status. If `event` is False, it answers a WATCH in the same way.
+    If `event` is True, it answers a WATCH with HTTP 200, sends `after` events, and then an ERROR event. This event has
+    the same failure as a `Status`, the object with which Kubernetes describes errors. Then the response ends cleanly.
     """
 
     event: bool = False
@@ -215,7 +215,7 @@ class MalformedFrame(Break, frozen=True, kw_only=True):
 
 
 class Oversized(Break, frozen=True, kw_only=True):
-    """A valid object with an additional annotation of this size."""
+    """A valid object with an additional annotation, whose size is `bytes`."""
 
     bytes: int
     """The size of the annotation."""

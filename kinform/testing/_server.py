@@ -32,9 +32,10 @@ _HOST = "127.0.0.1"
 class Server:
     """A Kubernetes API server for tests: real HTTP on loopback, objects in memory.
 
-    Serves LIST with consistent pages, WATCH from history, bookmarks, WatchList, selectors and metadata-only answers as
-    kube-apiserver does, and faults on demand. It has these resources: pods, namespaces, nodes, events, config maps,
-    secrets and services (all `v1`), deployments, leases and endpoint slices. `register` adds custom resources.
+    Serves as kube-apiserver does: LIST with consistent pages, WATCH from an earlier resourceVersion, WatchList,
+    bookmarks, selectors, answers with metadata only. Also produces faults on demand. Has these resources: pods,
+    namespaces, nodes, events, config maps, secrets and services (all `v1`), deployments, leases and endpoint slices.
+    `register` adds custom resources.
 
     Use it as an async context manager. Its exit closes every connection and leaves no task. Objects can be written
     before the start and while it is stopped. It is bound to one event loop at a time, and is not thread-safe.
@@ -84,7 +85,7 @@ class Server:
     async def start(self) -> None:
         """Listens on the same port as before; raises OSError if it is in use.
 
-        Ends a freeze. Has no effect while the server runs.
+        Has no effect while the server runs, even if it is frozen. A start after `stop` ends a freeze.
         """
         if self._listener is not None:
             return
@@ -109,7 +110,7 @@ class Server:
         self._listener = self._web = None
 
     def freeze(self) -> None:
-        """Stops answering and sending without closing connections, as after SIGSTOP."""
+        """Stops all answers and events, but keeps connections open, as after SIGSTOP."""
         self._state.thawed.clear()
 
     def thaw(self) -> None:
@@ -313,7 +314,7 @@ class Server:
     def interrupt(self, fault: Fault, resource: str | None = None) -> int:
         """Applies a fault to the open watch streams, after the events that wait now.
 
-        The fault's `after` counts the events that follow. Returns the number of streams.
+        Before the fault, `after` more events are sent. Returns the number of streams that get the fault.
         """
         streams = self._streams(resource)
         for stream in streams:
@@ -330,7 +331,7 @@ class Server:
 
     @property
     def faults_left(self) -> int:
-        """The number of requests that can still get a fault. Ignores `times=None`."""
+        """The number of requests that can still get a fault, not counting `times=None`."""
         return self._state.faults.left()
 
     def compact(self) -> None:
@@ -341,7 +342,7 @@ class Server:
         self._storage.compact()
 
     def bookmark(self, resource: str | None = None) -> int:
-        """Sends a bookmark to streams that allow it. Returns the number of open streams."""
+        """Sends a bookmark to watches that allow it; returns how many watches are open."""
         streams = self._streams(resource)
         for stream in streams:
             stream.queue_bookmark()
@@ -354,7 +355,7 @@ class Server:
 
     @property
     def requests(self) -> list[RecordedRequest]:
-        """The requests in the order of arrival. The list may be cleared."""
+        """The requests in the order of arrival. You may clear the list."""
         return self._state.requests
 
     @property

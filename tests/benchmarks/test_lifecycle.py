@@ -240,7 +240,8 @@ def test_every_target_names_a_figure_of_a_lifecycle(kinform: Lifecycle, monkeypa
 
 
 def test_wrong_content_after_the_first_sync_is_an_error(fake: Fake, pods: Source, empty: Source) -> None:
-    with pytest.raises(WrongContent, match=rf"it holds other .*\({PODS} objects, the server {PODS}\)"):
+    counts = rf"\(the copy has {PODS} objects, the server has {PODS}\)"
+    with pytest.raises(WrongContent, match=rf"its copy differs .*{counts}"):
         ran(fake(WRONG_AT_SYNC), pods, empty)
 
 
@@ -252,11 +253,11 @@ def test_death_at_the_first_sync_is_an_error_with_the_status(fake: Fake, pods: S
 @pytest.mark.parametrize(
     ("method", "phase", "why"),
     [
-        (WRONG_AFTER_STORM, "storm", "it holds other objects than the server"),
+        (WRONG_AFTER_STORM, "storm", "its copy differs from the server"),
         (NEVER_REACHES, "unchanged", f"did not reach within {TIMEOUT:g} s"),
         (DIES_AFTER_A_RELIST, "changed", "ended with exit status 4"),
-        (KEEPS_OBJECTS_MISSING_IN_A_RELIST, "lost", "it holds other objects than the server"),
-        (KEEPS_DELETED_OBJECTS, "deleted", "it holds other objects than the server"),
+        (KEEPS_OBJECTS_MISSING_IN_A_RELIST, "lost", "its copy differs from the server"),
+        (KEEPS_DELETED_OBJECTS, "deleted", "its copy differs from the server"),
     ],
 )
 def test_a_failed_phase_and_later_ones_have_no_figures(
@@ -290,7 +291,7 @@ def test_after_a_peer_that_never_watches_the_next_one_runs(fake: Fake, impatient
 @pytest.mark.parametrize(
     ("method", "why"),
     [
-        (WRONG_IN_NEW_PROCESS, "it holds other objects than the server"),
+        (WRONG_IN_NEW_PROCESS, "its copy differs from the server"),
         (DIES_IN_NEW_PROCESS, "ended with exit status 6"),
     ],
 )
@@ -349,7 +350,7 @@ def test_no_peer_is_left_out_silently(compared: list[Record], capfd: pytest.Capt
     assert found["absent"]["why"] == "not built: `make peers`, which needs Rust"
     for name in ("wrong", "dead"):
         assert (found[name]["figures"], found[name]["rounds"]) == ({}, 0)
-    assert "holds other objects than the server" in found["wrong"]["failures"]["sync"]
+    assert "its copy differs from the server" in found["wrong"]["failures"]["sync"]
     assert "exit status 3" in found["dead"]["failures"]["sync"]
     assert (found["honest"]["objects"], found["honest"]["rounds"], found["honest"]["failures"]) == (9, 1, {})
     assert found["honest"]["figures"]["bytes_per_object"]["median"]
@@ -361,7 +362,7 @@ def test_no_peer_is_left_out_silently(compared: list[Record], capfd: pytest.Capt
     assert text.count("failed: sync: ") == 2
     notes = tables.notes(compared, "pods")
     assert "absent was not measured: not built" in notes
-    assert "wrong failed in “first sync”: it holds other objects" in notes
+    assert "wrong failed in the phase “first sync”: its copy differs" in notes
 
 
 def test_representative_peers_run_all_rounds_and_others_one(

@@ -151,7 +151,10 @@ def test_absent_and_failed_peers_are_listed_with_dashes(records: list[Record]) -
     failures = {"unchanged": "it sleeps", "changed": NOT_RUN}
     text = page([*records, peer("quitter", "Python", {"idle.rss": 30 * MIB}, failures=failures)])
     assert "- goer was not measured: not built." in text
-    assert "- quitter failed in “relist, nothing changed”: it sleeps. Its later phases were not measured." in text
+    assert (
+        "- quitter failed in the phase “relist, nothing changed”: it sleeps. Its later phases were not measured."
+        in text
+    )
     for columns, first in ((MEMORY, "30.0"), (CPU_TIME, "-")):
         assert f"| quitter | 1 | {first} |{' - |' * (len(columns) - 1)}\n" in text
 
@@ -276,7 +279,7 @@ def test_the_readme_compares_whole_processes_of_one_size() -> None:
     assert "| lightkube * | - | - | 4,560 | 20 |" in text
     assert "| kr8s | 1.0 | - | - | - |" in text
     assert "- \\* Measured with 2,000 pods, because this client needs minutes for 20,000." in text
-    assert "- kr8s failed in “relist, all changed”: it sleeps." in text
+    assert "- kr8s failed in the phase “relist, all changed”: it sleeps." in text
 
 
 def test_the_readme_shows_the_spread_of_cpu_time() -> None:

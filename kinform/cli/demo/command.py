@@ -49,17 +49,17 @@ if TYPE_CHECKING:
 @click.option(
     "--kubeconfig",
     metavar="PATH",
-    help="Use the real cluster of this kubeconfig. The demo only reads it, and makes no updates.",
+    help="Use the real cluster of this kubeconfig. The demo only reads from the cluster, and changes nothing there.",
 )
 @click.option("--context", metavar="NAME", help="Context in the kubeconfig. Default: the current context.")
 @click.pass_context
 def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, context: str | None, **sizes: int) -> int:
     """Compare kinform with a naive list-watch loop on one API server.
 
-    Starts an API server with generated pods and namespaces. Two processes copy all objects. One runs a naive loop over
-    kubernetes_asyncio, which lists and watches into a dict; the other runs kinform. Both go through an initial sync,
-    many updates, and a relist after 410. They take turns: only one of them works at a time, so that neither slows the
-    other. At the end, the demo compares both copies with the server.
+    Starts an API server with generated pods and namespaces. Two processes copy all objects. One runs a naive loop with
+    kubernetes_asyncio: the loop lists and watches the objects, and keeps them in a dict. The other runs kinform. Both
+    go through an initial sync, many updates, and a relist after 410. They take turns: only one of them works at a time,
+    so that neither slows the other. At the end, the demo compares both copies with the server.
 
     With the default sizes, the demo takes about two minutes on two idle cores. It needs 3 GiB of memory, most of it for
     the naive loop.
