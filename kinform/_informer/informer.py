@@ -31,8 +31,8 @@ F = TypeVar("F", bound=Handler)
 class Informer:
     """A live copy of a collection.
 
-    `async with` starts the informer, and the end of the block stops it. The informer recovers from every temporary
-    fault of network or server. Readers always see the last complete state. `state` and `stats()` say what is wrong.
+    `async with` starts it, once, and the end of the block stops it. The informer recovers from every temporary fault
+    of network or server. Readers always see the last complete state. `state` and `stats()` say what is wrong.
 
     Args:
         api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.

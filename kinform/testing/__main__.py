@@ -24,7 +24,7 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=int, default=0, help="TCP port; 0 picks a free one (default)")
-    parser.add_argument("--pods", type=int, default=0, metavar="N", help="pods to generate, 7 to 8 KB each")
+    parser.add_argument("--pods", type=int, default=0, metavar="N", help="pods to generate, 8 KB each on average")
     parser.add_argument("--namespaces", type=int, default=0, metavar="N", help="namespaces to generate")
     parser.add_argument("--seed", type=int, default=0, help="seed of the generated objects (default 0)")
     parser.add_argument("--no-watch-list", action="store_true", help="refuse WatchList with 422")
