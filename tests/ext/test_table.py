@@ -1,4 +1,7 @@
-"""The table, method by method; test_table_oracle tests all of them together."""
+"""The table, method by method; test_table_oracle tests all of them together.
+
+Over 500 lines: a class for each method shows what has a test.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Listeners: handlers, key handlers, and readers of `changes()`."""
+"""Listeners: handlers, and readers of `changes()`."""
 
 from __future__ import annotations
 
@@ -454,74 +454,3 @@ async def test_deleted_objects_leave_no_sparse_slabs(server):
                 server.delete("v1/configmaps", key)
             await until(lambda: len(configs.store) == 200)
             await until(lambda: configs.stats().memory.dead_bytes < 20_000, within=20)
-
-
-async def test_on_change_gets_present_and_changed_keys(server, pods):
-    server.generate(PODS, 3)
-    early, late, seen = [], [], {}
-
-    @pods.on_change
-    def changed(key):
-        early.append(key)
-        seen[key] = pods.store.get(key)
-
-    async with pods:
-        await pods.synced()
-        await until(lambda: len(early) == 3)
-        pods.on_change(late.append)
-        await until(lambda: len(late) == 3)
-        key = early[0]
-        pod = pods.store.get(key)
-        pod["metadata"]["labels"]["touched"] = "yes"
-        server.put(PODS, pod)
-        await until(lambda: len(late) == 4)
-        assert late[-1] == early[-1] == key
-        assert seen[key]["metadata"]["labels"]["touched"] == "yes"
-        server.delete(PODS, key)
-        await until(lambda: seen[key] is None)
-    assert sorted(late) == sorted(early)
-
-
-async def test_a_key_waits_once_for_a_slow_key_handler(server, pods):
-    server.generate(PODS, 1)
-    received, busy, go_on = [], asyncio.Event(), asyncio.Event()
-
-    @pods.on_change
-    async def changed(key):
-        received.append(version(pods.store.get(key)))
-        busy.set()
-        await go_on.wait()
-
-    async with pods:
-        await busy.wait()
-        (key,) = pods.store.keys()
-        for text in "abc":
-            pod = pods.store.get(key)
-            pod["metadata"]["labels"] = {"text": text}
-            newest = server.put(PODS, pod)
-            await until(lambda newest=newest: version(pods.store.get(key)) == newest)
-        assert pods.stats().queue_depth == 1
-        go_on.set()
-        await until(lambda: len(received) == 2)
-        await until(lambda: pods.stats().queue_depth == 0)
-    assert received[1] == newest
-    assert len(received) == 2
-
-
-async def test_an_exception_in_on_change_is_logged_and_stops_nothing(server, pods, caplog):
-    server.generate(PODS, 2)
-    received = []
-
-    @pods.on_change
-    def broken(key):
-        raise RuntimeError("broken")
-
-    pods.on_change(received.append)
-    async with pods:
-        await until(lambda: len(received) == 2)
-    assert sorted(record.getMessage().rpartition(" ")[2] for record in caplog.records) == sorted(received)
-
-
-async def test_on_change_refuses_a_value_that_is_not_callable(pods):
-    with pytest.raises(kinform.OptionError, match="handler"):
-        pods.on_change("v1/pods")
