@@ -142,7 +142,7 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
         keep: Paths to keep; everything else is dropped. Empty: keep everything.
         keep_last: Maps the path of a list to a number n. If the elements of the list have a `type`, as conditions do,
             the n newest elements of each type are kept, by `lastTransitionTime`. Otherwise the last n elements are
-            kept.
+            kept. Only shortens lists: if `keep` is not empty, it must also cover the list.
 
     Raises:
         OptionError: A path is not valid, a `drop` path covers a field that is always kept, or n is below 1.
@@ -211,10 +211,10 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         initial: How to get the initial state. `"list"`: LIST, then WATCH. `"stream"`: WatchList (KEP-3157); an error
             if the server does not support it. `"auto"`: WatchList, and LIST in two cases. (1) The server refuses
-            the WatchList. If it answered 422, or an ERROR event with code 500, kinform uses LIST for this resource from
-            then on. After other refusals, it uses LIST only this time. (2) The server accepted two WatchLists of this
-            resource and completed neither. Unless the network interrupted the last one, kinform uses LIST for this
-            resource from then on.
+            the WatchList. After 422, or an ERROR event with code 500, kinform uses LIST for this resource from then on.
+            After 400, 403, 405, 406 or 415, it uses LIST only this time. After any other status it tries the WatchList
+            again. (2) The server accepted two WatchLists of this resource and completed neither. If the network
+            interrupted the last one, kinform uses LIST until the next complete state, otherwise from then on.
         page_size: Objects per LIST page. 0: one page. Has no effect on WatchList.
         compression: `"gzip"` asks the server to compress LIST responses. It saves network traffic and costs CPU time
             on both sides. Has no effect on a watch.
@@ -223,7 +223,7 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         headers_timeout: Seconds to wait for the response headers. While a state arrives, this is also the longest wait
             between two chunks of the body.
         silence_timeout: Seconds without a byte after which kinform considers a watch dead and connects again. None: the
-            timeout that was sent with the watch plus 15, at most 200.
+            timeout that was sent with the watch plus 15 seconds, or 200 seconds if that is shorter.
         max_object_bytes: Size limit of an object on the wire, in bytes. Larger objects are skipped and reported.
         backoff: Delays between retries.
         start_jitter: The first request of a stream is delayed by a random number of seconds from 0 to this value. Use

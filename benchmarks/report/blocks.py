@@ -58,10 +58,8 @@ def _readme(records: list[Record]) -> str:
     fewer = min(each["objects"] for each in found)
     notes = tables.failures(found)
     if fewer < about["objects"]:
-        most = f"{about['objects']:,}"
-        star = f"\\* Measured with {fewer:,} pods, because this client needs minutes for {most}. So its memory for"
-        small = 'For these clients, "bytes per pod" and "CPU time per pod" hardly depend on the number of pods.'
-        notes.insert(0, f"{star} {most} pods is not known. {small}")
+        star = f"\\* Measured with {fewer:,} pods only, because all phases with more pods take this client minutes."
+        notes.insert(0, f"{star} So the memory columns are empty. Compare only the figures per pod.")
     mib = about["raw_bytes"] / (1 << 20)
     head = f"""\
 {about["objects"]:,} pods, {mib:,.0f} MiB of JSON. Memory is that of the whole process: at rest after the first

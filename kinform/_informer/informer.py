@@ -45,8 +45,8 @@ class Informer:
         options: How the streams start, and how long they wait.
         snapshot: The path of a file, or a `Snapshot`. A start from a snapshot sends no LIST, and its objects can be
             read at once. Until the server accepts a watch that continues from it, the informer is not synced, and
-            `state` is `"stale"`. The file has the name of the `transform` function. If you pass a function with
-            another name, the file is refused. If only the code of the function differs, kinform does not detect it.
+            `state` is `"stale"`. The file contains the name of the `transform` function, and is refused for a
+            function with another name. kinform does not detect a change of its code.
         memory_limit: Bytes that the store may take. If it takes more, the informer stops with a `MemoryLimitError`.
         queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
 

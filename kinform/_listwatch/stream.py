@@ -141,8 +141,8 @@ class Stream:
     async def steps(self) -> AsyncGenerator[Step, None]:
         """Yields the events of the stream in batches, which are called steps.
 
-        A step is `Init`, all objects of one chunk, one skipped object, or `InitDone`. To get one event for each object,
-        iterate over the stream itself.
+        A step is `Init`, the objects of one chunk, the report of one skipped object, or `InitDone`. Iteration over the
+        stream itself yields one event for each object, and none for a skipped one.
 
         Raises:
             StatusError: The server refuses the request, and a retry cannot succeed.

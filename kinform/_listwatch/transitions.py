@@ -47,7 +47,7 @@ class Verdict(enum.Enum):
     RELIST = "The server answered 410, or it has not reached the resourceVersion"
     RELIST_LATER = (
         "For a watch, one of: (a) the conditions of RELIST, after at least one other failed watch; "
-        f"(b) 400, 406, 415 or 422, after fewer than {MAX_EMPTY_WATCHES} failed watches; "
+        f"(b) 400, 406, 415 or 422, if fewer than {MAX_EMPTY_WATCHES} watches failed before this one; "
         f"(c) the conditions of RETRY, and at least {MAX_EMPTY_WATCHES} failed watches, including this one"
     )
     RELOAD = "The first 401 since the last accepted request"
@@ -56,7 +56,7 @@ class Verdict(enum.Enum):
     NOT_FOUND = "404"
     FATAL = (
         "For a LIST: 400, 405, 406, 415 or 422. For a WatchList: 400, 405, 406 or 415. "
-        f"For a watch: 405, or, after {MAX_EMPTY_WATCHES} failed watches, also 400, 406, 415 or 422"
+        f"For a watch: 405; also 400, 406, 415 or 422, if at least {MAX_EMPTY_WATCHES} watches failed before this one"
     )
 
 

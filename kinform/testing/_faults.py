@@ -215,7 +215,7 @@ class MalformedFrame(Break, frozen=True, kw_only=True):
 
 
 class Oversized(Break, frozen=True, kw_only=True):
-    """A valid object with an additional annotation, whose size is `bytes`."""
+    """A valid object with an additional annotation of `bytes` bytes."""
 
     bytes: int
     """The size of the annotation."""

@@ -2,6 +2,7 @@
 
 Methods are synchronous and take effect at once, except `start`, `stop` and `wait_...`. The server runs on the caller's
 event loop with real sockets on loopback, and starts no thread.
+Over 400 lines: a class with all that a test calls, and its docstrings.
 """
 
 from __future__ import annotations
@@ -253,7 +254,7 @@ class Server:
         return self.update(resource, key, lambda obj: touch(obj, revision, time_of(revision)))
 
     def storm(self, resource: str, n: int) -> None:
-        """Touches n objects in the order of their keys; starts again after the last one.
+        """Makes n updates, in the order of the keys, again and again from the first key.
 
         Raises:
             ValueError: The resource has no objects.
@@ -300,7 +301,7 @@ class Server:
             times: The number of requests that get the fault. None: all requests until `heal`.
             resource: Only requests for this resource.
             namespace: Only requests with this namespace in their path.
-            skip: The number of matching requests that are answered normally before the fault is applied.
+            skip: The number of matching requests that do not get this fault, before the first one that does.
             when: Only requests for which it returns True (`lambda request: "continue" in request.params`).
         """
         if resource is not None:
@@ -342,7 +343,11 @@ class Server:
         self._storage.compact()
 
     def bookmark(self, resource: str | None = None) -> int:
-        """Sends a bookmark to watches that allow it; returns how many watches are open."""
+        """Sends a bookmark to the open watches of a resource that allow bookmarks.
+
+        Returns:
+            The number of open watches of the resource, also of those that do not allow bookmarks. None: all resources.
+        """
         streams = self._streams(resource)
         for stream in streams:
             stream.queue_bookmark()

@@ -278,7 +278,7 @@ def test_the_readme_compares_whole_processes_of_one_size() -> None:
     assert "| kube-rs, streaming, cleared | 500.0 | 600.0 | 4,560 | 20 |" in text
     assert "| lightkube * | - | - | 4,560 | 20 |" in text
     assert "| kr8s | 1.0 | - | - | - |" in text
-    assert "- \\* Measured with 2,000 pods, because this client needs minutes for 20,000." in text
+    assert "- \\* Measured with 2,000 pods only, because all phases with more pods take this client minutes." in text
     assert "- kr8s failed in the phase “relist, all changed”: it sleeps." in text
 
 

@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 @click.option(
     "--kubeconfig",
     metavar="PATH",
-    help="Use the real cluster of this kubeconfig. The demo only reads from the cluster, and changes nothing there.",
+    help="Use the real cluster of this kubeconfig. The demo only reads from the cluster: an initial sync and a relist, "
+    "without updates. Cannot be used together with --pods, --namespaces or --updates.",
 )
 @click.option("--context", metavar="NAME", help="Context in the kubeconfig. Default: the current context.")
 @click.pass_context
