@@ -14,6 +14,7 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from kinform._checks import (
+    require_callable,
     require_instance,
     require_integer,
     require_match,
@@ -258,8 +259,8 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
             "WatchOptions.start_jitter", self.start_jitter, "0 or more seconds", lambda n: 0 <= n < float("inf")
         )
         require_instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
-        if self.on_error is not None and not callable(self.on_error):
-            raise OptionError("WatchOptions.on_error", self.on_error, "a callable, or None")
+        if self.on_error is not None:
+            require_callable("WatchOptions.on_error", self.on_error, "a callable, or None")
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

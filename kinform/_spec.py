@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kinform._errors import OptionError
+from kinform._checks import require_callable, require_instance
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Transform, WatchOptions
 from kinform._paths.conflicts import check_indexes, check_type
 
@@ -43,10 +43,9 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for field, type_ in (("resource", Resource), ("scope", Scope), ("prune", Prune), ("options", WatchOptions)):
-            if not isinstance(value := getattr(self, field), type_):
-                raise OptionError(field, value, f"a kinform.{type_.__name__}")
-        if self.transform is not None and not callable(self.transform):
-            raise OptionError("transform", self.transform, "a callable from bytes to bytes or None")
+            require_instance(field, getattr(self, field), type_, f"a kinform.{type_.__name__}")
+        if self.transform is not None:
+            require_callable("transform", self.transform, "a callable from bytes to bytes or None")
 
     @classmethod
     def of(
@@ -72,8 +71,9 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             OptionError: Names the field or the index that needs a dropped path.
         """
-        check_type(type, self.prune.program())
-        check_indexes(indexes, self.prune.program())
+        program = self.prune.program()
+        check_type(type, program)
+        check_indexes(indexes, program)
         if self.scope.metadata_only:
             check_type(type, _METADATA, "Scope.metadata_only")
             check_indexes(indexes, _METADATA, "Scope.metadata_only")

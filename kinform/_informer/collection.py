@@ -98,7 +98,7 @@ class Collection:
             if self.running:
                 self.writer.catch_up()  # so that the new handle is notified only of later changes
                 self._dispatchers.append(dispatcher)
-                dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
+                self._dispatch_present(dispatcher)
                 if self.synced:
                     dispatcher.dispatch_synced()
                 if self.failure is not None:
@@ -118,7 +118,7 @@ class Collection:
             resource_versions = loaded.resource_versions
             self.writer.adopt(loaded.contents, loaded.numbers)
             for dispatcher in self._dispatchers:
-                dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
+                self._dispatch_present(dispatcher)
         for namespace in self.spec.scope.namespaces or ("",):
             self._follow(namespace, resource_versions.get(namespace, ""))
         resource = self.spec.resource
@@ -194,6 +194,9 @@ class Collection:
     def _dispatch(self, change: Change) -> None:
         for dispatcher in self._dispatchers:
             dispatcher.dispatch(change)
+
+    def _dispatch_present(self, dispatcher: Dispatcher) -> None:
+        dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
 
     def changes(self, dispatcher: Dispatcher) -> Changes:
         """Returns a new reader of `changes()`. It is closed if the collection has failed.

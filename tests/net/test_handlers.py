@@ -32,13 +32,6 @@ class Pod(msgspec.Struct):
     spec: Spec
 
 
-@pytest.fixture
-async def pods(server):
-    """An informer that has not been started."""
-    async with kinform.connect(server.url) as api:
-        yield kinform.Informer(api, PODS, options=quick())
-
-
 def name(pod) -> str:
     return pod["metadata"]["name"]
 

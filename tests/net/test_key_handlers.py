@@ -7,17 +7,9 @@ import asyncio
 import pytest
 
 import kinform
-from tests.net.informers import quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
-
-
-@pytest.fixture
-async def pods(server):
-    """An informer that has not been started."""
-    async with kinform.connect(server.url) as api:
-        yield kinform.Informer(api, PODS, options=quick())
 
 
 def version(pod) -> str:

@@ -1,0 +1,18 @@
+"""The fixture that the tests of listeners share."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+import kinform
+from kinform.testing import Server
+from tests.net.informers import quick
+
+
+@pytest.fixture
+async def pods(server: Server) -> AsyncIterator[kinform.Informer]:
+    """An informer on pods of the simulator that has not been started."""
+    async with kinform.connect(server.url) as api:
+        yield kinform.Informer(api, "v1/pods", options=quick())
