@@ -6,6 +6,7 @@ own folder and of lower lines:
 
     stream.h, table.h, pins.h   kt_   a table as a whole
     index/                      kx_   the values of objects, and the ids that have them
+    coder/                      kc_   objects as their differences from templates
     records/                    kr_   records, ids, keys, namespaces; memory mapped from the system
     scan/                       ks_   objects: pruned, located in a batch
     json/                       kj_   JSON on bytes

@@ -43,6 +43,7 @@ enum {
     KR_UID_TEXT = 32,
     KR_UID_MASK = 48,
     KR_PLACEHOLDERS = 64, /* the decoded blob has placeholders: see placeholders.h */
+    KR_FRAME = 128,       /* the blob is a frame of zstandard */
 };
 
 typedef unsigned char kr_byte;

@@ -11,8 +11,15 @@ import kinform_ext
 
 ROOT = Path(kinform_ext.__file__).parent
 HEADERS = {str(path.relative_to(ROOT)): path.read_text() for path in ROOT.rglob("*.h")}
-LOWER = {"json": set(), "scan": {"json"}, "records": set(), "index": {"json", "records"}, ".": {"index", "records"}}
-PREFIX = {"json": "kj_", "scan": "ks_", "records": "kr_", "index": "kx_", ".": "kt_"}
+LOWER = {
+    "json": set(),
+    "scan": {"json"},
+    "records": set(),
+    "coder": {"records"},
+    "index": {"json", "records"},
+    ".": {"coder", "index", "records"},
+}
+PREFIX = {"json": "kj_", "scan": "ks_", "records": "kr_", "coder": "kc_", "index": "kx_", ".": "kt_"}
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 STRUCT = re.compile(r"typedef struct \w* ?\{\n(.*?)\n\} (\w+);", re.DOTALL)
 

@@ -1,0 +1,143 @@
+/* Bytes: classes of bytes, hashes, common prefixes, and the numbers of blobs.
+ *
+ * A word is a run of letters, digits, `.`, `_`, `-` and bytes from 128 on, so a name, a number or a UUID is one word.
+ * Nothing here allocates.
+ */
+#ifndef KINFORM_BYTES_H
+#define KINFORM_BYTES_H
+
+#include <stdint.h>
+#include <string.h>
+
+#include "../records/hash.h"
+#include "../records/record.h"
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { KC_SLACK = 64 }; /* bytes after the content of a buffer that kc_word_mask may read */
+
+static inline int kc_is_word(kr_byte c)
+{
+    unsigned letter = (c | 0x20u) - 'a', other = c - (unsigned)'-';
+    return letter < 26 || (other < 13 && c != '/') || c == '_' || c >= 128;
+}
+
+/* Returns the end of the word at `at`: `at` itself if none begins there. */
+static inline size_t kc_word_end(const kr_byte *p, size_t at, size_t len)
+{
+    while (at < len && kc_is_word(p[at]))
+        at++;
+    return at;
+}
+
+/* Returns a bit for each of 64 bytes that belongs to a word. */
+static inline uint64_t kc_word_mask(const kr_byte *p)
+{
+    uint64_t mask = 0;
+#ifdef __SSE2__
+    const __m128i blank = _mm_set1_epi8(0x20), a = _mm_set1_epi8('a'), letters = _mm_set1_epi8(25);
+    const __m128i dash = _mm_set1_epi8('-'), others = _mm_set1_epi8(12);
+    for (int i = 0; i < 4; i++) {
+        __m128i c = _mm_loadu_si128((const __m128i *)(p + 16 * i));
+        __m128i letter = _mm_sub_epi8(_mm_or_si128(c, blank), a), other = _mm_sub_epi8(c, dash);
+        __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, letters), letter);
+        __m128i is_other = _mm_cmpeq_epi8(_mm_min_epu8(other, others), other);
+        is_other = _mm_andnot_si128(_mm_cmpeq_epi8(c, _mm_set1_epi8('/')), is_other);
+        __m128i is_high = _mm_or_si128(_mm_cmpeq_epi8(c, _mm_set1_epi8('_')), c); /* the mask takes sign bits only */
+        __m128i is_word = _mm_or_si128(_mm_or_si128(is_letter, is_other), is_high);
+        mask |= (uint64_t)(unsigned)_mm_movemask_epi8(is_word) << (16 * i);
+    }
+#else
+    for (int i = 0; i < 64; i++)
+        mask |= (uint64_t)kc_is_word(p[i]) << i;
+#endif
+    return mask;
+}
+
+static inline uint64_t kc_load8(const kr_byte *p)
+{
+    uint64_t word;
+    memcpy(&word, p, 8);
+    return word;
+}
+
+static inline uint32_t kc_load4(const kr_byte *p)
+{
+    uint32_t word;
+    memcpy(&word, p, 4);
+    return word;
+}
+
+/* Hashes bytes; the same in each process, as nothing that lives longer than the process depends on it. */
+static inline uint64_t kc_hash(const kr_byte *p, size_t len)
+{
+    return kr_hash(p, len, 0x9e3779b97f4a7c15u);
+}
+
+/* Returns the length of the common prefix. */
+static inline size_t kc_common(const kr_byte *a, const kr_byte *b, size_t len)
+{
+    size_t i = 0;
+#ifdef __SSE2__
+    for (; i + 64 <= len; i += 64) {
+        __m128i all = _mm_set1_epi8(-1);
+        for (int j = 0; j < 64; j += 16)
+            all = _mm_and_si128(all, _mm_cmpeq_epi8(
+                _mm_loadu_si128((const __m128i *)(a + i + j)), _mm_loadu_si128((const __m128i *)(b + i + j))));
+        if (_mm_movemask_epi8(all) != 0xffff)
+            break;
+    }
+    for (; i + 16 <= len; i += 16) {
+        unsigned same = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(
+            _mm_loadu_si128((const __m128i *)(a + i)), _mm_loadu_si128((const __m128i *)(b + i))));
+        if (same != 0xffff)
+            return i + (size_t)__builtin_ctz(~same);
+    }
+#endif
+    while (i < len && a[i] == b[i])
+        i++;
+    return i;
+}
+
+/* Folds the sign of a number into its lowest bit. */
+static inline uint64_t kc_zigzag(int64_t n)
+{
+    return (uint64_t)n << 1 ^ (uint64_t)(n >> 63);
+}
+
+static inline int64_t kc_unzigzag(uint64_t n)
+{
+    return (int64_t)(n >> 1) ^ -(int64_t)(n & 1);
+}
+
+/* Untrusted bytes, read from the front. */
+typedef struct {
+    const kr_byte *at;  /* the next byte */
+    const kr_byte *end; /* at <= end */
+} kc_input;
+
+/* Reads a varint of up to 64 bits; 0 if there is none. */
+static inline int kc_read_number(kc_input *in, uint64_t *n)
+{
+    *n = 0;
+    for (int shift = 0; shift < 64 && in->at < in->end; shift += 7) {
+        kr_byte c = *in->at++;
+        *n |= (uint64_t)(c & 127) << shift;
+        if (!(c & 128))
+            return 1;
+    }
+    return 0;
+}
+
+/* Returns the next bytes and passes them, NULL if there are fewer. */
+static inline const kr_byte *kc_read_bytes(kc_input *in, uint64_t len)
+{
+    const kr_byte *found = in->at;
+    if (len > (uint64_t)(in->end - in->at))
+        return NULL;
+    in->at += len;
+    return found;
+}
+
+#endif

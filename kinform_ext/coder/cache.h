@@ -1,0 +1,99 @@
+/* The cache: built templates of all collections of the process, the least recently used evicted first.
+ *
+ * Bound: KC_CACHE_BYTES, exceeded only by templates in use: at most two, and those below one of them.
+ */
+#ifndef KINFORM_CACHE_H
+#define KINFORM_CACHE_H
+
+#include "templates.h"
+
+enum { KC_CACHE_BYTES = 1 << 20 };
+
+typedef struct {
+    kc_template *newest, *oldest; /* NULL: the cache is empty */
+    uint64_t bytes;               /* of all templates in it */
+    uint64_t hits, misses;        /* look-ups that found a template, and others */
+} kc_cache;
+
+static inline void kc_cache_unlink(kc_cache *c, kc_template *t)
+{
+    *(t->newer ? &t->newer->older : &c->newest) = t->older;
+    *(t->older ? &t->older->newer : &c->oldest) = t->newer;
+}
+
+static inline void kc_cache_link(kc_cache *c, kc_template *t)
+{
+    t->newer = NULL;
+    t->older = c->newest;
+    *(c->newest ? &c->newest->newer : &c->oldest) = t;
+    c->newest = t;
+}
+
+/* Evicts a template that is not in use. */
+static inline void kc_cache_evict(kc_cache *c, kc_template *t)
+{
+    kc_cache_unlink(c, t);
+    c->bytes -= t->counted;
+    kc_entry_of((const kc_templates *)t->owner, t->number)->built = NULL;
+    kc_template_free(t);
+}
+
+/* Evicts templates until the bound holds. */
+static inline void kc_cache_shrink(kc_cache *c, uint64_t most)
+{
+    kc_template *t = c->oldest;
+    while (t && c->bytes > most) {
+        kc_template *newer = t->newer;
+        if (!t->pins)
+            kc_cache_evict(c, t);
+        t = newer;
+    }
+}
+
+/* Adds a built template, with one pin. */
+static inline void kc_cache_add(kc_cache *c, kc_templates *owner, uint32_t number, kc_template *t)
+{
+    t->owner = owner;
+    t->number = number;
+    t->pins = 1;
+    kc_cache_link(c, t);
+    t->counted = t->size;
+    c->bytes += t->counted;
+    kc_entry_of(owner, number)->built = t;
+    kc_cache_shrink(c, KC_CACHE_BYTES);
+}
+
+/* Returns a template with a pin more, NULL if it is not in the cache. */
+static inline kc_template *kc_cache_get(kc_cache *c, const kc_templates *owner, uint32_t number)
+{
+    kc_template *t = kc_entry_of(owner, number)->built;
+    if (!t) {
+        c->misses++;
+        return NULL;
+    }
+    c->hits++;
+    if (t != c->newest) {
+        kc_cache_unlink(c, t);
+        kc_cache_link(c, t);
+    }
+    t->pins++;
+    return t;
+}
+
+/* Removes a pin of a template, which may have grown since. */
+static inline void kc_cache_release(kc_cache *c, kc_template *t)
+{
+    c->bytes += t->size - t->counted;
+    t->counted = t->size;
+    t->pins--;
+}
+
+/* Evicts all templates of a collection that ends. */
+static inline void kc_cache_drop(kc_cache *c, const kc_templates *owner)
+{
+    for (uint32_t number = 1; number <= owner->count; number++)
+        if (kc_number_is_used(owner, number) && kc_entry_of(owner, number)->built)
+            kc_cache_evict(c, kc_entry_of(owner, number)->built);
+}
+
+#endif

@@ -1,0 +1,501 @@
+/* The coder of a collection: turns objects into blobs, and blobs into objects.
+ *
+ * An object is coded once, when it arrives: as its differences from a template where a good one is found, else as a
+ * frame after a relative, else as it is. An object that differs much becomes a template itself. The caller keeps the
+ * records, and passes them back when a template is needed: see kc_source.
+ *
+ * What all collections share is in kc_process: the cache and the buffers. One thread at a time uses it; the caller's
+ * lock is the GIL, and nothing here releases it or calls back except for kc_source.
+ */
+#ifndef KINFORM_CODER_H
+#define KINFORM_CODER_H
+
+#include "../records/placeholders.h"
+#include "blob.h"
+#include "cache.h"
+#include "finder.h"
+#include "frames.h"
+
+enum {
+    KC_MAX_TRIED = 12,        /* templates that are compared with one object */
+    KC_MAX_DIFFED = 128 << 10,/* bytes of an object that is compared with templates */
+    KC_MIN_CUT = 2,           /* bytes of a value that is worth a placeholder */
+    KC_TRIAL = 64,            /* objects after which it is decided whether to look for templates further on */
+    KC_MIN_HITS = 4,          /* of those, objects that must have found one */
+    KC_SEEN = 2048,           /* entries of `seen` */
+    KC_LEARNING = 64,         /* objects before the first slot list */
+    KC_MAX_PREFIX = 4096,     /* bytes by which a relative may be longer than twice the object */
+};
+
+/* What all collections of the process share. */
+typedef struct {
+    kc_cache cache;           /* built templates */
+    kc_frames frames;         /* contexts */
+    kc_build_room build;      /* for building templates */
+    kc_walk_room walk;        /* for walks */
+    kc_date date;             /* the last date that was converted */
+    kc_diff diff[2];          /* the best one so far, and the one being made */
+    uint16_t kind[KC_MAX_TEMPLATE / 2 + 2]; /* of the words of a template */
+    kr_byte *room;            /* for blobs, cut objects and prefixes; malloc'd */
+    size_t capacity;          /* of `room` */
+} kc_process;
+
+/* Returns a record of the table, and its namespace. The texts stay valid until the table changes. */
+typedef kr_view (*kc_source)(const void *context, uint32_t record, kr_text *namespace);
+
+typedef struct {
+    kc_process *process;      /* shared */
+    kc_source source;         /* reads the record of a template */
+    const void *context;      /* its first argument */
+    kc_templates templates;   /* by number */
+    kc_finder finder;         /* finds one for an object */
+    kc_rate *rate;            /* for slot lists; KC_RATES entries; malloc'd; NULL: no object was coded yet */
+    uint16_t *seen;           /* groups and shapes that came once; KC_SEEN entries; malloc'd; NULL: the same */
+    float mean;               /* of the estimates of recent objects */
+    uint32_t coded;           /* objects that were coded against a template */
+    uint32_t named, name_hits;/* objects whose group had a template, and of those, the ones that suited */
+    uint32_t last;            /* the template that was used last; 0: none */
+    uint64_t arrived;         /* objects that were encoded without a hint */
+    uint64_t sleeps_until;    /* as long as `arrived` is less, no template is looked for */
+    uint32_t trials, hits;    /* objects for which one was looked for since the last decision, and found */
+} kc_coder;
+
+/* An object to be encoded. */
+typedef struct {
+    const kr_byte *raw;  /* its bytes; after them `readable` more may be read */
+    size_t size;         /* bytes */
+    kr_text identity[4]; /* namespace, name, uid, resourceVersion */
+    uint32_t hint;       /* the template of the version before; 0: none */
+    int may_be_template; /* 0: it will not be in the collection */
+} kc_object;
+
+/* An encoded object. */
+typedef struct {
+    kr_text blob;        /* valid until the next call of the process */
+    uint32_t codec;      /* the template, or the relative of a frame; 0: none */
+    int is_frame;        /* the blob is a frame */
+    int placeholders;    /* the bytes in the frame, or the blob itself, have placeholders */
+    int is_template;     /* call kc_adopt once it has a record */
+    unsigned depth;      /* templates below it */
+    kc_traits traits;    /* for kc_adopt */
+} kc_encoded;
+
+static inline int kc_room_reserve(kc_process *p, size_t size)
+{
+    if (size <= p->capacity)
+        return 1;
+    free(p->room);
+    p->capacity = size + size / 4;
+    p->room = (kr_byte *)malloc(p->capacity);
+    if (!p->room)
+        p->capacity = 0;
+    return p->room != NULL;
+}
+
+static inline void kc_process_init(kc_process *p)
+{
+    p->date.day = -1;
+}
+
+/* Frees buffers that only a large object needed. */
+static inline void kc_process_shrink(kc_process *p)
+{
+    kc_frames_shrink(&p->frames);
+    if (p->capacity > KC_MAX_CONTEXT) {
+        free(p->room);
+        p->room = NULL;
+        p->capacity = 0;
+    }
+}
+
+static void kc_coder_free(kc_coder *c)
+{
+    kc_cache_drop(&c->process->cache, &c->templates);
+    kc_templates_free(&c->templates);
+    kc_finder_free(&c->finder);
+    free(c->rate);
+    free(c->seen);
+}
+
+/* Returns the bytes that the coder of this collection takes, without the cache. */
+static inline uint64_t kc_coder_bytes(const kc_coder *c)
+{
+    return kc_templates_bytes(&c->templates) + kc_finder_bytes(&c->finder)
+        + (c->rate ? KC_RATES * sizeof *c->rate : 0) + (c->seen ? KC_SEEN * sizeof *c->seen : 0);
+}
+
+/* ---- decoding ---- */
+
+static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr_byte *to);
+
+/* Sets the five values of placeholders. */
+static inline void kc_values(kr_text value[KR_VALUES], const kr_text identity[4])
+{
+    for (int i = 0; i < KR_VALUE_STEM; i++) {
+        value[i] = identity[i];
+        if (value[i].len < KC_MIN_CUT)
+            value[i].len = 0;
+    }
+    value[KR_VALUE_STEM] = kr_name_stem(&identity[KR_VALUE_NAME]);
+}
+
+/* Writes bytes with placeholders in place of the identity, if they have no such bytes themselves. Returns the length;
+ * sets `found` to the number of placeholders. */
+static inline size_t kc_cut(const kr_byte *raw, size_t size, const kr_text identity[4], kr_byte *to, int *found)
+{
+    kr_span span[KR_MAX_SPANS];
+    kr_text value[KR_VALUES];
+    kc_values(value, identity);
+    *found = kr_next_placeholder(raw, raw + size) == raw + size ? kr_find_spans(span, raw, size, value) : 0;
+    return (size_t)(kr_put_placeholders(to, raw, size, span, *found) - to);
+}
+
+/* Returns a template with a pin, NULL if there is no memory, or its record is damaged. */
+static kc_template *kc_pin(kc_coder *c, uint32_t number)
+{
+    kc_process *p = c->process;
+    kc_template *t = kc_cache_get(&p->cache, &c->templates, number);
+    kr_byte uid[36], rv[20];
+    kr_text namespace;
+    if (t)
+        return t;
+    kr_view v = c->source(c->context, kc_entry_of(&c->templates, number)->record, &namespace);
+    kr_text identity[4] = {namespace, v.name, kr_uid_text(&v, uid), kr_rv_text(&v, rv)};
+    if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity, v.raw_len)))
+        return NULL;
+    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_template_build(t, &p->build, &p->date)) {
+        kc_template_free(t);
+        return NULL;
+    }
+    kc_cache_add(&p->cache, &c->templates, number, t);
+    return t;
+}
+
+static inline void kc_unpin(kc_coder *c, kc_template *t)
+{
+    if (t)
+        kc_cache_release(&c->process->cache, t);
+}
+
+/* Decodes a frame, or an object that is stored as it is. */
+static inline int kc_decode_frame(kc_coder *c, const kr_view *v, const kr_text identity[4], kr_byte *to)
+{
+    kc_process *p = c->process;
+    int placeholders = (v->form & KR_PLACEHOLDERS) != 0, unused;
+    kr_text source = v->blob, prefix = {NULL, 0}, value[KR_VALUES];
+    if (v->form & KR_FRAME) {
+        kc_template *t = v->codec ? kc_pin(c, v->codec) : NULL;
+        if (v->codec && !t)
+            return 0;
+        if (!kc_room_reserve(p, v->raw_len + (t ? t->len : 0))) {
+            kc_unpin(c, t);
+            return 0;
+        }
+        kr_byte *room = p->room;
+        if (t) {
+            prefix = (kr_text){room, kc_cut(t->raw, t->len, t->own.part, room, &unused)};
+            room += prefix.len;
+            kc_unpin(c, t);
+        }
+        int64_t size = kc_frame_read(&p->frames, &v->blob, &prefix, placeholders ? room : to, v->raw_len);
+        if (!placeholders || size < 0)
+            return size == (int64_t)v->raw_len;
+        source = (kr_text){room, (size_t)size};
+    }
+    if (placeholders) {
+        kc_values(value, identity);
+        return kr_restore_values(to, v->raw_len, source.at, source.len, value);
+    }
+    if (source.len != v->raw_len)
+        return 0;
+    if (source.len)
+        memcpy(to, source.at, source.len);
+    return 1;
+}
+
+/* Writes the object of a record, which is `raw_len` bytes; 0 if the record is damaged, or there is no memory. */
+static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr_byte *to)
+{
+    kc_process *p = c->process;
+    kr_byte uid[36], rv[20];
+    kr_text identity[4] = {*namespace, v->name, kr_uid_text(v, uid), kr_rv_text(v, rv)};
+    if (v->codec && !kc_number_is_used(&c->templates, v->codec))
+        return 0;
+    if (!v->codec || v->form & KR_FRAME)
+        return kc_decode_frame(c, v, identity, to);
+    kc_template *t = kc_pin(c, v->codec);
+    kc_own own;
+    kc_walk w;
+    if (!t)
+        return 0;
+    const kc_entry *e = kc_entry_of(&c->templates, v->codec);
+    kc_own_init(&own, identity);
+    int done = kc_walk_start(&w, &p->walk, t, &own, to, &p->date)
+        && kc_blob_read(&w, e->list, e->literals, &v->blob, to, v->raw_len);
+    kc_unpin(c, t);
+    return done;
+}
+
+/* ---- encoding ---- */
+
+/* The search for the best template of one object. */
+typedef struct {
+    kc_coder *c;                  /* where to look */
+    const kc_object *x;           /* the object */
+    kc_own own;                   /* of the object */
+    uint32_t tried[KC_MAX_TRIED]; /* templates that were compared */
+    uint32_t count;               /* of those */
+    uint32_t number;              /* the best one; 0: none */
+    kc_template *t;               /* the same, with a pin */
+    int diff;                     /* which of the process is its diff */
+    uint32_t estimate;            /* of that diff */
+    int suits;                    /* it is as good as those of other objects */
+} kc_search;
+
+/* Compares the object with a template, unless a suitable one is found; ignores number 0. */
+static void kc_try(kc_search *s, uint32_t number)
+{
+    kc_coder *c = s->c;
+    kc_process *p = c->process;
+    if (s->suits || !kc_number_is_used(&c->templates, number) || s->count == KC_MAX_TRIED)
+        return;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->tried[i] == number)
+            return;
+    s->tried[s->count++] = number;
+    kc_template *t = kc_pin(c, number);
+    if (!t)
+        return;
+    kc_entry *e = kc_entry_of(&c->templates, number);
+    kc_diff *d = &p->diff[!s->diff];
+    kc_walk w;
+    if (!kc_walk_start(&w, &p->walk, t, &s->own, s->x->raw, &p->date)
+        || !kc_diff_make(d, &w, t, s->x->raw, (uint32_t)s->x->size, s->estimate, e->literals)
+        || d->estimate >= s->estimate) {
+        kc_unpin(c, t);
+        return;
+    }
+    kc_unpin(c, s->t);
+    s->t = t;
+    s->number = number;
+    s->diff = !s->diff;
+    s->estimate = d->estimate;
+    float usual = e->siblings >= 2 ? e->mean : c->mean;
+    s->suits = !d->structures && (float)d->estimate <= usual * 1.25f + 6;
+}
+
+/* Records that a group or shape came; returns whether it came before, and forgets it then. */
+static inline int kc_came_before(kc_coder *c, uint64_t hash)
+{
+    uint16_t *entry = &c->seen[hash & (KC_SEEN - 1)], tag = (uint16_t)(hash >> 48 | 1);
+    int before = *entry == tag;
+    *entry = before ? 0 : tag;
+    return before;
+}
+
+/* Looks for a template by name, shape and name again. Returns whether the object should become one itself. */
+static int kc_search_all(kc_search *s, kc_traits *traits)
+{
+    kc_coder *c = s->c;
+    const kc_finder *f = &c->finder;
+    uint32_t size = (uint32_t)s->x->size;
+    uint32_t nearest = kc_group_nearest(f, &c->templates, traits->group, size);
+    float fair = c->mean * 1.5f + 24 > (float)size / 24 ? c->mean * 1.5f + 24 : (float)size / 24;
+    int by_name = 2 * c->name_hits >= c->named;
+    if (by_name) {
+        kc_try(s, nearest);
+        c->named++;
+        c->name_hits += (uint32_t)s->suits;
+        if (c->named > 256) {
+            c->named /= 2;
+            c->name_hits /= 2;
+        }
+    } else if (c->arrived % 16 == 0)
+        c->name_hits++;
+    if (s->suits)
+        return 0;
+    kc_traits_of_shape(traits, s->x->raw, s->x->size);
+    kc_try(s, kc_hint_find(f, kc_group_and_shape(traits)));
+    if (!nearest)
+        kc_try(s, kc_hint_find(f, traits->outer));
+    if (!s->count || !by_name)
+        kc_try(s, kc_hint_find(f, traits->fine_shape));
+    if ((float)s->estimate > fair)
+        kc_try(s, nearest);
+    if ((float)s->estimate > fair) {
+        kc_try(s, kc_hint_find(f, traits->fine_shape));
+        kc_try(s, kc_hint_find(f, traits->shape));
+        kc_try(s, kc_hint_find(f, traits->outer_name));
+        if (!s->count && c->templates.used < 8)
+            kc_try(s, c->last);
+    }
+    if (!s->number || s->suits)
+        return 0;
+    int becomes = (float)s->estimate > c->mean * 1.5f + 24;
+    const kc_entry *e = kc_entry_of(&c->templates, s->number);
+    if (c->process->diff[s->diff].structures || (float)s->estimate > e->mean * 1.25f + 6) {
+        /* The second object of its group and shape is more typical than the first one. */
+        if (traits->group)
+            becomes |= kc_came_before(c, kc_group_and_shape(traits));
+        if (!kc_hint_find(f, traits->fine_shape))
+            becomes |= kc_came_before(c, traits->fine_shape);
+    }
+    return becomes && e->depth < KC_MAX_DEPTH - 1;
+}
+
+/* Learns from an object that was coded against a template and does not become one. */
+static void kc_learn(kc_coder *c, const kc_search *s, const kc_traits *traits)
+{
+    kc_process *p = c->process;
+    kc_entry *e = kc_entry_of(&c->templates, s->number);
+    float estimate = (float)s->estimate;
+    e->siblings++;
+    e->mean = e->siblings <= 2 ? estimate : 0.9f * e->mean + 0.1f * estimate;
+    c->mean = c->mean > 0 ? 0.98f * c->mean + 0.02f * estimate : estimate;
+    c->coded++;
+    c->last = s->number;
+    int samples = c->coded % (c->coded < 256 ? 4 : 32) == 0;
+    int lists = (e->siblings == 2 || e->siblings == 16 || e->siblings == 256) && c->coded > KC_LEARNING;
+    if (samples || lists) {
+        kc_kinds(s->t, p->kind);
+        if (samples)
+            kc_rates_note(c->rate, s->t, &p->diff[s->diff], p->kind);
+        if (lists)
+            kc_list_add(&c->templates, s->number, kc_slots_new(c->rate, s->t, p->kind));
+    }
+    if (traits->group) {
+        if (s->tried[0] != s->number)
+            kc_group_add(&c->finder, traits->group, s->number);
+        if (traits->fine_shape)
+            kc_hint_set(&c->finder, kc_group_and_shape(traits), s->number);
+    }
+}
+
+/* Compresses the object after a relative if there is one; 0 if there is no memory. */
+static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
+{
+    kc_process *p = c->process;
+    kc_template *t = NULL;
+    kr_text source, prefix = {NULL, 0};
+    int unused;
+    uint32_t relative = kc_relative_find(&c->finder, &c->templates, x->raw, x->size);
+    if (relative && kc_entry_of(&c->templates, relative)->len <= 2 * x->size + KC_MAX_PREFIX)
+        t = kc_pin(c, relative);
+    if (!kc_room_reserve(p, x->size + (t ? t->len : 0))) {
+        kc_unpin(c, t);
+        return 0;
+    }
+    source = (kr_text){p->room, kc_cut(x->raw, x->size, x->identity, p->room, &made->placeholders)};
+    if (t)
+        prefix = (kr_text){p->room + source.len, 0};
+    if (t)
+        prefix.len = kc_cut(t->raw, t->len, t->own.part, p->room + source.len, &unused);
+    kr_text frame = kc_frame_write(&p->frames, &source, &prefix);
+    kc_unpin(c, t);
+    if (!frame.len)
+        return 0;
+    made->is_frame = frame.len < source.len;
+    made->blob = made->is_frame ? frame : source;
+    made->codec = made->is_frame && t ? relative : 0;
+    made->depth = made->codec ? kc_entry_of(&c->templates, relative)->depth + 1u : 0;
+    return 1;
+}
+
+/* Encodes an object; 0 if there is no memory. */
+static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
+{
+    kc_process *p = c->process;
+    kc_search s = {.c = c, .x = x, .estimate = (uint32_t)(x->size < KC_MAX_DIFFED ? x->size / 4 + 32 : 0)};
+    size_t size = 0;
+    int becomes = 0;
+    memset(made, 0, sizeof *made);
+    if (!c->rate && (!(c->rate = (kc_rate *)calloc(KC_RATES, sizeof *c->rate))
+                     || !(c->seen = (uint16_t *)calloc(KC_SEEN, sizeof *c->seen))))
+        return 0;
+    kc_own_init(&s.own, x->identity);
+    if (s.estimate) {
+        kc_try(&s, x->hint);
+        if (!s.suits) {
+            kc_traits_of_name(&made->traits, &s.own);
+            if (c->arrived++ >= c->sleeps_until) {
+                becomes = kc_search_all(&s, &made->traits);
+                c->trials += s.count > 0;
+                c->hits += s.number != 0;
+                if (c->trials == KC_TRIAL) {
+                    c->sleeps_until = c->hits < KC_MIN_HITS ? 2 * c->arrived : 0;
+                    c->trials = c->hits = 0;
+                }
+            }
+        }
+    }
+    if (s.number) {
+        const kc_entry *e = kc_entry_of(&c->templates, s.number);
+        unsigned list = kc_list_newest(e);
+        size_t most = x->size / 2 + 16;
+        if (!kc_room_reserve(p, KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size + most)) {
+            kc_unpin(c, s.t);
+            return 0;
+        }
+        kr_byte *to = p->room + KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size;
+        size = kc_blob_write(&p->diff[s.diff], s.t, x->raw, list, list ? e->list[list - 1] : NULL, e->literals, p->room,
+                             to, most);
+        made->blob = (kr_text){to, size};
+        made->codec = s.number;
+        made->depth = e->depth + 1u;
+    }
+    if (size && size <= x->size / 8 + 16) {
+        if (!becomes)
+            kc_learn(c, &s, &made->traits);
+    } else {
+        kr_byte *blob = NULL; /* the blob lies in the room, which frames need */
+        if (size && (blob = (kr_byte *)malloc(size)))
+            memcpy(blob, made->blob.at, size);
+        kc_encoded frame = *made;
+        if (!kc_encode_frame(c, x, &frame)) {
+            free(blob);
+            kc_unpin(c, s.t);
+            return 0;
+        }
+        if (blob && size <= frame.blob.len) {
+            memcpy(p->room, blob, size);
+            made->blob.at = p->room;
+            if (!becomes)
+                kc_learn(c, &s, &made->traits);
+        } else {
+            *made = frame;
+            becomes = frame.depth < KC_MAX_DEPTH;
+        }
+        free(blob);
+    }
+    kc_unpin(c, s.t);
+    made->is_template = becomes && x->may_be_template && x->size <= KC_MAX_TEMPLATE;
+    if (made->is_template && !made->traits.shape)
+        kc_traits_of_shape(&made->traits, x->raw, x->size);
+    return 1;
+}
+
+/* Returns the number that kc_adopt takes; 0: the object cannot become a template. */
+static inline uint32_t kc_adopt_reserve(kc_coder *c)
+{
+    return kc_number_reserve(&c->templates);
+}
+
+/* Makes a template of an object that was encoded last, and has a record now. */
+static inline void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const kc_object *x, const kc_encoded *made)
+{
+    kc_literals *l = kc_literals_acquire(&c->templates);
+    kc_finder *f = &c->finder;
+    const kc_traits *traits = &made->traits;
+    kc_number_take(&c->templates, number, record, (uint32_t)x->size, made->depth, l);
+    kc_finder_grow(f, c->templates.used);
+    kc_group_add(f, traits->group, number);
+    kc_hint_set(f, kc_group_and_shape(traits), number);
+    kc_hint_set(f, traits->outer, number);
+    kc_hint_set(f, traits->outer_name, number);
+    kc_hint_set(f, traits->fine_shape, number);
+    kc_hint_set(f, traits->shape, number);
+    kc_voters_add(f, x->raw, x->size, number);
+    c->last = number;
+}
+
+#endif

@@ -1,0 +1,322 @@
+/* The finder: which templates may suit an object, by its name, the shape of its keys, and its words.
+ *
+ * All entries are hints. A wrong one costs a comparison: two keys may share an entry, and a number may name a younger
+ * template. Entries are replaced without notice, the oldest first.
+ * Bound: about 100 bytes a template, at most 1.5 MiB.
+ */
+#ifndef KINFORM_FINDER_H
+#define KINFORM_FINDER_H
+
+#include "templates.h"
+
+enum {
+    KC_GROUP_TEMPLATES = 4,  /* templates of one group */
+    KC_WAYS = 4,             /* entries of a bucket */
+    KC_MIN_VOTER = 6,        /* characters of a word that votes */
+    KC_MAX_VOTED = 32 << 10, /* bytes of an object whose words vote */
+    KC_CANDIDATES = 32,      /* templates for which votes are counted */
+};
+
+typedef struct {
+    uint16_t tag;      /* of the hash */
+    uint16_t template; /* 0: the entry is free */
+} kc_hint;
+
+typedef struct {
+    uint16_t tag;                          /* of the hash */
+    uint16_t template[KC_GROUP_TEMPLATES]; /* newest first; 0: none */
+} kc_group;
+
+/* The hashes under which a template is found. 0: it has none. */
+typedef struct {
+    uint64_t group;      /* namespace, name up to its last dash */
+    uint64_t outer;      /* namespace, name up to its last dash but one */
+    uint64_t outer_name; /* the same without the namespace */
+    uint64_t shape;      /* the keys */
+    uint64_t fine_shape; /* the keys, and the values of `kind` and `reason` */
+} kc_traits;
+
+typedef struct {
+    kc_group *group;   /* malloc'd */
+    kc_hint *hint;     /* by name and shape, in buckets of KC_WAYS; malloc'd */
+    kc_hint *voter;    /* by hash of a word: the newest template that has the word; malloc'd */
+    uint32_t groups;   /* entries of `group`: a power of two, or 0 */
+    uint32_t hints;    /* the same of `hint` */
+    uint32_t voters;   /* the same of `voter` */
+    uint32_t templates;/* for which the three were sized */
+} kc_finder;
+
+static inline void kc_finder_free(kc_finder *f)
+{
+    free(f->group);
+    free(f->hint);
+    free(f->voter);
+    memset(f, 0, sizeof *f);
+}
+
+static inline uint64_t kc_finder_bytes(const kc_finder *f)
+{
+    return f->groups * sizeof *f->group + (f->hints + (uint64_t)f->voters) * sizeof *f->hint;
+}
+
+static inline uint16_t kc_tag(uint64_t hash)
+{
+    return (uint16_t)(hash >> 48);
+}
+
+/* ---- names and shapes ---- */
+
+/* Sets the hashes of names. */
+static inline void kc_traits_of_name(kc_traits *traits, const kc_own *own)
+{
+    const kr_text *part = own->part;
+    const kr_text *outer = part[KC_OUTER].len ? &part[KC_OUTER] : &part[KC_GROUP];
+    uint64_t space = kc_hash(part[KC_NAMESPACE].at, part[KC_NAMESPACE].len);
+    memset(traits, 0, sizeof *traits);
+    if (!part[KC_GROUP].len)
+        return;
+    traits->group = kr_mix(kc_hash(part[KC_GROUP].at, part[KC_GROUP].len), space | 1) | 1;
+    if (!part[KC_NAMESPACE].len)
+        return;
+    traits->outer_name = kc_hash(outer->at, outer->len) | 1;
+    traits->outer = kr_mix(traits->outer_name, space | 3) | 1;
+}
+
+/* Sets the hashes of the shape: of the last four bytes of each key. */
+static inline void kc_traits_of_shape(kc_traits *traits, const kr_byte *x, size_t size)
+{
+    uint64_t shape = 0x51ed270b, values = 0;
+    size_t i = 4;
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), colon = _mm_set1_epi8(':');
+    for (; i + 32 <= size; i += 16) {
+        __m128i here = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(x + i)), quote);
+        __m128i next = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(x + i + 1)), colon);
+        unsigned bits = (unsigned)_mm_movemask_epi8(_mm_and_si128(here, next));
+        for (; bits; bits &= bits - 1) {
+            const kr_byte *end = x + i + __builtin_ctz(bits);
+            uint32_t key = kc_load4(end - 4);
+            shape = (shape ^ key) * 0x9e3779b97f4a7c15u;
+            shape ^= shape >> 29;
+            if ((key == 0x6e6f7361 || key == 0x646e696b) && (size_t)(x + size - end) > 11) /* ...ason, kind */
+                values = kr_mix(values ^ kc_load8(end + 3), 0xa0761d6478bd642fu);
+        }
+    }
+#else
+    for (; i + 12 <= size; i++)
+        if (x[i] == '"' && x[i + 1] == ':') {
+            uint32_t key = kc_load4(x + i - 4);
+            shape = (shape ^ key) * 0x9e3779b97f4a7c15u;
+            shape ^= shape >> 29;
+            if ((key == 0x6e6f7361 || key == 0x646e696b) && size - i > 11)
+                values = kr_mix(values ^ kc_load8(x + i + 3), 0xa0761d6478bd642fu);
+        }
+#endif
+    shape = kr_mix(shape, 0xe7037ed1a0b428dbu);
+    traits->shape = shape | 1;
+    traits->fine_shape = kr_mix(shape ^ values, 0x8ebc6af09c88c6e3u) | 1;
+}
+
+static inline uint64_t kc_group_and_shape(const kc_traits *traits)
+{
+    return traits->group ? kr_mix(traits->group, traits->fine_shape) | 1 : 0;
+}
+
+/* ---- groups and hints ---- */
+
+static inline uint32_t kc_hint_find(const kc_finder *f, uint64_t hash)
+{
+    if (!hash || !f->hints)
+        return 0;
+    const kc_hint *bucket = &f->hint[hash & (f->hints - KC_WAYS)];
+    for (int i = 0; i < KC_WAYS; i++)
+        if (bucket[i].template && bucket[i].tag == kc_tag(hash))
+            return bucket[i].template;
+    return 0;
+}
+
+static inline void kc_hint_set(kc_finder *f, uint64_t hash, uint32_t template)
+{
+    if (!hash || !f->hints)
+        return;
+    kc_hint *bucket = &f->hint[hash & (f->hints - KC_WAYS)];
+    int i = 0;
+    while (i < KC_WAYS - 1 && bucket[i].template && bucket[i].tag != kc_tag(hash))
+        i++;
+    memmove(&bucket[1], &bucket[0], (size_t)i * sizeof *bucket);
+    bucket[0] = (kc_hint){kc_tag(hash), (uint16_t)template};
+}
+
+/* Returns the entry of a group, NULL if there is none; `make`: takes the entry of another group if needed. */
+static inline kc_group *kc_group_find(const kc_finder *f, uint64_t hash, int make)
+{
+    if (!hash || !f->groups)
+        return NULL;
+    kc_group *pair = &f->group[hash & (f->groups - 2)];
+    for (int i = 0; i < 2; i++)
+        if (pair[i].template[0] && pair[i].tag == kc_tag(hash))
+            return &pair[i];
+    if (!make)
+        return NULL;
+    if (pair[0].template[0] && pair[1].template[0])
+        pair[1] = pair[0];
+    kc_group *found = pair[0].template[0] && !pair[1].template[0] ? &pair[1] : &pair[0];
+    memset(found, 0, sizeof *found);
+    found->tag = kc_tag(hash);
+    return found;
+}
+
+/* Returns the template of a group whose length is nearest to `size`, 0 if there is none. */
+static inline uint32_t kc_group_nearest(const kc_finder *f, const kc_templates *t, uint64_t hash, uint32_t size)
+{
+    const kc_group *g = kc_group_find(f, hash, 0);
+    uint32_t best = 0, least = UINT32_MAX;
+    for (int i = 0; g && i < KC_GROUP_TEMPLATES && g->template[i]; i++) {
+        if (!kc_number_is_used(t, g->template[i]))
+            continue;
+        uint32_t len = kc_entry_of(t, g->template[i])->len, distance = len > size ? len - size : size - len;
+        if (!best || distance + 24 < least) { /* 24: a newer template is better than a slightly nearer one */
+            best = g->template[i];
+            least = distance;
+        }
+    }
+    return best;
+}
+
+static inline void kc_group_add(kc_finder *f, uint64_t hash, uint32_t template)
+{
+    kc_group *g = kc_group_find(f, hash, 1);
+    int i = 0;
+    if (!g)
+        return;
+    while (i < KC_GROUP_TEMPLATES - 1 && g->template[i] && g->template[i] != template)
+        i++;
+    memmove(&g->template[1], &g->template[0], (size_t)i * sizeof *g->template);
+    g->template[0] = (uint16_t)template;
+}
+
+/* ---- votes ---- */
+
+/* Calls for one word in four, so that an entry in `voter` is worth four words. */
+static inline int kc_votes(uint64_t hash)
+{
+    return (hash >> 60 & 3) == 0;
+}
+
+static inline size_t kc_next_voter(const kr_byte *x, size_t *at, size_t size, uint64_t *hash)
+{
+    while (*at < size) {
+        while (*at < size && !kc_is_word(x[*at]))
+            ++*at;
+        size_t start = *at;
+        *at = kc_word_end(x, start, size);
+        if (*at - start < KC_MIN_VOTER)
+            continue;
+        *hash = kc_hash(x + start, *at - start);
+        if (kc_votes(*hash))
+            return *at - start;
+    }
+    return 0;
+}
+
+/* Returns the template that shares most words with an object, 0 if there is none. */
+static inline uint32_t kc_relative_find(const kc_finder *f, const kc_templates *t, const kr_byte *x, size_t size)
+{
+    struct {
+        uint32_t template, votes;
+    } candidate[KC_CANDIDATES];
+    uint32_t count = 0, best = 0, most = 0, i;
+    uint64_t hash;
+    size_t at = 0, len;
+    if (!f->voters)
+        return 0;
+    while ((len = kc_next_voter(x, &at, size < KC_MAX_VOTED ? size : KC_MAX_VOTED, &hash))) {
+        const kc_hint *voter = &f->voter[hash & (f->voters - 1)];
+        if (!voter->template || voter->tag != kc_tag(hash) || !kc_number_is_used(t, voter->template)
+            || kc_entry_of(t, voter->template)->depth >= KC_MAX_DEPTH - 1)
+            continue;
+        for (i = 0; i < count && candidate[i].template != voter->template;)
+            i++;
+        if (i == KC_CANDIDATES)
+            continue;
+        if (i == count) {
+            candidate[i].template = voter->template;
+            candidate[i].votes = 0;
+            count++;
+        }
+        candidate[i].votes += (uint32_t)len + 4;
+    }
+    for (i = 0; i < count; i++)
+        if (candidate[i].votes > most) {
+            most = candidate[i].votes;
+            best = candidate[i].template;
+        }
+    return best;
+}
+
+static inline void kc_voters_add(kc_finder *f, const kr_byte *x, size_t size, uint32_t template)
+{
+    uint64_t hash;
+    size_t at = 0;
+    if (!f->voters)
+        return;
+    while (kc_next_voter(x, &at, size < KC_MAX_VOTED ? size : KC_MAX_VOTED, &hash))
+        f->voter[hash & (f->voters - 1)] = (kc_hint){kc_tag(hash), (uint16_t)template};
+}
+
+/* ---- size ---- */
+
+/* Copies entries to tables of twice the size. An entry goes where its hash leads: the bits that the smaller table did
+ * not use are not known, so it is copied to both places. */
+static inline void *kc_doubled(void *old, uint32_t count, size_t size)
+{
+    kr_byte *made = (kr_byte *)malloc(2 * (size_t)count * size);
+    if (made) {
+        memcpy(made, old, count * size);
+        memcpy(made + count * size, old, count * size);
+    }
+    return made;
+}
+
+/* Makes room for one more template. Without memory the finder forgets more. */
+static void kc_finder_grow(kc_finder *f, uint32_t templates)
+{
+    if (!f->templates) {
+        f->groups = 8;
+        f->hints = 32;
+        f->voters = 64;
+        f->group = (kc_group *)calloc(f->groups, sizeof *f->group);
+        f->hint = (kc_hint *)calloc(f->hints, sizeof *f->hint);
+        f->voter = (kc_hint *)calloc(f->voters, sizeof *f->voter);
+        f->templates = 4;
+        if (!f->group || !f->hint || !f->voter)
+            kc_finder_free(f);
+        return;
+    }
+    if (templates <= f->templates)
+        return;
+    kc_group *group = (kc_group *)kc_doubled(f->group, f->groups, sizeof *group);
+    kc_hint *hint = (kc_hint *)kc_doubled(f->hint, f->hints, sizeof *hint);
+    int more = f->voters < 1u << 14;
+    kc_hint *voter = more ? (kc_hint *)kc_doubled(f->voter, f->voters, sizeof *voter) : f->voter;
+    if (!group || !hint || !voter) {
+        free(group);
+        free(hint);
+        if (more)
+            free(voter);
+        return;
+    }
+    free(f->group);
+    free(f->hint);
+    if (more)
+        free(f->voter);
+    f->group = group;
+    f->hint = hint;
+    f->voter = voter;
+    f->groups *= 2;
+    f->hints *= 2;
+    f->voters *= more ? 2 : 1;
+    f->templates *= 2;
+}
+
+#endif

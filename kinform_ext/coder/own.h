@@ -1,0 +1,104 @@
+/* What an object says about itself: its identity, the parts of its name, and the time in the name of an event.
+ *
+ * A word of an object that equals a part costs nothing, as the part is stored with the record. The parts of two objects
+ * correspond: a template's last name segment stands for the last name segment of each object coded against it.
+ */
+#ifndef KINFORM_OWN_H
+#define KINFORM_OWN_H
+
+#include "values.h"
+
+enum {
+    KC_NAMESPACE,
+    KC_NAME,
+    KC_UID,
+    KC_RV,
+    KC_STEM,         /* the name up to its last dot */
+    KC_GROUP,        /* the name up to its last dash */
+    KC_GROUP_DASH,   /* the same with the dash */
+    KC_OUTER,        /* the name up to its last dash but one */
+    KC_OUTER_DASH,   /* the same with the dash */
+    KC_LAST,         /* the name after its last dash */
+    KC_MIDDLE,       /* the segment before that */
+    KC_THIRD,        /* the segment before that */
+    KC_FIRST,        /* the name up to its first dash */
+    KC_SPACE_LAST,   /* the namespace after its last dash */
+    KC_SPACE_GROUP,  /* the namespace up to its last dash */
+    KC_PARTS,
+};
+enum { KC_MIN_PART = 3 }; /* characters of a part that a word is compared with */
+
+typedef struct {
+    kr_text part[KC_PARTS]; /* len 0: absent; the first four are the caller's, the others lie in them */
+    int64_t time;           /* seconds since 1970; 0: the name has no time */
+} kc_own;
+
+static inline kr_text kc_slice(const kr_byte *from, const kr_byte *to)
+{
+    return (kr_text){from, from && to > from ? (size_t)(to - from) : 0};
+}
+
+/* Returns the last dash in [from, to), NULL if there is none. */
+static inline const kr_byte *kc_last_dash(const kr_byte *from, const kr_byte *to)
+{
+    return from && to > from ? (const kr_byte *)memrchr(from, '-', (size_t)(to - from)) : NULL;
+}
+
+/* Reads the time in the name of an event: 16 hexadecimal digits after its last dot, in nanoseconds. */
+static inline int64_t kc_time_of_name(const kr_text *name, const kr_text *stem)
+{
+    int64_t nanoseconds = 0;
+    if (!stem->len || name->len - stem->len != 17)
+        return 0;
+    for (const kr_byte *p = name->at + stem->len + 1; p < name->at + name->len; p++) {
+        int digit = kr_hex_digit(*p);
+        if (digit < 0)
+            return 0;
+        nanoseconds = (int64_t)((uint64_t)nanoseconds << 4 | (unsigned)digit);
+    }
+    return nanoseconds > 0 && nanoseconds / 1000000000 <= KC_LAST_SECOND ? nanoseconds / 1000000000 : 0;
+}
+
+/* Sets all parts from the identity, whose bytes must outlive `own`. */
+static inline void kc_own_init(kc_own *own, const kr_text identity[4])
+{
+    kr_text *part = own->part;
+    memset(own, 0, sizeof *own);
+    memcpy(part, identity, 4 * sizeof *part);
+    const kr_byte *start = part[KC_NAME].at, *end = start + part[KC_NAME].len, *space = part[KC_NAMESPACE].at;
+    const kr_byte *dot = part[KC_NAME].len ? (const kr_byte *)memrchr(start, '.', part[KC_NAME].len) : NULL;
+    const kr_byte *dash = kc_last_dash(start, end), *outer = kc_last_dash(start, dash);
+    const kr_byte *third = kc_last_dash(start, outer);
+    part[KC_STEM] = kc_slice(start, dot);
+    if (dash) {
+        part[KC_GROUP] = kc_slice(start, dash);
+        part[KC_GROUP_DASH] = kc_slice(start, dash + 1);
+        part[KC_LAST] = kc_slice(dash + 1, end);
+        part[KC_FIRST] = kc_slice(start, (const kr_byte *)memchr(start, '-', part[KC_NAME].len));
+    }
+    if (outer) {
+        part[KC_OUTER] = kc_slice(start, outer);
+        part[KC_OUTER_DASH] = kc_slice(start, outer + 1);
+        part[KC_MIDDLE] = kc_slice(outer + 1, dash);
+    }
+    if (third)
+        part[KC_THIRD] = kc_slice(third + 1, outer);
+    const kr_byte *space_dash = kc_last_dash(space, space + part[KC_NAMESPACE].len);
+    if (space_dash) {
+        part[KC_SPACE_LAST] = kc_slice(space_dash + 1, space + part[KC_NAMESPACE].len);
+        part[KC_SPACE_GROUP] = kc_slice(space, space_dash);
+    }
+    own->time = kc_time_of_name(&part[KC_NAME], &part[KC_STEM]);
+}
+
+/* Returns a bit for each part in which two objects differ. */
+static inline uint32_t kc_own_difference(const kc_own *a, const kc_own *b)
+{
+    uint32_t parts = 0;
+    for (int i = 0; i < KC_PARTS; i++)
+        if (a->part[i].len != b->part[i].len || memcmp(a->part[i].at, b->part[i].at, a->part[i].len))
+            parts |= 1u << i;
+    return parts;
+}
+
+#endif

@@ -1,0 +1,177 @@
+/* The templates of a collection, by number.
+ *
+ * A template is a record of the table: its bytes lie there, and are as immutable as any record. Its users are the
+ * records coded against it, other templates included. The caller keeps the record while there are users, although the
+ * object may have gone, and releases the number with the record.
+ * Bound: KC_MAX_TEMPLATES, each below at most KC_MAX_DEPTH others. Number 0 is none.
+ */
+#ifndef KINFORM_TEMPLATES_H
+#define KINFORM_TEMPLATES_H
+
+#include "slots.h"
+
+enum { KC_MAX_TEMPLATES = 0xffff, KC_MAX_DEPTH = 6 };
+
+typedef struct {
+    kc_slots *list[KC_MAX_LISTS]; /* by number less 1; malloc'd; NULL: not made yet */
+    kc_literals *literals;        /* the table that its users use; counted */
+    kc_template *built;           /* in the cache; NULL: it is not */
+    uint32_t record;              /* id of its record; KR_NONE: the number is free, and `users` the next free one */
+    uint32_t users;               /* records coded against it */
+    uint32_t siblings;            /* objects coded against it so far, other than templates */
+    float mean;                   /* of their estimates */
+    uint32_t len;                 /* bytes of the object */
+    uint8_t depth;                /* templates below it */
+} kc_entry;
+
+typedef struct {
+    kc_entry *entry;       /* by number less 1; malloc'd */
+    uint32_t count;        /* numbers in use or free */
+    uint32_t capacity;     /* entries of `entry` */
+    uint32_t first_free;   /* the first free number; 0: none */
+    uint32_t used;         /* numbers in use */
+    kc_literals *literals; /* the newest table; NULL: none yet */
+    uint64_t literal_bytes;/* of the tables that only templates keep */
+    uint64_t list_bytes;   /* of all slot lists */
+} kc_templates;
+
+static inline kc_entry *kc_entry_of(const kc_templates *t, uint32_t number)
+{
+    return &t->entry[number - 1];
+}
+
+static inline int kc_number_is_used(const kc_templates *t, uint64_t number)
+{
+    return number && number <= t->count && kc_entry_of(t, (uint32_t)number)->record != KR_NONE;
+}
+
+/* Frees a table of literals with its last user. */
+static inline void kc_literals_release(kc_literals *l)
+{
+    if (--l->users)
+        return;
+    kc_literals_clear(l);
+    free(l);
+}
+
+/* Returns the newest table with room, a new one if there is none; NULL if there is no memory. */
+static inline kc_literals *kc_literals_acquire(kc_templates *t)
+{
+    kc_literals *l = t->literals;
+    if (!l || kc_literals_is_full(l)) {
+        kc_literals *made = (kc_literals *)calloc(1, sizeof *made);
+        if (!made)
+            return NULL;
+        if (l)
+            kc_literals_release(l);
+        t->literals = l = made;
+        l->users = 1;
+    }
+    l->users++;
+    return l;
+}
+
+/* Returns a number that kc_number_take may take; 0 if there is none, or no memory. */
+static uint32_t kc_number_reserve(kc_templates *t)
+{
+    if (t->first_free)
+        return t->first_free;
+    if (t->count == t->capacity) {
+        uint32_t capacity = t->capacity + t->capacity / 4 + 4;
+        if (t->count >= KC_MAX_TEMPLATES)
+            return 0;
+        kc_entry *grown = (kc_entry *)realloc(t->entry, capacity * sizeof *grown);
+        if (!grown)
+            return 0;
+        t->entry = grown;
+        t->capacity = capacity;
+    }
+    return t->count + 1;
+}
+
+/* Takes the number that was reserved last, for a record. `l`: acquired, is released with the number. */
+static void kc_number_take(kc_templates *t, uint32_t number, uint32_t record, uint32_t len, unsigned depth, kc_literals *l)
+{
+    kc_entry *e = kc_entry_of(t, number);
+    if (number > t->count)
+        t->count = number;
+    else
+        t->first_free = e->users;
+    memset(e, 0, sizeof *e);
+    e->literals = l;
+    e->record = record;
+    e->len = len;
+    e->depth = (uint8_t)depth;
+    t->used++;
+}
+
+/* Releases a number without users, which is not in the cache. */
+static void kc_number_release(kc_templates *t, uint32_t number)
+{
+    kc_entry *e = kc_entry_of(t, number);
+    for (int i = 0; i < KC_MAX_LISTS; i++)
+        if (e->list[i]) {
+            t->list_bytes -= sizeof(kc_slots) + e->list[i]->count * 2u;
+            free(e->list[i]);
+        }
+    kc_literals_release(e->literals);
+    memset(e, 0, sizeof *e);
+    e->record = KR_NONE;
+    e->users = t->first_free;
+    t->first_free = number;
+    t->used--;
+}
+
+/* Adds a slot list to a template, unless it has KC_MAX_LISTS, or there is no memory. Takes over `list`. */
+static inline void kc_list_add(kc_templates *t, uint32_t number, kc_slots *list)
+{
+    kc_entry *e = kc_entry_of(t, number);
+    int i = 0;
+    while (list && i < KC_MAX_LISTS && e->list[i])
+        i++;
+    if (!list || i == KC_MAX_LISTS) {
+        free(list);
+        return;
+    }
+    e->list[i] = list;
+    t->list_bytes += sizeof *list + list->count * 2u;
+}
+
+/* Returns the number of the newest slot list, 0 if there is none. */
+static inline unsigned kc_list_newest(const kc_entry *e)
+{
+    unsigned number = 0;
+    while (number < KC_MAX_LISTS && e->list[number])
+        number++;
+    return number;
+}
+
+static void kc_templates_free(kc_templates *t)
+{
+    for (uint32_t number = 1; number <= t->count; number++)
+        if (kc_number_is_used(t, number))
+            kc_number_release(t, number);
+    if (t->literals)
+        kc_literals_release(t->literals);
+    free(t->entry);
+    memset(t, 0, sizeof *t);
+}
+
+/* Returns the bytes of entries, slot lists and literals. */
+static uint64_t kc_templates_bytes(const kc_templates *t)
+{
+    uint64_t sum = t->capacity * sizeof *t->entry + t->list_bytes;
+    const kc_literals *last = NULL;
+    if (t->literals)
+        sum += kc_literals_bytes(t->literals);
+    /* Templates of one table follow each other: each old table is counted at its first template in such a run. */
+    for (uint32_t number = 1; number <= t->count; number++) {
+        const kc_literals *l = kc_number_is_used(t, number) ? kc_entry_of(t, number)->literals : last;
+        if (l && l != last && l != t->literals)
+            sum += kc_literals_bytes(l);
+        last = l;
+    }
+    return sum;
+}
+
+#endif

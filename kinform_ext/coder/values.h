@@ -1,0 +1,316 @@
+/* Values: words that are stored in less than their characters: times, decimals, hexadecimals, UUIDs, IPv4 addresses.
+ *
+ * A parser accepts a word only if formatting the value gives the same bytes again: no leading zeros, lowercase digits,
+ * no 30 February. So whatever does not round-trip stays text. Formatters take any value, as it may come from a forged
+ * blob, and never write more than KC_MAX_VALUE bytes. Nothing here allocates.
+ */
+#ifndef KINFORM_VALUES_H
+#define KINFORM_VALUES_H
+
+#include "bytes.h"
+
+enum {
+    KC_TEXT,    /* any word */
+    KC_DECIMAL, /* 0 to 10**18 - 1 */
+    KC_HEX,     /* an even number of lowercase digits, 8 to 1024 */
+    KC_UUID,
+    KC_IP,
+    KC_TIME,    /* 2026-03-21T06:19:49Z, 1970 to 2199; value: seconds since 1970 */
+    KC_MICRO,   /* 2026-03-21T06:19:49.123456Z; value: microseconds since 1970 */
+    KC_OWN,     /* a part of the object's own identity: see own.h */
+};
+enum { KC_MAX_VALUE = 40, KC_TIME_LEN = 20, KC_MICRO_LEN = 27, KC_UUID_LEN = 36, KC_MAX_HEX = 1024 };
+#define KC_LAST_SECOND 7258118399 /* 2199-12-31T23:59:59Z */
+
+/* ---- decimals and addresses ---- */
+
+static inline int kc_parse_decimal(const kr_byte *p, size_t len, int64_t *value)
+{
+    int64_t n = 0;
+    if (!len || len > 18 || (p[0] == '0' && len > 1))
+        return 0;
+    for (size_t i = 0; i < len; i++) {
+        unsigned digit = p[i] - (unsigned)'0';
+        if (digit > 9)
+            return 0;
+        n = n * 10 + digit;
+    }
+    *value = n;
+    return 1;
+}
+
+static inline size_t kc_format_decimal(uint64_t n, kr_byte *to)
+{
+    return kr_format_decimal(n, to);
+}
+
+static inline int kc_parse_ip(const kr_byte *p, size_t len, int64_t *value)
+{
+    uint32_t address = 0;
+    size_t i = 0;
+    for (int part = 0; part < 4; part++) {
+        size_t start = i;
+        unsigned n = 0;
+        while (i < len && i - start < 3 && p[i] - (unsigned)'0' <= 9)
+            n = n * 10 + (p[i++] - (unsigned)'0');
+        if (i == start || n > 255 || (p[start] == '0' && i - start > 1))
+            return 0;
+        address = address << 8 | n;
+        if (part < 3 && (i >= len || p[i++] != '.'))
+            return 0;
+    }
+    *value = address;
+    return i == len;
+}
+
+static inline size_t kc_format_ip(uint32_t address, kr_byte *to)
+{
+    size_t len = 0;
+    for (int shift = 24; shift >= 0; shift -= 8) {
+        len += kr_format_decimal(address >> shift & 255, to + len);
+        if (shift)
+            to[len++] = '.';
+    }
+    return len;
+}
+
+/* ---- hexadecimals ---- */
+
+/* Packs an even number of lowercase digits; 0 if one is not. */
+static inline int kc_pack_hex(const kr_byte *p, size_t len, kr_byte *to)
+{
+    size_t i = 0;
+#ifdef __SSE2__
+    for (; i + 16 <= len; i += 16) {
+        __m128i c = _mm_loadu_si128((const __m128i *)(p + i));
+        __m128i digit = _mm_sub_epi8(c, _mm_set1_epi8('0')), letter = _mm_sub_epi8(c, _mm_set1_epi8('a'));
+        __m128i is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
+        __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
+        if (_mm_movemask_epi8(_mm_or_si128(is_digit, is_letter)) != 0xffff)
+            return 0;
+        letter = _mm_and_si128(is_letter, _mm_add_epi8(letter, _mm_set1_epi8(10)));
+        __m128i half = _mm_or_si128(_mm_and_si128(is_digit, digit), letter);
+        __m128i high = _mm_and_si128(_mm_slli_epi16(half, 4), _mm_set1_epi16(0xf0));
+        __m128i pair = _mm_or_si128(high, _mm_srli_epi16(half, 8));
+        _mm_storel_epi64((__m128i *)(to + i / 2), _mm_packus_epi16(pair, pair));
+    }
+#endif
+    for (; i < len; i += 2) {
+        int high = kr_hex_digit(p[i]), low = kr_hex_digit(p[i + 1]);
+        if ((high | low) < 0)
+            return 0;
+        to[i / 2] = (kr_byte)(high << 4 | low);
+    }
+    return 1;
+}
+
+/* Writes `len` digits, an even number. */
+static inline void kc_unpack_hex(const kr_byte *from, size_t len, kr_byte *to)
+{
+    size_t i = 0;
+#ifdef __SSE2__
+    for (; i + 16 <= len; i += 16) {
+        __m128i pair = _mm_loadl_epi64((const __m128i *)(from + i / 2));
+        __m128i high = _mm_and_si128(_mm_srli_epi16(pair, 4), _mm_set1_epi8(15));
+        __m128i half = _mm_unpacklo_epi8(high, _mm_and_si128(pair, _mm_set1_epi8(15)));
+        __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(half, _mm_set1_epi8(9)), _mm_set1_epi8('a' - '0' - 10));
+        half = _mm_add_epi8(_mm_add_epi8(half, _mm_set1_epi8('0')), letter);
+        _mm_storeu_si128((__m128i *)(to + i), half);
+    }
+#endif
+    for (; i < len; i += 2) {
+        to[i] = (kr_byte)"0123456789abcdef"[from[i / 2] >> 4];
+        to[i + 1] = (kr_byte)"0123456789abcdef"[from[i / 2] & 15];
+    }
+}
+
+static inline int kc_pack_uuid(const kr_byte *p, kr_byte to[16])
+{
+    kr_byte digits[32];
+    if (p[8] != '-' || p[13] != '-' || p[18] != '-' || p[23] != '-')
+        return 0;
+    memcpy(digits, p, 8);
+    memcpy(digits + 8, p + 9, 4);
+    memcpy(digits + 12, p + 14, 4);
+    memcpy(digits + 16, p + 19, 4);
+    memcpy(digits + 20, p + 24, 12);
+    return kc_pack_hex(digits, 32, to);
+}
+
+static inline void kc_unpack_uuid(const kr_byte from[16], kr_byte to[KC_UUID_LEN])
+{
+    kr_byte digits[32];
+    kc_unpack_hex(from, 32, digits);
+    memcpy(to, digits, 8);
+    memcpy(to + 9, digits + 8, 4);
+    memcpy(to + 14, digits + 12, 4);
+    memcpy(to + 19, digits + 16, 4);
+    memcpy(to + 24, digits + 20, 12);
+    to[8] = to[13] = to[18] = to[23] = '-';
+}
+
+/* ---- times ---- */
+
+/* A date and its day, so that equal dates in a row are converted once. */
+typedef struct {
+    kr_byte text[10]; /* 2026-03-21 */
+    int64_t day;      /* since 1970; -1: none yet */
+} kc_date;
+
+/* Returns the number of two digits, -1 if one is not. */
+static inline int kc_two_digits(const kr_byte *p)
+{
+    unsigned high = p[0] - (unsigned)'0', low = p[1] - (unsigned)'0';
+    return high > 9 || low > 9 ? -1 : (int)(high * 10 + low);
+}
+
+static inline void kc_put_two_digits(kr_byte *to, unsigned n)
+{
+    to[0] = (kr_byte)('0' + n / 10);
+    to[1] = (kr_byte)('0' + n % 10);
+}
+
+/* Converts a date of the Gregorian calendar to days since 1970. Source: Hinnant, "chrono-compatible date algorithms". */
+static inline int64_t kc_day_of(int year, int month, int day)
+{
+    year -= month <= 2;
+    int era = year / 400, of_era = year - era * 400;
+    int of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    return (int64_t)era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
+}
+
+static inline int kc_parse_date(const kr_byte *p, kc_date *last)
+{
+    static const kr_byte days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    if (last->day >= 0 && !memcmp(last->text, p, 10))
+        return 1;
+    int century = kc_two_digits(p), years = kc_two_digits(p + 2), month = kc_two_digits(p + 5);
+    int day = kc_two_digits(p + 8), year = century * 100 + years;
+    if ((century | years | month | day) < 0 || year < 1970 || year > 2199 || month < 1 || month > 12 || day < 1)
+        return 0;
+    int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
+    if (day > days[month - 1] + (month == 2 && leap))
+        return 0;
+    last->day = kc_day_of(year, month, day);
+    memcpy(last->text, p, 10);
+    return 1;
+}
+
+static inline void kc_format_date(int64_t day, kc_date *last)
+{
+    if (day == last->day)
+        return;
+    int64_t shifted = day + 719468, era = shifted / 146097;
+    unsigned of_era = (unsigned)(shifted - era * 146097);
+    unsigned year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
+    unsigned of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    unsigned part = (5 * of_year + 2) / 153, month = part < 10 ? part + 3 : part - 9;
+    unsigned year = year_of_era + (unsigned)era * 400 + (month <= 2);
+    kc_put_two_digits(last->text, year / 100);
+    kc_put_two_digits(last->text + 2, year % 100);
+    last->text[4] = last->text[7] = '-';
+    kc_put_two_digits(last->text + 5, month);
+    kc_put_two_digits(last->text + 8, of_year - (153 * part + 2) / 5 + 1);
+    last->day = day;
+}
+
+/* Parses the time that begins at `p`. Returns its length, which states its type; 0 if there is none. */
+static inline size_t kc_parse_time(const kr_byte *p, size_t len, int64_t *value, kc_date *last)
+{
+    if (len < KC_TIME_LEN || p[4] != '-' || p[7] != '-' || p[10] != 'T' || p[13] != ':' || p[16] != ':')
+        return 0;
+    int hour = kc_two_digits(p + 11), minute = kc_two_digits(p + 14), second = kc_two_digits(p + 17);
+    if ((hour | minute | second) < 0 || hour > 23 || minute > 59 || second > 59 || !kc_parse_date(p, last))
+        return 0;
+    *value = last->day * 86400 + hour * 3600 + minute * 60 + second;
+    if (p[19] == 'Z')
+        return KC_TIME_LEN;
+    if (p[19] != '.' || len < KC_MICRO_LEN || p[26] != 'Z')
+        return 0;
+    int high = kc_two_digits(p + 20), middle = kc_two_digits(p + 22), low = kc_two_digits(p + 24);
+    if ((high | middle | low) < 0)
+        return 0;
+    *value = *value * 1000000 + high * 10000 + middle * 100 + low;
+    return KC_MICRO_LEN;
+}
+
+/* Formats seconds, or microseconds if `micro`; returns the length, 0 unless the year is 1970 to 2199. */
+static inline size_t kc_format_time(kr_byte *to, int64_t value, int micro, kc_date *last)
+{
+    if (value < 0 || (micro ? value / 1000000 : value) > KC_LAST_SECOND)
+        return 0;
+    unsigned fraction = micro ? (unsigned)(value % 1000000) : 0;
+    int64_t seconds = micro ? value / 1000000 : value;
+    unsigned rest = (unsigned)(seconds % 86400);
+    kc_format_date(seconds / 86400, last);
+    memcpy(to, last->text, 10);
+    to[10] = 'T';
+    kc_put_two_digits(to + 11, rest / 3600);
+    to[13] = to[16] = ':';
+    kc_put_two_digits(to + 14, rest / 60 % 60);
+    kc_put_two_digits(to + 17, rest % 60);
+    to[19] = 'Z';
+    if (!micro)
+        return KC_TIME_LEN;
+    to[19] = '.';
+    kc_put_two_digits(to + 20, fraction / 10000);
+    kc_put_two_digits(to + 22, fraction / 100 % 100);
+    kc_put_two_digits(to + 24, fraction % 100);
+    to[26] = 'Z';
+    return KC_MICRO_LEN;
+}
+
+/* ---- packed text ---- */
+
+/* Three characters of [a-z0-9-.] take two bytes, the last one or two a byte each. */
+static inline int kc_packed_digit(kr_byte c)
+{
+    if (c - (unsigned)'a' < 26)
+        return c - 'a';
+    if (c - (unsigned)'0' < 10)
+        return c - '0' + 26;
+    return c == '-' ? 36 : c == '.' ? 37 : -1;
+}
+
+static inline size_t kc_packed_size(size_t len)
+{
+    return len / 3 * 2 + len % 3;
+}
+
+/* Packs text into kc_packed_size bytes; 0 if it has other characters. */
+static inline int kc_pack_text(const kr_byte *p, size_t len, kr_byte *to)
+{
+    size_t i = 0;
+    for (; i + 3 <= len; i += 3) {
+        int a = kc_packed_digit(p[i]), b = kc_packed_digit(p[i + 1]), c = kc_packed_digit(p[i + 2]);
+        if ((a | b | c) < 0)
+            return 0;
+        unsigned n = ((unsigned)a * 38 + (unsigned)b) * 38 + (unsigned)c;
+        *to++ = (kr_byte)n;
+        *to++ = (kr_byte)(n >> 8);
+    }
+    for (; i < len; i++) {
+        int digit = kc_packed_digit(p[i]);
+        if (digit < 0)
+            return 0;
+        *to++ = (kr_byte)digit;
+    }
+    return 1;
+}
+
+/* Unpacks `len` characters; any bytes give some. */
+static inline void kc_unpack_text(const kr_byte *from, size_t len, kr_byte *to)
+{
+    static const char digits[] = "abcdefghijklmnopqrstuvwxyz0123456789-.";
+    size_t i = 0;
+    for (; i + 3 <= len; i += 3, from += 2) {
+        unsigned n = from[0] | (unsigned)from[1] << 8;
+        to[i + 2] = (kr_byte)digits[n % 38];
+        to[i + 1] = (kr_byte)digits[n / 38 % 38];
+        to[i] = (kr_byte)digits[n / 1444 % 38];
+    }
+    for (; i < len; i++)
+        to[i] = (kr_byte)digits[*from++ % 38];
+}
+
+#endif
