@@ -16,7 +16,7 @@ CHECKED = os.environ.get("KINFORM_CHECKED") == "1"
 SYMBOLS = CHECKED or os.environ.get("KINFORM_SYMBOLS") == "1"
 
 HEADERS = [str(path) for path in sorted(Path("kinform_ext").rglob("*.h"))]
-MODULES = ("_batch", "_postings", "_scan", "_table", "_version")
+MODULES = ("_batch", "_postings", "_scan", "_table")
 
 # The flags of the interpreter often have -g. Debug information makes the modules five times as large.
 COMPILE = ["-O3", "-fno-strict-aliasing", "-Wall", "-Wextra", "-g" if SYMBOLS else "-g0"]
@@ -27,6 +27,7 @@ extensions = [
         f"kinform_ext.{name}",
         [f"kinform_ext/{name}.pyx"],
         depends=HEADERS,
+        libraries=["zstd"] if name == "_table" else [],
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
         define_macros=[("CYTHON_TRACE", "1")] if CHECKED else [],

@@ -88,25 +88,33 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         pruned_bytes: Size of the pruned JSON of the objects, as `raw` returns it. Includes objects of an unfinished
             list. The store does not keep this JSON, but compresses it. Compare this number with `held_bytes` to see how
             much the compression saves.
-        held_bytes: Memory of the store: the sum of `mapped_bytes`, `map_bytes`, `dictionary_bytes` and `index_bytes`.
+        held_bytes: Memory of the store: the sum of `mapped_bytes`, `map_bytes`, `coder_bytes`, `cached_bytes` and
+            `index_bytes`.
         mapped_bytes: Memory pages from the system for the compressed objects (the *records*).
         map_bytes: The map from keys to records, the internal numbers of the records (the *ids*), and the names of
             namespaces.
-        dictionary_bytes: Data that is needed to compress and decompress: dictionaries, prefixes, exemplars, samples and
-            contexts. The page "Compression" explains these terms.
+        coder_bytes: Data that is needed to compress and decompress: slot lists, tables of literals, and hints to find
+            templates. The page "Compression" explains these terms.
+        cached_bytes: Templates of this store that are ready for use. The cache of the process keeps at most 1 MiB.
         index_bytes: Indexes.
         dead_bytes: Part of `mapped_bytes`: freed records whose space is not yet reused.
-        limbo_bytes: Part of `mapped_bytes`: replaced or deleted records that running iterators still need.
+        limbo_bytes: Part of `mapped_bytes`: replaced or deleted records that running iterators, waiting changes or
+            other records still need.
+        hidden_bytes: Part of `limbo_bytes`: templates that other records need.
+        shared_bytes: Buffers for compression that all stores of the process share. Not a part of `held_bytes`.
     """
 
     pruned_bytes: int
     held_bytes: int
     mapped_bytes: int
     map_bytes: int
-    dictionary_bytes: int
+    coder_bytes: int
+    cached_bytes: int
     index_bytes: int
     dead_bytes: int
     limbo_bytes: int
+    hidden_bytes: int
+    shared_bytes: int
 
 
 class SnapshotStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -1,12 +1,9 @@
-"""Declares stream.h, table.h, pins.h, records/, and the classes of `_table`."""
+"""Declares stream.h, table.h, pins.h, coder/, records/, and the classes of `_table`."""
 
 cimport cython
-from libc.stdint cimport int64_t, uint8_t, uint32_t, uint64_t
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from kinform_ext._postings cimport Postings, kx_idset, kx_indexes
-from kinform_ext._version cimport (
-    Codecs, Version, kr_byte, kr_identity, kr_new, kr_refcounts, kr_text, kr_view,
-)
 
 
 cdef extern from "records/record.h":
@@ -15,37 +12,70 @@ cdef extern from "records/record.h":
         KR_ID_MASK
         KR_STAGED
         KR_LIMBO
+        KR_UID_MASK
+        KR_FRAME
+        KR_PLACEHOLDERS
+
+    ctypedef uint8_t kr_byte
+
+    ctypedef struct kr_text:
+        const kr_byte *at
+        size_t len
+
+    ctypedef struct kr_view:
+        uint32_t word
+        kr_byte form
+        uint32_t partition
+        uint32_t codec
+        uint32_t number
+        size_t raw_len
+        kr_text name
+        kr_text rv
+        kr_text uid
+        kr_text blob
+        size_t size
+
+    ctypedef struct kr_identity:
+        kr_byte form
+        kr_text uid
+
+    ctypedef struct kr_new:
+        uint32_t partition
+        uint32_t codec
+        uint32_t number
+        kr_byte form
+        size_t raw_len
+        kr_text name
+        kr_text blob
+        const kr_identity *identity
 
     uint32_t kr_word(const kr_byte *record) nogil
     void kr_set_word(kr_byte *record, uint32_t word) nogil
     kr_text kr_name(const kr_byte *record, uint32_t *partition) nogil
+    void kr_read(const kr_byte *at, kr_view *v) nogil
+    bint kr_try_read(const kr_byte *at, const kr_byte *end, kr_view *v) nogil
+    bint kr_try_read_varint(const kr_byte **pp, const kr_byte *end, uint64_t *n) nogil
+    kr_text kr_uid_text(const kr_view *v, kr_byte *to) nogil
+    kr_text kr_rv_text(const kr_view *v, kr_byte *to) nogil
     void kr_identify(kr_identity *identity, const kr_text *uid, const kr_text *rv) nogil
     void kr_new_from_view(const kr_view *v, kr_new *n, kr_identity *identity) nogil
     bint kr_has_uid_and_rv(kr_byte form) nogil
     bint kr_same_uid(const kr_view *v, const kr_identity *identity) nogil
     bint kr_same_rv(const kr_view *v, const kr_identity *identity) nogil
-    bint kr_try_read_varint(const kr_byte **pp, const kr_byte *end, uint64_t *n) nogil
-    bint kr_try_read(const kr_byte *at, const kr_byte *end, kr_view *v) nogil
     size_t kr_varint_size(uint64_t n) nogil
     kr_byte *kr_put_varint(kr_byte *to, uint64_t n) nogil
     kr_byte *kr_put_text(kr_byte *to, const kr_text *t) nogil
     size_t kr_size(const kr_new *n) nogil
+    void kr_write(kr_byte *to, const kr_new *n, uint32_t word) nogil
 
 
-cdef extern from "records/placeholders.h":
-    enum:
-        KR_VALUE_STEM
+cdef extern from "records/holds.h":
+    ctypedef struct kr_holds:
+        uint32_t used
 
-    ctypedef struct kr_span:
-        size_t at
-        size_t len
-        kr_byte code
-
-    kr_text kr_name_stem(const kr_text *name) nogil
-    const kr_byte *kr_next_placeholder(const kr_byte *at, const kr_byte *end) nogil
-    int kr_add_span(kr_span *span, int count, size_t at, size_t len, int value) nogil
-    int kr_find_spans(kr_span *span, const kr_byte *raw, size_t len, const kr_text *value) nogil
-    kr_byte *kr_put_placeholders(kr_byte *to, const kr_byte *raw, size_t len, const kr_span *span, int count) nogil
+    int kr_holds_reserve(kr_holds *h, uint32_t more) nogil
+    void kr_hold_take(kr_holds *h, uint32_t id) nogil
+    uint64_t kr_holds_bytes(const kr_holds *h) nogil
 
 
 cdef extern from "records/slabs.h":
@@ -89,6 +119,75 @@ cdef extern from "records/namespaces.h":
     uint64_t kr_namespaces_bytes(const kr_namespaces *p) nogil
 
 
+cdef extern from "coder/coder.h":
+    ctypedef struct kc_cache:
+        uint64_t bytes
+
+    ctypedef struct kc_process:
+        kc_cache cache
+
+    enum:
+        KC_MAX_TEMPLATE
+        KC_MAX_LISTS
+
+    ctypedef struct kc_slots:
+        uint16_t count
+        uint16_t *slot
+
+    ctypedef struct kc_literals:
+        uint32_t count
+
+    ctypedef struct kc_entry:
+        kc_slots *list[3]
+        kc_literals *literals
+        uint32_t record
+        uint32_t users
+        uint32_t siblings
+        float mean
+        uint8_t depth
+
+    ctypedef struct kc_templates:
+        uint32_t count
+        uint32_t used
+
+    ctypedef struct kc_coder:
+        kc_templates templates
+
+    ctypedef struct kc_object:
+        const kr_byte *raw
+        size_t size
+        kr_text identity[4]
+        uint32_t hint
+        int may_be_template
+
+    ctypedef struct kc_encoded:
+        kr_text blob
+        uint32_t codec
+        int is_frame
+        int placeholders
+        int is_template
+
+    void kc_process_init(kc_process *p) nogil
+    void kc_process_shrink(kc_process *p) nogil
+    uint64_t kc_process_bytes(const kc_process *p) nogil
+    uint64_t kc_coder_bytes(const kc_coder *c) nogil
+    uint64_t kc_coder_cached(const kc_coder *c) nogil
+    kc_literals *kc_literals_new() nogil
+    int kc_literals_add(kc_literals *l, const kr_byte *p, size_t len) nogil
+    void kc_literals_release(kc_literals *l) nogil
+    void kc_literals_use(kc_templates *t, kc_literals *l) nogil
+    kr_text kc_literal_at(const kc_literals *l, uint32_t number) nogil
+    kc_slots *kc_slots_copy(const kr_byte *from_, size_t count) nogil
+    void kc_list_add(kc_templates *t, uint32_t number, kc_slots *list) nogil
+    int kc_describe(kc_coder *c, const kc_object *x, uint32_t codec, kc_encoded *made) nogil
+    kc_entry *kc_entry_of(const kc_templates *t, uint32_t number) nogil
+    bint kc_number_is_used(const kc_templates *t, uint64_t number) nogil
+    int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace_, kr_byte *to) nogil
+    int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made) nogil
+    uint32_t kc_adopt_reserve(kc_coder *c) nogil
+    void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const kc_object *x, const kc_encoded *made) nogil
+
+
 cdef extern from "stream.h":
     enum:
         KT_IDLE
@@ -121,6 +220,7 @@ cdef extern from "stream.h":
 
 cdef extern from "pins.h":
     ctypedef struct kt_pin:
+        uint64_t *bits
         uint32_t words
 
     ctypedef struct kt_totals:
@@ -136,13 +236,16 @@ cdef extern from "pins.h":
         kt_stream *stream
         uint32_t streams
         kx_indexes *indexes
+        kc_coder coder
+        kr_holds holds
         kt_totals totals
         uint64_t visible
         uint64_t stale
         uint64_t records
         uint64_t limbo
         uint64_t limbo_bytes
-        uint64_t revision
+        uint64_t hidden
+        uint64_t hidden_bytes
 
     ctypedef struct kt_found:
         uint32_t plain
@@ -151,7 +254,7 @@ cdef extern from "pins.h":
     ctypedef struct kt_reservation:
         uint32_t id
 
-    int kt_init(kt_table *t, kr_refcounts *refcounts, uint64_t seed) nogil
+    int kt_init(kt_table *t, kc_process *process, uint64_t seed) nogil
     void kt_free(kt_table *t) nogil
     kr_byte *kt_record(const kt_table *t, uint32_t id) nogil
     kt_stream *kt_stream_of(const kt_table *t, uint32_t partition) nogil
@@ -162,14 +265,16 @@ cdef extern from "pins.h":
     uint32_t kt_find_visible(const kt_table *t, const kr_text *namespace_, const kr_text *name) nogil
     int kt_reserve(kt_table *t, const kr_new *n, uint64_t hash, kt_reservation *room) nogil
     void kt_add(kt_table *t, const kr_new *n, uint64_t hash, const kt_reservation *room, uint32_t state) nogil
+    void kt_add_to_limbo(kt_table *t, const kr_new *n, const kt_reservation *room) nogil
     void kt_remove(kt_table *t, uint32_t id) nogil
+    void kt_release(kt_table *t, uint32_t id) nogil
+    void kt_free_if_unneeded(kt_table *t, uint32_t id) nogil
     void kt_commit(kt_table *t, kt_stream *s, int keep) nogil
     void kt_abort(kt_table *t, uint32_t number) nogil
     void kt_promote(kt_table *t, uint32_t id) nogil
     void kt_start_drop(kt_table *t, kt_stream *s) nogil
     int kt_compact(kt_table *t, uint64_t allowed, size_t budget) nogil
     uint64_t kt_allowed_dead(const kt_table *t) nogil
-    int kt_recode(kt_table *t, uint32_t id, uint32_t codec, const kr_text *blob) nogil
     void kt_pin_release(kt_table *t, kt_pin *pin) nogil
     bint kt_is_selected(const kt_table *t, uint32_t id, uint32_t number) nogil
     int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t number) nogil
@@ -183,11 +288,8 @@ ctypedef struct Incoming:
     uint32_t partition  # of its stream and namespace
     uint64_t hash  # of its key
     kr_identity identity  # uid and resourceVersion, as a record stores them
-    kr_text value[4]  # namespace, name, uid, resourceVersion
-    const kr_byte *raw  # the JSON
-    size_t raw_len
-    kr_span span[32]  # strings to replace by placeholders
-    int spans  # number of these
+    kc_object object  # the JSON and the identity as text
+    kc_encoded encoded  # set by `encode`
     bint deleted  # the verb is DELETED
     bint initial  # it belongs to a relist
 
@@ -195,17 +297,17 @@ ctypedef struct Incoming:
 cdef class _TableStorage:
     cdef:
         kt_table t
-        Codecs codecs
         readonly Postings postings
 
     cdef kr_byte *record(self, Py_ssize_t id) except NULL
     cdef bytes read_raw(self, uint32_t id)
-    cdef Version copy_version(self, uint32_t id)
+    cdef str key(self, const kr_text *namespace, const kr_text *name)
     cdef int index_json(self, uint32_t id, const kr_byte *raw, size_t len) except -1
     cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL
     cdef int compact_after(self, size_t written) except -1
     cdef uint64_t map_bytes(self) noexcept
-    cdef bytes dump_one(self, uint32_t id)
+    cdef int hold(self, uint32_t id) except -1
+    cdef Version version(self, uint32_t id)
 
 
 cdef class _TableStreams(_TableStorage):
@@ -216,25 +318,53 @@ cdef class _TableStreams(_TableStorage):
     cdef int unstage(self, uint32_t stream, kt_found found) except -1
     cdef int sweep_key(self, uint32_t stream, kt_found found, list changes) except -1
     cdef int sweep_slice(self, uint32_t number, Py_ssize_t limit, list changes) except -1
+    cdef int remove(self, uint32_t id, list changes, bint synthetic) except -1
+
+
+# Untrusted bytes of a dump, and what is known of them.
+ctypedef struct Reading:
+    const kr_byte *at
+    const kr_byte *end
+    size_t most  # bytes of the largest object that is allowed
+    uint32_t number  # of the template that is being loaded; 0: another record is
+
+
+cdef class _TableSnapshot(_TableStreams):
+    cdef int load_template(self, stream_of, list tables, Reading *r) except -1
+    cdef int load_record(self, stream_of, Reading *r) except -1
+    cdef int add_loaded(self, uint32_t stream, const kc_object *x, const kr_view *v, int flags) except -1
 
 
 @cython.final
-cdef class Table(_TableStreams):
-    cdef:
-        uint32_t codec  # encoder_codec
-        public object encoder
-        public object observer
-
-    cdef const kr_byte *load_one(self, stream_of, const kr_byte *p, const kr_byte *end, uint32_t *id) except NULL
+cdef class Table(_TableSnapshot):
     cdef int write(self, Incoming *incoming, list changes) except -1
     cdef int write_initial(self, Incoming *incoming) except -1
     cdef int write_live(self, Incoming *incoming, list changes) except -1
     cdef int write_deleted(self, Incoming *incoming, list changes) except -1
-    cdef int check_phase(self, const Incoming *incoming) except -1
-    cdef bytes prepare(self, Incoming *incoming, kr_new *record)
-    cdef bytes encode(self, bytes source, uint32_t *codec)
+    cdef Version last_version(self, Incoming *incoming, uint32_t stored)
+    cdef kt_found found_of(self, const Incoming *incoming) noexcept
+    cdef int encode(self, Incoming *incoming, uint32_t before, kr_new *record) except -1
+    cdef int add(self, Incoming *incoming, const kr_new *record, uint32_t state, uint32_t *id) except -1
     cdef int is_same(self, uint32_t id, const Incoming *incoming) except -1
     cdef bint is_same_version(self, uint32_t id, const Incoming *incoming) noexcept
+
+
+@cython.final
+cdef class Version:
+    cdef:
+        _TableStorage table
+        uint32_t id  # held
+
+    cdef _TableStorage of(self)
+
+
+@cython.final
+cdef class Change:
+    cdef readonly:
+        str key
+        Version new
+        Version old
+        bint synthetic
 
 
 @cython.final
@@ -246,4 +376,5 @@ cdef class Ids:
         uint32_t passed  # the id that was returned last, or KR_NONE
 
     cdef int pin(self, str namespace, kx_idset *ids) except -1
+    cdef bint has(self, uint32_t id) noexcept
     cdef uint32_t advance(self)

@@ -36,6 +36,10 @@ cdef class Ids:
         self.left = count
         return 0
 
+    cdef bint has(self, uint32_t id) noexcept:
+        """Returns whether the id is left."""
+        return id // 64 < self.pinned.words and self.pinned.bits[id // 64] >> id % 64 & 1
+
     def __dealloc__(self):
         if self.table is not None:
             kt_pin_release(&self.table.t, &self.pinned)
@@ -69,23 +73,6 @@ cdef class Ids:
             if id == KR_NONE:
                 return
             yield self.table.key_of(id)
-
-    def dump(self, Py_ssize_t budget):
-        """Returns about `budget` bytes of the records that are left, for `Table.load`.
-
-        Returns `b""` at the end.
-        """
-        cdef list parts = []
-        cdef Py_ssize_t size = 0
-        cdef uint32_t id
-        while size < budget or not parts:
-            id = self.advance()
-            if id == KR_NONE:
-                break
-            part = self.table.dump_one(id)
-            size += len(part)
-            parts.append(part)
-        return b"".join(parts)
 
     def close(self):
         """Ends the iteration and releases its versions; a second call does nothing."""

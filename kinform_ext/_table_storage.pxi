@@ -1,22 +1,24 @@
-"""_TableStorage: reading, indexes, codecs and memory of a table; part of `_table`."""
+"""_TableStorage: reading, indexes and memory of a table; part of `_table`."""
 
 import os
 
 cimport cython
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
-from libc.string cimport memchr, memcmp
+from libc.stdlib cimport free, malloc
+from libc.string cimport memchr, memcmp, memcpy
 
 from kinform_ext._postings cimport (
     KX_NONE, KX_PAGE_SLOTS, kx_idset_next, kx_index_json, kx_value, kx_value_or_null,
-)
-from kinform_ext._version cimport (
-    Change, Version, kr_read, kr_refcounts_reserve, kr_rv_text, kr_uid_text,
 )
 
 cdef enum:
     MAX_BYTES = 0x7FFFFFFF  # of a name, of the JSON, of a blob
     MOVED_PER_WRITTEN = 12  # bytes to move at most for each byte written: keeps the dead part below a twentieth
+
+# What the coders of all tables share. Only code that holds the GIL, and does not release it, uses it.
+cdef kc_process process
+kc_process_init(&process)
 
 
 cdef kr_text utf8(str s) except *:
@@ -52,40 +54,13 @@ cdef bint split(const kr_text *key, int form, kr_text *namespace, kr_text *name)
     return True
 
 
-cdef Change new_change(str key, Version new, Version old, bint synthetic):
-    cdef Change made = Change.__new__(Change)
-    made.key = key
-    made.new = new
-    made.old = old
-    made.synthetic = synthetic
-    return made
-
-
-cdef Change removed(Version old, bint synthetic=True):
-    return new_change(old.key, None, old, synthetic)
-
-
-cdef int append_replacement(list changes, Version new, Version old, bint recreated) except -1:
-    """Appends the change for a new version; a deletion and an addition if `recreated`."""
-    if old is not None and recreated:
-        changes.append(removed(old))
-    if old is None or recreated:
-        changes.append(new_change(new.key, new, None, False))
-    else:
-        changes.append(new_change(new.key, new, old, False))
-    return 0
-
-
 @cython.no_gc_clear
 cdef class _TableStorage:
     """The part of a table that neither adds nor removes objects."""
 
     def __cinit__(self, Postings postings=None):
-        self.codecs = Codecs()
         self.postings = postings
-        if not kt_init(&self.t, &self.codecs.refcounts, int.from_bytes(os.urandom(8), "little")):
-            raise MemoryError
-        if not kr_refcounts_reserve(&self.codecs.refcounts, 0):
+        if not kt_init(&self.t, &process, int.from_bytes(os.urandom(8), "little")):
             raise MemoryError
         self.t.indexes = NULL if postings is None else &postings.x
 
@@ -135,7 +110,6 @@ cdef class _TableStorage:
 
         Raises:
             KeyError: There is no such id.
-            ValueError: Its codec has no decoder, or the decoder returns other bytes than were encoded.
         """
         self.record(id)
         return self.read_raw(id)
@@ -157,12 +131,12 @@ cdef class _TableStorage:
         cdef uint32_t partition
         cdef kr_text name = kr_name(self.record(id), &partition)
         cdef kr_text namespace = kr_partition_namespace(&self.t.namespaces, partition)
-        return self.codecs.key(&namespace, &name)
+        return self.key(&namespace, &name)
 
     def version_of(self, Py_ssize_t id):
-        """Returns a copy of a version."""
+        """Returns a version, which stays readable when it is replaced or deleted."""
         self.record(id)
-        return self.copy_version(id)
+        return self.version(id)
 
     def ids(self, str namespace=None):
         """Returns an iterator over the ids that readers see now.
@@ -181,17 +155,49 @@ cdef class _TableStorage:
     cdef bytes read_raw(self, uint32_t id):
         cdef kr_view v
         cdef kr_text namespace
+        cdef bytes raw
         kr_read(kt_record(&self.t, id), &v)
+        raw = PyBytes_FromStringAndSize(NULL, v.raw_len)
         namespace = kr_partition_namespace(&self.t.namespaces, v.partition)
-        return self.codecs.raw(&v, &namespace)
+        if not kc_decode(&self.t.coder, &v, &namespace, <kr_byte *>PyBytes_AS_STRING(raw)):
+            raise MemoryError
+        return raw
 
-    cdef Version copy_version(self, uint32_t id):
-        cdef kr_view v
-        cdef const kr_byte *record = kt_record(&self.t, id)
-        cdef kr_text namespace
-        kr_read(record, &v)
-        namespace = kr_partition_namespace(&self.t.namespaces, v.partition)
-        return self.codecs.copy_record(&namespace, &v, record)
+    cdef str key(self, const kr_text *namespace, const kr_text *name):
+        cdef kr_byte small[320]
+        cdef kr_byte *to = small
+        cdef size_t size = namespace.len + 1 + name.len
+        if not namespace.len:
+            return text(name)
+        if size > sizeof(small):
+            to = <kr_byte *>malloc(size)
+            if to == NULL:
+                raise MemoryError
+        memcpy(to, namespace.at, namespace.len)
+        to[namespace.len] = c"/"
+        memcpy(to + namespace.len + 1, name.at, name.len)
+        try:
+            return PyUnicode_DecodeUTF8(<char *>to, size, NULL)
+        finally:
+            if to != small:
+                free(to)
+
+    # ---- versions ----
+
+    cdef int hold(self, uint32_t id) except -1:
+        """Holds a record: it stays in memory until `kt_release`."""
+        if not kr_holds_reserve(&self.t.holds, 1):
+            raise MemoryError
+        kr_hold_take(&self.t.holds, id)
+        return 0
+
+    cdef Version version(self, uint32_t id):
+        """Creates a version. Nothing else runs meanwhile, as the garbage collector does not know versions."""
+        cdef Version made = Version.__new__(Version)
+        self.hold(id)
+        made.table = self
+        made.id = id
+        return made
 
     # ---- indexes ----
 
@@ -240,17 +246,13 @@ cdef class _TableStorage:
             The id to continue with, or -1 at the end.
         """
         cdef uint32_t id = max(start, 0)
-        cdef uint64_t revision
         cdef bytes raw
         while limit > 0 and self.t.indexes != NULL:
             id = kr_id_next_used(&self.t.ids, id)
             if id == KR_NONE:
                 return -1
             if not kr_word(kt_record(&self.t, id)) & KR_LIMBO:
-                revision = self.t.revision
                 raw = self.read_raw(id)
-                if self.t.revision != revision:
-                    continue
                 self.index_json(id, <const kr_byte *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
                 limit -= 1
             id += 1
@@ -266,46 +268,7 @@ cdef class _TableStorage:
             raise IndexError(index)
         return self.postings.ids_with(index, value)
 
-    # ---- codecs ----
-
-    def set_decoder(self, Py_ssize_t codec, decode):
-        """Sets the decoder of a codec; None removes it.
-
-        A decoder is called with a blob and returns the bytes that were encoded.
-
-        Raises:
-            ValueError: A codec to remove is in use, or the codec is not 1 to 65535.
-        """
-        if not 0 < codec <= 0xFFFF:
-            raise ValueError(f"codec {codec}: expected 1 to 65535")
-        if decode is not None:
-            self.codecs.decoders[codec] = decode
-        elif self.refcount(codec):
-            raise ValueError(f"codec {codec} is in use by {self.refcount(codec)} versions")
-        else:
-            self.codecs.decoders.pop(codec, None)
-
-    def refcount(self, Py_ssize_t codec):
-        """Returns how many versions have a codec; in limbo and copied ones included."""
-        return self.codecs.refcounts.count[codec] if 0 <= codec < self.codecs.refcounts.capacity else 0
-
-    def ids_with_codec(self, Py_ssize_t codec, Py_ssize_t start, Py_ssize_t limit):
-        """Returns up to `limit` ids from `start` on whose versions have a codec.
-
-        Staged versions and those in limbo are skipped.
-        """
-        cdef list found = []
-        cdef uint32_t id = max(start, 0)
-        cdef kr_view v
-        while len(found) < limit and self.refcount(codec):
-            id = kr_id_next_used(&self.t.ids, id)
-            if id == KR_NONE:
-                break
-            kr_read(kt_record(&self.t, id), &v)
-            if v.codec == codec and not v.word & (KR_STAGED | KR_LIMBO):
-                found.append(id)
-            id += 1
-        return found
+    # ---- the encoded form ----
 
     def blob_of(self, Py_ssize_t id):
         """Returns the encoded form of a version."""
@@ -313,52 +276,18 @@ cdef class _TableStorage:
         kr_read(self.record(id), &v)
         return PyBytes_FromStringAndSize(<const char *>v.blob.at, v.blob.len)
 
-    def encoder_input(self, Py_ssize_t id):
-        """Decodes a version to the bytes that the encoder received: with placeholders."""
-        cdef kr_view v
-        kr_read(self.record(id), &v)
-        return self.codecs.decode(v.codec, PyBytes_FromStringAndSize(<const char *>v.blob.at, v.blob.len))
+    def form_of(self, Py_ssize_t id):
+        """Returns how a version is encoded: `"template"`, `"sibling"`, `"frame"` or `"plain"`.
 
-    def recode(
-        self, Py_ssize_t id, Py_ssize_t expected_codec, Py_ssize_t codec, bytes blob not None, bytes expected=None
-    ):
-        """Replaces the encoded form of a version, which keeps its id.
-
-        Args:
-            id: The version.
-            expected_codec: Its codec when `encoder_input` or `blob_of` was called.
-            codec: The codec whose decoder decodes `blob` to the same bytes.
-            blob: The new encoded form.
-            expected: The result of `blob_of`. Needed if the id may have been released and used again since then.
-
-        Returns:
-            False if the version has another encoded form than expected, or is staged or in limbo.
-
-        Raises:
-            ValueError: A codec above 65535, or a blob of 2 GiB.
+        A template is a version that others are coded against, and a sibling is coded against one.
         """
         cdef kr_view v
-        cdef kr_text t
-        if not 0 <= codec <= 0xFFFF:
-            raise ValueError(f"codec {codec}: expected 0 to 65535")
-        if not 0 <= id <= <Py_ssize_t>KR_ID_MASK or not kr_id_is_used(&self.t.ids, id):
-            return False
-        kr_read(kt_record(&self.t, id), &v)
-        if v.codec != expected_codec or v.word & (KR_STAGED | KR_LIMBO):
-            return False
-        if expected is not None and not (
-            <size_t>PyBytes_GET_SIZE(expected) == v.blob.len
-            and not memcmp(PyBytes_AS_STRING(expected), v.blob.at, v.blob.len)
-        ):
-            return False
-        t.at = <const kr_byte *>PyBytes_AS_STRING(blob)
-        t.len = PyBytes_GET_SIZE(blob)
-        if t.len > MAX_BYTES:
-            raise ValueError(f"blob of {t.len} bytes: expected less than 2 GiB")
-        if not kt_recode(&self.t, id, codec, &t):
-            raise MemoryError
-        self.compact_after(v.size)
-        return True
+        kr_read(self.record(id), &v)
+        if v.number:
+            return "template"
+        if v.form & KR_FRAME:
+            return "frame"
+        return "sibling" if v.codec else "plain"
 
     # ---- memory ----
 
@@ -373,6 +302,7 @@ cdef class _TableStorage:
         cdef bint more = kt_compact(&self.t, self.t.slabs.live // 100, max(budget, 0))
         if not more:
             kr_slabs_unmap_spare(&self.t.slabs)
+            kc_process_shrink(&process)
         return more
 
     def stats(self):
@@ -380,12 +310,17 @@ cdef class _TableStorage:
 
         `objects` counts visible versions, `stale` those of them that are old, `records` visible and staged ones.
         `name_bytes`, `blob_bytes` and `pruned_bytes` (as `raw_of` returns them) are sums over `records`. In the slabs,
-        `record_bytes` are live, `dead_bytes` released, `limbo_bytes` those of `limbo_records`, which only iterators can
-        read. `mapped_bytes` are the resident pages of the slabs, `map_bytes` those of ids, keys and namespaces.
-        `overhead_bytes` is all of that except names and blobs.
+        `record_bytes` are live, `dead_bytes` released, `limbo_bytes` those of `limbo_records`, which are not in the
+        collection any more; of those, `hidden_bytes` and `hidden_records` are templates that others need.
+        `mapped_bytes` are the resident pages of the slabs, `map_bytes` those of ids, keys and namespaces.
+        `coder_bytes` are what the coder keeps for its `templates`: slot lists, literals, and hints to find them.
+        `cached_bytes` are templates of this table in the cache of the process, `shared_bytes` buffers of the process for
+        all tables. `overhead_bytes` are pages, maps, coder and cached templates, less names and blobs.
         """
         cdef uint64_t mapped = kr_slabs_bytes(&self.t.slabs)
         cdef uint64_t maps = self.map_bytes()
+        cdef uint64_t coder = kc_coder_bytes(&self.t.coder)
+        cdef uint64_t cached = kc_coder_cached(&self.t.coder)
         return {
             "objects": self.t.visible,
             "records": self.t.records,
@@ -397,37 +332,25 @@ cdef class _TableStorage:
             "dead_bytes": self.t.slabs.dead,
             "limbo_records": self.t.limbo,
             "limbo_bytes": self.t.limbo_bytes,
+            "hidden_records": self.t.hidden,
+            "hidden_bytes": self.t.hidden_bytes,
+            "templates": self.t.coder.templates.used,
             "mapped_bytes": mapped,
             "map_bytes": maps,
-            "overhead_bytes": mapped + maps - self.t.totals.names - self.t.totals.blobs,
+            "coder_bytes": coder,
+            "cached_bytes": cached,
+            "shared_bytes": kc_process_bytes(&process),
+            "overhead_bytes": mapped + maps + coder + cached - self.t.totals.names - self.t.totals.blobs,
         }
 
     cdef uint64_t map_bytes(self) noexcept:
-        return kr_ids_bytes(&self.t.ids) + kr_keymap_bytes(&self.t.keys) + kr_namespaces_bytes(&self.t.namespaces)
+        return (
+            kr_ids_bytes(&self.t.ids) + kr_keymap_bytes(&self.t.keys) + kr_namespaces_bytes(&self.t.namespaces)
+            + kr_holds_bytes(&self.t.holds)
+        )
 
     def __sizeof__(self):
-        return sizeof(kt_table) + kr_slabs_bytes(&self.t.slabs) + self.map_bytes() + self.t.streams * sizeof(kt_stream)
-
-    # ---- dump ----
-
-    cdef bytes dump_one(self, uint32_t id):
-        """Returns one record of a dump: flags (1: stale), stream, namespace, record."""
-        cdef kr_view v
-        cdef const kr_byte *record = kt_record(&self.t, id)
-        cdef kr_text namespace, whole
-        cdef uint32_t stream
-        cdef bytes made
-        cdef kr_byte *to
-        kr_read(record, &v)
-        namespace = kr_partition_namespace(&self.t.namespaces, v.partition)
-        stream = self.t.namespaces.partition[v.partition].stream
-        whole.at = record
-        whole.len = v.size
-        made = PyBytes_FromStringAndSize(
-            NULL, 1 + kr_varint_size(stream) + kr_varint_size(namespace.len) + namespace.len + v.size
+        return (
+            sizeof(kt_table) + kr_slabs_bytes(&self.t.slabs) + self.map_bytes() + kc_coder_bytes(&self.t.coder)
+            + kc_coder_cached(&self.t.coder) + self.t.streams * sizeof(kt_stream)
         )
-        to = <kr_byte *>PyBytes_AS_STRING(made)
-        to[0] = kt_is_stale(&self.t.stream[stream], v.word)
-        to = kr_put_varint(kr_put_varint(to + 1, stream), namespace.len)
-        kr_put_text(kr_put_text(to, &namespace), &whole)
-        return made

@@ -1,7 +1,5 @@
 """_TableStreams: the streams of a table and their relists, part of `_table`."""
 
-from kinform_ext._version cimport KR_UID_MASK, Version, kr_read
-
 cdef enum:
     LOOKS_PER_CHANGE = 64  # records that a sweep looks at in the time of one change
 
@@ -96,7 +94,6 @@ cdef class _TableStreams(_TableStorage):
         cdef list changes = [] if listen else None
         cdef uint32_t number = self.stream_number(stream), id, partition, count = 0, looks = 0
         cdef kt_stream *s
-        cdef uint64_t revision
         limit = max(limit, 1)
         self.abort(stream)
         if self.t.stream[number].phase == KT_SWEEPING:
@@ -114,13 +111,7 @@ cdef class _TableStreams(_TableStorage):
             if self.t.namespaces.partition[partition].stream != number or kr_word(kt_record(&self.t, id)) & KR_LIMBO:
                 s.cursor = id + 1
                 continue
-            if listen:
-                revision = self.t.revision
-                change = removed(self.copy_version(id))
-                if self.t.revision != revision:
-                    continue
-                changes.append(change)
-            kt_remove(&self.t, id)
+            self.remove(id, changes, True)
             count += 1
         self.compact_after(0)
         s = &self.t.stream[number]
@@ -187,7 +178,6 @@ cdef class _TableStreams(_TableStorage):
             0 if there was nothing to do; else the caller must look up the key again.
         """
         cdef kt_stream *s = &self.t.stream[stream]
-        cdef uint64_t revision = self.t.revision
         cdef Version old = None, new = None
         cdef kr_view v
         cdef kr_identity identity
@@ -201,21 +191,11 @@ cdef class _TableStreams(_TableStorage):
             if s.keep_missing:
                 kt_keep_missing(s, kt_record(&self.t, found.plain))
                 return 1
-            if changes is not None:
-                old = self.copy_version(found.plain)
-                if self.t.revision != revision:
-                    return 1
-                changes.append(removed(old))
-            kt_remove(&self.t, found.plain)
+            self.remove(found.plain, changes, True)
             return 1
         if changes is not None:
-            if found.plain != KR_NONE:
-                old = self.copy_version(found.plain)
-                if self.t.revision != revision:  # a new object may start the garbage collector, and that a finalizer
-                    return 1
-            new = self.copy_version(found.staged)
-            if self.t.revision != revision:
-                return 1
+            old = self.version(found.plain) if found.plain != KR_NONE else None
+            new = self.version(found.staged)
         if found.plain != KR_NONE:
             kr_read(kt_record(&self.t, found.staged), &v)
             kr_new_from_view(&v, &unused, &identity)
@@ -256,3 +236,11 @@ cdef class _TableStreams(_TableStorage):
                 s.cursor = id + 1
         self.compact_after(0)
         return 1
+
+    cdef int remove(self, uint32_t id, list changes, bint synthetic) except -1:
+        """Removes a version from the collection, and appends the change unless `changes` is None."""
+        cdef Version old = None if changes is None else self.version(id)
+        kt_remove(&self.t, id)
+        if changes is not None:
+            changes.append(removed(old, synthetic))
+        return 0

@@ -8,7 +8,7 @@
 
 #include "table.h"
 
-/* Releases a pin, and frees the records in limbo that no other pin has. A second call does nothing. */
+/* Releases a pin, and frees the records in limbo that nothing else needs. A second call does nothing. */
 static void kt_pin_release(kt_table *t, kt_pin *pin)
 {
     if (!pin->link)
@@ -20,8 +20,7 @@ static void kt_pin_release(kt_table *t, kt_pin *pin)
     for (uint32_t i = 0; i < pin->words && t->limbo; i++)
         for (uint64_t bits = pin->bits[i]; bits; bits &= bits - 1) {
             uint32_t id = i * 64 + (uint32_t)__builtin_ctzll(bits);
-            if (kr_word(kt_record(t, id)) & KR_LIMBO && !kt_is_pinned(t, id))
-                kt_free_record(t, id);
+            kt_free_if_unneeded(t, id);
         }
     free(pin->bits);
     pin->bits = NULL;
@@ -92,8 +91,8 @@ static uint32_t kt_pin_advance(kt_table *t, kt_pin *pin, uint32_t passed)
     if (passed != KR_NONE) {
         i = passed / 64;
         pin->bits[i] &= ~((uint64_t)1 << (passed % 64));
-        if (t->limbo && kr_word(kt_record(t, passed)) & KR_LIMBO && !kt_is_pinned(t, passed))
-            kt_free_record(t, passed);
+        if (t->limbo)
+            kt_free_if_unneeded(t, passed);
     }
     for (; i < pin->words; i++)
         if (pin->bits[i])

@@ -2,16 +2,18 @@
  *
  * A record has one id, lies at one location of the slabs, and belongs to one partition. The key map has the ids of all
  * records but those in limbo: at most one plain and one staged record for each key of a stream. A record in limbo was
- * removed from the collection while an iterator had it pinned; it is freed when no pin has it any more.
+ * removed from the collection, but is still needed: an iterator has it pinned, a change holds it, or other records are
+ * coded against it. It is freed with its last such need.
  */
 #ifndef KINFORM_TABLE_H
 #define KINFORM_TABLE_H
 
+#include "coder/coder.h"
 #include "index/values.h"
+#include "records/holds.h"
 #include "records/ids.h"
 #include "records/keymap.h"
 #include "records/namespaces.h"
-#include "records/refcounts.h"
 #include "records/slabs.h"
 #include "stream.h"
 
@@ -36,7 +38,8 @@ typedef struct {
     kr_namespaces namespaces; /* the namespaces and partitions of the records */
     kt_stream *stream;        /* by number; malloc'd */
     uint32_t streams;         /* entries of `stream` */
-    kr_refcounts *refcounts;  /* of the codecs, owned by the caller */
+    kc_coder coder;           /* the templates, which are records of this table */
+    kr_holds holds;           /* records that changes hold */
     kx_indexes *indexes;      /* owned by the caller; NULL: none */
     kt_pin *pins;             /* of all iterators */
     kt_totals totals;         /* of all records but those in limbo */
@@ -45,23 +48,31 @@ typedef struct {
     uint64_t records;         /* all records but those in limbo */
     uint64_t limbo;           /* records in limbo */
     uint64_t limbo_bytes;     /* bytes of the slabs that they take */
+    uint64_t hidden;          /* of those, templates with users */
+    uint64_t hidden_bytes;    /* bytes of the slabs that these take */
     uint64_t revision;        /* increases with each change after which a caller must look up its record again */
 } kt_table;
 
-static int kt_init(kt_table *t, kr_refcounts *refcounts, uint64_t seed)
+static kr_view kt_source(const void *context, uint32_t id, kr_text *namespace);
+
+static int kt_init(kt_table *t, kc_process *process, uint64_t seed)
 {
     memset(t, 0, sizeof *t);
     kr_slabs_init(&t->slabs);
-    t->refcounts = refcounts;
+    t->coder.process = process;
+    t->coder.source = kt_source;
+    t->coder.context = t;
     return kr_namespaces_init(&t->namespaces, seed) && kr_keymap_init(&t->keys);
 }
 
 static void kt_free(kt_table *t)
 {
+    kc_coder_free(&t->coder);
     kr_slabs_free(&t->slabs);
     kr_ids_free(&t->ids);
     kr_keymap_free(&t->keys);
     kr_namespaces_free(&t->namespaces);
+    kr_holds_free(&t->holds);
     free(t->stream);
     t->stream = NULL;
 }
@@ -69,6 +80,16 @@ static void kt_free(kt_table *t)
 static inline kr_byte *kt_record(const kt_table *t, uint32_t id)
 {
     return kr_slab_address(&t->slabs, kr_id_location(&t->ids, id));
+}
+
+/* Returns the record of a template; see kc_source. */
+static kr_view kt_source(const void *context, uint32_t id, kr_text *namespace)
+{
+    const kt_table *t = (const kt_table *)context;
+    kr_view v;
+    kr_read(kt_record(t, id), &v);
+    *namespace = kr_partition_namespace(&t->namespaces, v.partition);
+    return v;
 }
 
 static inline kt_stream *kt_stream_of(const kt_table *t, uint32_t partition)
@@ -181,7 +202,7 @@ typedef struct {
 /* Reserves all that kt_add needs, which must follow at once; 0 if there is no memory. */
 static int kt_reserve(kt_table *t, const kr_new *n, uint64_t hash, kt_reservation *room)
 {
-    if (!kr_refcounts_reserve(t->refcounts, n->codec) || !kr_keymap_reserve(&t->keys, hash, kt_record_hash, t))
+    if (!kr_keymap_reserve(&t->keys, hash, kt_record_hash, t))
         return 0;
     room->id = kr_id_reserve(&t->ids);
     if (room->id == KR_NONE)
@@ -190,17 +211,40 @@ static int kt_reserve(kt_table *t, const kr_new *n, uint64_t hash, kt_reservatio
     return room->slab != KR_NO_SLAB;
 }
 
+/* Counts a template that only its users need; `sign` -1: that was one. */
+static inline void kt_count_hidden(kt_table *t, const kr_view *v, int sign)
+{
+    t->hidden += (uint64_t)(int64_t)sign;
+    t->hidden_bytes += (uint64_t)(sign * (int64_t)v->size);
+}
+
+static inline void kt_add_user(kt_table *t, kc_entry *e)
+{
+    kr_view v;
+    if (e->users++)
+        return;
+    kr_read(kt_record(t, e->record), &v);
+    if (v.word & KR_LIMBO)
+        kt_count_hidden(t, &v, 1);
+}
+
+/* Writes a record to the slabs, which no key leads to yet. */
+static void kt_place(kt_table *t, const kr_new *n, const kt_reservation *room, uint32_t state)
+{
+    uint64_t location = kr_slab_take(&t->slabs, room->slab, kr_size(n));
+    kr_write(kr_slab_address(&t->slabs, location), n, room->id | state);
+    kr_id_take(&t->ids, room->id, location);
+    if (n->codec)
+        kt_add_user(t, kc_entry_of(&t->coder.templates, n->codec));
+    t->namespaces.partition[n->partition].refcount++;
+}
+
 /* Adds a record. `state`: its state bits. */
 static void kt_add(kt_table *t, const kr_new *n, uint64_t hash, const kt_reservation *room, uint32_t state)
 {
-    size_t size = kr_size(n);
-    uint64_t location = kr_slab_take(&t->slabs, room->slab, size);
     kt_stream *s = kt_stream_of(t, n->partition);
-    kr_write(kr_slab_address(&t->slabs, location), n, room->id | state);
-    kr_id_take(&t->ids, room->id, location);
+    kt_place(t, n, room, state);
     kr_keymap_add(&t->keys, hash, room->id);
-    t->refcounts->count[n->codec]++;
-    t->namespaces.partition[n->partition].refcount++;
     t->totals.names += n->name.len;
     t->totals.blobs += n->blob.len;
     t->totals.raws += n->raw_len;
@@ -217,6 +261,14 @@ static void kt_add(kt_table *t, const kr_new *n, uint64_t hash, const kt_reserva
     }
 }
 
+/* Adds a record that is not in the collection, and that the caller holds. */
+static void kt_add_to_limbo(kt_table *t, const kr_new *n, const kt_reservation *room)
+{
+    kt_place(t, n, room, KR_LIMBO);
+    t->limbo++;
+    t->limbo_bytes += kr_size(n);
+}
+
 static int kt_is_pinned(const kt_table *t, uint32_t id)
 {
     for (const kt_pin *pin = t->pins; pin; pin = pin->next)
@@ -225,23 +277,64 @@ static int kt_is_pinned(const kt_table *t, uint32_t id)
     return 0;
 }
 
-/* Frees a record to which no key leads any more. */
-static void kt_free_record(kt_table *t, uint32_t id)
+static inline int kt_is_used_template(const kt_table *t, const kr_view *v)
 {
-    uint64_t location = kr_id_location(&t->ids, id);
-    kr_view v;
-    kr_read(kr_slab_address(&t->slabs, location), &v);
-    if (v.word & KR_LIMBO) {
-        t->limbo--;
-        t->limbo_bytes -= v.size;
-    }
-    t->refcounts->count[v.codec]--;
-    kr_partition_release(&t->namespaces, v.partition);
-    kr_slab_release(&t->slabs, location, v.size);
-    kr_id_release(&t->ids, id);
+    return v->number && kc_entry_of(&t->coder.templates, v->number)->users;
 }
 
-/* Removes a record from the collection: frees it, or puts it in limbo if it is pinned. */
+/* Returns whether a record must stay although it is not in the collection. */
+static inline int kt_is_needed(const kt_table *t, uint32_t id, const kr_view *v)
+{
+    return kt_is_used_template(t, v) || kr_is_held(&t->holds, id) || kt_is_pinned(t, id);
+}
+
+/* Frees a record to which no key leads any more, and templates that were in limbo for it. */
+static void kt_free_record(kt_table *t, uint32_t id)
+{
+    for (;;) {
+        uint64_t location = kr_id_location(&t->ids, id);
+        kr_view v;
+        kr_read(kr_slab_address(&t->slabs, location), &v);
+        if (v.word & KR_LIMBO) {
+            t->limbo--;
+            t->limbo_bytes -= v.size;
+        }
+        if (v.number)
+            kc_abandon(&t->coder, v.number);
+        kr_partition_release(&t->namespaces, v.partition);
+        kr_slab_release(&t->slabs, location, v.size);
+        kr_id_release(&t->ids, id);
+        if (!v.codec || --kc_entry_of(&t->coder.templates, v.codec)->users)
+            return;
+        id = kc_entry_of(&t->coder.templates, v.codec)->record;
+        kr_read(kt_record(t, id), &v);
+        if (!(v.word & KR_LIMBO))
+            return;
+        kt_count_hidden(t, &v, -1);
+        if (kt_is_needed(t, id, &v))
+            return;
+    }
+}
+
+/* Frees a record in limbo that is not needed any more; ignores other records. */
+static void kt_free_if_unneeded(kt_table *t, uint32_t id)
+{
+    kr_view v;
+    if (!(kr_word(kt_record(t, id)) & KR_LIMBO))
+        return;
+    kr_read(kt_record(t, id), &v);
+    if (!kt_is_needed(t, id, &v))
+        kt_free_record(t, id);
+}
+
+/* Ends a hold of a record. */
+static void kt_release(kt_table *t, uint32_t id)
+{
+    if (kr_hold_release(&t->holds, id))
+        kt_free_if_unneeded(t, id);
+}
+
+/* Removes a record from the collection: frees it, or puts it in limbo if it is needed. */
 static void kt_remove(kt_table *t, uint32_t id)
 {
     kr_byte *record = kt_record(t, id);
@@ -271,13 +364,15 @@ static void kt_remove(kt_table *t, uint32_t id)
         kx_release(t->indexes, id);
     t->records--;
     t->revision++;
-    if (!kt_is_pinned(t, id)) {
+    if (!kt_is_needed(t, id, &v)) {
         kt_free_record(t, id);
         return;
     }
     kt_flip(record, KR_LIMBO);
     t->limbo++;
     t->limbo_bytes += v.size;
+    if (kt_is_used_template(t, &v))
+        kt_count_hidden(t, &v, 1);
 }
 
 /* ---- relists ---- */
@@ -400,34 +495,6 @@ static int kt_compact(kt_table *t, uint64_t allowed, size_t budget)
 static inline uint64_t kt_allowed_dead(const kt_table *t)
 {
     return t->slabs.live / 20 + kr_slab_next_size(&t->slabs) / 2;
-}
-
-/* Replaces the codec and blob of a record, which keeps its id; 0 if there is no memory. */
-static int kt_recode(kt_table *t, uint32_t id, uint32_t codec, const kr_text *blob)
-{
-    uint64_t location = kr_id_location(&t->ids, id);
-    kr_view v;
-    kr_new n;
-    kr_identity identity;
-    if (!kr_refcounts_reserve(t->refcounts, codec))
-        return 0;
-    kr_read(kr_slab_address(&t->slabs, location), &v);
-    kr_new_from_view(&v, &n, &identity);
-    n.codec = codec;
-    n.blob = *blob;
-    size_t size = kr_size(&n);
-    uint32_t slab = kr_slab_reserve(&t->slabs, size);
-    if (slab == KR_NO_SLAB)
-        return 0;
-    uint64_t target = kr_slab_take(&t->slabs, slab, size);
-    kr_write(kr_slab_address(&t->slabs, target), &n, v.word);
-    kr_id_set_location(&t->ids, id, target);
-    t->refcounts->count[codec]++;
-    t->refcounts->count[v.codec]--;
-    t->totals.blobs += blob->len;
-    t->totals.blobs -= v.blob.len;
-    kr_slab_release(&t->slabs, location, v.size);
-    return 1;
 }
 
 #endif

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from kinform._dispatch.event_decoder import Event, EventDecoder
 from kinform._dispatch.invoke import TimeSlice
 from kinform._dispatch.queue import Entry, Queue
-from kinform_ext._version import Version
+from kinform_ext._table import Version
 
 
 class Changes:

@@ -15,7 +15,7 @@ from kinform._dispatch.event_decoder import EventDecoder
 from kinform._dispatch.handlers import Handlers
 from kinform._dispatch.key_handlers import KeyHandlers
 from kinform._dispatch.queue import Entry, Queue
-from kinform_ext._version import Change, Version
+from kinform_ext._table import Change, Version
 
 Present = Callable[[], Iterator[Version]]
 """Returns an iterator over all objects that the store has at the time of the call."""

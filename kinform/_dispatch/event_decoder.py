@@ -16,7 +16,7 @@ from kinform._errors import DecodeError
 from kinform._events import Added, Deleted, Synced, Updated
 from kinform._objects import decode_object
 from kinform._throttled_log import ThrottledLog
-from kinform_ext._version import Version
+from kinform_ext._table import Version
 
 log = logging.getLogger("kinform.informer")
 

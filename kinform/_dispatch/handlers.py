@@ -14,7 +14,7 @@ from kinform._dispatch.event_decoder import EventDecoder
 from kinform._dispatch.invoke import Handler, TimeSlice, invoke
 from kinform._dispatch.queue import Entry, Queue
 from kinform._events import Added, Deleted, Updated
-from kinform_ext._version import Change, Version
+from kinform_ext._table import Change, Version
 
 F = TypeVar("F", bound=Handler)
 EventKind = Literal["added", "updated", "deleted"]

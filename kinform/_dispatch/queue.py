@@ -16,7 +16,7 @@ from typing import Literal
 import msgspec
 
 from kinform._dispatch.invoke import Handler
-from kinform_ext._version import Change, Version
+from kinform_ext._table import Change, Version
 
 DEFAULT_QUEUE_BOUND = 1024
 # Old versions that only waiting `Updated` entries keep alive. If they take more, a new entry gets no `old`.

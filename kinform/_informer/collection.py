@@ -23,7 +23,7 @@ from kinform._stats import State, worst
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
-from kinform_ext._version import Change, Version
+from kinform_ext._table import Change, Version
 
 if TYPE_CHECKING:
     from kinform._snapshot.keeper import SnapshotKeeper

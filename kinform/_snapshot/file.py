@@ -1,13 +1,12 @@
 """The snapshot file: its format, and how it is written, verified and loaded.
 
-It holds the records of a collection as the table dumps them, the state of the codec that reads them, and the
-resourceVersions to continue from. Runs in a thread. The file is never mapped: a file that is truncated while it is read
+It holds the objects of a collection as the table dumps them, encoded, and the resourceVersions to continue from. Runs in a thread. The file is never mapped: a file that is truncated while it is read
 is refused, and cannot crash the process.
 
     preface   8 bytes of magic, format as u16
     pieces    kind (1 byte), length (u32), CRC-32 of kind, length and content (u32), content
                 H  header: what the file is a snapshot of, and when it was taken
-                C  state of the codec, in one or more pieces
+                T  the templates, as `Table.load_templates` takes them, in one or more pieces
                 R  whole records, as `Table.load` takes them
                 E  end: number of pieces and of records, and the BLAKE2b of all bytes before this piece
 
@@ -38,7 +37,8 @@ from kinform._store.contents import StoreContents
 
 SNAPSHOT_MAGIC = b"kinform\x00"
 # Incremented with every change of the layout of this file, of the records of the table, or of the header.
-SNAPSHOT_FORMAT = 1
+SNAPSHOT_FORMAT = 2
+MAX_OBJECT_BYTES = 64 << 20  # of an object in a file
 PIECE_BYTES = 64 << 10  # processed without releasing the GIL: half a millisecond
 
 _PREFACE = struct.Struct("<8sH")
@@ -119,14 +119,14 @@ class Loaded(msgspec.Struct, frozen=True):
 
 
 def write_snapshot(
-    path: str, header: Header, state: bytes, records: Iterator[bytes], objects: int, cancelled: threading.Event
+    path: str, header: Header, templates: bytes, records: Iterator[bytes], objects: int, cancelled: threading.Event
 ) -> int:
     """Writes a snapshot, and replaces the old file once all bytes are on the disk.
 
     Args:
         path: Path of the file.
         header: The header.
-        state: State of the codec.
+        templates: The templates.
         records: Pieces of records. Each is written before the next is requested.
         objects: Number of objects in all pieces.
         cancelled: Another thread sets it to stop the write.
@@ -146,8 +146,8 @@ def write_snapshot(
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             writer = _FileWriter(file)
             writer.piece(b"H", msgspec.json.encode(header))
-            for start in range(0, len(state), PIECE_BYTES):
-                writer.piece(b"C", state[start : start + PIECE_BYTES])
+            for start in range(0, len(templates), PIECE_BYTES):
+                writer.piece(b"T", templates[start : start + PIECE_BYTES])
             for piece in records:
                 if cancelled.is_set():
                     raise InterruptedError(errno.EINTR, "cancelled")
@@ -256,26 +256,25 @@ def _load(reader: _FileReader, origin: Origin, contents: StoreContents, max_age:
         raise reader.error(f"{age:.0f} s old; max_age is {max_age:g} s")
     numbers = {namespace: number for number, namespace in enumerate(header.streams)}
     stream_of = {number: numbers[namespace] for namespace, (number, _) in header.streams.items()}
-    state: list[bytes] | None = []
-    objects = 0
+    templates: list[bytes] = []
+    table, objects, loading = contents.table, 0, False
     for kind, content in reader.pieces():
         try:
-            if kind == b"C" and state is not None:
-                state.append(content)
+            if kind == b"T" and not loading:
+                templates.append(content)
             elif kind == b"R":
-                if state is not None:
-                    contents.codec.restore(b"".join(state))
-                    state = None
-                objects += contents.table.load(stream_of, content)
+                if not loading:
+                    objects += table.load_templates(stream_of, b"".join(templates), MAX_OBJECT_BYTES)
+                    loading = True
+                objects += table.load(stream_of, content, MAX_OBJECT_BYTES)
             else:
                 raise ValueError("unexpected piece")
         except (ValueError, KeyError):
             raise reader.error(f"damaged before byte {reader.offset}") from None
         time.sleep(0)  # releases the GIL
-    if objects != reader.objects or objects != len(contents.table):
+    table.finish_load()
+    if objects != reader.objects or objects != len(table):
         raise reader.error("damaged: the number of records is wrong")
-    for _ in contents.reindex():  # the file holds no indexes: they may differ from the last run
-        time.sleep(0)
     versions = {namespace: version for namespace, (_, version) in header.streams.items()}
     return Loaded(contents, numbers, versions)
 

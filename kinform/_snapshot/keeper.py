@@ -28,7 +28,7 @@ from kinform._stats import SnapshotStats
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
 from kinform._transport.cluster_identity import cluster_uid, server_digest
-from kinform_ext._table import Ids
+from kinform_ext._table import Dump
 
 log = logging.getLogger("kinform.snapshot")
 
@@ -135,13 +135,12 @@ class SnapshotKeeper:
             streams={name: (numbers[name], version) for name, version in versions.items()},
         )
         try:
-            with self._writer.recoding_paused() as contents:
-                # No await before the ids are copied: records, codec and resourceVersions must be of one moment.
-                state, ids = contents.codec.state(), contents.table.ids()
-                try:
-                    self._file_bytes = await self._write(header, state, ids)
-                finally:
-                    ids.close()
+            # No await before this: records and resourceVersions must be of one moment.
+            dump = Dump(self._writer.contents.table)
+            try:
+                self._file_bytes = await self._write(header, dump)
+            finally:
+                dump.close()
         except OSError as error:
             self._fail(SnapshotError(self._path, f"cannot be written: {error.strerror or type(error).__name__}"))
         except Exception as error:
@@ -151,8 +150,8 @@ class SnapshotKeeper:
             self._writes += 1
             self._last_write = time.monotonic()
 
-    async def _write(self, header: Header, state: bytes, ids: Ids) -> int:
-        work = partial(write_snapshot, self._path, header, state, _pieces(ids), len(ids))
+    async def _write(self, header: Header, dump: Dump) -> int:
+        work = partial(write_snapshot, self._path, header, dump.templates, _pieces(dump), len(dump))
         return await _threaded(work)
 
     def _refuse(self, error: SnapshotError) -> None:
@@ -165,8 +164,8 @@ class SnapshotKeeper:
         log.warning("%s: %s", self._origin.resource, error)
 
 
-def _pieces(ids: Ids) -> Iterator[bytes]:
-    while piece := ids.dump(PIECE_BYTES):
+def _pieces(dump: Dump) -> Iterator[bytes]:
+    while piece := dump.records(PIECE_BYTES):
         yield piece
 
 

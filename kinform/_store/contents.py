@@ -1,4 +1,4 @@
-"""The contents of a store, shared by writer and readers: table, codec, indexes."""
+"""The contents of a store, shared by writer and readers: table and indexes."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from kinform._paths.grammar import parse
 from kinform._paths.index_program import compile_index
 from kinform._stats import MemoryUsage
 from kinform_ext._postings import Postings
-from kinform_ext._table import Table
-from kinform_ext._version import Version
+from kinform_ext._table import Table, Version
 
 # Objects that `reindex` reads before it yields: about 1 ms of work.
 REINDEX_OBJECTS: Final = 128
 
+HELD_PARTS: Final = ("mapped_bytes", "map_bytes", "coder_bytes", "cached_bytes")
+OTHER_PARTS: Final = ("dead_bytes", "limbo_bytes", "hidden_bytes", "shared_bytes")
+
 
 class StoreContents:
-    """The table of a store, its codec and its indexes.
+    """The table of a store and its indexes.
 
     Args:
         name: Name of the collection, for messages.
@@ -26,7 +28,6 @@ class StoreContents:
     Attributes:
         name: Name of the collection, for messages.
         table: The objects.
-        codec: Compresses them.
         indexes: Name of each index, and its parsed path. The table identifies an index by its position in this dict.
 
     Raises:
@@ -38,10 +39,6 @@ class StoreContents:
         self._index_paths = dict(indexes)
         self.indexes = {name: parse(path, field=f"indexes[{name!r}]") for name, path in indexes.items()}
         self.table = Table(Postings(compile_index(list(self.indexes.values()))) if indexes else None)
-        # Imported here because it loads zstandard: nearly 1 MiB that a process without a store does not need.
-        from kinform._codec.codec import Codec
-
-        self.codec = Codec(self.table)
 
     def empty_copy(self) -> StoreContents:
         """Makes empty contents with the same name and the same indexes."""
@@ -50,8 +47,8 @@ class StoreContents:
     def reindex(self) -> Iterator[None]:
         """Adds all objects to the indexes, and yields after each slice.
 
-        Required after `Table.load`. Objects that are written during this are indexed correctly. Until the end,
-        readers of an index miss the loaded objects that `reindex` has not reached.
+        Objects that are written during this are indexed correctly. Until the end, readers of an index miss the objects
+        that `reindex` has not reached.
         """
         next_id = 0 if self.indexes else -1
         while next_id >= 0:
@@ -59,25 +56,20 @@ class StoreContents:
             yield
 
     def versions(self) -> Iterator[Version]:
-        """Returns the records of all objects that the store has at the time of the call."""
+        """Returns the versions of all objects that the store has at the time of the call."""
         return (self.table.version_of(id) for id in self.table.ids())
 
     def adopt(self, other: StoreContents) -> None:
-        """Takes over the table and the codec of other contents, which end with it."""
-        self.table, self.codec = other.table, other.codec
+        """Takes over the table of other contents, which end with it."""
+        self.table = other.table
 
     def memory_usage(self) -> MemoryUsage:
         """Returns the memory that the store takes now."""
         stats = self.table.stats()
-        dictionary_bytes = self.codec.dictionary_bytes
         index_bytes = 0 if self.table.postings is None else self.table.postings.__sizeof__()
         return MemoryUsage(
             pruned_bytes=stats["pruned_bytes"],
-            held_bytes=stats["mapped_bytes"] + stats["map_bytes"] + dictionary_bytes + index_bytes,
-            mapped_bytes=stats["mapped_bytes"],
-            map_bytes=stats["map_bytes"],
-            dictionary_bytes=dictionary_bytes,
+            held_bytes=sum(stats[part] for part in HELD_PARTS) + index_bytes,
             index_bytes=index_bytes,
-            dead_bytes=stats["dead_bytes"],
-            limbo_bytes=stats["limbo_bytes"],
+            **{part: stats[part] for part in (*HELD_PARTS, *OTHER_PARTS)},
         )

@@ -12,8 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 
 from kinform._errors import MemoryLimitError
 from kinform._events import Applied, Init, InitDone, Skipped, Step
@@ -22,7 +21,7 @@ from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
 from kinform._worker_thread import in_thread, trim_heap
 from kinform_ext._batch import Batch
-from kinform_ext._version import Change
+from kinform_ext._table import Change
 
 log = logging.getLogger("kinform.store")
 
@@ -65,7 +64,6 @@ class Writer:
         self._open: dict[str, object] = {}  # streams between begin and commit, with their owners
         self._unswept: set[str] = set()  # streams whose last commit or drop is not swept yet
         self._incomplete: set[str] = set()  # open streams that skipped an object without a key
-        self._pauses = 0  # running `recoding_paused` blocks
         self._writes = 0
         self._background_lock = asyncio.Lock()
 
@@ -101,7 +99,6 @@ class Writer:
         self._table.begin(self._number(stream))
         self._open[stream] = owner
         self._incomplete.discard(stream)
-        self.contents.codec.paused = True
 
     def apply(self, stream: str, batch: Batch, *, initial: bool) -> None:
         """Adds a batch to the staged state (`initial`), or to the state that readers see.
@@ -162,7 +159,6 @@ class Writer:
         if stream in self._open and self._open[stream] is owner:
             del self._open[stream]
             self._table.abort(self._number(stream))
-            self._update_pause()
 
     def drop(self, stream: str) -> bool:
         """Removes a stream's objects, a slice at a time.
@@ -180,30 +176,17 @@ class Writer:
     # Background
 
     async def run_background(self) -> None:
-        """Recodes written objects and returns free memory to the system, until cancelled."""
+        """Returns free memory to the system each time that writing has paused, until cancelled."""
         async with self._background_lock:  # a second caller continues when the first is cancelled
-            compacting = asyncio.create_task(self._compact(), name=f"kinform compaction of {self.contents.name}")
-            try:
-                await self.contents.codec.run()
-            finally:
-                compacting.cancel()
-                await asyncio.gather(compacting, return_exceptions=True)
-
-    async def _compact(self) -> None:
-        """Returns free memory to the system each time that writing has paused."""
-        seen = compacted = 0
-        while True:
-            await asyncio.sleep(COMPACT_SECONDS)
-            paused, seen = seen == self._writes, self._writes
-            if paused and compacted != seen:
-                compacted = seen
-                while self._table.compact(COMPACT_BYTES):
-                    await asyncio.sleep(0)
-                await in_thread(trim_heap)
-
-    async def drain(self) -> None:
-        """Waits until the background has nothing left to do."""
-        await self.contents.codec.drain()
+            seen = compacted = 0
+            while True:
+                await asyncio.sleep(COMPACT_SECONDS)
+                paused, seen = seen == self._writes, self._writes
+                if paused and compacted != seen:
+                    compacted = seen
+                    while self._table.compact(COMPACT_BYTES):
+                        await asyncio.sleep(0)
+                    await in_thread(trim_heap)
 
     @property
     def idle(self) -> bool:
@@ -215,17 +198,6 @@ class Writer:
     def numbers(self, streams: Iterable[str]) -> dict[str, int]:
         """Returns the table's numbers of these streams."""
         return {stream: self._number(stream) for stream in streams}
-
-    @contextmanager
-    def recoding_paused(self) -> Iterator[StoreContents]:
-        """Stops recoding, so that the codec's state continues to fit all records."""
-        self._pauses += 1
-        self._update_pause()
-        try:
-            yield self.contents
-        finally:
-            self._pauses -= 1
-            self._update_pause()
 
     def adopt(self, loaded: StoreContents, numbers: Mapping[str, int]) -> None:
         """Takes over the contents of a snapshot, before the first write.
@@ -250,9 +222,6 @@ class Writer:
     def _number(self, stream: str) -> int:
         return self._numbers.setdefault(stream, len(self._numbers))
 
-    def _update_pause(self) -> None:
-        self.contents.codec.paused = bool(self._open or self._pauses)
-
     def _check_memory(self) -> None:
         if self.memory_limit is None and not self._open:
             return
@@ -273,7 +242,6 @@ class Writer:
         self._notify(changes)
         if not more:
             self._unswept.discard(stream)
-            self._update_pause()
         return more
 
     def _notify(self, changes: list[Change] | None) -> None:

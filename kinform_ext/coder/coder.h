@@ -97,6 +97,13 @@ static inline void kc_process_init(kc_process *p)
     p->date.day = -1;
 }
 
+/* Returns the bytes that all collections share, without the cache. */
+static inline uint64_t kc_process_bytes(const kc_process *p)
+{
+    return sizeof *p + kc_frames_bytes(&p->frames) + p->capacity + p->build.words * (sizeof(kc_word) + 2)
+        + p->build.slots * 2 + p->walk.words * sizeof(kc_replacement);
+}
+
 /* Frees buffers that only a large object needed. */
 static inline void kc_process_shrink(kc_process *p)
 {
@@ -122,6 +129,15 @@ static inline uint64_t kc_coder_bytes(const kc_coder *c)
 {
     return kc_templates_bytes(&c->templates) + kc_finder_bytes(&c->finder)
         + (c->rate ? KC_RATES * sizeof *c->rate : 0) + (c->seen ? KC_SEEN * sizeof *c->seen : 0);
+}
+
+/* Returns the bytes of its templates in the cache. */
+static inline uint64_t kc_coder_cached(const kc_coder *c)
+{
+    uint64_t sum = 0;
+    for (const kc_template *t = c->process->cache.newest; t; t = t->older)
+        sum += t->owner == &c->templates ? t->counted : 0;
+    return sum;
 }
 
 /* ---- decoding ---- */
@@ -477,15 +493,16 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
 /* Returns the number that kc_adopt takes; 0: the object cannot become a template. */
 static inline uint32_t kc_adopt_reserve(kc_coder *c)
 {
-    return kc_number_reserve(&c->templates);
+    return kc_literals_newest(&c->templates) ? kc_number_reserve(&c->templates) : 0;
 }
 
 /* Makes a template of an object that was encoded last, and has a record now. */
 static inline void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const kc_object *x, const kc_encoded *made)
 {
-    kc_literals *l = kc_literals_acquire(&c->templates);
+    kc_literals *l = c->templates.literals;
     kc_finder *f = &c->finder;
     const kc_traits *traits = &made->traits;
+    l->users++;
     kc_number_take(&c->templates, number, record, (uint32_t)x->size, made->depth, l);
     kc_finder_grow(f, c->templates.used);
     kc_group_add(f, traits->group, number);
@@ -496,6 +513,27 @@ static inline void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const
     kc_hint_set(f, traits->shape, number);
     kc_voters_add(f, x->raw, x->size, number);
     c->last = number;
+}
+
+/* Sets what kc_adopt needs to know of a template that was not encoded here: its traits, and its depth above the
+ * template that it is coded against. 0 if it would lie too deep. */
+static inline int kc_describe(kc_coder *c, const kc_object *x, uint32_t codec, kc_encoded *made)
+{
+    kc_own own;
+    kc_own_init(&own, x->identity);
+    kc_traits_of_name(&made->traits, &own);
+    kc_traits_of_shape(&made->traits, x->raw, x->size);
+    made->depth = codec ? kc_entry_of(&c->templates, codec)->depth + 1u : 0;
+    return made->depth < KC_MAX_DEPTH;
+}
+
+/* Releases the number of a template whose record goes. */
+static inline void kc_abandon(kc_coder *c, uint32_t number)
+{
+    kc_template *built = kc_entry_of(&c->templates, number)->built;
+    if (built)
+        kc_cache_evict(&c->process->cache, built);
+    kc_number_release(&c->templates, number);
 }
 
 #endif

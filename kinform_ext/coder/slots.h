@@ -74,4 +74,15 @@ static kc_slots *kc_slots_new(const kc_rate *rate, const kc_template *t, const u
     return made;
 }
 
+/* Copies a list from untrusted bytes; NULL if it is too long, or there is no memory. */
+static inline kc_slots *kc_slots_copy(const kr_byte *from, size_t count)
+{
+    kc_slots *made = count <= KC_MAX_SLOTS ? (kc_slots *)malloc(sizeof *made + count * sizeof *made->slot) : NULL;
+    if (made) {
+        made->count = (uint16_t)count;
+        memcpy(made->slot, from, count * sizeof *made->slot);
+    }
+    return made;
+}
+
 #endif

@@ -54,20 +54,35 @@ static inline void kc_literals_release(kc_literals *l)
     free(l);
 }
 
+/* Returns an empty table with one user; NULL if there is no memory. */
+static inline kc_literals *kc_literals_new(void)
+{
+    kc_literals *made = (kc_literals *)calloc(1, sizeof *made);
+    if (made)
+        made->users = 1;
+    return made;
+}
+
+/* Makes a table the newest one. */
+static inline void kc_literals_use(kc_templates *t, kc_literals *l)
+{
+    l->users++;
+    if (t->literals)
+        kc_literals_release(t->literals);
+    t->literals = l;
+}
+
 /* Returns the newest table with room, a new one if there is none; NULL if there is no memory. */
-static inline kc_literals *kc_literals_acquire(kc_templates *t)
+static inline kc_literals *kc_literals_newest(kc_templates *t)
 {
     kc_literals *l = t->literals;
     if (!l || kc_literals_is_full(l)) {
-        kc_literals *made = (kc_literals *)calloc(1, sizeof *made);
-        if (!made)
+        l = kc_literals_new();
+        if (!l)
             return NULL;
-        if (l)
-            kc_literals_release(l);
-        t->literals = l = made;
-        l->users = 1;
+        kc_literals_use(t, l);
+        kc_literals_release(l);
     }
-    l->users++;
     return l;
 }
 

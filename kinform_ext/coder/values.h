@@ -4,8 +4,8 @@
  * no 30 February. So whatever does not round-trip stays text. Formatters take any value, as it may come from a forged
  * blob, and never write more than KC_MAX_VALUE bytes. Nothing here allocates.
  */
-#ifndef KINFORM_VALUES_H
-#define KINFORM_VALUES_H
+#ifndef KINFORM_TYPED_VALUES_H
+#define KINFORM_TYPED_VALUES_H
 
 #include "bytes.h"
 

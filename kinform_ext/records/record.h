@@ -6,7 +6,8 @@
  *     form       1 B     how resourceVersion and uid are stored, and whether the blob has placeholders
  *     partition  varint  namespace and stream
  *     name       varint, bytes
- *     codec      varint  0: the blob is the JSON itself
+ *     codec      varint  number of the template that the blob refers to, 0: none
+ *     number     varint  the record's own number as a template; absent if it is none
  *     raw_len    varint  bytes of the whole JSON
  *     blob_len   varint
  *     rv         the bytes of the number, lowest first; or varint and text if it is not a canonical decimal < 2**64
@@ -34,16 +35,21 @@ enum { KR_ID_BITS = 26 };
 #define KR_SHADOWED (16u << 26) /* a staged record has the same key */
 #define KR_LIMBO (32u << 26)    /* removed from the collection, but an iterator may still read it */
 
-/* Form: how resourceVersion (0 to 8: bytes of the number) and uid are stored. A uid with neither bit is empty. */
+/* Form: how resourceVersion and uid are stored, and what the blob is. A uid with neither bit is empty.
+ *
+ * A blob is a frame of zstandard, or the differences from the template that the codec names, or, without either, the
+ * JSON itself. */
 enum {
-    KR_RV_MASK = 15,
-    KR_RV_NONE = 14,
-    KR_RV_TEXT = 15,
-    KR_UID_PACKED = 16,
-    KR_UID_TEXT = 32,
-    KR_UID_MASK = 48,
-    KR_PLACEHOLDERS = 64, /* the decoded blob has placeholders: see placeholders.h */
-    KR_FRAME = 128,       /* the blob is a frame of zstandard */
+    KR_RV_MASK = 7,
+    KR_RV_NONE = 0,
+    KR_RV_LONG = 6,       /* a number of 8 bytes; 1 to 5: of so many */
+    KR_RV_TEXT = 7,
+    KR_UID_PACKED = 8,
+    KR_UID_TEXT = 16,
+    KR_UID_MASK = 24,
+    KR_PLACEHOLDERS = 32, /* the bytes in the blob have placeholders: see placeholders.h */
+    KR_FRAME = 64,        /* the blob is a frame, compressed after the template if there is one */
+    KR_TEMPLATE = 128,    /* the record is a template */
 };
 
 typedef unsigned char kr_byte;
@@ -56,9 +62,10 @@ typedef struct {
 /* A record, parsed. The texts point into it. */
 typedef struct {
     uint32_t word;      /* id and state */
-    kr_byte form;       /* KR_RV_... | KR_UID_... | KR_PLACEHOLDERS */
+    kr_byte form;       /* KR_RV_... | KR_UID_... | KR_PLACEHOLDERS | KR_FRAME | KR_TEMPLATE */
     uint32_t partition; /* namespace and stream */
-    uint32_t codec;     /* of the blob */
+    uint32_t codec;     /* the template of the blob; 0: none */
+    uint32_t number;    /* of the record as a template; 0: it is none */
     size_t raw_len;     /* bytes of the whole JSON */
     kr_text name;       /* never empty */
     kr_text rv, uid;    /* in their stored form */
@@ -202,6 +209,12 @@ typedef struct {
     kr_text uid, rv;    /* point into these two, or to the caller's texts */
 } kr_identity;
 
+/* Returns the bytes of a resourceVersion in a form other than KR_RV_TEXT. */
+static inline size_t kr_rv_size(int form)
+{
+    return form == KR_RV_LONG ? 8 : (size_t)form;
+}
+
 /* Sets the identity from texts, which must outlive it. */
 static inline void kr_identify(kr_identity *identity, const kr_text *uid, const kr_text *rv)
 {
@@ -219,12 +232,14 @@ static inline void kr_identify(kr_identity *identity, const kr_text *uid, const 
     if (!rv->len)
         identity->form |= KR_RV_NONE;
     else if (kr_parse_decimal(rv, &n)) {
-        size_t len = 0;
-        for (; n; n >>= 8)
-            identity->number[len++] = (kr_byte)n;
-        identity->form |= (kr_byte)len;
+        int form = 1;
+        while (form < KR_RV_LONG && n >> (8 * form))
+            form++;
+        for (int i = 0; i < 8; i++)
+            identity->number[i] = (kr_byte)(n >> (8 * i));
+        identity->form |= (kr_byte)form;
         identity->rv.at = identity->number;
-        identity->rv.len = len;
+        identity->rv.len = kr_rv_size(form);
     } else
         identity->form |= KR_RV_TEXT;
 }
@@ -252,10 +267,11 @@ static inline void kr_read(const kr_byte *from, kr_view *v)
     v->name.at = p;
     p += v->name.len;
     v->codec = (uint32_t)kr_read_varint(&p);
+    v->number = v->form & KR_TEMPLATE ? (uint32_t)kr_read_varint(&p) : 0;
     v->raw_len = (size_t)kr_read_varint(&p);
     v->blob.len = (size_t)kr_read_varint(&p);
     int rv = v->form & KR_RV_MASK, uid = v->form & KR_UID_MASK;
-    v->rv.len = rv == KR_RV_TEXT ? (size_t)kr_read_varint(&p) : rv == KR_RV_NONE ? 0 : (size_t)rv;
+    v->rv.len = rv == KR_RV_TEXT ? (size_t)kr_read_varint(&p) : kr_rv_size(rv);
     v->rv.at = p;
     p += v->rv.len;
     v->uid.len = uid == KR_UID_TEXT ? (size_t)kr_read_varint(&p) : uid == KR_UID_PACKED ? 16 : 0;
@@ -268,22 +284,23 @@ static inline void kr_read(const kr_byte *from, kr_view *v)
 /* Parses untrusted bytes; 0 unless a whole record lies before `end`. */
 static inline int kr_try_read(const kr_byte *from, const kr_byte *end, kr_view *v)
 {
-    uint64_t partition, name, codec, raw, blob, len = 0;
+    uint64_t partition, name, codec, number, raw, blob, len = 0;
     const kr_byte *p = from + 5;
     if (end - from < 6)
         return 0;
     int rv = from[4] & KR_RV_MASK, uid = from[4] & KR_UID_MASK;
-    if ((rv > 8 && rv < KR_RV_NONE) || uid == KR_UID_MASK || from[4] & 128)
+    if (uid == KR_UID_MASK)
         return 0;
     if (!kr_try_read_varint(&p, end, &partition) || !kr_try_read_varint(&p, end, &name))
         return 0;
     if (!name || name > (uint64_t)(end - p))
         return 0;
     p += name;
-    if (!kr_try_read_varint(&p, end, &codec) || !kr_try_read_varint(&p, end, &raw)
-        || !kr_try_read_varint(&p, end, &blob))
+    if (!kr_try_read_varint(&p, end, &codec) || (from[4] & KR_TEMPLATE && !kr_try_read_varint(&p, end, &number))
+        || !kr_try_read_varint(&p, end, &raw) || !kr_try_read_varint(&p, end, &blob))
         return 0;
-    if (rv == KR_RV_TEXT ? !kr_try_read_varint(&p, end, &len) : ((len = rv == KR_RV_NONE ? 0 : (uint64_t)rv), 0))
+    len = kr_rv_size(rv);
+    if (rv == KR_RV_TEXT && !kr_try_read_varint(&p, end, &len))
         return 0;
     if (len > (uint64_t)(end - p))
         return 0;
@@ -311,7 +328,7 @@ static inline int kr_same_rv(const kr_view *v, const kr_identity *identity)
 
 static inline int kr_has_uid_and_rv(kr_byte form)
 {
-    return (form & KR_UID_MASK) && (form & KR_RV_MASK) != KR_RV_NONE;
+    return (form & KR_UID_MASK) && (form & KR_RV_MASK);
 }
 
 /* Returns the uid as text; `to` has room for 36 bytes and is used if it is stored in packed form. */
@@ -331,7 +348,8 @@ static inline kr_text kr_rv_text(const kr_view *v, kr_byte *to)
 {
     kr_text t = v->rv;
     uint64_t n = 0;
-    if ((v->form & KR_RV_MASK) < KR_RV_NONE) {
+    int rv = v->form & KR_RV_MASK;
+    if (rv != KR_RV_NONE && rv != KR_RV_TEXT) {
         for (size_t i = v->rv.len; i-- > 0;)
             n = n << 8 | v->rv.at[i];
         t.at = to;
@@ -345,8 +363,9 @@ static inline kr_text kr_rv_text(const kr_view *v, kr_byte *to)
 /* The fields of a record to be written. */
 typedef struct {
     uint32_t partition;          /* namespace and stream */
-    uint32_t codec;              /* of the blob */
-    int placeholders;            /* 1: the decoded blob has placeholders */
+    uint32_t codec;              /* the template of the blob; 0: none */
+    uint32_t number;             /* of the record as a template; 0: it is none */
+    kr_byte form;                /* KR_PLACEHOLDERS | KR_FRAME */
     size_t raw_len;              /* bytes of the whole JSON */
     kr_text name;                /* never empty */
     kr_text blob;                /* the encoded JSON */
@@ -358,7 +377,7 @@ static inline size_t kr_size(const kr_new *n)
 {
     const kr_identity *identity = n->identity;
     return 5 + kr_varint_size(n->partition) + kr_varint_size(n->name.len) + n->name.len + kr_varint_size(n->codec)
-        + kr_varint_size(n->raw_len) + kr_varint_size(n->blob.len)
+        + (n->number ? kr_varint_size(n->number) : 0) + kr_varint_size(n->raw_len) + kr_varint_size(n->blob.len)
         + ((identity->form & KR_RV_MASK) == KR_RV_TEXT ? kr_varint_size(identity->rv.len) : 0) + identity->rv.len
         + ((identity->form & KR_UID_MASK) == KR_UID_TEXT ? kr_varint_size(identity->uid.len) : 0) + identity->uid.len
         + n->blob.len;
@@ -375,11 +394,13 @@ static inline void kr_write(kr_byte *o, const kr_new *n, uint32_t word)
 {
     const kr_identity *identity = n->identity;
     kr_set_word(o, word);
-    o[4] = (kr_byte)(identity->form | (n->placeholders ? KR_PLACEHOLDERS : 0));
+    o[4] = (kr_byte)(identity->form | n->form | (n->number ? KR_TEMPLATE : 0));
     o = kr_put_varint(o + 5, n->partition);
     o = kr_put_varint(o, n->name.len);
     o = kr_put_text(o, &n->name);
     o = kr_put_varint(o, n->codec);
+    if (n->number)
+        o = kr_put_varint(o, n->number);
     o = kr_put_varint(o, n->raw_len);
     o = kr_put_varint(o, n->blob.len);
     if ((identity->form & KR_RV_MASK) == KR_RV_TEXT)
@@ -399,7 +420,8 @@ static inline void kr_new_from_view(const kr_view *v, kr_new *n, kr_identity *id
     identity->rv = v->rv;
     n->partition = v->partition;
     n->codec = v->codec;
-    n->placeholders = (v->form & KR_PLACEHOLDERS) != 0;
+    n->number = v->number;
+    n->form = v->form & (KR_PLACEHOLDERS | KR_FRAME);
     n->raw_len = v->raw_len;
     n->name = v->name;
     n->blob = v->blob;

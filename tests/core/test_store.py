@@ -14,7 +14,7 @@ from kinform._events import Skipped
 from kinform._objects import Meta
 from kinform._store import writer
 from kinform._store.reader import store
-from kinform_ext._version import Change
+from kinform_ext._table import Change
 from tests.core.wire import batch, events, obj
 from tests.support.oracles.store import StoreOracle
 

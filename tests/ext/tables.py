@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from kinform_ext._batch import Batch
 from kinform_ext._table import Table
-from kinform_ext._version import Change, Version
+from kinform_ext._table import Change, Version
 from tests.core.wire import events
 
 DICTIONARY = (

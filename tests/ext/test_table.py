@@ -16,7 +16,7 @@ import zlib
 import pytest
 
 from kinform_ext._table import Table
-from kinform_ext._version import Change, Version
+from kinform_ext._table import Change, Version
 from tests.core.wire import batch, events, obj
 from tests.ext.tables import pack, pack_better, packing, unpack_better
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from kinform_ext._table import Ids, Table
-from kinform_ext._version import Version
+from kinform_ext._table import Version
 from tests.core.wire import obj
 from tests.ext.tables import Record, Stream, meta, pack, pack_better, packing, record_of, scanned
 
