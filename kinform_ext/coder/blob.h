@@ -32,7 +32,7 @@ enum {
 /* ---- writing ---- */
 
 static inline kr_byte *kc_put_literal(
-    kr_byte *to, kc_literals *l, const kr_byte *p, uint32_t len, const kc_expected *e)
+    kr_byte *to, kc_literals *l, const kr_byte *p, uint32_t len, const kc_expected *e, uint16_t who)
 {
     uint32_t prefix = 0, suffix = 0;
     if (len >= KC_MIN_LITERAL) {
@@ -40,7 +40,7 @@ static inline kr_byte *kc_put_literal(
         uint32_t number = kc_literal_find(l, hash, p, len);
         if (number != KC_NO_LITERAL)
             return kr_put_varint(to, (uint64_t)number << 1 | 1);
-        kc_literal_note(l, hash, p, len);
+        kc_literal_note(l, hash, p, len, who);
     }
     if (e->text) {
         uint32_t most = len < e->len ? len : e->len;
@@ -68,11 +68,12 @@ static inline kr_byte *kc_put_literal(
     return to + rest;
 }
 
-static inline kr_byte *kc_put_native(kr_byte *to, kc_literals *l, const kr_byte *p, const kc_op *op, const kc_word *w)
+static inline kr_byte *kc_put_native(
+    kr_byte *to, kc_literals *l, const kr_byte *p, const kc_op *op, const kc_word *w, uint16_t who)
 {
     uint32_t len = op->to - op->from;
     if (w->type == KC_UUID || w->type == KC_HEX || w->type == KC_IP)
-        kc_literal_note(l, kc_hash(p, len), p, len);
+        kc_literal_note(l, kc_hash(p, len), p, len, who);
     switch (w->type) {
     case KC_UUID:
         kc_pack_uuid(p, to);
@@ -95,10 +96,11 @@ static inline kr_byte *kc_put_native(kr_byte *to, kc_literals *l, const kr_byte 
 
 /* Writes a diff to `to`, at most `most` bytes; returns their number, 0 if there would be more.
  *
- * `number`, `list`: the slot list, 0 and NULL for none. `room`: KC_HEAD_ROOM + KC_PAYLOAD_ROOM + the object's size. */
+ * `number`, `list`: the slot list, 0 and NULL for none. `who`: of the hash of the object's name.
+ * `room`: KC_HEAD_ROOM + KC_PAYLOAD_ROOM + the object's size. */
 static size_t kc_blob_write(
     const kc_diff *d, const kc_template *t, const kr_byte *x, unsigned number, const kc_slots *list, kc_literals *l,
-    kr_byte *room, kr_byte *to, size_t most)
+    uint16_t who, kr_byte *room, kr_byte *to, size_t most)
 {
     kr_byte bitmap[(KC_MAX_SLOTS + 7) / 8] = {0}, *head = room, *payload = room + KC_HEAD_ROOM;
     const kr_byte *start = to;
@@ -126,11 +128,11 @@ static size_t kc_blob_write(
             }
         }
         if (op->kind == KC_NATIVE)
-            payload = kc_put_native(payload, l, p, op, &t->word[op->word]);
+            payload = kc_put_native(payload, l, p, op, &t->word[op->word], who);
         else if (op->kind != KC_SAME) {
             if (op->kind == KC_STRUCTURE)
                 payload = kr_put_varint(payload, kc_zigzag(op->jump));
-            payload = kc_put_literal(payload, l, p, op->to - op->from, &op->expected);
+            payload = kc_put_literal(payload, l, p, op->to - op->from, &op->expected, who);
         }
     }
     size_t bits = used < slots ? (slots + 7) / 8 : 0, head_size = (size_t)(head - room);

@@ -453,8 +453,8 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
             return 0;
         }
         kr_byte *to = p->room + KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size;
-        size = kc_blob_write(&p->diff[s.diff], s.t, x->raw, list, list ? e->list[list - 1] : NULL, e->literals, p->room,
-                             to, most);
+        size = kc_blob_write(&p->diff[s.diff], s.t, x->raw, list, list ? e->list[list - 1] : NULL, e->literals,
+                             (uint16_t)kc_hash(x->identity[KC_NAME].at, x->identity[KC_NAME].len), p->room, to, most);
         made->blob = (kr_text){to, size};
         made->codec = s.number;
         made->depth = e->depth + 1u;

@@ -1,4 +1,4 @@
-/* A table of recurring literals: words that came a second time, by number.
+/* A table of recurring literals: words that came from a second object, by number.
  *
  * Entries are only added, so a blob that names one can be read as long as the table lives. A template keeps the table
  * that was the newest at its creation, and all objects coded against it use that table: see templates.h.
@@ -20,11 +20,17 @@ typedef struct {
     uint32_t tag; /* of its hash */
 } kc_literal;
 
+/* A literal that came from one object. An update of the object brings it again, which does not count. */
+typedef struct {
+    uint16_t tag; /* of its hash; 0: the entry is free */
+    uint16_t who; /* of the hash of the object's name */
+} kc_sight;
+
 typedef struct {
     kc_literal *entry; /* by number; malloc'd */
     kr_byte *bytes;    /* of all entries; malloc'd */
     uint16_t *slot;    /* by hash, linear probing: number + 1, or 0; at most half are used; malloc'd */
-    uint16_t *sight;   /* by hash: tag of a literal that came once; malloc'd */
+    kc_sight *sight;   /* by hash: literals that came from one object; malloc'd */
     uint32_t count;    /* entries */
     uint32_t capacity; /* of `entry` */
     uint32_t room;     /* bytes allocated for `bytes` */
@@ -32,20 +38,41 @@ typedef struct {
     uint32_t sights;   /* entries of `sight`: a power of two, or 0 */
     uint32_t noted;    /* first sights since `sight` was made */
     uint32_t users;    /* templates that keep the table, and one for the newest table */
+    uint64_t size;     /* bytes allocated, with this structure */
+    uint64_t *total;   /* the sum of `size` of a collection's tables; NULL: the table is not counted yet */
 } kc_literals;
 
-static inline void kc_literals_clear(kc_literals *l)
+/* Returns an empty table with one user; NULL if there is no memory. */
+static inline kc_literals *kc_literals_new(void)
 {
+    kc_literals *made = (kc_literals *)calloc(1, sizeof *made);
+    if (made) {
+        made->users = 1;
+        made->size = sizeof *made;
+    }
+    return made;
+}
+
+/* Frees a table with its last user. */
+static inline void kc_literals_release(kc_literals *l)
+{
+    if (--l->users)
+        return;
+    if (l->total)
+        *l->total -= l->size;
     free(l->entry);
     free(l->bytes);
     free(l->slot);
     free(l->sight);
-    memset(l, 0, sizeof *l);
+    free(l);
 }
 
-static inline uint64_t kc_literals_bytes(const kc_literals *l)
+/* Counts bytes that were allocated. */
+static inline void kc_literals_grew(kc_literals *l, uint64_t bytes)
 {
-    return sizeof *l + l->capacity * sizeof *l->entry + l->room + (uint64_t)(l->slots + l->sights) * 2;
+    l->size += bytes;
+    if (l->total)
+        *l->total += bytes;
 }
 
 /* Returns an entry; `number` < count. */
@@ -87,6 +114,7 @@ static inline int kc_literals_rehash(kc_literals *l)
         grown[i] = (uint16_t)(number + 1);
     }
     free(l->slot);
+    kc_literals_grew(l, (slots - l->slots) * sizeof *grown);
     l->slot = grown;
     l->slots = slots;
     return 1;
@@ -110,6 +138,7 @@ static inline int kc_literals_add(kc_literals *l, const kr_byte *p, size_t len)
         kc_literal *grown = (kc_literal *)realloc(l->entry, capacity * sizeof *grown);
         if (!grown)
             return 0;
+        kc_literals_grew(l, (capacity - l->capacity) * sizeof *grown);
         l->entry = grown;
         l->capacity = capacity;
     }
@@ -118,6 +147,7 @@ static inline int kc_literals_add(kc_literals *l, const kr_byte *p, size_t len)
         kr_byte *grown = (kr_byte *)realloc(l->bytes, room);
         if (!grown)
             return 0;
+        kc_literals_grew(l, room - l->room);
         l->bytes = grown;
         l->room = room;
     }
@@ -132,28 +162,31 @@ static inline int kc_literals_add(kc_literals *l, const kr_byte *p, size_t len)
     return 1;
 }
 
-/* Records that a literal came, which the table lacks; the second time adds it. Without memory it is not added. */
-static inline void kc_literal_note(kc_literals *l, uint64_t hash, const kr_byte *p, size_t len)
+/* Records that a literal came from an object, which the table lacks; the second object adds it. Without memory it is
+ * not added. */
+static inline void kc_literal_note(kc_literals *l, uint64_t hash, const kr_byte *p, size_t len, uint16_t who)
 {
     if (len < KC_MIN_LITERAL || len > KC_MAX_LITERAL || kc_literals_is_full(l))
         return;
     if (!l->sights || (l->noted > 2 * l->sights && l->sights < KC_MAX_SIGHTS)) {
         uint32_t sights = l->sights ? 4 * l->sights : KC_MIN_SIGHTS;
-        uint16_t *grown = (uint16_t *)calloc(sights, sizeof *grown);
+        kc_sight *grown = (kc_sight *)calloc(sights, sizeof *grown);
         if (!grown)
             return;
         free(l->sight);
+        kc_literals_grew(l, (sights - l->sights) * sizeof *grown);
         l->sight = grown;
         l->sights = sights;
         l->noted = 0;
     }
-    uint16_t *sight = &l->sight[hash >> 32 & (l->sights - 1)], tag = (uint16_t)(hash >> 16 | 1);
-    if (*sight == tag) {
-        *sight = 0;
-        kc_literals_add(l, p, len);
-    } else {
-        *sight = tag;
+    kc_sight *sight = &l->sight[hash >> 32 & (l->sights - 1)];
+    uint16_t tag = (uint16_t)(hash >> 16 | 1);
+    if (sight->tag != tag) {
+        *sight = (kc_sight){tag, who};
         l->noted++;
+    } else if (sight->who != who) {
+        sight->tag = 0;
+        kc_literals_add(l, p, len);
     }
 }
 

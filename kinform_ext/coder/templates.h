@@ -31,7 +31,7 @@ typedef struct {
     uint32_t first_free;   /* the first free number; 0: none */
     uint32_t used;         /* numbers in use */
     kc_literals *literals; /* the newest table; NULL: none yet */
-    uint64_t literal_bytes;/* of the tables that only templates keep */
+    uint64_t literal_bytes;/* of all tables of literals */
     uint64_t list_bytes;   /* of all slot lists */
 } kc_templates;
 
@@ -45,28 +45,14 @@ static inline int kc_number_is_used(const kc_templates *t, uint64_t number)
     return number && number <= t->count && kc_entry_of(t, (uint32_t)number)->record != KR_NONE;
 }
 
-/* Frees a table of literals with its last user. */
-static inline void kc_literals_release(kc_literals *l)
-{
-    if (--l->users)
-        return;
-    kc_literals_clear(l);
-    free(l);
-}
-
-/* Returns an empty table with one user; NULL if there is no memory. */
-static inline kc_literals *kc_literals_new(void)
-{
-    kc_literals *made = (kc_literals *)calloc(1, sizeof *made);
-    if (made)
-        made->users = 1;
-    return made;
-}
-
 /* Makes a table the newest one. */
 static inline void kc_literals_use(kc_templates *t, kc_literals *l)
 {
     l->users++;
+    if (!l->total) {
+        l->total = &t->literal_bytes;
+        t->literal_bytes += l->size;
+    }
     if (t->literals)
         kc_literals_release(t->literals);
     t->literals = l;
@@ -173,20 +159,9 @@ static void kc_templates_free(kc_templates *t)
 }
 
 /* Returns the bytes of entries, slot lists and literals. */
-static uint64_t kc_templates_bytes(const kc_templates *t)
+static inline uint64_t kc_templates_bytes(const kc_templates *t)
 {
-    uint64_t sum = t->capacity * sizeof *t->entry + t->list_bytes;
-    const kc_literals *last = NULL;
-    if (t->literals)
-        sum += kc_literals_bytes(t->literals);
-    /* Templates of one table follow each other: each old table is counted at its first template in such a run. */
-    for (uint32_t number = 1; number <= t->count; number++) {
-        const kc_literals *l = kc_number_is_used(t, number) ? kc_entry_of(t, number)->literals : last;
-        if (l && l != last && l != t->literals)
-            sum += kc_literals_bytes(l);
-        last = l;
-    }
-    return sum;
+    return t->capacity * sizeof *t->entry + t->list_bytes + t->literal_bytes;
 }
 
 #endif
