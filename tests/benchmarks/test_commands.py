@@ -126,6 +126,11 @@ def test_all_runs_every_benchmark() -> None:
     assert {run[0] for run in everything.RUNS} == set(MEASURING) - {"quick"}  # a part of others
 
 
+def test_a_measured_process_does_not_import_zstandard() -> None:
+    program = "import sys, benchmarks.memory.mode_process; print('zstandard' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True) == "False\n"
+
+
 def test_help_needs_no_optional_package() -> None:
     program = f"""
 import contextlib, io, sys
