@@ -13,7 +13,7 @@
 #if __has_include(<zstd.h>)
 #include <zstd.h>
 #else
-#error "the headers of libzstd are missing: install libzstd-dev (Debian, Ubuntu), libzstd-devel (Fedora) or zstd (Alpine)"
+#error "the headers of libzstd are missing: install libzstd-dev (Debian, Ubuntu), libzstd-devel (Fedora) or zstd-dev (Alpine)"
 #endif
 
 enum {
