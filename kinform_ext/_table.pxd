@@ -1,4 +1,4 @@
-"""Declares stream.h, table.h, pins.h, coder/, records/, and the classes of `_table`."""
+"""Declares the headers that the table uses, and the classes of `_table`."""
 
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t

@@ -204,7 +204,10 @@ cdef class Table(_TableSnapshot):
         return self.compact_after(0)
 
     cdef Version last_version(self, Incoming *incoming, uint32_t stored):
-        """Creates the version that a DELETED event carries: the stored one, or a newer one in limbo."""
+        """Creates the version that a DELETED event carries.
+
+        It is the stored one, or a newer one that is put in limbo.
+        """
         cdef kr_new record
         cdef kt_reservation room
         cdef Version made
@@ -224,7 +227,9 @@ cdef class Table(_TableSnapshot):
         return kt_find(&self.t, incoming.partition, &incoming.object.identity[KS_NAME], incoming.hash)
 
     cdef int encode(self, Incoming *incoming, uint32_t before, kr_new *record) except -1:
-        """Encodes an object and fills `record`, which is valid until the next object is encoded or decoded.
+        """Encodes an object and fills `record`.
+
+        The record is valid until the next object is encoded or decoded.
 
         Args:
             incoming: The object.

@@ -16,7 +16,7 @@ cdef enum:
     MAX_BYTES = 0x7FFFFFFF  # of a name, of the JSON, of a blob
     MOVED_PER_WRITTEN = 12  # bytes to move at most for each byte written: keeps the dead part below a twentieth
 
-# What the coders of all tables share. Only code that holds the GIL, and does not release it, uses it.
+# The buffers that the coders of all tables share. Only code that holds the GIL, and does not release it, uses it.
 cdef kc_process process
 kc_process_init(&process)
 
@@ -192,7 +192,10 @@ cdef class _TableStorage:
         return 0
 
     cdef Version version(self, uint32_t id):
-        """Creates a version. Nothing else runs meanwhile, as the garbage collector does not know versions."""
+        """Creates a version.
+
+        Nothing else runs meanwhile, as the garbage collector does not track versions.
+        """
         cdef Version made = Version.__new__(Version)
         self.hold(id)
         made.table = self
@@ -277,9 +280,9 @@ cdef class _TableStorage:
         return PyBytes_FromStringAndSize(<const char *>v.blob.at, v.blob.len)
 
     def form_of(self, Py_ssize_t id):
-        """Returns how a version is encoded: `"template"`, `"sibling"`, `"frame"` or `"plain"`.
+        """Returns how a version is encoded.
 
-        A template is a version that others are coded against, and a sibling is coded against one.
+        The result is `"template"`, `"sibling"`, `"frame"` or `"plain"`. A template is a version that others are coded against, and a sibling is coded against one.
         """
         cdef kr_view v
         kr_read(self.record(id), &v)

@@ -238,7 +238,10 @@ cdef class _TableStreams(_TableStorage):
         return 1
 
     cdef int remove(self, uint32_t id, list changes, bint synthetic) except -1:
-        """Removes a version from the collection, and appends the change unless `changes` is None."""
+        """Removes a version from the collection, and appends the change.
+
+        `changes` is None if nothing listens.
+        """
         cdef Version old = None if changes is None else self.version(id)
         kt_remove(&self.t, id)
         if changes is not None:

@@ -1,4 +1,4 @@
-"""Version: a version of an object that stays readable. Change: a change of a key; part of `_table`."""
+"""Version and Change: a version that stays readable, and a change of a key."""
 
 cdef enum:
     VERSION_BYTES = 64  # of a Version, and of the entry that holds its record

@@ -176,7 +176,10 @@ class Writer:
     # Background
 
     async def run_background(self) -> None:
-        """Returns free memory to the system each time that writing has paused, until cancelled."""
+        """Returns free memory to the system each time that writing pauses.
+
+        Runs until it is cancelled.
+        """
         async with self._background_lock:  # a second caller continues when the first is cancelled
             seen = compacted = 0
             while True:

@@ -7,7 +7,7 @@
  *     partition  varint  namespace and stream
  *     name       varint, bytes
  *     codec      varint  number of the template that the blob refers to, 0: none
- *     number     varint  the record's own number as a template; absent if it is none
+ *     number     varint  the record's own number as a template; only if it is one
  *     raw_len    varint  bytes of the whole JSON
  *     blob_len   varint
  *     rv         the bytes of the number, lowest first; or varint and text if it is not a canonical decimal < 2**64
@@ -42,7 +42,7 @@ enum { KR_ID_BITS = 26 };
 enum {
     KR_RV_MASK = 7,
     KR_RV_NONE = 0,
-    KR_RV_LONG = 6,       /* a number of 8 bytes; 1 to 5: of so many */
+    KR_RV_LONG = 6,       /* a number of 8 bytes; 1 to 5: a number of 1 to 5 bytes */
     KR_RV_TEXT = 7,
     KR_UID_PACKED = 8,
     KR_UID_TEXT = 16,
@@ -65,7 +65,7 @@ typedef struct {
     kr_byte form;       /* KR_RV_... | KR_UID_... | KR_PLACEHOLDERS | KR_FRAME | KR_TEMPLATE */
     uint32_t partition; /* namespace and stream */
     uint32_t codec;     /* the template of the blob; 0: none */
-    uint32_t number;    /* of the record as a template; 0: it is none */
+    uint32_t number;    /* of the record, if it is a template; else 0 */
     size_t raw_len;     /* bytes of the whole JSON */
     kr_text name;       /* never empty */
     kr_text rv, uid;    /* in their stored form */
@@ -364,7 +364,7 @@ static inline kr_text kr_rv_text(const kr_view *v, kr_byte *to)
 typedef struct {
     uint32_t partition;          /* namespace and stream */
     uint32_t codec;              /* the template of the blob; 0: none */
-    uint32_t number;             /* of the record as a template; 0: it is none */
+    uint32_t number;             /* of the record, if it is a template; else 0 */
     kr_byte form;                /* KR_PLACEHOLDERS | KR_FRAME */
     size_t raw_len;              /* bytes of the whole JSON */
     kr_text name;                /* never empty */
