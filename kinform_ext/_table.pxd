@@ -311,6 +311,10 @@ cdef class _TableStorage:
 
 
 cdef class _TableStreams(_TableStorage):
+    cdef bint keys_only  # of the current call
+
+    cdef list start_changes(self, int listen)
+    cdef int append_written(self, list changes, uint32_t id, Version old, bint recreated) except -1
     cdef uint32_t stream_number(self, Py_ssize_t stream) except? 0xFFFFFFFF
     cdef kt_stream *stream_in_phase(self, Py_ssize_t number, bint initial) except NULL
     cdef kt_found find_in_stream(self, Py_ssize_t stream, const kr_text *key)

@@ -35,19 +35,25 @@ cdef class Table(_TableSnapshot):
         postings: The values of all versions, staged ones included; updated together with the version.
     """
 
-    def apply(self, Py_ssize_t stream, Batch batch not None, bint initial, bint listen):
+    def apply(self, Py_ssize_t stream, Batch batch not None, bint initial, int listen):
         """Writes a batch into the relist (`initial`) or into what readers see.
 
         An object whose uid and resourceVersion are in the table is not written again; if one of the two is empty, the
         bytes are compared.
 
+        Args:
+            stream: The stream.
+            batch: The objects.
+            initial: Whether they belong to a relist.
+            listen: NOTHING, KEYS or CHANGES.
+
         Returns:
-            The changes, None if not `listen` or if `initial`.
+            The changes, or only their keys; None if `listen` is NOTHING, or if `initial`.
 
         Raises:
             ValueError: `initial` without a relist in progress, or not `initial` during one.
         """
-        cdef list changes = [] if listen else None
+        cdef list changes = self.start_changes(listen)
         cdef Incoming incoming
         cdef ks_object *source
         cdef Py_ssize_t i
@@ -75,10 +81,10 @@ cdef class Table(_TableSnapshot):
         str resource_version not None,
         bytes raw not None,
         bint initial,
-        bint listen,
+        int listen,
     ):
         """Writes one object, as `apply` writes each of a batch."""
-        cdef list changes = [] if listen else None
+        cdef list changes = self.start_changes(listen)
         cdef Incoming incoming
         self.stream_in_phase(stream, initial)
         incoming.stream = stream
@@ -93,13 +99,13 @@ cdef class Table(_TableSnapshot):
         self.write(&incoming, changes)
         return None if initial else changes
 
-    def delete(self, Py_ssize_t stream, str key not None, bint listen, bint initial=False):
+    def delete(self, Py_ssize_t stream, str key not None, int listen, bint initial=False):
         """Deletes the object of a key, whatever its version; a missing one is ignored.
 
         Returns and raises as `apply` does.
         """
         cdef kr_text whole = utf8(key)
-        cdef list changes = [] if listen else None
+        cdef list changes = self.start_changes(listen)
         cdef kt_found found
         self.stream_in_phase(stream, initial)
         if initial:
@@ -178,14 +184,14 @@ cdef class Table(_TableSnapshot):
             if self.is_same(found.plain, incoming):
                 return 0
             recreated = self.has_other_uid(found.plain, &incoming.identity)
-            if changes is not None:
+            if changes is not None and not self.keys_only:
                 old = self.version(found.plain)
         self.encode(incoming, found.plain, &record)
         self.add(incoming, &record, self.t.stream[incoming.stream].epoch, &id)
         if found.plain != KR_NONE:
             kt_remove(&self.t, found.plain)
         if changes is not None:
-            append_replacement(changes, self.version(id), old, recreated)
+            self.append_written(changes, id, old, recreated)
         return self.compact_after(kr_size(&record))
 
     cdef int write_deleted(self, Incoming *incoming, list changes) except -1:
@@ -196,10 +202,11 @@ cdef class Table(_TableSnapshot):
             found = self.found_of(incoming)
         if found.plain == KR_NONE or self.has_other_uid(found.plain, &incoming.identity):
             return 0
-        if changes is not None:
+        if changes is None or self.keys_only:
+            self.remove(found.plain, changes, False)
+        else:
             last = self.last_version(incoming, found.plain)
-        kt_remove(&self.t, found.plain)
-        if changes is not None:
+            kt_remove(&self.t, found.plain)
             changes.append(removed(last, False))
         return self.compact_after(0)
 

@@ -1,6 +1,12 @@
 """_TableStreams: the streams of a table and their relists, part of `_table`."""
 
+NOTHING = 0  # no change is returned
+CHANGES = 1  # changes are returned
+KEYS = 2  # the keys of changes are returned
+
 cdef enum:
+    LISTEN_NOTHING = 0
+    LISTEN_KEYS = 2
     LOOKS_PER_CHANGE = 64  # records that a sweep looks at in the time of one change
 
 
@@ -65,15 +71,15 @@ cdef class _TableStreams(_TableStorage):
         cdef kt_stream *s = self.stream_in_phase(stream, True)
         kt_commit(&self.t, s, not sweep_missing)
 
-    def sweep(self, Py_ssize_t stream, Py_ssize_t limit, bint listen):
+    def sweep(self, Py_ssize_t stream, Py_ssize_t limit, int listen):
         """Frees up to `limit` versions that a commit replaced, and returns what changed.
 
         A live event between two calls first returns the change of the commit for its key.
 
         Returns:
-            The changes, empty if not `listen`, and whether there is more to sweep.
+            The changes or keys, empty if `listen` is NOTHING, and whether there is more to sweep.
         """
-        cdef list changes = [] if listen else None
+        cdef list changes = self.start_changes(listen)
         cdef bint more = self.sweep_slice(self.stream_number(stream), max(limit, 1), changes)
         return changes if listen else [], more
 
@@ -83,15 +89,15 @@ cdef class _TableStreams(_TableStorage):
             kt_abort(&self.t, stream)
             self.compact_after(0)
 
-    def drop(self, Py_ssize_t stream, Py_ssize_t limit, bint listen):
+    def drop(self, Py_ssize_t stream, Py_ssize_t limit, int listen):
         """Removes all objects of a stream, up to `limit` in each call.
 
         A relist is aborted, and a sweep finished first. Then readers see no object of the stream any more.
 
         Returns:
-            The changes, empty if not `listen`, and whether there is more to drop.
+            The changes or keys, empty if `listen` is NOTHING, and whether there is more to drop.
         """
-        cdef list changes = [] if listen else None
+        cdef list changes = self.start_changes(listen)
         cdef uint32_t number = self.stream_number(stream), id, partition, count = 0, looks = 0
         cdef kt_stream *s
         limit = max(limit, 1)
@@ -178,7 +184,7 @@ cdef class _TableStreams(_TableStorage):
             0 if there was nothing to do; else the caller must look up the key again.
         """
         cdef kt_stream *s = &self.t.stream[stream]
-        cdef Version old = None, new = None
+        cdef Version old = None
         cdef kr_view v
         cdef kr_identity identity
         cdef kr_new unused
@@ -193,9 +199,8 @@ cdef class _TableStreams(_TableStorage):
                 return 1
             self.remove(found.plain, changes, True)
             return 1
-        if changes is not None:
-            old = self.version(found.plain) if found.plain != KR_NONE else None
-            new = self.version(found.staged)
+        if changes is not None and not self.keys_only and found.plain != KR_NONE:
+            old = self.version(found.plain)
         if found.plain != KR_NONE:
             kr_read(kt_record(&self.t, found.staged), &v)
             kr_new_from_view(&v, &unused, &identity)
@@ -203,7 +208,7 @@ cdef class _TableStreams(_TableStorage):
             kt_remove(&self.t, found.plain)
         kt_promote(&self.t, found.staged)
         if changes is not None:
-            append_replacement(changes, new, old, recreated)
+            self.append_written(changes, found.staged, old, recreated)
         return 1
 
     cdef int sweep_slice(self, uint32_t number, Py_ssize_t limit, list changes) except -1:
@@ -242,8 +247,26 @@ cdef class _TableStreams(_TableStorage):
 
         `changes` is None if nothing listens.
         """
-        cdef Version old = None if changes is None else self.version(id)
+        cdef Version old = None if changes is None or self.keys_only else self.version(id)
+        cdef str key = None if changes is None else self.key_of(id)
         kt_remove(&self.t, id)
         if changes is not None:
-            changes.append(removed(old, synthetic))
+            changes.append(key if old is None else new_change(key, None, old, synthetic))
+        return 0
+
+    cdef list start_changes(self, int listen):
+        """Returns the list for the changes of a call, or None."""
+        self.keys_only = listen == LISTEN_KEYS
+        return None if listen == LISTEN_NOTHING else []
+
+    cdef int append_written(self, list changes, uint32_t id, Version old, bint recreated) except -1:
+        """Appends the change for a new version; a deletion and an addition if `recreated`."""
+        cdef str key = self.key_of(id)
+        if self.keys_only:
+            changes.append(key)
+            return 0
+        new = self.version(id)
+        if recreated and old is not None:
+            changes.append(new_change(key, None, old, True))
+        changes.append(new_change(key, new, None if recreated else old, False))
         return 0

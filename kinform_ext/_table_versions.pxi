@@ -96,12 +96,3 @@ cdef Change new_change(str key, Version new, Version old, bint synthetic):
 
 cdef Change removed(Version old, bint synthetic):
     return new_change(old.key, None, old, synthetic)
-
-
-cdef int append_replacement(list changes, Version new, Version old, bint recreated) except -1:
-    """Appends the change for a new version; a deletion and an addition if `recreated`."""
-    cdef str key = new.key
-    if old is not None and recreated:
-        changes.append(removed(old, True))
-    changes.append(new_change(key, new, None if recreated else old, False))
-    return 0

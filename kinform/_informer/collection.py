@@ -183,17 +183,27 @@ class Collection:
 
     # Changes
 
-    def enable_notifications(self) -> None:
+    def enable_notifications(self, *, keys_only: bool = False) -> None:
         """Notifies the dispatchers from now on. Until then no Change is allocated.
 
         Finishes running sweeps first, so that a new listener is notified only of later changes.
+
+        Args:
+            keys_only: The new listener needs only keys. As long as all do, no Change is allocated either.
         """
         self.writer.catch_up()
-        self.writer.listener = self._dispatch
+        if keys_only:
+            self.writer.key_listener = self._dispatch_key
+        else:
+            self.writer.listener = self._dispatch
 
     def _dispatch(self, change: Change) -> None:
         for dispatcher in self._dispatchers:
             dispatcher.dispatch(change)
+
+    def _dispatch_key(self, key: str) -> None:
+        for dispatcher in self._dispatchers:
+            dispatcher.key_handlers.push(key)
 
     def _dispatch_present(self, dispatcher: Dispatcher) -> None:
         dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())

@@ -227,7 +227,7 @@ class Informer:
         run one at a time, in another task than the handlers of `on_add`, `on_update` and `on_delete`. So there is no
         order between the two groups. An exception is logged with the key, and stops nothing.
         """
-        self._collection.enable_notifications()
+        self._collection.enable_notifications(keys_only=True)
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
         return handler
 

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from kinform._errors import MemoryLimitError
 from kinform._events import Applied, Init, InitDone, Skipped, Step
@@ -21,7 +22,7 @@ from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
 from kinform._worker_thread import in_thread, trim_heap
 from kinform_ext._batch import Batch
-from kinform_ext._table import Change
+from kinform_ext._table import CHANGES, KEYS, NOTHING, Change
 
 log = logging.getLogger("kinform.store")
 
@@ -40,8 +41,9 @@ class Writer:
     old complete state of a stream by a new one, as one change.
 
     Attributes:
-        listener: A function that is called with each change, after readers can see the change. Without a
-            listener, kinform does not create the objects that describe changes, which saves time.
+        listener: A function that is called with each change, after readers can see the change.
+        key_listener: A function that is called with the key of each change, if there is no `listener`. Without a
+            `listener`, kinform does not create the objects that describe changes, which saves time.
         transform: A function that takes the pruned bytes of an object. It returns the bytes to store, or None to store
             nothing.
         transform_seconds: Seconds spent in `transform`.
@@ -54,6 +56,7 @@ class Writer:
     def __init__(self, contents: StoreContents) -> None:
         self.contents = contents
         self.listener: Callable[[Change], None] | None = None
+        self.key_listener: Callable[[str], None] | None = None
         self.transform: Transform | None = None
         self.transform_seconds = 0.0
         self.wire_bytes = 0
@@ -219,8 +222,8 @@ class Writer:
         return self.contents.memory_usage()
 
     @property
-    def _listens(self) -> bool:
-        return self.listener is not None
+    def _listens(self) -> int:
+        return CHANGES if self.listener is not None else KEYS if self.key_listener is not None else NOTHING
 
     def _number(self, stream: str) -> int:
         return self._numbers.setdefault(stream, len(self._numbers))
@@ -240,17 +243,18 @@ class Writer:
                 self.memory_limit,
             )
 
-    def _finish_slice(self, stream: str, changes: list[Change], more: bool) -> bool:
+    def _finish_slice(self, stream: str, changes: list[Any], more: bool) -> bool:
         self._writes += 1
         self._notify(changes)
         if not more:
             self._unswept.discard(stream)
         return more
 
-    def _notify(self, changes: list[Change] | None) -> None:
-        if self.listener is not None:
+    def _notify(self, changes: list[Any] | None) -> None:
+        listener = self.listener or self.key_listener
+        if listener is not None:
             for change in changes or ():
-                self.listener(change)
+                listener(change)
 
     # Transforms
 
@@ -263,7 +267,7 @@ class Writer:
                 if not self._contains(key, batch.uid(i)):
                     return
                 if raw is not None:  # listeners get the last state of the object
-                    self._table.put(number, *meta, raw, False, False)
+                    self._table.put(number, *meta, raw, False, NOTHING)
             self._notify(self._table.delete(number, key, listens, initial))
         elif raw is None:
             self._notify(self._table.delete(number, key, listens, initial))
