@@ -31,7 +31,6 @@ enum {
 typedef struct {
     kc_cache cache;           /* built templates */
     kc_frames frames;         /* contexts */
-    kc_build_room build;      /* for building templates */
     kc_walk_room walk;        /* for walks */
     kc_date date;             /* the last date that was converted */
     kc_diff diff[2];          /* the best one so far, and the one being made */
@@ -163,7 +162,7 @@ static kc_template *kc_pin(kc_coder *c, uint32_t number)
     kr_text identity[4] = {namespace, v.name, kr_uid_text(&v, uid), kr_rv_text(&v, rv)};
     if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity, v.raw_len)))
         return NULL;
-    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_template_build(t, &p->build, &p->date)) {
+    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_template_build(t, &p->date)) {
         kc_template_free(t);
         return NULL;
     }

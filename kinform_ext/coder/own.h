@@ -91,14 +91,16 @@ static inline void kc_own_init(kc_own *own, const kr_text identity[4])
     own->time = kc_time_of_name(&part[KC_NAME], &part[KC_STEM]);
 }
 
-/* Returns a bit for each part in which two objects differ. */
-static inline uint32_t kc_own_difference(const kc_own *a, const kc_own *b)
+/* Returns those of `parts`, a bit for each, in which two objects differ. */
+static inline uint32_t kc_own_difference(const kc_own *a, const kc_own *b, uint32_t parts)
 {
-    uint32_t parts = 0;
-    for (int i = 0; i < KC_PARTS; i++)
-        if (a->part[i].len != b->part[i].len || memcmp(a->part[i].at, b->part[i].at, a->part[i].len))
-            parts |= 1u << i;
-    return parts;
+    uint32_t differs = 0;
+    for (; parts; parts &= parts - 1) {
+        const kr_text *x = &a->part[__builtin_ctz(parts)], *y = &b->part[__builtin_ctz(parts)];
+        if (x->len != y->len || memcmp(x->at, y->at, x->len))
+            differs |= parts & -parts;
+    }
+    return differs;
 }
 
 #endif

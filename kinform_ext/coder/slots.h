@@ -9,13 +9,15 @@
 #include "diff.h"
 
 enum { KC_MAX_LISTS = 3, KC_MAX_SLOTS = 255, KC_RATES = 4096, KC_SLOT_GENERIC = 0x8000, KC_SLOT_WORD = 0x7fff };
+enum { KC_SIGHTED = 1024 }; /* values that kc_kinds remembers */
 
 typedef struct {
     uint16_t count;  /* slots */
     uint16_t slot[]; /* word of the template | KC_SLOT_GENERIC if a text replaces it, in the order of the words */
 } kc_slots;
 
-/* How often words of a kind were met, and replaced. Their kind: the key before, their place after it, their type. */
+/* How often words of a kind were met, and replaced. Their kind: the key before, their place after it, their type, and
+ * whether the value came before in the template. */
 typedef struct {
     uint16_t met;     /* words */
     uint16_t native;  /* of those, replaced by a value of their type */
@@ -25,16 +27,22 @@ typedef struct {
 /* Sets the kind of each word of a template, a number below KC_RATES. */
 static void kc_kinds(const kc_template *t, uint16_t *kind)
 {
+    uint16_t sighted[KC_SIGHTED] = {0}; /* by hash of a value: other bits of its hash */
     uint32_t key = 0, place = 0;
     for (uint32_t n = 0; n < t->count; n++) {
-        const kc_word *w = &t->word[n];
-        const kr_byte *p = t->raw + w->start, *end = p + w->len;
-        int is_key = w->start && p[-1] == '"' && end[0] == '"' && end[1] == ':';
-        if (is_key)
-            key = (uint32_t)kc_hash(p, w->len);
-        place = is_key ? 0 : place + 1;
-        int follows = w->root != KC_NO_WORD && w->root != n;
-        uint32_t mixed = (key ^ w->type * 0x51ed27u ^ (place < 15 ? place : 15) * 0x2545f5u ^ follows * 0x3c6ef3u);
+        const unsigned type = kc_type(t, n);
+        const uint32_t len = kc_word_len(t, n);
+        int follows = 0;
+        if (type == KC_KEY)
+            key = (uint32_t)kc_hash(t->raw + t->start[n], len);
+        else if (kc_is_linked(type, len)) {
+            uint64_t hash = kc_hash(t->raw + t->start[n], len);
+            uint16_t tag = (uint16_t)(hash >> 48 | 1);
+            follows = sighted[hash % KC_SIGHTED] == tag;
+            sighted[hash % KC_SIGHTED] = tag;
+        }
+        place = type == KC_KEY ? 0 : place + 1;
+        uint32_t mixed = key ^ type * 0x51ed27u ^ (place < 15 ? place : 15) * 0x2545f5u ^ (unsigned)follows * 0x3c6ef3u;
         kind[n] = (uint16_t)(mixed * 0x9e3779b1u >> 20);
     }
 }
