@@ -95,9 +95,9 @@ static inline kr_byte *kc_put_native(kr_byte *to, kc_literals *l, const kr_byte 
 
 /* Writes a diff to `to`, at most `most` bytes; returns their number, 0 if there would be more.
  *
- * `number`, `list`: the slot list, 0 and NULL for none. `room`: KC_HEAD_ROOM + KC_PAYLOAD_ROOM + the object's size. */
+ * `list`: the slot list, NULL for none. `room`: KC_HEAD_ROOM + KC_PAYLOAD_ROOM + the object's size. */
 static size_t kc_blob_write(
-    const kc_diff *d, const kc_template *t, const kr_byte *x, unsigned number, const kc_slots *list, kc_literals *l,
+    const kc_diff *d, const kc_template *t, const kr_byte *x, const kc_slots *list, kc_literals *l,
     kr_byte *room, kr_byte *to, size_t most)
 {
     kr_byte bitmap[(KC_MAX_SLOTS + 7) / 8] = {0}, *head = room, *payload = room + KC_HEAD_ROOM;
@@ -137,7 +137,7 @@ static size_t kc_blob_write(
     size_t payload_size = (size_t)(payload - room) - KC_HEAD_ROOM;
     if (5 + bits + head_size + payload_size > most)
         return 0;
-    to = kr_put_varint(to, (uint64_t)heads << 3 | number << 1 | (bits > 0));
+    to = kr_put_varint(to, (uint64_t)heads << 3 | (list ? list->number : 0u) << 1 | (bits > 0));
     memcpy(to, bitmap, bits);
     memcpy(to + bits, room, head_size);
     memcpy(to + bits + head_size, room + KC_HEAD_ROOM, payload_size);
@@ -291,9 +291,9 @@ static inline int kc_next_head(kc_heads *h, uint32_t last, uint32_t words)
 
 /* Writes the object of a blob to `out`; 0 unless it is exactly `size` bytes, and all of the blob was needed.
  *
- * `w`: a walk that has started, with `out` as its object. `list`: by number less 1; NULL: the template has none. */
+ * `w`: a walk that has started, with `out` as its object. `list`: the newest of the template; NULL: it has none. */
 static int kc_blob_read(
-    kc_walk *w, kc_slots *const list[KC_MAX_LISTS], const kc_literals *l, const kr_text *blob, kr_byte *to, size_t size)
+    kc_walk *w, const kc_slots *list, const kc_literals *l, const kr_text *blob, kr_byte *to, size_t size)
 {
     const kc_template *t = w->t;
     kc_input in = {blob->at, blob->at + blob->len};
@@ -304,7 +304,9 @@ static int kc_blob_read(
     if (!kc_read_number(&in, &start) || start >> 3 > KC_MAX_OPS)
         return 0;
     unsigned number = (unsigned)(start >> 1 & 3);
-    const kc_slots *slots = number ? list[number - 1] : NULL;
+    const kc_slots *slots = number ? list : NULL;
+    while (slots && slots->number != number)
+        slots = slots->older;
     uint32_t slot_count = slots ? slots->count : 0;
     const kr_byte *bitmap = start & 1 ? kc_read_bytes(&in, (slot_count + 7) / 8) : NULL;
     if ((number && !slots) || ((start & 1) && !bitmap))

@@ -22,7 +22,6 @@ enum {
     KC_MIN_CUT = 2,           /* bytes of a value that is worth a placeholder */
     KC_TRIAL = 64,            /* objects after which it is decided whether to look for templates further on */
     KC_MIN_HITS = 4,          /* of those, objects that must have found one */
-    KC_SEEN = 2048,           /* entries of `seen` */
     KC_LEARNING = 64,         /* objects before the first slot list */
     KC_MAX_PREFIX = 4096,     /* bytes by which a relative may be longer than twice the object */
 };
@@ -48,8 +47,7 @@ typedef struct {
     const void *context;      /* its first argument */
     kc_templates templates;   /* by number */
     kc_finder finder;         /* finds one for an object */
-    kc_rate *rate;            /* for slot lists; KC_RATES entries; malloc'd; NULL: no object was coded yet */
-    uint16_t *seen;           /* groups and shapes that came once; KC_SEEN entries; malloc'd; NULL: the same */
+    kc_rates rates;           /* for slot lists */
     float mean;               /* of the estimates of recent objects */
     uint32_t coded;           /* objects that were coded against a template */
     uint32_t named, name_hits;/* objects whose group had a template, and of those, the ones that suited */
@@ -112,15 +110,14 @@ static void kc_coder_free(kc_coder *c)
     kc_cache_drop(&c->process->cache, &c->templates);
     kc_templates_free(&c->templates);
     kc_finder_free(&c->finder);
-    free(c->rate);
-    free(c->seen);
+    free(c->rates.rate);
 }
 
 /* Returns the bytes that the coder of this collection takes, without the cache. */
 static inline uint64_t kc_coder_bytes(const kc_coder *c)
 {
     return kc_templates_bytes(&c->templates) + kc_finder_bytes(&c->finder)
-        + (c->rate ? KC_RATES * sizeof *c->rate : 0) + (c->seen ? KC_SEEN * sizeof *c->seen : 0);
+        + c->rates.count * sizeof *c->rates.rate;
 }
 
 /* ---- decoding ---- */
@@ -283,15 +280,6 @@ static void kc_try(kc_search *s, uint32_t number)
     s->suits = !d->structures && (float)d->estimate <= usual * 1.25f + 6;
 }
 
-/* Records that a group or shape came; returns whether it came before, and forgets it then. */
-static inline int kc_came_before(kc_coder *c, uint64_t hash)
-{
-    uint16_t *entry = &c->seen[hash & (KC_SEEN - 1)], tag = (uint16_t)(hash >> 48 | 1);
-    int before = *entry == tag;
-    *entry = before ? 0 : tag;
-    return before;
-}
-
 /* Looks for a template by name, shape and name again. Returns whether the object should become one itself. */
 static int kc_search_all(kc_search *s, kc_traits *traits)
 {
@@ -335,9 +323,9 @@ static int kc_search_all(kc_search *s, kc_traits *traits)
     if (c->process->diff[s->diff].structures || (float)s->estimate > e->mean * 1.25f + 6) {
         /* The second object of its group and shape is more typical than the first one. */
         if (traits->group)
-            becomes |= kc_came_before(c, kc_group_and_shape(traits));
+            becomes |= kc_came_before(&c->finder, kc_group_and_shape(traits));
         if (!kc_hint_find(f, traits->fine_shape))
-            becomes |= kc_came_before(c, traits->fine_shape);
+            becomes |= kc_came_before(&c->finder, traits->fine_shape);
     }
     return becomes && e->depth < KC_MAX_DEPTH - 1;
 }
@@ -348,25 +336,26 @@ static void kc_learn(kc_coder *c, const kc_search *s, const kc_traits *traits)
     kc_process *p = c->process;
     kc_entry *e = kc_entry_of(&c->templates, s->number);
     float estimate = (float)s->estimate;
-    e->siblings++;
+    int grows = e->siblings < UINT8_MAX;
+    e->siblings += (uint8_t)grows;
     e->mean = e->siblings <= 2 ? estimate : 0.9f * e->mean + 0.1f * estimate;
     c->mean = c->mean > 0 ? 0.98f * c->mean + 0.02f * estimate : estimate;
     c->coded++;
     c->last = s->number;
-    int samples = c->coded % (c->coded < 256 ? 4 : 32) == 0;
-    int lists = (e->siblings == 2 || e->siblings == 16 || e->siblings == 256) && c->coded > KC_LEARNING;
-    if (samples || lists) {
+    int samples = c->coded >= KC_LEARNING / 2 && c->coded % (c->coded < 256 ? 4 : 32) == 0;
+    int lists = grows && (e->siblings == 2 || e->siblings == 16 || e->siblings == UINT8_MAX) && c->coded > KC_LEARNING;
+    if ((samples || lists) && kc_rates_reserve(&c->rates, s->t->count)) {
         kc_kinds(s->t, p->kind);
         if (samples)
-            kc_rates_note(c->rate, s->t, &p->diff[s->diff], p->kind);
+            kc_rates_note(&c->rates, s->t, &p->diff[s->diff], p->kind);
         if (lists)
-            kc_list_add(&c->templates, s->number, kc_slots_new(c->rate, s->t, p->kind));
+            kc_list_add(&c->templates, s->number, kc_slots_new(&c->rates, s->t, p->kind));
     }
     if (traits->group) {
         if (s->tried[0] != s->number)
             kc_group_add(&c->finder, traits->group, s->number);
         if (traits->fine_shape)
-            kc_hint_set(&c->finder, kc_group_and_shape(traits), s->number);
+            kc_hint_set(&c->finder, kc_group_and_shape(traits), s->number, 0);
     }
 }
 
@@ -408,9 +397,6 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
     size_t size = 0;
     int becomes = 0;
     memset(made, 0, sizeof *made);
-    if (!c->rate && (!(c->rate = (kc_rate *)calloc(KC_RATES, sizeof *c->rate))
-                     || !(c->seen = (uint16_t *)calloc(KC_SEEN, sizeof *c->seen))))
-        return 0;
     kc_own_init(&s.own, x->identity);
     if (s.estimate) {
         kc_try(&s, x->hint);
@@ -429,14 +415,13 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
     }
     if (s.number) {
         const kc_entry *e = kc_entry_of(&c->templates, s.number);
-        unsigned list = kc_list_newest(e);
         size_t most = x->size / 2 + 16;
         if (!kc_room_reserve(p, KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size + most)) {
             kc_unpin(c, s.t);
             return 0;
         }
         kr_byte *to = p->room + KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size;
-        size = kc_blob_write(&p->diff[s.diff], s.t, x->raw, list, list ? e->list[list - 1] : NULL, e->literals, p->room,
+        size = kc_blob_write(&p->diff[s.diff], s.t, x->raw, e->list, e->literals, p->room,
                              to, most);
         made->blob = (kr_text){to, size};
         made->codec = s.number;
@@ -488,11 +473,11 @@ static inline void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const
     kc_number_take(&c->templates, number, record, (uint32_t)x->size, made->depth, l);
     kc_finder_grow(f, c->templates.used);
     kc_group_add(f, traits->group, number);
-    kc_hint_set(f, kc_group_and_shape(traits), number);
-    kc_hint_set(f, traits->outer, number);
-    kc_hint_set(f, traits->outer_name, number);
-    kc_hint_set(f, traits->fine_shape, number);
-    kc_hint_set(f, traits->shape, number);
+    kc_hint_set(f, kc_group_and_shape(traits), number, 1);
+    kc_hint_set(f, traits->outer, number, 1);
+    kc_hint_set(f, traits->outer_name, number, 1);
+    kc_hint_set(f, traits->fine_shape, number, 1);
+    kc_hint_set(f, traits->shape, number, 1);
     kc_voters_add(f, x->raw, x->size, number);
     c->last = number;
 }
