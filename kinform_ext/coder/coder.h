@@ -146,24 +146,40 @@ static inline size_t kc_cut(const kr_byte *raw, size_t size, const kr_text ident
     return (size_t)(kr_put_placeholders(to, raw, size, span, *found) - to);
 }
 
-/* Returns a template with a pin, NULL if there is no memory, or its record is damaged. */
-static kc_template *kc_pin(kc_coder *c, uint32_t number)
+/* Returns a template with a pin, of which only the bytes may be known; NULL if there is no memory, or its record is
+ * damaged. */
+static kc_template *kc_pin_bytes(kc_coder *c, uint32_t number)
 {
     kc_process *p = c->process;
     kc_template *t = kc_cache_get(&p->cache, &c->templates, number);
     kr_byte uid[36], rv[20];
     kr_text namespace;
-    if (t)
+    if (t) {
+        kc_cache_move(&p->cache, t);
         return t;
+    }
     kr_view v = c->source(c->context, kc_entry_of(&c->templates, number)->record, &namespace);
     kr_text identity[4] = {namespace, v.name, kr_uid_text(&v, uid), kr_rv_text(&v, rv)};
     if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity, v.raw_len)))
         return NULL;
-    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_template_build(t, &p->date)) {
+    if (!kc_decode(c, &v, &namespace, t->raw)) {
         kc_template_free(t);
         return NULL;
     }
     kc_cache_add(&p->cache, &c->templates, number, t);
+    return t;
+}
+
+/* Returns a template with a pin, NULL if there is no memory, or its record is damaged. */
+static kc_template *kc_pin(kc_coder *c, uint32_t number)
+{
+    kc_template *t = kc_pin_bytes(c, number);
+    if (t && !t->times && !kc_template_build(t, &c->process->date)) {
+        kc_cache_release(&c->process->cache, t);
+        return NULL;
+    }
+    if (t)
+        kc_cache_move(&c->process->cache, t);
     return t;
 }
 
@@ -180,7 +196,7 @@ static inline int kc_decode_frame(kc_coder *c, const kr_view *v, const kr_text i
     int placeholders = (v->form & KR_PLACEHOLDERS) != 0, unused;
     kr_text source = v->blob, prefix = {NULL, 0}, value[KR_VALUES];
     if (v->form & KR_FRAME) {
-        kc_template *t = v->codec ? kc_pin(c, v->codec) : NULL;
+        kc_template *t = v->codec ? kc_pin_bytes(c, v->codec) : NULL;
         if (v->codec && !t)
             return 0;
         if (!kc_room_reserve(p, v->raw_len + (t ? t->len : 0))) {
@@ -368,7 +384,7 @@ static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
     int unused;
     uint32_t relative = kc_relative_find(&c->finder, &c->templates, x->raw, x->size);
     if (relative && kc_entry_of(&c->templates, relative)->len <= 2 * x->size + KC_MAX_PREFIX)
-        t = kc_pin(c, relative);
+        t = kc_pin_bytes(c, relative);
     if (!kc_room_reserve(p, x->size + (t ? t->len : 0))) {
         kc_unpin(c, t);
         return 0;

@@ -17,7 +17,11 @@
 #endif
 
 enum {
-    KC_FRAME_LEVEL = 3,
+    KC_FRAME_LEVEL = 3,       /* of what is not set here; the rest bounds a context to 192 KiB */
+    KC_FRAME_WINDOW_BITS = 16,
+    KC_FRAME_HASH_BITS = 13,
+    KC_FRAME_CHAIN_BITS = 13,
+    KC_FRAME_SEARCH_BITS = 4,
     KC_MAGIC_LEN = 4,
     KC_MAX_CONTEXT = 1 << 20, /* bytes; a larger context is freed after its use */
 };
@@ -76,6 +80,11 @@ static inline kr_text kc_frame_write(kc_frames *f, const kr_text *source, const 
         if (!f->writer)
             return frame;
         ZSTD_CCtx_setParameter(f->writer, ZSTD_c_compressionLevel, KC_FRAME_LEVEL);
+        ZSTD_CCtx_setParameter(f->writer, ZSTD_c_windowLog, KC_FRAME_WINDOW_BITS);
+        ZSTD_CCtx_setParameter(f->writer, ZSTD_c_hashLog, KC_FRAME_HASH_BITS);
+        ZSTD_CCtx_setParameter(f->writer, ZSTD_c_chainLog, KC_FRAME_CHAIN_BITS);
+        ZSTD_CCtx_setParameter(f->writer, ZSTD_c_searchLog, KC_FRAME_SEARCH_BITS);
+        ZSTD_CCtx_setParameter(f->writer, ZSTD_c_strategy, ZSTD_lazy2);
         ZSTD_CCtx_setParameter(f->writer, ZSTD_c_dictIDFlag, 0);
     }
     if (prefix->len)

@@ -41,11 +41,13 @@ typedef struct kc_template {
     kc_own own;          /* its parts lie in `names` */
     kr_byte *names;      /* the bytes of its identity; malloc'd together with this structure and `raw` */
     uint32_t size;       /* bytes allocated */
+    uint32_t bare;       /* of those, without the tables */
     uint32_t counted;    /* bytes by which the cache counts it: see cache.h */
     uint32_t number;     /* its number: see templates.h */
     void *owner;         /* whose template it is: see cache.h */
     struct kc_template *newer, *older; /* in the order of their use: see cache.h */
     uint32_t pins;       /* while not 0 it stays in the cache */
+    int is_built;        /* in which list of the cache it is */
 } kc_template;
 
 /* Allocates a template for an object of `len` bytes, which the caller then writes to `raw`; NULL if there is no memory.
@@ -62,7 +64,7 @@ static kc_template *kc_template_new(const kr_text identity[4], size_t len)
     t->names = (kr_byte *)(t + 1);
     t->raw = t->names + names;
     t->len = (uint32_t)len;
-    t->size = (uint32_t)size;
+    t->size = t->bare = (uint32_t)size;
     kr_byte *to = t->names;
     for (int i = 0; i < 4; i++) {
         copy[i] = (kr_text){to, identity[i].len};
@@ -71,6 +73,17 @@ static kc_template *kc_template_new(const kr_text identity[4], size_t len)
     kc_own_init(&t->own, copy);
     memset(t->raw + len, 0, KC_SLACK);
     return t;
+}
+
+/* Frees the tables; the bytes stay. */
+static void kc_template_strip(kc_template *t)
+{
+    free(t->times);
+    free(t->head);
+    t->times = NULL;
+    t->head = NULL;
+    t->count = t->owneds = t->parts = 0;
+    t->size = t->bare;
 }
 
 static void kc_template_free(kc_template *t)
