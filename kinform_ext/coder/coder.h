@@ -18,7 +18,7 @@
 
 enum {
     KC_MAX_TRIED = 12,        /* templates that are compared with one object */
-    KC_MAX_DIFFED = 128 << 10,/* bytes of an object that is compared with templates */
+    KC_MAX_DIFFED = 256 << 10,/* bytes of an object that is compared with templates */
     KC_MIN_CUT = 2,           /* bytes of a value that is worth a placeholder */
     KC_TRIAL = 64,            /* objects after which it is decided whether to look for templates further on */
     KC_MIN_HITS = 4,          /* of those, objects that must have found one */
@@ -33,7 +33,7 @@ typedef struct {
     kc_walk_room walk;        /* for walks */
     kc_date date;             /* the last date that was converted */
     kc_diff diff[2];          /* the best one so far, and the one being made */
-    uint16_t kind[KC_MAX_TEMPLATE / 2 + 2]; /* of the words of a template */
+    uint16_t kind[KC_MAX_LEARNT]; /* of the words of a template */
     kr_byte *room;            /* for blobs, cut objects and prefixes; malloc'd */
     size_t capacity;          /* of `room` */
 } kc_process;
@@ -360,7 +360,7 @@ static void kc_learn(kc_coder *c, const kc_search *s, const kc_traits *traits)
     c->last = s->number;
     int samples = c->coded >= KC_LEARNING / 2 && c->coded % (c->coded < 256 ? 4 : 32) == 0;
     int lists = grows && (e->siblings == 2 || e->siblings == 16 || e->siblings == UINT8_MAX) && c->coded > KC_LEARNING;
-    if ((samples || lists) && kc_rates_reserve(&c->rates, s->t->count)) {
+    if ((samples || lists) && s->t->count <= KC_MAX_LEARNT && kc_rates_reserve(&c->rates, s->t->count)) {
         kc_kinds(s->t, p->kind);
         if (samples)
             kc_rates_note(&c->rates, s->t, &p->diff[s->diff], p->kind);
@@ -383,7 +383,7 @@ static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
     kr_text source, prefix = {NULL, 0};
     int unused;
     uint32_t relative = kc_relative_find(&c->finder, &c->templates, x->raw, x->size);
-    if (relative && kc_entry_of(&c->templates, relative)->len <= 2 * x->size + KC_MAX_PREFIX)
+    if (relative && kc_entry_of(&c->templates, relative)->len * (size_t)KC_LEN_UNIT <= 2 * x->size + KC_MAX_PREFIX)
         t = kc_pin_bytes(c, relative);
     if (!kc_room_reserve(p, x->size + (t ? t->len : 0))) {
         kc_unpin(c, t);

@@ -13,9 +13,10 @@ enum {
     KC_MAX_SLOTS = 255,
     KC_SLOT_GENERIC = 0x8000,
     KC_SLOT_WORD = 0x7fff,
-    KC_MIN_RATES = 1024, /* kinds of words that are told apart */
-    KC_MAX_RATES = 4096,
+    KC_MIN_RATES = 128,   /* kinds of words that are told apart */
+    KC_MAX_RATES = 1024,
     KC_SIGHTED = 1024,   /* values that kc_kinds remembers */
+    KC_MAX_LEARNT = 8192, /* words of a template that has slot lists */
 };
 
 typedef struct kc_slots {
@@ -42,7 +43,7 @@ typedef struct {
 static inline int kc_rates_reserve(kc_rates *r, uint32_t words)
 {
     uint32_t count = KC_MIN_RATES;
-    while (count < 2 * words && count < KC_MAX_RATES)
+    while (count < 4 * words && count < KC_MAX_RATES)
         count *= 2;
     if (count <= r->count)
         return 1;
@@ -57,7 +58,7 @@ static inline int kc_rates_reserve(kc_rates *r, uint32_t words)
     return 1;
 }
 
-/* Sets the kind of each word of a template, a number below KC_MAX_RATES. */
+/* Sets the kind of each word of a template. */
 static void kc_kinds(const kc_template *t, uint16_t *kind)
 {
     uint16_t sighted[KC_SIGHTED] = {0}; /* by hash of a value: other bits of its hash */
@@ -76,7 +77,7 @@ static void kc_kinds(const kc_template *t, uint16_t *kind)
         }
         place = type == KC_KEY ? 0 : place + 1;
         uint32_t mixed = key ^ type * 0x51ed27u ^ (place < 15 ? place : 15) * 0x2545f5u ^ (unsigned)follows * 0x3c6ef3u;
-        kind[n] = (uint16_t)(mixed * 0x9e3779b1u >> 20);
+        kind[n] = (uint16_t)(mixed * 0x9e3779b1u >> 16);
     }
 }
 
@@ -107,7 +108,7 @@ static void kc_rates_note(const kc_rates *rates, const kc_template *t, const kc_
 static kc_slots *kc_slots_new(const kc_rates *rates, const kc_template *t, const uint16_t *kind)
 {
     uint16_t slot[KC_MAX_SLOTS], count = 0;
-    for (uint32_t n = 0; n < t->count && count < KC_MAX_SLOTS; n++) {
+    for (uint32_t n = 0; n < t->count && n <= KC_SLOT_WORD && count < KC_MAX_SLOTS; n++) {
         const kc_rate *r = &rates->rate[kind[n] & (rates->count - 1)];
         if (r->met >= 2 && 2u * (r->native + (uint32_t)r->generic) >= r->met)
             slot[count++] = (uint16_t)(n | (r->generic > r->native ? KC_SLOT_GENERIC : 0));

@@ -3,7 +3,8 @@
  * Words lie in order and do not overlap. A time is one word, although it has colons. Building finds the words, the times
  * and the parts of the object's own; the types of other words, and which words have equal values, are found when they
  * are asked for. Keys of JSON objects and short words are not linked.
- * Bound: an object of less than 64 KiB. About 7 bytes a word and 1.05 times its bytes, so 8 KB for a pod.
+ * Bound: an object of at most KC_MAX_TEMPLATE bytes and KC_MAX_WORDS words. About 11 bytes a word and 1.05 times its
+ * bytes, so 10 KB for a pod.
  */
 #ifndef KINFORM_TEMPLATE_H
 #define KINFORM_TEMPLATE_H
@@ -13,7 +14,8 @@
 #include "own.h"
 
 enum {
-    KC_MAX_TEMPLATE = 0xffff,  /* bytes */
+    KC_MAX_TEMPLATE = 256 << 10, /* bytes */
+    KC_MAX_WORDS = 0xfff0,
     KC_NO_WORD = 0xffff,
     KC_NOT_LINKED = 0xfffe,    /* it is not known yet which word is the next one of the same value */
     KC_MIN_LINKED = 6,         /* characters of a word that is linked */
@@ -27,8 +29,8 @@ typedef struct kc_template {
     uint32_t len;        /* bytes of `raw` */
     uint32_t count;      /* words */
     uint64_t *times;     /* a bit for each word that is a time; malloc'd together with the next six */
-    uint16_t *start;     /* by word: its first byte */
-    uint16_t *stop;      /* by word: the byte after its last one; `start` and `stop` have KC_LANES zeros more */
+    uint32_t *start;     /* by word: its first byte */
+    uint32_t *stop;      /* by word: the byte after its last one; `start` and `stop` have KC_LANES zeros more */
     uint16_t *next;      /* by word: the next word of this value, KC_NO_WORD: none, or KC_NOT_LINKED; see kc_next */
     uint16_t *first;     /* for each 64 bytes: the first word that ends there or later */
     uint16_t *owned;     /* the words of type KC_OWN and above, in order */
@@ -124,29 +126,30 @@ static inline int kc_own_part(const kc_own_filter *f, const kr_byte *p, size_t l
     return -1;
 }
 
-/* Allocates the tables for at most `words` words; 0 if there is no memory. */
+/* Allocates the tables for at most `words` words; 0 if these are too many, or there is no memory. */
 static inline int kc_template_reserve(kc_template *t, uint32_t words)
 {
     uint32_t lanes = words + KC_LANES, blocks = t->len / 64 + 2;
-    size_t bits = (words / 64 + 1) * 8, size = bits + (2 * lanes + 2 * words + blocks) * sizeof *t->start + words;
-    kr_byte *block = (kr_byte *)malloc(size);
+    size_t bits = (words / 64 + 1) * 8, offsets = 2 * lanes * sizeof *t->start;
+    size_t size = bits + offsets + (2 * words + blocks) * sizeof *t->next + words;
+    kr_byte *block = words <= KC_MAX_WORDS ? (kr_byte *)malloc(size) : NULL;
     if (!block)
         return 0;
     t->size += (uint32_t)size;
     t->times = (uint64_t *)block;
-    t->start = (uint16_t *)(block + bits);
+    t->start = (uint32_t *)(block + bits);
     t->stop = t->start + lanes;
-    t->next = t->stop + lanes;
+    t->next = (uint16_t *)(t->stop + lanes);
     t->first = t->next + words;
     t->owned = t->first + blocks;
     t->type = (uint8_t *)(t->owned + words);
-    memset(block, 0, bits + 2 * lanes * sizeof *t->start);
+    memset(block, 0, bits + offsets);
     for (uint32_t n = 0; n < words; n++)
         t->next[n] = KC_NOT_LINKED;
     return 1;
 }
 
-/* Finds the words; 0 if there is no memory. `raw` is written, its length at most KC_MAX_TEMPLATE. */
+/* Finds the words; 0 if these are too many, or there is no memory. `raw` is written, at most KC_MAX_TEMPLATE bytes. */
 static int kc_template_build(kc_template *t, kc_date *date)
 {
     uint64_t edge[KC_MAX_TEMPLATE / 64 + 1]; /* a bit for each byte at which a word begins or has ended */
@@ -189,8 +192,8 @@ static int kc_template_build(kc_template *t, kc_date *date)
                     t->times[n / 64] |= (uint64_t)1 << (n % 64);
                 }
             }
-            t->start[n] = (uint16_t)start;
-            t->stop[n] = (uint16_t)end;
+            t->start[n] = start;
+            t->stop[n] = end;
             t->type[n] = (uint8_t)type;
             n++;
         }
@@ -217,21 +220,21 @@ static inline unsigned kc_part(const kc_template *t, uint32_t n)
 
 static inline uint32_t kc_word_len(const kc_template *t, uint32_t n)
 {
-    return (uint32_t)t->stop[n] - t->start[n];
+    return t->stop[n] - t->start[n];
 }
 
 /* Returns the first word from n on that has as many bytes, the number of words if there is none. */
-static inline uint32_t kc_same_length(const kc_template *t, uint32_t n, uint16_t len)
+static inline uint32_t kc_same_length(const kc_template *t, uint32_t n, uint32_t len)
 {
     for (;; n += KC_LANES) {
-        const uint16_t *start = t->start + n, *stop = t->stop + n;
-        uint16_t any = 0;
+        const uint32_t *start = t->start + n, *stop = t->stop + n;
+        uint32_t any = 0;
         if (n >= t->count)
             return t->count;
         for (int i = 0; i < KC_LANES; i++)
-            any |= (uint16_t)(stop[i] - start[i]) == len;
+            any |= stop[i] - start[i] == len;
         for (int i = 0; any; i++)
-            if ((uint16_t)(stop[i] - start[i]) == len)
+            if (stop[i] - start[i] == len)
                 return n + (uint32_t)i;
     }
 }
@@ -253,7 +256,7 @@ static inline uint32_t kc_next(const kc_template *t, uint32_t n)
     if (!kc_is_linked(kc_type(t, n), len))
         return KC_NO_WORD;
     do
-        found = kc_same_length(t, found + 1, (uint16_t)len);
+        found = kc_same_length(t, found + 1, len);
     while (found < t->count && (memcmp(t->raw + t->start[found], p, len) || kc_type(t, found) >= KC_KEY));
     if (found < t->count)
         t->next[n] = (uint16_t)found;

@@ -10,7 +10,7 @@
 
 #include "slots.h"
 
-enum { KC_MAX_TEMPLATES = 0xffff, KC_MAX_DEPTH = 6 };
+enum { KC_MAX_TEMPLATES = 0xffff, KC_MAX_DEPTH = 6, KC_LEN_UNIT = KC_MAX_TEMPLATE / 0x8000 };
 
 typedef struct {
     kc_slots *list;        /* the newest slot list; malloc'd; NULL: none yet */
@@ -19,7 +19,7 @@ typedef struct {
     uint32_t record;       /* id of its record; KR_NONE: the number is free, and `users` the next free one */
     uint32_t users;        /* records coded against it */
     float mean;            /* of the estimates of objects coded against it, other than templates */
-    uint16_t len;          /* bytes of the object */
+    uint16_t len;          /* bytes of the object, in units of KC_LEN_UNIT */
     uint8_t siblings;      /* those objects; UINT8_MAX: as many or more */
     uint8_t depth;         /* templates below it */
 } kc_entry;
@@ -105,7 +105,7 @@ static void kc_number_take(kc_templates *t, uint32_t number, uint32_t record, ui
     memset(e, 0, sizeof *e);
     e->literals = l;
     e->record = record;
-    e->len = (uint16_t)len;
+    e->len = (uint16_t)(len / KC_LEN_UNIT);
     e->depth = (uint8_t)depth;
     t->used++;
 }
