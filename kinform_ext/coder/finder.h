@@ -325,9 +325,9 @@ static void kc_finder_grow(kc_finder *f, uint32_t templates)
         return;
     kc_double((void **)&f->group, &f->groups, 4, KC_MAX_TEMPLATES + 1, sizeof *f->group);
     kc_double((void **)&f->hint, &f->hints, 32, 8 * (KC_MAX_TEMPLATES + 1), sizeof *f->hint);
-    kc_double((void **)&f->voter, &f->voters, 32, 1 << 14, sizeof *f->voter);
-    kc_double((void **)&f->seen, &f->sights, 32, 2048, sizeof *f->seen);
-    f->templates = f->templates ? 2 * f->templates : 4;
+    kc_double((void **)&f->voter, &f->voters, 16, 1 << 13, sizeof *f->voter);
+    kc_double((void **)&f->seen, &f->sights, 16, 1024, sizeof *f->seen);
+    f->templates = f->templates ? 2 * f->templates : 6;
 }
 
 #endif

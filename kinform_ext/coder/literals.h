@@ -12,7 +12,7 @@
 #include "bytes.h"
 
 enum { KC_MIN_LITERAL = 3, KC_MAX_LITERAL = 512, KC_MAX_LITERALS = 8192, KC_MAX_LITERAL_BYTES = 256 << 10 };
-enum { KC_MIN_SIGHTS = 64, KC_MAX_SIGHTS = 8192 };
+enum { KC_MIN_SIGHTS = 64, KC_MAX_SIGHTS = 4096 };
 #define KC_NO_LITERAL UINT32_MAX
 
 typedef struct {
