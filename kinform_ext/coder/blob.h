@@ -121,15 +121,15 @@ static size_t kc_blob_write(
             heads++;
             last = op->word;
             if (op->kind == KC_STRUCTURE) {
-                last += (uint32_t)op->jump;
-                forward &= op->jump >= 0;
+                last += (uint32_t)op->value;
+                forward &= op->value >= 0;
             }
         }
         if (op->kind == KC_NATIVE)
             payload = kc_put_native(payload, l, p, op, kc_type(t, op->word));
         else if (op->kind != KC_SAME) {
             if (op->kind == KC_STRUCTURE)
-                payload = kr_put_varint(payload, kc_zigzag(op->jump));
+                payload = kr_put_varint(payload, kc_zigzag(op->value));
             payload = kc_put_literal(payload, l, p, op->to - op->from, &op->expected);
         }
     }

@@ -23,8 +23,15 @@ enum {
     KC_TRIAL = 64,            /* objects after which it is decided whether to look for templates further on */
     KC_MIN_HITS = 4,          /* of those, objects that must have found one */
     KC_LEARNING = 64,         /* objects before the first slot list */
+    KC_MAX_ROOM = 256 << 10,  /* bytes of a buffer that are kept */
     KC_MAX_PREFIX = 4096,     /* bytes by which a relative may be longer than twice the object */
 };
+
+/* Memory that is used again. */
+typedef struct {
+    kr_byte *at;     /* malloc'd; NULL: none yet */
+    size_t capacity; /* bytes */
+} kc_buffer;
 
 /* What all collections of the process share. */
 typedef struct {
@@ -34,8 +41,8 @@ typedef struct {
     kc_date date;             /* the last date that was converted */
     kc_diff diff[2];          /* the best one so far, and the one being made */
     uint16_t kind[KC_MAX_LEARNT]; /* of the words of a template */
-    kr_byte *room;            /* for blobs, cut objects and prefixes; malloc'd */
-    size_t capacity;          /* of `room` */
+    kc_buffer room;           /* for parts of blobs, cut objects and prefixes */
+    kc_buffer blob;           /* for the blob of an object */
 } kc_process;
 
 /* Returns a record of the table, and its namespace. The texts stay valid until the table changes. */
@@ -77,16 +84,23 @@ typedef struct {
     kc_traits traits;    /* for kc_adopt */
 } kc_encoded;
 
-static inline int kc_room_reserve(kc_process *p, size_t size)
+/* Makes room for `size` bytes; what the buffer had is lost. 0 if there is no memory. */
+static inline int kc_buffer_reserve(kc_buffer *b, size_t size)
 {
-    if (size <= p->capacity)
+    if (size <= b->capacity)
         return 1;
-    free(p->room);
-    p->capacity = size + size / 4;
-    p->room = (kr_byte *)malloc(p->capacity);
-    if (!p->room)
-        p->capacity = 0;
-    return p->room != NULL;
+    free(b->at);
+    b->at = (kr_byte *)malloc(size + size / 4);
+    b->capacity = b->at ? size + size / 4 : 0;
+    return b->at != NULL;
+}
+
+static inline void kc_buffer_shrink(kc_buffer *b, size_t most)
+{
+    if (b->capacity <= most)
+        return;
+    free(b->at);
+    *b = (kc_buffer){NULL, 0};
 }
 
 static inline void kc_process_init(kc_process *p)
@@ -98,11 +112,8 @@ static inline void kc_process_init(kc_process *p)
 static inline void kc_process_shrink(kc_process *p)
 {
     kc_frames_shrink(&p->frames);
-    if (p->capacity > KC_MAX_CONTEXT) {
-        free(p->room);
-        p->room = NULL;
-        p->capacity = 0;
-    }
+    kc_buffer_shrink(&p->room, KC_MAX_ROOM);
+    kc_buffer_shrink(&p->blob, KC_MAX_ROOM);
 }
 
 static void kc_coder_free(kc_coder *c)
@@ -199,11 +210,11 @@ static inline int kc_decode_frame(kc_coder *c, const kr_view *v, const kr_text i
         kc_template *t = v->codec ? kc_pin_bytes(c, v->codec) : NULL;
         if (v->codec && !t)
             return 0;
-        if (!kc_room_reserve(p, v->raw_len + (t ? t->len : 0))) {
+        if (!kc_buffer_reserve(&p->room, v->raw_len + (t ? t->len : 0))) {
             kc_unpin(c, t);
             return 0;
         }
-        kr_byte *room = p->room;
+        kr_byte *room = p->room.at;
         if (t) {
             prefix = (kr_text){room, kc_cut(t->raw, t->len, t->own.part, room, &unused)};
             room += prefix.len;
@@ -385,15 +396,15 @@ static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
     uint32_t relative = kc_relative_find(&c->finder, &c->templates, x->raw, x->size);
     if (relative && kc_entry_of(&c->templates, relative)->len * (size_t)KC_LEN_UNIT <= 2 * x->size + KC_MAX_PREFIX)
         t = kc_pin_bytes(c, relative);
-    if (!kc_room_reserve(p, x->size + (t ? t->len : 0))) {
+    if (!kc_buffer_reserve(&p->room, x->size + (t ? t->len : 0))) {
         kc_unpin(c, t);
         return 0;
     }
-    source = (kr_text){p->room, kc_cut(x->raw, x->size, x->identity, p->room, &made->placeholders)};
+    source = (kr_text){p->room.at, kc_cut(x->raw, x->size, x->identity, p->room.at, &made->placeholders)};
     if (t)
-        prefix = (kr_text){p->room + source.len, 0};
+        prefix = (kr_text){p->room.at + source.len, 0};
     if (t)
-        prefix.len = kc_cut(t->raw, t->len, t->own.part, p->room + source.len, &unused);
+        prefix.len = kc_cut(t->raw, t->len, t->own.part, p->room.at + source.len, &unused);
     kr_text frame = kc_frame_write(&p->frames, &source, &prefix);
     kc_unpin(c, t);
     if (!frame.len)
@@ -432,14 +443,14 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
     if (s.number) {
         const kc_entry *e = kc_entry_of(&c->templates, s.number);
         size_t most = x->size / 2 + 16;
-        if (!kc_room_reserve(p, KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size + most)) {
+        if (!kc_buffer_reserve(&p->room, KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size)
+            || !kc_buffer_reserve(&p->blob, most)) {
             kc_unpin(c, s.t);
             return 0;
         }
-        kr_byte *to = p->room + KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size;
-        size = kc_blob_write(&p->diff[s.diff], s.t, x->raw, e->list, e->literals, p->room,
-                             to, most);
-        made->blob = (kr_text){to, size};
+        size = kc_blob_write(
+            &p->diff[s.diff], s.t, x->raw, e->list, e->literals, p->room.at, p->blob.at, most);
+        made->blob = (kr_text){p->blob.at, size};
         made->codec = s.number;
         made->depth = e->depth + 1u;
     }
@@ -447,25 +458,16 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
         if (!becomes)
             kc_learn(c, &s, &made->traits);
     } else {
-        kr_byte *blob = NULL; /* the blob lies in the room, which frames need */
-        if (size && (blob = (kr_byte *)malloc(size)))
-            memcpy(blob, made->blob.at, size);
         kc_encoded frame = *made;
         if (!kc_encode_frame(c, x, &frame)) {
-            free(blob);
             kc_unpin(c, s.t);
             return 0;
         }
-        if (blob && size <= frame.blob.len) {
-            memcpy(p->room, blob, size);
-            made->blob.at = p->room;
-            if (!becomes)
-                kc_learn(c, &s, &made->traits);
-        } else {
+        if (!size || frame.blob.len < size) {
             *made = frame;
             becomes = frame.depth < KC_MAX_DEPTH;
-        }
-        free(blob);
+        } else if (!becomes)
+            kc_learn(c, &s, &made->traits);
     }
     kc_unpin(c, s.t);
     made->is_template = becomes && x->may_be_template && x->size <= KC_MAX_TEMPLATE;

@@ -19,7 +19,7 @@ enum {
     KC_SAME,      /* the template's word, although another one was expected */
 };
 enum {
-    KC_MAX_OPS = 1024,
+    KC_MAX_OPS = 512,
     KC_MAX_SKIPPED = 128,   /* words of the object in which a structure must end */
     KC_MAX_LANDINGS = 8,    /* words of the template that are compared with each */
     KC_EFFORT = 4096,       /* words and landings looked at in one diff */
@@ -28,11 +28,10 @@ enum {
 };
 
 typedef struct {
-    uint32_t word;        /* of the template; of a structure: the first one that is not copied */
-    uint32_t from, to;    /* the bytes of the object that replace it; of a structure: the literal */
-    int32_t jump;         /* of a structure: words to the one where the walk continues */
-    int64_t value;        /* KC_NATIVE */
     kc_expected expected; /* points into the object, the template or the object's own */
+    int64_t value;        /* KC_NATIVE; of a structure: words to the one where the walk continues */
+    uint32_t from, to;    /* the bytes of the object that replace it; of a structure: the literal */
+    uint16_t word;        /* of the template; of a structure: the first one that is not copied */
     uint8_t kind;         /* KC_NATIVE ... KC_SAME */
 } kc_op;
 
@@ -235,7 +234,7 @@ static int kc_diff_make(
                     d->estimate += kc_native_cost(type, word_len);
                 else
                     d->estimate += 2 + (len < 12 ? len / 2 : 4 + len / 4);
-                op->word = n;
+                op->word = (uint16_t)n;
                 op->from = at;
                 op->to = (uint32_t)end;
                 op->value = op->kind == KC_NATIVE ? value : kc_word_value(t, n, w->date);
@@ -254,7 +253,7 @@ static int kc_diff_make(
             stopped = run_from;
         at = run_at + (stopped - run_from);
         kc_landing landing = kc_find_landing(d, t, x, size, at, n, refused, least);
-        *op = (kc_op){n, at, landing.at, (int32_t)landing.word - (int32_t)n, 0, {NULL, 0, 0}, KC_STRUCTURE};
+        *op = (kc_op){{NULL, 0, 0}, (int64_t)landing.word - n, at, landing.at, (uint16_t)n, KC_STRUCTURE};
         d->count++;
         d->structures++;
         d->estimate += 4 + (landing.at - at);
