@@ -135,6 +135,25 @@ static inline uint64_t kc_coder_bytes(const kc_coder *c)
 
 static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr_byte *to);
 
+/* The identity of a record. */
+typedef struct {
+    kr_text text[4];          /* namespace, name, uid, resourceVersion */
+    kr_byte uid[KC_UUID_LEN]; /* its text, if the record has it packed */
+    kr_byte rv[20];           /* the same */
+} kc_identity;
+
+static inline void kc_identify(kc_identity *id, const kr_view *v, const kr_text *namespace)
+{
+    id->text[0] = *namespace;
+    id->text[1] = v->name;
+    id->text[2] = v->uid;
+    if ((v->form & KR_UID_MASK) == KR_UID_PACKED) {
+        kc_unpack_uuid(v->uid.at, id->uid);
+        id->text[2] = (kr_text){id->uid, KC_UUID_LEN};
+    }
+    id->text[3] = kr_rv_text(v, id->rv);
+}
+
 /* Sets the five values of placeholders. */
 static inline void kc_values(kr_text value[KR_VALUES], const kr_text identity[4])
 {
@@ -163,15 +182,15 @@ static kc_template *kc_pin_bytes(kc_coder *c, uint32_t number)
 {
     kc_process *p = c->process;
     kc_template *t = kc_cache_get(&p->cache, &c->templates, number);
-    kr_byte uid[36], rv[20];
+    kc_identity identity;
     kr_text namespace;
     if (t) {
         kc_cache_move(&p->cache, t);
         return t;
     }
     kr_view v = c->source(c->context, kc_entry_of(&c->templates, number)->record, &namespace);
-    kr_text identity[4] = {namespace, v.name, kr_uid_text(&v, uid), kr_rv_text(&v, rv)};
-    if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity, v.raw_len)))
+    kc_identify(&identity, &v, &namespace);
+    if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity.text, v.raw_len)))
         return NULL;
     if (!kc_decode(c, &v, &namespace, t->raw)) {
         kc_template_free(t);
@@ -240,19 +259,19 @@ static inline int kc_decode_frame(kc_coder *c, const kr_view *v, const kr_text i
 static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr_byte *to)
 {
     kc_process *p = c->process;
-    kr_byte uid[36], rv[20];
-    kr_text identity[4] = {*namespace, v->name, kr_uid_text(v, uid), kr_rv_text(v, rv)};
+    kc_identity identity;
     if (v->codec && !kc_number_is_used(&c->templates, v->codec))
         return 0;
+    kc_identify(&identity, v, namespace);
     if (!v->codec || v->form & KR_FRAME)
-        return kc_decode_frame(c, v, identity, to);
+        return kc_decode_frame(c, v, identity.text, to);
     kc_template *t = kc_pin(c, v->codec);
     kc_own own;
     kc_walk w;
     if (!t)
         return 0;
     const kc_entry *e = kc_entry_of(&c->templates, v->codec);
-    kc_own_init(&own, identity);
+    kc_own_init(&own, identity.text);
     int done = kc_walk_start(&w, &p->walk, t, &own, to, &p->date)
         && kc_blob_read(&w, e->list, e->literals, &v->blob, to, v->raw_len);
     kc_unpin(c, t);
