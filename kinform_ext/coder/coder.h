@@ -21,7 +21,9 @@ enum {
     KC_MAX_DIFFED = 256 << 10,/* bytes of an object that is compared with templates */
     KC_MIN_CUT = 2,           /* bytes of a value that is worth a placeholder */
     KC_TRIAL = 64,            /* objects after which it is decided whether to look for templates further on */
-    KC_MIN_HITS = 4,          /* of those, objects that must have found one */
+    KC_MIN_HITS = 2,          /* of those, objects that must have found one */
+    KC_WEIGHT = 8 << 10,      /* a larger object counts for more than one in both */
+    KC_SAMPLES = 4,           /* frames with and without a relative, after which it is decided whether relatives pay */
     KC_LEARNING = 64,         /* objects before the first slot list */
     KC_MAX_ROOM = 256 << 10,  /* bytes of a buffer that are kept */
     KC_MAX_PREFIX = 4096,     /* bytes by which a relative may be longer than twice the object */
@@ -62,6 +64,9 @@ typedef struct {
     uint64_t arrived;         /* objects that were encoded without a hint */
     uint64_t sleeps_until;    /* as long as `arrived` is less, no template is looked for */
     uint32_t trials, hits;    /* objects for which one was looked for since the last decision, and found */
+    uint64_t framed;          /* objects that were compressed */
+    uint64_t alone_until;     /* as long as `framed` is less, no relative is looked for */
+    uint32_t samples, paid;   /* frames compared with one without relative since the last decision, and 1/8 smaller */
 } kc_coder;
 
 /* An object to be encoded. */
@@ -405,6 +410,21 @@ static void kc_learn(kc_coder *c, const kc_search *s, const kc_traits *traits)
     }
 }
 
+/* Compares frames with and without a relative; decides after some whether to go on without. */
+static void kc_sample_relative(kc_coder *c, const kr_text *source, const kr_text *prefix)
+{
+    const kr_text none = {NULL, 0};
+    if (prefix->len) {
+        size_t alone = kc_frame_write(&c->process->frames, source, &none).len;
+        size_t after = kc_frame_write(&c->process->frames, source, prefix).len;
+        c->paid += after + alone / 8 <= alone;
+    }
+    if (++c->samples < KC_SAMPLES)
+        return;
+    c->alone_until = c->paid ? 0 : 2 * c->framed;
+    c->samples = c->paid = 0;
+}
+
 /* Compresses the object after a relative if there is one; 0 if there is no memory. */
 static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
 {
@@ -412,7 +432,9 @@ static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
     kc_template *t = NULL;
     kr_text source, prefix = {NULL, 0};
     int unused;
-    uint32_t relative = kc_relative_find(&c->finder, &c->templates, x->raw, x->size);
+    uint32_t relative = 0;
+    if (c->framed++ >= c->alone_until)
+        relative = kc_relative_find(&c->finder, &c->templates, x->raw, x->size);
     if (relative && kc_entry_of(&c->templates, relative)->len * (size_t)KC_LEN_UNIT <= 2 * x->size + KC_MAX_PREFIX)
         t = kc_pin_bytes(c, relative);
     if (!kc_buffer_reserve(&p->room, x->size + (t ? t->len : 0))) {
@@ -424,6 +446,8 @@ static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
         prefix = (kr_text){p->room.at + source.len, 0};
     if (t)
         prefix.len = kc_cut(t->raw, t->len, t->own.part, p->room.at + source.len, &unused);
+    if (c->framed > c->alone_until && c->framed % 2)
+        kc_sample_relative(c, &source, &prefix);
     kr_text frame = kc_frame_write(&p->frames, &source, &prefix);
     kc_unpin(c, t);
     if (!frame.len)
@@ -450,9 +474,10 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
             kc_traits_of_name(&made->traits, &s.own);
             if (c->arrived++ >= c->sleeps_until) {
                 becomes = kc_search_all(&s, &made->traits);
-                c->trials += s.count > 0;
-                c->hits += s.number != 0;
-                if (c->trials == KC_TRIAL) {
+                uint32_t weight = 1 + (uint32_t)x->size / KC_WEIGHT;
+                c->trials += s.count ? weight : 0;
+                c->hits += s.number ? weight : 0;
+                if (c->trials >= KC_TRIAL) {
                     c->sleeps_until = c->hits < KC_MIN_HITS ? 2 * c->arrived : 0;
                     c->trials = c->hits = 0;
                 }
@@ -484,7 +509,7 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
         }
         if (!size || frame.blob.len < size) {
             *made = frame;
-            becomes = frame.depth < KC_MAX_DEPTH;
+            becomes = frame.depth < KC_MAX_DEPTH && (c->framed >= c->alone_until || c->arrived >= c->sleeps_until);
         } else if (!becomes)
             kc_learn(c, &s, &made->traits);
     }

@@ -198,7 +198,8 @@ static inline uint32_t kc_group_nearest(const kc_finder *f, const kc_templates *
     for (int i = 0; g && i < KC_GROUP_TEMPLATES && g->template[i]; i++) {
         if (!kc_number_is_used(t, g->template[i]))
             continue;
-        uint32_t len = kc_entry_of(t, g->template[i])->len * (uint32_t)KC_LEN_UNIT, distance = len > size ? len - size : size - len;
+        uint32_t len = kc_entry_of(t, g->template[i])->len * (uint32_t)KC_LEN_UNIT;
+        uint32_t distance = len > size ? len - size : size - len;
         if (!best || distance + 24 < least) { /* 24: a newer template is better than a slightly nearer one */
             best = g->template[i];
             least = distance;

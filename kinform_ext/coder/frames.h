@@ -17,13 +17,14 @@
 #endif
 
 enum {
-    KC_FRAME_LEVEL = 3,       /* of what is not set here; the rest bounds a context to 192 KiB */
+    KC_FRAME_LEVEL = 3,
+    KC_MAX_SEARCHED = 48 << 10, /* bytes of an object with a prefix for which the next four are used */
     KC_FRAME_WINDOW_BITS = 16,
     KC_FRAME_HASH_BITS = 13,
     KC_FRAME_CHAIN_BITS = 13,
     KC_FRAME_SEARCH_BITS = 4,
     KC_MAGIC_LEN = 4,
-    KC_MAX_CONTEXT = 1 << 20, /* bytes; a larger context is freed after its use */
+    KC_MAX_CONTEXT = 256 << 10, /* bytes; a larger context is freed after its use */
 };
 
 typedef struct {
@@ -80,13 +81,14 @@ static inline kr_text kc_frame_write(kc_frames *f, const kr_text *source, const 
         if (!f->writer)
             return frame;
         ZSTD_CCtx_setParameter(f->writer, ZSTD_c_compressionLevel, KC_FRAME_LEVEL);
-        ZSTD_CCtx_setParameter(f->writer, ZSTD_c_windowLog, KC_FRAME_WINDOW_BITS);
-        ZSTD_CCtx_setParameter(f->writer, ZSTD_c_hashLog, KC_FRAME_HASH_BITS);
-        ZSTD_CCtx_setParameter(f->writer, ZSTD_c_chainLog, KC_FRAME_CHAIN_BITS);
-        ZSTD_CCtx_setParameter(f->writer, ZSTD_c_searchLog, KC_FRAME_SEARCH_BITS);
-        ZSTD_CCtx_setParameter(f->writer, ZSTD_c_strategy, ZSTD_lazy2);
         ZSTD_CCtx_setParameter(f->writer, ZSTD_c_dictIDFlag, 0);
     }
+    int searched = prefix->len && source->len <= KC_MAX_SEARCHED; /* 0 stands for the level's own parameters */
+    ZSTD_CCtx_setParameter(f->writer, ZSTD_c_windowLog, searched ? KC_FRAME_WINDOW_BITS : 0);
+    ZSTD_CCtx_setParameter(f->writer, ZSTD_c_hashLog, searched ? KC_FRAME_HASH_BITS : 0);
+    ZSTD_CCtx_setParameter(f->writer, ZSTD_c_chainLog, searched ? KC_FRAME_CHAIN_BITS : 0);
+    ZSTD_CCtx_setParameter(f->writer, ZSTD_c_searchLog, searched ? KC_FRAME_SEARCH_BITS : 0);
+    ZSTD_CCtx_setParameter(f->writer, ZSTD_c_strategy, searched ? ZSTD_lazy2 : 0);
     if (prefix->len)
         ZSTD_CCtx_refPrefix(f->writer, prefix->at, prefix->len);
     size_t size = ZSTD_compress2(f->writer, f->room, f->capacity, source->at, source->len);

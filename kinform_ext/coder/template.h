@@ -1,8 +1,8 @@
 /* A template, built for use: the bytes of an object, and its words.
  *
- * Words lie in order and do not overlap. A time is one word, although it has colons. Building finds the words, the times
- * and the parts of the object's own; the types of other words, and which words have equal values, are found when they
- * are asked for. Keys of JSON objects and short words are not linked.
+ * Words lie in order and do not overlap. A time is one word, although it has colons. Building finds the words, the
+ * times and the parts of the object's own. The types of other words, and which words have equal values, are found when
+ * they are asked for. Keys of JSON objects and short words are not linked.
  * Bound: an object of at most KC_MAX_TEMPLATE bytes and KC_MAX_WORDS words. About 11 bytes a word and 1.05 times its
  * bytes, so 10 KB for a pod.
  */

@@ -95,7 +95,8 @@ static uint32_t kc_number_reserve(kc_templates *t)
 }
 
 /* Takes the number that was reserved last, for a record. `l`: acquired, is released with the number. */
-static void kc_number_take(kc_templates *t, uint32_t number, uint32_t record, uint32_t len, unsigned depth, kc_literals *l)
+static void kc_number_take(
+    kc_templates *t, uint32_t number, uint32_t record, uint32_t len, unsigned depth, kc_literals *l)
 {
     kc_entry *e = kc_entry_of(t, number);
     if (number > t->count)
