@@ -18,7 +18,8 @@ typedef struct {
 } kc_cache_list;
 
 typedef struct {
-    kc_cache_list built, plain;
+    kc_cache_list built;   /* templates with tables */
+    kc_cache_list plain;   /* the others */
     uint64_t hits, misses; /* look-ups that found a template, and others */
 } kc_cache;
 

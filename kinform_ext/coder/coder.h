@@ -415,8 +415,8 @@ static void kc_sample_relative(kc_coder *c, const kr_text *source, const kr_text
 {
     const kr_text none = {NULL, 0};
     if (prefix->len) {
-        size_t alone = kc_frame_write(&c->process->frames, source, &none).len;
-        size_t after = kc_frame_write(&c->process->frames, source, prefix).len;
+        size_t alone = kc_frame_write(&c->process->frames, source, &none, 1).len;
+        size_t after = kc_frame_write(&c->process->frames, source, prefix, 1).len;
         c->paid += after + alone / 8 <= alone;
     }
     if (++c->samples < KC_SAMPLES)
@@ -448,7 +448,7 @@ static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
         prefix.len = kc_cut(t->raw, t->len, t->own.part, p->room.at + source.len, &unused);
     if (c->framed > c->alone_until && c->framed % 2)
         kc_sample_relative(c, &source, &prefix);
-    kr_text frame = kc_frame_write(&p->frames, &source, &prefix);
+    kr_text frame = kc_frame_write(&p->frames, &source, &prefix, c->framed > c->alone_until);
     kc_unpin(c, t);
     if (!frame.len)
         return 0;
