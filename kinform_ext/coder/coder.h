@@ -24,7 +24,7 @@ enum {
     KC_MIN_HITS = 2,          /* of those, objects that must have found one */
     KC_WEIGHT = 8 << 10,      /* a larger object counts for more than one in both */
     KC_SAMPLES = 4,           /* frames with and without a relative, after which it is decided whether relatives pay */
-    KC_LEARNING = 64,         /* objects before the first slot list */
+    KC_LEARNING = 128,        /* objects before the first slot list */
     KC_MAX_ROOM = 256 << 10,  /* bytes of a buffer that are kept */
     KC_MAX_PREFIX = 4096,     /* bytes by which a relative may be longer than twice the object */
 };
@@ -393,8 +393,9 @@ static void kc_learn(kc_coder *c, const kc_search *s, const kc_traits *traits)
     c->mean = c->mean > 0 ? 0.98f * c->mean + 0.02f * estimate : estimate;
     c->coded++;
     c->last = s->number;
-    int samples = c->coded >= KC_LEARNING / 2 && c->coded % (c->coded < 256 ? 4 : 32) == 0;
-    int lists = grows && (e->siblings == 2 || e->siblings == 16 || e->siblings == UINT8_MAX) && c->coded > KC_LEARNING;
+    int samples = c->coded >= KC_LEARNING / 2 && c->coded % (c->coded < 2 * KC_LEARNING ? 4 : 32) == 0;
+    int first = !e->list && e->siblings >= 2, later = grows && (e->siblings == 16 || e->siblings == UINT8_MAX);
+    int lists = (first || later) && c->coded > KC_LEARNING;
     if ((samples || lists) && s->t->count <= KC_MAX_LEARNT && kc_rates_reserve(&c->rates, s->t->count)) {
         kc_kinds(s->t, p->kind);
         if (samples)
@@ -410,15 +411,16 @@ static void kc_learn(kc_coder *c, const kc_search *s, const kc_traits *traits)
     }
 }
 
-/* Compares frames with and without a relative; decides after some whether to go on without. */
-static void kc_sample_relative(kc_coder *c, const kr_text *source, const kr_text *prefix)
+/* Returns whether the frame to come is compared with one without a relative: less often while relatives pay. */
+static inline int kc_samples_frame(const kc_coder *c)
 {
-    const kr_text none = {NULL, 0};
-    if (prefix->len) {
-        size_t alone = kc_frame_write(&c->process->frames, source, &none, 1).len;
-        size_t after = kc_frame_write(&c->process->frames, source, prefix, 1).len;
-        c->paid += after + alone / 8 <= alone;
-    }
+    return c->framed > c->alone_until && c->framed % (c->alone_until || c->framed < 16 ? 2 : 16) == 1;
+}
+
+/* Learns from the lengths of a frame with a relative, and of one without; decides after some whether to look for any. */
+static inline void kc_learn_relative(kc_coder *c, size_t after, size_t alone)
+{
+    c->paid += after + alone / 8 <= alone;
     if (++c->samples < KC_SAMPLES)
         return;
     c->alone_until = c->paid ? 0 : 2 * c->framed;
@@ -446,9 +448,12 @@ static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
         prefix = (kr_text){p->room.at + source.len, 0};
     if (t)
         prefix.len = kc_cut(t->raw, t->len, t->own.part, p->room.at + source.len, &unused);
-    if (c->framed > c->alone_until && c->framed % 2)
-        kc_sample_relative(c, &source, &prefix);
-    kr_text frame = kc_frame_write(&p->frames, &source, &prefix, c->framed > c->alone_until);
+    const kr_text none = {NULL, 0};
+    const int searched = c->framed > c->alone_until, samples = kc_samples_frame(c);
+    size_t alone = samples && t ? kc_frame_write(&p->frames, &source, &none, searched).len : 0;
+    kr_text frame = kc_frame_write(&p->frames, &source, &prefix, searched);
+    if (samples)
+        kc_learn_relative(c, frame.len, alone);
     kc_unpin(c, t);
     if (!frame.len)
         return 0;

@@ -13,7 +13,6 @@
 enum {
     KC_GROUP_TEMPLATES = 4,  /* templates of one group */
     KC_WAYS = 4,             /* entries of a bucket */
-    KC_FEW_VOTERS = 1024,    /* entries of `voter` */
     KC_MIN_VOTER = 6,        /* characters of a word that votes */
     KC_MAX_VOTED = 32 << 10, /* bytes of an object whose words vote */
     KC_CANDIDATES = 32,      /* templates for which votes are counted */
@@ -234,14 +233,13 @@ static inline int kc_came_before(kc_finder *f, uint64_t hash)
 
 /* ---- votes ---- */
 
-/* Returns whether a word votes: one in four, so that an entry in `voter` is worth four words; one in eight of many
- * templates, so that they do not displace each other's words. */
-static inline int kc_votes(const kc_finder *f, uint64_t hash)
+/* Returns whether a word votes: one in eight, so that an entry in `voter` is worth eight words. */
+static inline int kc_votes(uint64_t hash)
 {
-    return (hash >> 60 & (f->voters > KC_FEW_VOTERS ? 7 : 3)) == 0;
+    return (hash >> 60 & 7) == 0;
 }
 
-static inline size_t kc_next_voter(const kc_finder *f, const kr_byte *x, size_t *at, size_t size, uint64_t *hash)
+static inline size_t kc_next_voter(const kr_byte *x, size_t *at, size_t size, uint64_t *hash)
 {
     while (*at < size) {
         while (*at < size && !kc_is_word(x[*at]))
@@ -251,7 +249,7 @@ static inline size_t kc_next_voter(const kc_finder *f, const kr_byte *x, size_t 
         if (*at - start < KC_MIN_VOTER)
             continue;
         *hash = kc_hash(x + start, *at - start);
-        if (kc_votes(f, *hash))
+        if (kc_votes(*hash))
             return *at - start;
     }
     return 0;
@@ -268,7 +266,7 @@ static inline uint32_t kc_relative_find(const kc_finder *f, const kc_templates *
     size_t at = 0, len;
     if (!f->voters)
         return 0;
-    while ((len = kc_next_voter(f, x, &at, size < KC_MAX_VOTED ? size : KC_MAX_VOTED, &hash))) {
+    while ((len = kc_next_voter(x, &at, size < KC_MAX_VOTED ? size : KC_MAX_VOTED, &hash))) {
         const kc_hint *voter = &f->voter[hash & (f->voters - 1)];
         if (!voter->template || voter->tag != kc_tag(hash) || !kc_number_is_used(t, voter->template)
             || kc_entry_of(t, voter->template)->depth >= KC_MAX_DEPTH - 1)
@@ -298,7 +296,7 @@ static inline void kc_voters_add(kc_finder *f, const kr_byte *x, size_t size, ui
     size_t at = 0;
     if (!f->voters)
         return;
-    while (kc_next_voter(f, x, &at, size < KC_MAX_VOTED ? size : KC_MAX_VOTED, &hash))
+    while (kc_next_voter(x, &at, size < KC_MAX_VOTED ? size : KC_MAX_VOTED, &hash))
         f->voter[hash & (f->voters - 1)] = (kc_hint){kc_tag(hash), (uint16_t)template};
 }
 
