@@ -24,7 +24,7 @@ enum {
     KC_MIN_HITS = 2,          /* of those, objects that must have found one */
     KC_WEIGHT = 8 << 10,      /* a larger object counts for more than one in both */
     KC_SAMPLES = 4,           /* frames with and without a relative, after which it is decided whether relatives pay */
-    KC_LEARNING = 128,        /* objects before the first slot list */
+    KC_LEARNING = 64,         /* objects before the first slot list */
     KC_MAX_ROOM = 256 << 10,  /* bytes of a buffer that are kept */
     KC_MAX_PREFIX = 4096,     /* bytes by which a relative may be longer than twice the object */
 };
@@ -394,7 +394,7 @@ static void kc_learn(kc_coder *c, const kc_search *s, const kc_traits *traits)
     c->coded++;
     c->last = s->number;
     int samples = c->coded >= KC_LEARNING / 2 && c->coded % (c->coded < 2 * KC_LEARNING ? 4 : 32) == 0;
-    int first = !e->list && e->siblings >= 2, later = grows && (e->siblings == 16 || e->siblings == UINT8_MAX);
+    int first = !e->list && e->siblings >= 2, later = grows && (e->siblings == 64 || e->siblings == UINT8_MAX);
     int lists = (first || later) && c->coded > KC_LEARNING;
     if ((samples || lists) && s->t->count <= KC_MAX_LEARNT && kc_rates_reserve(&c->rates, s->t->count)) {
         kc_kinds(s->t, p->kind);
@@ -417,7 +417,7 @@ static inline int kc_samples_frame(const kc_coder *c)
     return c->framed > c->alone_until && c->framed % (c->alone_until || c->framed < 16 ? 2 : 16) == 1;
 }
 
-/* Learns from the lengths of a frame with a relative, and of one without; decides after some whether to look for any. */
+/* Learns from the lengths of a frame with a relative and of one without; decides whether to look for relatives. */
 static inline void kc_learn_relative(kc_coder *c, size_t after, size_t alone)
 {
     c->paid += after + alone / 8 <= alone;

@@ -70,8 +70,8 @@ static inline void kc_frames_shrink(kc_frames *f)
     }
 }
 
-/* Compresses bytes; `searched`: small ones more thoroughly. Returns the frame, which is valid until the next call; len 0
- * if there is no memory. */
+/* Compresses bytes; `searched`: small ones more thoroughly. Returns the frame, which is valid until the next call;
+ * len 0 if there is no memory. */
 static inline kr_text kc_frame_write(
     kc_frames *f, const kr_text *source, const kr_text *prefix, int searched)
 {
