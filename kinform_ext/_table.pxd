@@ -131,6 +131,7 @@ cdef extern from "coder/coder.h":
         KC_MAX_LISTS
 
     ctypedef struct kc_slots:
+        kc_slots *older
         uint16_t count
         uint16_t *slot
 
@@ -138,11 +139,11 @@ cdef extern from "coder/coder.h":
         uint32_t count
 
     ctypedef struct kc_entry:
-        kc_slots *list[3]
+        kc_slots *list
         kc_literals *literals
         uint32_t record
         uint32_t users
-        uint32_t siblings
+        uint8_t siblings
         float mean
         uint8_t depth
 

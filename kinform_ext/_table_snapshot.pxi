@@ -74,11 +74,12 @@ cdef class Dump:
                 positions[<size_t>e.literals] = len(tables)
                 tables.append(dump_literals(e.literals))
             part = varint(positions[<size_t>e.literals]) + varint(e.siblings) + (<char *>&e.mean)[:sizeof(float)]
-            for i in range(KC_MAX_LISTS):
-                slots = e.list[i]
-                part += varint(0 if slots == NULL else slots.count + 1)
-                if slots != NULL:
-                    part += (<char *>slots.slot)[:slots.count * sizeof(uint16_t)]
+            lists = []
+            slots = e.list
+            while slots != NULL:
+                lists.append(varint(slots.count + 1) + (<char *>slots.slot)[:slots.count * sizeof(uint16_t)])
+                slots = slots.older
+            part += b"".join(reversed(lists)) + b"\0" * (KC_MAX_LISTS - len(lists))
             parts.append(part + self.dump_record(e.record, not self.ids.has(e.record)))
         return varint(len(tables)) + b"".join(tables) + varint(len(parts)) + b"".join(parts)
 
@@ -255,7 +256,7 @@ cdef class _TableSnapshot(_TableStreams):
                 raise ValueError(NOT_A_DUMP)
             self.load_record(stream_of, r)
             e = kc_entry_of(&self.t.coder.templates, r.number)
-            e.siblings = siblings
+            e.siblings = min(siblings, 255)
             e.mean = mean if 0 <= mean < KC_MAX_TEMPLATE else 0
             for i in range(KC_MAX_LISTS):
                 kc_list_add(&self.t.coder.templates, r.number, slots[i])

@@ -69,12 +69,12 @@ static inline kr_byte *kc_put_literal(
 }
 
 static inline kr_byte *kc_put_native(
-    kr_byte *to, kc_literals *l, const kr_byte *p, const kc_op *op, const kc_word *w, uint16_t who)
+    kr_byte *to, kc_literals *l, const kr_byte *p, const kc_op *op, unsigned type, uint16_t who)
 {
     uint32_t len = op->to - op->from;
-    if (w->type == KC_UUID || w->type == KC_HEX || w->type == KC_IP)
+    if (type == KC_UUID || type == KC_HEX || type == KC_IP)
         kc_literal_note(l, kc_hash(p, len), p, len, who);
-    switch (w->type) {
+    switch (type) {
     case KC_UUID:
         kc_pack_uuid(p, to);
         return to + 16;
@@ -96,11 +96,11 @@ static inline kr_byte *kc_put_native(
 
 /* Writes a diff to `to`, at most `most` bytes; returns their number, 0 if there would be more.
  *
- * `number`, `list`: the slot list, 0 and NULL for none. `who`: of the hash of the object's name.
+ * `list`: the slot list, NULL for none. `who`: of the hash of the object's name.
  * `room`: KC_HEAD_ROOM + KC_PAYLOAD_ROOM + the object's size. */
 static size_t kc_blob_write(
-    const kc_diff *d, const kc_template *t, const kr_byte *x, unsigned number, const kc_slots *list, kc_literals *l,
-    uint16_t who, kr_byte *room, kr_byte *to, size_t most)
+    const kc_diff *d, const kc_template *t, const kr_byte *x, const kc_slots *list, kc_literals *l, uint16_t who,
+    kr_byte *room, kr_byte *to, size_t most)
 {
     kr_byte bitmap[(KC_MAX_SLOTS + 7) / 8] = {0}, *head = room, *payload = room + KC_HEAD_ROOM;
     const kr_byte *start = to;
@@ -123,15 +123,15 @@ static size_t kc_blob_write(
             heads++;
             last = op->word;
             if (op->kind == KC_STRUCTURE) {
-                last += (uint32_t)op->jump;
-                forward &= op->jump >= 0;
+                last += (uint32_t)op->value;
+                forward &= op->value >= 0;
             }
         }
         if (op->kind == KC_NATIVE)
-            payload = kc_put_native(payload, l, p, op, &t->word[op->word], who);
+            payload = kc_put_native(payload, l, p, op, kc_type(t, op->word), who);
         else if (op->kind != KC_SAME) {
             if (op->kind == KC_STRUCTURE)
-                payload = kr_put_varint(payload, kc_zigzag(op->jump));
+                payload = kr_put_varint(payload, kc_zigzag(op->value));
             payload = kc_put_literal(payload, l, p, op->to - op->from, &op->expected, who);
         }
     }
@@ -139,7 +139,7 @@ static size_t kc_blob_write(
     size_t payload_size = (size_t)(payload - room) - KC_HEAD_ROOM;
     if (5 + bits + head_size + payload_size > most)
         return 0;
-    to = kr_put_varint(to, (uint64_t)heads << 3 | number << 1 | (bits > 0));
+    to = kr_put_varint(to, (uint64_t)heads << 3 | (list ? list->number : 0u) << 1 | (bits > 0));
     memcpy(to, bitmap, bits);
     memcpy(to + bits, room, head_size);
     memcpy(to + bits + head_size, room + KC_HEAD_ROOM, payload_size);
@@ -222,21 +222,22 @@ static inline int kc_read_literal(kc_input *in, kc_output *out, const kc_literal
     return 1;
 }
 
+/* `size`: characters of the template's word. */
 static inline int kc_read_native(
-    kc_input *in, kc_output *out, const kc_word *w, const kc_expected *e, int64_t *value, kc_date *date)
+    kc_input *in, kc_output *out, unsigned type, size_t size, const kc_expected *e, int64_t *value, kc_date *date)
 {
     kr_byte text[KC_MAX_VALUE];
     uint64_t n;
     size_t len = 0;
-    if (w->type == KC_HEX) {
-        const kr_byte *packed = kc_read_bytes(in, w->len / 2);
-        if (!packed || w->len > (size_t)(out->end - out->at))
+    if (type == KC_HEX) {
+        const kr_byte *packed = kc_read_bytes(in, size / 2);
+        if (!packed || size > (size_t)(out->end - out->at))
             return 0;
-        kc_unpack_hex(packed, w->len, out->at);
-        out->at += w->len;
+        kc_unpack_hex(packed, size, out->at);
+        out->at += size;
         return 1;
     }
-    if (w->type == KC_UUID) {
+    if (type == KC_UUID) {
         const kr_byte *packed = kc_read_bytes(in, 16);
         if (!packed)
             return 0;
@@ -246,7 +247,7 @@ static inline int kc_read_native(
     if (!kc_read_number(in, &n))
         return 0;
     uint64_t sum = (uint64_t)e->value + (uint64_t)kc_unzigzag(n);
-    if (w->type == KC_MICRO) {
+    if (type == KC_MICRO) {
         const kr_byte *fraction = kc_read_bytes(in, 3);
         if (!fraction)
             return 0;
@@ -257,12 +258,12 @@ static inline int kc_read_native(
         sum = sum * 1000000 + rest;
     }
     *value = (int64_t)sum;
-    if (w->type == KC_DECIMAL && sum < 1000000000000000000u)
+    if (type == KC_DECIMAL && sum < 1000000000000000000u)
         len = kc_format_decimal(sum, text);
-    else if (w->type == KC_IP && sum <= UINT32_MAX)
+    else if (type == KC_IP && sum <= UINT32_MAX)
         len = kc_format_ip((uint32_t)sum, text);
-    else if (w->type == KC_TIME || w->type == KC_MICRO)
-        len = kc_format_time(text, (int64_t)sum, w->type == KC_MICRO, date);
+    else if (type == KC_TIME || type == KC_MICRO)
+        len = kc_format_time(text, (int64_t)sum, type == KC_MICRO, date);
     return len && kc_write_exactly(out, text, len);
 }
 
@@ -292,9 +293,9 @@ static inline int kc_next_head(kc_heads *h, uint32_t last, uint32_t words)
 
 /* Writes the object of a blob to `out`; 0 unless it is exactly `size` bytes, and all of the blob was needed.
  *
- * `w`: a walk that has started, with `out` as its object. `list`: by number less 1; NULL: the template has none. */
+ * `w`: a walk that has started, with `out` as its object. `list`: the newest of the template; NULL: it has none. */
 static int kc_blob_read(
-    kc_walk *w, kc_slots *const list[KC_MAX_LISTS], const kc_literals *l, const kr_text *blob, kr_byte *to, size_t size)
+    kc_walk *w, const kc_slots *list, const kc_literals *l, const kr_text *blob, kr_byte *to, size_t size)
 {
     const kc_template *t = w->t;
     kc_input in = {blob->at, blob->at + blob->len};
@@ -305,7 +306,9 @@ static int kc_blob_read(
     if (!kc_read_number(&in, &start) || start >> 3 > KC_MAX_OPS)
         return 0;
     unsigned number = (unsigned)(start >> 1 & 3);
-    const kc_slots *slots = number ? list[number - 1] : NULL;
+    const kc_slots *slots = number ? list : NULL;
+    while (slots && slots->number != number)
+        slots = slots->older;
     uint32_t slot_count = slots ? slots->count : 0;
     const kr_byte *bitmap = start & 1 ? kc_read_bytes(&in, (slot_count + 7) / 8) : NULL;
     if ((number && !slots) || ((start & 1) && !bitmap))
@@ -338,7 +341,7 @@ static int kc_blob_read(
             }
         }
         if (kind == KC_STRUCTURE) {
-            uint32_t stopped = next ? kc_word_stop(&t->word[next - 1]) : 0;
+            uint32_t stopped = next ? t->stop[next - 1] : 0;
             kc_expected none = {NULL, 0, 0};
             uint64_t jump;
             if (stopped < from)
@@ -350,7 +353,7 @@ static int kc_blob_read(
             if (landing > t->count || !kc_next_head(&heads, (uint32_t)landing, t->count))
                 return 0;
             n = (uint32_t)landing;
-            from = n < t->count ? t->word[n].start : t->len;
+            from = n < t->count ? t->start[n] : t->len;
             if (n == t->count)
                 break;
             continue;
@@ -360,34 +363,34 @@ static int kc_blob_read(
                 return 0;
             break;
         }
-        const kc_word *word = &t->word[next];
-        if (!kc_write(&out, t->raw + from, word->start - from))
+        const unsigned type = kc_type(t, next);
+        if (!kc_write(&out, t->raw + from, t->start[next] - from))
             return 0;
         kr_byte *begin = out.at;
         int64_t value = 0;
         int written;
         if (kind == KC_SAME) {
-            written = kc_write(&out, t->raw + word->start, word->len);
-            value = kc_word_value(t, word, w->date);
+            written = kc_write(&out, t->raw + t->start[next], kc_word_len(t, next));
+            value = kc_word_value(t, next, w->date);
         } else {
             kc_expected e = kc_walk_expect(w, next);
             if (kind == KC_NATIVE)
-                written = kc_read_native(&in, &out, word, &e, &value, w->date);
+                written = kc_read_native(&in, &out, type, kc_word_len(t, next), &e, &value, w->date);
             else if (kind == KC_GENERIC) {
                 written = kc_read_literal(&in, &out, l, &e) && out.at > begin;
-                value = kc_word_value(t, word, w->date);
+                value = kc_word_value(t, next, w->date);
             } else if (e.text)
                 written = kc_write_exactly(&out, e.text, e.len);
             else {
                 kr_byte text[KC_MAX_VALUE];
-                size_t len = kc_format_time(text, e.value, word->type == KC_MICRO, w->date);
+                size_t len = kc_format_time(text, e.value, type == KC_MICRO, w->date);
                 written = len && kc_write_exactly(&out, text, len);
                 value = e.value;
             }
             if (!written)
                 return 0;
             if (kind < 0 && e.text) {
-                from = kc_word_stop(word);
+                from = t->stop[next];
                 n = next + 1;
                 continue;
             }
@@ -395,7 +398,7 @@ static int kc_blob_read(
         if (!written)
             return 0;
         kc_walk_replace(w, next, (uint32_t)(begin - to), (uint32_t)(out.at - begin), value);
-        from = kc_word_stop(word);
+        from = t->stop[next];
         n = next + 1;
         if (explicit && !kc_next_head(&heads, next, t->count))
             return 0;

@@ -18,26 +18,33 @@
 
 enum {
     KC_MAX_TRIED = 12,        /* templates that are compared with one object */
-    KC_MAX_DIFFED = 128 << 10,/* bytes of an object that is compared with templates */
+    KC_MAX_DIFFED = 256 << 10,/* bytes of an object that is compared with templates */
     KC_MIN_CUT = 2,           /* bytes of a value that is worth a placeholder */
     KC_TRIAL = 64,            /* objects after which it is decided whether to look for templates further on */
-    KC_MIN_HITS = 4,          /* of those, objects that must have found one */
-    KC_SEEN = 2048,           /* entries of `seen` */
+    KC_MIN_HITS = 2,          /* of those, objects that must have found one */
+    KC_WEIGHT = 8 << 10,      /* a larger object counts for more than one in both */
+    KC_SAMPLES = 4,           /* frames with and without a relative, after which it is decided whether relatives pay */
     KC_LEARNING = 64,         /* objects before the first slot list */
+    KC_MAX_ROOM = 256 << 10,  /* bytes of a buffer that are kept */
     KC_MAX_PREFIX = 4096,     /* bytes by which a relative may be longer than twice the object */
 };
+
+/* Memory that is used again. */
+typedef struct {
+    kr_byte *at;     /* malloc'd; NULL: none yet */
+    size_t capacity; /* bytes */
+} kc_buffer;
 
 /* What all collections of the process share. */
 typedef struct {
     kc_cache cache;           /* built templates */
     kc_frames frames;         /* contexts */
-    kc_build_room build;      /* for building templates */
     kc_walk_room walk;        /* for walks */
     kc_date date;             /* the last date that was converted */
     kc_diff diff[2];          /* the best one so far, and the one being made */
-    uint16_t kind[KC_MAX_TEMPLATE / 2 + 2]; /* of the words of a template */
-    kr_byte *room;            /* for blobs, cut objects and prefixes; malloc'd */
-    size_t capacity;          /* of `room` */
+    uint16_t kind[KC_MAX_LEARNT]; /* of the words of a template */
+    kc_buffer room;           /* for parts of blobs, cut objects and prefixes */
+    kc_buffer blob;           /* for the blob of an object */
 } kc_process;
 
 /* Returns a record of the table, and its namespace. The texts stay valid until the table changes. */
@@ -49,8 +56,7 @@ typedef struct {
     const void *context;      /* its first argument */
     kc_templates templates;   /* by number */
     kc_finder finder;         /* finds one for an object */
-    kc_rate *rate;            /* for slot lists; KC_RATES entries; malloc'd; NULL: no object was coded yet */
-    uint16_t *seen;           /* groups and shapes that came once; KC_SEEN entries; malloc'd; NULL: the same */
+    kc_rates rates;           /* for slot lists */
     float mean;               /* of the estimates of recent objects */
     uint32_t coded;           /* objects that were coded against a template */
     uint32_t named, name_hits;/* objects whose group had a template, and of those, the ones that suited */
@@ -58,6 +64,9 @@ typedef struct {
     uint64_t arrived;         /* objects that were encoded without a hint */
     uint64_t sleeps_until;    /* as long as `arrived` is less, no template is looked for */
     uint32_t trials, hits;    /* objects for which one was looked for since the last decision, and found */
+    uint64_t framed;          /* objects that were compressed */
+    uint64_t alone_until;     /* as long as `framed` is less, no relative is looked for */
+    uint32_t samples, paid;   /* frames compared with one without relative since the last decision, and 1/8 smaller */
 } kc_coder;
 
 /* An object to be encoded. */
@@ -80,16 +89,23 @@ typedef struct {
     kc_traits traits;    /* for kc_adopt */
 } kc_encoded;
 
-static inline int kc_room_reserve(kc_process *p, size_t size)
+/* Makes room for `size` bytes; what the buffer had is lost. 0 if there is no memory. */
+static inline int kc_buffer_reserve(kc_buffer *b, size_t size)
 {
-    if (size <= p->capacity)
+    if (size <= b->capacity)
         return 1;
-    free(p->room);
-    p->capacity = size + size / 4;
-    p->room = (kr_byte *)malloc(p->capacity);
-    if (!p->room)
-        p->capacity = 0;
-    return p->room != NULL;
+    free(b->at);
+    b->at = (kr_byte *)malloc(size + size / 4);
+    b->capacity = b->at ? size + size / 4 : 0;
+    return b->at != NULL;
+}
+
+static inline void kc_buffer_shrink(kc_buffer *b, size_t most)
+{
+    if (b->capacity <= most)
+        return;
+    free(b->at);
+    *b = (kc_buffer){NULL, 0};
 }
 
 static inline void kc_process_init(kc_process *p)
@@ -100,19 +116,16 @@ static inline void kc_process_init(kc_process *p)
 /* Returns the bytes that all collections share, without the cache. */
 static inline uint64_t kc_process_bytes(const kc_process *p)
 {
-    return sizeof *p + kc_frames_bytes(&p->frames) + p->capacity + p->build.words * (sizeof(kc_word) + 2)
-        + p->build.slots * 2 + p->walk.words * sizeof(kc_replacement);
+    return sizeof *p + kc_frames_bytes(&p->frames) + p->room.capacity + p->blob.capacity
+        + p->walk.words * (sizeof(kc_replacement) + 1);
 }
 
 /* Frees buffers that only a large object needed. */
 static inline void kc_process_shrink(kc_process *p)
 {
     kc_frames_shrink(&p->frames);
-    if (p->capacity > KC_MAX_CONTEXT) {
-        free(p->room);
-        p->room = NULL;
-        p->capacity = 0;
-    }
+    kc_buffer_shrink(&p->room, KC_MAX_ROOM);
+    kc_buffer_shrink(&p->blob, KC_MAX_ROOM);
 }
 
 static void kc_coder_free(kc_coder *c)
@@ -120,22 +133,23 @@ static void kc_coder_free(kc_coder *c)
     kc_cache_drop(&c->process->cache, &c->templates);
     kc_templates_free(&c->templates);
     kc_finder_free(&c->finder);
-    free(c->rate);
-    free(c->seen);
+    free(c->rates.rate);
 }
 
 /* Returns the bytes that the coder of this collection takes, without the cache. */
 static inline uint64_t kc_coder_bytes(const kc_coder *c)
 {
     return kc_templates_bytes(&c->templates) + kc_finder_bytes(&c->finder)
-        + (c->rate ? KC_RATES * sizeof *c->rate : 0) + (c->seen ? KC_SEEN * sizeof *c->seen : 0);
+        + c->rates.count * sizeof *c->rates.rate;
 }
 
 /* Returns the bytes of its templates in the cache. */
 static inline uint64_t kc_coder_cached(const kc_coder *c)
 {
     uint64_t sum = 0;
-    for (const kc_template *t = c->process->cache.newest; t; t = t->older)
+    for (const kc_template *t = c->process->cache.built.newest; t; t = t->older)
+        sum += t->owner == &c->templates ? t->counted : 0;
+    for (const kc_template *t = c->process->cache.plain.newest; t; t = t->older)
         sum += t->owner == &c->templates ? t->counted : 0;
     return sum;
 }
@@ -143,6 +157,25 @@ static inline uint64_t kc_coder_cached(const kc_coder *c)
 /* ---- decoding ---- */
 
 static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr_byte *to);
+
+/* The identity of a record. */
+typedef struct {
+    kr_text text[4];          /* namespace, name, uid, resourceVersion */
+    kr_byte uid[KC_UUID_LEN]; /* its text, if the record has it packed */
+    kr_byte rv[20];           /* the same */
+} kc_identity;
+
+static inline void kc_identify(kc_identity *id, const kr_view *v, const kr_text *namespace)
+{
+    id->text[0] = *namespace;
+    id->text[1] = v->name;
+    id->text[2] = v->uid;
+    if ((v->form & KR_UID_MASK) == KR_UID_PACKED) {
+        kc_unpack_uuid(v->uid.at, id->uid);
+        id->text[2] = (kr_text){id->uid, KC_UUID_LEN};
+    }
+    id->text[3] = kr_rv_text(v, id->rv);
+}
 
 /* Sets the five values of placeholders. */
 static inline void kc_values(kr_text value[KR_VALUES], const kr_text identity[4])
@@ -166,24 +199,43 @@ static inline size_t kc_cut(const kr_byte *raw, size_t size, const kr_text ident
     return (size_t)(kr_put_placeholders(to, raw, size, span, *found) - to);
 }
 
-/* Returns a template with a pin, NULL if there is no memory, or its record is damaged. */
-static kc_template *kc_pin(kc_coder *c, uint32_t number)
+/* Returns a template with a pin, of which only the bytes may be known; NULL if there is no memory, or its record is
+ * damaged. */
+static kc_template *kc_pin_bytes(kc_coder *c, uint32_t number)
 {
     kc_process *p = c->process;
     kc_template *t = kc_cache_get(&p->cache, &c->templates, number);
-    kr_byte uid[36], rv[20];
+    kc_identity identity;
     kr_text namespace;
-    if (t)
+    if (t) {
+        kc_cache_move(&p->cache, t);
         return t;
-    kr_view v = c->source(c->context, kc_entry_of(&c->templates, number)->record, &namespace);
-    kr_text identity[4] = {namespace, v.name, kr_uid_text(&v, uid), kr_rv_text(&v, rv)};
-    if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity, v.raw_len)))
+    }
+    const kc_entry *e = kc_entry_of(&c->templates, number);
+    kr_view v = c->source(c->context, e->record, &namespace);
+    if (v.codec && (!kc_number_is_used(&c->templates, v.codec) || kc_entry_of(&c->templates, v.codec)->depth >= e->depth))
+        return NULL; /* a forged record must not lead in a circle */
+    kc_identify(&identity, &v, &namespace);
+    if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity.text, v.raw_len)))
         return NULL;
-    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_template_build(t, &p->build, &p->date)) {
+    if (!kc_decode(c, &v, &namespace, t->raw)) {
         kc_template_free(t);
         return NULL;
     }
     kc_cache_add(&p->cache, &c->templates, number, t);
+    return t;
+}
+
+/* Returns a template with a pin, NULL if there is no memory, or its record is damaged. */
+static kc_template *kc_pin(kc_coder *c, uint32_t number)
+{
+    kc_template *t = kc_pin_bytes(c, number);
+    if (t && !t->times && !kc_template_build(t, &c->process->date)) {
+        kc_cache_release(&c->process->cache, t);
+        return NULL;
+    }
+    if (t)
+        kc_cache_move(&c->process->cache, t);
     return t;
 }
 
@@ -200,14 +252,14 @@ static inline int kc_decode_frame(kc_coder *c, const kr_view *v, const kr_text i
     int placeholders = (v->form & KR_PLACEHOLDERS) != 0, unused;
     kr_text source = v->blob, prefix = {NULL, 0}, value[KR_VALUES];
     if (v->form & KR_FRAME) {
-        kc_template *t = v->codec ? kc_pin(c, v->codec) : NULL;
+        kc_template *t = v->codec ? kc_pin_bytes(c, v->codec) : NULL;
         if (v->codec && !t)
             return 0;
-        if (!kc_room_reserve(p, v->raw_len + (t ? t->len : 0))) {
+        if (!kc_buffer_reserve(&p->room, v->raw_len + (t ? t->len : 0))) {
             kc_unpin(c, t);
             return 0;
         }
-        kr_byte *room = p->room;
+        kr_byte *room = p->room.at;
         if (t) {
             prefix = (kr_text){room, kc_cut(t->raw, t->len, t->own.part, room, &unused)};
             room += prefix.len;
@@ -233,19 +285,19 @@ static inline int kc_decode_frame(kc_coder *c, const kr_view *v, const kr_text i
 static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr_byte *to)
 {
     kc_process *p = c->process;
-    kr_byte uid[36], rv[20];
-    kr_text identity[4] = {*namespace, v->name, kr_uid_text(v, uid), kr_rv_text(v, rv)};
+    kc_identity identity;
     if (v->codec && !kc_number_is_used(&c->templates, v->codec))
         return 0;
+    kc_identify(&identity, v, namespace);
     if (!v->codec || v->form & KR_FRAME)
-        return kc_decode_frame(c, v, identity, to);
+        return kc_decode_frame(c, v, identity.text, to);
     kc_template *t = kc_pin(c, v->codec);
     kc_own own;
     kc_walk w;
     if (!t)
         return 0;
     const kc_entry *e = kc_entry_of(&c->templates, v->codec);
-    kc_own_init(&own, identity);
+    kc_own_init(&own, identity.text);
     int done = kc_walk_start(&w, &p->walk, t, &own, to, &p->date)
         && kc_blob_read(&w, e->list, e->literals, &v->blob, to, v->raw_len);
     kc_unpin(c, t);
@@ -300,15 +352,6 @@ static void kc_try(kc_search *s, uint32_t number)
     s->suits = !d->structures && (float)d->estimate <= usual * 1.25f + 6;
 }
 
-/* Records that a group or shape came; returns whether it came before, and forgets it then. */
-static inline int kc_came_before(kc_coder *c, uint64_t hash)
-{
-    uint16_t *entry = &c->seen[hash & (KC_SEEN - 1)], tag = (uint16_t)(hash >> 48 | 1);
-    int before = *entry == tag;
-    *entry = before ? 0 : tag;
-    return before;
-}
-
 /* Looks for a template by name, shape and name again. Returns whether the object should become one itself. */
 static int kc_search_all(kc_search *s, kc_traits *traits)
 {
@@ -352,9 +395,9 @@ static int kc_search_all(kc_search *s, kc_traits *traits)
     if (c->process->diff[s->diff].structures || (float)s->estimate > e->mean * 1.25f + 6) {
         /* The second object of its group and shape is more typical than the first one. */
         if (traits->group)
-            becomes |= kc_came_before(c, kc_group_and_shape(traits));
+            becomes |= kc_came_before(&c->finder, kc_group_and_shape(traits));
         if (!kc_hint_find(f, traits->fine_shape))
-            becomes |= kc_came_before(c, traits->fine_shape);
+            becomes |= kc_came_before(&c->finder, traits->fine_shape);
     }
     return becomes && e->depth < KC_MAX_DEPTH - 1;
 }
@@ -365,26 +408,44 @@ static void kc_learn(kc_coder *c, const kc_search *s, const kc_traits *traits)
     kc_process *p = c->process;
     kc_entry *e = kc_entry_of(&c->templates, s->number);
     float estimate = (float)s->estimate;
-    e->siblings++;
+    int grows = e->siblings < UINT8_MAX;
+    e->siblings += (uint8_t)grows;
     e->mean = e->siblings <= 2 ? estimate : 0.9f * e->mean + 0.1f * estimate;
     c->mean = c->mean > 0 ? 0.98f * c->mean + 0.02f * estimate : estimate;
     c->coded++;
     c->last = s->number;
-    int samples = c->coded % (c->coded < 256 ? 4 : 32) == 0;
-    int lists = (e->siblings == 2 || e->siblings == 16 || e->siblings == 256) && c->coded > KC_LEARNING;
-    if (samples || lists) {
+    int samples = c->coded >= KC_LEARNING / 2 && c->coded % (c->coded < 2 * KC_LEARNING ? 4 : 32) == 0;
+    int first = !e->list && e->siblings >= 2, later = grows && (e->siblings == 64 || e->siblings == UINT8_MAX);
+    int lists = (first || later) && c->coded > KC_LEARNING;
+    if ((samples || lists) && s->t->count <= KC_MAX_LEARNT && kc_rates_reserve(&c->rates, s->t->count)) {
         kc_kinds(s->t, p->kind);
         if (samples)
-            kc_rates_note(c->rate, s->t, &p->diff[s->diff], p->kind);
+            kc_rates_note(&c->rates, s->t, &p->diff[s->diff], p->kind);
         if (lists)
-            kc_list_add(&c->templates, s->number, kc_slots_new(c->rate, s->t, p->kind));
+            kc_list_add(&c->templates, s->number, kc_slots_new(&c->rates, s->t, p->kind));
     }
     if (traits->group) {
         if (s->tried[0] != s->number)
             kc_group_add(&c->finder, traits->group, s->number);
         if (traits->fine_shape)
-            kc_hint_set(&c->finder, kc_group_and_shape(traits), s->number);
+            kc_hint_set(&c->finder, kc_group_and_shape(traits), s->number, 0);
     }
+}
+
+/* Returns whether the frame to come is compared with one without a relative: less often while relatives pay. */
+static inline int kc_samples_frame(const kc_coder *c)
+{
+    return c->framed > c->alone_until && c->framed % (c->alone_until || c->framed < 16 ? 2 : 16) == 1;
+}
+
+/* Learns from the lengths of a frame with a relative and of one without; decides whether to look for relatives. */
+static inline void kc_learn_relative(kc_coder *c, size_t after, size_t alone)
+{
+    c->paid += after + alone / 8 <= alone;
+    if (++c->samples < KC_SAMPLES)
+        return;
+    c->alone_until = c->paid ? 0 : 2 * c->framed;
+    c->samples = c->paid = 0;
 }
 
 /* Compresses the object after a relative if there is one; 0 if there is no memory. */
@@ -394,19 +455,26 @@ static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
     kc_template *t = NULL;
     kr_text source, prefix = {NULL, 0};
     int unused;
-    uint32_t relative = kc_relative_find(&c->finder, &c->templates, x->raw, x->size);
-    if (relative && kc_entry_of(&c->templates, relative)->len <= 2 * x->size + KC_MAX_PREFIX)
-        t = kc_pin(c, relative);
-    if (!kc_room_reserve(p, x->size + (t ? t->len : 0))) {
+    uint32_t relative = 0;
+    if (c->framed++ >= c->alone_until)
+        relative = kc_relative_find(&c->finder, &c->templates, x->raw, x->size);
+    if (relative && kc_entry_of(&c->templates, relative)->len * (size_t)KC_LEN_UNIT <= 2 * x->size + KC_MAX_PREFIX)
+        t = kc_pin_bytes(c, relative);
+    if (!kc_buffer_reserve(&p->room, x->size + (t ? t->len : 0))) {
         kc_unpin(c, t);
         return 0;
     }
-    source = (kr_text){p->room, kc_cut(x->raw, x->size, x->identity, p->room, &made->placeholders)};
+    source = (kr_text){p->room.at, kc_cut(x->raw, x->size, x->identity, p->room.at, &made->placeholders)};
     if (t)
-        prefix = (kr_text){p->room + source.len, 0};
+        prefix = (kr_text){p->room.at + source.len, 0};
     if (t)
-        prefix.len = kc_cut(t->raw, t->len, t->own.part, p->room + source.len, &unused);
-    kr_text frame = kc_frame_write(&p->frames, &source, &prefix);
+        prefix.len = kc_cut(t->raw, t->len, t->own.part, p->room.at + source.len, &unused);
+    const kr_text none = {NULL, 0};
+    const int searched = c->framed > c->alone_until, samples = kc_samples_frame(c);
+    size_t alone = samples && t ? kc_frame_write(&p->frames, &source, &none, searched).len : 0;
+    kr_text frame = kc_frame_write(&p->frames, &source, &prefix, searched);
+    if (samples)
+        kc_learn_relative(c, frame.len, alone);
     kc_unpin(c, t);
     if (!frame.len)
         return 0;
@@ -425,9 +493,6 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
     size_t size = 0;
     int becomes = 0;
     memset(made, 0, sizeof *made);
-    if (!c->rate && (!(c->rate = (kc_rate *)calloc(KC_RATES, sizeof *c->rate))
-                     || !(c->seen = (uint16_t *)calloc(KC_SEEN, sizeof *c->seen))))
-        return 0;
     kc_own_init(&s.own, x->identity);
     if (s.estimate) {
         kc_try(&s, x->hint);
@@ -435,9 +500,10 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
             kc_traits_of_name(&made->traits, &s.own);
             if (c->arrived++ >= c->sleeps_until) {
                 becomes = kc_search_all(&s, &made->traits);
-                c->trials += s.count > 0;
-                c->hits += s.number != 0;
-                if (c->trials == KC_TRIAL) {
+                uint32_t weight = 1 + (uint32_t)x->size / KC_WEIGHT;
+                c->trials += s.count ? weight : 0;
+                c->hits += s.number ? weight : 0;
+                if (c->trials >= KC_TRIAL) {
                     c->sleeps_until = c->hits < KC_MIN_HITS ? 2 * c->arrived : 0;
                     c->trials = c->hits = 0;
                 }
@@ -446,16 +512,16 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
     }
     if (s.number) {
         const kc_entry *e = kc_entry_of(&c->templates, s.number);
-        unsigned list = kc_list_newest(e);
         size_t most = x->size / 2 + 16;
-        if (!kc_room_reserve(p, KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size + most)) {
+        if (!kc_buffer_reserve(&p->room, KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size)
+            || !kc_buffer_reserve(&p->blob, most)) {
             kc_unpin(c, s.t);
             return 0;
         }
-        kr_byte *to = p->room + KC_HEAD_ROOM + KC_PAYLOAD_ROOM + 2 * x->size;
-        size = kc_blob_write(&p->diff[s.diff], s.t, x->raw, list, list ? e->list[list - 1] : NULL, e->literals,
-                             (uint16_t)kc_hash(x->identity[KC_NAME].at, x->identity[KC_NAME].len), p->room, to, most);
-        made->blob = (kr_text){to, size};
+        uint16_t who = (uint16_t)kc_hash(x->identity[KC_NAME].at, x->identity[KC_NAME].len);
+        size = kc_blob_write(
+            &p->diff[s.diff], s.t, x->raw, e->list, e->literals, who, p->room.at, p->blob.at, most);
+        made->blob = (kr_text){p->blob.at, size};
         made->codec = s.number;
         made->depth = e->depth + 1u;
     }
@@ -463,25 +529,16 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
         if (!becomes)
             kc_learn(c, &s, &made->traits);
     } else {
-        kr_byte *blob = NULL; /* the blob lies in the room, which frames need */
-        if (size && (blob = (kr_byte *)malloc(size)))
-            memcpy(blob, made->blob.at, size);
         kc_encoded frame = *made;
         if (!kc_encode_frame(c, x, &frame)) {
-            free(blob);
             kc_unpin(c, s.t);
             return 0;
         }
-        if (blob && size <= frame.blob.len) {
-            memcpy(p->room, blob, size);
-            made->blob.at = p->room;
-            if (!becomes)
-                kc_learn(c, &s, &made->traits);
-        } else {
+        if (!size || frame.blob.len < size) {
             *made = frame;
-            becomes = frame.depth < KC_MAX_DEPTH;
-        }
-        free(blob);
+            becomes = frame.depth < KC_MAX_DEPTH && (c->framed >= c->alone_until || c->arrived >= c->sleeps_until);
+        } else if (!becomes)
+            kc_learn(c, &s, &made->traits);
     }
     kc_unpin(c, s.t);
     made->is_template = becomes && x->may_be_template && x->size <= KC_MAX_TEMPLATE;
@@ -506,11 +563,11 @@ static inline void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const
     kc_number_take(&c->templates, number, record, (uint32_t)x->size, made->depth, l);
     kc_finder_grow(f, c->templates.used);
     kc_group_add(f, traits->group, number);
-    kc_hint_set(f, kc_group_and_shape(traits), number);
-    kc_hint_set(f, traits->outer, number);
-    kc_hint_set(f, traits->outer_name, number);
-    kc_hint_set(f, traits->fine_shape, number);
-    kc_hint_set(f, traits->shape, number);
+    kc_hint_set(f, kc_group_and_shape(traits), number, 1);
+    kc_hint_set(f, traits->outer, number, 1);
+    kc_hint_set(f, traits->outer_name, number, 1);
+    kc_hint_set(f, traits->fine_shape, number, 1);
+    kc_hint_set(f, traits->shape, number, 1);
     kc_voters_add(f, x->raw, x->size, number);
     c->last = number;
 }

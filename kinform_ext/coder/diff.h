@@ -19,7 +19,7 @@ enum {
     KC_SAME,      /* the template's word, although another one was expected */
 };
 enum {
-    KC_MAX_OPS = 1024,
+    KC_MAX_OPS = 512,
     KC_MAX_SKIPPED = 128,   /* words of the object in which a structure must end */
     KC_MAX_LANDINGS = 8,    /* words of the template that are compared with each */
     KC_EFFORT = 4096,       /* words and landings looked at in one diff */
@@ -28,11 +28,10 @@ enum {
 };
 
 typedef struct {
-    uint32_t word;        /* of the template; of a structure: the first one that is not copied */
-    uint32_t from, to;    /* the bytes of the object that replace it; of a structure: the literal */
-    int32_t jump;         /* of a structure: words to the one where the walk continues */
-    int64_t value;        /* KC_NATIVE */
     kc_expected expected; /* points into the object, the template or the object's own */
+    int64_t value;        /* KC_NATIVE; of a structure: words to the one where the walk continues */
+    uint32_t from, to;    /* the bytes of the object that replace it; of a structure: the literal */
+    uint16_t word;        /* of the template; of a structure: the first one that is not copied */
     uint8_t kind;         /* KC_NATIVE ... KC_SAME */
 } kc_op;
 
@@ -46,11 +45,11 @@ typedef struct {
 
 /* Returns the end of the word at `at` if it has this type, else 0. `len`: characters of the template's word. */
 static inline size_t kc_native_end(
-    const kr_byte *x, size_t at, size_t size, const kc_word *word, int64_t *value, kc_date *date)
+    const kr_byte *x, size_t at, size_t size, unsigned type, size_t len, int64_t *value, kc_date *date)
 {
     kr_byte packed[KC_MAX_HEX / 2];
     size_t end, limit = size < at + 20 ? size : at + 20;
-    switch (word->type) {
+    switch (type) {
     case KC_DECIMAL:
         end = kc_word_end(x, at, limit);
         return kc_parse_decimal(x + at, end - at, value) ? end : 0;
@@ -60,7 +59,7 @@ static inline size_t kc_native_end(
     case KC_TIME:
     case KC_MICRO:
         end = at + kc_parse_time(x + at, size - at, value, date);
-        if (end - at != (word->type == KC_TIME ? KC_TIME_LEN : KC_MICRO_LEN))
+        if (end - at != (type == KC_TIME ? KC_TIME_LEN : KC_MICRO_LEN))
             return 0;
         break;
     case KC_UUID:
@@ -69,8 +68,8 @@ static inline size_t kc_native_end(
             return 0;
         break;
     case KC_HEX:
-        end = at + word->len;
-        if (end > size || !kc_pack_hex(x + at, word->len, packed))
+        end = at + len;
+        if (end > size || !kc_pack_hex(x + at, len, packed))
             return 0;
         break;
     default:
@@ -106,7 +105,7 @@ static inline kc_landing kc_find_landing(
         int most = 0, looks = 0;
         uint32_t i = t->head[kc_landing_hash(x + at) & t->mask];
         for (; i != KC_NO_WORD && looks < KC_MAX_LANDINGS; i = t->chain[i], looks++) {
-            uint32_t start = t->word[i].start, limit = size - (uint32_t)at;
+            uint32_t start = t->start[i], limit = size - (uint32_t)at;
             if (t->len - start < limit)
                 limit = t->len - start;
             int common = (int)kc_common(x + at, t->raw + start, limit < 256 ? limit : 256);
@@ -148,10 +147,10 @@ static inline int kc_agrees_after(const kr_byte *x, size_t end, size_t size, con
     return end == size ? stop == t->len : stop < t->len && x[end] == t->raw[stop];
 }
 
-static inline uint32_t kc_native_cost(const kc_word *word)
+static inline uint32_t kc_native_cost(unsigned type, uint32_t len)
 {
     static const kr_byte cost[] = {[KC_DECIMAL] = 2, [KC_UUID] = 17, [KC_IP] = 3, [KC_TIME] = 2, [KC_MICRO] = 5};
-    return word->type == KC_HEX ? 1 + word->len / 2u : cost[word->type];
+    return type == KC_HEX ? 1 + len / 2u : cost[type];
 }
 
 /* Sets `d` to the operations that turn the walk's template into an object; 0 if it is not worth it: its estimate would
@@ -165,7 +164,7 @@ static int kc_diff_make(
     d->effort = KC_EFFORT;
     for (;;) {
         const uint32_t run_at = at, run_from = from, stop = kc_walk_next(w, n);
-        const uint32_t goal = stop < t->count ? t->word[stop].start : t->len;
+        const uint32_t goal = stop < t->count ? t->start[stop] : t->len;
         uint32_t limit = goal - from < size - at ? goal - from : size - at;
         uint32_t same = (uint32_t)kc_common(x + at, t->raw + from, limit);
         int replaces = 1;
@@ -181,12 +180,11 @@ static int kc_diff_make(
                 at += same;
                 from = goal;
                 n = stop;
-                const kc_word *word = &t->word[n];
                 kc_expected e = kc_walk_expect(w, n);
-                size_t met = kc_meets(x, at, size, &e, word->type == KC_MICRO, w->date);
+                size_t met = kc_meets(x, at, size, &e, kc_type(t, n) == KC_MICRO, w->date);
                 if (met) {
                     at += (uint32_t)met;
-                    from = kc_word_stop(word);
+                    from = t->stop[n];
                     if (!e.text)
                         kc_walk_replace(w, n, at - (uint32_t)met, (uint32_t)met, e.value);
                     n++;
@@ -195,31 +193,31 @@ static int kc_diff_make(
             }
         } else {
             uint32_t differs = from + same, i = t->first[differs / 64];
-            while (i < t->count && kc_word_stop(&t->word[i]) < differs)
+            while (i < t->count && t->stop[i] < differs)
                 i++;
             if (i < n)
                 i = n;
             n = i;
-            replaces = n < t->count && t->word[n].start <= differs && t->word[n].start >= from;
+            replaces = n < t->count && t->start[n] <= differs && t->start[n] >= from;
             if (replaces) {
-                at += t->word[n].start - from;
-                from = t->word[n].start;
+                at += t->start[n] - from;
+                from = t->start[n];
             }
         }
         if (d->count == KC_MAX_OPS)
             return 0;
         kc_op *op = &d->op[d->count];
         if (replaces) {
-            const kc_word *word = &t->word[n];
-            const uint32_t word_stop = kc_word_stop(word);
+            const uint32_t word_stop = t->stop[n], word_len = kc_word_len(t, n);
+            const unsigned type = kc_type(t, n);
             int64_t value = 0;
-            size_t end = kc_native_end(x, at, size, word, &value, w->date);
+            size_t end = kc_native_end(x, at, size, type, word_len, &value, w->date);
             op->kind = KC_NATIVE;
             op->expected = kc_walk_expect(w, n);
             if (!end) {
                 op->kind = KC_GENERIC;
                 end = kc_word_end(x, at, size);
-                if (word->type == KC_TIME || word->type == KC_MICRO || end - at <= 10) {
+                if (type == KC_TIME || type == KC_MICRO || end - at <= 10) {
                     int64_t unused;
                     size_t time = kc_parse_time(x + at, size - at, &unused, w->date);
                     end = time ? at + time : end;
@@ -227,19 +225,19 @@ static int kc_diff_make(
             }
             if (end > at && kc_agrees_after(x, end, size, t, word_stop)) {
                 uint32_t len = (uint32_t)end - at;
-                if (len == word->len && !memcmp(x + at, t->raw + word->start, len))
+                if (len == word_len && !memcmp(x + at, t->raw + t->start[n], len))
                     op->kind = KC_SAME;
-                else if (op->kind == KC_NATIVE && (word->type == KC_UUID || word->type == KC_HEX || word->type == KC_IP)
+                else if (op->kind == KC_NATIVE && (type == KC_UUID || type == KC_HEX || type == KC_IP)
                          && kc_literal_find(l, kc_hash(x + at, len), x + at, len) != KC_NO_LITERAL)
                     op->kind = KC_GENERIC;
                 if (op->kind == KC_NATIVE)
-                    d->estimate += kc_native_cost(word);
+                    d->estimate += kc_native_cost(type, word_len);
                 else
                     d->estimate += 2 + (len < 12 ? len / 2 : 4 + len / 4);
-                op->word = n;
+                op->word = (uint16_t)n;
                 op->from = at;
                 op->to = (uint32_t)end;
-                op->value = op->kind == KC_NATIVE ? value : kc_word_value(t, word, w->date);
+                op->value = op->kind == KC_NATIVE ? value : kc_word_value(t, n, w->date);
                 kc_walk_replace(w, n, at, len, op->value);
                 d->count++;
                 at = (uint32_t)end;
@@ -250,12 +248,12 @@ static int kc_diff_make(
             refused = at;
         }
         /* The structure differs after the word before this one. */
-        uint32_t stopped = n ? kc_word_stop(&t->word[n - 1]) : 0;
+        uint32_t stopped = n ? t->stop[n - 1] : 0;
         if (stopped < run_from)
             stopped = run_from;
         at = run_at + (stopped - run_from);
         kc_landing landing = kc_find_landing(d, t, x, size, at, n, refused, least);
-        *op = (kc_op){n, at, landing.at, (int32_t)landing.word - (int32_t)n, 0, {NULL, 0, 0}, KC_STRUCTURE};
+        *op = (kc_op){{NULL, 0, 0}, (int64_t)landing.word - n, at, landing.at, (uint16_t)n, KC_STRUCTURE};
         d->count++;
         d->structures++;
         d->estimate += 4 + (landing.at - at);
@@ -268,7 +266,7 @@ static int kc_diff_make(
         least = landing.at + 1;
         at = landing.at;
         n = landing.word;
-        from = t->word[n].start;
+        from = t->start[n];
     }
 }
 

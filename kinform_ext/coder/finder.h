@@ -1,7 +1,8 @@
 /* The finder: which templates may suit an object, by its name, the shape of its keys, and its words.
  *
  * All entries are hints. A wrong one costs a comparison: two keys may share an entry, and a number may name a younger
- * template. Entries are replaced without notice, the oldest first.
+ * template. The entries of a new template take the first places of their buckets. What is learnt later takes the last
+ * place, and moves forward each time it is found, so that names that never come again displace little.
  * Bound: about 100 bytes a template, at most 1.5 MiB.
  */
 #ifndef KINFORM_FINDER_H
@@ -43,7 +44,9 @@ typedef struct {
     uint32_t groups;   /* entries of `group`: a power of two, or 0 */
     uint32_t hints;    /* the same of `hint` */
     uint32_t voters;   /* the same of `voter` */
-    uint32_t templates;/* for which the three were sized */
+    uint16_t *seen;    /* by hash: tag of a shape that came once; malloc'd */
+    uint32_t sights;   /* entries of `seen`: a power of two, or 0 */
+    uint32_t templates;/* for which all were sized */
 } kc_finder;
 
 static inline void kc_finder_free(kc_finder *f)
@@ -51,12 +54,14 @@ static inline void kc_finder_free(kc_finder *f)
     free(f->group);
     free(f->hint);
     free(f->voter);
+    free(f->seen);
     memset(f, 0, sizeof *f);
 }
 
 static inline uint64_t kc_finder_bytes(const kc_finder *f)
 {
-    return f->groups * sizeof *f->group + (f->hints + (uint64_t)f->voters) * sizeof *f->hint;
+    return f->groups * sizeof *f->group + (f->hints + (uint64_t)f->voters) * sizeof *f->hint
+        + f->sights * sizeof *f->seen;
 }
 
 static inline uint16_t kc_tag(uint64_t hash)
@@ -124,27 +129,45 @@ static inline uint64_t kc_group_and_shape(const kc_traits *traits)
 
 /* ---- groups and hints ---- */
 
+/* Returns the place of a hash in its bucket, KC_WAYS if it has none. */
+static inline int kc_hint_place(const kc_hint *bucket, uint64_t hash)
+{
+    int i = 0;
+    while (i < KC_WAYS && !(bucket[i].template && bucket[i].tag == kc_tag(hash)))
+        i++;
+    return i;
+}
+
 static inline uint32_t kc_hint_find(const kc_finder *f, uint64_t hash)
 {
     if (!hash || !f->hints)
         return 0;
-    const kc_hint *bucket = &f->hint[hash & (f->hints - KC_WAYS)];
-    for (int i = 0; i < KC_WAYS; i++)
-        if (bucket[i].template && bucket[i].tag == kc_tag(hash))
-            return bucket[i].template;
-    return 0;
+    kc_hint *bucket = &f->hint[hash & (f->hints - KC_WAYS)];
+    int i = kc_hint_place(bucket, hash);
+    if (i == KC_WAYS)
+        return 0;
+    kc_hint found = bucket[i];
+    if (i) {
+        bucket[i] = bucket[i - 1];
+        bucket[i - 1] = found;
+    }
+    return found.template;
 }
 
-static inline void kc_hint_set(kc_finder *f, uint64_t hash, uint32_t template)
+/* `first`: a new entry takes the first place of its bucket, else the last one. */
+static inline void kc_hint_set(kc_finder *f, uint64_t hash, uint32_t template, int first)
 {
     if (!hash || !f->hints)
         return;
     kc_hint *bucket = &f->hint[hash & (f->hints - KC_WAYS)];
-    int i = 0;
-    while (i < KC_WAYS - 1 && bucket[i].template && bucket[i].tag != kc_tag(hash))
-        i++;
-    memmove(&bucket[1], &bucket[0], (size_t)i * sizeof *bucket);
-    bucket[0] = (kc_hint){kc_tag(hash), (uint16_t)template};
+    int i = kc_hint_place(bucket, hash);
+    if (i == KC_WAYS)
+        i--;
+    if (first) {
+        memmove(&bucket[1], &bucket[0], (size_t)i * sizeof *bucket);
+        i = 0;
+    }
+    bucket[i] = (kc_hint){kc_tag(hash), (uint16_t)template};
 }
 
 /* Returns the entry of a group, NULL if there is none; `make`: takes the entry of another group if needed. */
@@ -152,18 +175,19 @@ static inline kc_group *kc_group_find(const kc_finder *f, uint64_t hash, int mak
 {
     if (!hash || !f->groups)
         return NULL;
-    kc_group *pair = &f->group[hash & (f->groups - 2)];
-    for (int i = 0; i < 2; i++)
-        if (pair[i].template[0] && pair[i].tag == kc_tag(hash))
-            return &pair[i];
+    kc_group *pair = &f->group[hash & (f->groups - 2)], last = pair[1];
+    if (pair[0].template[0] && pair[0].tag == kc_tag(hash))
+        return &pair[0];
+    if (last.template[0] && last.tag == kc_tag(hash)) {
+        pair[1] = pair[0];
+        pair[0] = last;
+        return &pair[0];
+    }
     if (!make)
         return NULL;
-    if (pair[0].template[0] && pair[1].template[0])
-        pair[1] = pair[0];
-    kc_group *found = pair[0].template[0] && !pair[1].template[0] ? &pair[1] : &pair[0];
-    memset(found, 0, sizeof *found);
-    found->tag = kc_tag(hash);
-    return found;
+    memset(&pair[1], 0, sizeof *pair);
+    pair[1].tag = kc_tag(hash);
+    return &pair[1];
 }
 
 /* Returns the template of a group whose length is nearest to `size`, 0 if there is none. */
@@ -174,7 +198,8 @@ static inline uint32_t kc_group_nearest(const kc_finder *f, const kc_templates *
     for (int i = 0; g && i < KC_GROUP_TEMPLATES && g->template[i]; i++) {
         if (!kc_number_is_used(t, g->template[i]))
             continue;
-        uint32_t len = kc_entry_of(t, g->template[i])->len, distance = len > size ? len - size : size - len;
+        uint32_t len = kc_entry_of(t, g->template[i])->len * (uint32_t)KC_LEN_UNIT;
+        uint32_t distance = len > size ? len - size : size - len;
         if (!best || distance + 24 < least) { /* 24: a newer template is better than a slightly nearer one */
             best = g->template[i];
             least = distance;
@@ -195,12 +220,23 @@ static inline void kc_group_add(kc_finder *f, uint64_t hash, uint32_t template)
     g->template[0] = (uint16_t)template;
 }
 
+/* Records that a group or shape came; returns whether it came before, and forgets it then. */
+static inline int kc_came_before(kc_finder *f, uint64_t hash)
+{
+    if (!f->sights)
+        return 0;
+    uint16_t *entry = &f->seen[hash & (f->sights - 1)], tag = (uint16_t)(hash >> 48 | 1);
+    int before = *entry == tag;
+    *entry = before ? 0 : tag;
+    return before;
+}
+
 /* ---- votes ---- */
 
-/* Calls for one word in four, so that an entry in `voter` is worth four words. */
+/* Returns whether a word votes: one in eight, so that an entry in `voter` is worth eight words. */
 static inline int kc_votes(uint64_t hash)
 {
-    return (hash >> 60 & 3) == 0;
+    return (hash >> 60 & 7) == 0;
 }
 
 static inline size_t kc_next_voter(const kr_byte *x, size_t *at, size_t size, uint64_t *hash)
@@ -266,57 +302,33 @@ static inline void kc_voters_add(kc_finder *f, const kr_byte *x, size_t size, ui
 
 /* ---- size ---- */
 
-/* Copies entries to tables of twice the size. An entry goes where its hash leads: the bits that the smaller table did
- * not use are not known, so it is copied to both places. */
-static inline void *kc_doubled(void *old, uint32_t count, size_t size)
+/* Doubles a table, or makes one of `least` entries. An entry goes where its hash leads: the bits that the smaller table
+ * did not use are not known, so it is copied to both places. Without memory nothing changes. */
+static inline void kc_double(void **table, uint32_t *count, uint32_t least, uint32_t most, size_t size)
 {
-    kr_byte *made = (kr_byte *)malloc(2 * (size_t)count * size);
-    if (made) {
-        memcpy(made, old, count * size);
-        memcpy(made + count * size, old, count * size);
+    uint32_t grown = *count ? 2 * *count : least;
+    kr_byte *made = grown > most ? NULL : (kr_byte *)calloc(grown, size);
+    if (!made)
+        return;
+    if (*count) {
+        memcpy(made, *table, *count * size);
+        memcpy(made + *count * size, *table, *count * size);
     }
-    return made;
+    free(*table);
+    *table = made;
+    *count = grown;
 }
 
 /* Makes room for one more template. Without memory the finder forgets more. */
 static void kc_finder_grow(kc_finder *f, uint32_t templates)
 {
-    if (!f->templates) {
-        f->groups = 8;
-        f->hints = 32;
-        f->voters = 64;
-        f->group = (kc_group *)calloc(f->groups, sizeof *f->group);
-        f->hint = (kc_hint *)calloc(f->hints, sizeof *f->hint);
-        f->voter = (kc_hint *)calloc(f->voters, sizeof *f->voter);
-        f->templates = 4;
-        if (!f->group || !f->hint || !f->voter)
-            kc_finder_free(f);
-        return;
-    }
     if (templates <= f->templates)
         return;
-    kc_group *group = (kc_group *)kc_doubled(f->group, f->groups, sizeof *group);
-    kc_hint *hint = (kc_hint *)kc_doubled(f->hint, f->hints, sizeof *hint);
-    int more = f->voters < 1u << 14;
-    kc_hint *voter = more ? (kc_hint *)kc_doubled(f->voter, f->voters, sizeof *voter) : f->voter;
-    if (!group || !hint || !voter) {
-        free(group);
-        free(hint);
-        if (more)
-            free(voter);
-        return;
-    }
-    free(f->group);
-    free(f->hint);
-    if (more)
-        free(f->voter);
-    f->group = group;
-    f->hint = hint;
-    f->voter = voter;
-    f->groups *= 2;
-    f->hints *= 2;
-    f->voters *= more ? 2 : 1;
-    f->templates *= 2;
+    kc_double((void **)&f->group, &f->groups, 4, KC_MAX_TEMPLATES + 1, sizeof *f->group);
+    kc_double((void **)&f->hint, &f->hints, 32, 8 * (KC_MAX_TEMPLATES + 1), sizeof *f->hint);
+    kc_double((void **)&f->voter, &f->voters, 16, 1 << 13, sizeof *f->voter);
+    kc_double((void **)&f->seen, &f->sights, 16, 1024, sizeof *f->seen);
+    f->templates = f->templates ? 2 * f->templates : 6;
 }
 
 #endif

@@ -18,8 +18,13 @@
 
 enum {
     KC_FRAME_LEVEL = 3,
+    KC_MAX_SEARCHED = 48 << 10, /* bytes for which the next four are used */
+    KC_FRAME_WINDOW_BITS = 16,
+    KC_FRAME_HASH_BITS = 13,
+    KC_FRAME_CHAIN_BITS = 13,
+    KC_FRAME_SEARCH_BITS = 4,
     KC_MAGIC_LEN = 4,
-    KC_MAX_CONTEXT = 1 << 20, /* bytes; a larger context is freed after its use */
+    KC_MAX_CONTEXT = 256 << 10, /* bytes; a larger context is freed after its use */
 };
 
 typedef struct {
@@ -65,8 +70,10 @@ static inline void kc_frames_shrink(kc_frames *f)
     }
 }
 
-/* Compresses bytes. Returns the frame, which is valid until the next call; len 0 if there is no memory. */
-static inline kr_text kc_frame_write(kc_frames *f, const kr_text *source, const kr_text *prefix)
+/* Compresses bytes; `searched`: small ones more thoroughly. Returns the frame, which is valid until the next call;
+ * len 0 if there is no memory. */
+static inline kr_text kc_frame_write(
+    kc_frames *f, const kr_text *source, const kr_text *prefix, int searched)
 {
     kr_text frame = {NULL, 0};
     if (!kc_frames_reserve(f, ZSTD_compressBound(source->len)))
@@ -78,6 +85,12 @@ static inline kr_text kc_frame_write(kc_frames *f, const kr_text *source, const 
         ZSTD_CCtx_setParameter(f->writer, ZSTD_c_compressionLevel, KC_FRAME_LEVEL);
         ZSTD_CCtx_setParameter(f->writer, ZSTD_c_dictIDFlag, 0);
     }
+    searched &= source->len <= KC_MAX_SEARCHED; /* 0 stands for the level's own parameters */
+    ZSTD_CCtx_setParameter(f->writer, ZSTD_c_windowLog, searched ? KC_FRAME_WINDOW_BITS : 0);
+    ZSTD_CCtx_setParameter(f->writer, ZSTD_c_hashLog, searched ? KC_FRAME_HASH_BITS : 0);
+    ZSTD_CCtx_setParameter(f->writer, ZSTD_c_chainLog, searched ? KC_FRAME_CHAIN_BITS : 0);
+    ZSTD_CCtx_setParameter(f->writer, ZSTD_c_searchLog, searched ? KC_FRAME_SEARCH_BITS : 0);
+    ZSTD_CCtx_setParameter(f->writer, ZSTD_c_strategy, searched ? ZSTD_lazy2 : 0);
     if (prefix->len)
         ZSTD_CCtx_refPrefix(f->writer, prefix->at, prefix->len);
     size_t size = ZSTD_compress2(f->writer, f->room, f->capacity, source->at, source->len);

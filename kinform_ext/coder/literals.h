@@ -12,13 +12,8 @@
 #include "bytes.h"
 
 enum { KC_MIN_LITERAL = 3, KC_MAX_LITERAL = 512, KC_MAX_LITERALS = 8192, KC_MAX_LITERAL_BYTES = 256 << 10 };
-enum { KC_MIN_SIGHTS = 512, KC_MAX_SIGHTS = 8192 };
+enum { KC_MIN_SIGHTS = 64, KC_MAX_SIGHTS = 4096 };
 #define KC_NO_LITERAL UINT32_MAX
-
-typedef struct {
-    uint32_t end; /* of its bytes; they begin at the end of the entry before */
-    uint32_t tag; /* of its hash */
-} kc_literal;
 
 /* A literal that came from one object. An update of the object brings it again, which does not count. */
 typedef struct {
@@ -27,12 +22,12 @@ typedef struct {
 } kc_sight;
 
 typedef struct {
-    kc_literal *entry; /* by number; malloc'd */
+    uint32_t *end;     /* by number: the end in `bytes`; an entry begins where the one before ends; malloc'd */
     kr_byte *bytes;    /* of all entries; malloc'd */
-    uint16_t *slot;    /* by hash, linear probing: number + 1, or 0; at most half are used; malloc'd */
+    uint16_t *slot;    /* by hash, linear probing: number + 1, or 0; at most three quarters are used; malloc'd */
     kc_sight *sight;   /* by hash: literals that came from one object; malloc'd */
     uint32_t count;    /* entries */
-    uint32_t capacity; /* of `entry` */
+    uint32_t capacity; /* of `end` */
     uint32_t room;     /* bytes allocated for `bytes` */
     uint32_t slots;    /* entries of `slot`: a power of two, or 0 */
     uint32_t sights;   /* entries of `sight`: a power of two, or 0 */
@@ -60,7 +55,7 @@ static inline void kc_literals_release(kc_literals *l)
         return;
     if (l->total)
         *l->total -= l->size;
-    free(l->entry);
+    free(l->end);
     free(l->bytes);
     free(l->slot);
     free(l->sight);
@@ -78,8 +73,8 @@ static inline void kc_literals_grew(kc_literals *l, uint64_t bytes)
 /* Returns an entry; `number` < count. */
 static inline kr_text kc_literal_at(const kc_literals *l, uint32_t number)
 {
-    uint32_t start = number ? l->entry[number - 1].end : 0;
-    return (kr_text){l->bytes + start, l->entry[number].end - start};
+    uint32_t start = number ? l->end[number - 1] : 0;
+    return (kr_text){l->bytes + start, l->end[number] - start};
 }
 
 /* Returns the number of a literal, KC_NO_LITERAL if the table does not have it. */
@@ -91,18 +86,16 @@ static inline uint32_t kc_literal_find(const kc_literals *l, uint64_t hash, cons
         if (!l->slot[i])
             return KC_NO_LITERAL;
         uint32_t number = l->slot[i] - 1u;
-        if (l->entry[number].tag != (uint32_t)(hash >> 32))
-            continue;
         kr_text found = kc_literal_at(l, number);
         if (found.len == len && !memcmp(found.at, p, len))
             return number;
     }
 }
 
-/* Doubles the slots; 0 if there is no memory. The low half of a hash is not kept, so the bytes are hashed again. */
+/* Doubles the slots; 0 if there is no memory. Hashes are not kept, so the bytes are hashed again. */
 static inline int kc_literals_rehash(kc_literals *l)
 {
-    uint32_t slots = l->slots ? 2 * l->slots : 64;
+    uint32_t slots = l->slots ? 2 * l->slots : 32;
     uint16_t *grown = (uint16_t *)calloc(slots, sizeof *grown);
     if (!grown)
         return 0;
@@ -123,27 +116,27 @@ static inline int kc_literals_rehash(kc_literals *l)
 static inline int kc_literals_is_full(const kc_literals *l)
 {
     return l->count == KC_MAX_LITERALS
-        || (l->count && l->entry[l->count - 1].end + KC_MAX_LITERAL > KC_MAX_LITERAL_BYTES);
+        || (l->count && l->end[l->count - 1] + KC_MAX_LITERAL > KC_MAX_LITERAL_BYTES);
 }
 
 /* Adds an entry that the table lacks; 0 if it is full, or there is no memory. */
 static inline int kc_literals_add(kc_literals *l, const kr_byte *p, size_t len)
 {
-    uint32_t start = l->count ? l->entry[l->count - 1].end : 0;
+    uint32_t start = l->count ? l->end[l->count - 1] : 0;
     uint64_t hash = kc_hash(p, len);
     if (kc_literals_is_full(l) || len > KC_MAX_LITERAL)
         return 0;
     if (l->count == l->capacity) {
-        uint32_t capacity = l->capacity + l->capacity / 4 + 16;
-        kc_literal *grown = (kc_literal *)realloc(l->entry, capacity * sizeof *grown);
+        uint32_t capacity = l->capacity + l->capacity / 8 + 16;
+        uint32_t *grown = (uint32_t *)realloc(l->end, capacity * sizeof *grown);
         if (!grown)
             return 0;
         kc_literals_grew(l, (capacity - l->capacity) * sizeof *grown);
-        l->entry = grown;
+        l->end = grown;
         l->capacity = capacity;
     }
     if (start + len > l->room) {
-        uint32_t room = l->room + l->room / 4 + KC_MAX_LITERAL;
+        uint32_t room = l->room + l->room / 8 + (uint32_t)len + 64;
         kr_byte *grown = (kr_byte *)realloc(l->bytes, room);
         if (!grown)
             return 0;
@@ -151,10 +144,10 @@ static inline int kc_literals_add(kc_literals *l, const kr_byte *p, size_t len)
         l->bytes = grown;
         l->room = room;
     }
-    if (2 * (l->count + 1) > l->slots && !kc_literals_rehash(l))
+    if (4 * (l->count + 1) > 3 * l->slots && !kc_literals_rehash(l))
         return 0;
     memcpy(l->bytes + start, p, len);
-    l->entry[l->count] = (kc_literal){start + (uint32_t)len, (uint32_t)(hash >> 32)};
+    l->end[l->count] = start + (uint32_t)len;
     uint32_t i = (uint32_t)hash & (l->slots - 1);
     while (l->slot[i])
         i = (i + 1) & (l->slots - 1);
@@ -169,7 +162,7 @@ static inline void kc_literal_note(kc_literals *l, uint64_t hash, const kr_byte 
     if (len < KC_MIN_LITERAL || len > KC_MAX_LITERAL || kc_literals_is_full(l))
         return;
     if (!l->sights || (l->noted > 2 * l->sights && l->sights < KC_MAX_SIGHTS)) {
-        uint32_t sights = l->sights ? 4 * l->sights : KC_MIN_SIGHTS;
+        uint32_t sights = l->sights ? 2 * l->sights : KC_MIN_SIGHTS;
         kc_sight *grown = (kc_sight *)calloc(sights, sizeof *grown);
         if (!grown)
             return;

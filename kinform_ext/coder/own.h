@@ -38,10 +38,13 @@ static inline kr_text kc_slice(const kr_byte *from, const kr_byte *to)
     return (kr_text){from, from && to > from ? (size_t)(to - from) : 0};
 }
 
-/* Returns the last dash in [from, to), NULL if there is none. */
-static inline const kr_byte *kc_last_dash(const kr_byte *from, const kr_byte *to)
+/* Returns the last `c` in [from, to), NULL if there is none. Names are short. */
+static inline const kr_byte *kc_last(const kr_byte *from, const kr_byte *to, kr_byte c)
 {
-    return from && to > from ? (const kr_byte *)memrchr(from, '-', (size_t)(to - from)) : NULL;
+    while (to > from)
+        if (*--to == c)
+            return to;
+    return NULL;
 }
 
 /* Reads the time in the name of an event: 16 hexadecimal digits after its last dot, in nanoseconds. */
@@ -63,12 +66,12 @@ static inline int64_t kc_time_of_name(const kr_text *name, const kr_text *stem)
 static inline void kc_own_init(kc_own *own, const kr_text identity[4])
 {
     kr_text *part = own->part;
-    memset(own, 0, sizeof *own);
-    memcpy(part, identity, 4 * sizeof *part);
+    for (int i = 0; i < KC_PARTS; i++)
+        part[i] = i < 4 ? identity[i] : (kr_text){NULL, 0};
     const kr_byte *start = part[KC_NAME].at, *end = start + part[KC_NAME].len, *space = part[KC_NAMESPACE].at;
-    const kr_byte *dot = part[KC_NAME].len ? (const kr_byte *)memrchr(start, '.', part[KC_NAME].len) : NULL;
-    const kr_byte *dash = kc_last_dash(start, end), *outer = kc_last_dash(start, dash);
-    const kr_byte *third = kc_last_dash(start, outer);
+    const kr_byte *dot = part[KC_NAME].len ? kc_last(start, end, '.') : NULL;
+    const kr_byte *dash = part[KC_NAME].len ? kc_last(start, end, '-') : NULL;
+    const kr_byte *outer = dash ? kc_last(start, dash, '-') : NULL, *third = outer ? kc_last(start, outer, '-') : NULL;
     part[KC_STEM] = kc_slice(start, dot);
     if (dash) {
         part[KC_GROUP] = kc_slice(start, dash);
@@ -83,7 +86,7 @@ static inline void kc_own_init(kc_own *own, const kr_text identity[4])
     }
     if (third)
         part[KC_THIRD] = kc_slice(third + 1, outer);
-    const kr_byte *space_dash = kc_last_dash(space, space + part[KC_NAMESPACE].len);
+    const kr_byte *space_dash = part[KC_NAMESPACE].len ? kc_last(space, space + part[KC_NAMESPACE].len, '-') : NULL;
     if (space_dash) {
         part[KC_SPACE_LAST] = kc_slice(space_dash + 1, space + part[KC_NAMESPACE].len);
         part[KC_SPACE_GROUP] = kc_slice(space, space_dash);
@@ -91,14 +94,16 @@ static inline void kc_own_init(kc_own *own, const kr_text identity[4])
     own->time = kc_time_of_name(&part[KC_NAME], &part[KC_STEM]);
 }
 
-/* Returns a bit for each part in which two objects differ. */
-static inline uint32_t kc_own_difference(const kc_own *a, const kc_own *b)
+/* Returns those of `parts`, a bit for each, in which two objects differ. */
+static inline uint32_t kc_own_difference(const kc_own *a, const kc_own *b, uint32_t parts)
 {
-    uint32_t parts = 0;
-    for (int i = 0; i < KC_PARTS; i++)
-        if (a->part[i].len != b->part[i].len || memcmp(a->part[i].at, b->part[i].at, a->part[i].len))
-            parts |= 1u << i;
-    return parts;
+    uint32_t differs = 0;
+    for (; parts; parts &= parts - 1) {
+        const kr_text *x = &a->part[__builtin_ctz(parts)], *y = &b->part[__builtin_ctz(parts)];
+        if (x->len != y->len || memcmp(x->at, y->at, x->len))
+            differs |= parts & -parts;
+    }
+    return differs;
 }
 
 #endif

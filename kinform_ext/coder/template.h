@@ -1,8 +1,10 @@
 /* A template, built for use: the bytes of an object, and its words.
  *
- * Words lie in order and do not overlap. A time is one word, although it has colons. Words of equal value are linked: if
- * one changes, the others are expected to change alike. Keys of JSON objects and short words are not linked.
- * Bound: an object of less than 64 KiB. About 10 bytes a word and 1.05 times its bytes, so 10 KB for a pod.
+ * Words lie in order and do not overlap. A time is one word, although it has colons. Building finds the words, the
+ * times and the parts of the object's own. The types of other words, and which words have equal values, are found when
+ * they are asked for. Keys of JSON objects and short words are not linked.
+ * Bound: an object of at most KC_MAX_TEMPLATE bytes and KC_MAX_WORDS words. About 11 bytes a word and 1.05 times its
+ * bytes, so 10 KB for a pod.
  */
 #ifndef KINFORM_TEMPLATE_H
 #define KINFORM_TEMPLATE_H
@@ -12,53 +14,43 @@
 #include "own.h"
 
 enum {
-    KC_MAX_TEMPLATE = 0xffff,  /* bytes */
+    KC_MAX_TEMPLATE = 256 << 10, /* bytes */
+    KC_MAX_WORDS = 0xfff0,
     KC_NO_WORD = 0xffff,
+    KC_NOT_LINKED = 0xfffe,    /* it is not known yet which word is the next one of the same value */
     KC_MIN_LINKED = 6,         /* characters of a word that is linked */
     KC_MIN_LINKED_DECIMAL = 5, /* the same of a decimal */
-    KC_MAX_KEY = 1024,         /* characters of a key that is recognized as such */
     KC_LANDING = 12,           /* bytes that must be equal where a structure ends: see diff.h */
-    KC_MAX_LOOKS = 32,         /* slots to look at for a word to link: colliding words stay unlinked */
+    KC_LANES = 8,              /* words that are compared at once */
 };
-
-typedef struct {
-    uint16_t start, len; /* bytes of the template */
-    uint16_t root;       /* the first word of this value; KC_NO_WORD: no other word has it */
-    uint16_t next;       /* the next word of this value, KC_NO_WORD: none */
-    uint8_t type;        /* KC_TEXT ... KC_OWN */
-    uint8_t part;        /* KC_OWN: which part */
-} kc_word;
 
 typedef struct kc_template {
     kr_byte *raw;        /* the bytes, then KC_SLACK zeros */
     uint32_t len;        /* bytes of `raw` */
     uint32_t count;      /* words */
-    uint64_t *times;     /* a bit for each word that is a time; malloc'd together with the next three */
-    kc_word *word;       /* by number */
-    uint16_t *owned;     /* the words of type KC_OWN, in order */
+    uint64_t *times;     /* a bit for each word that is a time; malloc'd together with the next six */
+    uint32_t *start;     /* by word: its first byte */
+    uint32_t *stop;      /* by word: the byte after its last one; `start` and `stop` have KC_LANES zeros more */
+    uint16_t *next;      /* by word: the next word of this value, KC_NO_WORD: none, or KC_NOT_LINKED; see kc_next */
     uint16_t *first;     /* for each 64 bytes: the first word that ends there or later */
+    uint16_t *owned;     /* the words of type KC_OWN and above, in order */
+    uint8_t *type;       /* by word: KC_TEXT ... KC_KEY, KC_OWN + part, or KC_NOT_TYPED; see kc_type */
     uint32_t owneds;     /* entries of `owned` */
+    uint32_t parts;      /* a bit for each part of the object's own that a word is */
     uint32_t mask;       /* of `head` */
     uint16_t *head;      /* by hash of the bytes at its start: the last such word, see kc_template_index; malloc'd */
     uint16_t *chain;     /* by word: the word before with the same hash; part of `head` */
     kc_own own;          /* its parts lie in `names` */
     kr_byte *names;      /* the bytes of its identity; malloc'd together with this structure and `raw` */
     uint32_t size;       /* bytes allocated */
+    uint32_t bare;       /* of those, without the tables */
     uint32_t counted;    /* bytes by which the cache counts it: see cache.h */
     uint32_t number;     /* its number: see templates.h */
     void *owner;         /* whose template it is: see cache.h */
     struct kc_template *newer, *older; /* in the order of their use: see cache.h */
     uint32_t pins;       /* while not 0 it stays in the cache */
+    int is_built;        /* in which list of the cache it is */
 } kc_template;
-
-/* Buffers for building, reused. */
-typedef struct {
-    kc_word *word;     /* malloc'd */
-    uint16_t *owned;   /* malloc'd */
-    uint16_t *slot;    /* words by hash of their value; malloc'd */
-    uint32_t words;    /* capacity of `word` and `owned` */
-    uint32_t slots;    /* capacity of `slot` */
-} kc_build_room;
 
 /* Allocates a template for an object of `len` bytes, which the caller then writes to `raw`; NULL if there is no memory.
  */
@@ -74,7 +66,7 @@ static kc_template *kc_template_new(const kr_text identity[4], size_t len)
     t->names = (kr_byte *)(t + 1);
     t->raw = t->names + names;
     t->len = (uint32_t)len;
-    t->size = (uint32_t)size;
+    t->size = t->bare = (uint32_t)size;
     kr_byte *to = t->names;
     for (int i = 0; i < 4; i++) {
         copy[i] = (kr_text){to, identity[i].len};
@@ -85,29 +77,22 @@ static kc_template *kc_template_new(const kr_text identity[4], size_t len)
     return t;
 }
 
+/* Frees the tables; the bytes stay. */
+static void kc_template_strip(kc_template *t)
+{
+    free(t->times);
+    free(t->head);
+    t->times = NULL;
+    t->head = NULL;
+    t->count = t->owneds = t->parts = 0;
+    t->size = t->bare;
+}
+
 static void kc_template_free(kc_template *t)
 {
     free(t->times);
     free(t->head);
     free(t);
-}
-
-/* Returns the type of a word that is no key, and no part of the object's own. */
-static inline int kc_type_of(const kr_byte *p, size_t len)
-{
-    int64_t value;
-    kr_byte packed[KC_MAX_HEX / 2];
-    if (*p <= '9') {
-        if (kc_parse_decimal(p, len, &value))
-            return KC_DECIMAL;
-        if (len >= 7 && len <= 15 && kc_parse_ip(p, len, &value))
-            return KC_IP;
-    }
-    if (len < 8 || (kr_hex_digit(p[0]) | kr_hex_digit(p[1]) | kr_hex_digit(p[2])) < 0)
-        return KC_TEXT;
-    if (len == KC_UUID_LEN && kc_pack_uuid(p, packed))
-        return KC_UUID;
-    return len % 2 == 0 && len <= KC_MAX_HEX && kc_pack_hex(p, len, packed) ? KC_HEX : KC_TEXT;
 }
 
 /* The lengths and first bytes of an object's parts, to recognize most other words at once. */
@@ -141,157 +126,163 @@ static inline int kc_own_part(const kc_own_filter *f, const kr_byte *p, size_t l
     return -1;
 }
 
-static inline int kc_build_reserve(kc_build_room *room, size_t len)
+/* Allocates the tables for at most `words` words; 0 if these are too many, or there is no memory. */
+static inline int kc_template_reserve(kc_template *t, uint32_t words)
 {
-    uint32_t words = (uint32_t)len / 2 + 2, slots = 256;
-    while (slots < len / 4)
-        slots *= 2;
-    if (words > room->words) {
-        free(room->word);
-        free(room->owned);
-        room->word = (kc_word *)malloc(words * sizeof *room->word);
-        room->owned = (uint16_t *)malloc(words * sizeof *room->owned);
-        room->words = room->word && room->owned ? words : 0;
-    }
-    if (slots > room->slots) {
-        free(room->slot);
-        room->slot = (uint16_t *)malloc(slots * sizeof *room->slot);
-        room->slots = room->slot ? slots : 0;
-    }
-    return room->words && room->slots;
-}
-
-/* Links word n to the last word of the same value. */
-static inline void kc_link(kc_build_room *room, uint32_t mask, const kr_byte *raw, uint32_t n)
-{
-    kc_word *w = &room->word[n];
-    const kr_byte *p = raw + w->start;
-    size_t len = w->len;
-    uint64_t mixed = len >= 8 ? kc_load8(p) ^ kc_load8(p + len - 8) * 0x9e3779b97f4a7c15u
-                              : (uint64_t)kc_load4(p) << 32 | kc_load4(p + len - 4);
-    uint32_t i = (uint32_t)((mixed + len) * 0xff51afd7ed558ccdu >> 40) & mask;
-    for (int looks = 0; room->slot[i] != KC_NO_WORD; i = (i + 1) & mask) {
-        uint32_t found = room->slot[i];
-        if (++looks > KC_MAX_LOOKS)
-            return;
-        kc_word *before = &room->word[found];
-        if (before->len != len || memcmp(raw + before->start, p, len))
-            continue;
-        if (before->root == KC_NO_WORD)
-            before->root = (uint16_t)found;
-        before->next = (uint16_t)n;
-        w->root = before->root;
-        break;
-    }
-    room->slot[i] = (uint16_t)n;
-}
-
-/* Copies words and bitmaps from the room; 0 if there is no memory. */
-static inline int kc_template_take(kc_template *t, const kc_build_room *room, uint32_t count, uint32_t owned)
-{
-    size_t bits = (count / 64 + 1) * 8, words = count * sizeof(kc_word), parts = owned * 2u, blocks = t->len / 64 + 2u;
-    size_t size = bits + words + parts + blocks * 2;
-    kr_byte *block = (kr_byte *)malloc(size);
+    uint32_t lanes = words + KC_LANES, blocks = t->len / 64 + 2;
+    size_t bits = (words / 64 + 1) * 8, offsets = 2 * lanes * sizeof *t->start;
+    size_t size = bits + offsets + (2 * words + blocks) * sizeof *t->next + words;
+    kr_byte *block = words <= KC_MAX_WORDS ? (kr_byte *)malloc(size) : NULL;
     if (!block)
         return 0;
-    t->times = (uint64_t *)block;
-    t->word = (kc_word *)(block + bits);
-    memset(block, 0, bits);
-    memcpy(t->word, room->word, words);
-    t->owned = (uint16_t *)(block + bits + words);
-    memcpy(t->owned, room->owned, parts);
-    t->first = t->owned + owned;
-    t->count = count;
-    t->owneds = owned;
     t->size += (uint32_t)size;
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < blocks; i++) {
-        while (n < count && t->word[n].start + t->word[n].len < 64 * i)
-            n++;
-        t->first[i] = (uint16_t)n;
-    }
-    for (n = 0; n < count; n++)
-        if (t->word[n].type == KC_TIME || t->word[n].type == KC_MICRO)
-            t->times[n / 64] |= (uint64_t)1 << (n % 64);
+    t->times = (uint64_t *)block;
+    t->start = (uint32_t *)(block + bits);
+    t->stop = t->start + lanes;
+    t->next = (uint16_t *)(t->stop + lanes);
+    t->first = t->next + words;
+    t->owned = t->first + blocks;
+    t->type = (uint8_t *)(t->owned + words);
+    memset(block, 0, bits + offsets);
+    for (uint32_t n = 0; n < words; n++)
+        t->next[n] = KC_NOT_LINKED;
     return 1;
 }
 
-/* Finds the words; 0 if there is no memory. `raw` is written, its length at most KC_MAX_TEMPLATE. */
-static int kc_template_build(kc_template *t, kc_build_room *room, kc_date *date)
+/* Finds the words; 0 if these are too many, or there is no memory. `raw` is written, at most KC_MAX_TEMPLATE bytes. */
+static int kc_template_build(kc_template *t, kc_date *date)
 {
+    uint64_t edge[KC_MAX_TEMPLATE / 64 + 1]; /* a bit for each byte at which a word begins or has ended */
     const kr_byte *raw = t->raw;
-    uint32_t len = t->len, n = 0, owned = 0, start = 0, passed = 0, mask = 255;
+    uint32_t len = t->len, n = 0, start = 0, passed = 0, edges = 0, block;
     uint64_t carry = 0;
     int open = 0;
     kc_own_filter filter = kc_own_filter_of(&t->own);
-    if (!kc_build_reserve(room, len))
-        return 0;
-    while (mask + 1 < len / 4)
-        mask = 2 * mask + 1;
-    memset(room->slot, 0xff, (mask + 1) * sizeof *room->slot);
-    for (uint32_t block = 0; block <= len / 64; block++) {
+    for (block = 0; block <= len / 64; block++) {
         uint64_t bits = kc_word_mask(raw + 64 * block);
-        if (block == len / 64)
-            bits &= len % 64 ? ((uint64_t)1 << len % 64) - 1 : 0;
-        uint64_t edges = bits ^ (bits << 1 | carry);
+        edge[block] = bits ^ (bits << 1 | carry);
         carry = bits >> 63;
-        for (; edges; edges &= edges - 1) {
-            uint32_t end = 64 * block + (uint32_t)__builtin_ctzll(edges);
-            if (!open) {
+        edges += (uint32_t)__builtin_popcountll(edge[block]);
+    }
+    if (!kc_template_reserve(t, edges / 2 + 1))
+        return 0;
+    for (block = 0; block <= len / 64; block++) {
+        t->first[block] = (uint16_t)(n - (passed >= 64 * block && passed > start && n));
+        for (uint64_t bits = edge[block]; bits; bits &= bits - 1) {
+            uint32_t end = 64 * block + (uint32_t)__builtin_ctzll(bits);
+            open = !open;
+            if (open) {
                 start = end;
-                open = 1;
                 continue;
             }
-            open = 0;
             if (start < passed)
                 continue;
-            uint32_t size = end - start;
-            kc_word *w = &room->word[n];
-            *w = (kc_word){(uint16_t)start, (uint16_t)size, KC_NO_WORD, KC_NO_WORD, KC_TEXT, 0};
-            n++;
-            if (raw[end] == '"' && raw[end + 1] == ':' && start && raw[start - 1] == '"' && size < KC_MAX_KEY)
-                continue;
+            uint32_t size = end - start, type = KC_NOT_TYPED;
             int part = kc_own_part(&filter, raw + start, size);
-            if (part >= 0) {
-                w->type = KC_OWN;
-                w->part = (uint8_t)part;
-                room->owned[owned++] = (uint16_t)(n - 1);
-                continue;
-            }
             int64_t value;
-            if (size == 13 && raw[end] == ':' && raw[start] <= '9') {
-                size_t time = kc_parse_time(raw + start, len - start, &value, date);
+            if (part >= 0 && !kc_is_key(raw, start, end)) {
+                type = KC_OWN + (uint32_t)part;
+                t->owned[t->owneds++] = (uint16_t)n;
+                t->parts |= 1u << part;
+            } else if (size == 13 && raw[end] == ':' && raw[start] <= '9') {
+                uint32_t time = (uint32_t)kc_parse_time(raw + start, len - start, &value, date);
                 if (time && !(start + time < len && kc_is_word(raw[start + time]))) {
-                    w->len = (uint16_t)time;
-                    w->type = time == KC_TIME_LEN ? KC_TIME : KC_MICRO;
-                    passed = start + (uint32_t)time;
+                    type = time == KC_TIME_LEN ? KC_TIME : KC_MICRO;
+                    passed = end = start + time;
+                    t->times[n / 64] |= (uint64_t)1 << (n % 64);
                 }
             }
-            if (w->type == KC_TEXT)
-                w->type = (uint8_t)kc_type_of(raw + start, size);
-            if (w->len >= KC_MIN_LINKED || (w->type == KC_DECIMAL && w->len >= KC_MIN_LINKED_DECIMAL))
-                kc_link(room, mask, raw, n - 1);
+            t->start[n] = start;
+            t->stop[n] = end;
+            t->type[n] = (uint8_t)type;
+            n++;
         }
     }
-    return kc_template_take(t, room, n, owned);
+    t->count = n;
+    t->first[block] = (uint16_t)n;
+    return 1;
 }
 
-static inline uint32_t kc_word_stop(const kc_word *w)
+/* Returns the type of a word: KC_TEXT ... KC_OWN, KC_OWN for all parts. */
+static inline unsigned kc_type(const kc_template *t, uint32_t n)
 {
-    return (uint32_t)w->start + w->len;
+    if (t->type[n] == KC_NOT_TYPED)
+        t->type[n] = (uint8_t)(kc_is_key(t->raw, t->start[n], t->stop[n])
+            ? KC_KEY : kc_type_of(t->raw + t->start[n], t->stop[n] - (size_t)t->start[n]));
+    return t->type[n] < KC_OWN ? t->type[n] : KC_OWN;
+}
+
+/* Returns which part of the object's own a word of type KC_OWN is. */
+static inline unsigned kc_part(const kc_template *t, uint32_t n)
+{
+    return t->type[n] - (unsigned)KC_OWN;
+}
+
+static inline uint32_t kc_word_len(const kc_template *t, uint32_t n)
+{
+    return t->stop[n] - t->start[n];
+}
+
+/* Returns the first word from n on that has as many bytes, the number of words if there is none. */
+static inline uint32_t kc_same_length(const kc_template *t, uint32_t n, uint32_t len)
+{
+    for (;; n += KC_LANES) {
+        const uint32_t *start = t->start + n, *stop = t->stop + n;
+        uint32_t any = 0;
+        if (n >= t->count)
+            return t->count;
+        for (int i = 0; i < KC_LANES; i++)
+            any |= stop[i] - start[i] == len;
+        for (int i = 0; any; i++)
+            if (stop[i] - start[i] == len)
+                return n + (uint32_t)i;
+    }
+}
+
+/* Returns whether words of this type and length are linked. */
+static inline int kc_is_linked(unsigned type, uint32_t len)
+{
+    return type < KC_KEY && len >= (type == KC_DECIMAL ? KC_MIN_LINKED_DECIMAL : KC_MIN_LINKED);
+}
+
+/* Returns the next word of the same value, KC_NO_WORD if there is none. */
+static inline uint32_t kc_next(const kc_template *t, uint32_t n)
+{
+    const kr_byte *p = t->raw + t->start[n];
+    uint32_t len = kc_word_len(t, n), found = n;
+    if (t->next[n] != KC_NOT_LINKED)
+        return t->next[n];
+    t->next[n] = KC_NO_WORD;
+    if (!kc_is_linked(kc_type(t, n), len))
+        return KC_NO_WORD;
+    do
+        found = kc_same_length(t, found + 1, len);
+    while (found < t->count && (memcmp(t->raw + t->start[found], p, len) || kc_type(t, found) >= KC_KEY));
+    if (found < t->count)
+        t->next[n] = (uint16_t)found;
+    return t->next[n];
 }
 
 /* Returns the value of a word; 0 if its type has none. */
-static inline int64_t kc_word_value(const kc_template *t, const kc_word *w, kc_date *date)
+static inline int64_t kc_word_value(const kc_template *t, uint32_t n, kc_date *date)
 {
-    const kr_byte *p = t->raw + w->start;
+    const kr_byte *p = t->raw + t->start[n];
+    size_t len = kc_word_len(t, n);
     int64_t value = 0;
-    if (w->type == KC_DECIMAL)
-        kc_parse_decimal(p, w->len, &value);
-    else if (w->type == KC_IP)
-        kc_parse_ip(p, w->len, &value);
-    else if (w->type == KC_TIME || w->type == KC_MICRO)
-        kc_parse_time(p, w->len, &value, date);
+    switch (kc_type(t, n)) {
+    case KC_DECIMAL:
+        kc_parse_decimal(p, len, &value);
+        break;
+    case KC_IP:
+        kc_parse_ip(p, len, &value);
+        break;
+    case KC_TIME:
+    case KC_MICRO:
+        kc_parse_time(p, len, &value, date);
+        break;
+    default:
+        break;
+    }
     return value;
 }
 
@@ -307,7 +298,7 @@ static int kc_template_index(kc_template *t)
     uint32_t slots = 64;
     if (t->head)
         return 1;
-    while (slots < 2 * t->count)
+    while (slots < t->count)
         slots *= 2;
     t->head = (uint16_t *)malloc((slots + t->count) * sizeof *t->head);
     if (!t->head)
@@ -318,9 +309,9 @@ static int kc_template_index(kc_template *t)
     memset(t->head, 0xff, slots * sizeof *t->head);
     for (uint32_t n = t->count; n-- > 0;) {
         t->chain[n] = KC_NO_WORD;
-        if (t->word[n].start + (uint32_t)KC_LANDING > t->len)
+        if (t->start[n] + (uint32_t)KC_LANDING > t->len)
             continue;
-        uint16_t *head = &t->head[kc_landing_hash(t->raw + t->word[n].start) & t->mask];
+        uint16_t *head = &t->head[kc_landing_hash(t->raw + t->start[n]) & t->mask];
         t->chain[n] = *head;
         *head = (uint16_t)n;
     }

@@ -10,18 +10,18 @@
 
 #include "slots.h"
 
-enum { KC_MAX_TEMPLATES = 0xffff, KC_MAX_DEPTH = 6 };
+enum { KC_MAX_TEMPLATES = 0xffff, KC_MAX_DEPTH = 6, KC_LEN_UNIT = KC_MAX_TEMPLATE / 0x8000 };
 
 typedef struct {
-    kc_slots *list[KC_MAX_LISTS]; /* by number less 1; malloc'd; NULL: not made yet */
-    kc_literals *literals;        /* the table that its users use; counted */
-    kc_template *built;           /* in the cache; NULL: it is not */
-    uint32_t record;              /* id of its record; KR_NONE: the number is free, and `users` the next free one */
-    uint32_t users;               /* records coded against it */
-    uint32_t siblings;            /* objects coded against it so far, other than templates */
-    float mean;                   /* of their estimates */
-    uint32_t len;                 /* bytes of the object */
-    uint8_t depth;                /* templates below it */
+    kc_slots *list;        /* the newest slot list; malloc'd; NULL: none yet */
+    kc_literals *literals; /* the table that its users use; counted */
+    kc_template *built;    /* in the cache; NULL: it is not */
+    uint32_t record;       /* id of its record; KR_NONE: the number is free, and `users` the next free one */
+    uint32_t users;        /* records coded against it */
+    float mean;            /* of the estimates of objects coded against it, other than templates */
+    uint16_t len;          /* bytes of the object, in units of KC_LEN_UNIT */
+    uint8_t siblings;      /* those objects; UINT8_MAX: as many or more */
+    uint8_t depth;         /* templates below it */
 } kc_entry;
 
 typedef struct {
@@ -43,6 +43,11 @@ static inline kc_entry *kc_entry_of(const kc_templates *t, uint32_t number)
 static inline int kc_number_is_used(const kc_templates *t, uint64_t number)
 {
     return number && number <= t->count && kc_entry_of(t, (uint32_t)number)->record != KR_NONE;
+}
+
+static inline uint64_t kc_slots_bytes(const kc_slots *list)
+{
+    return sizeof *list + list->count * sizeof *list->slot;
 }
 
 /* Makes a table the newest one. */
@@ -77,10 +82,10 @@ static uint32_t kc_number_reserve(kc_templates *t)
 {
     if (t->first_free)
         return t->first_free;
+    if (t->count >= KC_MAX_TEMPLATES)
+        return 0;
     if (t->count == t->capacity) {
-        uint32_t capacity = t->capacity + t->capacity / 4 + 4;
-        if (t->count >= KC_MAX_TEMPLATES)
-            return 0;
+        uint32_t capacity = t->capacity + t->capacity / 8 + 4;
         kc_entry *grown = (kc_entry *)realloc(t->entry, capacity * sizeof *grown);
         if (!grown)
             return 0;
@@ -91,7 +96,8 @@ static uint32_t kc_number_reserve(kc_templates *t)
 }
 
 /* Takes the number that was reserved last, for a record. `l`: acquired, is released with the number. */
-static void kc_number_take(kc_templates *t, uint32_t number, uint32_t record, uint32_t len, unsigned depth, kc_literals *l)
+static void kc_number_take(
+    kc_templates *t, uint32_t number, uint32_t record, uint32_t len, unsigned depth, kc_literals *l)
 {
     kc_entry *e = kc_entry_of(t, number);
     if (number > t->count)
@@ -101,7 +107,7 @@ static void kc_number_take(kc_templates *t, uint32_t number, uint32_t record, ui
     memset(e, 0, sizeof *e);
     e->literals = l;
     e->record = record;
-    e->len = len;
+    e->len = (uint16_t)(len / KC_LEN_UNIT);
     e->depth = (uint8_t)depth;
     t->used++;
 }
@@ -110,11 +116,11 @@ static void kc_number_take(kc_templates *t, uint32_t number, uint32_t record, ui
 static void kc_number_release(kc_templates *t, uint32_t number)
 {
     kc_entry *e = kc_entry_of(t, number);
-    for (int i = 0; i < KC_MAX_LISTS; i++)
-        if (e->list[i]) {
-            t->list_bytes -= sizeof(kc_slots) + e->list[i]->count * 2u;
-            free(e->list[i]);
-        }
+    for (kc_slots *list = e->list, *older; list; list = older) {
+        older = list->older;
+        t->list_bytes -= kc_slots_bytes(list);
+        free(list);
+    }
     kc_literals_release(e->literals);
     memset(e, 0, sizeof *e);
     e->record = KR_NONE;
@@ -127,24 +133,14 @@ static void kc_number_release(kc_templates *t, uint32_t number)
 static inline void kc_list_add(kc_templates *t, uint32_t number, kc_slots *list)
 {
     kc_entry *e = kc_entry_of(t, number);
-    int i = 0;
-    while (list && i < KC_MAX_LISTS && e->list[i])
-        i++;
-    if (!list || i == KC_MAX_LISTS) {
+    if (!list || (e->list && e->list->number == KC_MAX_LISTS)) {
         free(list);
         return;
     }
-    e->list[i] = list;
-    t->list_bytes += sizeof *list + list->count * 2u;
-}
-
-/* Returns the number of the newest slot list, 0 if there is none. */
-static inline unsigned kc_list_newest(const kc_entry *e)
-{
-    unsigned number = 0;
-    while (number < KC_MAX_LISTS && e->list[number])
-        number++;
-    return number;
+    list->number = e->list ? e->list->number + 1u : 1;
+    list->older = e->list;
+    e->list = list;
+    t->list_bytes += kc_slots_bytes(list);
 }
 
 static void kc_templates_free(kc_templates *t)

@@ -17,7 +17,9 @@ enum {
     KC_IP,
     KC_TIME,    /* 2026-03-21T06:19:49Z, 1970 to 2199; value: seconds since 1970 */
     KC_MICRO,   /* 2026-03-21T06:19:49.123456Z; value: microseconds since 1970 */
+    KC_KEY,     /* a key of a JSON object: replaced as text */
     KC_OWN,     /* a part of the object's own identity: see own.h */
+    KC_NOT_TYPED = 255,
 };
 enum { KC_MAX_VALUE = 40, KC_TIME_LEN = 20, KC_MICRO_LEN = 27, KC_UUID_LEN = 36, KC_MAX_HEX = 1024 };
 #define KC_LAST_SECOND 7258118399 /* 2199-12-31T23:59:59Z */
@@ -258,6 +260,32 @@ static inline size_t kc_format_time(kr_byte *to, int64_t value, int micro, kc_da
     kc_put_two_digits(to + 24, fraction % 100);
     to[26] = 'Z';
     return KC_MICRO_LEN;
+}
+
+/* ---- types ---- */
+
+/* Returns whether the word in [start, end) is a key of a JSON object. Two more bytes may be read. */
+static inline int kc_is_key(const kr_byte *raw, size_t start, size_t end)
+{
+    return raw[end] == '"' && raw[end + 1] == ':' && start && raw[start - 1] == '"';
+}
+
+/* Returns the type of a word that is no key, no time, and no part of the object's own. */
+static inline int kc_type_of(const kr_byte *p, size_t len)
+{
+    int64_t value;
+    kr_byte packed[KC_MAX_HEX / 2];
+    if (*p <= '9') {
+        if (kc_parse_decimal(p, len, &value))
+            return KC_DECIMAL;
+        if (len >= 7 && len <= 15 && kc_parse_ip(p, len, &value))
+            return KC_IP;
+    }
+    if (len < 8 || (kr_hex_digit(p[0]) | kr_hex_digit(p[1]) | kr_hex_digit(p[2])) < 0)
+        return KC_TEXT;
+    if (len == KC_UUID_LEN && kc_pack_uuid(p, packed))
+        return KC_UUID;
+    return len % 2 == 0 && len <= KC_MAX_HEX && kc_pack_hex(p, len, packed) ? KC_HEX : KC_TEXT;
 }
 
 /* ---- packed text ---- */

@@ -12,17 +12,19 @@
 
 #include "template.h"
 
+/* What is known in a walk about a word. */
 typedef struct {
-    uint64_t walk;  /* the walk in which the value was replaced; of another one it is not valid */
-    uint32_t at;    /* offset of the replacement in the object */
-    uint32_t len;   /* its bytes */
-    int64_t value;  /* its value, if the word is replaced natively */
+    uint64_t walk;  /* the walk in which its value was replaced; of another one the rest is not valid */
+    uint32_t first; /* the first word of the value that was replaced; the next three are valid in its entry only */
+    uint32_t at;    /* offset of the last replacement of the value in the object */
+    uint32_t len;   /* bytes of that replacement */
+    int64_t value;  /* its value, if the word was replaced natively */
 } kc_replacement;
 
 /* Buffers for walks, reused. */
 typedef struct {
     uint64_t *stop;              /* a bit for each word; malloc'd */
-    kc_replacement *replacement; /* by root of the word; malloc'd */
+    kc_replacement *replacement; /* by word; malloc'd */
     uint32_t words;              /* capacity of both */
     uint64_t walk;               /* number of the last walk */
 } kc_walk_room;
@@ -73,10 +75,10 @@ static int kc_walk_start(
     }
     room->walk++;
     memset(room->stop, 0, (t->count / 64 + 1) * 8);
-    uint32_t differs = t->owneds ? kc_own_difference(own, &t->own) : 0;
+    uint32_t differs = kc_own_difference(own, &t->own, t->parts);
     for (uint32_t i = 0; differs && i < t->owneds; i++) {
         uint32_t n = t->owned[i];
-        room->stop[n / 64] |= (uint64_t)(differs >> t->word[n].part & 1) << (n % 64);
+        room->stop[n / 64] |= (uint64_t)(differs >> kc_part(t, n) & 1) << (n % 64);
     }
     if (own->time && t->own.time) {
         w->shift = own->time - t->own.time;
@@ -103,17 +105,19 @@ static inline uint32_t kc_walk_next(const kc_walk *w, uint32_t n)
 
 static inline kc_expected kc_walk_expect(const kc_walk *w, uint32_t n)
 {
-    const kc_word *word = &w->t->word[n];
-    if (word->type == KC_OWN && w->own->part[word->part].len)
-        return (kc_expected){w->own->part[word->part].at, (uint32_t)w->own->part[word->part].len, 0};
-    if (word->root != KC_NO_WORD && w->room->replacement[word->root].walk == w->room->walk) {
-        const kc_replacement *r = &w->room->replacement[word->root];
+    const kc_template *t = w->t;
+    const kc_replacement *r = &w->room->replacement[n];
+    unsigned type = kc_type(t, n);
+    if (type == KC_OWN && w->own->part[kc_part(t, n)].len)
+        return (kc_expected){w->own->part[kc_part(t, n)].at, (uint32_t)w->own->part[kc_part(t, n)].len, 0};
+    if (r->walk == w->room->walk) {
+        r = &w->room->replacement[r->first];
         return (kc_expected){w->object + r->at, r->len, r->value};
     }
-    kc_expected e = {w->t->raw + word->start, word->len, kc_word_value(w->t, word, w->date)};
-    if (w->shift && (word->type == KC_TIME || word->type == KC_MICRO)) {
+    kc_expected e = {t->raw + t->start[n], kc_word_len(t, n), kc_word_value(t, n, w->date)};
+    if (w->shift && (type == KC_TIME || type == KC_MICRO)) {
         e.text = NULL;
-        e.value += word->type == KC_TIME ? w->shift : w->shift * 1000000;
+        e.value += type == KC_TIME ? w->shift : w->shift * 1000000;
     }
     return e;
 }
@@ -121,16 +125,27 @@ static inline kc_expected kc_walk_expect(const kc_walk *w, uint32_t n)
 /* Records that word n was replaced by the bytes at `at` of the object, whose value is `value`. */
 static inline void kc_walk_replace(kc_walk *w, uint32_t n, uint32_t at, uint32_t len, int64_t value)
 {
-    const kc_word *word = &w->t->word[n];
-    if (word->root != KC_NO_WORD) {
-        w->room->replacement[word->root] = (kc_replacement){w->room->walk, at, len, value};
-        for (uint32_t i = word->next; i != KC_NO_WORD; i = w->t->word[i].next)
-            w->room->stop[i / 64] |= (uint64_t)1 << (i % 64);
+    kc_walk_room *room = w->room;
+    unsigned type = kc_type(w->t, n);
+    if (room->replacement[n].walk != room->walk) {
+        room->replacement[n].walk = room->walk;
+        room->replacement[n].first = n;
+        for (uint32_t i = kc_next(w->t, n); i != KC_NO_WORD; i = kc_next(w->t, i)) {
+            if (room->replacement[i].walk == room->walk)
+                break;
+            room->replacement[i].walk = room->walk;
+            room->replacement[i].first = n;
+            room->stop[i / 64] |= (uint64_t)1 << (i % 64);
+        }
     }
-    if (word->type != KC_TIME && word->type != KC_MICRO)
+    kc_replacement *r = &room->replacement[room->replacement[n].first];
+    r->at = at;
+    r->len = len;
+    r->value = value;
+    if (type != KC_TIME && type != KC_MICRO)
         return;
-    int64_t before = kc_word_value(w->t, word, w->date);
-    w->shift = word->type == KC_TIME ? value - before : value / 1000000 - before / 1000000;
+    int64_t before = kc_word_value(w->t, n, w->date);
+    w->shift = type == KC_TIME ? value - before : value / 1000000 - before / 1000000;
     if (!w->shifted) {
         w->shifted = 1;
         kc_stop_at_times(w, n + 1);
