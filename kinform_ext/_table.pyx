@@ -250,7 +250,7 @@ cdef class Table(_TableSnapshot):
         x.may_be_template = not incoming.deleted
         if before != KR_NONE:
             kr_read(kt_record(&self.t, before), &v)
-            x.hint = v.number if v.number else v.codec
+            x.hint = v.number if v.number else 0 if v.form & KR_FRAME else v.codec
         if not kc_encode(&self.t.coder, x, made):
             raise MemoryError
         record.partition = incoming.partition

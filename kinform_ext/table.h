@@ -234,7 +234,9 @@ static void kt_place(kt_table *t, const kr_new *n, const kt_reservation *room, u
     uint64_t location = kr_slab_take(&t->slabs, room->slab, kr_size(n));
     kr_write(kr_slab_address(&t->slabs, location), n, room->id | state);
     kr_id_take(&t->ids, room->id, location);
-    if (n->codec)
+    if (n->codec && n->form & KR_FRAME)
+        kc_base_of(&t->coder.bases, n->codec)->users++;
+    else if (n->codec)
         kt_add_user(t, kc_entry_of(&t->coder.templates, n->codec));
     t->namespaces.partition[n->partition].refcount++;
 }
@@ -288,35 +290,90 @@ static inline int kt_is_needed(const kt_table *t, uint32_t id, const kr_view *v)
     return kt_is_used_template(t, v) || kr_is_held(&t->holds, id) || kt_is_pinned(t, id);
 }
 
-/* Frees a record to which no key leads any more, and templates that were in limbo for it. */
+/* ---- templates and bases ---- */
+
+static void kt_free_record(kt_table *t, uint32_t id);
+static void kt_free_base_if_unneeded(kt_table *t, uint32_t number);
+
+/* Returns the base that a record is a member of, 0 if it is none. */
+static inline uint32_t kt_base_of_member(const kt_table *t, const kr_view *v)
+{
+    if (!v->number || !(v->form & KR_FRAME) || !kc_base_is_used(&t->coder.bases, v->codec))
+        return 0;
+    return kc_base_position(kc_base_of(&t->coder.bases, v->codec), v->number) >= 0 ? v->codec : 0;
+}
+
+/* Returns whether a member is needed by anything but its base. */
+static inline int kt_is_needed_member(const kt_table *t, uint32_t number)
+{
+    const kc_entry *e = kc_entry_of(&t->coder.templates, number);
+    return !(kr_word(kt_record(t, e->record)) & KR_LIMBO) || e->users > 1 || kr_is_held(&t->holds, e->record)
+        || kt_is_pinned(t, e->record);
+}
+
+/* Ends one use of a template: frees its record if it is in limbo, and nothing else needs it. */
+static void kt_drop_user(kt_table *t, uint32_t number)
+{
+    kc_entry *e = kc_entry_of(&t->coder.templates, number);
+    uint32_t id = e->record;
+    kr_view v;
+    e->users--;
+    kr_read(kt_record(t, id), &v);
+    if (!(v.word & KR_LIMBO))
+        return;
+    if (e->users) {
+        kt_free_base_if_unneeded(t, kt_base_of_member(t, &v));
+        return;
+    }
+    kt_count_hidden(t, &v, -1);
+    if (!kt_is_needed(t, id, &v))
+        kt_free_record(t, id);
+}
+
+/* Ends a base that only its members need; ignores number 0. */
+static void kt_free_base_if_unneeded(kt_table *t, uint32_t number)
+{
+    if (!kc_base_is_used(&t->coder.bases, number))
+        return;
+    kc_base base = *kc_base_of(&t->coder.bases, number);
+    if (base.users)
+        return;
+    for (int i = 0; i < base.count; i++)
+        if (kt_is_needed_member(t, base.member[i]))
+            return;
+    kc_base_end(&t->coder, number);
+    for (int i = base.count; i-- > 0;)
+        kt_drop_user(t, base.member[i]);
+}
+
+/* Frees a record to which no key leads any more, and templates and bases that were in limbo for it. */
 static void kt_free_record(kt_table *t, uint32_t id)
 {
-    for (;;) {
-        uint64_t location = kr_id_location(&t->ids, id);
-        kr_view v;
-        kr_read(kr_slab_address(&t->slabs, location), &v);
-        if (v.word & KR_LIMBO) {
-            t->limbo--;
-            t->limbo_bytes -= v.size;
-        }
-        if (v.number)
-            kc_abandon(&t->coder, v.number);
-        kr_partition_release(&t->namespaces, v.partition);
-        kr_slab_release(&t->slabs, location, v.size);
-        kr_id_release(&t->ids, id);
-        if (!v.codec || --kc_entry_of(&t->coder.templates, v.codec)->users)
-            return;
-        id = kc_entry_of(&t->coder.templates, v.codec)->record;
-        kr_read(kt_record(t, id), &v);
-        if (!(v.word & KR_LIMBO))
-            return;
-        kt_count_hidden(t, &v, -1);
-        if (kt_is_needed(t, id, &v))
-            return;
+    uint64_t location = kr_id_location(&t->ids, id);
+    kr_view v;
+    kr_read(kr_slab_address(&t->slabs, location), &v);
+    const uint32_t codec = v.codec;
+    const int is_frame = v.form & KR_FRAME;
+    if (v.word & KR_LIMBO) {
+        t->limbo--;
+        t->limbo_bytes -= v.size;
+    }
+    if (v.number)
+        kc_abandon(&t->coder, v.number);
+    kr_partition_release(&t->namespaces, v.partition);
+    kr_slab_release(&t->slabs, location, v.size);
+    kr_id_release(&t->ids, id);
+    if (!codec)
+        return;
+    if (!is_frame) {
+        kt_drop_user(t, codec);
+    } else if (kc_base_is_used(&t->coder.bases, codec)) {
+        kc_base_of(&t->coder.bases, codec)->users--;
+        kt_free_base_if_unneeded(t, codec);
     }
 }
 
-/* Frees a record in limbo that is not needed any more; ignores other records. */
+/* Frees a record in limbo that is not needed any more, or the base whose member it is; ignores other records. */
 static void kt_free_if_unneeded(kt_table *t, uint32_t id)
 {
     kr_view v;
@@ -325,6 +382,8 @@ static void kt_free_if_unneeded(kt_table *t, uint32_t id)
     kr_read(kt_record(t, id), &v);
     if (!kt_is_needed(t, id, &v))
         kt_free_record(t, id);
+    else
+        kt_free_base_if_unneeded(t, kt_base_of_member(t, &v));
 }
 
 /* Ends a hold of a record. */
@@ -371,8 +430,10 @@ static void kt_remove(kt_table *t, uint32_t id)
     kt_flip(record, KR_LIMBO);
     t->limbo++;
     t->limbo_bytes += v.size;
-    if (kt_is_used_template(t, &v))
+    if (kt_is_used_template(t, &v)) {
         kt_count_hidden(t, &v, 1);
+        kt_free_base_if_unneeded(t, kt_base_of_member(t, &v));
+    }
 }
 
 /* ---- relists ---- */

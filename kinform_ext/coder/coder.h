@@ -1,7 +1,7 @@
 /* The coder of a collection: turns objects into blobs, and blobs into objects.
  *
  * An object is coded once, when it arrives: as its differences from a template where a good one is found, else as a
- * frame after a relative, else as it is. An object that differs much becomes a template itself. The caller keeps the
+ * frame after the base of the collection, else as it is. An object that differs much becomes a template itself. The caller keeps the
  * records, and passes them back when a template is needed: see kc_source.
  *
  * What all collections share is in kc_process: the cache and the buffers. One thread at a time uses it; the caller's
@@ -11,6 +11,7 @@
 #define KINFORM_CODER_H
 
 #include "../records/placeholders.h"
+#include "bases.h"
 #include "blob.h"
 #include "cache.h"
 #include "finder.h"
@@ -21,12 +22,12 @@ enum {
     KC_MAX_DIFFED = 256 << 10,/* bytes of an object that is compared with templates */
     KC_MIN_CUT = 2,           /* bytes of a value that is worth a placeholder */
     KC_TRIAL = 64,            /* objects after which it is decided whether to look for templates further on */
-    KC_MIN_HITS = 2,          /* of those, objects that must have found one */
+    KC_MIN_HITS = 8,          /* of those, objects that must have found one */
     KC_WEIGHT = 8 << 10,      /* a larger object counts for more than one in both */
-    KC_SAMPLES = 4,           /* frames with and without a relative, after which it is decided whether relatives pay */
+    KC_SAMPLES = 4,           /* frames after a base and alone, after which it is decided whether the base pays */
+    KC_RENEWAL = 64,          /* frames after which it is decided whether a new base is begun */
     KC_LEARNING = 64,         /* objects before the first slot list */
     KC_MAX_ROOM = 256 << 10,  /* bytes of a buffer that are kept */
-    KC_MAX_PREFIX = 4096,     /* bytes by which a relative may be longer than twice the object */
 };
 
 /* Memory that is used again. */
@@ -35,10 +36,19 @@ typedef struct {
     size_t capacity; /* bytes */
 } kc_buffer;
 
+/* The content of the base that was used last. */
+typedef struct {
+    kr_byte *at;          /* KC_BASE_BYTES; malloc'd; NULL: none yet */
+    const void *owner;    /* whose base it is; NULL: nobody's */
+    uint32_t number;      /* of the base */
+    uint32_t members;     /* whose bytes are there */
+} kc_content;
+
 /* What all collections of the process share. */
 typedef struct {
     kc_cache cache;           /* built templates */
     kc_frames frames;         /* contexts */
+    kc_content content;       /* of a base */
     kc_walk_room walk;        /* for walks */
     kc_date date;             /* the last date that was converted */
     kc_diff diff[2];          /* the best one so far, and the one being made */
@@ -55,6 +65,7 @@ typedef struct {
     kc_source source;         /* reads the record of a template */
     const void *context;      /* its first argument */
     kc_templates templates;   /* by number */
+    kc_bases bases;           /* by number */
     kc_finder finder;         /* finds one for an object */
     kc_rates rates;           /* for slot lists */
     float mean;               /* of the estimates of recent objects */
@@ -65,13 +76,13 @@ typedef struct {
     uint64_t sleeps_until;    /* as long as `arrived` is less, no template is looked for */
     uint32_t trials, hits;    /* objects for which one was looked for since the last decision, and found */
     uint64_t framed;          /* objects that were compressed */
-    uint64_t alone_until;     /* as long as `framed` is less, no relative is looked for */
-    uint32_t samples, paid;   /* frames compared with one without relative since the last decision, and 1/8 smaller */
+    uint64_t alone_until;     /* as long as `framed` is less, no base is used */
+    uint32_t samples, paid;   /* frames compared with one without base since the last decision, and 1/8 smaller */
 } kc_coder;
 
 /* An object to be encoded. */
 typedef struct {
-    const kr_byte *raw;  /* its bytes; after them `readable` more may be read */
+    const kr_byte *raw;  /* its bytes */
     size_t size;         /* bytes */
     kr_text identity[4]; /* namespace, name, uid, resourceVersion */
     uint32_t hint;       /* the template of the version before; 0: none */
@@ -81,10 +92,11 @@ typedef struct {
 /* An encoded object. */
 typedef struct {
     kr_text blob;        /* valid until the next call of the process */
-    uint32_t codec;      /* the template, or the relative of a frame; 0: none */
+    uint32_t codec;      /* the template, or the base of a frame; 0: none */
     int is_frame;        /* the blob is a frame */
     int placeholders;    /* the bytes in the frame, or the blob itself, have placeholders */
     int is_template;     /* call kc_adopt once it has a record */
+    uint32_t joins;      /* bytes that it adds to the base; 0: it does not join */
     unsigned depth;      /* templates below it */
     kc_traits traits;    /* for kc_adopt */
 } kc_encoded;
@@ -117,7 +129,7 @@ static inline void kc_process_init(kc_process *p)
 static inline uint64_t kc_process_bytes(const kc_process *p)
 {
     return sizeof *p + kc_frames_bytes(&p->frames) + p->room.capacity + p->blob.capacity
-        + p->walk.words * (sizeof(kc_replacement) + 1);
+        + p->walk.words * (sizeof(kc_replacement) + 1) + (p->content.at ? KC_BASE_BYTES : 0);
 }
 
 /* Frees buffers that only a large object needed. */
@@ -128,10 +140,23 @@ static inline void kc_process_shrink(kc_process *p)
     kc_buffer_shrink(&p->blob, KC_MAX_ROOM);
 }
 
+/* Forgets the content of a base. */
+static inline void kc_forget_base(kc_coder *c, uint32_t number)
+{
+    kc_process *p = c->process;
+    if (p->content.owner == c && p->content.number == number)
+        p->content.owner = NULL;
+    if (p->frames.owner == c && p->frames.number == number)
+        kc_frames_unload(&p->frames);
+}
+
 static void kc_coder_free(kc_coder *c)
 {
+    for (uint32_t number = 1; number <= c->bases.count; number++)
+        kc_forget_base(c, number);
     kc_cache_drop(&c->process->cache, &c->templates);
     kc_templates_free(&c->templates);
+    free(c->bases.base);
     kc_finder_free(&c->finder);
     free(c->rates.rate);
 }
@@ -139,7 +164,7 @@ static void kc_coder_free(kc_coder *c)
 /* Returns the bytes that the coder of this collection takes, without the cache. */
 static inline uint64_t kc_coder_bytes(const kc_coder *c)
 {
-    return kc_templates_bytes(&c->templates) + kc_finder_bytes(&c->finder)
+    return kc_templates_bytes(&c->templates) + kc_bases_bytes(&c->bases) + kc_finder_bytes(&c->finder)
         + c->rates.count * sizeof *c->rates.rate;
 }
 
@@ -213,7 +238,8 @@ static kc_template *kc_pin_bytes(kc_coder *c, uint32_t number)
     }
     const kc_entry *e = kc_entry_of(&c->templates, number);
     kr_view v = c->source(c->context, e->record, &namespace);
-    if (v.codec && (!kc_number_is_used(&c->templates, v.codec) || kc_entry_of(&c->templates, v.codec)->depth >= e->depth))
+    if (v.codec && !(v.form & KR_FRAME)
+        && (!kc_number_is_used(&c->templates, v.codec) || kc_entry_of(&c->templates, v.codec)->depth >= e->depth))
         return NULL; /* a forged record must not lead in a circle */
     kc_identify(&identity, &v, &namespace);
     if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity.text, v.raw_len)))
@@ -245,30 +271,56 @@ static inline void kc_unpin(kc_coder *c, kc_template *t)
         kc_cache_release(&c->process->cache, t);
 }
 
+/* Returns the bytes of the first `members` members of a base; len 0 and at NULL if there is no memory, or a member is
+ * damaged. They are valid until the next call of the process. */
+static kr_text kc_base_content(kc_coder *c, uint32_t number, int members)
+{
+    kc_content *content = &c->process->content;
+    const kc_base *b = kc_base_of(&c->bases, number);
+    if (!content->at && !(content->at = (kr_byte *)malloc(KC_BASE_BYTES)))
+        return (kr_text){NULL, 0};
+    if (content->owner != c || content->number != number)
+        *content = (kc_content){content->at, c, number, 0};
+    for (; content->members < (uint32_t)members; content->members++) {
+        uint32_t i = content->members, start = i ? b->end[i - 1] : 0;
+        kr_text namespace, prefix = {content->at, start};
+        kr_view v = c->source(c->context, kc_entry_of(&c->templates, b->member[i])->record, &namespace);
+        if (kc_frame_read(&c->process->frames, &v.blob, &prefix, content->at + start, b->end[i] - start)
+            != b->end[i] - start)
+            return (kr_text){NULL, 0};
+    }
+    return (kr_text){content->at, members ? b->end[members - 1] : 0};
+}
+
+/* Sets the bytes that precede the frame of a record; 0 if its base is not valid. */
+static inline int kc_frame_prefix(kc_coder *c, const kr_view *v, kr_text *prefix)
+{
+    *prefix = (kr_text){NULL, 0};
+    if (!v->codec)
+        return 1;
+    if (!kc_base_is_used(&c->bases, v->codec))
+        return 0;
+    const kc_base *b = kc_base_of(&c->bases, v->codec);
+    int position = kc_base_position(b, v->number);
+    if (position < 0 && !b->is_full)
+        return 0;
+    *prefix = kc_base_content(c, v->codec, position < 0 ? b->count : position);
+    return prefix->at != NULL;
+}
+
 /* Decodes a frame, or an object that is stored as it is. */
 static inline int kc_decode_frame(kc_coder *c, const kr_view *v, const kr_text identity[4], kr_byte *to)
 {
     kc_process *p = c->process;
-    int placeholders = (v->form & KR_PLACEHOLDERS) != 0, unused;
-    kr_text source = v->blob, prefix = {NULL, 0}, value[KR_VALUES];
+    int placeholders = (v->form & KR_PLACEHOLDERS) != 0;
+    kr_text source = v->blob, prefix, value[KR_VALUES];
     if (v->form & KR_FRAME) {
-        kc_template *t = v->codec ? kc_pin_bytes(c, v->codec) : NULL;
-        if (v->codec && !t)
+        if (!kc_frame_prefix(c, v, &prefix) || !kc_buffer_reserve(&p->room, placeholders ? v->raw_len : 0))
             return 0;
-        if (!kc_buffer_reserve(&p->room, v->raw_len + (t ? t->len : 0))) {
-            kc_unpin(c, t);
-            return 0;
-        }
-        kr_byte *room = p->room.at;
-        if (t) {
-            prefix = (kr_text){room, kc_cut(t->raw, t->len, t->own.part, room, &unused)};
-            room += prefix.len;
-            kc_unpin(c, t);
-        }
-        int64_t size = kc_frame_read(&p->frames, &v->blob, &prefix, placeholders ? room : to, v->raw_len);
+        int64_t size = kc_frame_read(&p->frames, &v->blob, &prefix, placeholders ? p->room.at : to, v->raw_len);
         if (!placeholders || size < 0)
             return size == (int64_t)v->raw_len;
-        source = (kr_text){room, (size_t)size};
+        source = (kr_text){p->room.at, (size_t)size};
     }
     if (placeholders) {
         kc_values(value, identity);
@@ -286,11 +338,11 @@ static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr
 {
     kc_process *p = c->process;
     kc_identity identity;
-    if (v->codec && !kc_number_is_used(&c->templates, v->codec))
-        return 0;
     kc_identify(&identity, v, namespace);
     if (!v->codec || v->form & KR_FRAME)
         return kc_decode_frame(c, v, identity.text, to);
+    if (!kc_number_is_used(&c->templates, v->codec))
+        return 0;
     kc_template *t = kc_pin(c, v->codec);
     kc_own own;
     kc_walk w;
@@ -390,7 +442,7 @@ static int kc_search_all(kc_search *s, kc_traits *traits)
     }
     if (!s->number || s->suits)
         return 0;
-    int becomes = (float)s->estimate > c->mean * 1.5f + 24;
+    int becomes = (float)s->estimate > c->mean * 2.5f + 48;
     const kc_entry *e = kc_entry_of(&c->templates, s->number);
     if (c->process->diff[s->diff].structures || (float)s->estimate > e->mean * 1.25f + 6) {
         /* The second object of its group and shape is more typical than the first one. */
@@ -432,14 +484,20 @@ static void kc_learn(kc_coder *c, const kc_search *s, const kc_traits *traits)
     }
 }
 
-/* Returns whether the frame to come is compared with one without a relative: less often while relatives pay. */
-static inline int kc_samples_frame(const kc_coder *c)
+/* Returns the number that kc_adopt takes; 0: the object cannot become a template. */
+static inline uint32_t kc_adopt_reserve(kc_coder *c)
 {
-    return c->framed > c->alone_until && c->framed % (c->alone_until || c->framed < 16 ? 2 : 16) == 1;
+    return kc_literals_newest(&c->templates) ? kc_number_reserve(&c->templates) : 0;
 }
 
-/* Learns from the lengths of a frame with a relative and of one without; decides whether to look for relatives. */
-static inline void kc_learn_relative(kc_coder *c, size_t after, size_t alone)
+/* Returns whether the frame to come is compared with one alone: less often while the base pays. */
+static inline int kc_samples_frame(const kc_coder *c)
+{
+    return c->framed % (c->alone_until || c->framed < 32 ? 2 : 16) == 1;
+}
+
+/* Learns from the lengths of a frame after the base and of one alone; decides whether to use the base. */
+static inline void kc_learn_base(kc_coder *c, size_t after, size_t alone)
 {
     c->paid += after + alone / 8 <= alone;
     if (++c->samples < KC_SAMPLES)
@@ -448,41 +506,74 @@ static inline void kc_learn_relative(kc_coder *c, size_t after, size_t alone)
     c->samples = c->paid = 0;
 }
 
-/* Compresses the object after a relative if there is one; 0 if there is no memory. */
+/* Begins the first base, or a new one when most objects of the current one have left the collection. */
+static inline void kc_renew_base(kc_coder *c)
+{
+    kr_text namespace;
+    int left = 0;
+    if (!c->bases.current) {
+        kc_base_begin(&c->bases);
+        return;
+    }
+    const kc_base *b = kc_base_of(&c->bases, c->bases.current);
+    if (!b->is_full || c->framed % KC_RENEWAL)
+        return;
+    for (int i = 0; i < b->count; i++) {
+        uint32_t record = kc_entry_of(&c->templates, b->member[i])->record;
+        left += (c->source(c->context, record, &namespace).word & KR_LIMBO) != 0;
+    }
+    if (2 * left > b->count)
+        kc_base_begin(&c->bases);
+}
+
+/* Compresses the object after the base, or alone; 0 if there is no memory. */
 static int kc_encode_frame(kc_coder *c, const kc_object *x, kc_encoded *made)
 {
     kc_process *p = c->process;
-    kc_template *t = NULL;
-    kr_text source, prefix = {NULL, 0};
-    int unused;
-    uint32_t relative = 0;
-    if (c->framed++ >= c->alone_until)
-        relative = kc_relative_find(&c->finder, &c->templates, x->raw, x->size);
-    if (relative && kc_entry_of(&c->templates, relative)->len * (size_t)KC_LEN_UNIT <= 2 * x->size + KC_MAX_PREFIX)
-        t = kc_pin_bytes(c, relative);
-    if (!kc_buffer_reserve(&p->room, x->size + (t ? t->len : 0))) {
-        kc_unpin(c, t);
+    kr_text none = {NULL, 0}, prefix = none, frame = none;
+    const int searched = c->framed++ >= c->alone_until;
+    if (!kc_buffer_reserve(&p->room, x->size))
         return 0;
+    kr_text source = {p->room.at, kc_cut(x->raw, x->size, x->identity, p->room.at, &made->placeholders)};
+    *made = (kc_encoded){.placeholders = made->placeholders, .traits = made->traits};
+    if (searched && x->size <= KC_MAX_SEARCHED) {
+        kc_renew_base(c);
+        kc_base *b = c->bases.current ? kc_base_of(&c->bases, c->bases.current) : NULL;
+        int joins = b && x->may_be_template && kc_base_admits(b, source.len) && kc_adopt_reserve(c);
+        if (joins || (b && b->is_full)) {
+            prefix = kc_base_content(c, c->bases.current, b->count);
+            if (!prefix.at)
+                return 0;
+            made->codec = c->bases.current;
+            made->joins = joins ? (uint32_t)source.len : 0;
+        }
     }
-    source = (kr_text){p->room.at, kc_cut(x->raw, x->size, x->identity, p->room.at, &made->placeholders)};
-    if (t)
-        prefix = (kr_text){p->room.at + source.len, 0};
-    if (t)
-        prefix.len = kc_cut(t->raw, t->len, t->own.part, p->room.at + source.len, &unused);
-    const kr_text none = {NULL, 0};
-    const int searched = c->framed > c->alone_until, samples = kc_samples_frame(c);
-    size_t alone = samples && t ? kc_frame_write(&p->frames, &source, &none, searched).len : 0;
-    kr_text frame = kc_frame_write(&p->frames, &source, &prefix, searched);
-    if (samples)
-        kc_learn_relative(c, frame.len, alone);
-    kc_unpin(c, t);
+    if (made->codec && !made->joins) {
+        size_t alone = kc_samples_frame(c) ? kc_frame_write(&p->frames, &source, &none, 1).len : 0;
+        frame = kc_frame_write_after(&p->frames, &source, &prefix, c, made->codec);
+        if (alone)
+            kc_learn_base(c, frame.len, alone);
+    } else
+        frame = kc_frame_write(&p->frames, &source, &prefix, searched);
     if (!frame.len)
         return 0;
     made->is_frame = frame.len < source.len;
     made->blob = made->is_frame ? frame : source;
-    made->codec = made->is_frame && t ? relative : 0;
-    made->depth = made->codec ? kc_entry_of(&c->templates, relative)->depth + 1u : 0;
+    if (!made->is_frame)
+        made->codec = made->joins = 0;
     return 1;
+}
+
+/* Counts an object for which a template was looked for; decides whether to look further on. */
+static inline void kc_learn_trial(kc_coder *c, size_t size, int hit)
+{
+    uint32_t weight = 1 + (uint32_t)size / KC_WEIGHT;
+    c->trials += weight;
+    c->hits += hit ? weight : 0;
+    if (c->trials < KC_TRIAL)
+        return;
+    c->sleeps_until = c->hits < KC_MIN_HITS ? 2 * c->arrived : 0;
+    c->trials = c->hits = 0;
 }
 
 /* Encodes an object; 0 if there is no memory. */
@@ -491,7 +582,7 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
     kc_process *p = c->process;
     kc_search s = {.c = c, .x = x, .estimate = (uint32_t)(x->size < KC_MAX_DIFFED ? x->size / 4 + 32 : 0)};
     size_t size = 0;
-    int becomes = 0;
+    int becomes = 0, tried = 0;
     memset(made, 0, sizeof *made);
     kc_own_init(&s.own, x->identity);
     if (s.estimate) {
@@ -500,13 +591,7 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
             kc_traits_of_name(&made->traits, &s.own);
             if (c->arrived++ >= c->sleeps_until) {
                 becomes = kc_search_all(&s, &made->traits);
-                uint32_t weight = 1 + (uint32_t)x->size / KC_WEIGHT;
-                c->trials += s.count ? weight : 0;
-                c->hits += s.number ? weight : 0;
-                if (c->trials >= KC_TRIAL) {
-                    c->sleeps_until = c->hits < KC_MIN_HITS ? 2 * c->arrived : 0;
-                    c->trials = c->hits = 0;
-                }
+                tried = s.count > 0;
             }
         }
     }
@@ -536,21 +621,17 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
         }
         if (!size || frame.blob.len < size) {
             *made = frame;
-            becomes = frame.depth < KC_MAX_DEPTH && (c->framed >= c->alone_until || c->arrived >= c->sleeps_until);
+            becomes = made->joins || c->arrived >= c->sleeps_until;
         } else if (!becomes)
             kc_learn(c, &s, &made->traits);
     }
     kc_unpin(c, s.t);
+    if (tried)
+        kc_learn_trial(c, x->size, !made->is_frame && made->codec);
     made->is_template = becomes && x->may_be_template && x->size <= KC_MAX_TEMPLATE;
     if (made->is_template && !made->traits.shape)
         kc_traits_of_shape(&made->traits, x->raw, x->size);
     return 1;
-}
-
-/* Returns the number that kc_adopt takes; 0: the object cannot become a template. */
-static inline uint32_t kc_adopt_reserve(kc_coder *c)
-{
-    return kc_literals_newest(&c->templates) ? kc_number_reserve(&c->templates) : 0;
 }
 
 /* Makes a template of an object that was encoded last, and has a record now. */
@@ -568,20 +649,34 @@ static inline void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const
     kc_hint_set(f, traits->outer_name, number, 1);
     kc_hint_set(f, traits->fine_shape, number, 1);
     kc_hint_set(f, traits->shape, number, 1);
-    kc_voters_add(f, x->raw, x->size, number);
     c->last = number;
+    if (made->joins) {
+        kc_entry_of(&c->templates, number)->users++;
+        kc_base_of(&c->bases, made->codec)->users--; /* a member counts as such, not as a user */
+        kc_base_join(kc_base_of(&c->bases, made->codec), number, made->joins);
+    }
 }
 
 /* Sets what kc_adopt needs to know of a template that was not encoded here: its traits, and its depth above the
- * template that it is coded against. 0 if it would lie too deep. */
-static inline int kc_describe(kc_coder *c, const kc_object *x, uint32_t codec, kc_encoded *made)
+ * template that it is coded against, 0 if it is a frame. Returns 0 if it would lie too deep. */
+static inline int kc_describe(kc_coder *c, const kc_object *x, uint32_t template, kc_encoded *made)
 {
     kc_own own;
     kc_own_init(&own, x->identity);
+    memset(made, 0, sizeof *made);
     kc_traits_of_name(&made->traits, &own);
     kc_traits_of_shape(&made->traits, x->raw, x->size);
-    made->depth = codec ? kc_entry_of(&c->templates, codec)->depth + 1u : 0;
+    made->depth = template ? kc_entry_of(&c->templates, template)->depth + 1u : 0;
     return made->depth < KC_MAX_DEPTH;
+}
+
+/* Releases the number of a base; the caller then ends its use of the members. */
+static inline void kc_base_end(kc_coder *c, uint32_t number)
+{
+    kc_forget_base(c, number);
+    kc_base_of(&c->bases, number)->is_used = 0;
+    if (c->bases.current == number)
+        c->bases.current = 0;
 }
 
 /* Releases the number of a template whose record goes. */

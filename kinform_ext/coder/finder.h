@@ -1,9 +1,9 @@
-/* The finder: which templates may suit an object, by its name, the shape of its keys, and its words.
+/* The finder: which templates may suit an object, by its name and the shape of its keys.
  *
  * All entries are hints. A wrong one costs a comparison: two keys may share an entry, and a number may name a younger
  * template. The entries of a new template take the first places of their buckets. What is learnt later takes the last
  * place, and moves forward each time it is found, so that names that never come again displace little.
- * Bound: about 100 bytes a template, at most 1.5 MiB.
+ * Bound: about 80 bytes a template, at most 2 MiB.
  */
 #ifndef KINFORM_FINDER_H
 #define KINFORM_FINDER_H
@@ -13,9 +13,6 @@
 enum {
     KC_GROUP_TEMPLATES = 4,  /* templates of one group */
     KC_WAYS = 4,             /* entries of a bucket */
-    KC_MIN_VOTER = 6,        /* characters of a word that votes */
-    KC_MAX_VOTED = 32 << 10, /* bytes of an object whose words vote */
-    KC_CANDIDATES = 32,      /* templates for which votes are counted */
 };
 
 typedef struct {
@@ -40,10 +37,8 @@ typedef struct {
 typedef struct {
     kc_group *group;   /* malloc'd */
     kc_hint *hint;     /* by name and shape, in buckets of KC_WAYS; malloc'd */
-    kc_hint *voter;    /* by hash of a word: the newest template that has the word; malloc'd */
     uint32_t groups;   /* entries of `group`: a power of two, or 0 */
     uint32_t hints;    /* the same of `hint` */
-    uint32_t voters;   /* the same of `voter` */
     uint16_t *seen;    /* by hash: tag of a shape that came once; malloc'd */
     uint32_t sights;   /* entries of `seen`: a power of two, or 0 */
     uint32_t templates;/* for which all were sized */
@@ -53,15 +48,13 @@ static inline void kc_finder_free(kc_finder *f)
 {
     free(f->group);
     free(f->hint);
-    free(f->voter);
     free(f->seen);
     memset(f, 0, sizeof *f);
 }
 
 static inline uint64_t kc_finder_bytes(const kc_finder *f)
 {
-    return f->groups * sizeof *f->group + (f->hints + (uint64_t)f->voters) * sizeof *f->hint
-        + f->sights * sizeof *f->seen;
+    return f->groups * sizeof *f->group + f->hints * sizeof *f->hint + f->sights * sizeof *f->seen;
 }
 
 static inline uint16_t kc_tag(uint64_t hash)
@@ -231,75 +224,6 @@ static inline int kc_came_before(kc_finder *f, uint64_t hash)
     return before;
 }
 
-/* ---- votes ---- */
-
-/* Returns whether a word votes: one in eight, so that an entry in `voter` is worth eight words. */
-static inline int kc_votes(uint64_t hash)
-{
-    return (hash >> 60 & 7) == 0;
-}
-
-static inline size_t kc_next_voter(const kr_byte *x, size_t *at, size_t size, uint64_t *hash)
-{
-    while (*at < size) {
-        while (*at < size && !kc_is_word(x[*at]))
-            ++*at;
-        size_t start = *at;
-        *at = kc_word_end(x, start, size);
-        if (*at - start < KC_MIN_VOTER)
-            continue;
-        *hash = kc_hash(x + start, *at - start);
-        if (kc_votes(*hash))
-            return *at - start;
-    }
-    return 0;
-}
-
-/* Returns the template that shares most words with an object, 0 if there is none. */
-static inline uint32_t kc_relative_find(const kc_finder *f, const kc_templates *t, const kr_byte *x, size_t size)
-{
-    struct {
-        uint32_t template, votes;
-    } candidate[KC_CANDIDATES];
-    uint32_t count = 0, best = 0, most = 0, i;
-    uint64_t hash;
-    size_t at = 0, len;
-    if (!f->voters)
-        return 0;
-    while ((len = kc_next_voter(x, &at, size < KC_MAX_VOTED ? size : KC_MAX_VOTED, &hash))) {
-        const kc_hint *voter = &f->voter[hash & (f->voters - 1)];
-        if (!voter->template || voter->tag != kc_tag(hash) || !kc_number_is_used(t, voter->template)
-            || kc_entry_of(t, voter->template)->depth >= KC_MAX_DEPTH - 1)
-            continue;
-        for (i = 0; i < count && candidate[i].template != voter->template;)
-            i++;
-        if (i == KC_CANDIDATES)
-            continue;
-        if (i == count) {
-            candidate[i].template = voter->template;
-            candidate[i].votes = 0;
-            count++;
-        }
-        candidate[i].votes += (uint32_t)len + 4;
-    }
-    for (i = 0; i < count; i++)
-        if (candidate[i].votes > most) {
-            most = candidate[i].votes;
-            best = candidate[i].template;
-        }
-    return best;
-}
-
-static inline void kc_voters_add(kc_finder *f, const kr_byte *x, size_t size, uint32_t template)
-{
-    uint64_t hash;
-    size_t at = 0;
-    if (!f->voters)
-        return;
-    while (kc_next_voter(x, &at, size < KC_MAX_VOTED ? size : KC_MAX_VOTED, &hash))
-        f->voter[hash & (f->voters - 1)] = (kc_hint){kc_tag(hash), (uint16_t)template};
-}
-
 /* ---- size ---- */
 
 /* Doubles a table, or makes one of `least` entries. An entry goes where its hash leads: the bits that the smaller table
@@ -326,7 +250,6 @@ static void kc_finder_grow(kc_finder *f, uint32_t templates)
         return;
     kc_double((void **)&f->group, &f->groups, 4, KC_MAX_TEMPLATES + 1, sizeof *f->group);
     kc_double((void **)&f->hint, &f->hints, 32, 8 * (KC_MAX_TEMPLATES + 1), sizeof *f->hint);
-    kc_double((void **)&f->voter, &f->voters, 16, 1 << 13, sizeof *f->voter);
     kc_double((void **)&f->seen, &f->sights, 16, 1024, sizeof *f->seen);
     f->templates = f->templates ? 2 * f->templates : 6;
 }
