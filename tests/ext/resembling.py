@@ -1,4 +1,7 @@
-"""Draws objects that resemble each other, as those of a cluster do, and others that resemble nothing."""
+"""Draws objects that resemble each other, as those of a cluster do.
+
+Some resemble nothing.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +40,10 @@ class Resembling:
             self._patterns[self._rng.randrange(len(self._patterns))] = pattern
 
     def draw(self, name: str, *, namespace: str, uid: str, rv: int | str) -> dict[str, Any]:
-        """Draws an object: one of a pattern with a small edit; sometimes one that is tiny, or without structure."""
+        """Draws an object: one of a pattern with a small edit.
+
+        Some are tiny, or random.
+        """
         rng, dice = self._rng, self._rng.random()
         if dice < 0.1:
             return obj(name, namespace=namespace, uid=uid, rv=rv, spec={"nodeName": f"n{rng.randrange(4)}"})
@@ -49,10 +55,11 @@ class Resembling:
         found["metadata"] = {**identity, **found["metadata"]}
         spec = found.setdefault("spec", {})
         spec["nodeName"] = f"n{rng.randrange(4)}"
+        annotations = found["metadata"].setdefault("annotations", {})
         for _ in range(rng.randrange(3)):
-            found["metadata"].setdefault("annotations", {})[f"example.com/{rng.randrange(3)}"] = rng.choice(
-                [f"{rng.getrandbits(32)}", f"2026-11-{rng.randrange(10, 29)}T08:{rng.randrange(10, 59)}:07Z", "", "na\u00efve"]
-            )
+            time = f"2026-11-{rng.randrange(10, 29)}T08:{rng.randrange(10, 59)}:07Z"
+            values = (f"{rng.getrandbits(32)}", time, "", "na\u00efve")
+            annotations[f"example.com/{rng.randrange(3)}"] = rng.choice(values)
         return found
 
     def _next_of_each_kind(self) -> Iterator[str]:
@@ -64,12 +71,13 @@ class Resembling:
 
 
 def replicas(count: int, seed: int = 0) -> list[bytes]:
-    """Returns the JSON of pods of one workload: the first one is a frame, and the others are like it."""
+    """Returns the JSON of pods of one workload."""
     pattern = next(found for found in CATALOGUE["pods"][1](seed) if len(found["spec"]["containers"]) > 1)
     pattern["metadata"].pop("managedFields", None)
     made = []
     for number in range(count):
-        pattern["metadata"] |= {"name": f"web-{number}", "namespace": "shop", "uid": uid(number), "resourceVersion": "1"}
+        identity = obj(f"web-{number}", uid=uid(number))["metadata"]
+        pattern["metadata"] |= identity
         made.append(json.dumps(pattern, separators=(",", ":")).encode())
     return made
 

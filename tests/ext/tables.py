@@ -25,7 +25,10 @@ def indexed() -> Table:
 
 
 def reload(table: Table, into: Table, *, piece: int = 5000) -> Table:
-    """Loads a dump of a table into an empty one, under the same streams, and indexes it; returns the latter."""
+    """Loads a dump of a table into an empty one, and returns that.
+
+    The streams keep their numbers.
+    """
     return load(Dump(table), into, piece=piece)
 
 
@@ -121,6 +124,14 @@ class Stream:
         if key in self.staged:
             self.stale_next.add(key)
         return key in self.staged
+
+    def take_keys(self, keys: Iterable[str]) -> None:
+        """Applies the keys of changes: the listener reads the store."""
+        for key in keys:
+            if key in self.seen:
+                self.known[key] = self.seen[key]
+            else:
+                self.known.pop(key, None)
 
     def take(self, changes: Iterable[Change]) -> None:
         """Applies changes to what a listener knows; each must follow from that."""

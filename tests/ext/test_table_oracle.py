@@ -15,8 +15,7 @@ from typing import Any
 
 import pytest
 
-from kinform_ext._table import Dump, Ids, Table, Version
-from tests.core.wire import obj
+from kinform_ext._table import CHANGES, KEYS, Dump, Ids, Table, Version
 from tests.ext.resembling import Resembling
 from tests.ext.tables import Record, Stream, indexed, load, meta, record_of, reload, scanned
 
@@ -37,7 +36,7 @@ NAMES = [
 
 
 class Trial:
-    """A table, its model, and what is held of earlier states: iterators, versions and dumps."""
+    """A table, its model, and iterators, versions and dumps of earlier states."""
 
     def __init__(self, seed: int) -> None:
         self.rng = random.Random(seed)
@@ -83,18 +82,19 @@ class Trial:
         stream = self.streams[number]
         initial = stream.staged is not None
         batch, expected = scanned(self.pairs(number, count))
-        if self.rng.random() < 0.8:
-            changes = self.table.apply(number, batch, initial, True)
+        dice = self.rng.random()
+        if dice < 0.8:
+            changes = self.table.apply(number, batch, initial, KEYS if dice < 0.05 else CHANGES)
             for verb, record in expected:
                 stream.stage(verb, record) if initial else stream.live(verb, record)
             self.take(stream, changes)
             return
         for verb, record in expected:
             if verb != "DELETED":
-                changes = self.table.put(number, *record, initial, True)
+                changes = self.table.put(number, *record, initial, CHANGES)
                 stream.stage(verb, record) if initial else stream.live(verb, record)
             else:
-                changes = self.table.delete(number, record.key, True, initial)
+                changes = self.table.delete(number, record.key, CHANGES, initial)
                 if initial:
                     stream.stage(verb, record)
                 else:
@@ -105,6 +105,9 @@ class Trial:
     def take(self, stream: Stream, changes: Iterable[Any] | None) -> None:
         """Checks changes, and holds some of their versions."""
         changes = list(changes or ())
+        if changes and isinstance(changes[0], str):
+            stream.take_keys(changes)
+            return
         stream.take(changes)
         for change in changes:
             if self.rng.random() < 0.02:
@@ -168,7 +171,7 @@ class Trial:
     def sweep(self, number: int, limit: int) -> None:
         more = True
         while more:
-            changes, more = self.table.sweep(number, limit, True)
+            changes, more = self.table.sweep(number, limit, self.rng.choice([CHANGES, CHANGES, KEYS]))
             self.take(self.streams[number], changes)
             if limit < 1000:
                 break
@@ -180,9 +183,9 @@ class Trial:
         stream = self.streams[number]
         stream.abort()
         stream.seen, stream.stale = {}, set()
-        more = True
+        more, listen = True, self.rng.choice([CHANGES, KEYS])
         while more:
-            changes, more = self.table.drop(number, self.rng.choice([1, 10, 100]), True)
+            changes, more = self.table.drop(number, self.rng.choice([1, 10, 100]), listen)
             self.take(stream, changes)
         self.sweeping[number] = False
         assert stream.known == {}
@@ -200,7 +203,7 @@ class Trial:
     def found(self, namespace: str | None = None) -> Counter[tuple[str, bytes]]:
         return Counter((record.key, record.raw) for record in self.seen() if namespace in (None, record.namespace))
 
-    # ---- what is held of earlier states ----
+    # ---- earlier states ----
 
     def iterate(self) -> None:
         rng = self.rng
