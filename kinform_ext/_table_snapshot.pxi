@@ -45,9 +45,16 @@ cdef class Dump:
         readonly bytes templates
 
     def __cinit__(self, _TableStorage table not None):
+        cdef list held = []
+        cdef kc_templates *templates = &table.t.coder.templates
+        cdef uint32_t number
         self.table = table
         self.ids = table.ids()
-        self.number = <uint16_t *>calloc(table.t.coder.templates.count + 1, sizeof(uint16_t))
+        # Each later allocation may run the garbage collector, which may release what else keeps a template.
+        for number in range(1, templates.count + 1):
+            if kc_number_is_used(templates, number):
+                held.append(table.version(kc_entry_of(templates, number).record))
+        self.number = <uint16_t *>calloc(templates.count + 1, sizeof(uint16_t))
         if self.number == NULL:
             raise MemoryError
         self.templates = self.dump_templates()

@@ -20,7 +20,8 @@ static void kt_pin_release(kt_table *t, kt_pin *pin)
     for (uint32_t i = 0; i < pin->words && t->limbo; i++)
         for (uint64_t bits = pin->bits[i]; bits; bits &= bits - 1) {
             uint32_t id = i * 64 + (uint32_t)__builtin_ctzll(bits);
-            kt_free_if_unneeded(t, id);
+            if (kr_id_is_used(&t->ids, id)) /* else a template, freed with its last user */
+                kt_free_if_unneeded(t, id);
         }
     free(pin->bits);
     pin->bits = NULL;

@@ -16,6 +16,7 @@ from kinform._store import writer
 from kinform._store.reader import store
 from kinform_ext._table import Change
 from tests.core.wire import batch, events, obj
+from tests.ext.resembling import take
 from tests.support.oracles.store import StoreOracle
 
 
@@ -104,6 +105,48 @@ def test_a_listener_reads_the_complete_new_state(kept):
     assert seen == [["shop/a", "shop/d"]] * 4 + [["shop/d"]]
 
 
+def test_a_key_listener_gets_the_keys_of_all_changes(kept):
+    keys = []
+    kept.writer.listener, kept.writer.key_listener = None, keys.append
+    kept.relist(obj("a", rv=2), obj("b"), obj("d"))
+    assert sorted(keys) == ["shop/a", "shop/c", "shop/d"]
+    kept.live("MODIFIED", obj("a", rv=3), obj("b"))
+    kept.live("DELETED", obj("b", rv=3))
+    kept.live("ADDED", obj("d", uid="new", rv=4))
+    assert keys[3:] == ["shop/a", "shop/b", "shop/d"]
+    kept.writer.drop("")
+    assert sorted(keys[6:]) == ["shop/a", "shop/d"]
+    assert kept.changes == []
+
+
+def test_a_change_is_readable_when_its_objects_are_gone(kept):
+    kept.live("MODIFIED", obj("a", rv=2, replicas=3))
+    kept.live("DELETED", obj("a", rv=3, replicas=0))
+    kept.writer.drop("")
+    (updated, deleted, *_) = kept.changes
+    assert [json.loads(each.raw()).get("replicas") for each in (updated.old, updated.new, deleted.old)] == [None, 3, 0]
+    assert kept.writer.memory_usage().limbo_bytes > 0
+    kept.changes.clear()
+    del updated, deleted, _
+    assert kept.writer.memory_usage().limbo_bytes == 0
+
+
+def test_memory_usage_adds_up_and_is_freed_with_the_objects():
+    kept = Kept()
+    kept.writer.listener = None
+    empty = kept.writer.memory_usage()
+    kept.relist(*take("pods", 200))
+    full = kept.writer.memory_usage()
+    assert full.held_bytes == full.mapped_bytes + full.map_bytes + full.coder_bytes + full.cached_bytes
+    assert full.pruned_bytes == sum(len(kept.store.raw(key)) for key in kept.store)
+    assert full.mapped_bytes < full.pruned_bytes / 4
+    kept.relist()
+    kept.writer._table.compact(1 << 20)
+    gone = kept.writer.memory_usage()
+    assert (gone.pruned_bytes, gone.cached_bytes, gone.limbo_bytes, gone.hidden_bytes) == (0, 0, 0, 0)
+    assert gone.held_bytes - gone.coder_bytes < empty.held_bytes + 4096
+
+
 def test_a_relist_is_exact_for_cluster_scoped_objects():
     kept = Kept()
     kept.relist(obj("a", namespace=""), obj("b", namespace=""))
@@ -117,13 +160,12 @@ def test_a_relist_is_exact_for_cluster_scoped_objects():
 
 
 def test_an_unchanged_object_is_neither_stored_nor_dispatched(kept):
-    coded = []
-    kept.writer._table.observer = coded.append
-    before = kept.store.raw("shop/a")
+    table = kept.writer._table
+    before, ids = kept.store.raw("shop/a"), list(table.ids())
     kept.relist(obj("a", changed="only on the wire"), obj("b"), obj("c"))
     assert kept.notified() == []
     assert kept.store.raw("shop/a") == before
-    assert coded == []
+    assert list(table.ids()) == ids
 
 
 @pytest.mark.parametrize("missing", [{"uid": ""}, {"rv": ""}])

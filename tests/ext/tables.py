@@ -5,41 +5,41 @@ Written from the specified behaviour; it shares no code with the table.
 
 from __future__ import annotations
 
-import zlib
+import json
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
+from kinform._paths.grammar import parse
+from kinform._paths.index_program import compile_index
 from kinform_ext._batch import Batch
-from kinform_ext._table import Table
-from kinform_ext._table import Change, Version
+from kinform_ext._postings import Postings
+from kinform_ext._table import Change, Dump, Table, Version
 from tests.core.wire import events
 
-DICTIONARY = (
-    b'{"apiVersion":"v1","kind":"Pod","metadata": {"name": "", "namespace": "", "uid": "", "resourceVersion": ""}'
-)
+INDEXES = ("spec.nodeName", "spec.containers[*].image")
 
 
-def pack(source: bytes) -> bytes:
-    return zlib.compress(source, 1)
+def indexed() -> Table:
+    """Returns a table with an index for each of `INDEXES`."""
+    return Table(Postings(compile_index([parse(path, field="indexes") for path in INDEXES])))
 
 
-def pack_better(source: bytes) -> bytes:
-    packer = zlib.compressobj(9, zdict=DICTIONARY)
-    return packer.compress(source) + packer.flush()
+def reload(table: Table, into: Table, *, piece: int = 5000) -> Table:
+    """Loads a dump of a table into an empty one, and returns that.
+
+    The streams keep their numbers.
+    """
+    return load(Dump(table), into, piece=piece)
 
 
-def unpack_better(blob: bytes) -> bytes:
-    return zlib.decompressobj(zdict=DICTIONARY).decompress(blob)
-
-
-def packing() -> Table:
-    """Returns a table with an encoder for codec 1, and decoders for codecs 1 and 2."""
-    table = Table()
-    table.set_decoder(1, zlib.decompress)
-    table.set_decoder(2, unpack_better)
-    table.encoder = pack
-    table.encoder_codec = 1
-    return table
+def load(dump: Dump, into: Table, *, piece: int = 5000) -> Table:
+    """Loads a dump as `reload` does."""
+    streams = {number: number for number in range(8)}
+    into.load_templates(streams, dump.templates, 1 << 30)
+    while data := dump.records(piece):
+        into.load(streams, data, 1 << 30)
+    into.finish_load()
+    return into
 
 
 class Record(NamedTuple):
@@ -52,6 +52,13 @@ class Record(NamedTuple):
     @property
     def key(self) -> str:
         return f"{self.namespace}/{self.name}" if self.namespace else self.name
+
+    @property
+    def values(self) -> tuple[set[str], set[str]]:
+        """The values under each of `INDEXES`."""
+        spec = json.loads(self.raw).get("spec", {})
+        node, images = spec.get("nodeName"), [each.get("image") for each in spec.get("containers", ())]
+        return {node} if isinstance(node, str) else set(), {image for image in images if isinstance(image, str)}
 
     def same(self, other: Record) -> bool:
         if self.uid and self.rv and other.uid and other.rv:
@@ -117,6 +124,14 @@ class Stream:
         if key in self.staged:
             self.stale_next.add(key)
         return key in self.staged
+
+    def take_keys(self, keys: Iterable[str]) -> None:
+        """Applies the keys of changes: the listener reads the store."""
+        for key in keys:
+            if key in self.seen:
+                self.known[key] = self.seen[key]
+            else:
+                self.known.pop(key, None)
 
     def take(self, changes: Iterable[Change]) -> None:
         """Applies changes to what a listener knows; each must follow from that."""

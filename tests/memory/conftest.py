@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.waiting import wait_until_idle
-from tests.memory.follower import Follower, Source
+from tests.memory.follower import TRIMMED_SECONDS, Follower, Source
 
 SERVER, SUBJECT = python("benchmarks/harness/server.py"), python("benchmarks/peers/kinform_peer.py")
 HERE = Path(__file__).parent
@@ -71,7 +71,7 @@ def idle(few_namespaces: Source) -> int:
     with Process(SUBJECT, url=few_namespaces.url, resource="v1/nothings", handler=False) as process:
         process.do("connect")
         process.do("sync")
-        wait_until_idle(process.gauge, 10.0, idle_seconds=1.0)
+        wait_until_idle(process.gauge, 20.0, idle_seconds=TRIMMED_SECONDS)
         return process.gauge.rss()
 
 
@@ -84,7 +84,7 @@ def follow(idle: int) -> Follow:
         with Process(SUBJECT, url=source.url, resource=source.resource, handler=False) as process:
             process.do("connect")
             process.do("sync")
-            wait_until_idle(process.gauge, 20.0, idle_seconds=1.5)
+            wait_until_idle(process.gauge, 20.0, idle_seconds=TRIMMED_SECONDS)
             yield Follower(source, process, idle)
 
     return follow

@@ -8,6 +8,8 @@ from benchmarks.harness.waiting import wait_until_rss
 MIB = 1 << 20
 NOISE = MIB
 """Bytes by which two processes with the same work differ."""
+TRIMMED_SECONDS = 5.0
+"""Seconds without work after which a process has returned free memory. kinform does that 2 to 4 s after a write."""
 RETURN_SECONDS = 10.0
 """Seconds within which unused memory must be returned to the system."""
 
