@@ -105,6 +105,8 @@ clean:
 
 $(VENV)/.made:
 	@PYTHON='$(PYTHON)' tools/preflight
+	@echo '#include <zstd.h>' | $(CC) $(CPPFLAGS) $(CFLAGS) -x c -fsyntax-only - 2>/dev/null || { echo 'kinform cannot be' \
+		'built here: the headers of libzstd are missing (on Debian and Ubuntu: apt install libzstd-dev)' >&2; exit 1; }
 	@echo 'making $(VENV) with $(PYTHON)'
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@

@@ -17,9 +17,11 @@ SYMBOLS = CHECKED or os.environ.get("KINFORM_SYMBOLS") == "1"
 
 HEADERS = [str(path) for path in sorted(Path("kinform_ext").rglob("*.h"))]
 MODULES = ("_batch", "_postings", "_scan", "_table")
+LIBRARIES = {"_table": ["zstd"]}
 
 # The flags of the interpreter often have -g. Debug information makes the modules five times as large.
-COMPILE = ["-O3", "-fno-strict-aliasing", "-Wall", "-Wextra", "-g" if SYMBOLS else "-g0"]
+# The compiler stops at its first error, so that the message about a missing header is not followed by many others.
+COMPILE = ["-O3", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wfatal-errors", "-g" if SYMBOLS else "-g0"]
 LINK = [] if SYMBOLS else ["-Wl,-s"]
 
 extensions = [
@@ -27,7 +29,7 @@ extensions = [
         f"kinform_ext.{name}",
         [f"kinform_ext/{name}.pyx"],
         depends=HEADERS,
-        libraries=["zstd"] if name == "_table" else [],
+        libraries=LIBRARIES.get(name, []),
         extra_compile_args=COMPILE,
         extra_link_args=LINK,
         define_macros=[("CYTHON_TRACE", "1")] if CHECKED else [],

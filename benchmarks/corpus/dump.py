@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-import zstandard
 
 from kinform.testing._objects.kinds import Kind, Object, key_of
 
@@ -46,13 +45,19 @@ def read_dump(path: Path) -> tuple[Kind, list[Object]]:
 
 
 def _decompressed(path: Path, data: bytes) -> bytes:
-    try:
-        if data.startswith(_XZ_MAGIC):
+    damaged = f"{path}: begins as compressed by xz or zstd, but is damaged"
+    if data.startswith(_XZ_MAGIC):
+        try:
             return lzma.decompress(data)
-        if data.startswith(_ZSTD_MAGIC):
+        except lzma.LZMAError as error:
+            raise ValueError(damaged) from error
+    if data.startswith(_ZSTD_MAGIC):
+        import zstandard  # takes memory, which measured processes must not have
+
+        try:
             return zstandard.ZstdDecompressor().stream_reader(data, read_across_frames=True).read()
-    except (lzma.LZMAError, zstandard.ZstdError) as error:
-        raise ValueError(f"{path}: begins as compressed by xz or zstd, but is damaged") from error
+        except zstandard.ZstdError as error:
+            raise ValueError(damaged) from error
     return data
 
 

@@ -11,7 +11,6 @@ import lzma
 from typing import Any
 
 import msgspec
-import zstandard
 
 from benchmarks.corpus.catalogue import make
 from kinform.testing._objects.kinds import Object
@@ -66,6 +65,8 @@ def rows(seed: int = 0, names: set[str] | None = None) -> list[dict[str, Any]]:
 
 def measure(objects: list[Object], dictionary_size: int) -> Sizes:
     """Measures a collection."""
+    import zstandard  # an optional package
+
     blobs: list[bytes | bytearray | memoryview] = [msgspec.json.encode(_pruned(obj)) for obj in objects]
     dictionary = zstandard.train_dictionary(dictionary_size, blobs[::2])
     compressor = zstandard.ZstdCompressor(level=3, dict_data=dictionary, write_dict_id=False, write_checksum=False)

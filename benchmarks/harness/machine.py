@@ -5,6 +5,7 @@ Each results record needs them to be judged and repeated.
 
 from __future__ import annotations
 
+import ctypes
 import importlib.metadata
 import os
 import platform
@@ -14,7 +15,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("kinform", "aiohttp", "kubernetes-asyncio", "msgspec", "zstandard")
+from kinform_ext import _table
+
+PACKAGES = ("kinform", "aiohttp", "kubernetes-asyncio", "msgspec")
+"""The packages that a program with kinform loads."""
 
 
 def machine() -> dict[str, Any]:
@@ -31,10 +35,21 @@ def machine() -> dict[str, Any]:
         "allocator": {name: text for name, text in sorted(os.environ.items()) if _sets_allocator(name)},
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "gil": getattr(sys, "_is_gil_enabled", lambda: True)(),
-        "versions": {name: _version(name) for name in PACKAGES},
+        "versions": versions() | {"zstandard": _version("zstandard")},  # makes the frames to compare with
         "commit": _commit(),
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
     }
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of kinform, of its packages, and of the linked libzstd."""
+    return {name: _version(name) for name in PACKAGES} | {"libzstd": _libzstd_version()}
+
+
+def _libzstd_version() -> str:
+    table = ctypes.CDLL(_table.__file__)  # a lookup includes the libraries that the module is linked to
+    table.ZSTD_versionString.restype = ctypes.c_char_p
+    return str(table.ZSTD_versionString(), "ascii")
 
 
 def _version(name: str) -> str:

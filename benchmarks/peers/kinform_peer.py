@@ -63,11 +63,11 @@ class KinformPeer:
     async def versions(self) -> dict[str, str]:
         """Returns the versions of Python and of the packages."""
         # Imported here, as in other commands, because they take more than a megabyte.
-        import importlib.metadata
         import platform
 
-        names = ("kinform", "aiohttp", "kubernetes-asyncio", "msgspec", "zstandard")
-        return {"python": platform.python_version()} | {name: importlib.metadata.version(name) for name in names}
+        from benchmarks.harness.machine import versions
+
+        return {"python": platform.python_version()} | versions()
 
     async def connect(self) -> None:
         """Connects and creates the informer, which does nothing yet."""

@@ -16,14 +16,13 @@ import asyncio
 import lzma
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks.corpus import MADE, dump, make, read_dump
 from benchmarks.harness.results import Record
 from kinform._codec.codec import Codec
-from kinform._codec.zstd import compress
 from kinform._paths.prune_program import compile_prune
 from kinform_ext._batch import Batch
 from kinform_ext._scan import Scanner
@@ -93,14 +92,15 @@ async def _measure(learnt: Objects, measured: Objects) -> dict[str, Any]:
     spent = time.process_time() - start
     if [table.raw_of(id) for id in table.ids()] != raws:
         raise SystemExit("store: an object differs when it is read back; no figures are reported")
-    base = compress if codec.base is None else codec.base.encoder()
+    plain = plain_encoder()
+    base = plain if codec.base is None else codec.base.encoder()
     count = len(cuts)
     after = table.stats()["blob_bytes"] / count
     whole = len(lzma.compress(b"\n".join(cuts), preset=9 | lzma.PRESET_EXTREME)) / count
     result = {
         "objects": count,
         "pruned": sum(map(len, raws)) / count,
-        "plain": sum(len(compress(cut)) for cut in cuts) / count,
+        "plain": sum(len(plain(cut)) for cut in cuts) / count,
         "base": sum(len(base(cut)) for cut in cuts) / count,
         "after": after,
         "xz": whole,
@@ -112,6 +112,17 @@ async def _measure(learnt: Objects, measured: Objects) -> dict[str, Any]:
         "learnt_anew": bool(learnt) and codec.base is not restored,
     }
     return {name: round(value, 2) if isinstance(value, float) else value for name, value in result.items()}
+
+
+def plain_encoder() -> Callable[[bytes], bytes]:
+    """Makes an encoder of frames like those of stored objects, but without a base."""
+    import zstandard  # an optional package
+
+    magicless = zstandard.FORMAT_ZSTD1_MAGICLESS
+    params = zstandard.ZstdCompressionParameters(
+        compression_level=3, format=magicless, write_checksum=False, write_dict_id=False
+    )
+    return zstandard.ZstdCompressor(compression_params=params).compress
 
 
 def fill(table: Table, objects: Objects) -> Table:

@@ -16,11 +16,12 @@ import pytest
 from benchmarks import everything
 from benchmarks.__main__ import COMMANDS, main
 from benchmarks.harness import results
+from benchmarks.harness.machine import versions
 from benchmarks.harness.process import ROOT
 from benchmarks.harness.results import CORPUS, Record
 
 MEASURING = [name for name in COMMANDS if name not in ("all", "report")]
-OPTIONAL = ("matplotlib", "memray", "orjson", "pytest_benchmark")
+OPTIONAL = ("matplotlib", "memray", "orjson", "pytest_benchmark", "zstandard")
 """Packages that only some commands need, and none needs for its help."""
 
 
@@ -124,6 +125,17 @@ def test_each_run_of_all_is_a_command_with_valid_arguments(run: tuple[str, ...])
 
 def test_all_runs_every_benchmark() -> None:
     assert {run[0] for run in everything.RUNS} == set(MEASURING) - {"quick"}  # a part of others
+
+
+def test_the_version_of_libzstd_is_that_of_the_loaded_file() -> None:
+    version = versions()["libzstd"]
+    loaded = [line for line in Path("/proc/self/maps").read_text().splitlines() if "/libzstd" in line]
+    assert any(line.endswith(f".so.{version}") for line in loaded), loaded
+
+
+def test_a_measured_process_does_not_import_zstandard() -> None:
+    program = "import sys, benchmarks.memory.mode_process; print('zstandard' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", program], cwd=ROOT, text=True) == "False\n"
 
 
 def test_help_needs_no_optional_package() -> None:
