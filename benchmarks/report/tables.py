@@ -18,7 +18,6 @@ from benchmarks.peers import real as real_benchmark
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN, PHASES
 from benchmarks.report.markdown import Figure, bullets, cell, heading, ratio, table
 from benchmarks.report.titles import COLLECTIONS, GROUPS, PARTS, SCOPES, SOURCES, VARIANTS, Group
-from benchmarks.report.titles import PHASES as PHASE_TITLES
 from benchmarks.store import fixed as fixed_benchmark
 
 Records = list[Record]
@@ -155,7 +154,7 @@ def real(records: Records) -> str:
 
 def delays(records: Records) -> str:
     """Formats the delays of the event loop."""
-    lead: Lead = {"phase": lambda each: PHASE_TITLES.get(each["phase"], each["phase"])}
+    lead: Lead = {"phase": itemgetter("phase")}
     return figures(of(records, "delays", record="phase"), lead, delays_benchmark.COLUMNS)
 
 

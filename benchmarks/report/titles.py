@@ -85,21 +85,10 @@ GROUPS = {
 VARIANTS = {"plain": "HTTP", "TLS": "HTTPS", "gzip": "HTTP with gzip"}
 """The variants of `benchmarks.peers.variants`."""
 
-PHASES = {
-    "background work after it": "background work after the first sync",
-    "a storm of updates": "update burst",
-    "a relist, nothing changed": "relist, nothing changed",
-    "background work after a relist, nothing changed": "background work after the relist, nothing changed",
-    "a relist, all changed": "relist, all changed",
-    "background work after a relist, all changed": "background work after the relist, all changed",
-}
-"""The phases of `benchmarks.peers.delays`."""
-
 PARTS = {
     "kinform: slabs of records": "records of the store",
-    "training of dictionaries": "training of dictionaries: work area",
-    "training: the samples": "training of dictionaries: samples",
-    "zstd: compressing": "compression contexts of zstandard",
+    "kinform: coder": "templates, and what the coder keeps for them",
+    "zstd: compressing": "compression context of zstandard",
     "certificates": "TLS certificates",
 }
 """The parts of the heap of `benchmarks.memory.holders`."""
