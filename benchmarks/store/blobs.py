@@ -30,7 +30,7 @@ import msgspec
 
 from benchmarks.corpus import MADE, make, read_dump, touch
 from benchmarks.harness.results import Record
-from benchmarks.store.filling import Objects, check, cuts, keys, kept_bytes, listed, load, raws, update, watched
+from benchmarks.store.filling import Objects, check, cuts, kept_bytes, keys, listed, load, raws, update, watched
 from benchmarks.store.rivals import Frames, xz_bytes
 from kinform._store.contents import StoreContents
 from kinform._store.reader import Store

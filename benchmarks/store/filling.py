@@ -18,8 +18,8 @@ from kinform_ext._table import Table
 
 Objects = list[dict[str, Any]]
 CHUNK_BYTES = 128 << 10
-MAX_PLACEHOLDERS = 32
-"""Strings of an object that the coder takes from its record."""
+MAX_PLACEHOLDERS, MIN_PLACEHOLDER_BYTES = 32, 2
+"""The strings of an object that the coder takes from its record, and their size."""
 _PROGRAM = compile_prune(("metadata.managedFields",), (), {})
 
 
@@ -97,8 +97,9 @@ def _cuts(batches: Iterable[Batch]) -> Iterator[bytes]:
     for batch in batches:
         for i in range(len(batch)):
             name = batch.name(i)
-            stem = name.rpartition(".")[0]
-            values = [batch.namespace(i), name, batch.uid(i), batch.resource_version(i), stem]
+            values = [batch.namespace(i), name, batch.uid(i), batch.resource_version(i)]
+            values = [value if len(value) >= MIN_PLACEHOLDER_BYTES else "" for value in values]
+            values.append(name.rpartition(".")[0])
             codes = {value.encode(): b'"%c' % number for number, value in reversed([*enumerate(values, 1)]) if value}
             choice = b"|".join(re.escape(value.encode()) for value in values if value)
             yield re.sub(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import lzma
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -35,10 +36,8 @@ class Frames:
         dictionary: zstandard.ZstdCompressionDict | None = None
         if samples:
             size = min(MAX_DICTIONARY_BYTES, sum(map(len, samples)) // SAMPLE_SHARE)
-            try:
+            with suppress(zstandard.ZstdError):
                 dictionary = zstandard.train_dictionary(size, list(samples), level=LEVEL)
-            except zstandard.ZstdError:
-                pass
         self.dictionary_bytes = 0 if dictionary is None else len(dictionary)
         magicless = zstandard.FORMAT_ZSTD1_MAGICLESS
         params = zstandard.ZstdCompressionParameters(
