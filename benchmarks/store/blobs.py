@@ -205,8 +205,8 @@ def table(records: list[Record]) -> str:
     lines = list[str]()
     for before in (NOTHING, HALF, OTHER):
         found = [each for each in records if each["before"] == before]
-        for title, columns in (("Bytes", SIZES), ("CPU us", TIMES)):
-            columns = tuple(column for column in columns if found and column in found[0]["figures"])
+        for title, names in (("Bytes", SIZES), ("CPU us", TIMES)):
+            columns = [column for column in names if found and column in found[0]["figures"]]
             if columns:
                 lines.append(f"{title} per object; the store has {before} before.")
                 lines.append(" " * width + "".join(f"{column.removesuffix('_us'):>16}" for column in columns))
