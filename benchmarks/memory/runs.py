@@ -16,6 +16,8 @@ from benchmarks.harness.waiting import IDLE_SECONDS, wait_until_idle
 
 IDLE_TIMEOUT = 30.0
 """Seconds that a process may take to come to rest after a phase. Its peak and the memory after it are read then."""
+MEMRAY_IDLE_SECONDS = 1.5
+"""Seconds without CPU time that count as rest under memray, which uses CPU time itself: 5 s would never come."""
 PHASES = ("sync", "relist")
 
 Figures = Mapping[str, float | None]
@@ -73,7 +75,7 @@ def captured(source: Source, mode: str, file: Path) -> dict[str, Phase]:
             prepare(source, phase)
             start = time.time()
             run_phase(source, process, phase)
-            wait_until_idle(process.gauge, IDLE_TIMEOUT)
+            wait_until_idle(process.gauge, IDLE_TIMEOUT, idle_seconds=MEMRAY_IDLE_SECONDS)
             phases[phase] = (start, time.time())
         process.do("untrack")
         check(source, process, mode)  # takes memory itself
