@@ -29,7 +29,7 @@ LINEAR = 1.1
 GROWTH: tuple[Column, ...] = (
     ("memory above the idle process", "beyond_idle", "MiB"),
     ("first sync", "sync.cpu_seconds", "s"),
-    ("first sync, with background work", "sync.total_cpu_seconds", "s"),
+    ("first sync, until at rest", "sync.total_cpu_seconds", "s"),
     ("relist, nothing changed", "unchanged.cpu_seconds", "s"),
     ("relist, all changed", "changed.cpu_seconds", "s"),
     ("update burst", "storm.cpu_seconds", "s"),

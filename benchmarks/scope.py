@@ -56,7 +56,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
         with Process(python(PEER), url=about["url"], resource="v1/nothings") as process:
             process.do("connect")
             process.do("sync")
-            wait_until_idle(process.gauge, 10.0, idle_seconds=1.0)
+            wait_until_idle(process.gauge, IDLE_TIMEOUT)
             empty = process.gauge.rss()
         for scope, (given, expected) in scopes.items():
             digest = Digest()

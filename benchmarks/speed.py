@@ -24,7 +24,7 @@ from benchmarks.harness.arguments import count
 from benchmarks.harness.results import Record
 from benchmarks.harness.text import nanoseconds
 
-OBJECTS, OBJECTS_QUICK = 5_000, 500
+OBJECTS, OBJECTS_QUICK = 20_000, 500
 ROOT = Path(__file__).parents[1]
 HISTORY = "build/benchmarks/micro"
 
@@ -35,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--objects",
         type=count,
         metavar="N",
-        help=f"number of pods; default: {OBJECTS}, or {OBJECTS_QUICK} with --quick",
+        help=f"number of pods and of namespaces; default: {OBJECTS}, or {OBJECTS_QUICK} with --quick",
     )
     parser.add_argument("-k", default="", metavar="EXPRESSION", help="run only the benchmarks that match")
     parser.add_argument("--quick", action="store_true", help="few rounds, for a first look")

@@ -1,6 +1,6 @@
-"""Waiting until a process is idle, or until its memory has shrunk.
+"""Waiting until a process is at rest, or until its memory has shrunk.
 
-Both are read from outside.
+Both are read from outside, and in the same way for all programs.
 """
 
 from __future__ import annotations
@@ -9,8 +9,12 @@ import time
 
 from kinform.cli._process_memory import Gauge
 
-IDLE_SECONDS = 6.0
-"""An idle process used next to no CPU time in this period. kinform checks every 5 s for background work."""
+IDLE_SECONDS = 5.0
+"""A process is at rest if it used next to no CPU time in this period.
+
+It is longer than the pause after which a program does deferred work: kinform returns memory to the system within 4 s
+after its last write.
+"""
 IDLE_CPU_SECONDS = 0.03
 
 

@@ -10,9 +10,9 @@ from outside, over several rounds. In the second, memray records the heap, nativ
 memray counts the allocations of a first sync of at most 1,000 objects.
 
 Bias: the Python of `naive` and `buffered` was written for this benchmark on msgspec. It decodes faster, and into
-smaller objects, than most programs. No mode works between the phases, as programs would. kinform's background work runs
-after a sync, and the relist starts when this work has paused. In all modes, Python's garbage collector runs less often
-than by default. No times are reported.
+smaller objects, than most programs. No mode works between the phases, as programs would. The relist starts when the
+process is at rest after the first sync. In all modes, Python's garbage collector runs less often than by default. No
+times are reported.
 """
 
 from __future__ import annotations

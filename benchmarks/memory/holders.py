@@ -18,11 +18,10 @@ ROOT = f"{Path(__file__).parents[2]}/"
 
 RULES: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
     ("kinform: slabs of records", lambda function, _: function.startswith("kr_slab")),
-    ("training of dictionaries", lambda function, _: function.startswith(("train_dict", "ZDICT_", "FASTCOVER_"))),
     ("zstd: compressing", lambda function, _: function.startswith(("ZSTD_createC", "ZSTD_compress"))),
     ("zstd: decompressing", lambda function, _: function.startswith(("ZSTD_createD", "ZSTD_decompress"))),
     ("zstd: other", lambda function, _: function.startswith("ZSTD_")),
-    ("training: the samples", lambda _, file: file.endswith("kinform/_codec/training.py")),
+    ("kinform: coder", lambda function, _: function.startswith("kc_")),
     ("decoded JSON", lambda function, _: function.startswith(("json_decode", "JSONDecoder", "msgspec_json_decode"))),
     ("encoded JSON", lambda function, _: function.startswith(("json_encode", "msgspec_json_encode"))),
     ("loaded modules", lambda function, file: "importlib" in file or function.startswith("_dl_open")),

@@ -12,11 +12,12 @@ from typing import Any
 
 from benchmarks.harness.digest import WrongContent, agree
 from benchmarks.harness.process import Process, python
-from benchmarks.harness.waiting import wait_until_idle
+from benchmarks.harness.waiting import IDLE_SECONDS, wait_until_idle
 
-IDLE_SECONDS = 1.5
-"""A phase ends when the process was idle for this time. Its peak and the memory after it are read then."""
 IDLE_TIMEOUT = 30.0
+"""Seconds that a process may take to come to rest after a phase. Its peak and the memory after it are read then."""
+MEMRAY_IDLE_SECONDS = 1.5
+"""Seconds without CPU time that count as rest under memray, which uses CPU time itself: 5 s would never come."""
 PHASES = ("sync", "relist")
 
 Figures = Mapping[str, float | None]
@@ -45,8 +46,8 @@ class Source:
 def resident(source: Source, mode: str, *, idle_seconds: float = IDLE_SECONDS) -> Figures:
     """Measures the resident bytes of a mode.
 
-    They are read before the first phase, at each phase's peak, and when the process is idle after it. Also measures
-    each phase's CPU seconds, without the background work after it.
+    They are read before the first phase, at each phase's peak, and when the process is at rest after it. Also measures
+    each phase's CPU seconds until it is at rest.
     """
     with source.start(mode) as process:
         gauge = process.gauge
@@ -57,8 +58,8 @@ def resident(source: Source, mode: str, *, idle_seconds: float = IDLE_SECONDS) -
             gauge.reset_peak()
             cpu = gauge.cpu_seconds()
             run_phase(source, process, phase)
-            found[f"cpu.{phase}"] = gauge.cpu_seconds() - cpu
             wait_until_idle(gauge, IDLE_TIMEOUT, idle_seconds=idle_seconds)
+            found[f"cpu.{phase}"] = gauge.cpu_seconds() - cpu
             found |= {f"rss.{phase}_peak": gauge.peak(), f"rss.{phase}_held": gauge.rss()}
             check(source, process, mode)
     return found
@@ -74,7 +75,7 @@ def captured(source: Source, mode: str, file: Path) -> dict[str, Phase]:
             prepare(source, phase)
             start = time.time()
             run_phase(source, process, phase)
-            wait_until_idle(process.gauge, IDLE_TIMEOUT, idle_seconds=IDLE_SECONDS)
+            wait_until_idle(process.gauge, IDLE_TIMEOUT, idle_seconds=MEMRAY_IDLE_SECONDS)
             phases[phase] = (start, time.time())
         process.do("untrack")
         check(source, process, mode)  # takes memory itself

@@ -1,7 +1,7 @@
 """Fixtures: the pods, the stores that hold them, and the timer.
 
-The environment variable KINFORM_BENCH_OBJECTS sets the number of pods, 5,000 by default; KINFORM_BENCH_SEED sets the
-seed.
+The environment variable KINFORM_BENCH_OBJECTS sets the number of pods and of namespaces, 20,000 by default;
+KINFORM_BENCH_SEED sets the seed.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ import msgspec
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
+from benchmarks.corpus import make
+from benchmarks.harness.collection import Collection
 from benchmarks.harness.machine import machine
-from benchmarks.micro.pods import Pods
+from benchmarks.micro.pods import Pods, State
 from benchmarks.micro.stores import DictOfBytes, DictOfDicts, Kinform
 
-OBJECTS = 5_000
+OBJECTS = int(os.environ.get("KINFORM_BENCH_OBJECTS", 20_000))
+SEED = int(os.environ.get("KINFORM_BENCH_SEED", 0))
 HERE = Path(__file__).parent
 
 Timed = Callable[..., None]
@@ -80,26 +83,28 @@ def timed(benchmark: BenchmarkFixture) -> Timed:
 @pytest.fixture(scope="session")
 def pods() -> Pods:
     """Returns the pods."""
-    return Pods(int(os.environ.get("KINFORM_BENCH_OBJECTS", OBJECTS)), int(os.environ.get("KINFORM_BENCH_SEED", 0)))
+    return Pods(OBJECTS, SEED)
 
 
 @pytest.fixture(scope="session")
-def recoded(pods: Pods) -> Kinform:
-    """Returns a store to read from: the first state, with all background work done."""
+def namespaces() -> State:
+    """Returns the namespaces."""
+    return State(Collection(*make("namespaces", OBJECTS, SEED)), "ADDED")
+
+
+@pytest.fixture(scope="session")
+def stored(pods: Pods) -> Kinform:
+    """Returns a store to read from, with the first state."""
     store = Kinform()
     store.relist(pods.before.batches)
-    store.drain()
     return store
 
 
 @pytest.fixture(scope="session")
 def writable(pods: Pods) -> Kinform:
-    """Returns a store to write to, which has learnt from the pods."""
+    """Returns a store to write to, with the first state."""
     store = Kinform()
     store.relist(pods.before.batches)
-    store.drain()
-    store.put(pods.after.batches)
-    store.put(pods.before.batches)
     return store
 
 

@@ -1,6 +1,6 @@
-"""The pods of all micro-benchmarks: as sent, in batches of a scanner, and decoded.
+"""The objects of all micro-benchmarks: as sent, in batches of a scanner, and decoded.
 
-There are two states. In the second, every pod has changed. Holds no store.
+There are two states of the pods. In the second, every pod has changed. Holds no store.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Small(msgspec.Struct, gc=False):
 
 
 class State:
-    """The pods at one time.
+    """The objects of a collection at one time, in the order of their keys.
 
     Attributes:
         whole: Key to decoded object, as sent.
@@ -84,6 +84,7 @@ class Pods:
         listed: The response to a LIST of the first state.
         end: The bookmark that ends the initial events.
         keys: All keys, shuffled.
+        ordered: All keys, in the order in which the pods arrive.
         by_node: The sorted keys on each node.
         nodes: The nodes, shuffled.
     """
@@ -104,7 +105,8 @@ class Pods:
                 by_node[node].append(key)
         self.by_node = dict(by_node)
         rng = random.Random(seed)
-        self.keys = rng.sample(list(self.before.objects), len(made))
+        self.ordered = list(self.before.objects)
+        self.keys = rng.sample(self.ordered, len(made))
         self.nodes = rng.sample(list(self.by_node), len(self.by_node))
 
 

@@ -1,11 +1,10 @@
 """The compared stores: kinform's, a dict of bytes, and a dict of decoded objects.
 
-All read the batches of the same scanner, and index pods by node.
+All read the batches of the same scanner, and index pods by node unless they are not `indexed`.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
@@ -13,7 +12,6 @@ import msgspec
 
 import kinform
 from benchmarks.micro.pods import Decoded, Small
-from kinform._codec import codec
 from kinform_ext._batch import Batch
 
 INDEX, NODE = "node", "spec.nodeName"
@@ -39,18 +37,13 @@ class Kinform:
     Attributes:
         store: Returns dicts.
         small: Returns small structs of the same objects.
+        table: Has the encoded objects.
     """
 
-    PLAIN = frozenset({0, codec.PLAIN, codec.PLAIN_DONE})
-    """Codecs that need neither a base nor an exemplar."""
-
-    def __init__(self) -> None:
-        self._writer, self.store = kinform.store(indexes={INDEX: NODE})
+    def __init__(self, *, indexed: bool = True) -> None:
+        self._writer, self.store = kinform.store(indexes={INDEX: NODE} if indexed else {})
         self.small: kinform.Store[Small] = kinform.Store(self._writer.contents, Small)
-
-    def drain(self) -> None:
-        """Does all background work."""
-        asyncio.run(self._writer.drain())
+        self.table = self._writer.contents.table
 
     def put(self, batches: Iterable[Batch]) -> None:
         """See `AnyStore`."""
@@ -70,21 +63,21 @@ class Kinform:
         """See `AnyStore`."""
         return dict(self.store.items())
 
-    def codecs(self) -> dict[str, int]:
-        """Returns the codec of each object."""
-        return {found.key: found.codec for found in self._writer.contents.versions()}
-
-    def bases(self) -> set[int]:
-        """Returns the codecs of dictionaries and prefixes."""
-        return {number for pair in self._writer.contents.codec.base_codecs() for number in pair}
+    def ids(self) -> dict[str, list[int]]:
+        """Returns the ids of the objects by their form: see `Table.form_of`."""
+        found = dict[str, list[int]]()
+        for id in self.table.ids():
+            found.setdefault(self.table.form_of(id), []).append(id)
+        return found
 
 
 class DictStore:
     """The common part of the dicts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, indexed: bool = True) -> None:
         self.items: dict[str, Any] = {}
         self.by_node: dict[str, set[str]] = {}
+        self._indexed = indexed
 
     def put(self, batches: Iterable[Batch]) -> None:
         """See `AnyStore`."""
@@ -114,7 +107,8 @@ class DictOfBytes(DictStore):
     def _put(self, key: str, raw: bytes) -> None:
         old = self.items.get(key)
         self.items[key] = raw
-        self._index(key, old and _decode_small(old).spec.nodeName, _decode_small(raw).spec.nodeName)
+        if self._indexed:
+            self._index(key, old and _decode_small(old).spec.nodeName, _decode_small(raw).spec.nodeName)
 
     def content(self) -> dict[str, Decoded]:
         """See `AnyStore`."""
@@ -124,14 +118,15 @@ class DictOfBytes(DictStore):
 class DictOfDicts(DictStore):
     """Key to decoded object."""
 
-    def __init__(self, loads: Callable[[bytes], Decoded]) -> None:
-        super().__init__()
+    def __init__(self, loads: Callable[[bytes], Decoded], *, indexed: bool = True) -> None:
+        super().__init__(indexed=indexed)
         self._loads = loads
 
     def _put(self, key: str, raw: bytes) -> None:
         old, new = self.items.get(key), self._loads(raw)
         self.items[key] = new
-        self._index(key, old and old["spec"].get("nodeName"), new["spec"].get("nodeName"))
+        if self._indexed:
+            self._index(key, old and old["spec"].get("nodeName"), new["spec"].get("nodeName"))
 
     def content(self) -> dict[str, Decoded]:
         """See `AnyStore`."""

@@ -74,11 +74,9 @@ def _informer(
         register(informer, handler)
         async with informer:
             await informer.synced()
-            await informer._collection.writer.drain()
             while informer.stats().queue_depth:
                 await asyncio.sleep(0)
-            with informer._collection.writer.recoding_paused():
-                yield
+            yield
 
     return Follower(follow, expected)
 

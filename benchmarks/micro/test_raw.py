@@ -1,12 +1,12 @@
-"""Reading an object's bytes in random order, by how kinform has coded it.
+"""Reading an object's bytes: in two orders, and by how kinform has encoded it.
 
-An object is not recoded before the background pass. Then it is coded against a base (a dictionary or a prefix), or as a
-delta against an exemplar. An exemplar is cached if it was used recently; otherwise it is read first.
+The pods of a template follow each other in the order of the keys, so that their template is in the cache. In random
+order, it often has to be built first.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+import random
 from collections.abc import Callable
 
 import msgspec
@@ -14,90 +14,76 @@ import pytest
 
 from benchmarks.micro.conftest import Timed
 from benchmarks.micro.json_modules import MODULES
-from benchmarks.micro.pods import Pods, read_each
+from benchmarks.micro.pods import Pods, State, read_each
 from benchmarks.micro.stores import DictOfBytes, DictOfDicts, Kinform, through
-from kinform._codec import zstd
 
-DICTS = ("dict of bytes", *(f"dict of dicts, {name}" for name in MODULES))
-UNCACHED = "kinform, uncached exemplar"
-MIN_PODS_WITH_EXEMPLARS = 2_000
-"""With fewer pods there may be no exemplars."""
+RIVALS = ("kinform", "dict of bytes", *(f"dict of dicts, {name}" for name in MODULES))
+FORMS = ("sibling", "template", "frame")
+"""Forms of `Table.form_of`. Few pods or none have another one."""
+MIN_PODS_OF_EACH_FORM = 2_000
+"""With fewer pods, a form may be missing."""
 
-
-@pytest.mark.benchmark(group="raw")
-@pytest.mark.parametrize("name", ["kinform"])
-def test_raw(timed: Timed, pods: Pods, recoded: Kinform, name: str) -> None:
-    assert all(recoded.store.raw(key) == raw for key, raw in pods.before.raw.items())
-    timed(lambda: read_each(pods.keys, recoded.store.raw), objects=len(pods.keys), size=pods.before.raw_bytes)
+Read = Callable[[str], bytes | None]
 
 
-@pytest.mark.benchmark(group="raw")
-@pytest.mark.parametrize("name", ["kinform, not recoded"])
-def test_raw_not_recoded(timed: Timed, pods: Pods, writable: Kinform, name: str) -> None:
-    writable.put(pods.after.batches)
-    writable.put(pods.before.batches)
-    assert all(writable.store.raw(key) == raw for key, raw in pods.before.raw.items())
-    timed(lambda: read_each(pods.keys, writable.store.raw), objects=len(pods.keys), size=pods.before.raw_bytes)
-
-
-def _coded_against_base(pods: Pods, recoded: Kinform) -> list[str]:
-    codecs, bases = recoded.codecs(), recoded.bases()
-    return [key for key in pods.keys if codecs[key] in bases]
-
-
-def _of_cached_exemplars(pods: Pods, recoded: Kinform) -> list[str]:
-    """The keys of the exemplars with the most deltas, of as many as the cache holds."""
-    chosen, room = set[str](), zstd.READY_BYTES * 3 // 4
-    for members in sorted(_deltas(pods, recoded), key=len, reverse=True):
-        room -= max(len(pods.before.raw[key]) for key in members)
-        if room < 0:
-            break
-        chosen.update(members)
-    return [key for key in pods.keys if key in chosen]
-
-
-def _of_uncached_exemplars(pods: Pods, recoded: Kinform) -> list[str]:
-    """Returns a key of each exemplar, so that each read misses the cache."""
-    return [members[0] for members in _deltas(pods, recoded)]
-
-
-def _deltas(pods: Pods, recoded: Kinform) -> list[list[str]]:
-    """The keys of each exemplar's deltas."""
-    members, codecs, others = defaultdict(list), recoded.codecs(), recoded.bases() | recoded.PLAIN
-    for key in pods.keys:
-        if codecs[key] not in others:
-            members[codecs[key]].append(key)
-    return list(members.values())
-
-
-CODINGS: dict[str, Callable[[Pods, Kinform], list[str]]] = {
-    "kinform, base": _coded_against_base,
-    "kinform, cached exemplar": _of_cached_exemplars,
-    UNCACHED: _of_uncached_exemplars,
-}
-
-
-@pytest.mark.benchmark(group="raw")
-@pytest.mark.parametrize("name", CODINGS)
-def test_raw_by_coding(timed: Timed, pods: Pods, recoded: Kinform, name: str) -> None:
-    keys, clear_cache = CODINGS[name](pods, recoded), zstd._ready.clear
-    if not keys and len(pods.keys) < MIN_PODS_WITH_EXEMPLARS:
-        pytest.skip("too few pods for this coding")
-    assert keys, "no pod has this coding"
-    clear_cache()
-    assert all(recoded.store.raw(key) == pods.before.raw[key] for key in keys)
-    size = sum(len(pods.before.raw[key]) for key in keys)
-    before = clear_cache if name == UNCACHED else None
-    timed(lambda: read_each(keys, recoded.store.raw), objects=len(keys), size=size, before=before)
-
-
-@pytest.mark.benchmark(group="raw")
-@pytest.mark.parametrize("name", DICTS)
-def test_raw_dicts(timed: Timed, pods: Pods, dict_of_bytes: DictOfBytes, dict_of_dicts: DictOfDicts, name: str) -> None:
-    reads: dict[str, Callable[[str], bytes]] = {
+@pytest.fixture
+def read(name: str, stored: Kinform, dict_of_bytes: DictOfBytes, dict_of_dicts: DictOfDicts) -> Read:
+    """Returns the read of one object from the store that `name` names."""
+    reads: dict[str, Read] = {
+        "kinform": stored.store.raw,
         "dict of bytes": dict_of_bytes.items.__getitem__,
-        **{f"dict of dicts, {name}": through(module.dumps, dict_of_dicts.items) for name, module in MODULES.items()},
+        **{f"dict of dicts, {each}": through(module.dumps, dict_of_dicts.items) for each, module in MODULES.items()},
     }
-    read = reads[name]
-    assert all(msgspec.json.decode(read(key)) == found for key, found in pods.before.objects.items())
-    timed(lambda: read_each(pods.keys, read), objects=len(pods.keys), size=pods.before.raw_bytes)
+    return reads[name]
+
+
+def _time(timed: Timed, pods: Pods, read: Read, keys: list[str], *, exact: bool) -> None:
+    if exact:
+        assert all(read(key) == raw for key, raw in pods.before.raw.items())
+    else:
+        assert all(msgspec.json.decode(read(key) or b"") == found for key, found in pods.before.objects.items())
+    timed(lambda: read_each(keys, read), objects=len(keys), size=pods.before.raw_bytes)
+
+
+@pytest.mark.benchmark(group="raw, key order")
+@pytest.mark.parametrize("name", RIVALS)
+def test_raw_in_key_order(timed: Timed, pods: Pods, read: Read, name: str) -> None:
+    _time(timed, pods, read, pods.ordered, exact=name == "kinform")
+
+
+@pytest.mark.benchmark(group="raw, random order")
+@pytest.mark.parametrize("name", RIVALS)
+def test_raw_in_random_order(timed: Timed, pods: Pods, read: Read, name: str) -> None:
+    _time(timed, pods, read, pods.keys, exact=name == "kinform")
+
+
+@pytest.mark.benchmark(group="raw, namespaces")
+@pytest.mark.parametrize("name", ["kinform", "dict of bytes"])
+def test_raw_of_namespaces(timed: Timed, namespaces: State, name: str) -> None:
+    if name == "kinform":
+        store = Kinform(indexed=False)
+        store.relist(namespaces.batches)
+        read: Read = store.store.raw
+    else:
+        read = dict(namespaces.raw).__getitem__
+    assert all(read(key) == raw for key, raw in namespaces.raw.items())
+    keys = random.Random(0).sample(list(namespaces.raw), len(namespaces.raw))
+    timed(lambda: read_each(keys, read), objects=len(keys), size=namespaces.raw_bytes)
+
+
+@pytest.mark.benchmark(group="decode")
+@pytest.mark.parametrize("name", [f"kinform, {form}" for form in FORMS])
+def test_raw_by_form(timed: Timed, pods: Pods, stored: Kinform, name: str) -> None:
+    ids, read = stored.ids().get(name.removeprefix("kinform, "), []), stored.table.raw_of
+    if not ids and len(pods.keys) < MIN_PODS_OF_EACH_FORM:
+        pytest.skip("too few pods for this form")
+    assert ids, "no pod has this form"
+    expected = [pods.before.raw[stored.table.key_of(id)] for id in ids]
+    assert list(map(read, ids)) == expected
+    random.Random(0).shuffle(ids)
+
+    def read_all() -> None:
+        for id in ids:
+            read(id)
+
+    timed(read_all, objects=len(ids), size=sum(map(len, expected)))

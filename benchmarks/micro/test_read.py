@@ -1,4 +1,4 @@
-"""Reading one object in random order: as a dict and as a small struct."""
+"""Reading one object, in two orders: as a dict and as a small struct."""
 
 from __future__ import annotations
 
@@ -18,31 +18,57 @@ GET = ("kinform", *(f"dict of bytes, {name}" for name in MODULES), "dict of dict
 STRUCT = ("kinform", "dict of bytes, msgspec", "dict of dicts, msgspec.convert")
 
 
-@pytest.mark.benchmark(group="get, to a dict")
-@pytest.mark.parametrize("name", GET)
-def test_get(
-    timed: Timed, pods: Pods, recoded: Kinform, dict_of_bytes: DictOfBytes, dict_of_dicts: DictOfDicts, name: str
-) -> None:
+@pytest.fixture
+def as_dict(name: str, stored: Kinform, dict_of_bytes: DictOfBytes, dict_of_dicts: DictOfDicts) -> Read:
+    """Returns the read of one object as a dict from the store that `name` names."""
     reads: dict[str, Read] = {
-        "kinform": recoded.store.__getitem__,
+        "kinform": stored.store.__getitem__,
         "dict of dicts": dict_of_dicts.items.__getitem__,
-        **{f"dict of bytes, {name}": through(module.loads, dict_of_bytes.items) for name, module in MODULES.items()},
+        **{f"dict of bytes, {each}": through(module.loads, dict_of_bytes.items) for each, module in MODULES.items()},
     }
-    read = reads[name]
-    assert {key: read(key) for key in pods.keys} == pods.before.objects
-    timed(lambda: read_each(pods.keys, read), objects=len(pods.keys), size=pods.before.raw_bytes)
+    return reads[name]
 
 
-@pytest.mark.benchmark(group="get, to a small struct")
-@pytest.mark.parametrize("name", STRUCT)
-def test_struct(
-    timed: Timed, pods: Pods, recoded: Kinform, dict_of_bytes: DictOfBytes, dict_of_dicts: DictOfDicts, name: str
-) -> None:
+@pytest.fixture
+def as_struct(name: str, stored: Kinform, dict_of_bytes: DictOfBytes, dict_of_dicts: DictOfDicts) -> Read:
+    """Returns the read of one object as a small struct from the store that `name` names."""
     reads: dict[str, Read] = {
-        "kinform": recoded.small.__getitem__,
+        "kinform": stored.small.__getitem__,
         "dict of bytes, msgspec": through(msgspec.json.Decoder(Small).decode, dict_of_bytes.items),
         "dict of dicts, msgspec.convert": through(lambda found: msgspec.convert(found, Small), dict_of_dicts.items),
     }
-    read = reads[name]
+    return reads[name]
+
+
+def _time_dicts(timed: Timed, pods: Pods, read: Read, keys: list[str]) -> None:
+    assert all(read(key) == found for key, found in pods.before.objects.items())
+    timed(lambda: read_each(keys, read), objects=len(keys), size=pods.before.raw_bytes)
+
+
+def _time_structs(timed: Timed, pods: Pods, read: Read, keys: list[str]) -> None:
     assert all(read(key) == msgspec.convert(found, Small) for key, found in pods.before.objects.items())
-    timed(lambda: read_each(pods.keys, read), objects=len(pods.keys), size=pods.before.raw_bytes)
+    timed(lambda: read_each(keys, read), objects=len(keys), size=pods.before.raw_bytes)
+
+
+@pytest.mark.benchmark(group="get, to a dict, key order")
+@pytest.mark.parametrize("name", GET)
+def test_get_in_key_order(timed: Timed, pods: Pods, as_dict: Read, name: str) -> None:
+    _time_dicts(timed, pods, as_dict, pods.ordered)
+
+
+@pytest.mark.benchmark(group="get, to a dict, random order")
+@pytest.mark.parametrize("name", GET)
+def test_get_in_random_order(timed: Timed, pods: Pods, as_dict: Read, name: str) -> None:
+    _time_dicts(timed, pods, as_dict, pods.keys)
+
+
+@pytest.mark.benchmark(group="get, to a small struct, key order")
+@pytest.mark.parametrize("name", STRUCT)
+def test_struct_in_key_order(timed: Timed, pods: Pods, as_struct: Read, name: str) -> None:
+    _time_structs(timed, pods, as_struct, pods.ordered)
+
+
+@pytest.mark.benchmark(group="get, to a small struct, random order")
+@pytest.mark.parametrize("name", STRUCT)
+def test_struct_in_random_order(timed: Timed, pods: Pods, as_struct: Read, name: str) -> None:
+    _time_structs(timed, pods, as_struct, pods.keys)

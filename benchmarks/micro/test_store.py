@@ -1,4 +1,4 @@
-"""Writing: changes one after another, and a relist in which nothing has changed."""
+"""Writing: new objects, changes one after another, and a relist in which nothing has changed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 
 from benchmarks.micro.conftest import Timed
 from benchmarks.micro.json_modules import MODULES
-from benchmarks.micro.pods import Pods
-from benchmarks.micro.stores import AnyStore, DictOfBytes, DictOfDicts
+from benchmarks.micro.pods import Pods, State
+from benchmarks.micro.stores import AnyStore, DictOfBytes, DictOfDicts, Kinform
 
-RIVALS: dict[str, Callable[[], AnyStore]] = {
+RIVALS: dict[str, Callable[..., AnyStore]] = {
     "dict of bytes": DictOfBytes,
     **{f"dict of dicts, {name}": partial(DictOfDicts, module.loads) for name, module in MODULES.items()},
 }
@@ -31,7 +31,34 @@ def store(request: pytest.FixtureRequest, name: str, pods: Pods) -> AnyStore:
     return store
 
 
-@pytest.mark.benchmark(group="put")
+def _time_new(timed: Timed, objects: State, name: str) -> None:
+    """Times writes into an empty store without an index."""
+    made = partial(Kinform if name == "kinform" else RIVALS[name], indexed=False)
+    store = made()
+    store.put(objects.batches)
+    assert store.content() == objects.objects
+
+    def empty() -> None:
+        nonlocal store
+        store = made()
+
+    count, size = len(objects.objects), objects.raw_bytes
+    timed(lambda: store.put(objects.batches), objects=count, size=size, before=empty)
+
+
+@pytest.mark.benchmark(group="put, new pods")
+@pytest.mark.parametrize("name", NAMES)
+def test_put_new_pods(timed: Timed, pods: Pods, name: str) -> None:
+    _time_new(timed, pods.before, name)
+
+
+@pytest.mark.benchmark(group="put, new namespaces")
+@pytest.mark.parametrize("name", NAMES)
+def test_put_new_namespaces(timed: Timed, namespaces: State, name: str) -> None:
+    _time_new(timed, namespaces, name)
+
+
+@pytest.mark.benchmark(group="put, changed pods")
 @pytest.mark.parametrize("name", NAMES)
 def test_put(timed: Timed, pods: Pods, name: str, store: AnyStore) -> None:
     store.put(pods.after.batches)

@@ -18,16 +18,16 @@ ITEMS = ("kinform", *(f"dict of bytes, {name}" for name in MODULES), "dict of di
 
 @pytest.mark.benchmark(group="keys")
 @pytest.mark.parametrize("name", ["kinform", "dict"])
-def test_keys(timed: Timed, pods: Pods, recoded: Kinform, dict_of_bytes: DictOfBytes, name: str) -> None:
-    keys = recoded.store.keys if name == "kinform" else dict_of_bytes.items.keys
+def test_keys(timed: Timed, pods: Pods, stored: Kinform, dict_of_bytes: DictOfBytes, name: str) -> None:
+    keys = stored.store.keys if name == "kinform" else dict_of_bytes.items.keys
     assert sorted(keys()) == sorted(pods.keys)
     timed(lambda: list(keys()), objects=len(pods.keys))
 
 
 @pytest.mark.benchmark(group="index look-up, keys")
 @pytest.mark.parametrize("name", ["kinform", "dict of sets"])
-def test_index_keys(timed: Timed, pods: Pods, recoded: Kinform, dict_of_bytes: DictOfBytes, name: str) -> None:
-    index_keys, sets = recoded.store.index_keys, dict_of_bytes.by_node
+def test_index_keys(timed: Timed, pods: Pods, stored: Kinform, dict_of_bytes: DictOfBytes, name: str) -> None:
+    index_keys, sets = stored.store.index_keys, dict_of_bytes.by_node
     look_up: Callable[[str], list[str]] = {
         "kinform": lambda node: index_keys(INDEX, node),
         "dict of sets": lambda node: sorted(sets[node]),
@@ -43,10 +43,10 @@ def _decoded(loads: Callable[[bytes], Decoded], dict_of_bytes: DictOfBytes) -> I
 @pytest.mark.benchmark(group="iterate, to dicts")
 @pytest.mark.parametrize("name", ITEMS)
 def test_items(
-    timed: Timed, pods: Pods, recoded: Kinform, dict_of_bytes: DictOfBytes, dict_of_dicts: DictOfDicts, name: str
+    timed: Timed, pods: Pods, stored: Kinform, dict_of_bytes: DictOfBytes, dict_of_dicts: DictOfDicts, name: str
 ) -> None:
     walks: dict[str, Callable[[], Iterable[tuple[str, Decoded]]]] = {
-        "kinform": recoded.store.items,
+        "kinform": stored.store.items,
         "dict of dicts": dict_of_dicts.items.items,
         **{
             f"dict of bytes, {name}": partial(_decoded, module.loads, dict_of_bytes) for name, module in MODULES.items()

@@ -29,7 +29,6 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
         environment: Variables to set for it.
         max_objects: The most objects it is given, for clients that need minutes for more; None: all.
         metadata: It follows metadata only, and gets a table of its own.
-        background: It works in the background after a phase: the reading waits for that.
         representative: It represents its family in short runs, and runs all rounds.
     """
 
@@ -41,7 +40,6 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     environment: dict[str, str] = {}
     max_objects: int | None = None
     metadata: bool = False
-    background: bool = False
     representative: bool = False
 
     @property
@@ -52,7 +50,7 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 
 def _kinform(name: str, mode: str, **more: object) -> Peer:
     command = tuple(python("benchmarks/peers/kinform_peer.py", sys.executable))
-    return _peer(name, "kinform", command, mode, background=True, **more)
+    return _peer(name, "kinform", command, mode, **more)
 
 
 def _rust(name: str, mode: str, program: str = "kube-rs", **more: object) -> Peer:
@@ -80,7 +78,7 @@ KINFORM = _kinform("kinform", "auto", representative=True)
 PEERS: tuple[Peer, ...] = (
     KINFORM,
     _rust("kube-rs, streaming, cleared", "streaming", representative=True),
-    _rust("kube-rs, streaming, cleared, jemalloc", "streaming", "kube-rs-jemalloc"),
+    _rust("kube-rs, streaming, cleared, jemalloc", "streaming", "kube-rs-jemalloc", representative=True),
     _rust("kube-rs, paged, cleared", "paged"),
     _rust("kube-rs, defaults", "plain"),
     go("client-go, WatchList, transform", "watchlist", representative=True),

@@ -6,10 +6,10 @@ and after 90 % of the objects were deleted. The last figure is compared with a n
 10 %. Speed is objects and events per CPU second. The server sends prepared bytes. Its own throughput is reported too.
 
 Clients that need minutes for all objects get fewer objects. Their bytes per object and their rates hardly depend on the
-number. (kinform's do: its dictionary and some megabytes of Python are as large for a hundred objects.) All phases of
-one client take about a minute, and most of that is waiting until its memory shrinks. A client that was not built is
-reported as absent, and a failed phase with its reason. One or two clients of each language run all rounds. The others
-run one round.
+number. (kinform's do: some megabytes of Python are as large for a hundred objects, and templates take more than other
+objects.) All phases of one client take one or two minutes, and most of that is waiting until it is at rest. A client
+that was not built is reported as absent, and a failed phase with its reason. One or two clients of each language run
+all rounds. The others run one round.
 """
 
 from __future__ import annotations

@@ -68,17 +68,17 @@ def _round(source: Source) -> dict[str, dict[str, float]]:
 
         with recorded("first sync"):
             process.do("sync")
-        with recorded("background work after it"):
+        with recorded("10 s after the first sync"):
             time.sleep(2 * SETTLE_SECONDS)
         source.do("prepare", events=source.about["objects"])
-        with recorded("a storm of updates"):
+        with recorded("update burst"):
             process.do("reach", version=str(source.do("send")))
-        for phase, change in (("a relist, nothing changed", 0.0), ("a relist, all changed", 1.0)):
+        for phase, change in (("relist, nothing changed", 0.0), ("relist, all changed", 1.0)):
             if change:
                 source.do("prepare", change=change)
             with recorded(phase):
                 process.do("reach", version=str(source.do("expire")))
-            with recorded(f"background work after {phase}"):
+            with recorded(f"5 s after the {phase}"):
                 time.sleep(SETTLE_SECONDS)
         source.do("prepare", delete=0.9)
         with recorded("90 % deleted"):

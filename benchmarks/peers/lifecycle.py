@@ -9,8 +9,9 @@
     deleted     events that delete 90 % of the objects
 
 In addition, one process follows an empty collection (`idle`), and one only the objects that were left in the end
-(`fresh`). After each phase come some seconds of waiting, and then the time until the process is idle. Then a digest of
-the process is compared with the server's: if they differ, the phase has no figures.
+(`fresh`). After each phase come some seconds of waiting, and then the time until the process is at rest, which is seen
+from outside: it uses no CPU time. All peers are waited for in the same way. Then a digest of the process is compared
+with the server's: if they differ, the phase has no figures.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ from benchmarks.harness.digest import WrongContent, agree
 from benchmarks.harness.process import Process, ProcessDied
 from benchmarks.harness.text import Column
 from benchmarks.harness.timeline import Timeline
-from benchmarks.harness.waiting import IDLE_SECONDS, wait_until_idle
+from benchmarks.harness.waiting import wait_until_idle
 from benchmarks.peers.catalogue import Peer
 
 IDLE_TIMEOUT = 120.0
-"""Seconds that background work may take."""
+"""Seconds that a process may take to come to rest."""
 SETTLE_SECONDS = 5.0
 """Seconds from the end of a phase to the reading of `rss`."""
 BRIEF_SECONDS = 1.0
@@ -67,14 +68,14 @@ MEMORY: tuple[Column, ...] = (
 )
 CPU_TIME: tuple[Column, ...] = (
     ("first sync: objects per CPU second", "sync.per_cpu_second", ""),
-    ("first sync, with background work: objects per CPU second", "sync.per_total_cpu_second", ""),
+    ("first sync, until at rest: objects per CPU second", "sync.per_total_cpu_second", ""),
     ("first sync: elapsed time", "sync.seconds", "s"),
     ("update burst: events per CPU second", "storm.per_cpu_second", ""),
-    ("update burst, with background work: events per CPU second", "storm.per_total_cpu_second", ""),
+    ("update burst, until at rest: events per CPU second", "storm.per_total_cpu_second", ""),
     ("relist, nothing changed: CPU time", "unchanged.cpu_seconds", "s"),
-    ("relist, nothing changed, with background work: CPU time", "unchanged.total_cpu_seconds", "s"),
+    ("relist, nothing changed, until at rest: CPU time", "unchanged.total_cpu_seconds", "s"),
     ("relist, all changed: CPU time", "changed.cpu_seconds", "s"),
-    ("relist, all changed, with background work: CPU time", "changed.total_cpu_seconds", "s"),
+    ("relist, all changed, until at rest: CPU time", "changed.total_cpu_seconds", "s"),
 )
 
 
@@ -148,7 +149,7 @@ class Lifecycle:
         with self._empty.start(self._peer) as idle:
             idle.do("connect")
             idle.do("sync")
-            self._wait_until_idle(idle)
+            wait_until_idle(idle.gauge, IDLE_TIMEOUT)
             self.figures |= {"idle.rss": idle.gauge.rss(), "idle.pss": idle.gauge.pss()}
             self.versions = idle.do("versions")  # after the reading: finding them takes memory
         self._source.do("reset")
@@ -214,9 +215,9 @@ class Lifecycle:
     def _phase(self, name: str, process: Process, timeline: Timeline | None, settle: float) -> Iterator[None]:
         """Measures memory and CPU time of the block.
 
-        `rss` is read soon after it, `rss_at_rest` when the process is idle; `peak` covers the time up to then.
-        `cpu_seconds` covers the block. `total_cpu_seconds` also covers the time until the process is idle, which
-        includes background work.
+        `rss` is read soon after it, `rss_at_rest` when the process is at rest; `peak` covers the time up to then.
+        `cpu_seconds` covers the block. `total_cpu_seconds` also covers the time until the process is at rest; a process
+        that does not come to rest has no such figure.
         """
         gauge, found = process.gauge, self.figures
         if timeline is not None:
@@ -228,15 +229,12 @@ class Lifecycle:
         found[f"{name}.cpu_seconds"] = gauge.cpu_seconds() - cpu
         time.sleep(settle)
         found[f"{name}.rss"] = gauge.rss()
-        self._wait_until_idle(process)
+        at_rest = wait_until_idle(gauge, IDLE_TIMEOUT) is not None
         found[f"{name}.rss_at_rest"] = gauge.rss()
         found[f"{name}.pss_at_rest"] = gauge.pss()
         found[f"{name}.peak"] = gauge.peak()
-        found[f"{name}.total_cpu_seconds"] = gauge.cpu_seconds() - cpu
-
-    def _wait_until_idle(self, process: Process) -> None:
-        idle_seconds = IDLE_SECONDS if self._peer.background else BRIEF_SECONDS
-        wait_until_idle(process.gauge, IDLE_TIMEOUT, idle_seconds=idle_seconds)
+        if at_rest:
+            found[f"{name}.total_cpu_seconds"] = gauge.cpu_seconds() - cpu
 
     def _check(self, process: Process) -> None:
         less = {} if self._whole else {"whole": False}
@@ -251,8 +249,8 @@ def derived(found: Figures, objects: int) -> Figures:
     values, more = {name: value or 0.0 for name, value in found.items()}, Figures()
     more["bytes_per_object"] = (values["sync.rss_at_rest"] - values["idle.rss"]) / objects
     for phase, counted in COUNTED.items():
-        if f"{phase}.cpu_seconds" in values:
-            count = values["storm.events"] if counted == "events" else objects
-            for part in ("cpu_second", "total_cpu_second"):
+        for part in ("cpu_second", "total_cpu_second"):
+            if f"{phase}.{part}s" in values:
+                count = values["storm.events"] if counted == "events" else objects
                 more[f"{phase}.per_{part}"] = count / max(values[f"{phase}.{part}s"], CPU_TICK)
     return more

@@ -11,6 +11,7 @@ from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
 from benchmarks.report import tables
 from benchmarks.report.markdown import PLACEHOLDER, fill, table
 from benchmarks.report.targets import STATES, check_targets
+from benchmarks.store.blobs import NOTHING
 
 FOLDER = Path(__file__).parent
 PLOTS = "benchmarks"
@@ -110,6 +111,10 @@ def _target_counts(records: list[Record]) -> str:
     return "; ".join(f"{state}: {states.count(state)}" for state in STATES).capitalize() + "."
 
 
+def _blobs(records: list[Record]) -> list[Record]:
+    return of(records, "store", record="blobs", before=NOTHING)
+
+
 VALUES: dict[str, Callable[[list[Record]], str]] = {
     "plots": lambda records: PLOTS,
     "dates": _dates,
@@ -126,7 +131,9 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "history": tables.history,
     "holders": lambda records: tables.holders(records, "kinform"),
     "speed": tables.speed,
-    "blobs": lambda records: tables.blobs(of(records, "store", record="blobs")),
+    "blobs": lambda records: tables.blobs(_blobs(records)),
+    "blob_times": lambda records: tables.blob_times(_blobs(records)),
+    "adversarial": tables.adversarial,
     "realism": tables.realism,
     "fixed": tables.fixed,
     "warm": tables.warm,

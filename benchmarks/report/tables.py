@@ -17,9 +17,20 @@ from benchmarks.peers import delays as delays_benchmark
 from benchmarks.peers import real as real_benchmark
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN, PHASES
 from benchmarks.report.markdown import Figure, bullets, cell, heading, ratio, table
-from benchmarks.report.titles import COLLECTIONS, GROUPS, PARTS, SCOPES, SOURCES, VARIANTS, Group
-from benchmarks.report.titles import PHASES as PHASE_TITLES
+from benchmarks.report.titles import (
+    ADVERSARIAL,
+    COLLECTIONS,
+    GROUPS,
+    PARTS,
+    SCOPES,
+    SIZE_TITLES,
+    SOURCES,
+    TIME_TITLES,
+    VARIANTS,
+    Group,
+)
 from benchmarks.store import fixed as fixed_benchmark
+from benchmarks.store.blobs import SIZES, TIMES
 
 Records = list[Record]
 Lead = Mapping[str, Callable[[Record], str]]
@@ -155,7 +166,7 @@ def real(records: Records) -> str:
 
 def delays(records: Records) -> str:
     """Formats the delays of the event loop."""
-    lead: Lead = {"phase": lambda each: PHASE_TITLES.get(each["phase"], each["phase"])}
+    lead: Lead = {"phase": itemgetter("phase")}
     return figures(of(records, "delays", record="phase"), lead, delays_benchmark.COLUMNS)
 
 
@@ -216,28 +227,36 @@ def blobs(found: Iterable[Record]) -> str:
     rows = []
     for each in found:
         sizes = each["figures"]
-        again = " (learned again)" if sizes.get("learnt_anew") else ""  # from the measured objects, despite --train
-        columns = [f"{sizes[name]:,.0f}" for name in ("objects", "pruned", "plain", "base", "after", "xz")]
-        columns[4] = f"**{columns[4]}**"
-        rows.append(
-            [
-                COLLECTIONS.get(each["collection"], each["collection"]) + again,
-                *columns,
-                f"{sizes['after/xz']:.2f}",
-                f"{sizes['kept']:,.0f}",
-            ]
-        )
-    head = [
-        "collection",
-        "objects",
-        "JSON",
-        "alone",
-        "with base",
-        "with exemplars",
-        "xz",
-        "ratio to xz",
-        "codec memory",
-    ]
+        cells = {name: f"{sizes[name]:,.0f}" if name in sizes else "-" for name in SIZES}
+        cells |= {"total": f"**{cells['total']}**", "total/xz": f"{sizes['total/xz']:.2f}"}
+        rows.append([COLLECTIONS.get(each["collection"], each["collection"]), *cells.values()])
+    head = ["collection", *(SIZE_TITLES.get(name, name) for name in SIZES)]
+    return table(head, rows) if rows else ""
+
+
+def blob_times(found: Iterable[Record]) -> str:
+    """Formats the CPU times of writes and reads of each collection."""
+    rows = []
+    for each in found:
+        times = each["figures"]
+        cells = (f"{times[name]:.2f}" if name in times else "-" for name in TIMES)
+        rows.append([COLLECTIONS.get(each["collection"], each["collection"]), *cells])
+    head = ["collection", *(TIME_TITLES[name] for name in TIMES)]
+    return table(head, rows) if rows else ""
+
+
+def adversarial(records: Records) -> str:
+    """Formats the collections that suit the coder badly."""
+    rows = []
+    for each in of(records, "store", record="adversarial"):
+        figures_ = each["figures"]
+        sizes = (f"{figures_[name]:,.0f}" for name in ("pruned", "total", "alone"))
+        times = (f"{figures_[name]:,.1f}" for name in ("put_us", "alone_us"))
+        ratios = (f"{figures_[name]:.2f}" for name in ("total/alone", "put/alone"))
+        title = ADVERSARIAL.get(each["collection"], each["collection"])
+        rows.append([title, f"{each['objects']:,}", *sizes, next(ratios), *times, next(ratios)])
+    head = ["collection", "objects", "JSON", "total", "alone", "bytes: ratio"]
+    head += ["write, µs", "alone: encode, µs", "CPU time: ratio"]
     return table(head, rows) if rows else ""
 
 

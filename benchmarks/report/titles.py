@@ -23,16 +23,16 @@ class Group(msgspec.Struct, frozen=True):
     counted: str = "object"
 
 
-_CODINGS = """\
-Returns the JSON bytes of an object, in random order. The rows of kinform differ in the coding of the objects:
+_RAW = """\
+Returns the JSON bytes of an object. kinform copies them from a template, and fills in what differs; the template is in
+the cache, or is built first. A dict of bytes returns the stored bytes. A dict of dicts must encode the object."""
 
-- `kinform`: all objects after the background compression.
-- `not recoded`: all objects before the background compression.
-- `base`: objects that are coded with a dictionary or a prefix.
-- `cached exemplar`: objects that are coded as a difference to another object (the exemplar), which is in the cache.
-- `uncached exemplar`: the same, but each read must also decompress the exemplar.
+_FORMS = """\
+Returns the JSON bytes of an object by its id, in random order. The rows differ in how kinform has encoded the object:
 
-A dict of dicts must encode the object."""
+- `sibling`: as its differences from a template, without being one itself.
+- `template`: as a template of other objects. Many templates are encoded as their differences from another one.
+- `frame`: as a zstandard frame, because it resembles no template."""
 
 _DROP = """\
 The result is one JSON object per pod, without `managedFields`. `through dicts` decodes the body, deletes the field and
@@ -57,17 +57,29 @@ GROUPS = {
     "drop managedFields, WATCH": Group("Split a WATCH and drop managedFields", _DROP),
     "keep three fields, LIST": Group("Split a LIST and keep three fields", _KEEP),
     "keep three fields, WATCH": Group("Split a WATCH and keep three fields", _KEEP),
-    "raw": Group("Read the JSON of one object: `raw`", _CODINGS),
-    "get, to a dict": Group(
-        "Read one object as a dict: `get`",
+    "raw, key order": Group("Read the JSON of one object, in key order: `raw`", _RAW),
+    "raw, random order": Group("Read the JSON of one object, in random order: `raw`"),
+    "raw, namespaces": Group("Read the JSON of one namespace, in random order: `raw`"),
+    "decode": Group("Read the JSON of one object, by its form", _FORMS),
+    "get, to a dict, key order": Group(
+        "Read one object as a dict, in key order: `get`",
         "A dict of bytes decodes the object. A dict of dicts returns the stored dict itself.",
     ),
-    "get, to a small struct": Group(
-        "Read one object as a small struct: `get` with a `type`", "The struct is a msgspec struct with few fields."
+    "get, to a dict, random order": Group("Read one object as a dict, in random order: `get`"),
+    "get, to a small struct, key order": Group(
+        "Read one object as a small struct, in key order: `get` with a `type`",
+        "The struct is a msgspec struct with few fields.",
+    ),
+    "get, to a small struct, random order": Group(
+        "Read one object as a small struct, in random order: `get` with a `type`"
     ),
     "scan, LIST": Group("Split a LIST, without pruning", _SPLIT),
     "scan, WATCH": Group("Split a WATCH, without pruning", _SPLIT),
-    "put": Group("Store a changed object", "Every pod changes. The body is already split into pods."),
+    "put, new pods": Group(
+        "Store a new object", "The store is empty and has no index. The body is already split into pods."
+    ),
+    "put, new namespaces": Group("Store a new namespace", "The same, with namespaces."),
+    "put, changed pods": Group("Store a changed object", "Every pod changes. The body is already split into pods."),
     "relist, nothing changed": Group(
         "Store an unchanged object in a relist", "No pod changes. The body is already split into pods."
     ),
@@ -85,21 +97,10 @@ GROUPS = {
 VARIANTS = {"plain": "HTTP", "TLS": "HTTPS", "gzip": "HTTP with gzip"}
 """The variants of `benchmarks.peers.variants`."""
 
-PHASES = {
-    "background work after it": "background work after the first sync",
-    "a storm of updates": "update burst",
-    "a relist, nothing changed": "relist, nothing changed",
-    "background work after a relist, nothing changed": "background work after the relist, nothing changed",
-    "a relist, all changed": "relist, all changed",
-    "background work after a relist, all changed": "background work after the relist, all changed",
-}
-"""The phases of `benchmarks.peers.delays`."""
-
 PARTS = {
     "kinform: slabs of records": "records of the store",
-    "training of dictionaries": "training of dictionaries: work area",
-    "training: the samples": "training of dictionaries: samples",
-    "zstd: compressing": "compression contexts of zstandard",
+    "kinform: coder": "templates, and what the coder keeps for them",
+    "zstd: compressing": "compression context of zstandard",
     "certificates": "TLS certificates",
 }
 """The parts of the heap of `benchmarks.memory.holders`."""
@@ -119,3 +120,32 @@ SOURCES = {"application, 140 templates": "an application with 140 templates", "s
 
 COLLECTIONS = {"customs": "custom resources"}
 """The kinds of generated objects."""
+
+SIZE_TITLES = {
+    "pruned": "JSON",
+    "dictionary": "with a dictionary",
+    "updated": "total after updates",
+    "total/xz": "ratio to xz",
+}
+"""The titles of the sizes of `benchmarks.store.blobs`, where they differ from the names."""
+
+TIME_TITLES = {
+    "put_us": "write",
+    "alone_us": "alone: encode",
+    "dictionary_us": "with a dictionary: encode",
+    "raw_us": "`raw`, key order",
+    "raw_random_us": "`raw`, random order",
+    "dict_random_us": "`get` to a dict, random order",
+    "struct_random_us": "`get` to a small struct, random order",
+    "dictionary_read_us": "with a dictionary: decode",
+}
+"""The titles of the times of `benchmarks.store.blobs`."""
+
+ADVERSARIAL = {
+    "drifting": "each object differs a little from the one before",
+    "shuffled": "the same members in another order",
+    "strings": "a string of 1 MiB",
+    "words": "64 KiB of short words",
+    "random": "nothing repeats",
+}
+"""The collections of `benchmarks.store.adversarial`."""

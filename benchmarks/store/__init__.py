@@ -1,7 +1,8 @@
 """Measures the store: compression, fixed costs of a small collection, warm starts.
 
-Blobs: the bytes of a compressed object, compared with `xz -9e` of the whole collection, from which no single object can
-be read. The collections are generated, or your own with --corpus.
+Blobs: the bytes that an object takes in total, compared with `xz -9e` of the whole collection, from which no single
+object can be read; and the CPU time of a write and a read. The collections are generated, or your own with --corpus.
+Adversarial: generated collections that suit the coder badly, compared with zstandard in bytes and CPU time.
 Fixed costs: the memory of a process with one informer, and with 50 informers, on 200 objects each.
 Warm start: the time to the first correct read, from the start of the process and from the opening of an informer with a
 snapshot. The server counts the requests for the initial state.
@@ -16,16 +17,17 @@ from collections.abc import Iterator
 from benchmarks.corpus import realism
 from benchmarks.harness.arguments import corpus, count
 from benchmarks.harness.results import Record
-from benchmarks.store import blobs, fixed, warm
+from benchmarks.store import adversarial, blobs, fixed, warm
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     text = "measure the objects of these files instead of generated ones"
     parser.add_argument("--corpus", nargs="+", type=corpus, metavar="FILE", help=text)
-    text = "learn from these files: the first for the first file of --corpus, and so on"
-    parser.add_argument("--train", nargs="+", type=corpus, metavar="FILE", help=text)
-    parser.add_argument("--half", action="store_true", help="learn from one half of each collection, measure the other")
+    text = "put these objects into the store before: the first file for the first of --corpus, and so on"
+    parser.add_argument("--after", nargs="+", type=corpus, metavar="FILE", help=text)
+    text = "measure also what one half of each collection adds to the other half"
+    parser.add_argument("--half", action="store_true", help=text)
     parser.add_argument(
         "--objects", type=count, metavar="N", help="number of objects of each generated kind, and in a warm start"
     )
@@ -37,7 +39,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
     for record in blobs.measure(options):
         yield {"benchmark": options.benchmark} | record
     if not options.corpus:
-        for record in (*fixed.measure(options), *warm.measure(options)):
+        for record in (*adversarial.measure(options), *fixed.measure(options), *warm.measure(options)):
             yield {"benchmark": options.benchmark} | record
         for row in realism.rows(options.seed):
             yield {"benchmark": options.benchmark, "record": "realism"} | row
@@ -49,4 +51,4 @@ def table(records: list[Record]) -> str:
     return "\n\n".join(part.table(found[name]) for name, part in PARTS.items() if found[name])
 
 
-PARTS = {"blobs": blobs, "fixed": fixed, "warm": warm, "realism": realism}
+PARTS = {"blobs": blobs, "adversarial": adversarial, "fixed": fixed, "warm": warm, "realism": realism}

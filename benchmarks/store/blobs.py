@@ -1,154 +1,201 @@
-"""Measures how small a collection becomes in the store.
+"""Measures how small a collection becomes in the store, and the CPU time of a write and a read.
 
-Bytes an object, of blobs: under plain zstandard (level 3), under the base that the codec chose (a dictionary or a
-prefix), after the background pass with its exemplars, and for comparison under xz -9e over the whole collection. The
-memory that is needed to read them (bases, exemplars, contexts) is reported separately, as bytes an object.
+All sizes are bytes per object. `blob` is the encoded object. `kept` is what the coder keeps for all blobs: slot lists,
+literals, hints, and templates whose objects are gone. `total` is their sum. `cached` is the copies of templates that
+are in the cache of the process; the cache is limited, and evicts templates that other collections need more. `updated`
+is the total after one update of every object. `total/xz` compares the total with `xz -9e` over the whole collection,
+from which no object can be read alone. The others are zstandard frames of each object at level 3: `alone`, and after a
+`dictionary` that was trained with the same objects and is part of the figure.
 
-By default the codec learns from the collection that it is measured on, as it does in use; a small collection looks
-better than it is then. With --half it learns from one half and is measured on the other; with --train it learns from
-other files. Objects are pruned of managedFields. All are read back and compared before figures are reported.
+A record also has namespace, name, uid and resourceVersion, which no figure counts: these strings are cut out of the
+JSON for all encodings. All objects are read back and compared before figures are reported.
+
+Times are CPU microseconds per object, without the scanner: the best of some rounds. A write goes into an empty table.
+
+With --half, the store has one half of a collection, and watch events bring the other half, in random order. With
+--after, the store has the objects of another cluster. Then the figures are what the later objects add, xz included, and
+the dictionary was trained with the earlier objects.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import lzma
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.corpus import MADE, dump, make, read_dump
+import msgspec
+
+from benchmarks.corpus import MADE, make, read_dump, touch
 from benchmarks.harness.results import Record
-from kinform._codec.codec import Codec
-from kinform._paths.prune_program import compile_prune
-from kinform_ext._batch import Batch
-from kinform_ext._scan import Scanner
+from benchmarks.store.filling import Objects, check, cuts, kept_bytes, keys, listed, load, raws, update, watched
+from benchmarks.store.rivals import Frames, xz_bytes
+from kinform._store.contents import StoreContents
+from kinform._store.reader import Store
 from kinform_ext._table import Table
 
-Objects = list[dict[str, Any]]
-COLUMNS = ("objects", "pruned", "plain", "base", "after", "xz", "after/xz", "kept", "background_us", "read_us")
+SIZES = ("objects", "pruned", "alone", "dictionary", "blob", "kept", "total", "cached", "updated", "xz", "total/xz")
+TIMES = (
+    "put_us",
+    "alone_us",
+    "dictionary_us",
+    "raw_us",
+    "raw_random_us",
+    "dict_random_us",
+    "struct_random_us",
+    "dictionary_read_us",
+)
 MAX_GENERATED = 5_000
-"""Objects of a generated kind: xz is slow."""
-SAME, HALF, FILES = "the same objects", "one half", "other files"
+"""Objects of a generated kind other than pods: xz is slow."""
+ROUNDS = 3
+NOTHING, HALF, OTHER = "nothing", "one half", "another cluster"
+"""What the store has before the measured objects arrive."""
+
+
+class Metadata(msgspec.Struct, gc=False):
+    """The metadata of `Small`."""
+
+    name: str
+    labels: dict[str, str] = {}
+
+
+class Small(msgspec.Struct, gc=False):
+    """The part of an object that every kind has."""
+
+    metadata: Metadata
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
-    """Yields a record for each collection, and each set of objects to learn from."""
-    if options.train and len(options.train) > len(options.corpus or ()):
-        raise SystemExit("store: --train takes at most as many files as --corpus")
+    """Yields a record for each collection, and each content that the store has before."""
+    if options.after and len(options.after) > len(options.corpus or ()):
+        raise SystemExit("store: --after takes at most as many files as --corpus")
     for name, objects in _collections(options):
+        yield _record(name, NOTHING, _whole(objects))
         if options.half:
             shuffled = random.Random(1).sample(objects, len(objects))
-            yield _record(name, HALF, shuffled[: len(objects) // 2], shuffled[len(objects) // 2 :])
-        if not (options.half or options.train):
-            yield _record(name, SAME, [], objects)
-    for measured, learnt in zip(options.corpus or (), options.train or (), strict=False):
-        yield _record(_name(measured), FILES, load(learnt), load(measured))
+            middle = len(objects) // 2
+            yield _record(name, HALF, _added(shuffled[:middle], shuffled[middle:]))
+    for measured, before in zip(options.corpus or (), options.after or (), strict=False):
+        yield _record(_name(measured), OTHER, _added(read_dump(before)[1], read_dump(measured)[1], another=True))
 
 
-def _record(name: str, learnt_from: str, learnt: Objects, measured: Objects) -> Record:
-    figures = asyncio.run(_measure(learnt, measured))
-    return {"record": "blobs", "collection": name, "learnt_from": learnt_from, "figures": figures}
+def _record(name: str, before: str, figures: dict[str, float]) -> Record:
+    rounded = {each: round(value, 4) for each, value in figures.items()}
+    return {"record": "blobs", "collection": name, "before": before, "figures": rounded}
 
 
 def _collections(options: argparse.Namespace) -> Iterator[tuple[str, Objects]]:
     for path in options.corpus or ():
-        yield _name(path), load(path)
+        yield _name(path), read_dump(path)[1]
     if not options.corpus:
         for name, (_, _, count) in MADE.items():
-            yield name, make(name, options.objects or min(count, MAX_GENERATED), options.seed)[1]
+            most = count if name == "pods" else min(count, MAX_GENERATED)
+            yield name, make(name, options.objects or most, options.seed)[1]
 
 
 def _name(path: Path) -> str:
     return path.name.partition(".")[0]
 
 
-def load(path: Path) -> Objects:
-    """Returns the objects of a dump."""
-    return read_dump(path)[1]
+def _whole(objects: Objects) -> dict[str, float]:
+    """Measures a collection that arrives at once."""
+    count, batches = len(objects), listed(objects)
+    rounds = list[float]()
+    for _ in range(ROUNDS):
+        table = Table()
+        rounds.append(load(table, batches))
+    check(table, raws(batches))
+    found = _sizes(table, count)
+    cut = cuts(batches)
+    found |= _encoded(cut, cut, xz_bytes(cut), count, found["total"])
+    found |= {"put_us": min(rounds) / count * 1e6} | _reads(table, keys(batches))
+    found["pruned"] = sum(map(len, raws(batches))) / count
+    update(table, _updates(objects))
+    found["updated"] = sum(kept_bytes(table)) / count
+    return {name: found[name] for name in (*SIZES, *TIMES, "templates", "siblings")}
 
 
-async def _measure(learnt: Objects, measured: Objects) -> dict[str, Any]:
-    state = None
-    if learnt:
-        training = Table()
-        trained = Codec(training, rest_ratio=0)
-        fill(training, learnt)
-        await trained.drain()
-        state = trained.state()
-    table = Table()
-    codec = Codec(table, rest_ratio=0)
-    if state is not None:
-        codec.restore(state)
-    fill(table, measured)
-    cuts = [table.encoder_input(id) for id in table.ids()]
-    raws = [table.raw_of(id) for id in table.ids()]
-    restored = codec.base
-    start = time.process_time()
-    await codec.drain()
-    spent = time.process_time() - start
-    if [table.raw_of(id) for id in table.ids()] != raws:
-        raise SystemExit("store: an object differs when it is read back; no figures are reported")
-    plain = plain_encoder()
-    base = plain if codec.base is None else codec.base.encoder()
-    count = len(cuts)
-    after = table.stats()["blob_bytes"] / count
-    whole = len(lzma.compress(b"\n".join(cuts), preset=9 | lzma.PRESET_EXTREME)) / count
-    result = {
+def _updates(objects: Objects) -> Any:
+    """One update of each object, in random order."""
+    changed = random.Random(2).sample(objects, len(objects))
+    changed = [msgspec.json.decode(msgspec.json.encode(found)) for found in changed]
+    for number, found in enumerate(changed):
+        touch(found, 10**9 + number, f"2026-04-01T{number // 3600 % 24:02}:{number // 60 % 60:02}:{number % 60:02}Z")
+    return watched(changed, "MODIFIED")
+
+
+def _added(before: Objects, later: Objects, *, another: bool = False) -> dict[str, float]:
+    """Measures what objects add to a store that has others.
+
+    `another` puts the objects into another stream, so that none replaces one of the same key.
+    """
+    earlier, batches, count = listed(before), watched(later, "ADDED"), len(later)
+    rounds = list[float]()
+    for _ in range(ROUNDS):
+        table = Table()
+        load(table, earlier, stream=int(another))
+        blobs, kept = kept_bytes(table)
+        rounds.append(update(table, batches))
+    check(table, raws(earlier) + raws(batches))
+    found = _sizes(table, count, blobs, kept)
+    samples, cut = cuts(earlier), cuts(batches)
+    xz = xz_bytes(samples + cut) - xz_bytes(samples)
+    found |= _encoded(samples, cut, xz, count, found["total"])
+    found |= {"put_us": min(rounds) / count * 1e6, "pruned": sum(map(len, raws(batches))) / count}
+    return {name: found[name] for name in (*SIZES, *TIMES) if name in found}
+
+
+def _sizes(table: Table, count: int, blobs_before: int = 0, kept_before: int = 0) -> dict[str, float]:
+    blobs, kept = kept_bytes(table)
+    stats, forms = table.stats(), [table.form_of(id) for id in table.ids()]
+    found = {"blob": (blobs - blobs_before) / count, "kept": (kept - kept_before) / count}
+    return found | {
         "objects": count,
-        "pruned": sum(map(len, raws)) / count,
-        "plain": sum(len(plain(cut)) for cut in cuts) / count,
-        "base": sum(len(base(cut)) for cut in cuts) / count,
-        "after": after,
-        "xz": whole,
-        "after/xz": after / whole,
-        "kept": codec.dictionary_bytes / count,
-        "background_us": spent / count * 1e6,
-        "read_us": read_seconds(table) * 1e6,
-        "exemplars": codec.exemplars,
-        "learnt_anew": bool(learnt) and codec.base is not restored,
+        "total": found["blob"] + found["kept"],
+        "cached": stats["cached_bytes"] / len(forms),
+        "templates": stats["templates"],
+        "siblings": forms.count("sibling") / len(forms),
     }
-    return {name: round(value, 2) if isinstance(value, float) else value for name, value in result.items()}
 
 
-def plain_encoder() -> Callable[[bytes], bytes]:
-    """Makes an encoder of frames like those of stored objects, but without a base."""
-    import zstandard  # an optional package
-
-    magicless = zstandard.FORMAT_ZSTD1_MAGICLESS
-    params = zstandard.ZstdCompressionParameters(
-        compression_level=3, format=magicless, write_checksum=False, write_dict_id=False
-    )
-    return zstandard.ZstdCompressor(compression_params=params).compress
-
-
-def fill(table: Table, objects: Objects) -> Table:
-    """Fills a table as a LIST does, in the order of the keys."""
-    objects = sorted(objects, key=lambda found: (found["metadata"].get("namespace", ""), found["metadata"]["name"]))
-    body = b'{"kind":"List","apiVersion":"v1","metadata":{},"items":[' + b",".join(map(dump, objects)) + b"]}"
-    scanner = Scanner("list", compile_prune(("metadata.managedFields",), (), {}))
-    for at in range(0, len(body), 128 << 10):
-        for found in scanner.feed(body[at : at + (128 << 10)]):
-            if isinstance(found, Batch):
-                table.apply(0, found, False, False)
-    scanner.finish()
-    if len(table) != len(objects):
-        raise SystemExit(f"store: {len(objects) - len(table)} objects were not stored")
-    return table
+def _encoded(samples: list[bytes], cut: list[bytes], xz: int, count: int, total: float) -> dict[str, float]:
+    """The other encodings. A dictionary that was trained with the same objects counts."""
+    found = {"xz": xz / count, "total/xz": total / max(xz / count, 1e-9)}
+    for name, encoder in (("alone", Frames()), ("dictionary", Frames(samples))):
+        runs = [encoder.encode(cut) for _ in range(ROUNDS)]
+        frames = runs[0][0]
+        reads = [encoder.decode(frames) for _ in range(ROUNDS)]
+        if reads[0][0] != cut:
+            raise SystemExit(f"store: {name} reads back differently; no figures are reported")
+        size = sum(map(len, frames)) + (encoder.dictionary_bytes if samples is cut else 0)
+        found |= {name: size / count, f"{name}_us": min(spent for _, spent in runs) / count * 1e6}
+        found[f"{name}_read_us"] = min(spent for _, spent in reads) / count * 1e6
+    return found
 
 
-def read_seconds(table: Table) -> float:
-    """Measures CPU seconds to read an object: the best of five rounds over all."""
-    ids = list(table.ids())
-    rounds = []
-    for _ in range(5):
+def _reads(table: Table, ordered: list[str]) -> dict[str, float]:
+    """Measures reads by key: of the JSON in both orders, and of decoded objects in random order."""
+    contents = StoreContents("benchmark", {})
+    contents.table = table
+    shuffled = random.Random(3).sample(ordered, len(ordered))
+    as_dict, as_struct = Store(contents, dict), Store(contents, Small)
+    return {
+        "raw_us": _seconds(table.raw, ordered) * 1e6,
+        "raw_random_us": _seconds(table.raw, shuffled) * 1e6,
+        "dict_random_us": _seconds(as_dict.get, shuffled) * 1e6,
+        "struct_random_us": _seconds(as_struct.get, shuffled) * 1e6,
+    }
+
+
+def _seconds(read: Callable[[str], object], names: Iterable[str]) -> float:
+    rounds, names = [], list(names)
+    for _ in range(ROUNDS):
         start = time.thread_time()
-        for id in ids:
-            table.raw_of(id)
-        rounds.append((time.thread_time() - start) / len(ids))
+        for name in names:
+            read(name)
+        rounds.append((time.thread_time() - start) / len(names))
     return min(rounds)
 
 
@@ -156,11 +203,19 @@ def table(records: list[Record]) -> str:
     """Formats the records for a terminal."""
     width = max(len(each["collection"]) for each in records) + 2
     lines = list[str]()
-    for place, each in enumerate(records):
-        if not place or each["learnt_from"] != records[place - 1]["learnt_from"]:
-            lines.append(f"Bytes an object; learnt from {each['learnt_from']}.")
-            lines.append(" " * width + "".join(f"{column:>14}" for column in COLUMNS))
-        found = each["figures"]
-        row = "".join(f"{found[c]:14.2f}" if c == "after/xz" else f"{found[c]:14,.0f}" for c in COLUMNS)
-        lines.append(f"{each['collection']:{width}}{row}" + ("  (learnt again)" if found["learnt_anew"] else ""))
+    for before in (NOTHING, HALF, OTHER):
+        found = [each for each in records if each["before"] == before]
+        for title, names in (("Bytes", SIZES), ("CPU us", TIMES)):
+            columns = [column for column in names if found and column in found[0]["figures"]]
+            if columns:
+                lines.append(f"{title} per object; the store has {before} before.")
+                lines.append(" " * width + "".join(f"{column.removesuffix('_us'):>16}" for column in columns))
+            for each in found:
+                figures = each["figures"]
+                cells = (f"{figures[c]:16,.2f}" if _precise(c) else f"{figures[c]:16,.0f}" for c in columns)
+                lines.append(f"{each['collection']:{width}}{''.join(cells)}")
     return "\n".join(lines)
+
+
+def _precise(column: str) -> bool:
+    return column.endswith("_us") or column == "total/xz"

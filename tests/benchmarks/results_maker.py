@@ -14,7 +14,8 @@ from benchmarks.harness.text import MIB
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
 from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
-from benchmarks.store.blobs import FILES, HALF, SAME
+from benchmarks.store.adversarial import COLUMNS as ADVERSARIAL
+from benchmarks.store.blobs import HALF, NOTHING, OTHER, SIZES, TIMES
 
 MACHINE = {
     "cpu": "Some CPU",
@@ -91,7 +92,7 @@ def all_records() -> list[Record]:
     record |= {"servers": {"kube-apiserver": "1.36.0", "etcd": "3.6.0"}}
     names = ("sync.rss_at_rest", "sync.peak", "bytes_per_object", "sync.per_cpu_second")
     records.append({"benchmark": "real", "record": "sync", **record, "figures": spreads(names, MIB)})
-    for phase in ("first sync", "a storm of updates"):
+    for phase in ("first sync", "update burst"):
         found = spreads(("p99", "longest", "busy_p99", "busy_longest"), 1e-3)
         records.append({"benchmark": "delays", "record": "phase", "kind": "pods", "phase": phase, "figures": found})
     for mode in ("naive", "buffered", "streamed", "kinform", "events"):
@@ -104,10 +105,12 @@ def all_records() -> list[Record]:
         {"benchmark": "speed", "group": "scan, LIST", "name": name, "figures": spreads(("ns", "gb_per_s"))}
         for name in ("kinform", "memcpy")
     ]
-    for data, learnt in (({}, SAME), ({"data": CORPUS}, HALF), ({"data": CORPUS}, FILES)):
-        found = some(("objects", "pruned", "plain", "base", "after", "xz", "after/xz", "kept"))
-        record = {"record": "blobs", "collection": "pods", "learnt_from": learnt}
+    for data, before in (({}, NOTHING), *(({"data": CORPUS}, before) for before in (NOTHING, HALF, OTHER))):
+        found = some((*SIZES, *(() if data else TIMES)))
+        record = {"record": "blobs", "collection": "pods", "before": before}
         records.append({"benchmark": "store", **record, "figures": found, **data})
+    record = {"record": "adversarial", "collection": "words", "objects": 100}
+    records.append({"benchmark": "store", **record, "figures": some(ADVERSARIAL)})
     found = some(("pruned", "dictionary", "xz"), lambda name: 2)
     records.append(
         {"benchmark": "store", "record": "realism", "kind": "pods", "source": "a cluster", "n": 300, **found}

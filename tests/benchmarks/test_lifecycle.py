@@ -152,8 +152,9 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _skip_waits(patch: pytest.MonkeyPatch) -> None:
-    for name in ("SETTLE_SECONDS", "BRIEF_SECONDS", "IDLE_SECONDS"):
+    for name in ("SETTLE_SECONDS", "BRIEF_SECONDS"):
         patch.setattr(lifecycle, name, 0.0)
+    patch.setattr(lifecycle, "wait_until_idle", lambda gauge, timeout: 0.0)
 
 
 @pytest.fixture
@@ -190,11 +191,23 @@ def test_a_correct_peer_has_figures_of_every_phase(fake: Fake, pods: Source, emp
     for phase in (*PHASES, "fresh"):
         for part in ("seconds", "cpu_seconds", "total_cpu_seconds", "rss", "rss_at_rest", "pss_at_rest", "peak"):
             assert found.figures[f"{phase}.{part}"] >= 0  # type: ignore[operator]
-        # The total includes background work.
+        # The total includes the time until the process is at rest.
         assert found.figures[f"{phase}.total_cpu_seconds"] >= found.figures[f"{phase}.cpu_seconds"]  # type: ignore[operator]
     assert set(found.versions) == {"python", "aiohttp"}
     assert [name for name, _ in found.timeline["phases"]] == list(PHASES)
     assert all(rss > 0 for _, rss in found.timeline["points"])
+
+
+def test_a_process_that_never_rests_has_no_total(
+    fake: Fake, pods: Source, empty: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lifecycle, "wait_until_idle", lambda gauge, timeout: None)
+    found = ran(fake(""), pods, empty)
+    more = derived(found.figures, PODS)
+    assert not found.failures
+    assert found.figures["sync.rss_at_rest"]
+    assert not [name for name in found.figures | more if "total_cpu" in name]
+    assert more["sync.per_cpu_second"]
 
 
 @pytest.fixture(scope="module")

@@ -15,17 +15,29 @@ import pytest
 
 from benchmarks.harness import results
 from benchmarks.harness.process import ROOT
-from benchmarks.harness.results import Record, of
+from benchmarks.harness.results import CORPUS, Record, of
 from benchmarks.harness.text import MIB
 from benchmarks.memory.holders import RULES
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN
 from benchmarks.report import PLOTS, RESULTS, blocks, main, tables
 from benchmarks.report.blocks import BLOCKS, documents
 from benchmarks.report.page import page
-from benchmarks.report.targets import CHECKS, check_targets
-from benchmarks.report.titles import COLLECTIONS, GROUPS, PARTS, PHASES, SCOPES, SOURCES, VARIANTS
+from benchmarks.report.targets import CHECKS, LARGE_PHASES, check_targets
+from benchmarks.report.titles import (
+    ADVERSARIAL,
+    COLLECTIONS,
+    GROUPS,
+    PARTS,
+    SCOPES,
+    SIZE_TITLES,
+    SOURCES,
+    TIME_TITLES,
+    VARIANTS,
+)
 from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
+from benchmarks.store import adversarial
+from benchmarks.store.blobs import HALF, NOTHING, SIZES, TIMES
 from tests.benchmarks.results_maker import all_records, collection, figure, peer
 
 PAGE = ROOT / "docs/benchmarks.md"
@@ -62,17 +74,23 @@ def test_every_group_of_single_operations_has_a_title() -> None:
     assert {each["group"] for each in of(reference(), "speed")} <= set(GROUPS)
 
 
-def test_every_name_with_a_title_is_in_the_results_file() -> None:
+def test_every_name_with_a_title_is_in_the_results_of_its_command() -> None:
     records = reference()
     for titles, benchmark, member in (
         (VARIANTS, "variants", "variant"),
-        (PHASES, "delays", "phase"),
         (SCOPES, "scope", "scope"),
         (SOURCES, "store", "source"),
         (COLLECTIONS, "store", "collection"),
     ):
-        assert set(titles) <= {each.get(member) for each in of(records, benchmark)}
+        found = {each.get(member) for each in of(records, benchmark)}
+        assert set(titles) <= found or not found  # not measured yet
     assert set(PARTS) <= {name for name, _ in RULES}
+
+
+def test_the_titles_of_the_store_are_of_its_figures() -> None:
+    assert set(SIZE_TITLES) <= set(SIZES)
+    assert set(TIME_TITLES) == set(TIMES)
+    assert set(ADVERSARIAL) == set(adversarial.COLLECTIONS)
 
 
 def test_a_changed_figure_changes_the_page() -> None:
@@ -305,31 +323,31 @@ def test_without_results_every_target_is_not_measured() -> None:
 
 @pytest.mark.parametrize(("beyond", "state"), [(-1, "reached"), (0, "reached"), (1, "missed")])
 def test_a_target_is_reached_up_to_its_bound(beyond: int, state: str) -> None:
-    records = [peer("kinform", "kinform", {"idle.rss": 42 * MIB + beyond, "sync.rss_at_rest": 52 * MIB + beyond})]
+    records = [peer("kinform", "kinform", {"idle.rss": 42 * MIB + beyond, "sync.rss_at_rest": 48 * MIB + beyond})]
     assert found(records, "memory of an idle process with one informer: at most 42.0 MiB") == [("42.0 MiB", state)]
-    assert found(records, "memory at rest after the first sync, 20,000 pods: at most 52.0 MiB") == [("52.0 MiB", state)]
+    assert found(records, "memory at rest after the first sync, 20,000 pods: at most 48.0 MiB") == [("48.0 MiB", state)]
 
 
 @pytest.mark.parametrize(("beyond", "state"), [(0, "reached"), (1, "missed")])
 def test_bounds_can_depend_on_other_figures(beyond: int, state: str) -> None:
     figures = {"idle.rss": 40 * MIB, "sync.rss_at_rest": 60 * MIB, "fresh.rss_at_rest": 44 * MIB}
-    figures |= {"sync.peak": 68 * MIB + beyond, "unchanged.peak": 64 * MIB + beyond, "changed.peak": 88 * MIB + beyond}
-    figures |= {"changed.rss": 62 * MIB + beyond, "deleted.rss": 46 * MIB + beyond}
+    figures |= {"sync.peak": 65 * MIB + beyond, "unchanged.peak": 62 * MIB + beyond, "changed.peak": 84 * MIB + beyond}
+    figures |= {"changed.rss": 61 * MIB + beyond, "deleted.rss": 45 * MIB + beyond}
     records = [peer("kinform", "kinform", figures)]
     for text, value in (
-        ("peak of the first sync, pods", "68.0"),
-        ("peak of a relist, nothing changed, pods", "64.0"),
-        ("peak of a relist, all changed, pods", "88.0"),
-        ("5 s after a relist, all changed, pods", "62.0"),
-        ("5 s after 90 % were deleted, pods", "46.0"),
+        ("peak of the first sync, pods", "65.0"),
+        ("peak of a relist, nothing changed, pods", "62.0"),
+        ("peak of a relist, all changed, pods", "84.0"),
+        ("5 s after a relist, all changed, pods", "61.0"),
+        ("5 s after 90 % were deleted, pods", "45.0"),
     ):
         assert found(records, f"{text}: ") == [(f"{value} MiB", state)]
     assert found(records, "all changed, namespaces") == [("not measured", "not measured")] * 2
 
 
-@pytest.mark.parametrize(("speed", "state"), [(4_000.0, "reached"), (3_999.0, "missed")])
+@pytest.mark.parametrize(("speed", "state"), [(2_500.0, "reached"), (2_499.0, "missed")])
 def test_speed_is_compared_with_the_fastest_of_a_family(speed: float, state: str) -> None:
-    name = "sync.per_cpu_second"
+    name, what = "sync.per_total_cpu_second", "first sync, until at rest: objects per CPU second, pods"
     records = [
         peer("kinform", "kinform", {name: speed}),
         peer("slower", "Rust", {name: 700.0}),
@@ -337,12 +355,23 @@ def test_speed_is_compared_with_the_fastest_of_a_family(speed: float, state: str
         peer("metadata", "Rust", {name: 9_000.0}, metadata=True),
         peer("namespaces", "Rust", {name: 8_000.0}, kind="namespaces"),
     ]
-    ((text, reached),) = found(
-        records, "first sync: objects per CPU second, pods: at least 4 times the fastest client in Rust"
-    )
+    ((text, reached),) = found(records, f"{what}: at least 2.5 times the fastest client in Rust")
     assert reached == state
     assert text == f"{speed / 1_000:.2f} times (kinform {speed:,.0f}; fastest 1,000)"
-    assert found(records, "pods: at least 10 times the fastest client in Go") == [("not measured", "not measured")]
+    assert found(records, f"{what}: at least 8 times the fastest client in Go") == [("not measured", "not measured")]
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(2.0, "reached"), (2.01, "missed")])
+def test_the_elapsed_time_is_compared_at_the_same_size(seconds: float, state: str) -> None:
+    records = [
+        peer("kinform", "kinform", {"sync.seconds": seconds}),
+        peer("rusty", "Rust", {"sync.seconds": 3.0}),
+        peer("goer", "Go", {"sync.seconds": 2.0}),
+        peer("few", "Go", {"sync.seconds": 1.0}, objects=2_000),
+        peer("other", "Python", {"sync.seconds": 1.0}),
+    ]
+    assert found(records, "first sync: elapsed time, pods: ") == [(f"{seconds:.2f} s (goer 2.00 s)", state)]
+    assert found(records[:1], "first sync: elapsed time, pods: ") == [("not measured", "not measured")]
 
 
 def test_the_event_loop_is_judged_by_its_worst_phase() -> None:
@@ -355,17 +384,17 @@ def test_the_event_loop_is_judged_by_its_worst_phase() -> None:
     assert found(records, "longest of all rounds (storm): at most 50.0 ms") == [("50.0 ms", "reached")]
 
 
-@pytest.mark.parametrize(("tenth", "state"), [(99.0, "reached"), (101.0, "missed"), (None, "not measured")])
-def test_the_peak_of_88_000_pods_is_the_highest_of_its_phases(tenth: float | None, state: str) -> None:
-    peaks = {"sync": 80.0, "storm": 90.0, "unchanged": 85.0, "tenth": tenth, "changed": 110.0}
+@pytest.mark.parametrize(("tenth", "state"), [(79.0, "reached"), (81.0, "missed"), (None, "not measured")])
+def test_the_peak_of_88_000_pods_is_the_highest_of_all_phases(tenth: float | None, state: str) -> None:
+    peaks = dict.fromkeys(LARGE_PHASES, 75.0) | {"tenth": tenth}
     given = {f"{phase}.peak": figure(peak * MIB) for phase, peak in peaks.items() if peak is not None}
+    given |= {"sync.rss_at_rest": figure(62 * MIB)}
     sizes: dict[str, Any] = {"kind": "pods", "objects": 88_000, "raw_bytes": 640_000_000}
     records: list[Record] = [{"benchmark": "scale", "record": "size", **sizes, "figures": given}]
-    ((text, found_state),) = found(records, "peak from “first sync” to “relist, a tenth changed”, 88,000 pods, 640 MB")
-    assert (text, found_state) == ("not measured" if tenth is None else f"{max(90.0, tenth):.1f} MiB", state)
-    assert found(records, "peak of “relist, all changed”, 88,000 pods, 640 MB of JSON: at most 115.0 MiB") == [
-        ("110.0 MiB", "reached")
-    ]
+    ((text, found_state),) = found(records, "highest peak of all phases, 88,000 pods, 640 MB of JSON: ")
+    assert (text, found_state) == ("not measured" if tenth is None else f"{tenth:.1f} MiB", state)
+    assert found(records, "first sync, 88,000 pods, 640 MB of JSON: at most 62.0 MiB") == [("62.0 MiB", "reached")]
+    assert found(records, "first sync, 300,000 pods: at most 110.0 MiB") == [("not measured", "not measured")]
 
 
 @pytest.mark.parametrize(("ns", "state"), [(199.0, "reached"), (201.0, "missed")])
@@ -375,18 +404,38 @@ def test_reads_are_judged_by_the_time_of_one_read(ns: float, state: str) -> None
 
     records = [
         speed("keys", "kinform", ns),
-        speed("raw", "kinform", 5_000.0),
-        speed("raw", "kinform, uncached exemplar", 12_001.0),
-        speed("get, to a dict", "kinform", 25_000.0),
-        speed("get, to a dict", "dict of bytes, msgspec", 20_000.0),
+        speed("raw, key order", "kinform", 2_200.0),
+        speed("raw, random order", "kinform", 3_501.0),
+        speed("get, to a dict, random order", "kinform", 24_500.0),
+        speed("get, to a dict, random order", "dict of bytes, msgspec", 20_000.0),
     ]
     assert found(records, "keys per second, in an iteration: at least 5 million") == [
         (f"{1e3 / ns:.1f} million", state)
     ]
-    assert found(records, "time of `raw`, all objects: at most 5.0 µs") == [("5.0 µs", "reached")]
-    assert found(records, "time of `raw`, uncached exemplar: ") == [("12.0 µs", "missed")]
-    assert found(records, "time of `get`, as a dict: ") == [("25.0 µs", "reached")]
-    assert found(records, "time of `get`, as a small struct") == [("not measured", "not measured")]
+    assert found(records, "time of `raw`, pods in key order: at most 2.2 µs") == [("2.2 µs", "reached")]
+    assert found(records, "time of `raw`, pods in random order: ") == [("3.5 µs", "missed")]
+    assert found(records, "time of `get`, as a dict, random order: at most 24.5 µs") == [("24.5 µs", "reached")]
+    assert found(records, "time of `get`, as a small struct") == [("not measured", "not measured")] * 2
+    assert found(records, "time of a write of a new pod: ") == [("not measured", "not measured")]
+
+
+@pytest.mark.parametrize(("total", "ratio", "states"), [(115, 1.0, ["reached"] * 2), (116, 1.01, ["missed"] * 2)])
+def test_sizes_in_the_store_are_judged_in_bytes_and_by_xz(total: float, ratio: float, states: list[str]) -> None:
+    figures = {"objects": 20_000, "total": total, "total/xz": ratio}
+    pods: Record = {"benchmark": "store", "record": "blobs", "collection": "pods", "figures": figures}
+    records = [pods | {"before": NOTHING}, pods | {"before": HALF}]
+    text = "size in the store, 20,000 pods"
+    assert [state for _, state in found(records, text)] == states
+    real = [{**each, "collection": "pod-aws", "data": CORPUS} for each in records]
+    assert found(real, text) == [(f"{total} B", "reached")]  # without the record of one half
+    assert found(real, "size in the store, leases") == [("not measured", "not measured")]
+
+
+@pytest.mark.parametrize(("ratio", "state"), [(1.05, "reached"), (1.06, "missed")])
+def test_adversarial_collections_are_judged_by_ratios(ratio: float, state: str) -> None:
+    figures = {"total/alone": ratio, "put/alone": ratio + 0.25}
+    record: Record = {"benchmark": "store", "record": "adversarial", "collection": "words", "figures": figures}
+    assert [each for _, each in found([record], "relative to zstandard alone, 64 KiB of short words")] == [state] * 2
 
 
 # Losses
@@ -420,13 +469,13 @@ def test_a_difference_within_the_noise_is_no_loss(mib: float, lost: bool) -> Non
     assert (losses(peer("rusty", "Rust", {"idle.rss": mib * MIB})) != NO_LOSS) == lost
 
 
-def test_a_loss_names_the_phase_and_the_background_work() -> None:
+def test_a_loss_names_the_phase_and_what_is_counted() -> None:
     mine = {"storm.per_total_cpu_second": 500.0, "changed.total_cpu_seconds": 4.0, "unchanged.rss": 60 * MIB}
     others = {"storm.per_total_cpu_second": 1_500.0, "changed.total_cpu_seconds": 1.0, "unchanged.rss": 40 * MIB}
     assert losses(peer("rusty", "Rust", others), **mine) == [
         "| relist, nothing changed: 5 s later | rusty | 60.0 MiB | 40.0 MiB | 1.50 times |",
-        "| update burst, with background work: events per CPU second | rusty | 500 | 1,500 | 3.0 times |",
-        "| relist, all changed, with background work: CPU time | rusty | 4.00 s | 1.00 s | 4.0 times |",
+        "| update burst, until at rest: events per CPU second | rusty | 500 | 1,500 | 3.0 times |",
+        "| relist, all changed, until at rest: CPU time | rusty | 4.00 s | 1.00 s | 4.0 times |",
     ]
 
 

@@ -14,8 +14,10 @@ from benchmarks.corpus import MADE, make
 from benchmarks.harness.digest import Digest
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
-from benchmarks.store import blobs, warm
-from kinform._codec.codec import Codec
+from benchmarks.store import adversarial, blobs, filling, warm
+from benchmarks.store.rivals import Frames
+from kinform_ext._batch import Batch
+from kinform_ext._table import Table
 
 PODS = 300
 NAMESPACES = 200
@@ -37,7 +39,7 @@ def scopes() -> dict[str, Record]:
     Each run checks its digest.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scope, "wait_until_idle", lambda gauge, timeout, idle_seconds=0.0: 0.0)
+        patch.setattr(scope, "wait_until_idle", lambda gauge, timeout: 0.0)
         return {each["scope"]: each for each in scope.measure(options(scope, "--objects", str(PODS)))}
 
 
@@ -114,20 +116,76 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blobs, "MADE", {"namespaces": MADE["namespaces"]})
 
 
-@pytest.mark.parametrize("half", [(), ("--half",)])
-def test_blobs_are_those_of_the_measured_objects(few: None, half: tuple[str, ...]) -> None:
-    (record,) = blobs.measure(options(store, "--objects", "120", *half))
-    assert (record["collection"], record["figures"]["objects"]) == ("namespaces", 60 if half else 120)
-    assert record["learnt_from"] == (blobs.HALF if half else blobs.SAME)
-    assert record["figures"]["after"] < record["figures"]["plain"] < record["figures"]["pruned"]
+def test_sizes_count_all_that_the_coder_keeps(few: None) -> None:
+    (record,) = blobs.measure(options(store, "--objects", "300"))
+    figures = record["figures"]
+    assert (record["collection"], record["before"], figures["objects"]) == ("namespaces", blobs.NOTHING, 300)
+    assert set(figures) >= {*blobs.SIZES, *blobs.TIMES}
+    assert figures["total"] == pytest.approx(figures["blob"] + figures["kept"], abs=1e-3)
+    assert figures["total/xz"] == pytest.approx(figures["total"] / figures["xz"], rel=1e-2)
+    assert 0 < figures["blob"] < figures["alone"] < figures["pruned"]
+    assert figures["kept"] > 0
+    assert figures["cached"] > 0
+    assert figures["updated"] > figures["blob"]
+
+
+def test_an_updated_template_counts_while_others_need_it() -> None:
+    table, objects = Table(), make("namespaces", 300, 0)[1]
+    filling.load(table, filling.listed(objects))
+    hidden = table.stats()["hidden_bytes"]
+    filling.update(table, blobs._updates(objects))
+    blob, kept = filling.kept_bytes(table)
+    assert hidden == 0 < table.stats()["hidden_bytes"] < kept
+    assert blob == sum(len(table.blob_of(id)) for id in table.ids())
+
+
+def test_half_measures_what_later_objects_add(few: None) -> None:
+    whole, half = blobs.measure(options(store, "--objects", "300", "--half"))
+    assert (whole["before"], half["before"]) == (blobs.NOTHING, blobs.HALF)
+    assert half["figures"]["objects"] == 150
+    assert half["figures"]["total"] < whole["figures"]["total"]  # the templates are those of the first half
+    assert half["figures"]["xz"] < whole["figures"]["xz"]
+    assert "the store has one half before" in blobs.table([whole, half])
+
+
+def test_another_cluster_replaces_no_object_of_the_same_key() -> None:
+    objects = make("namespaces", 50, 0)[1]
+    assert blobs._added(objects, objects, another=True)["objects"] == 50
+
+
+def test_cuts_are_what_the_coder_compresses_of_a_lone_object() -> None:
+    metadata = {"name": "a.b", "namespace": "some", "uid": "8a1c93f4-0000-4000-8000-0123456789ab"}
+    found = {"apiVersion": "v1", "kind": "X", "metadata": metadata | {"resourceVersion": "77"}, "is": ["a", "some"]}
+    table, batches = Table(), filling.listed([found])
+    filling.load(table, batches)
+    (cut,) = filling.cuts(batches)
+    assert cut.count(b"\x01") == 2
+    assert {bytes([code]) for code in cut if code < 32} == {b"\x01", b"\x02", b"\x03", b"\x04", b"\x05"}
+    assert Frames().decode([table.blob_of(next(table.ids()))])[0] == [cut]
 
 
 def test_an_object_that_reads_back_differently_is_an_error(few: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Losing(Codec):
-        async def drain(self) -> None:
-            await super().drain()
-            self._table.delete(0, self._table.key_of(next(self._table.ids())), False)
+    def losing(table: Table, batches: list[Batch]) -> float:
+        found = filling.load(table, batches)
+        table.delete(0, table.key_of(next(table.ids())), False)
+        return found
 
-    monkeypatch.setattr(blobs, "Codec", Losing)
+    monkeypatch.setattr(blobs, "load", losing)
     with pytest.raises(SystemExit, match="differs when it is read back"):
         list(blobs.measure(options(store, "--objects", "20")))
+
+
+def test_adversarial_collections_are_compared_with_zstandard(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {name: (contents, 4) for name, (contents, _) in adversarial.COLLECTIONS.items()}
+    monkeypatch.setattr(adversarial, "COLLECTIONS", few)
+    found = list(adversarial.measure(options(store)))
+    assert [each["collection"] for each in found] == list(few)
+    for each in found:
+        figures = each["figures"]
+        assert set(figures) == set(adversarial.COLUMNS)
+        assert figures["total/alone"] == pytest.approx(figures["total"] / figures["alone"])
+        assert figures["put/alone"] == pytest.approx(figures["put_us"] / figures["alone_us"])
+    assert all(name in adversarial.table(found) for name in few)
+    sizes = {each["collection"]: each["figures"]["pruned"] for each in found}
+    assert sizes["strings"] > 1 << 20
+    assert 64 << 10 < sizes["words"] < 66 << 10
