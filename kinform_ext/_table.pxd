@@ -12,7 +12,10 @@ cdef extern from "records/record.h":
         KR_ID_MASK
         KR_STAGED
         KR_LIMBO
+        KR_RV_MASK
+        KR_RV_TEXT
         KR_UID_MASK
+        KR_UID_TEXT
         KR_FRAME
         KR_PLACEHOLDERS
 
@@ -129,6 +132,9 @@ cdef extern from "coder/coder.h":
     enum:
         KC_MAX_TEMPLATE
         KC_MAX_LISTS
+        KC_MAX_SLOTS
+        KC_MIN_LITERAL
+        KC_SLOT_WORD
 
     ctypedef struct kc_slots:
         kc_slots *older
@@ -150,6 +156,7 @@ cdef extern from "coder/coder.h":
     ctypedef struct kc_templates:
         uint32_t count
         uint32_t used
+        kc_literals *literals
 
     ctypedef struct kc_coder:
         kc_templates templates
@@ -185,6 +192,7 @@ cdef extern from "coder/coder.h":
     bint kc_number_is_used(const kc_templates *t, uint64_t number) nogil
     int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace_, kr_byte *to) nogil
     int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made) nogil
+    uint32_t kc_number_reserve(kc_templates *t) nogil
     uint32_t kc_adopt_reserve(kc_coder *c) nogil
     void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const kc_object *x, const kc_encoded *made) nogil
 
@@ -326,22 +334,8 @@ cdef class _TableStreams(_TableStorage):
     cdef int remove(self, uint32_t id, list changes, bint synthetic) except -1
 
 
-# Untrusted bytes of a dump, and what is known of them.
-ctypedef struct Reading:
-    const kr_byte *at
-    const kr_byte *end
-    size_t most  # bytes of the largest object that is allowed
-    uint32_t number  # of the template that is being loaded; 0: another record is
-
-
-cdef class _TableSnapshot(_TableStreams):
-    cdef int load_template(self, stream_of, list tables, Reading *r) except -1
-    cdef int load_record(self, stream_of, Reading *r) except -1
-    cdef int add_loaded(self, uint32_t stream, const kc_object *x, const kr_view *v, int flags) except -1
-
-
 @cython.final
-cdef class Table(_TableSnapshot):
+cdef class Table(_TableStreams):
     cdef int write(self, Incoming *incoming, list changes) except -1
     cdef int write_initial(self, Incoming *incoming) except -1
     cdef int write_live(self, Incoming *incoming, list changes) except -1
