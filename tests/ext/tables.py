@@ -13,7 +13,7 @@ from kinform._paths.grammar import parse
 from kinform._paths.index_program import compile_index
 from kinform_ext._batch import Batch
 from kinform_ext._postings import Postings
-from kinform_ext._table import Change, Dump, Table, Version
+from kinform_ext._table import Change, Dump, Loader, Table, Version
 from tests.core.wire import events
 
 INDEXES = ("spec.nodeName", "spec.containers[*].image")
@@ -35,10 +35,12 @@ def reload(table: Table, into: Table, *, piece: int = 5000) -> Table:
 def load(dump: Dump, into: Table, *, piece: int = 5000) -> Table:
     """Loads a dump as `reload` does."""
     streams = {number: number for number in range(8)}
-    into.load_templates(streams, dump.templates, 1 << 30)
-    while data := dump.records(piece):
-        into.load(streams, data, 1 << 30)
-    into.finish_load()
+    loader = Loader(into, streams, 1 << 30)
+    while data := dump.read(piece):
+        start = 0
+        while start < len(data):
+            start = loader.load(data, start, piece)
+    loader.finish()
     return into
 
 

@@ -380,7 +380,7 @@ class TestVersions:
                 gc.enable()
                 dump = Dump(table)
                 gc.disable()
-                assert (len(dump), dump.records(1)) == (0, b"")
+                assert (len(dump), dump.read(1)) == (0, b"")
                 gc.collect()
                 assert_empty(table)
         finally:
