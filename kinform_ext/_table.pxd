@@ -175,6 +175,8 @@ cdef extern from "coder/coder.h":
         size_t size
         kr_text identity[4]
         uint32_t hint
+        size_t hinted
+        int is_replaced
         int may_be_template
 
     ctypedef struct kc_encoded:

@@ -246,11 +246,13 @@ cdef class Table(_TableStreams):
         cdef kr_view v
         cdef kc_object *x = &incoming.object
         cdef kc_encoded *made = &incoming.encoded
-        x.hint = 0
+        x.hint = x.hinted = x.is_replaced = 0
         x.may_be_template = not incoming.deleted
         if before != KR_NONE:
             kr_read(kt_record(&self.t, before), &v)
             x.hint = v.number if v.number else 0 if v.form & KR_FRAME else v.codec
+            x.hinted = v.blob.len
+            x.is_replaced = v.number and not kc_entry_of(&self.t.coder.templates, v.number).users
         if not kc_encode(&self.t.coder, x, made):
             raise MemoryError
         record.partition = incoming.partition

@@ -25,6 +25,7 @@ enum {
     KC_MIN_HITS = 8,          /* of those, objects that must have found one */
     KC_WEIGHT = 8 << 10,      /* a larger object counts for more than one in both */
     KC_SAMPLES = 4,           /* frames after a base and alone, after which it is decided whether the base pays */
+    KC_MIN_REPLACED = 2048,   /* bytes of an object that may keep the version before in memory */
     KC_RENEWAL = 64,          /* frames after which it is decided whether a new base is begun */
     KC_LEARNING = 64,         /* objects before the first slot list */
     KC_MAX_ROOM = 256 << 10,  /* bytes of a buffer that are kept */
@@ -85,7 +86,9 @@ typedef struct {
     const kr_byte *raw;  /* its bytes */
     size_t size;         /* bytes */
     kr_text identity[4]; /* namespace, name, uid, resourceVersion */
-    uint32_t hint;       /* the template of the version before; 0: none */
+    uint32_t hint;       /* the template of the version before, or that version itself; 0: none */
+    size_t hinted;       /* bytes of that version's blob */
+    int is_replaced;     /* the hint is that version itself, and stays in memory only if it is used now */
     int may_be_template; /* 0: it will not be in the collection */
 } kc_object;
 
@@ -405,6 +408,22 @@ static void kc_try(kc_search *s, uint32_t number)
     s->suits = !d->structures && (float)d->estimate <= usual * 1.25f + 6;
 }
 
+/* Compares the object with the template of the version before. It suits if the object hardly takes more than before. A
+ * version that would stay in memory only for this object is used only if the object then takes a quarter of it. */
+static void kc_try_hint(kc_search *s)
+{
+    const kc_object *x = s->x;
+    if (x->is_replaced && x->size < KC_MIN_REPLACED)
+        return;
+    uint32_t most = s->estimate;
+    if (x->is_replaced && x->hinted / 4 < most)
+        s->estimate = (uint32_t)(x->hinted / 4);
+    kc_try(s, x->hint);
+    if (!s->number)
+        s->estimate = most;
+    s->suits = s->number && (s->suits || x->is_replaced || s->estimate <= x->hinted + x->hinted / 4 + 32);
+}
+
 /* Looks for a template by name, shape and name again. Returns whether the object should become one itself. */
 static int kc_search_all(kc_search *s, kc_traits *traits)
 {
@@ -587,7 +606,7 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
     memset(made, 0, sizeof *made);
     kc_own_init(&s.own, x->identity);
     if (s.estimate) {
-        kc_try(&s, x->hint);
+        kc_try_hint(&s);
         if (!s.suits) {
             kc_traits_of_name(&made->traits, &s.own);
             if (c->arrived++ >= c->sleeps_until) {
