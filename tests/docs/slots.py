@@ -1,8 +1,8 @@
-"""`python -m tests.docs.slots`: draws how a pod is encoded, for the page about compression.
+"""`python -m tests.docs.slots`: draws how a pod is encoded.
 
-The pod comes from the generator of `kinform.testing`, the table encodes it, and an oracle reads the blob. So the picture,
-and the regions of the page that are marked by `<!-- from the coder: NAME -->`, show what the code does now. Each run
-draws the same.
+The picture is part of the page about compression. The pod comes from the generator of `kinform.testing`, the table
+encodes it, and an oracle reads the blob. So the picture, and the regions of the page that are marked by
+`<!-- from the coder: NAME -->`, show what the code does now. Each run draws the same.
 """
 
 from __future__ import annotations
@@ -104,11 +104,11 @@ def _variety(one: Encoded) -> int:
 
 @dataclass(frozen=True)
 class Row:
-    """Some bytes of a blob.
+    """A run of bytes of a blob.
 
     Attributes:
         data: The bytes.
-        meaning: What they mean.
+        meaning: Their meaning.
         text: The text that they stand for in the object, or `""`.
         style: The class of colours.
         mark: The number of the word in the picture, or `""`.
@@ -135,7 +135,9 @@ def rows_of(one: Encoded) -> list[Row]:
     marks = {id(step): str(number) for number, step in enumerate(one.written(), 1)}
     for step in one.written():
         if step.head:
-            kind = {Kind.NATIVE: "value", Kind.GENERIC: "text", Kind.STRUCTURE: "structure", Kind.SAME: "same"}[step.kind]
+            kind = {Kind.NATIVE: "value", Kind.GENERIC: "text", Kind.STRUCTURE: "structure", Kind.SAME: "same"}[
+                step.kind
+            ]
             rows.append(Row(_slice(blob, step.head), f"names word {marks[id(step)]}: {kind}"))
     for step in one.written():
         if step.payload:
@@ -191,7 +193,7 @@ _COLOURS = {
     "decimal": ("#c9eef0", "#147f86", "#144a4e", "#66cfd6"),
     "text": ("#ffe0bd", "#b9690b", "#5c3a12", "#f5b25f"),
     "own": ("#f1f1f1", "#6d6d6d", "#30343a", "#a7adb6"),
-    "link": ("#f1f1f1", "#6d6d6d", "#30343a", "#a7adb6"),
+    "link": ("#f1f1f1", "#a37800", "#30343a", "#dcb84e"),
     "shift": ("#f1f1f1", "#2f6fd0", "#30343a", "#7fb2ff"),
     "head": ("#e4e6ea", "#4f5660", "#3a4048", "#c2c8d0"),
 }
@@ -213,7 +215,9 @@ def drawn() -> str:
     one = encoded()
     parts: list[str] = []
     name = one.record.identity.name.decode()
-    y = _heading(parts, 30, f"Template: pod {one.template.identity.name.decode()}, {len(one.template.raw):,} bytes of JSON")
+    y = _heading(
+        parts, 30, f"Template: pod {one.template.identity.name.decode()}, {len(one.template.raw):,} bytes of JSON"
+    )
     y = _template(parts, y + 6, one)
     y = _legend(parts, y + 2, one)
     y = _heading(parts, y + 40, f"Blob: pod {name}, {one.record.size:,} bytes of JSON in {len(one.record.blob)} bytes")
@@ -256,7 +260,9 @@ def _heading(parts: list[str], y: float, text: str) -> float:
 def _code(parts: list[str], x: float, y: float, text: str, classes: str = "") -> None:
     """Draws text of a fixed width, whatever font there is."""
     width = f'textLength="{len(text) * CHARACTER:.2f}" lengthAdjust="spacingAndGlyphs"'
-    parts.append(f'<text class="code{classes}" x="{x:.2f}" y="{y:g}" {width} xml:space="preserve">{escape(text)}</text>')
+    parts.append(
+        f'<text class="code{classes}" x="{x:.2f}" y="{y:g}" {width} xml:space="preserve">{escape(text)}</text>'
+    )
 
 
 def _lines(one: Encoded) -> list[tuple[int, int]]:
@@ -323,7 +329,9 @@ def _rows(parts: list[str], y: float, one: Encoded) -> float:
             _code(parts, MARGIN + 28, y, data.hex(" "))
             if number == 0:
                 if row.mark:
-                    parts.append(f'<text class="{row.style}" x="{MARGIN}" y="{y:g}" font-weight="700">{row.mark}</text>')
+                    parts.append(
+                        f'<text class="{row.style}" x="{MARGIN}" y="{y:g}" font-weight="700">{row.mark}</text>'
+                    )
                 parts.append(f'<text x="{right:.2f}" y="{y:g}">{escape(row.meaning)}</text>')
                 shown = row.text if len(row.text) <= TEXT_COLUMNS else f"{row.text[: TEXT_COLUMNS - 1]}…"
                 if shown:

@@ -1,4 +1,4 @@
-"""What a table encodes is read by an oracle that was written from the description of the format."""
+"""An oracle that knows only the described format reads dumps of a table."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def generated(kind: str, count: int) -> Iterator[Object]:
 def put(table: Table, obj: Object, raw: bytes | None = None) -> bytes:
     metadata = obj["metadata"]
     raw = raw or dump(obj)
-    identity = (metadata.get(field, "") for field in ("namespace", "name", "uid", "resourceVersion"))
-    table.put(0, *identity, raw, False, 0)
+    uid, version = metadata.get("uid", ""), metadata.get("resourceVersion", "")
+    table.put(0, metadata.get("namespace", ""), metadata["name"], uid, version, raw, False, 0)
     return raw
 
 
@@ -47,7 +47,10 @@ def form(record: Record) -> str:
 @pytest.mark.parametrize("kind", ["pods", "events", "namespaces", "leases", "nodes", "configmaps", "customs"])
 def test_oracle_reads_every_byte_of_a_table(kind: str):
     table = Table()
-    expected = {obj["metadata"].get("namespace", "") + "/" + obj["metadata"]["name"]: put(table, obj) for obj in generated(kind, 200)}
+    expected = {
+        obj["metadata"].get("namespace", "") + "/" + obj["metadata"]["name"]: put(table, obj)
+        for obj in generated(kind, 200)
+    }
     contents, records = read(table)
     assert {key(record): contents.read(record) for record in records} == {
         name.lstrip("/"): raw for name, raw in expected.items()
@@ -65,7 +68,11 @@ def test_oracle_reads_the_identity_of_each_record():
         ("shop", "e", "x", "4294967296"),
     ]
     for number, identity in enumerate(identities):
-        put(table, {"metadata": dict(zip(("namespace", "name", "uid", "resourceVersion"), identity, strict=True))}, b"{}" * number)
+        put(
+            table,
+            {"metadata": dict(zip(("namespace", "name", "uid", "resourceVersion"), identity, strict=True))},
+            b"{}" * number,
+        )
     _, records = read(table)
     assert {tuple(text.decode() for text in record.identity) for record in records} == set(identities)
 
@@ -108,5 +115,9 @@ def test_affixes_longer_than_a_nibble_are_read():
     contents, records = read(table)
     siblings = [record for record in records if record.codec and not record.is_frame]
     head = bytes([1 << 3 | 4, 255])  # one byte between affixes, whose lengths follow as numbers
-    assert any(record.blob[step.payload.start :].startswith(head) for record in siblings for step in contents.reading(record).steps)
+    assert any(
+        record.blob[step.payload.start :].startswith(head)
+        for record in siblings
+        for step in contents.reading(record).steps
+    )
     assert all(contents.read(record) == table.raw(key(record)) for record in records)

@@ -1,7 +1,7 @@
-"""The oracle of blobs: differences from a template in, the bytes of an object and the steps of the reading out.
+"""The oracle of blobs: differences from a template in, an object out.
 
-Written from the comments in kinform_ext/coder/*.h; it shares no code with the coder. It is slow, and trusts its input: a
-blob that is not valid raises ValueError or IndexError.
+Written from the comments in kinform_ext/coder/*.h; it shares no code with the coder. It is slow, and trusts its input:
+a blob that is not valid raises ValueError or IndexError.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Identity(NamedTuple):
     resource_version: bytes
 
     def parts(self) -> dict[str, bytes]:
-        """Returns the parts that a word may be, in the order of precedence; an absent one is empty."""
+        """Returns the parts that a word may be, by precedence; an absent part is empty."""
         group, dash, last = self.name.rpartition(b"-")
         outer, outer_dash, middle = group.rpartition(b"-")
         space_group, _, space_last = self.namespace.rpartition(b"-")
@@ -110,7 +110,7 @@ class Identity(NamedTuple):
 
 @dataclass
 class Template:
-    """A template: the bytes and the identity of an object, and what objects coded against it share."""
+    """A template: an object, and what the objects coded against it share."""
 
     raw: bytes
     identity: Identity
@@ -156,7 +156,7 @@ class Template:
 
 @dataclass
 class Step:
-    """An operation on a template, or a word that is expected to differ from the template's.
+    """An operation on a template, or a word that is expected to be replaced.
 
     Attributes:
         kind: The operation.
@@ -401,9 +401,7 @@ class _Walk:
         before = after = b""
         if head & 4:
             lengths = payload.take(1)[0]
-            prefix, suffix = (
-                (payload.varint(), payload.varint()) if lengths == 255 else (lengths & 15, lengths >> 4)
-            )
+            prefix, suffix = (payload.varint(), payload.varint()) if lengths == 255 else (lengths & 15, lengths >> 4)
             if expected is None or prefix + suffix > len(expected):
                 raise ValueError("a literal has more affixes than are expected")
             before, after = expected[:prefix], expected[len(expected) - suffix :]
@@ -425,7 +423,7 @@ def _type(word: bytes) -> Type:
 
 
 def _value_of_time(text: bytes) -> int | None:
-    """Returns the seconds of a time, or the microseconds if it has such; None: there is no such time."""
+    """Returns the seconds or microseconds of a time; None: it does not exist."""
     try:
         time = datetime.datetime.fromisoformat(text.decode())
     except ValueError:

@@ -34,7 +34,7 @@ class Record(NamedTuple):
         is_stale: Whether its version is known to be old.
         is_hidden: Whether it is a template that is not in the collection.
         codec: The template that the blob refers to, by its position from 1; 0: none.
-        number: Its own position as a template; 0: it is none.
+        number: Its own position as a template; 0: it is not a template.
         size: Bytes of the object.
         blob: The encoded object.
         is_frame: Whether the blob is a frame.
