@@ -127,7 +127,7 @@ def rows_of(one: Encoded) -> list[Row]:
     source = Bytes(blob)
     first = source.varint()
     explicit, number = first >> 3, first >> 1 & 3
-    rows = [Row(blob[: source.at], f"{_count(explicit, 'word')} named below, slot list {number}")]
+    rows = [Row(blob[: source.at], f"{_count(explicit, 'word') if explicit else 'no word'} named below, slot list {number}")]
     if source.at < reading.opening.stop:
         unused = reading.used.count(False)
         meaning = f"bitmap: {unused} of {len(reading.slots)} slots not used"

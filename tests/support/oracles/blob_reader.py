@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 import enum
 import ipaddress
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -145,13 +146,13 @@ class Template:
 
     @cached_property
     def links(self) -> dict[int, list[int]]:
-        """Returns for each word that is linked all words of its value; it is one of them."""
+        """Returns for each word that is linked the later words of its value."""
         found: dict[bytes, list[int]] = {}
         for n, word in enumerate(self.words):
             least = MIN_LINKED_DECIMAL if word.type is Type.DECIMAL else MIN_LINKED
             if word.type not in (Type.KEY, Type.OWN) and word.stop - word.start >= least:
                 found.setdefault(self.text(n), []).append(n)
-        return {n: same for same in found.values() if len(same) > 1 for n in same}
+        return {n: same[at + 1 :] for same in found.values() for at, n in enumerate(same)}
 
 
 @dataclass
@@ -254,7 +255,8 @@ class _Walk:
     identity: Identity
     raw: bytearray = field(default_factory=bytearray)
     steps: list[Step] = field(default_factory=list)
-    replaced: dict[int, tuple[bytes, int]] = field(default_factory=dict)  # by word: its text and its value
+    first: dict[int, int] = field(default_factory=dict)  # by word: the first word of its value that was replaced
+    replaced: dict[int, tuple[bytes, int]] = field(default_factory=dict)  # by first word: the last text and its value
     shift: int | None = None  # seconds; None: no time was replaced
 
     def __post_init__(self) -> None:
@@ -277,8 +279,8 @@ class _Walk:
         word = self.template.words[n]
         if word.type is Type.OWN and self.parts[word.part]:
             return _Expected(self.parts[word.part], 0, word.part)
-        if n in self.replaced:
-            return _Expected(*self.replaced[n], "link")
+        if n in self.first:
+            return _Expected(*self.replaced[self.first[n]], "link")
         value = _value(word.type, self.template.text(n))
         if self.shift and word.type in (Type.TIME, Type.MICRO):
             value += self.shift * (1 if word.type is Type.TIME else 10**6)
@@ -287,9 +289,12 @@ class _Walk:
 
     def replace(self, n: int, text: bytes, value: int) -> None:
         word = self.template.words[n]
-        for other in self.template.links.get(n, ()):
-            self.stops[other] |= other > n
-            self.replaced[other] = text, value
+        if n not in self.first:
+            self.first[n] = n
+            for other in itertools.takewhile(lambda n: n not in self.first, self.template.links.get(n, ())):
+                self.first[other] = n
+                self.stops[other] = True
+        self.replaced[self.first[n]] = text, value
         if word.type in (Type.TIME, Type.MICRO):
             unit = 1 if word.type is Type.TIME else 10**6
             self.shift_times(value // unit - _value(word.type, self.template.text(n)) // unit, n + 1)
