@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from functools import cache
 
 import pytest
 
@@ -44,17 +45,19 @@ def form(record: Record) -> str:
     return "template" if record.number else "frame" if record.is_frame else "sibling" if record.codec else "plain"
 
 
+@cache
+def generated_table(kind: str) -> tuple[Table, dict[str, bytes]]:
+    """Returns a table of generated objects, and their JSON by key."""
+    table = Table()
+    raws = [(obj["metadata"], put(table, obj)) for obj in generated(kind, 120)]
+    return table, {"/".join(filter(None, (each.get("namespace"), each["name"]))): raw for each, raw in raws}
+
+
 @pytest.mark.parametrize("kind", ["pods", "events", "namespaces", "leases", "nodes", "configmaps", "customs"])
 def test_oracle_reads_every_byte_of_a_table(kind: str):
-    table = Table()
-    expected = {
-        obj["metadata"].get("namespace", "") + "/" + obj["metadata"]["name"]: put(table, obj)
-        for obj in generated(kind, 200)
-    }
+    table, expected = generated_table(kind)
     contents, records = read(table)
-    assert {key(record): contents.read(record) for record in records} == {
-        name.lstrip("/"): raw for name, raw in expected.items()
-    }
+    assert {key(record): contents.read(record) for record in records} == expected
     assert Counter(map(form, records)) == Counter(table.form_of(id) for id in table.ids())
 
 
@@ -81,10 +84,7 @@ def test_every_kind_of_operation_and_type_is_read():
     steps: set[Kind] = set()
     types: set[Type] = set()
     for kind in ("pods", "events", "nodes", "leases", "customs"):
-        table = Table()
-        for obj in generated(kind, 200):
-            put(table, obj)
-        contents, records = read(table)
+        contents, records = read(generated_table(kind)[0])
         for record in records:
             if record.codec and not record.is_frame:
                 words = contents.templates[record.codec - 1].words

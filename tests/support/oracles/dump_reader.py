@@ -6,6 +6,7 @@ shares no code with the table. `zstandard` decompresses frames. Trusts its input
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -23,6 +24,8 @@ STALE, HIDDEN = 1, 2  # flags of a record in a dump
 RV_SIZES, RV_TEXT = (0, 1, 2, 3, 4, 5, 8), 7
 UID_PACKED, UID_TEXT = 8, 16
 PLACEHOLDERS, FRAME, TEMPLATE = 32, 64, 128
+
+_PLACEHOLDER = re.compile(rb"[\x01-\x05]")
 
 
 class Record(NamedTuple):
@@ -160,7 +163,7 @@ def _read_frame(record: Record, relative: Template | None) -> bytes:
         raw = zstandard.ZstdDecompressor(dict_data=kept).decompress(FRAME_MAGIC + raw)
     if record.has_placeholders:
         values = _values(record.identity)
-        raw = b"".join(values[byte - 1] if 1 <= byte <= len(values) else bytes([byte]) for byte in raw)
+        raw = _PLACEHOLDER.sub(lambda found: values[found[0][0] - 1], raw)
     return raw
 
 
@@ -172,7 +175,7 @@ def _values(identity: Identity) -> list[bytes]:
 
 def _cut(raw: bytes, values: Sequence[bytes]) -> bytes:
     """Puts placeholders in place of the strings that are equal to a value."""
-    if any(1 <= byte <= len(values) for byte in raw):
+    if _PLACEHOLDER.search(raw):
         return raw
     made, copied, at, count = bytearray(), 0, raw.find(b'"'), 0
     while at >= 0 and count < MAX_PLACEHOLDERS:
