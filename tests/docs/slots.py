@@ -20,7 +20,7 @@ from kinform.testing._objects.kinds import dump
 from kinform_ext._table import Dump, Table
 from tests.docs.markdown import DOCS, ROOT
 from tests.support.oracles.blob_reader import Bytes, Kind, Reading, Step, Template, Type
-from tests.support.oracles.dump_reader import Record, read_records, read_templates
+from tests.support.oracles.dump_reader import Record, read_dump
 from tests.support.oracles.prune import FieldPath, prune_object
 
 PAGE = DOCS / "explanation" / "compression.md"
@@ -83,10 +83,10 @@ def encoded() -> Encoded:
         identity = metadata["namespace"], metadata["name"], metadata["uid"], metadata["resourceVersion"]
         table.put(0, *identity, raw, False, 0)
     made = Dump(table)
-    contents = read_templates(made.templates)
+    contents = read_dump(b"".join(iter(lambda: made.read(1 << 16), b"")))
     found = []
-    for record in read_records(iter(lambda: made.records(1 << 16), b"")):
-        if record.codec and not record.is_frame and len(record.blob) <= MAX_BLOB_BYTES:
+    for record in contents.records:
+        if record.codec and not record.is_frame and not record.number and len(record.blob) <= MAX_BLOB_BYTES:
             one = Encoded(contents.templates[record.codec - 1], record, contents.reading(record))
             if one.reading.slots and len(one.template.raw) <= MAX_TEMPLATE_BYTES:
                 found.append(one)
@@ -127,7 +127,9 @@ def rows_of(one: Encoded) -> list[Row]:
     source = Bytes(blob)
     first = source.varint()
     explicit, number = first >> 3, first >> 1 & 3
-    rows = [Row(blob[: source.at], f"{_count(explicit, 'word') if explicit else 'no word'} named below, slot list {number}")]
+    rows = [
+        Row(blob[: source.at], f"{_count(explicit, 'word') if explicit else 'no word'} named below, slot list {number}")
+    ]
     if source.at < reading.opening.stop:
         unused = reading.used.count(False)
         meaning = f"bitmap: {unused} of {len(reading.slots)} slots not used"

@@ -13,7 +13,7 @@ from kinform.testing._objects.catalogue import CATALOGUE
 from kinform.testing._objects.kinds import Object, dump
 from kinform_ext._table import Dump, Table
 from tests.support.oracles.blob_reader import Kind, Type
-from tests.support.oracles.dump_reader import DumpContents, Record, read_records, read_templates
+from tests.support.oracles.dump_reader import DumpContents, Record, read_dump
 
 PIECE_BYTES = 4096
 
@@ -30,11 +30,9 @@ def put(table: Table, obj: Object, raw: bytes | None = None) -> bytes:
     return raw
 
 
-def read(table: Table) -> tuple[DumpContents, list[Record]]:
+def read(table: Table) -> DumpContents:
     made = Dump(table)
-    contents = read_templates(made.templates)
-    pieces = iter(lambda: made.records(PIECE_BYTES), b"")
-    return contents, [*contents.records, *read_records(pieces)]
+    return read_dump(b"".join(iter(lambda: made.read(PIECE_BYTES), b"")))
 
 
 def key(record: Record) -> str:
@@ -56,9 +54,9 @@ def generated_table(kind: str) -> tuple[Table, dict[str, bytes]]:
 @pytest.mark.parametrize("kind", ["pods", "events", "namespaces", "leases", "nodes", "configmaps", "customs"])
 def test_oracle_reads_every_byte_of_a_table(kind: str):
     table, expected = generated_table(kind)
-    contents, records = read(table)
-    assert {key(record): contents.read(record) for record in records} == expected
-    assert Counter(map(form, records)) == Counter(table.form_of(id) for id in table.ids())
+    contents = read(table)
+    assert {key(record): contents.read(record) for record in contents.records} == expected
+    assert Counter(map(form, contents.records)) == Counter(table.form_of(id) for id in table.ids())
 
 
 def test_oracle_reads_the_identity_of_each_record():
@@ -76,16 +74,16 @@ def test_oracle_reads_the_identity_of_each_record():
             {"metadata": dict(zip(("namespace", "name", "uid", "resourceVersion"), identity, strict=True))},
             b"{}" * number,
         )
-    _, records = read(table)
-    assert {tuple(text.decode() for text in record.identity) for record in records} == set(identities)
+    contents = read(table)
+    assert {tuple(text.decode() for text in record.identity) for record in contents.records} == set(identities)
 
 
 def test_every_kind_of_operation_and_type_is_read():
     steps: set[Kind] = set()
     types: set[Type] = set()
     for kind in ("pods", "events", "nodes", "leases", "customs"):
-        contents, records = read(generated_table(kind)[0])
-        for record in records:
+        contents = read(generated_table(kind)[0])
+        for record in contents.records:
             if record.codec and not record.is_frame:
                 words = contents.templates[record.codec - 1].words
                 for step in contents.reading(record).steps:
@@ -100,11 +98,11 @@ def test_a_deleted_template_is_hidden_in_the_dump():
     table = Table()
     objects = list(generated("namespaces", 100))
     expected = {obj["metadata"]["name"]: put(table, obj) for obj in objects}
-    template = next(key(record) for record in read(table)[1] if record.number)
+    template = next(key(record) for record in read(table).records if record.number)
     table.delete(0, template, 0)
-    contents, records = read(table)
-    assert [key(record) for record in records if record.is_hidden] == [template]
-    assert {key(record): contents.read(record) for record in records} == expected
+    contents = read(table)
+    assert [key(record) for record in contents.records if record.is_hidden] == [template]
+    assert {key(record): contents.read(record) for record in contents.records} == expected
 
 
 def test_affixes_longer_than_a_nibble_are_read():
@@ -112,12 +110,12 @@ def test_affixes_longer_than_a_nibble_are_read():
     for number in range(3):
         obj = {"metadata": {"name": f"job-{number}"}, "a": "b" * 2000, "text": f"{'x' * 300}{number}{'y' * 300}"}
         put(table, obj)
-    contents, records = read(table)
-    siblings = [record for record in records if record.codec and not record.is_frame]
+    contents = read(table)
+    siblings = [record for record in contents.records if record.codec and not record.is_frame]
     head = bytes([1 << 3 | 4, 255])  # one byte between affixes, whose lengths follow as numbers
     assert any(
         record.blob[step.payload.start :].startswith(head)
         for record in siblings
         for step in contents.reading(record).steps
     )
-    assert all(contents.read(record) == table.raw(key(record)) for record in records)
+    assert all(contents.read(record) == table.raw(key(record)) for record in contents.records)

@@ -116,7 +116,7 @@ class Template:
     raw: bytes
     identity: Identity
     literals: Sequence[bytes]
-    lists: Sequence[Sequence[int] | None]
+    lists: Sequence[Sequence[int]]
 
     @cached_property
     def words(self) -> list[Word]:
@@ -303,7 +303,7 @@ class _Walk:
         template, words = self.template, self.template.words
         payload = Bytes(self.blob)
         first = payload.varint()
-        slots = (template.lists[(first >> 1 & 3) - 1] or ()) if first >> 1 & 3 else ()
+        slots = template.lists[(first >> 1 & 3) - 1] if first >> 1 & 3 else ()
         used = [True] * len(slots)
         if first & 1:
             bitmap = payload.take((len(slots) + 7) // 8)

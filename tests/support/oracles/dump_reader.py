@@ -1,4 +1,4 @@
-"""The oracle of dumps: the two parts of a dump in, the objects of the table out.
+"""The oracle of dumps: the items of a dump in, the objects of the table out.
 
 Written from the comments in kinform_ext/_table_snapshot.pxi, records/record.h, records/placeholders.h and coder/*.h; it
 shares no code with the table. `zstandard` decompresses frames. Trusts its input, like `blob_reader`.
@@ -7,7 +7,7 @@ shares no code with the table. `zstandard` decompresses frames. Trusts its input
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,12 +15,12 @@ import zstandard
 
 from tests.support.oracles.blob_reader import Bytes, Identity, Reading, Template, read_blob
 
-MAX_LISTS = 3
 MAX_PLACEHOLDERS = 32
 MIN_PLACEHOLDER = 2  # bytes of a value that a placeholder stands for
 FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
 
-STALE, HIDDEN = 1, 2  # flags of a record in a dump
+KINDS = 3  # a mask: 0 starts a table, 1 is a literal, 2 a record
+IS_TEMPLATE, IS_STALE, IS_HIDDEN = 4, 8, 16  # flags of a record in a dump
 RV_SIZES, RV_TEXT = (0, 1, 2, 3, 4, 5, 8), 7
 UID_PACKED, UID_TEXT = 8, 16
 PLACEHOLDERS, FRAME, TEMPLATE = 32, 64, 128
@@ -63,7 +63,7 @@ class DumpContents:
     Attributes:
         tables: The tables of literals.
         templates: The templates, by number less 1.
-        records: The records of the templates, in the same order.
+        records: All records. Those of the templates come first, in the same order.
     """
 
     tables: list[list[bytes]]
@@ -85,41 +85,39 @@ class DumpContents:
         return read_blob(record.blob, self.templates[record.codec - 1], record.identity)
 
 
-def read_templates(data: bytes) -> DumpContents:
-    """Reads the first part of a dump."""
-    source = Bytes(data)
-    tables = [[source.take(source.varint()) for _ in range(source.varint())] for _ in range(source.varint())]
-    contents = DumpContents(tables, [], [])
-    for number in range(1, source.varint() + 1):
-        literals = tables[source.varint()]
-        source.varint()  # siblings
-        source.take(4)  # the mean of their estimates
-        lists = [_slots(source) for _ in range(MAX_LISTS)]
-        record = _record(source)
-        if record.number != number or record.codec >= number:
-            raise ValueError("a template precedes the one that it refers to")
-        contents.records.append(record)
-        contents.templates.append(Template(contents.read(record), record.identity, literals, lists))
-    if source.at != len(data):
-        raise ValueError("there is more than the templates")
+def read_dump(data: bytes) -> DumpContents:
+    """Reads all items of a dump."""
+    source, contents = Bytes(data), DumpContents([], [], [])
+    while source.at < len(data):
+        item = source.take(1)[0]
+        match item & KINDS:
+            case 0:
+                contents.tables.append([])
+            case 1:
+                contents.tables[-1].append(source.take(source.varint()))
+            case 2 if item & IS_TEMPLATE:
+                literals = contents.tables[source.varint()]
+                source.varint()  # siblings
+                source.take(4)  # the mean of their estimates
+                lists = [_slots(source) for _ in range(source.varint())]
+                record = _record(source, item)
+                if record.number != len(contents.templates) + 1:
+                    raise ValueError("a template is not at its position")
+                contents.records.append(record)
+                contents.templates.append(Template(contents.read(record), record.identity, literals, lists))
+            case 2:
+                contents.records.append(_record(source, item))
+            case _:
+                raise ValueError("there is no such item")
     return contents
 
 
-def read_records(parts: Iterable[bytes]) -> Iterable[Record]:
-    """Yields the records of the second part of a dump."""
-    for data in parts:
-        source = Bytes(data)
-        while source.at < len(data):
-            yield _record(source)
+def _slots(source: Bytes) -> list[int]:
+    return [int.from_bytes(source.take(2), "little") for _ in range(source.varint())]
 
 
-def _slots(source: Bytes) -> Sequence[int] | None:
-    count = source.varint()
-    return [int.from_bytes(source.take(2), "little") for _ in range(count - 1)] if count else None
-
-
-def _record(source: Bytes) -> Record:
-    flags, stream = source.take(1)[0], source.varint()
+def _record(source: Bytes, item: int) -> Record:
+    stream = source.varint()
     namespace = source.take(source.varint())
     source.take(4)  # the word, which a dump does not need
     form = source.take(1)[0]
@@ -138,8 +136,8 @@ def _record(source: Bytes) -> Record:
     return Record(
         Identity(namespace, name, uid, resource_version),
         stream,
-        bool(flags & STALE),
-        bool(flags & HIDDEN),
+        bool(item & IS_STALE),
+        bool(item & IS_HIDDEN),
         codec,
         number,
         size,
