@@ -1,0 +1,188 @@
+"""The oracle of dumps: the items of a dump in, the objects of the table out.
+
+Written from the comments in kinform_ext/_table_snapshot.pxi, records/record.h, records/placeholders.h and coder/*.h; it
+shares no code with the table. `zstandard` decompresses frames. Trusts its input, like `blob_reader`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import zstandard
+
+from tests.support.oracles.blob_reader import Bytes, Identity, Reading, Template, read_blob
+
+MAX_PLACEHOLDERS = 32
+MIN_PLACEHOLDER = 2  # bytes of a value that a placeholder stands for
+FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
+
+KINDS = 3  # a mask: 0 starts a table, 1 is a literal, 2 a record
+IS_TEMPLATE, IS_STALE, IS_HIDDEN = 4, 8, 16  # flags of a record in a dump
+RV_SIZES, RV_TEXT = (0, 1, 2, 3, 4, 5, 8), 7
+UID_PACKED, UID_TEXT = 8, 16
+PLACEHOLDERS, FRAME, TEMPLATE = 32, 64, 128
+
+_PLACEHOLDER = re.compile(rb"[\x01-\x05]")
+
+
+class Record(NamedTuple):
+    """A record of a dump.
+
+    Attributes:
+        identity: Namespace, name, uid and resourceVersion.
+        stream: The stream that it belongs to.
+        is_stale: Whether its version is known to be old.
+        is_hidden: Whether it is a template that is not in the collection.
+        codec: The template that the blob refers to, by its position from 1; 0: none.
+        number: Its own position as a template; 0: it is not a template.
+        size: Bytes of the object.
+        blob: The encoded object.
+        is_frame: Whether the blob is a frame.
+        has_placeholders: Whether the bytes in the blob have placeholders.
+    """
+
+    identity: Identity
+    stream: int
+    is_stale: bool
+    is_hidden: bool
+    codec: int
+    number: int
+    size: int
+    blob: bytes
+    is_frame: bool
+    has_placeholders: bool
+
+
+@dataclass
+class DumpContents:
+    """A dump that was read.
+
+    Attributes:
+        tables: The tables of literals.
+        templates: The templates, by number less 1.
+        records: All records. Those of the templates come first, in the same order.
+    """
+
+    tables: list[list[bytes]]
+    templates: list[Template]
+    records: list[Record]
+
+    def read(self, record: Record) -> bytes:
+        """Returns the object of a record."""
+        if record.codec and not record.is_frame:
+            raw = self.reading(record).raw
+        else:
+            raw = _read_frame(record, self.templates[record.codec - 1] if record.codec else None)
+        if len(raw) != record.size:
+            raise ValueError("an object has another size than its record says")
+        return raw
+
+    def reading(self, record: Record) -> Reading:
+        """Returns how the blob of a record is read, which refers to a template."""
+        return read_blob(record.blob, self.templates[record.codec - 1], record.identity)
+
+
+def read_dump(data: bytes) -> DumpContents:
+    """Reads all items of a dump."""
+    source, contents = Bytes(data), DumpContents([], [], [])
+    while source.at < len(data):
+        item = source.take(1)[0]
+        match item & KINDS:
+            case 0:
+                contents.tables.append([])
+            case 1:
+                contents.tables[-1].append(source.take(source.varint()))
+            case 2 if item & IS_TEMPLATE:
+                literals = contents.tables[source.varint()]
+                source.varint()  # siblings
+                source.take(4)  # the mean of their estimates
+                lists = [_slots(source) for _ in range(source.varint())]
+                record = _record(source, item)
+                if record.number != len(contents.templates) + 1:
+                    raise ValueError("a template is not at its position")
+                contents.records.append(record)
+                contents.templates.append(Template(contents.read(record), record.identity, literals, lists))
+            case 2:
+                contents.records.append(_record(source, item))
+            case _:
+                raise ValueError("there is no such item")
+    return contents
+
+
+def _slots(source: Bytes) -> list[int]:
+    return [int.from_bytes(source.take(2), "little") for _ in range(source.varint())]
+
+
+def _record(source: Bytes, item: int) -> Record:
+    stream = source.varint()
+    namespace = source.take(source.varint())
+    source.take(4)  # the word, which a dump does not need
+    form = source.take(1)[0]
+    source.varint()  # the partition, which is stated by stream and namespace
+    name = source.take(source.varint())
+    codec = source.varint()
+    number = source.varint() if form & TEMPLATE else 0
+    size, blob_size = source.varint(), source.varint()
+    resource_version = _resource_version(source, form & 7)
+    uid = b""
+    if form & UID_PACKED:
+        digits = source.take(16).hex()
+        uid = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])).encode()
+    elif form & UID_TEXT:
+        uid = source.take(source.varint())
+    return Record(
+        Identity(namespace, name, uid, resource_version),
+        stream,
+        bool(item & IS_STALE),
+        bool(item & IS_HIDDEN),
+        codec,
+        number,
+        size,
+        source.take(blob_size),
+        bool(form & FRAME),
+        bool(form & PLACEHOLDERS),
+    )
+
+
+def _resource_version(source: Bytes, form: int) -> bytes:
+    if form == RV_TEXT:
+        return source.take(source.varint())
+    return b"%d" % int.from_bytes(source.take(RV_SIZES[form]), "little") if form else b""
+
+
+def _read_frame(record: Record, relative: Template | None) -> bytes:
+    raw = record.blob
+    if record.is_frame:
+        prefix = _cut(relative.raw, _values(relative.identity)) if relative else b""
+        kept = zstandard.ZstdCompressionDict(prefix, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if prefix else None
+        raw = zstandard.ZstdDecompressor(dict_data=kept).decompress(FRAME_MAGIC + raw)
+    if record.has_placeholders:
+        values = _values(record.identity)
+        raw = _PLACEHOLDER.sub(lambda found: values[found[0][0] - 1], raw)
+    return raw
+
+
+def _values(identity: Identity) -> list[bytes]:
+    """Returns what the placeholders 1 to 5 stand for; an empty one has no placeholder."""
+    values = [value if len(value) >= MIN_PLACEHOLDER else b"" for value in identity]
+    return [*values, identity.name.rpartition(b".")[0]]
+
+
+def _cut(raw: bytes, values: Sequence[bytes]) -> bytes:
+    """Puts placeholders in place of the strings that are equal to a value."""
+    if _PLACEHOLDER.search(raw):
+        return raw
+    made, copied, at, count = bytearray(), 0, raw.find(b'"'), 0
+    while at >= 0 and count < MAX_PLACEHOLDERS:
+        following = at + 1
+        for number, value in enumerate(values, 1):
+            end = at + 1 + len(value)
+            if value and raw.startswith(value, at + 1) and raw[end : end + 1] in (b'"', b"\\"):
+                made += raw[copied : at + 1] + bytes([number])
+                copied, following, count = end, end + 1, count + 1
+                break
+        at = raw.find(b'"', following)
+    return bytes(made + raw[copied:])
