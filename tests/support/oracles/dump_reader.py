@@ -7,7 +7,6 @@ shares no code with the table. `zstandard` decompresses frames. Trusts its input
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -15,12 +14,11 @@ import zstandard
 
 from tests.support.oracles.blob_reader import Bytes, Identity, Reading, Template, read_blob
 
-MAX_PLACEHOLDERS = 32
 MIN_PLACEHOLDER = 2  # bytes of a value that a placeholder stands for
 FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
 
 KINDS = 3  # a mask: 0 starts a table, 1 is a literal, 2 a record
-IS_TEMPLATE, IS_STALE, IS_HIDDEN = 4, 8, 16  # flags of a record in a dump
+IS_TEMPLATE, IS_STALE, IS_HIDDEN, IS_MEMBER = 4, 8, 16, 32  # flags of a record in a dump
 RV_SIZES, RV_TEXT = (0, 1, 2, 3, 4, 5, 8), 7
 UID_PACKED, UID_TEXT = 8, 16
 PLACEHOLDERS, FRAME, TEMPLATE = 32, 64, 128
@@ -36,7 +34,8 @@ class Record(NamedTuple):
         stream: The stream that it belongs to.
         is_stale: Whether its version is known to be old.
         is_hidden: Whether it is a template that is not in the collection.
-        codec: The template that the blob refers to, by its position from 1; 0: none.
+        is_member: Whether it is a template that joins a base.
+        codec: The template that the blob refers to, or the base of a frame, by its position from 1; 0: none.
         number: Its own position as a template; 0: it is not a template.
         size: Bytes of the object.
         blob: The encoded object.
@@ -48,6 +47,7 @@ class Record(NamedTuple):
     stream: int
     is_stale: bool
     is_hidden: bool
+    is_member: bool
     codec: int
     number: int
     size: int
@@ -62,11 +62,15 @@ class DumpContents:
 
     Attributes:
         tables: The tables of literals.
+        bases: The bytes that precede the frames of a base, by number less 1.
+        prefixes: The bytes that precede the frame of a member, by its number as a template.
         templates: The templates, by number less 1.
         records: All records. Those of the templates come first, in the same order.
     """
 
     tables: list[list[bytes]]
+    bases: list[bytes]
+    prefixes: dict[int, bytes]
     templates: list[Template]
     records: list[Record]
 
@@ -75,10 +79,20 @@ class DumpContents:
         if record.codec and not record.is_frame:
             raw = self.reading(record).raw
         else:
-            raw = _read_frame(record, self.templates[record.codec - 1] if record.codec else None)
+            raw = _restore(record, self.content(record))
         if len(raw) != record.size:
             raise ValueError("an object has another size than its record says")
         return raw
+
+    def content(self, record: Record) -> bytes:
+        """Returns the bytes in a frame, or in a record that is stored as it is."""
+        if not record.is_frame:
+            return record.blob
+        prefix = self.prefixes.get(record.number) if record.is_member else None
+        if prefix is None:
+            prefix = self.bases[record.codec - 1] if record.codec else b""
+        kept = zstandard.ZstdCompressionDict(prefix, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if prefix else None
+        return zstandard.ZstdDecompressor(dict_data=kept).decompress(FRAME_MAGIC + record.blob)
 
     def reading(self, record: Record) -> Reading:
         """Returns how the blob of a record is read, which refers to a template."""
@@ -87,7 +101,7 @@ class DumpContents:
 
 def read_dump(data: bytes) -> DumpContents:
     """Reads all items of a dump."""
-    source, contents = Bytes(data), DumpContents([], [], [])
+    source, contents = Bytes(data), DumpContents([], [], {}, [], [])
     while source.at < len(data):
         item = source.take(1)[0]
         match item & KINDS:
@@ -103,6 +117,8 @@ def read_dump(data: bytes) -> DumpContents:
                 record = _record(source, item)
                 if record.number != len(contents.templates) + 1:
                     raise ValueError("a template is not at its position")
+                if record.is_member:
+                    _join(contents, record)
                 contents.records.append(record)
                 contents.templates.append(Template(contents.read(record), record.identity, literals, lists))
             case 2:
@@ -110,6 +126,14 @@ def read_dump(data: bytes) -> DumpContents:
             case _:
                 raise ValueError("there is no such item")
     return contents
+
+
+def _join(contents: DumpContents, record: Record) -> None:
+    """Adds a member to its base."""
+    if record.codec == len(contents.bases) + 1:
+        contents.bases.append(b"")
+    prefix = contents.prefixes[record.number] = contents.bases[record.codec - 1]
+    contents.bases[record.codec - 1] = prefix + contents.content(record)
 
 
 def _slots(source: Bytes) -> list[int]:
@@ -138,6 +162,7 @@ def _record(source: Bytes, item: int) -> Record:
         stream,
         bool(item & IS_STALE),
         bool(item & IS_HIDDEN),
+        bool(item & IS_MEMBER),
         codec,
         number,
         size,
@@ -153,36 +178,15 @@ def _resource_version(source: Bytes, form: int) -> bytes:
     return b"%d" % int.from_bytes(source.take(RV_SIZES[form]), "little") if form else b""
 
 
-def _read_frame(record: Record, relative: Template | None) -> bytes:
-    raw = record.blob
-    if record.is_frame:
-        prefix = _cut(relative.raw, _values(relative.identity)) if relative else b""
-        kept = zstandard.ZstdCompressionDict(prefix, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if prefix else None
-        raw = zstandard.ZstdDecompressor(dict_data=kept).decompress(FRAME_MAGIC + raw)
-    if record.has_placeholders:
-        values = _values(record.identity)
-        raw = _PLACEHOLDER.sub(lambda found: values[found[0][0] - 1], raw)
-    return raw
+def _restore(record: Record, content: bytes) -> bytes:
+    """Puts the values of a record in place of the placeholders."""
+    if not record.has_placeholders:
+        return content
+    values = _values(record.identity)
+    return _PLACEHOLDER.sub(lambda found: values[found[0][0] - 1], content)
 
 
 def _values(identity: Identity) -> list[bytes]:
     """Returns what the placeholders 1 to 5 stand for; an empty one has no placeholder."""
     values = [value if len(value) >= MIN_PLACEHOLDER else b"" for value in identity]
     return [*values, identity.name.rpartition(b".")[0]]
-
-
-def _cut(raw: bytes, values: Sequence[bytes]) -> bytes:
-    """Puts placeholders in place of the strings that are equal to a value."""
-    if _PLACEHOLDER.search(raw):
-        return raw
-    made, copied, at, count = bytearray(), 0, raw.find(b'"'), 0
-    while at >= 0 and count < MAX_PLACEHOLDERS:
-        following = at + 1
-        for number, value in enumerate(values, 1):
-            end = at + 1 + len(value)
-            if value and raw.startswith(value, at + 1) and raw[end : end + 1] in (b'"', b"\\"):
-                made += raw[copied : at + 1] + bytes([number])
-                copied, following, count = end, end + 1, count + 1
-                break
-        at = raw.find(b'"', following)
-    return bytes(made + raw[copied:])
