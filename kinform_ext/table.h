@@ -295,7 +295,7 @@ static inline int kt_is_needed(const kt_table *t, uint32_t id, const kr_view *v)
 static void kt_free_record(kt_table *t, uint32_t id);
 static void kt_free_base_if_unneeded(kt_table *t, uint32_t number);
 
-/* Returns the base that a record is a member of, 0 if it is none. */
+/* Returns the base that a record is a member of, or 0. */
 static inline uint32_t kt_base_of_member(const kt_table *t, const kr_view *v)
 {
     if (!v->number || !(v->form & KR_FRAME) || !kc_base_is_used(&t->coder.bases, v->codec))

@@ -1,4 +1,4 @@
-"""The objects of all micro-benchmarks: as sent, in batches of a scanner, and decoded.
+"""The objects of all micro-benchmarks: as sent, in batches, and decoded.
 
 There are two states of the pods. In the second, every pod has changed. Holds no store.
 """

@@ -31,7 +31,7 @@ def as_dict(name: str, stored: Kinform, dict_of_bytes: DictOfBytes, dict_of_dict
 
 @pytest.fixture
 def as_struct(name: str, stored: Kinform, dict_of_bytes: DictOfBytes, dict_of_dicts: DictOfDicts) -> Read:
-    """Returns the read of one object as a small struct from the store that `name` names."""
+    """Returns the read of one object as a small struct from a store."""
     reads: dict[str, Read] = {
         "kinform": stored.small.__getitem__,
         "dict of bytes, msgspec": through(msgspec.json.Decoder(Small).decode, dict_of_bytes.items),

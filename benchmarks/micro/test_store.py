@@ -1,4 +1,4 @@
-"""Writing: new objects, changes one after another, and a relist in which nothing has changed."""
+"""Writes: new objects, changes, and a relist in which nothing has changed."""
 
 from __future__ import annotations
 

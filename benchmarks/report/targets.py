@@ -207,7 +207,7 @@ def _sync_speed(records: list[Record]) -> Iterator[Finding]:
 
 
 def _elapsed(records: list[Record], kind: str) -> Finding:
-    """Checks that the first sync takes no longer than that of the other clients with as many objects."""
+    """Checks that the first sync takes no longer than that of other clients."""
     target, limit = f"first sync: elapsed time, {kind}", "at most that of the fastest other client in Rust or Go"
     ours = peer(records, "kinform", kind)
     mine = median(ours, "sync.seconds")

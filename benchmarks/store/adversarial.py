@@ -1,4 +1,4 @@
-"""Measures collections that suit the coder badly, against zstandard frames of each object alone.
+"""Measures collections that suit the coder badly, against zstandard alone.
 
     drifting    each object differs in a few values from the one before, so that none resembles the first
     shuffled    each object has the same members in another order

@@ -1,4 +1,4 @@
-"""Measures how small a collection becomes in the store, and the CPU time of a write and a read.
+"""Measures the bytes of a collection in the store, and the time of its use.
 
 All sizes are bytes per object. `blob` is the encoded object. `kept` is what the coder keeps for all blobs: slot lists,
 literals, hints, and templates whose objects are gone. `total` is their sum. `cached` is the copies of templates that
@@ -51,7 +51,7 @@ MAX_GENERATED = 5_000
 """Objects of a generated kind other than pods: xz is slow."""
 ROUNDS = 3
 NOTHING, HALF, OTHER = "nothing", "one half", "another cluster"
-"""What the store has before the measured objects arrive."""
+"""The contents of the store before the measured objects arrive."""
 
 
 class Metadata(msgspec.Struct, gc=False):
@@ -118,7 +118,7 @@ def _whole(objects: Objects) -> dict[str, float]:
 
 
 def _updates(objects: Objects) -> Any:
-    """One update of each object, in random order."""
+    """Updates each object once, in random order."""
     changed = random.Random(2).sample(objects, len(objects))
     changed = [msgspec.json.decode(msgspec.json.encode(found)) for found in changed]
     for number, found in enumerate(changed):
@@ -176,7 +176,7 @@ def _encoded(samples: list[bytes], cut: list[bytes], xz: int, count: int, total:
 
 
 def _reads(table: Table, ordered: list[str]) -> dict[str, float]:
-    """Measures reads by key: of the JSON in both orders, and of decoded objects in random order."""
+    """Measures reads by key: of the JSON, and of decoded objects."""
     contents = StoreContents("benchmark", {})
     contents.table = table
     shuffled = random.Random(3).sample(ordered, len(ordered))

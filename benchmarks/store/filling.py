@@ -1,4 +1,4 @@
-"""Puts objects into a table as an informer does: a LIST in the order of the keys, or watch events.
+"""Puts objects into a table as an informer does: by a LIST or by events.
 
 The objects are pruned of managedFields.
 """
@@ -55,7 +55,7 @@ def _batches(mode: str, body: bytes, count: int) -> list[Batch]:
 
 
 def load(table: Table, batches: Iterable[Batch], *, stream: int = 0) -> float:
-    """Replaces the content of a stream, as a LIST does. Returns the CPU seconds of the writes."""
+    """Replaces the content of a stream by a LIST; returns the CPU seconds."""
     start = time.thread_time()
     table.begin(stream)
     for batch in batches:
@@ -85,7 +85,7 @@ def raws(batches: Iterable[Batch]) -> list[bytes]:
 
 
 def cuts(batches: Iterable[Batch]) -> list[bytes]:
-    """Returns the JSON without the strings that a record stores in addition to the blob.
+    """Returns the JSON without the strings that a record stores anyway.
 
     These are namespace, name, uid, resourceVersion, and the name up to its last dot: see
     kinform_ext/records/placeholders.h. Each becomes one byte. So blobs and other encodings are compared on equal terms.

@@ -1,4 +1,4 @@
-"""Other encodings of a collection: zstandard alone, zstandard with a trained dictionary, and xz.
+"""Other encodings: zstandard, alone and with a trained dictionary, and xz.
 
 Frames are of level 3, and have neither magic number nor checksum, like those of kinform.
 """

@@ -3,7 +3,7 @@
  * A base takes the first objects that no template suits, until it is full. A member is compressed after the members
  * before it, any other object after the whole of a full base. So every frame can be read with one base, and a base can
  * be made again from the frames of its members. Members are templates, whose records a base keeps. When most of its
- * objects have left the collection, a new base is begun; an old one stays until its last user goes.
+ * objects have left the collection, a new base follows; an old one stays until its last user goes.
  * Bound: KC_BASE_OBJECTS members of KC_BASE_BYTES in all, KC_MAX_BASES bases. Number 0 stands for no base.
  */
 #ifndef KINFORM_BASES_H

@@ -26,7 +26,7 @@ enum {
     KC_WEIGHT = 8 << 10,      /* a larger object counts for more than one in both */
     KC_SAMPLES = 4,           /* frames after a base and alone, after which it is decided whether the base pays */
     KC_MIN_REPLACED = 2048,   /* bytes of an object that may keep the version before in memory */
-    KC_RENEWAL = 64,          /* frames after which it is decided whether a new base is begun */
+    KC_RENEWAL = 64,          /* frames after which it is decided whether a new base follows */
     KC_LEARNING = 64,         /* objects before the first slot list */
     KC_MAX_ROOM = 256 << 10,  /* bytes of a buffer that are kept */
 };
@@ -40,12 +40,12 @@ typedef struct {
 /* The content of the base that was used last. */
 typedef struct {
     kr_byte *at;          /* KC_BASE_BYTES; malloc'd; NULL: none yet */
-    const void *owner;    /* whose base it is; NULL: nobody's */
+    const void *owner;    /* the coder whose base it is; NULL: no content */
     uint32_t number;      /* of the base */
     uint32_t members;     /* whose bytes are there */
 } kc_content;
 
-/* What all collections of the process share. */
+/* The parts that all collections of the process share. */
 typedef struct {
     kc_cache cache;           /* built templates */
     kc_frames frames;         /* contexts */

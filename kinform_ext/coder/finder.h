@@ -1,8 +1,8 @@
 /* The finder: which templates may suit an object, by its name and the shape of its keys.
  *
  * All entries are hints. A wrong one costs a comparison: two keys may share an entry, and a number may name a younger
- * template. The entries of a new template take the first places of their buckets. What is learnt later takes the last
- * place, and moves forward each time it is found, so that names that never come again displace little.
+ * template. The entries of a new template take the first places of their buckets. An entry that is learnt later takes
+ * the last place, and moves forward each time it is found, so that names that never come again displace little.
  * Bound: about 80 bytes a template, at most 2 MiB.
  */
 #ifndef KINFORM_FINDER_H
@@ -163,7 +163,7 @@ static inline void kc_hint_set(kc_finder *f, uint64_t hash, uint32_t template, i
     bucket[i] = (kc_hint){kc_tag(hash), (uint16_t)template};
 }
 
-/* Returns the entry of a group, NULL if there is none; `make`: takes the entry of another group if needed. */
+/* Returns the entry of a group, NULL without one; `make`: takes the entry of another group if needed. */
 static inline kc_group *kc_group_find(const kc_finder *f, uint64_t hash, int make)
 {
     if (!hash || !f->groups)
@@ -183,7 +183,7 @@ static inline kc_group *kc_group_find(const kc_finder *f, uint64_t hash, int mak
     return &pair[1];
 }
 
-/* Returns the template of a group whose length is nearest to `size`, 0 if there is none. */
+/* Returns the template of a group whose length is nearest to `size`, 0 without one. */
 static inline uint32_t kc_group_nearest(const kc_finder *f, const kc_templates *t, uint64_t hash, uint32_t size)
 {
     const kc_group *g = kc_group_find(f, hash, 0);

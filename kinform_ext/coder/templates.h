@@ -3,7 +3,7 @@
  * A template is a record of the table: its bytes lie there, and are as immutable as any record. Its users are the
  * records coded against it, other templates included. The caller keeps the record while there are users, although the
  * object may have gone, and releases the number with the record.
- * Bound: KC_MAX_TEMPLATES, each below at most KC_MAX_DEPTH others. Number 0 is none.
+ * Bound: KC_MAX_TEMPLATES, each below at most KC_MAX_DEPTH others. Number 0 stands for no template.
  */
 #ifndef KINFORM_TEMPLATES_H
 #define KINFORM_TEMPLATES_H
@@ -63,7 +63,7 @@ static inline void kc_literals_use(kc_templates *t, kc_literals *l)
     t->literals = l;
 }
 
-/* Returns the newest table with room, a new one if there is none; NULL if there is no memory. */
+/* Returns the newest table with room, or a new one; NULL if there is no memory. */
 static inline kc_literals *kc_literals_newest(kc_templates *t)
 {
     kc_literals *l = t->literals;
@@ -77,7 +77,7 @@ static inline kc_literals *kc_literals_newest(kc_templates *t)
     return l;
 }
 
-/* Returns a number that kc_number_take may take; 0 if there is none, or no memory. */
+/* Returns a number that kc_number_take may take; 0 if all are used, or there is no memory. */
 static uint32_t kc_number_reserve(kc_templates *t)
 {
     if (t->first_free)

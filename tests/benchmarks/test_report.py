@@ -74,7 +74,7 @@ def test_every_group_of_single_operations_has_a_title() -> None:
     assert {each["group"] for each in of(reference(), "speed")} <= set(GROUPS)
 
 
-def test_every_name_with_a_title_is_in_the_results_of_its_command() -> None:
+def test_each_name_with_a_title_is_in_the_results_of_its_command() -> None:
     records = reference()
     for titles, benchmark, member in (
         (VARIANTS, "variants", "variant"),
