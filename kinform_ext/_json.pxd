@@ -20,6 +20,7 @@ cdef extern from "json/json_skip.h":
     ctypedef struct kj_skip_state:
         unsigned char first
 
+    bint kj_is_utf8(kj_ptr p, kj_ptr end) nogil
     size_t kj_distance(kj_ptr p, kj_ptr end) nogil
     kj_ptr kj_skip_space(kj_ptr p, kj_ptr end) nogil
     bint kj_is_delimiter(unsigned char c) nogil

@@ -12,7 +12,10 @@ cdef extern from "records/record.h":
         KR_ID_MASK
         KR_STAGED
         KR_LIMBO
+        KR_RV_MASK
+        KR_RV_TEXT
         KR_UID_MASK
+        KR_UID_TEXT
         KR_FRAME
         KR_PLACEHOLDERS
 
@@ -129,6 +132,9 @@ cdef extern from "coder/coder.h":
     enum:
         KC_MAX_TEMPLATE
         KC_MAX_LISTS
+        KC_MAX_SLOTS
+        KC_MIN_LITERAL
+        KC_SLOT_WORD
 
     ctypedef struct kc_slots:
         kc_slots *older
@@ -150,8 +156,23 @@ cdef extern from "coder/coder.h":
     ctypedef struct kc_templates:
         uint32_t count
         uint32_t used
+        kc_literals *literals
+
+    enum:
+        KC_MAX_BASES
+
+    ctypedef struct kc_base:
+        uint16_t *member
+        uint32_t *end
+        uint8_t count
+        uint8_t is_full
+
+    ctypedef struct kc_bases:
+        uint32_t count
+        uint32_t current
 
     ctypedef struct kc_coder:
+        kc_bases bases
         kc_templates templates
 
     ctypedef struct kc_object:
@@ -164,6 +185,7 @@ cdef extern from "coder/coder.h":
     ctypedef struct kc_encoded:
         kr_text blob
         uint32_t codec
+        uint32_t joins
         int is_frame
         int placeholders
         int is_template
@@ -185,6 +207,12 @@ cdef extern from "coder/coder.h":
     bint kc_number_is_used(const kc_templates *t, uint64_t number) nogil
     int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace_, kr_byte *to) nogil
     int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made) nogil
+    kc_base *kc_base_of(const kc_bases *b, uint32_t number) nogil
+    bint kc_base_is_used(const kc_bases *b, uint64_t number) nogil
+    int kc_base_begin(kc_bases *b) nogil
+    int kc_base_admits(kc_base *b, size_t size) nogil
+    kr_text kc_base_content(kc_coder *c, uint32_t number, int members) nogil
+    uint32_t kc_number_reserve(kc_templates *t) nogil
     uint32_t kc_adopt_reserve(kc_coder *c) nogil
     void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const kc_object *x, const kc_encoded *made) nogil
 
@@ -267,6 +295,7 @@ cdef extern from "pins.h":
     int kt_reserve(kt_table *t, const kr_new *n, uint64_t hash, kt_reservation *room) nogil
     void kt_add(kt_table *t, const kr_new *n, uint64_t hash, const kt_reservation *room, uint32_t state) nogil
     void kt_add_to_limbo(kt_table *t, const kr_new *n, const kt_reservation *room) nogil
+    void kt_count_hidden(kt_table *t, const kr_view *v, int sign) nogil
     void kt_remove(kt_table *t, uint32_t id) nogil
     void kt_release(kt_table *t, uint32_t id) nogil
     void kt_free_if_unneeded(kt_table *t, uint32_t id) nogil
@@ -326,22 +355,8 @@ cdef class _TableStreams(_TableStorage):
     cdef int remove(self, uint32_t id, list changes, bint synthetic) except -1
 
 
-# Untrusted bytes of a dump, and what is known of them.
-ctypedef struct Reading:
-    const kr_byte *at
-    const kr_byte *end
-    size_t most  # bytes of the largest object that is allowed
-    uint32_t number  # of the template that is being loaded; 0: another record is
-
-
-cdef class _TableSnapshot(_TableStreams):
-    cdef int load_template(self, stream_of, list tables, Reading *r) except -1
-    cdef int load_record(self, stream_of, Reading *r) except -1
-    cdef int add_loaded(self, uint32_t stream, const kc_object *x, const kr_view *v, int flags) except -1
-
-
 @cython.final
-cdef class Table(_TableSnapshot):
+cdef class Table(_TableStreams):
     cdef int write(self, Incoming *incoming, list changes) except -1
     cdef int write_initial(self, Incoming *incoming) except -1
     cdef int write_live(self, Incoming *incoming, list changes) except -1

@@ -3,8 +3,8 @@
 Keeps no Python object for a stored one. Never decodes JSON, never reads a clock, never calls back. Each call is atomic
 for other threads. The C side is in table.h, and how objects are encoded in coder/.
 
-The class is built in steps, one a file: `_TableStorage` (reading, indexes, memory), `_TableStreams` (relists),
-`_TableSnapshot` (dumps), and here `Table` (writes of objects).
+The class is built in steps, one a file: `_TableStorage` (reading, indexes, memory), `_TableStreams` (relists), and here
+`Table` (writes of objects).
 """
 
 include "_table_storage.pxi"
@@ -24,7 +24,7 @@ from kinform_ext._prune cimport (
 
 @cython.final
 @cython.no_gc_clear
-cdef class Table(_TableSnapshot):
+cdef class Table(_TableStreams):
     """The objects of a collection, written by streams; each stream relists on its own.
 
     A stream is a small number that the caller chooses. One thread writes. Any thread reads: each call sees one complete

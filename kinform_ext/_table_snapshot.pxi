@@ -1,153 +1,338 @@
-"""Dump: one state of a table as bytes. _TableSnapshot: how a dump is loaded; part of `_table`.
+"""Dump and Loader: one state of a table as bytes, and back; part of `_table`.
 
-A dump has two parts. The first one holds what many records need: tables of literals, and the templates in an order in
-which each follows the one it is coded against, so that a number in the dump is a position. The second one holds all
-other records. A dump is loaded into an empty table, and its bytes are not trusted.
+A dump is a sequence of items. Each refers only to items before it, so a dump is written and loaded in pieces.
 
-    first part   varint: tables; each: varint: literals; each: varint: length, bytes
-                 varint: templates; each: varint: table, varint: siblings, mean as f32, KC_MAX_LISTS slot lists (varint:
-                 slots + 1, 0 for no list; slots as u16), record
-    second part  records
-    record       flags (1: stale, 2: hidden), varint: stream, varint: length of the namespace, namespace, and the record
-                 as in a slab
+    table     0: starts a table of literals; the last one is the newest
+    literal   1, varint: length, bytes: the next entry of the last table
+    record    2 | flags, varint: stream, varint: length of the namespace, namespace, and the record as in a slab
+              TEMPLATE: before the stream: varint: table, varint: siblings, mean as f32, varint: slot lists, each of
+              them, the oldest first: varint: slots, slots as u16
+              MEMBER: before these: varint: bytes that the template adds to the last base
+    base      3: starts a base; its members follow. FULL: ends the last one
+
+Bases and templates come first, and their numbers are their positions. A template follows the one it is coded against.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from libc.stdlib cimport calloc, free
-from libc.string cimport memcpy
+from libc.stdlib cimport calloc, free, malloc, realloc
+from libc.string cimport memcpy, memset
+
+from kinform_ext._json cimport kj_is_utf8
 
 cdef enum:
-    DUMP_STALE = 1
-    DUMP_HIDDEN = 2  # a template that is not in the collection
+    ITEM_TABLE = 0
+    ITEM_LITERAL = 1
+    ITEM_RECORD = 2
+    ITEM_BASE = 3
+    ITEM_KINDS = 3  # a mask
+    ITEM_FULL = 4  # of a base
+    ITEM_TEMPLATE = 4  # of a record, as all below
+    ITEM_STALE = 8
+    ITEM_HIDDEN = 16  # a template that is not in the collection
+    ITEM_MEMBER = 32  # of the last base
+    ITEM_FLAGS = ITEM_KINDS | ITEM_TEMPLATE | ITEM_STALE | ITEM_HIDDEN | ITEM_MEMBER
+    ITEM_BYTES = 512  # by which `Loader.load` counts an item, in addition to the bytes of its object
+    TEMPLATE_BYTES = 8192  # the same of a template, which takes longer
+    MIN_LITERALS = 64  # of a table before another one starts: bounds the memory of tables by their bytes
+    MAX_BLOB_EXCESS = 16  # bytes by which a blob may be longer than its object
 
-cdef str NOT_A_DUMP = "data: expected a part of a dump"
-
-
-cdef bytes varint(uint64_t n):
-    cdef kr_byte room[10]
-    return PyBytes_FromStringAndSize(<char *>room, <size_t>kr_put_varint(room, n) - <size_t>room)
+cdef uint64_t HIGH_BITS = 0x8080808080808080
+cdef str NOT_A_DUMP = "data: expected items of a dump"
 
 
 @cython.final
 cdef class Dump:
-    """One state of a table as bytes, made in pieces.
+    """Makes bytes of one state of a table, in pieces.
 
     Later writes do not change it. Versions that it has not reached stay in memory, as those of any `Ids`.
-
-    Attributes:
-        templates: The first part.
     """
 
     cdef:
-        Ids ids
         _TableStorage table
-        uint16_t *number  # in the dump, by number in the table
-        readonly bytes templates
+        Ids ids  # of the objects, and of the other templates
+        Py_ssize_t objects
+        uint16_t *position  # in the dump, by number in the table; 0: none yet
+        uint16_t *number  # in the table, by position less 1
+        kr_byte *hidden  # by position less 1: whether the template is not in the collection
+        uint64_t *stale  # a bit for each id; NULL: no object is stale
+        uint32_t templates
+        uint32_t next_template
+        uint8_t base_position[KC_MAX_BASES + 1]  # in the dump, by number in the table; 0: none
+        uint8_t base[KC_MAX_BASES]  # number in the table, by position less 1; the current one is the last
+        uint8_t members[KC_MAX_BASES]  # by position less 1
+        uint8_t full[KC_MAX_BASES]  # by position less 1: whether no more members join
+        uint32_t bases
+        uint32_t next_base  # the one whose members are being written is the one before
+        int next_member
+        list tables  # addresses of the tables of literals, the newest last
+        dict table_numbers  # their positions
+        Py_ssize_t next_table  # the one that is being written is the one before
+        uint32_t next_literal
+        kr_byte *room
+        size_t size, capacity
 
     def __cinit__(self, _TableStorage table not None):
-        cdef list held = []
-        cdef kc_templates *templates = &table.t.coder.templates
-        cdef uint32_t number
+        cdef uint32_t count = table.t.coder.templates.count, number
         self.table = table
         self.ids = table.ids()
-        # Each later allocation may run the garbage collector, which may release what else keeps a template.
-        for number in range(1, templates.count + 1):
-            if kc_number_is_used(templates, number):
-                held.append(table.version(kc_entry_of(templates, number).record))
-        self.number = <uint16_t *>calloc(templates.count + 1, sizeof(uint16_t))
-        if self.number == NULL:
+        self.objects = len(self.ids)
+        self.tables, self.table_numbers = [], {}
+        self.position = <uint16_t *>calloc(count + 1, sizeof(uint16_t))
+        self.number = <uint16_t *>calloc(count + 1, sizeof(uint16_t))
+        self.hidden = <kr_byte *>calloc(count + 1, 1)
+        if self.position == NULL or self.number == NULL or self.hidden == NULL:
             raise MemoryError
-        self.templates = self.dump_templates()
+        memset(self.base_position, 0, sizeof(self.base_position))
+        for number in range(1, table.t.coder.bases.count + 1):
+            if number != table.t.coder.bases.current:
+                self.place_base(number)
+        self.place_base(table.t.coder.bases.current)
+        for number in range(1, count + 1):
+            if kc_number_is_used(&table.t.coder.templates, number):
+                self.place(number)
+        self.place_tables()
+        if table.t.stale:
+            self.note_stale()
 
     def __dealloc__(self):
+        free(self.position)
         free(self.number)
+        free(self.hidden)
+        free(self.stale)
+        free(self.room)
 
-    cdef bytes dump_templates(self):
-        cdef kc_templates *templates = &self.table.t.coder.templates
-        cdef list order = [], tables = [], parts = []
-        cdef dict positions = {}  # of tables, by their address
-        cdef uint32_t number
-        cdef kc_entry *e
-        cdef kc_slots *slots
+    cdef int place_base(self, uint32_t number) except -1:
+        """Gives a base and its members positions; ignores one without members."""
+        cdef kc_base *base
         cdef int i
-        for number in range(1, templates.count + 1):
-            if kc_number_is_used(templates, number):
-                order.append(number)
-        order.sort(key=self.depth_of)
-        for number in order:
-            e = kc_entry_of(templates, number)
-            self.number[number] = len(parts) + 1
-            if <size_t>e.literals not in positions:
-                positions[<size_t>e.literals] = len(tables)
-                tables.append(dump_literals(e.literals))
-            part = varint(positions[<size_t>e.literals]) + varint(e.siblings) + (<char *>&e.mean)[:sizeof(float)]
-            lists = []
-            slots = e.list
-            while slots != NULL:
-                lists.append(varint(slots.count + 1) + (<char *>slots.slot)[:slots.count * sizeof(uint16_t)])
-                slots = slots.older
-            part += b"".join(reversed(lists)) + b"\0" * (KC_MAX_LISTS - len(lists))
-            parts.append(part + self.dump_record(e.record, not self.ids.has(e.record)))
-        return varint(len(tables)) + b"".join(tables) + varint(len(parts)) + b"".join(parts)
+        if not kc_base_is_used(&self.table.t.coder.bases, number):
+            return 0
+        base = kc_base_of(&self.table.t.coder.bases, number)
+        if not base.count:
+            return 0
+        self.base[self.bases] = number
+        self.members[self.bases] = base.count
+        self.full[self.bases] = base.is_full
+        self.bases += 1
+        self.base_position[number] = self.bases
+        for i in range(base.count):
+            self.place(base.member[i])
+        return 0
 
-    def depth_of(self, uint32_t number):
-        return kc_entry_of(&self.table.t.coder.templates, number).depth
-
-    cdef bytes dump_record(self, uint32_t id, bint hidden):
+    cdef int place(self, uint32_t number) except -1:
+        """Gives a template a position, after the one it is coded against, and pins it."""
+        cdef uint32_t id = kc_entry_of(&self.table.t.coder.templates, number).record
         cdef kr_view v
-        cdef kr_new record
-        cdef kr_identity identity
-        cdef kr_text namespace
-        cdef uint32_t stream
-        cdef bytes made
-        cdef kr_byte *to
+        if self.position[number]:
+            return 0
         kr_read(kt_record(&self.table.t, id), &v)
-        kr_new_from_view(&v, &record, &identity)
-        record.codec = self.number[v.codec]
-        record.number = self.number[v.number]
-        namespace = kr_partition_namespace(&self.table.t.namespaces, v.partition)
-        stream = self.table.t.namespaces.partition[v.partition].stream
-        made = PyBytes_FromStringAndSize(
-            NULL, 1 + kr_varint_size(stream) + kr_varint_size(namespace.len) + namespace.len + kr_size(&record)
-        )
-        to = <kr_byte *>PyBytes_AS_STRING(made)
-        to[0] = DUMP_HIDDEN if hidden else DUMP_STALE if kt_is_stale(&self.table.t.stream[stream], v.word) else 0
-        to = kr_put_varint(kr_put_varint(to + 1, stream), namespace.len)
-        kr_write(kr_put_text(to, &namespace), &record, 0)
-        return made
+        if v.codec and not v.form & KR_FRAME:
+            self.place(v.codec)
+        self.number[self.templates] = number
+        self.hidden[self.templates] = not self.ids.has(id)
+        if self.hidden[self.templates]:
+            self.ids.pinned.bits[id // 64] |= <uint64_t>1 << id % 64
+            self.ids.left += 1
+        self.templates += 1
+        self.position[number] = self.templates
+        return 0
+
+    cdef int place_tables(self) except -1:
+        cdef size_t found, last = 0, newest = <size_t>self.table.t.coder.templates.literals
+        cdef bint has_newest = False
+        cdef uint32_t i
+        for i in range(self.templates):
+            found = <size_t>kc_entry_of(&self.table.t.coder.templates, self.number[i]).literals
+            if found == newest:
+                has_newest = True
+            elif found != last and found not in self.table_numbers:
+                self.table_numbers[found] = len(self.tables)
+                self.tables.append(found)
+            last = found
+        if has_newest:
+            self.table_numbers[newest] = len(self.tables)
+            self.tables.append(newest)
+        return 0
+
+    cdef int note_stale(self) except -1:
+        cdef kt_table *t = &self.table.t
+        cdef uint32_t i, id, partition
+        cdef uint64_t bits
+        self.stale = <uint64_t *>calloc(self.ids.pinned.words + 1, sizeof(uint64_t))
+        if self.stale == NULL:
+            raise MemoryError
+        for i in range(self.ids.pinned.words):
+            bits = self.ids.pinned.bits[i]
+            for id in range(i * 64, i * 64 + 64):
+                if bits >> id % 64 & 1:
+                    kr_name(kt_record(t, id), &partition)
+                    if kt_is_stale(kt_stream_of(t, partition), kr_word(kt_record(t, id))):
+                        self.stale[i] |= <uint64_t>1 << id % 64
+        return 0
 
     def __len__(self):
-        """Returns how many objects are left."""
-        return len(self.ids)
+        """Returns how many objects the dump has."""
+        return self.objects
 
-    def records(self, Py_ssize_t budget):
-        """Returns about `budget` bytes of the second part; `b""` at its end."""
-        cdef list parts = []
-        cdef Py_ssize_t size = 0
-        cdef uint32_t id
-        cdef kr_view v
-        while size < budget:
-            id = self.ids.advance()
-            if id == KR_NONE:
-                break
-            kr_read(kt_record(&self.table.t, id), &v)
-            if not v.number:
-                part = self.dump_record(id, False)
-                size += len(part)
-                parts.append(part)
-        return b"".join(parts)
+    def read(self, Py_ssize_t budget):
+        """Returns the next items, about `budget` bytes; `b""` at the end."""
+        self.size = 0
+        while <Py_ssize_t>self.size < budget and self.write_next():
+            pass
+        return PyBytes_FromStringAndSize(<char *>self.room, self.size)
 
     def close(self):
         """Ends the dump and releases its versions; a second call does nothing."""
         self.ids.close()
+        self.templates = self.next_template = self.bases = self.next_base = self.next_member = 0
+        self.tables.clear()
+        self.next_table = 0
+
+    cdef kr_byte *reserve(self, size_t size) except NULL:
+        """Returns where the next bytes are written; the caller sets `size`."""
+        cdef size_t capacity = self.size + size
+        if capacity > self.capacity:
+            capacity += capacity // 4
+            grown = realloc(self.room, capacity)
+            if grown == NULL:
+                raise MemoryError
+            self.room = <kr_byte *>grown
+            self.capacity = capacity
+        return self.room + self.size
+
+    cdef bint write_next(self) except -1:
+        """Writes an item; returns whether there was one."""
+        cdef uint32_t id
+        cdef kr_view v
+        if self.write_literal():
+            return True
+        if self.write_member():
+            return True
+        if self.next_template < self.templates:
+            self.write_template(0)
+            return True
+        while True:
+            id = self.ids.advance()
+            if id == KR_NONE:
+                return False
+            kr_read(kt_record(&self.table.t, id), &v)
+            if not v.number:
+                self.reserve(1)[0] = ITEM_RECORD | self.stale_flag(id)
+                self.size += 1
+                self.write_record(&v)
+                return True
+
+    cdef bint write_literal(self) except -1:
+        """Writes a literal, or the start of the next table; returns whether there was one."""
+        cdef kc_literals *table
+        cdef kr_text literal
+        cdef kr_byte *to
+        if self.next_table:
+            table = <kc_literals *><size_t>self.tables[self.next_table - 1]
+            if self.next_literal < table.count:
+                literal = kc_literal_at(table, self.next_literal)
+                self.next_literal += 1
+                to = self.reserve(1 + kr_varint_size(literal.len) + literal.len)
+                to[0] = ITEM_LITERAL
+                self.wrote(kr_put_text(kr_put_varint(to + 1, literal.len), &literal))
+                return True
+        if self.next_table == len(self.tables):
+            return False
+        self.next_table += 1
+        self.next_literal = 0
+        self.reserve(1)[0] = ITEM_TABLE
+        self.size += 1
+        return True
+
+    cdef bint write_member(self) except -1:
+        """Writes a member of a base, or the start or end of one; returns whether there was one."""
+        cdef kc_bases *bases = &self.table.t.coder.bases
+        cdef kc_base *base
+        cdef int i = self.next_member
+        if self.next_base:
+            base = kc_base_of(bases, self.base[self.next_base - 1])
+            self.next_member += 1
+            if i < self.members[self.next_base - 1]:
+                self.write_template(base.end[i] - (base.end[i - 1] if i else 0))
+                return True
+            if i == self.members[self.next_base - 1] and self.full[self.next_base - 1]:
+                self.reserve(1)[0] = ITEM_BASE | ITEM_FULL
+                self.size += 1
+                return True
+        if self.next_base == self.bases:
+            return False
+        self.next_base += 1
+        self.next_member = 0
+        self.reserve(1)[0] = ITEM_BASE
+        self.size += 1
+        return True
+
+    cdef int write_template(self, uint32_t joins) except -1:
+        """Writes the next template. `joins`: bytes that it adds to a base; 0: it does not join."""
+        cdef kc_entry *e = kc_entry_of(&self.table.t.coder.templates, self.number[self.next_template])
+        cdef kr_view v
+        cdef kr_byte *to = self.reserve(32 + KC_MAX_LISTS * (10 + KC_MAX_SLOTS * sizeof(uint16_t)))
+        cdef kr_text part
+        cdef uint64_t table = self.table_numbers[<size_t>e.literals]
+        cdef kc_slots *lists[KC_MAX_LISTS]
+        cdef kc_slots *slots = e.list
+        cdef int count = 0
+        to[0] = ITEM_RECORD | ITEM_TEMPLATE | self.stale_flag(e.record)
+        if self.hidden[self.next_template]:
+            to[0] |= ITEM_HIDDEN
+        if joins:
+            to[0] |= ITEM_MEMBER
+        to += 1
+        if joins:
+            to = kr_put_varint(to, joins)
+        part.at = <kr_byte *>&e.mean
+        part.len = sizeof(float)
+        to = kr_put_text(kr_put_varint(kr_put_varint(to, table), e.siblings), &part)
+        while slots != NULL:
+            lists[count] = slots
+            count += 1
+            slots = slots.older
+        to = kr_put_varint(to, count)
+        while count:
+            count -= 1
+            part.at = <kr_byte *>lists[count].slot
+            part.len = lists[count].count * sizeof(uint16_t)
+            to = kr_put_text(kr_put_varint(to, lists[count].count), &part)
+        self.wrote(to)
+        self.next_template += 1
+        kr_read(kt_record(&self.table.t, e.record), &v)
+        return self.write_record(&v)
+
+    cdef int write_record(self, const kr_view *v) except -1:
+        """Writes a record, with the numbers of templates in the dump."""
+        cdef kt_table *t = &self.table.t
+        cdef kr_new record
+        cdef kr_identity identity
+        cdef kr_text namespace = kr_partition_namespace(&t.namespaces, v.partition)
+        cdef uint32_t stream = t.namespaces.partition[v.partition].stream
+        cdef kr_byte *to
+        kr_new_from_view(v, &record, &identity)
+        record.partition = 0
+        record.codec = self.base_position[v.codec] if v.form & KR_FRAME else self.position[v.codec]
+        record.number = self.position[v.number]
+        to = self.reserve(kr_varint_size(stream) + kr_varint_size(namespace.len) + namespace.len + kr_size(&record))
+        to = kr_put_text(kr_put_varint(kr_put_varint(to, stream), namespace.len), &namespace)
+        kr_write(to, &record, 0)
+        return self.wrote(to + kr_size(&record))
+
+    cdef int wrote(self, const kr_byte *end) except -1:
+        """Sets `size` to what lies before `end`."""
+        self.size = <size_t>end - <size_t>self.room
+        return 0
+
+    cdef int stale_flag(self, uint32_t id) noexcept:
+        return ITEM_STALE if self.stale != NULL and self.stale[id // 64] >> id % 64 & 1 else 0
 
 
-# Untrusted bytes, and what is known of them.
+# The bytes that are being loaded.
 ctypedef struct Reading:
     const kr_byte *at
     const kr_byte *end
-    size_t most  # bytes of the largest object that is allowed
-    uint32_t number  # of the template that is being loaded, 0: none is
 
 
 cdef uint64_t read_varint(Reading *r) except? 0xFFFFFFFF:
@@ -157,16 +342,40 @@ cdef uint64_t read_varint(Reading *r) except? 0xFFFFFFFF:
     return n
 
 
-cdef const kr_byte *read_bytes(Reading *r, uint64_t size) except NULL:
-    cdef const kr_byte *found = r.at
+cdef kr_text read_text(Reading *r, uint64_t size) except *:
+    cdef kr_text found
+    found.at = r.at
+    found.len = size
     if size > <size_t>r.end - <size_t>r.at:
         raise ValueError(NOT_A_DUMP)
     r.at += size
     return found
 
 
+cdef bint is_utf8(const kr_text *t) noexcept:
+    cdef uint64_t bits = 0, word
+    cdef size_t i = 0
+    while i + 8 <= t.len:
+        memcpy(&word, t.at + i, 8)
+        bits |= word
+        i += 8
+    while i < t.len:
+        bits |= t.at[i]
+        i += 1
+    return not bits & HIGH_BITS or kj_is_utf8(t.at, t.at + t.len)
+
+
+cdef bint has_utf8(const kr_text *namespace, const kr_view *v) noexcept:
+    """Returns whether the texts of a record are UTF-8; packed ones are."""
+    if v.form & KR_UID_MASK == KR_UID_TEXT and not is_utf8(&v.uid):
+        return False
+    if v.form & KR_RV_MASK == KR_RV_TEXT and not is_utf8(&v.rv):
+        return False
+    return is_utf8(namespace) and is_utf8(&v.name)
+
+
 @cython.final
-cdef class Literals:
+cdef class _Literals:
     """A table of literals while a dump is loaded."""
 
     cdef kc_literals *table
@@ -180,190 +389,299 @@ cdef class Literals:
         if self.table != NULL:
             kc_literals_release(self.table)
 
-    cdef int load(self, Reading *r) except -1:
-        cdef uint64_t i, size, count = read_varint(r)
-        for i in range(count):
-            size = read_varint(r)
-            if not kc_literals_add(self.table, read_bytes(r, size), size):
-                raise ValueError(NOT_A_DUMP)
-        return 0
 
+@cython.final
+cdef class Loader:
+    """Fills an empty table with a dump, whose bytes are not trusted.
 
-cdef bytes dump_literals(const kc_literals *l):
-    cdef list parts = [varint(l.count)]
-    cdef kr_text literal
-    cdef uint32_t i
-    for i in range(l.count):
-        literal = kc_literal_at(l, i)
-        parts += (varint(literal.len), (<char *>literal.at)[:literal.len])
-    return b"".join(parts)
+    Each object is decoded once, which shows that it can be read, and indexed. No allocation is larger than the bytes
+    that were passed in, or than the largest object allowed. If a call raises, the table holds a part of the dump, and
+    should be discarded.
 
+    Args:
+        table: The table.
+        stream_of: Maps the streams in the dump to those of the table.
+        max_object_bytes: Bytes of the largest object that is allowed.
 
-@cython.no_gc_clear
-cdef class _TableSnapshot(_TableStreams):
-    """The part of a table that loads a dump.
-
-    Each record is decoded once, which shows that it can be read, and indexes it. If a call raises, the table holds a
-    part of the dump, and should be discarded.
+    Raises:
+        ValueError: The table is not empty, or a stream is not from 0 to 65535.
     """
 
-    def load_templates(self, stream_of, bytes data not None, Py_ssize_t most):
-        """Loads the first part of a dump into an empty table; returns the number of objects.
+    cdef:
+        _TableStreams table
+        dict stream_of
+        bint has_streams  # more than one
+        uint32_t max_object_bytes
+        uint64_t dumped_stream  # the last one that was looked up, in the dump
+        uint32_t stream  # the same in the table; KR_NONE: none was looked up
+        list tables
+        _Literals newest  # the last one of them; None: no table yet
+        kr_byte *object  # room for an object
+        size_t room  # its bytes
+
+    def __cinit__(self, _TableStreams table not None, stream_of, Py_ssize_t max_object_bytes):
+        if table.t.records or table.t.limbo or table.t.coder.templates.used:
+            raise ValueError("table: expected an empty one")
+        self.table = table
+        self.stream_of = {number: table.stream_number(stream) for number, stream in stream_of.items()}
+        self.has_streams = len(self.stream_of) > 1
+        self.max_object_bytes = min(max_object_bytes, MAX_BYTES)
+        self.stream = KR_NONE
+        self.tables = []
+
+    def __dealloc__(self):
+        free(self.object)
+
+    def load(self, bytes data not None, Py_ssize_t start, Py_ssize_t budget):
+        """Loads items from byte `start` of a piece on.
 
         Args:
-            stream_of: Maps the streams in the dump to those here.
-            data: The part.
-            most: Bytes of the largest object that is allowed.
+            data: Whole items, as `Dump.read` returns them.
+            start: Where the next item starts.
+            budget: Bytes of objects, decoded, after which the call returns.
+
+        Returns:
+            The byte to continue at, the length of `data` at its end.
 
         Raises:
-            ValueError: The part is damaged, or the table is not empty.
-            KeyError: The mapping lacks a stream of the dump.
+            ValueError: The data is damaged, a key is in the table already, or a stream is not idle.
         """
         cdef Reading r
-        cdef uint64_t i, count
-        cdef Py_ssize_t before = self.t.visible
-        cdef list tables = []
-        if self.t.records or self.t.coder.templates.used:
-            raise ValueError("a dump is loaded into an empty table")
-        r.at = <const kr_byte *>PyBytes_AS_STRING(data)
-        r.end = r.at + PyBytes_GET_SIZE(data)
-        r.most = min(most, KC_MAX_TEMPLATE)
-        count = read_varint(&r)
-        for i in range(count):
-            tables.append(Literals())
-            (<Literals>tables[i]).load(&r)
-        count = read_varint(&r)
-        for i in range(count):
-            self.load_template(stream_of, tables, &r)
-        if r.at != r.end:
-            raise ValueError(NOT_A_DUMP)
-        return self.t.visible - before
+        if not 0 <= start <= PyBytes_GET_SIZE(data):
+            raise ValueError(f"start {start}: expected 0 to {PyBytes_GET_SIZE(data)}")
+        r.at = <const kr_byte *>PyBytes_AS_STRING(data) + start
+        r.end = <const kr_byte *>PyBytes_AS_STRING(data) + PyBytes_GET_SIZE(data)
+        while r.at < r.end and budget > 0:
+            budget -= ITEM_BYTES + self.load_item(&r)
+        return <size_t>r.at - <size_t>PyBytes_AS_STRING(data)
 
-    cdef int load_template(self, stream_of, list tables, Reading *r) except -1:
-        cdef uint64_t table = read_varint(r), siblings = read_varint(r), count
-        cdef float mean = 0
-        cdef kc_slots *slots[KC_MAX_LISTS]
-        cdef kc_entry *e
-        cdef int i
-        if table >= <uint64_t>len(tables):
-            raise ValueError(NOT_A_DUMP)
-        memcpy(&mean, read_bytes(r, sizeof(float)), sizeof(float))
-        for i in range(KC_MAX_LISTS):
-            slots[i] = NULL
-        try:
-            for i in range(KC_MAX_LISTS):
-                count = read_varint(r)
-                if count:
-                    slots[i] = kc_slots_copy(read_bytes(r, 2 * (count - 1)), count - 1)
-                    if slots[i] == NULL:
-                        raise ValueError(NOT_A_DUMP)
-            kc_literals_use(&self.t.coder.templates, (<Literals>tables[table]).table)
-            r.number = kc_adopt_reserve(&self.t.coder)
-            if not r.number:
+    def finish(self):
+        """Ends the loading of a dump: frees templates that nothing needs."""
+        cdef kt_table *t = &self.table.t
+        cdef uint32_t number
+        if self.newest is not None and t.coder.templates.used:
+            kc_literals_use(&t.coder.templates, self.newest.table)
+        for number in range(t.coder.templates.count, 0, -1):
+            if kc_number_is_used(&t.coder.templates, number):
+                kt_free_if_unneeded(t, kc_entry_of(&t.coder.templates, number).record)
+
+    cdef Py_ssize_t load_item(self, Reading *r) except -1:
+        """Loads an item; returns what it counts, in addition to ITEM_BYTES."""
+        cdef int item = read_text(r, 1).at[0]
+        if item == ITEM_LITERAL:
+            return self.load_literal(r)
+        if item == ITEM_TABLE:
+            if self.newest is not None and self.newest.table.count < MIN_LITERALS:
                 raise ValueError(NOT_A_DUMP)
-            self.load_record(stream_of, r)
-            e = kc_entry_of(&self.t.coder.templates, r.number)
-            e.siblings = min(siblings, 255)
-            e.mean = mean if 0 <= mean < KC_MAX_TEMPLATE else 0
-            for i in range(KC_MAX_LISTS):
-                kc_list_add(&self.t.coder.templates, r.number, slots[i])
-                slots[i] = NULL
-        finally:
-            for i in range(KC_MAX_LISTS):
-                free(slots[i])
+            self.newest = _Literals()
+            self.tables.append(self.newest)
+            return 0
+        if item & ~ITEM_FULL == ITEM_BASE:
+            return self.load_base(item)
+        if item & ITEM_KINDS != ITEM_RECORD or item & ~ITEM_FLAGS:
+            raise ValueError(NOT_A_DUMP)
+        if item & ITEM_TEMPLATE:
+            return self.load_template(r, item)
+        if item & (ITEM_HIDDEN | ITEM_MEMBER):
+            raise ValueError(NOT_A_DUMP)
+        return self.load_record(r, item, 0, 0)
+
+    cdef Py_ssize_t load_base(self, int item) except -1:
+        """Starts a base, or ends the last one."""
+        cdef kc_bases *bases = &self.table.t.coder.bases
+        if not item & ITEM_FULL:
+            if not kc_base_begin(bases):
+                raise ValueError(NOT_A_DUMP)
+            return 0
+        if not bases.current or not kc_base_of(bases, bases.current).count:
+            raise ValueError(NOT_A_DUMP)
+        kc_base_of(bases, bases.current).is_full = True
         return 0
 
-    def load(self, stream_of, bytes data not None, Py_ssize_t most):
-        """Loads a piece of the second part of a dump; returns the number of objects.
+    cdef Py_ssize_t load_literal(self, Reading *r) except -1:
+        cdef uint64_t size = read_varint(r)
+        cdef kr_text literal = read_text(r, size)
+        if self.newest is None or size < KC_MIN_LITERAL:
+            raise ValueError(NOT_A_DUMP)
+        if not kc_literals_add(self.newest.table, literal.at, size):
+            raise ValueError(NOT_A_DUMP)
+        return 0
+
+    cdef Py_ssize_t load_template(self, Reading *r, int item) except -1:
+        cdef kc_templates *templates = &self.table.t.coder.templates
+        cdef uint64_t joins = read_varint(r) if item & ITEM_MEMBER else 0
+        cdef uint64_t table = read_varint(r), siblings = read_varint(r), count
+        cdef uint32_t number = kc_number_reserve(templates)
+        cdef kc_slots *lists[KC_MAX_LISTS]
+        cdef kc_entry *e
+        cdef float mean = 0
+        cdef Py_ssize_t size
+        cdef int i
+        if not number or table >= <uint64_t>len(self.tables):
+            raise ValueError(NOT_A_DUMP)
+        memcpy(&mean, read_text(r, sizeof(float)).at, sizeof(float))
+        for i in range(KC_MAX_LISTS):
+            lists[i] = NULL
+        try:
+            count = read_varint(r)
+            if count > KC_MAX_LISTS:
+                raise ValueError(NOT_A_DUMP)
+            for i in range(<int>count):
+                lists[i] = self.load_list(r)
+            kc_literals_use(templates, (<_Literals>self.tables[table]).table)
+            size = self.load_record(r, item, number, joins)
+            e = kc_entry_of(templates, number)
+            e.siblings = min(siblings, <uint64_t>255)
+            e.mean = mean if 0 <= mean < KC_MAX_TEMPLATE else 0
+            for i in range(KC_MAX_LISTS):
+                kc_list_add(templates, number, lists[i])
+                lists[i] = NULL
+        finally:
+            for i in range(KC_MAX_LISTS):
+                free(lists[i])
+        return size + TEMPLATE_BYTES
+
+    cdef kc_slots *load_list(self, Reading *r) except NULL:
+        """Loads a slot list, whose words increase."""
+        cdef uint64_t count = read_varint(r)
+        cdef kc_slots *made
+        cdef kr_text slots
+        cdef uint64_t i
+        slots = read_text(r, count * sizeof(uint16_t))
+        made = kc_slots_copy(slots.at, count)
+        if made == NULL:
+            raise ValueError(NOT_A_DUMP)
+        for i in range(1, made.count):
+            if made.slot[i] & KC_SLOT_WORD <= made.slot[i - 1] & KC_SLOT_WORD:
+                free(made)
+                raise ValueError(NOT_A_DUMP)
+        return made
+
+    cdef Py_ssize_t load_record(self, Reading *r, int item, uint32_t number, uint32_t joins) except -1:
+        """Loads a record; returns the size of its object.
 
         Args:
-            stream_of: Maps the streams in the dump to those here.
-            data: Whole records, as `Dump.records` returns them.
-            most: Bytes of the largest object that is allowed.
-
-        Raises:
-            ValueError: The piece is damaged, a key is in the table already, or a stream is not idle.
-            KeyError: The mapping lacks a stream of the dump.
+            r: The bytes.
+            item: Kind and flags of the item.
+            number: Of the template; 0: an object that is no template.
+            joins: Bytes that a member adds to the last base.
         """
-        cdef Reading r
-        cdef Py_ssize_t before = self.t.visible
-        r.at = <const kr_byte *>PyBytes_AS_STRING(data)
-        r.end = r.at + PyBytes_GET_SIZE(data)
-        r.most = most
-        r.number = 0
-        while r.at < r.end:
-            self.load_record(stream_of, &r)
-        return self.t.visible - before
-
-    def finish_load(self):
-        """Ends the loading of a dump: frees templates that nothing needs."""
-        cdef uint32_t number
-        for number in range(self.t.coder.templates.count, 0, -1):
-            if kc_number_is_used(&self.t.coder.templates, number):
-                kt_free_if_unneeded(&self.t, kc_entry_of(&self.t.coder.templates, number).record)
-
-    cdef int load_record(self, stream_of, Reading *r) except -1:
-        cdef int flags = read_bytes(r, 1)[0]
-        cdef uint64_t dumped_stream = read_varint(r)
-        cdef kr_text namespace
+        cdef kc_base *base = NULL
+        cdef uint64_t dumped_stream = read_varint(r), namespace_len = read_varint(r)
+        cdef kr_text namespace = read_text(r, namespace_len)
+        cdef uint32_t stream = self.stream_in_table(dumped_stream)
         cdef kr_view v
-        cdef uint32_t stream
-        cdef kr_byte uid[36]
-        cdef kr_byte number[20]
-        cdef kc_object x
-        cdef bytes raw
-        namespace.len = read_varint(r)
-        namespace.at = read_bytes(r, namespace.len) if namespace.len else r.at
-        if not kr_try_read(r.at, r.end, &v) or v.number != r.number or v.raw_len > r.most:
+        cdef bint is_valid
+        if not kr_try_read(r.at, r.end, &v) or v.number != number or v.size > MAX_BYTES:
             raise ValueError(NOT_A_DUMP)
-        if flags & ~(DUMP_STALE | DUMP_HIDDEN) or flags & DUMP_HIDDEN and not r.number:
+        if v.raw_len > self.max_object_bytes or number and v.raw_len > KC_MAX_TEMPLATE:
+            raise ValueError(f"an object of {v.raw_len} bytes")
+        if v.blob.len > v.raw_len + MAX_BLOB_EXCESS:
             raise ValueError(NOT_A_DUMP)
         r.at += v.size
-        stream = self.stream_number(stream_of[dumped_stream])
-        if self.t.stream[stream].phase != KT_IDLE:
-            raise ValueError(f"stream {stream}: a relist, sweep or drop is in progress")
-        x.identity[0] = namespace
-        x.identity[1] = v.name
-        x.identity[2] = kr_uid_text(&v, uid)
-        x.identity[3] = kr_rv_text(&v, number)
-        try:
-            for i in range(4):
-                text(&x.identity[i])
-        except UnicodeDecodeError:
-            raise ValueError(NOT_A_DUMP) from None
-        raw = PyBytes_FromStringAndSize(NULL, v.raw_len)
-        x.raw = <const kr_byte *>PyBytes_AS_STRING(raw)
-        x.size = v.raw_len
-        if not kc_decode(&self.t.coder, &v, &namespace, <kr_byte *>x.raw):
+        if not has_utf8(&namespace, &v):
             raise ValueError(NOT_A_DUMP)
-        return self.add_loaded(stream, &x, &v, flags)
+        self.reserve(v.raw_len)
+        if item & ITEM_MEMBER:
+            base = self.base_of_member(&v, joins)
+            base.is_full = True  # the members so far are its prefix
+        is_valid = kc_decode(&self.table.t.coder, &v, &namespace, self.object)
+        if base != NULL:
+            base.is_full = False
+        if not is_valid:
+            raise ValueError(NOT_A_DUMP)
+        self.add(stream, &namespace, &v, item, joins)
+        return v.raw_len
 
-    cdef int add_loaded(self, uint32_t stream, const kc_object *x, const kr_view *v, int flags) except -1:
+    cdef kc_base *base_of_member(self, const kr_view *v, uint32_t joins) except NULL:
+        """Returns the last base, if the template may join it."""
+        cdef kc_bases *bases = &self.table.t.coder.bases
+        cdef kc_base *base
+        if not v.form & KR_FRAME or not v.codec or v.codec != bases.current or not joins:
+            raise ValueError(NOT_A_DUMP)
+        base = kc_base_of(bases, bases.current)
+        if base.is_full or not kc_base_admits(base, joins):
+            raise ValueError(NOT_A_DUMP)
+        return base
+
+    cdef uint32_t stream_in_table(self, uint64_t dumped_stream) except? 0xFFFFFFFF:
+        if self.stream == KR_NONE or dumped_stream != self.dumped_stream:
+            if dumped_stream not in self.stream_of:
+                raise ValueError(NOT_A_DUMP)
+            self.stream = self.stream_of[dumped_stream]
+            self.dumped_stream = dumped_stream
+        if self.table.t.stream[self.stream].phase != KT_IDLE:
+            raise ValueError(f"stream {self.stream}: a relist, sweep or drop is in progress")
+        return self.stream
+
+    cdef int reserve(self, size_t size) except -1:
+        """Makes room for an object."""
+        if size > self.room or self.object == NULL:
+            free(self.object)
+            self.room = size + size // 4 + 4096
+            self.object = <kr_byte *>malloc(self.room)
+            if self.object == NULL:
+                self.room = 0
+                raise MemoryError
+        return 0
+
+    cdef int add(
+        self, uint32_t stream, const kr_text *namespace, const kr_view *v, int item, uint32_t joins
+    ) except -1:
+        """Adds a record whose object was decoded."""
+        cdef kt_table *t = &self.table.t
+        cdef kt_stream *s = &t.stream[stream]
         cdef kr_new record
         cdef kr_identity identity
         cdef kt_reservation room
-        cdef kc_encoded encoded
-        cdef kt_stream *s = &self.t.stream[stream]
         cdef uint64_t hash
-        if v.number and not kc_describe(&self.t.coder, x, v.codec, &encoded):
-            raise ValueError(NOT_A_DUMP)
+        cdef kc_object x
+        cdef kc_encoded described
+        cdef kr_byte uid[36]
+        cdef kr_byte version[20]
+        if item & ITEM_TEMPLATE:
+            x.raw, x.size = self.object, v.raw_len
+            x.identity[0], x.identity[1] = namespace[0], v.name
+            x.identity[2], x.identity[3] = kr_uid_text(v, uid), kr_rv_text(v, version)
+            if not kc_describe(&t.coder, &x, 0 if v.form & KR_FRAME else v.codec, &described):
+                raise ValueError(NOT_A_DUMP)
+            described.codec, described.joins = v.codec, joins
         kr_new_from_view(v, &record, &identity)
-        record.partition = kr_partition_acquire(&self.t.namespaces, stream, &x.identity[0])
+        record.partition = kr_partition_acquire(&t.namespaces, stream, namespace)
         if record.partition == KR_NONE:
             raise MemoryError
         try:
-            hash = kt_key_hash(&self.t.namespaces, record.partition, &record.name)
-            if not flags & DUMP_HIDDEN and kt_find(&self.t, record.partition, &record.name, hash).plain != KR_NONE:
+            hash = kt_key_hash(&t.namespaces, record.partition, &record.name)
+            if not item & ITEM_HIDDEN and self.has_key(record.partition, namespace, &record.name, hash):
                 raise ValueError(NOT_A_DUMP)
-            if not kt_reserve(&self.t, &record, hash, &room):
+            if not kt_reserve(t, &record, hash, &room):
                 raise MemoryError
-            if flags & DUMP_HIDDEN:
-                kt_add_to_limbo(&self.t, &record, &room)
+            if item & ITEM_HIDDEN:
+                kt_add_to_limbo(t, &record, &room)
             else:
-                self.index_json(room.id, x.raw, x.size)
-                kt_add(&self.t, &record, hash, &room, s.epoch | (s.stale_bit if flags & DUMP_STALE else 0))
-            if record.number:
-                kc_adopt(&self.t.coder, record.number, room.id, x, &encoded)
+                self.table.index_json(room.id, self.object, v.raw_len)
+                kt_add(t, &record, hash, &room, s.epoch | (s.stale_bit if item & ITEM_STALE else 0))
+            if item & ITEM_TEMPLATE:
+                kc_adopt(&t.coder, v.number, room.id, &x, &described)
+            if joins:
+                self.check_member(room.id, v.codec)
         finally:
-            kr_partition_release(&self.t.namespaces, record.partition)
+            kr_partition_release(&t.namespaces, record.partition)
         return 0
+
+    cdef int check_member(self, uint32_t id, uint32_t base) except -1:
+        """Counts the base as a user of its last member, and checks that the member adds what it states."""
+        cdef kt_table *t = &self.table.t
+        cdef kr_view v
+        kr_read(kt_record(t, id), &v)
+        if v.word & KR_LIMBO:
+            kt_count_hidden(t, &v, 1)
+        if kc_base_content(&t.coder, base, kc_base_of(&t.coder.bases, base).count).at == NULL:
+            raise ValueError(NOT_A_DUMP)
+        return 0
+
+    cdef bint has_key(self, uint32_t partition, const kr_text *namespace, const kr_text *name, uint64_t hash) noexcept:
+        """Returns whether the collection has an object of this key, in any stream."""
+        if kt_find(&self.table.t, partition, name, hash).plain != KR_NONE:
+            return True
+        return self.has_streams and kt_find_visible(&self.table.t, namespace, name) != KR_NONE

@@ -1,14 +1,14 @@
 """The snapshot file: its format, and how it is written, verified and loaded.
 
-It holds the objects of a collection as the table dumps them, encoded, and the resourceVersions to continue from. Runs in a thread. The file is never mapped: a file that is truncated while it is read
-is refused, and cannot crash the process.
+It holds the objects of a collection as the table dumps them, encoded, and the resourceVersions to continue from. Runs
+in a thread. The file is never mapped: a file that is truncated while it is read is refused, and cannot crash the
+process. The bytes of a file are not trusted.
 
     preface   8 bytes of magic, format as u16
     pieces    kind (1 byte), length (u32), CRC-32 of kind, length and content (u32), content
                 H  header: what the file is a snapshot of, and when it was taken
-                T  the templates, as `Table.load_templates` takes them, in one or more pieces
-                R  whole records, as `Table.load` takes them
-                E  end: number of pieces and of records, and the BLAKE2b of all bytes before this piece
+                D  items of a dump, as `Dump.read` returns them and `Loader.load` takes them
+                E  end: number of pieces and of objects, and the BLAKE2b of all bytes before this piece
 
 All integers are little-endian. The contents are used only after the end piece is verified. No data follows it.
 """
@@ -34,12 +34,15 @@ import msgspec
 
 from kinform._errors import SnapshotError
 from kinform._store.contents import StoreContents
+from kinform_ext._table import Loader
 
 SNAPSHOT_MAGIC = b"kinform\x00"
-# Incremented with every change of the layout of this file, of the records of the table, or of the header.
+# Incremented with every change of the layout of this file, of a dump, of the records of the table, or of the header.
 SNAPSHOT_FORMAT = 2
-MAX_OBJECT_BYTES = 64 << 20  # of an object in a file
-PIECE_BYTES = 64 << 10  # processed without releasing the GIL: half a millisecond
+PIECE_BYTES = 64 << 10  # of a dump in one piece; its last item may exceed this
+SLICE_BYTES = 256 << 10  # of objects that are loaded without releasing the GIL: below a millisecond
+MAX_HEADER_BYTES = 16 << 20  # 65,536 namespaces with long names
+MAX_OBJECT_BYTES = 64 << 20  # of an object in a file, unless the reader states another bound
 
 _PREFACE = struct.Struct("<8sH")
 _PIECE = struct.Struct("<cII")
@@ -118,16 +121,13 @@ class Loaded(msgspec.Struct, frozen=True):
 # Writing
 
 
-def write_snapshot(
-    path: str, header: Header, templates: bytes, records: Iterator[bytes], objects: int, cancelled: threading.Event
-) -> int:
+def write_snapshot(path: str, header: Header, dump: Iterator[bytes], objects: int, cancelled: threading.Event) -> int:
     """Writes a snapshot, and replaces the old file once all bytes are on the disk.
 
     Args:
         path: Path of the file.
         header: The header.
-        templates: The templates.
-        records: Pieces of records. Each is written before the next is requested.
+        dump: The dump in pieces. Each is written before the next is requested.
         objects: Number of objects in all pieces.
         cancelled: Another thread sets it to stop the write.
 
@@ -146,12 +146,10 @@ def write_snapshot(
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             writer = _FileWriter(file)
             writer.piece(b"H", msgspec.json.encode(header))
-            for start in range(0, len(templates), PIECE_BYTES):
-                writer.piece(b"T", templates[start : start + PIECE_BYTES])
-            for piece in records:
+            for piece in dump:
                 if cancelled.is_set():
                     raise InterruptedError(errno.EINTR, "cancelled")
-                writer.piece(b"R", piece)
+                writer.piece(b"D", piece)
             writer.end(objects)
             os.fsync(file.fileno())
             os.replace(temporary, os.path.join(folder, name))
@@ -214,20 +212,41 @@ def _sync_folder(folder: str) -> None:
 # Reading
 
 
-def read_snapshot(path: str, origin: Origin, contents: StoreContents, max_age: float | None) -> Loaded | None:
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """Bounds of a snapshot that is loaded.
+
+    Attributes:
+        max_age: Age in seconds; None: no limit.
+        object_bytes: Bytes of the JSON of one object.
+        held_bytes: Memory of the contents; None: no limit.
+    """
+
+    max_age: float | None = None
+    object_bytes: int = MAX_OBJECT_BYTES
+    held_bytes: int | None = None
+
+
+def read_snapshot(
+    path: str, origin: Origin, contents: StoreContents, bounds: Bounds, cancelled: threading.Event
+) -> Loaded | None:
     """Loads a snapshot into empty contents.
+
+    In addition to the contents, it allocates less than three times `bounds.object_bytes`, and less than twice the size
+    of the file.
 
     Args:
         path: Path of the file.
         origin: The origin that the snapshot must have.
         contents: The contents to fill. Discard them if this raises.
-        max_age: Maximum age in seconds; None: no limit.
+        bounds: The bounds. The memory of the contents is checked after each slice.
+        cancelled: Another thread sets it to stop the load.
 
     Returns:
         The snapshot; None if there is no file.
 
     Raises:
-        SnapshotError: The file cannot be read, is damaged, is too old, or has another origin.
+        SnapshotError: The file cannot be read, is damaged, is out of bounds, or has another origin. Or the load was
+            cancelled.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # O_NONBLOCK: opening a pipe would block
@@ -240,43 +259,57 @@ def read_snapshot(path: str, origin: Origin, contents: StoreContents, max_age: f
         raise SnapshotError(path, "not a regular file")
     with open(descriptor, "rb", buffering=0) as file:
         try:
-            return _load(_FileReader(path, file), origin, contents, max_age)
+            return _load(_FileReader(path, file, bounds), origin, contents, bounds, cancelled)
         except OSError as error:
             raise SnapshotError(path, f"cannot be read: {error.strerror}") from error
 
 
-def _load(reader: _FileReader, origin: Origin, contents: StoreContents, max_age: float | None) -> Loaded:
+def _load(
+    reader: _FileReader, origin: Origin, contents: StoreContents, bounds: Bounds, cancelled: threading.Event
+) -> Loaded:
     header = reader.header()
+    _check_header(reader, header, origin, bounds)
+    numbers = {namespace: number for number, namespace in enumerate(header.streams)}
+    try:
+        loader = Loader(
+            contents.table,
+            {number: numbers[namespace] for namespace, (number, _) in header.streams.items()},
+            bounds.object_bytes,
+        )
+        for piece in reader.pieces():
+            done = 0
+            while done < len(piece):
+                if cancelled.is_set():
+                    raise reader.error("cancelled")
+                done = loader.load(piece, done, SLICE_BYTES)
+                _check_memory(reader, contents, bounds)
+                time.sleep(0)  # releases the GIL
+        loader.finish()
+    except ValueError:
+        raise reader.error(f"damaged before byte {reader.offset}") from None
+    if reader.objects != len(contents.table):
+        raise reader.error("damaged: the number of objects is wrong")
+    versions = {namespace: version for namespace, (_, version) in header.streams.items()}
+    return Loaded(contents, numbers, versions)
+
+
+def _check_header(reader: _FileReader, header: Header, origin: Origin, bounds: Bounds) -> None:
     if header.byteorder != sys.byteorder:
         raise reader.error("written on a machine with another byte order")
     if difference := header.origin.difference(origin):
         raise reader.error(f"written for {difference}")
+    if not header.streams.keys() <= set(("",) if origin.namespaces is None else origin.namespaces):
+        raise reader.error("damaged: it has a stream of another namespace")
+    if len({number for number, _ in header.streams.values()}) < len(header.streams):
+        raise reader.error("damaged: two streams have the same number")
     age = time.time() - header.taken
-    if max_age is not None and abs(age) > max_age:  # negative if the clock was changed
-        raise reader.error(f"{age:.0f} s old; max_age is {max_age:g} s")
-    numbers = {namespace: number for number, namespace in enumerate(header.streams)}
-    stream_of = {number: numbers[namespace] for namespace, (number, _) in header.streams.items()}
-    templates: list[bytes] = []
-    table, objects, loading = contents.table, 0, False
-    for kind, content in reader.pieces():
-        try:
-            if kind == b"T" and not loading:
-                templates.append(content)
-            elif kind == b"R":
-                if not loading:
-                    objects += table.load_templates(stream_of, b"".join(templates), MAX_OBJECT_BYTES)
-                    loading = True
-                objects += table.load(stream_of, content, MAX_OBJECT_BYTES)
-            else:
-                raise ValueError("unexpected piece")
-        except (ValueError, KeyError):
-            raise reader.error(f"damaged before byte {reader.offset}") from None
-        time.sleep(0)  # releases the GIL
-    table.finish_load()
-    if objects != reader.objects or objects != len(table):
-        raise reader.error("damaged: the number of records is wrong")
-    versions = {namespace: version for namespace, (_, version) in header.streams.items()}
-    return Loaded(contents, numbers, versions)
+    if bounds.max_age is not None and abs(age) > bounds.max_age:  # negative if the clock was changed
+        raise reader.error(f"{age:.0f} s old; max_age is {bounds.max_age:g} s")
+
+
+def _check_memory(reader: _FileReader, contents: StoreContents, bounds: Bounds) -> None:
+    if bounds.held_bytes is not None and contents.memory_usage().held_bytes > bounds.held_bytes:
+        raise reader.error(f"its objects take more than memory_limit, {bounds.held_bytes} bytes")
 
 
 class _FileReader:
@@ -287,9 +320,10 @@ class _FileReader:
         objects: Number of objects according to the end piece.
     """
 
-    def __init__(self, path: str, file: BinaryIO) -> None:
+    def __init__(self, path: str, file: BinaryIO, bounds: Bounds) -> None:
         self._path = path
         self._file = file
+        self._max_piece = PIECE_BYTES + 2 * bounds.object_bytes  # the last item of a piece: a name and an object
         self._digest = hashlib.blake2b(digest_size=32)
         self._pieces = 0
         self.offset = 0
@@ -308,7 +342,7 @@ class _FileReader:
             raise self.error("not a snapshot")
         if format != SNAPSHOT_FORMAT:
             raise self.error(f"has format {format}; this version of kinform reads format {SNAPSHOT_FORMAT}")
-        kind, content, _ = self._piece()
+        kind, content, _ = self._piece(MAX_HEADER_BYTES)
         try:
             if kind != b"H":
                 raise ValueError
@@ -316,16 +350,18 @@ class _FileReader:
         except ValueError:
             raise self.error("the header is missing or not valid") from None
 
-    def pieces(self) -> Iterable[tuple[bytes, bytes]]:
-        """Yields the pieces after the header and verifies the end piece.
+    def pieces(self) -> Iterable[bytes]:
+        """Yields the pieces of the dump and verifies the end piece.
 
         The file as a whole is not verified before the iteration has ended.
         """
         while True:
-            kind, content, digest = self._piece()
-            if kind != b"E":
-                yield kind, content
+            kind, content, digest = self._piece(self._max_piece)
+            if kind == b"D":
+                yield content
                 continue
+            if kind != b"E":
+                raise self.error("damaged: it has an unknown piece")
             if len(content) != _END.size or self.offset != self._size or self._file.read(1):
                 raise self.error("data after the end")
             pieces, self.objects, expected = _END.unpack(content)
@@ -333,11 +369,14 @@ class _FileReader:
                 raise self.error("damaged")
             return
 
-    def _piece(self) -> tuple[bytes, bytes, bytes]:
-        """Reads kind and content of a piece, and for an end piece the digest before it."""
+    def _piece(self, most: int) -> tuple[bytes, bytes, bytes]:
+        """Reads kind and content of a piece, and for an end piece the digest before it.
+
+        A piece of more than `most` bytes is refused before memory is allocated for it.
+        """
         start, digest = self.offset, self._digest.copy()
         kind, length, check = _PIECE.unpack(self._read(_PIECE.size))
-        if length > self._size - self.offset:
+        if length > min(most, self._size - self.offset):
             raise self.error(f"truncated or damaged at byte {start}")
         content = self._read(length)
         if zlib.crc32(content, zlib.crc32(_PIECE_START.pack(kind, length))) != check:

@@ -22,7 +22,16 @@ import msgspec
 from kinform._errors import SnapshotError
 from kinform._listwatch.stream import Stream
 from kinform._options import Snapshot, Transform
-from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, read_snapshot, write_snapshot
+from kinform._snapshot.file import (
+    MAX_OBJECT_BYTES,
+    PIECE_BYTES,
+    Bounds,
+    Header,
+    Loaded,
+    Origin,
+    read_snapshot,
+    write_snapshot,
+)
 from kinform._spec import CollectionSpec
 from kinform._stats import SnapshotStats
 from kinform._store.writer import Writer
@@ -71,6 +80,8 @@ class SnapshotKeeper:
         self._file_bytes = 0
         self._last_write: float | None = None
         self._origin = _origin(spec)
+        # A transform may make objects larger than they were on the wire.
+        self._object_bytes = spec.options.max_object_bytes if spec.transform is None else MAX_OBJECT_BYTES
 
     def stats(self) -> SnapshotStats:
         """Returns the current counts and times."""
@@ -93,11 +104,11 @@ class SnapshotKeeper:
             self._origin, cluster=await cluster_uid(self._transport), place=server_digest(self._transport)
         )
         fresh = self._writer.contents.empty_copy()
+        bounds = Bounds(
+            max_age=self._snapshot.max_age, object_bytes=self._object_bytes, held_bytes=self._writer.memory_limit
+        )
         try:
-            loaded = await _threaded(lambda _: read_snapshot(self._path, self._origin, fresh, self._snapshot.max_age))
-            limit = self._writer.memory_limit
-            if limit is not None and fresh.memory_usage().held_bytes > limit:
-                raise SnapshotError(self._path, f"its objects take more than memory_limit, {limit} bytes")
+            loaded = await _threaded(partial(read_snapshot, self._path, self._origin, fresh, bounds))
         except SnapshotError as error:
             self._refuse(error)
             return None
@@ -151,8 +162,7 @@ class SnapshotKeeper:
             self._last_write = time.monotonic()
 
     async def _write(self, header: Header, dump: Dump) -> int:
-        work = partial(write_snapshot, self._path, header, dump.templates, _pieces(dump), len(dump))
-        return await _threaded(work)
+        return await _threaded(partial(write_snapshot, self._path, header, _pieces(dump), len(dump)))
 
     def _refuse(self, error: SnapshotError) -> None:
         self._refused = error
@@ -165,7 +175,7 @@ class SnapshotKeeper:
 
 
 def _pieces(dump: Dump) -> Iterator[bytes]:
-    while piece := dump.records(PIECE_BYTES):
+    while piece := dump.read(PIECE_BYTES):
         yield piece
 
 

@@ -9,6 +9,8 @@ import stat
 import sys
 import threading
 import time
+from collections import Counter
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -16,11 +18,11 @@ import pytest
 
 from kinform._errors import OptionError, SnapshotError
 from kinform._options import Snapshot, WatchOptions
-from kinform._snapshot import file
-from kinform._snapshot.file import PIECE_BYTES, Header, Loaded, Origin, read_snapshot, write_snapshot
+from kinform._snapshot.file import PIECE_BYTES, Bounds, Header, Loaded, Origin, read_snapshot, write_snapshot
 from kinform._store.contents import StoreContents
 from kinform._store.reader import store
 from kinform._store.writer import Writer
+from kinform_ext._table import Dump
 from tests.core.test_machine import make_machine
 from tests.core.wire import batch, obj
 
@@ -35,17 +37,18 @@ ORIGIN = Origin(
 )
 
 
+def pod(number: int, namespace: str, **fields: Any) -> dict[str, Any]:
+    spec = {"image": f"web:{number % 7}", "text": "x" * 100}
+    return obj(f"p{number}", namespace=namespace, rv=number + 1, **{"spec": spec, **fields})
+
+
 def filled(objects: int = 5, streams: tuple[str, ...] = ("shop", "till")) -> Writer:
     """Makes a store in which each stream has this number of objects."""
     writer, _ = store(name="v1/pods")
     for stream in streams:
         writer.begin(stream)
-        found = [
-            obj(f"p{number}", namespace=stream, rv=number + 1, spec={"image": f"web:{number % 7}", "text": "x" * 100})
-            for number in range(objects)
-        ]
-        if found:
-            writer.apply(stream, batch(*found), initial=True)
+        if objects:
+            writer.apply(stream, batch(*(pod(number, stream) for number in range(objects))), initial=True)
         writer.commit(stream)
         while writer.sweep(stream):
             pass
@@ -57,25 +60,48 @@ def raws(contents: StoreContents) -> dict[str, bytes]:
     return {table.key_of(id): table.raw_of(id) for id in table.ids()}
 
 
-def save(writer: Writer, path: Any, *, origin: Origin = ORIGIN, taken: float | None = None) -> bytes:
-    """Writes a snapshot of a writer and returns the bytes of the file."""
+def header_of(writer: Writer, *, origin: Origin = ORIGIN, taken: float | None = None) -> Header:
     numbers = writer.numbers(["shop", "till"])
-    header = Header(
+    return Header(
         origin=origin,
         byteorder=sys.byteorder,
         taken=time.time() if taken is None else taken,
         streams={"shop": (numbers["shop"], "17"), "till": (numbers["till"], "19")},
     )
-    ids = writer.contents.table.ids()
-    pieces = iter(lambda: ids.dump(PIECE_BYTES), b"")
-    size = write_snapshot(str(path), header, writer.contents.codec.state(), pieces, len(ids), threading.Event())
+
+
+def pieces(dump: Dump, size: int = PIECE_BYTES) -> Iterator[bytes]:
+    return iter(lambda: dump.read(size), b"")
+
+
+def save(writer: Writer, path: Any, *, size: int = PIECE_BYTES, **header: Any) -> bytes:
+    """Writes a snapshot of a writer and returns the bytes of the file."""
+    dump = Dump(writer.contents.table)
+    written = write_snapshot(str(path), header_of(writer, **header), pieces(dump, size), len(dump), threading.Event())
     data: bytes = path.read_bytes()
-    assert len(data) == size
+    assert len(data) == written
     return data
 
 
-def load(path: Any, *, origin: Origin = ORIGIN, max_age: float | None = None, **indexes: str) -> Loaded | None:
-    return read_snapshot(str(path), origin, StoreContents("v1/pods", indexes), max_age)
+def load(path: Any, *, origin: Origin = ORIGIN, indexes: dict[str, str] | None = None, **bounds: Any) -> Loaded | None:
+    return read_snapshot(
+        str(path), origin, StoreContents("v1/pods", indexes or {}), Bounds(**bounds), threading.Event()
+    )
+
+
+def forms_of(contents: StoreContents) -> dict[str, str]:
+    table = contents.table
+    return {table.key_of(id): table.form_of(id) for id in table.ids()}
+
+
+def split(whole: bytes) -> list[bytes]:
+    """Returns the pieces of a file, their starts included."""
+    found, start = [], 10
+    while start < len(whole):
+        end = start + 9 + int.from_bytes(whole[start + 1 : start + 5], "little")
+        found.append(whole[start:end])
+        start = end
+    return found
 
 
 def refused(path: Any, **options: Any) -> str:
@@ -91,7 +117,7 @@ class TestRoundTrip:
     def test_all_objects_are_restored_in_their_stream(self, tmp_path):
         writer = filled()
         save(writer, tmp_path / "s")
-        loaded = load(tmp_path / "s", app="spec.image")
+        loaded = load(tmp_path / "s", indexes={"app": "spec.image"})
         assert raws(loaded.contents) == raws(writer.contents)
         assert loaded.resource_versions == {"shop": "17", "till": "19"}
         assert sorted(loaded.contents.table.index_keys(0, "web:3")) == ["shop/p3", "till/p3"]
@@ -101,19 +127,26 @@ class TestRoundTrip:
             pass
         assert {key.split("/")[0] for key in raws(loaded.contents)} == {"till"}
 
-    async def test_loading_keeps_the_compression_of_the_background(self, tmp_path):
+    def test_loading_keeps_how_each_object_is_encoded(self, tmp_path):
         writer = filled(1_000)
-        await writer.drain()
         save(writer, tmp_path / "s")
         loaded = load(tmp_path / "s").contents
-        assert raws(loaded) == raws(writer.contents)
-        assert writer.contents.codec.base_codecs() or writer.contents.codec.exemplars
-        assert loaded.codec.base_codecs() == writer.contents.codec.base_codecs()
-        assert loaded.codec.exemplars == writer.contents.codec.exemplars
-        assert loaded.memory_usage().held_bytes < 1.2 * writer.memory_usage().held_bytes
-        writer, expected = Writer(loaded), raws(loaded)  # the codec continues to compress
-        await writer.drain()
-        assert raws(loaded) == expected
+        forms = Counter(forms_of(loaded).values())
+        assert forms_of(loaded) == forms_of(writer.contents)
+        assert forms["sibling"] > 1_900
+        assert forms["template"] == loaded.table.stats()["templates"]
+        assert loaded.memory_usage().held_bytes < 1.1 * writer.memory_usage().held_bytes
+
+    def test_a_loaded_collection_encodes_new_objects_as_before(self, tmp_path):
+        writer = filled(1_000)
+        save(writer, tmp_path / "s")
+        loaded = load(tmp_path / "s")
+        later = Writer(loaded.contents)
+        later.adopt(loaded.contents, loaded.numbers)
+        for each in (writer, later):
+            each.apply("shop", batch(*(pod(number, "shop") for number in range(1_000, 2_000))), initial=False)
+        assert raws(loaded.contents) == raws(writer.contents)
+        assert later.memory_usage().held_bytes < 1.1 * writer.memory_usage().held_bytes
 
     def test_an_empty_collection_is_restored(self, tmp_path):
         save(filled(0), tmp_path / "s")
@@ -143,11 +176,9 @@ class TestDamage:
             path.write_bytes(whole[:position] + bytes([flipped]) + whole[position + 1 :])
             refused(path)
 
-    async def test_a_large_file_with_a_byte_changed_is_refused(self, tmp_path):
+    def test_a_large_file_with_a_byte_changed_is_refused(self, tmp_path):
         path = tmp_path / "s"
-        writer = filled(2_000)
-        await writer.drain()
-        whole = save(writer, path)
+        whole = save(filled(2_000), path)
         for position in random.Random(7).sample(range(len(whole)), 200):
             path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x10]) + whole[position + 1 :])
             refused(path)
@@ -159,26 +190,13 @@ class TestDamage:
             path.write_bytes(whole + more)
             refused(path)
 
-    def test_missing_repeated_or_swapped_pieces_are_refused(self, tmp_path, monkeypatch):
+    def test_missing_repeated_or_swapped_pieces_are_refused(self, tmp_path):
         path = tmp_path / "s"
-        monkeypatch.setattr(file, "PIECE_BYTES", 500)
-        writer = filled(20)
-        numbers = writer.numbers(["shop", "till"])
-        ids = writer.contents.table.ids()
-        header = Header(
-            origin=ORIGIN, byteorder=sys.byteorder, taken=time.time(), streams={n: (i, "1") for n, i in numbers.items()}
-        )
-        pieces = iter(lambda: ids.dump(500), b"")
-        write_snapshot(str(path), header, writer.contents.codec.state(), pieces, len(ids), threading.Event())
-        whole, spans = path.read_bytes(), []
-        start = 10
-        while start < len(whole):
-            length = int.from_bytes(whole[start + 1 : start + 5], "little")
-            spans.append(whole[start : start + 9 + length])
-            start += 9 + length
+        whole = save(filled(20), path, size=500)
+        preface, spans = whole[:10], split(whole)
         assert len(spans) > 5
         for changed in (spans[:2] + spans[3:], [*spans[:3], *spans[2:]], [*spans[:2], spans[3], spans[2], *spans[4:]]):
-            path.write_bytes(whole[:10] + b"".join(changed))
+            path.write_bytes(preface + b"".join(changed))
             refused(path)
 
     @pytest.mark.parametrize("content", [b"", b"{}", b"\0" * 100, b"kinform\0", os.urandom(5_000)])
@@ -200,10 +218,11 @@ class TestDamage:
         monkeypatch.setattr(os, "open", denied)
         assert refused(tmp_path / "s") == "cannot be read: Permission denied"
 
-    def test_another_format_is_refused(self, tmp_path, monkeypatch):
-        save(filled(), tmp_path / "s")
-        monkeypatch.setattr(file, "SNAPSHOT_FORMAT", 2)
-        assert refused(tmp_path / "s") == "has format 1; this version of kinform reads format 2"
+    @pytest.mark.parametrize("format", [1, 3])
+    def test_another_format_is_refused(self, tmp_path, format):
+        whole = save(filled(), tmp_path / "s")
+        (tmp_path / "s").write_bytes(whole[:8] + format.to_bytes(2, "little") + whole[10:])
+        assert refused(tmp_path / "s") == f"has format {format}; this version of kinform reads format 2"
 
     def test_a_refusal_does_not_show_file_contents(self, tmp_path):
         path = tmp_path / "s"
@@ -292,54 +311,26 @@ class TestWriting:
     def test_a_cancelled_write_leaves_no_file(self, tmp_path):
         writer, cancelled = filled(3), threading.Event()
         cancelled.set()
-        header = Header(origin=ORIGIN, byteorder="little", taken=0, streams={})
         with pytest.raises(InterruptedError):
-            write_snapshot(str(tmp_path / "s"), header, b"", iter([b"x"]), 1, cancelled)
+            write_snapshot(str(tmp_path / "s"), header_of(writer), iter([b"x"]), 1, cancelled)
         assert not list(tmp_path.iterdir())
-        assert writer.idle
 
     def test_a_file_holds_one_state_despite_concurrent_writes(self, tmp_path):
         writer = filled(300)
         expected = raws(writer.contents)
-        numbers = writer.numbers(["shop", "till"])
-        header = Header(
-            origin=ORIGIN, byteorder=sys.byteorder, taken=time.time(), streams={n: (i, "1") for n, i in numbers.items()}
-        )
-        with writer.recoding_paused() as contents:
-            state, ids = contents.codec.state(), contents.table.ids()
+        dump = Dump(writer.contents.table)
 
-            def pieces():
-                for step in range(1_000):
-                    if not (piece := ids.dump(1_000)):
-                        return
-                    yield piece
-                    changed = [obj(f"p{n}", rv=1_000 + step, spec={"step": step}) for n in range(step, step + 50)]
-                    writer.apply("shop", batch(*changed), initial=False)
-                    writer.apply("till", batch(obj(f"p{step}", namespace="till"), verb="DELETED"), initial=False)
-                    contents.table.compact(1 << 20)
+        def changing() -> Iterator[bytes]:
+            for step, piece in enumerate(pieces(dump, 1_000)):
+                yield piece
+                changed = [obj(f"p{n}", rv=1_000 + step, spec={"step": step}) for n in range(step, step + 50)]
+                writer.apply("shop", batch(*changed), initial=False)
+                writer.apply("till", batch(obj(f"p{step}", namespace="till"), verb="DELETED"), initial=False)
+                writer.contents.table.compact(1 << 20)
 
-            write_snapshot(str(tmp_path / "s"), header, state, pieces(), len(ids), threading.Event())
+        write_snapshot(str(tmp_path / "s"), header_of(writer), changing(), len(dump), threading.Event())
         assert raws(writer.contents) != expected
         assert raws(load(tmp_path / "s").contents) == expected
-
-
-class TestRecodingPaused:
-    def test_recoding_stays_paused_when_nested_and_after_a_relist(self):
-        writer = filled()
-        codec = writer.contents.codec
-        assert not codec.paused
-        with writer.recoding_paused():
-            with writer.recoding_paused():
-                assert codec.paused
-            writer.begin("shop")
-            assert not writer.idle
-            writer.commit("shop")
-            assert not writer.idle
-            while writer.sweep("shop"):
-                pass
-            assert writer.idle
-            assert codec.paused
-        assert not codec.paused
 
 
 class TestOptions:

@@ -225,6 +225,28 @@ async def test_a_damaged_file_is_refused_and_replaced_after_a_list(server, api, 
         assert pods.stats().snapshot.loaded
 
 
+async def test_a_file_of_an_old_format_is_replaced_after_a_list(server, api, path):
+    put(server, "a")
+    await run_once(api, path)
+    data = path.read_bytes()
+    path.write_bytes(data[:8] + (1).to_bytes(2, "little") + data[10:])
+    async with informer(api, path) as pods:
+        assert "has format 1; this version of kinform reads format 2" in pods.stats().snapshot.refused
+        await pods.synced(timeout=10)
+        assert list(pods.store) == ["shop/a"]
+    async with informer(api, path) as pods:
+        assert pods.stats().snapshot.loaded
+
+
+async def test_an_object_above_max_object_bytes_is_refused(server, api, path):
+    put(server, "a", text="x" * 3_000)
+    await run_once(api, path)
+    async with informer(api, path, options=quick(initial="list", max_object_bytes=2_000)) as pods:
+        assert "damaged" in pods.stats().snapshot.refused
+    async with informer(api, path) as pods:
+        assert pods.stats().snapshot.loaded
+
+
 async def test_an_old_file_is_refused(server, api, path):
     put(server, "a")
     await run_once(api, path)
