@@ -158,13 +158,18 @@ cdef extern from "coder/coder.h":
         uint32_t used
         kc_literals *literals
 
+    enum:
+        KC_MAX_BASES
+
     ctypedef struct kc_base:
-        uint16_t member[16]
+        uint16_t *member
+        uint32_t *end
         uint8_t count
         uint8_t is_full
 
     ctypedef struct kc_bases:
         uint32_t count
+        uint32_t current
 
     ctypedef struct kc_coder:
         kc_templates templates
@@ -182,6 +187,7 @@ cdef extern from "coder/coder.h":
     ctypedef struct kc_encoded:
         kr_text blob
         uint32_t codec
+        uint32_t joins
         int is_frame
         int placeholders
         int is_template
@@ -198,7 +204,7 @@ cdef extern from "coder/coder.h":
     kr_text kc_literal_at(const kc_literals *l, uint32_t number) nogil
     kc_slots *kc_slots_copy(const kr_byte *from_, size_t count) nogil
     void kc_list_add(kc_templates *t, uint32_t number, kc_slots *list) nogil
-    int kc_describe(kc_coder *c, const kc_object *x, const kr_view *v, int joins, kc_encoded *made) nogil
+    int kc_describe(kc_coder *c, const kc_object *x, uint32_t template_, kc_encoded *made) nogil
     kc_base *kc_base_of(const kc_bases *b, uint32_t number) nogil
     bint kc_base_is_used(const kc_bases *b, uint64_t number) nogil
     int kc_base_begin(kc_bases *b) nogil
@@ -206,6 +212,8 @@ cdef extern from "coder/coder.h":
     bint kc_number_is_used(const kc_templates *t, uint64_t number) nogil
     int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace_, kr_byte *to) nogil
     int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made) nogil
+    int kc_base_admits(kc_base *b, size_t size) nogil
+    kr_text kc_base_content(kc_coder *c, uint32_t number, int members) nogil
     uint32_t kc_number_reserve(kc_templates *t) nogil
     uint32_t kc_adopt_reserve(kc_coder *c) nogil
     void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const kc_object *x, const kc_encoded *made) nogil
@@ -289,9 +297,9 @@ cdef extern from "pins.h":
     int kt_reserve(kt_table *t, const kr_new *n, uint64_t hash, kt_reservation *room) nogil
     void kt_add(kt_table *t, const kr_new *n, uint64_t hash, const kt_reservation *room, uint32_t state) nogil
     void kt_add_to_limbo(kt_table *t, const kr_new *n, const kt_reservation *room) nogil
+    void kt_count_hidden(kt_table *t, const kr_view *v, int sign) nogil
     void kt_remove(kt_table *t, uint32_t id) nogil
     void kt_release(kt_table *t, uint32_t id) nogil
-    void kt_count_hidden(kt_table *t, const kr_view *v, int sign) nogil
     void kt_free_if_unneeded(kt_table *t, uint32_t id) nogil
     void kt_commit(kt_table *t, kt_stream *s, int keep) nogil
     void kt_abort(kt_table *t, uint32_t number) nogil

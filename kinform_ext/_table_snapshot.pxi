@@ -7,15 +7,15 @@ A dump is a sequence of items. Each refers only to items before it, so a dump is
     record    2 | flags, varint: stream, varint: length of the namespace, namespace, and the record as in a slab
               TEMPLATE: before the stream: varint: table, varint: siblings, mean as f32, varint: slot lists, each of
               them, the oldest first: varint: slots, slots as u16
-              MEMBER: the template is the next member of the base that its codec names
+              MEMBER: before these: varint: bytes that the template adds to the last base
+    base      3: starts a base; its members follow. FULL: ends the last one
 
-Templates come first, and their numbers are their positions. Each follows the one it is coded against, and the members
-of the base that precedes it. Bases are numbered in the order of their first members.
+Bases and templates come first, and their numbers are their positions. A template follows the one it is coded against.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from libc.stdlib cimport calloc, free, malloc, realloc
-from libc.string cimport memcpy
+from libc.string cimport memcpy, memset
 
 from kinform_ext._json cimport kj_is_utf8
 
@@ -23,12 +23,14 @@ cdef enum:
     ITEM_TABLE = 0
     ITEM_LITERAL = 1
     ITEM_RECORD = 2
+    ITEM_BASE = 3
     ITEM_KINDS = 3  # a mask
-    ITEM_TEMPLATE = 4
+    ITEM_FULL = 4  # of a base
+    ITEM_TEMPLATE = 4  # of a record, as all below
     ITEM_STALE = 8
     ITEM_HIDDEN = 16  # a template that is not in the collection
-    ITEM_MEMBER = 32  # a template that joins a base
-    ITEM_FLAGS = 63  # all of these
+    ITEM_MEMBER = 32  # of the last base
+    ITEM_FLAGS = ITEM_KINDS | ITEM_TEMPLATE | ITEM_STALE | ITEM_HIDDEN | ITEM_MEMBER
     ITEM_BYTES = 512  # by which `Loader.load` counts an item, in addition to the bytes of its object
     TEMPLATE_BYTES = 8192  # the same of a template, which takes longer
     MIN_LITERALS = 64  # of a table before another one starts: bounds the memory of tables by their bytes
@@ -51,12 +53,17 @@ cdef class Dump:
         Py_ssize_t objects
         uint16_t *position  # in the dump, by number in the table; 0: none yet
         uint16_t *number  # in the table, by position less 1
-        kr_byte *flags  # by position less 1: ITEM_HIDDEN | ITEM_MEMBER
-        kr_byte base[256]  # number in the dump, by number in the table; 0: none yet
-        uint32_t bases
+        kr_byte *hidden  # by position less 1: whether the template is not in the collection
         uint64_t *stale  # a bit for each id; NULL: no object is stale
         uint32_t templates
         uint32_t next_template
+        uint8_t base_position[KC_MAX_BASES + 1]  # in the dump, by number in the table; 0: none
+        uint8_t base[KC_MAX_BASES]  # number in the table, by position less 1; the current one is the last
+        uint8_t members[KC_MAX_BASES]  # by position less 1
+        uint8_t full[KC_MAX_BASES]  # by position less 1: whether no more members join
+        uint32_t bases
+        uint32_t next_base  # the one whose members are being written is the one before
+        int next_member
         list tables  # addresses of the tables of literals, the newest last
         dict table_numbers  # their positions
         Py_ssize_t next_table  # the one that is being written is the one before
@@ -72,9 +79,14 @@ cdef class Dump:
         self.tables, self.table_numbers = [], {}
         self.position = <uint16_t *>calloc(count + 1, sizeof(uint16_t))
         self.number = <uint16_t *>calloc(count + 1, sizeof(uint16_t))
-        self.flags = <kr_byte *>calloc(count + 1, 1)
-        if self.position == NULL or self.number == NULL or self.flags == NULL:
+        self.hidden = <kr_byte *>calloc(count + 1, 1)
+        if self.position == NULL or self.number == NULL or self.hidden == NULL:
             raise MemoryError
+        memset(self.base_position, 0, sizeof(self.base_position))
+        for number in range(1, table.t.coder.bases.count + 1):
+            if number != table.t.coder.bases.current:
+                self.place_base(number)
+        self.place_base(table.t.coder.bases.current)
         for number in range(1, count + 1):
             if kc_number_is_used(&table.t.coder.templates, number):
                 self.place(number)
@@ -85,42 +97,44 @@ cdef class Dump:
     def __dealloc__(self):
         free(self.position)
         free(self.number)
-        free(self.flags)
+        free(self.hidden)
         free(self.stale)
         free(self.room)
 
+    cdef int place_base(self, uint32_t number) except -1:
+        """Gives a base and its members positions; ignores one without members."""
+        cdef kc_base *base
+        cdef int i
+        if not kc_base_is_used(&self.table.t.coder.bases, number):
+            return 0
+        base = kc_base_of(&self.table.t.coder.bases, number)
+        if not base.count:
+            return 0
+        self.base[self.bases] = number
+        self.members[self.bases] = base.count
+        self.full[self.bases] = base.is_full
+        self.bases += 1
+        self.base_position[number] = self.bases
+        for i in range(base.count):
+            self.place(base.member[i])
+        return 0
+
     cdef int place(self, uint32_t number) except -1:
-        """Gives a template a position, after those that it needs, and pins it."""
+        """Gives a template a position, after the one it is coded against, and pins it."""
         cdef uint32_t id = kc_entry_of(&self.table.t.coder.templates, number).record
         cdef kr_view v
-        cdef kr_byte flags = 0
         if self.position[number]:
             return 0
         kr_read(kt_record(&self.table.t, id), &v)
-        if v.codec and v.form & KR_FRAME:
-            flags |= self.place_members(kc_base_of(&self.table.t.coder.bases, v.codec), number)
-            if not self.base[v.codec]:
-                self.bases += 1
-                self.base[v.codec] = <kr_byte>self.bases
-        elif v.codec:
+        if v.codec and not v.form & KR_FRAME:
             self.place(v.codec)
         self.number[self.templates] = number
-        if not self.ids.has(id):
-            flags |= ITEM_HIDDEN
+        self.hidden[self.templates] = not self.ids.has(id)
+        if self.hidden[self.templates]:
             self.ids.pinned.bits[id // 64] |= <uint64_t>1 << id % 64
             self.ids.left += 1
-        self.flags[self.templates] = flags
         self.templates += 1
         self.position[number] = self.templates
-        return 0
-
-    cdef int place_members(self, const kc_base *base, uint32_t number) except -1:
-        """Places the members that precede a template; returns ITEM_MEMBER if it is one."""
-        cdef int i
-        for i in range(base.count):
-            if base.member[i] == number:
-                return ITEM_MEMBER
-            self.place(base.member[i])
         return 0
 
     cdef int place_tables(self) except -1:
@@ -170,7 +184,7 @@ cdef class Dump:
     def close(self):
         """Ends the dump and releases its versions; a second call does nothing."""
         self.ids.close()
-        self.templates = self.next_template = 0
+        self.templates = self.next_template = self.bases = self.next_base = self.next_member = 0
         self.tables.clear()
         self.next_table = 0
 
@@ -192,8 +206,10 @@ cdef class Dump:
         cdef kr_view v
         if self.write_literal():
             return True
+        if self.write_member():
+            return True
         if self.next_template < self.templates:
-            self.write_template()
+            self.write_template(0)
             return True
         while True:
             id = self.ids.advance()
@@ -228,7 +244,31 @@ cdef class Dump:
         self.size += 1
         return True
 
-    cdef int write_template(self) except -1:
+    cdef bint write_member(self) except -1:
+        """Writes a member of a base, or the start or end of one; returns whether there was one."""
+        cdef kc_bases *bases = &self.table.t.coder.bases
+        cdef kc_base *base
+        cdef int i = self.next_member
+        if self.next_base:
+            base = kc_base_of(bases, self.base[self.next_base - 1])
+            self.next_member += 1
+            if i < self.members[self.next_base - 1]:
+                self.write_template(base.end[i] - (base.end[i - 1] if i else 0))
+                return True
+            if i == self.members[self.next_base - 1] and self.full[self.next_base - 1]:
+                self.reserve(1)[0] = ITEM_BASE | ITEM_FULL
+                self.size += 1
+                return True
+        if self.next_base == self.bases:
+            return False
+        self.next_base += 1
+        self.next_member = 0
+        self.reserve(1)[0] = ITEM_BASE
+        self.size += 1
+        return True
+
+    cdef int write_template(self, uint32_t joins) except -1:
+        """Writes the next template. `joins`: bytes that it adds to a base; 0: it does not join."""
         cdef kc_entry *e = kc_entry_of(&self.table.t.coder.templates, self.number[self.next_template])
         cdef kr_view v
         cdef kr_byte *to = self.reserve(32 + KC_MAX_LISTS * (10 + KC_MAX_SLOTS * sizeof(uint16_t)))
@@ -238,10 +278,16 @@ cdef class Dump:
         cdef kc_slots *slots = e.list
         cdef int count = 0
         to[0] = ITEM_RECORD | ITEM_TEMPLATE | self.stale_flag(e.record)
-        to[0] |= self.flags[self.next_template]
+        if self.hidden[self.next_template]:
+            to[0] |= ITEM_HIDDEN
+        if joins:
+            to[0] |= ITEM_MEMBER
+        to += 1
+        if joins:
+            to = kr_put_varint(to, joins)
         part.at = <kr_byte *>&e.mean
         part.len = sizeof(float)
-        to = kr_put_text(kr_put_varint(kr_put_varint(to + 1, table), e.siblings), &part)
+        to = kr_put_text(kr_put_varint(kr_put_varint(to, table), e.siblings), &part)
         while slots != NULL:
             lists[count] = slots
             count += 1
@@ -267,7 +313,7 @@ cdef class Dump:
         cdef kr_byte *to
         kr_new_from_view(v, &record, &identity)
         record.partition = 0
-        record.codec = self.base[v.codec] if v.form & KR_FRAME else self.position[v.codec]
+        record.codec = self.base_position[v.codec] if v.form & KR_FRAME else self.position[v.codec]
         record.number = self.position[v.number]
         to = self.reserve(kr_varint_size(stream) + kr_varint_size(namespace.len) + namespace.len + kr_size(&record))
         to = kr_put_text(kr_put_varint(kr_put_varint(to, stream), namespace.len), &namespace)
@@ -428,13 +474,27 @@ cdef class Loader:
             self.newest = _Literals()
             self.tables.append(self.newest)
             return 0
+        if item & ~ITEM_FULL == ITEM_BASE:
+            return self.load_base(item)
         if item & ITEM_KINDS != ITEM_RECORD or item & ~ITEM_FLAGS:
             raise ValueError(NOT_A_DUMP)
         if item & ITEM_TEMPLATE:
             return self.load_template(r, item)
         if item & (ITEM_HIDDEN | ITEM_MEMBER):
             raise ValueError(NOT_A_DUMP)
-        return self.load_record(r, item, 0)
+        return self.load_record(r, item, 0, 0)
+
+    cdef Py_ssize_t load_base(self, int item) except -1:
+        """Starts a base, or ends the last one."""
+        cdef kc_bases *bases = &self.table.t.coder.bases
+        if not item & ITEM_FULL:
+            if not kc_base_begin(bases):
+                raise ValueError(NOT_A_DUMP)
+            return 0
+        if not bases.current or not kc_base_of(bases, bases.current).count:
+            raise ValueError(NOT_A_DUMP)
+        kc_base_of(bases, bases.current).is_full = True
+        return 0
 
     cdef Py_ssize_t load_literal(self, Reading *r) except -1:
         cdef uint64_t size = read_varint(r)
@@ -447,6 +507,7 @@ cdef class Loader:
 
     cdef Py_ssize_t load_template(self, Reading *r, int item) except -1:
         cdef kc_templates *templates = &self.table.t.coder.templates
+        cdef uint64_t joins = read_varint(r) if item & ITEM_MEMBER else 0
         cdef uint64_t table = read_varint(r), siblings = read_varint(r), count
         cdef uint32_t number = kc_number_reserve(templates)
         cdef kc_slots *lists[KC_MAX_LISTS]
@@ -466,9 +527,9 @@ cdef class Loader:
             for i in range(<int>count):
                 lists[i] = self.load_list(r)
             kc_literals_use(templates, (<_Literals>self.tables[table]).table)
-            size = self.load_record(r, item, number)
+            size = self.load_record(r, item, number, joins)
             e = kc_entry_of(templates, number)
-            e.siblings = min(siblings, 255)
+            e.siblings = min(siblings, <uint64_t>255)
             e.mean = mean if 0 <= mean < KC_MAX_TEMPLATE else 0
             for i in range(KC_MAX_LISTS):
                 kc_list_add(templates, number, lists[i])
@@ -494,12 +555,21 @@ cdef class Loader:
                 raise ValueError(NOT_A_DUMP)
         return made
 
-    cdef Py_ssize_t load_record(self, Reading *r, int item, uint32_t number) except -1:
-        """Loads a record, of a template unless `number` is 0; returns its object's size."""
+    cdef Py_ssize_t load_record(self, Reading *r, int item, uint32_t number, uint32_t joins) except -1:
+        """Loads a record; returns the size of its object.
+
+        Args:
+            r: The bytes.
+            item: Kind and flags of the item.
+            number: Of the template; 0: an object that is no template.
+            joins: Bytes that a member adds to the last base.
+        """
+        cdef kc_base *base = NULL
         cdef uint64_t dumped_stream = read_varint(r), namespace_len = read_varint(r)
         cdef kr_text namespace = read_text(r, namespace_len)
         cdef uint32_t stream = self.stream_in_table(dumped_stream)
         cdef kr_view v
+        cdef bint is_valid
         if not kr_try_read(r.at, r.end, &v) or v.number != number or v.size > MAX_BYTES:
             raise ValueError(NOT_A_DUMP)
         if v.raw_len > self.max_object_bytes or number and v.raw_len > KC_MAX_TEMPLATE:
@@ -509,29 +579,28 @@ cdef class Loader:
         r.at += v.size
         if not has_utf8(&namespace, &v):
             raise ValueError(NOT_A_DUMP)
-        self.use_base(&v, item)
         self.reserve(v.raw_len)
-        if not kc_decode(&self.table.t.coder, &v, &namespace, self.object):
+        if item & ITEM_MEMBER:
+            base = self.base_of_member(&v, joins)
+            base.is_full = True  # the members so far are its prefix
+        is_valid = kc_decode(&self.table.t.coder, &v, &namespace, self.object)
+        if base != NULL:
+            base.is_full = False
+        if not is_valid:
             raise ValueError(NOT_A_DUMP)
-        self.add(stream, &namespace, &v, item)
+        self.add(stream, &namespace, &v, item, joins)
         return v.raw_len
 
-    cdef int use_base(self, const kr_view *v, int item) except -1:
-        """Begins the base of a record, or declares it full, as the record needs it."""
+    cdef kc_base *base_of_member(self, const kr_view *v, uint32_t joins) except NULL:
+        """Returns the last base, if the template may join it."""
         cdef kc_bases *bases = &self.table.t.coder.bases
-        if not v.form & KR_FRAME or not v.codec:
-            if item & ITEM_MEMBER:
-                raise ValueError(NOT_A_DUMP)
-            return 0
-        if item & ITEM_MEMBER and v.codec == bases.count + 1 and not kc_base_begin(bases):
+        cdef kc_base *base
+        if not v.form & KR_FRAME or not v.codec or v.codec != bases.current or not joins:
             raise ValueError(NOT_A_DUMP)
-        if not kc_base_is_used(bases, v.codec):
+        base = kc_base_of(bases, bases.current)
+        if base.is_full or not kc_base_admits(base, joins):
             raise ValueError(NOT_A_DUMP)
-        if not item & ITEM_MEMBER:
-            kc_base_of(bases, v.codec).is_full = 1
-        elif kc_base_of(bases, v.codec).is_full:
-            raise ValueError(NOT_A_DUMP)
-        return 0
+        return base
 
     cdef uint32_t stream_in_table(self, uint64_t dumped_stream) except? 0xFFFFFFFF:
         if self.stream == KR_NONE or dumped_stream != self.dumped_stream:
@@ -554,7 +623,9 @@ cdef class Loader:
                 raise MemoryError
         return 0
 
-    cdef int add(self, uint32_t stream, const kr_text *namespace, const kr_view *v, int item) except -1:
+    cdef int add(
+        self, uint32_t stream, const kr_text *namespace, const kr_view *v, int item, uint32_t joins
+    ) except -1:
         """Adds a record whose object was decoded."""
         cdef kt_table *t = &self.table.t
         cdef kt_stream *s = &t.stream[stream]
@@ -570,8 +641,9 @@ cdef class Loader:
             x.raw, x.size = self.object, v.raw_len
             x.identity[0], x.identity[1] = namespace[0], v.name
             x.identity[2], x.identity[3] = kr_uid_text(v, uid), kr_rv_text(v, version)
-            if not kc_describe(&t.coder, &x, v, item & ITEM_MEMBER, &described):
+            if not kc_describe(&t.coder, &x, 0 if v.form & KR_FRAME else v.codec, &described):
                 raise ValueError(NOT_A_DUMP)
+            described.codec, described.joins = v.codec, joins
         kr_new_from_view(v, &record, &identity)
         record.partition = kr_partition_acquire(&t.namespaces, stream, namespace)
         if record.partition == KR_NONE:
@@ -589,8 +661,19 @@ cdef class Loader:
                 kt_add(t, &record, hash, &room, s.epoch | (s.stale_bit if item & ITEM_STALE else 0))
             if item & ITEM_TEMPLATE:
                 kc_adopt(&t.coder, v.number, room.id, &x, &described)
-            if item & ITEM_MEMBER and item & ITEM_HIDDEN:
-                kt_count_hidden(t, v, 1)
+            if joins:
+                self.check_member(room.id, v.codec)
         finally:
             kr_partition_release(&t.namespaces, record.partition)
+        return 0
+
+    cdef int check_member(self, uint32_t id, uint32_t base) except -1:
+        """Counts the base as a user of its last member, and checks that the member adds what it states."""
+        cdef kt_table *t = &self.table.t
+        cdef kr_view v
+        kr_read(kt_record(t, id), &v)
+        if v.word & KR_LIMBO:
+            kt_count_hidden(t, &v, 1)
+        if kc_base_content(&t.coder, base, kc_base_of(&t.coder.bases, base).count).at == NULL:
+            raise ValueError(NOT_A_DUMP)
         return 0

@@ -305,8 +305,7 @@ static inline int kc_frame_prefix(kc_coder *c, const kr_view *v, kr_text *prefix
         return 0;
     const kc_base *b = kc_base_of(&c->bases, v->codec);
     int position = kc_base_position(b, v->number);
-    int joins = v->number && !kc_number_is_used(&c->templates, v->number); /* while a dump is loaded */
-    if (position < 0 && !b->is_full && !joins)
+    if (position < 0 && !b->is_full)
         return 0;
     *prefix = kc_base_content(c, v->codec, position < 0 ? b->count : position);
     return prefix->at != NULL;
@@ -677,27 +676,16 @@ static inline void kc_adopt(kc_coder *c, uint32_t number, uint32_t record, const
     }
 }
 
-/* Sets what kc_adopt needs to know of a template that was not encoded here, but decoded from a record. `joins`: it is
- * the next member of its base. Returns 0 if it would lie too deep, may not join, or there is no memory. */
-static inline int kc_describe(kc_coder *c, const kc_object *x, const kr_view *v, int joins, kc_encoded *made)
+/* Sets what kc_adopt needs to know of a template that was not encoded here: its traits, and its depth above the
+ * template that it is coded against, 0 if it is a frame. Returns 0 if it would lie too deep. */
+static inline int kc_describe(kc_coder *c, const kc_object *x, uint32_t template, kc_encoded *made)
 {
     kc_own own;
     kc_own_init(&own, x->identity);
     memset(made, 0, sizeof *made);
     kc_traits_of_name(&made->traits, &own);
     kc_traits_of_shape(&made->traits, x->raw, x->size);
-    if (v->codec && !(v->form & KR_FRAME))
-        made->depth = kc_entry_of(&c->templates, v->codec)->depth + 1u;
-    if (joins) {
-        kr_byte *room = kc_buffer_reserve(&c->process->room, x->size) ? c->process->room.at : NULL;
-        size_t size = x->size;
-        if (room && v->form & KR_PLACEHOLDERS)
-            size = kc_cut(x->raw, x->size, x->identity, room, &made->placeholders);
-        made->codec = v->codec;
-        made->joins = (uint32_t)size;
-        if (!room || !kc_base_admits(kc_base_of(&c->bases, v->codec), size))
-            return 0;
-    }
+    made->depth = template ? kc_entry_of(&c->templates, template)->depth + 1u : 0;
     return made->depth < KC_MAX_DEPTH;
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 from kinform_ext._table import Dump, Loader, Table
 
@@ -43,7 +44,7 @@ def raws(table: Table) -> dict[str, bytes]:
 
 # Items made by hand, as _table_snapshot.pxi and records/record.h describe them.
 
-TABLE = b"\0"
+TABLE, BASE, FULL = b"\0", b"\3", b"\7"
 FRAME, TEMPLATE, UID_TEXT, RV_TEXT = 64, 128, 16, 7
 
 
@@ -96,10 +97,24 @@ def put(record: bytes, *, flags: int = 0, stream: int = 0, namespace: bytes = b"
     return bytes([2 | flags]) + head + varint(stream) + text(namespace) + record
 
 
-def template(record: bytes, *, flags: int = 0, table: int = 0, lists: Sequence[bytes] = (), **where: object) -> bytes:
-    """Makes an item of a template."""
-    head = varint(table) + varint(3) + struct.pack("=f", 10.0) + varint(len(lists)) + b"".join(lists)
-    return put(record, flags=flags | 4, head=head, **where)  # type: ignore[arg-type]
+def template(
+    record: bytes, *, flags: int = 0, joins: int = 0, table: int = 0, lists: Sequence[bytes] = (), **where: Any
+) -> bytes:
+    """Makes an item of a template; `joins`: bytes that it adds to the last base."""
+    head = varint(joins) if joins else b""
+    head += varint(table) + varint(3) + struct.pack("=f", 10.0) + varint(len(lists)) + b"".join(lists)
+    return put(record, flags=flags | 4 | (32 if joins else 0), head=head, **where)
+
+
+def frame(content: bytes) -> bytes:
+    """Returns a frame of zstandard with one block as it is, without its magic number."""
+    return b"\xa0" + len(content).to_bytes(4, "little") + (len(content) << 3 | 1).to_bytes(3, "little") + content
+
+
+def member(name: bytes, raw: bytes, number: int, *, base: int = 1, joins: int | None = None) -> bytes:
+    """Makes an item of a member of a base."""
+    made = record(name, raw, number=number, codec=base, form=FRAME, blob=frame(raw))
+    return template(made, joins=len(raw) if joins is None else joins)
 
 
 def slots(*words: int) -> bytes:

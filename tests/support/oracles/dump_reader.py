@@ -17,7 +17,7 @@ from tests.support.oracles.blob_reader import Bytes, Identity, Reading, Template
 MIN_PLACEHOLDER = 2  # bytes of a value that a placeholder stands for
 FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
 
-KINDS = 3  # a mask: 0 starts a table, 1 is a literal, 2 a record
+KINDS = 3  # a mask: 0 starts a table, 1 is a literal, 2 a record, 3 starts or ends a base
 IS_TEMPLATE, IS_STALE, IS_HIDDEN, IS_MEMBER = 4, 8, 16, 32  # flags of a record in a dump
 RV_SIZES, RV_TEXT = (0, 1, 2, 3, 4, 5, 8), 7
 UID_PACKED, UID_TEXT = 8, 16
@@ -110,6 +110,7 @@ def read_dump(data: bytes) -> DumpContents:
             case 1:
                 contents.tables[-1].append(source.take(source.varint()))
             case 2 if item & IS_TEMPLATE:
+                joins = source.varint() if item & IS_MEMBER else 0
                 literals = contents.tables[source.varint()]
                 source.varint()  # siblings
                 source.take(4)  # the mean of their estimates
@@ -118,22 +119,23 @@ def read_dump(data: bytes) -> DumpContents:
                 if record.number != len(contents.templates) + 1:
                     raise ValueError("a template is not at its position")
                 if record.is_member:
-                    _join(contents, record)
+                    _join(contents, record, joins)
                 contents.records.append(record)
                 contents.templates.append(Template(contents.read(record), record.identity, literals, lists))
             case 2:
                 contents.records.append(_record(source, item))
-            case _:
-                raise ValueError("there is no such item")
+            case 3 if not item & IS_TEMPLATE:
+                contents.bases.append(b"")
     return contents
 
 
-def _join(contents: DumpContents, record: Record) -> None:
-    """Adds a member to its base."""
-    if record.codec == len(contents.bases) + 1:
-        contents.bases.append(b"")
+def _join(contents: DumpContents, record: Record, joins: int) -> None:
+    """Adds a member to its base, the last one."""
     prefix = contents.prefixes[record.number] = contents.bases[record.codec - 1]
-    contents.bases[record.codec - 1] = prefix + contents.content(record)
+    content = contents.content(record)
+    if record.codec != len(contents.bases) or len(content) != joins:
+        raise ValueError("a member is not where its base is")
+    contents.bases[-1] = prefix + content
 
 
 def _slots(source: Bytes) -> list[int]:
