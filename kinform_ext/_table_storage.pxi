@@ -242,25 +242,6 @@ cdef class _TableStorage:
                 found.append(PyUnicode_DecodeUTF8(<const char *>value.text, value.len, NULL))
         return found
 
-    def reindex(self, Py_ssize_t start, Py_ssize_t limit):
-        """Indexes up to `limit` versions anew, from id `start` on, by decoding their JSON.
-
-        Returns:
-            The id to continue with, or -1 at the end.
-        """
-        cdef uint32_t id = max(start, 0)
-        cdef bytes raw
-        while limit > 0 and self.t.indexes != NULL:
-            id = kr_id_next_used(&self.t.ids, id)
-            if id == KR_NONE:
-                return -1
-            if not kr_word(kt_record(&self.t, id)) & KR_LIMBO:
-                raw = self.read_raw(id)
-                self.index_json(id, <const kr_byte *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
-                limit -= 1
-            id += 1
-        return -1 if self.t.indexes == NULL else <Py_ssize_t>id
-
     cdef int index_json(self, uint32_t id, const kr_byte *raw, size_t len) except -1:
         if self.t.indexes != NULL and not kx_index_json(self.t.indexes, id, raw, len):
             raise MemoryError
@@ -282,7 +263,8 @@ cdef class _TableStorage:
     def form_of(self, Py_ssize_t id):
         """Returns how a version is encoded.
 
-        The result is `"template"`, `"sibling"`, `"frame"` or `"plain"`. A template is a version that others are coded against, and a sibling is coded against one.
+        The result is `"template"`, `"sibling"`, `"frame"` or `"plain"`. A template is a version that others may be coded
+        against, and a sibling is coded against one.
         """
         cdef kr_view v
         kr_read(self.record(id), &v)
@@ -317,8 +299,8 @@ cdef class _TableStorage:
         collection any more; of those, `hidden_bytes` and `hidden_records` are templates that others need.
         `mapped_bytes` are the resident pages of the slabs, `map_bytes` those of ids, keys and namespaces.
         `coder_bytes` are what the coder keeps for its `templates`: slot lists, literals, and hints to find them.
-        `cached_bytes` are templates of this table in the cache of the process, `shared_bytes` buffers of the process for
-        all tables. `overhead_bytes` are pages, maps, coder and cached templates, less names and blobs.
+        `cached_bytes` are templates of this table in the cache of the process, `shared_bytes` the buffers that all tables
+        share. `overhead_bytes` are pages, maps, coder and cached templates, less names and blobs.
         """
         cdef uint64_t mapped = kr_slabs_bytes(&self.t.slabs)
         cdef uint64_t maps = self.map_bytes()

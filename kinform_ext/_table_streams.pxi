@@ -256,8 +256,9 @@ cdef class _TableStreams(_TableStorage):
 
     cdef list start_changes(self, int listen):
         """Returns the list for the changes of a call, or None."""
+        cdef list changes = None if listen == LISTEN_NOTHING else []
         self.keys_only = listen == LISTEN_KEYS
-        return None if listen == LISTEN_NOTHING else []
+        return changes
 
     cdef int append_written(self, list changes, uint32_t id, Version old, bint recreated) except -1:
         """Appends the change for a new version; a deletion and an addition if `recreated`."""

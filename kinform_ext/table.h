@@ -50,7 +50,6 @@ typedef struct {
     uint64_t limbo_bytes;     /* bytes of the slabs that they take */
     uint64_t hidden;          /* of those, templates with users */
     uint64_t hidden_bytes;    /* bytes of the slabs that these take */
-    uint64_t revision;        /* increases with each change after which a caller must look up its record again */
 } kt_table;
 
 static kr_view kt_source(const void *context, uint32_t id, kr_text *namespace);
@@ -251,7 +250,6 @@ static void kt_add(kt_table *t, const kr_new *n, uint64_t hash, const kt_reserva
     t->totals.blobs += n->blob.len;
     t->totals.raws += n->raw_len;
     t->records++;
-    t->revision++;
     if (state & KR_STAGED)
         s->staged++;
     else {
@@ -422,7 +420,6 @@ static void kt_remove(kt_table *t, uint32_t id)
     if (t->indexes)
         kx_release(t->indexes, id);
     t->records--;
-    t->revision++;
     if (!kt_is_needed(t, id, &v)) {
         kt_free_record(t, id);
         return;
@@ -455,7 +452,6 @@ static void kt_commit(kt_table *t, kt_stream *s, int keep)
     s->keep_missing = (uint8_t)keep;
     s->phase = KT_SWEEPING;
     s->cursor = 0;
-    t->revision++;
 }
 
 /* Undoes what a relist has staged and marked. */
@@ -479,7 +475,6 @@ static void kt_abort(kt_table *t, uint32_t number)
         }
     }
     s->phase = KT_IDLE;
-    t->revision++;
 }
 
 /* Makes a staged record a plain one. The caller has removed the plain one of its key. */
@@ -493,7 +488,6 @@ static void kt_promote(kt_table *t, uint32_t id)
     s->staged--;
     s->plain++;
     s->marked++;
-    t->revision++;
 }
 
 /* Hides all records of a stream; the caller removes them one by one. */
@@ -504,7 +498,6 @@ static void kt_start_drop(kt_table *t, kt_stream *s)
     s->stale = 0;
     s->phase = KT_DROPPING;
     s->cursor = 0;
-    t->revision++;
 }
 
 /* ---- compaction ---- */

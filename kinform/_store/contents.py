@@ -11,9 +11,6 @@ from kinform._stats import MemoryUsage
 from kinform_ext._postings import Postings
 from kinform_ext._table import Table, Version
 
-# Objects that `reindex` reads before it yields: about 1 ms of work.
-REINDEX_OBJECTS: Final = 128
-
 HELD_PARTS: Final = ("mapped_bytes", "map_bytes", "coder_bytes", "cached_bytes")
 OTHER_PARTS: Final = ("dead_bytes", "limbo_bytes", "hidden_bytes", "shared_bytes")
 
@@ -43,17 +40,6 @@ class StoreContents:
     def empty_copy(self) -> StoreContents:
         """Makes empty contents with the same name and the same indexes."""
         return StoreContents(self.name, self._index_paths)
-
-    def reindex(self) -> Iterator[None]:
-        """Adds all objects to the indexes, and yields after each slice.
-
-        Objects that are written during this are indexed correctly. Until the end, readers of an index miss the objects
-        that `reindex` has not reached.
-        """
-        next_id = 0 if self.indexes else -1
-        while next_id >= 0:
-            next_id = self.table.reindex(next_id, REINDEX_OBJECTS)
-            yield
 
     def versions(self) -> Iterator[Version]:
         """Returns the versions of all objects that the store has at the time of the call."""
