@@ -263,8 +263,8 @@ cdef class _TableStorage:
     def form_of(self, Py_ssize_t id):
         """Returns how a version is encoded.
 
-        The result is `"template"`, `"sibling"`, `"frame"` or `"plain"`. A template is a version that others may be coded
-        against, and a sibling is coded against one.
+        The result is `"template"`, `"sibling"`, `"frame"` or `"plain"`. Others may be coded against a template, and a
+        sibling is coded against one.
         """
         cdef kr_view v
         kr_read(self.record(id), &v)
@@ -299,7 +299,7 @@ cdef class _TableStorage:
         collection any more; of those, `hidden_bytes` and `hidden_records` are templates that others need.
         `mapped_bytes` are the resident pages of the slabs, `map_bytes` those of ids, keys and namespaces.
         `coder_bytes` are what the coder keeps for its `templates`: slot lists, literals, and hints to find them.
-        `cached_bytes` are templates of this table in the cache of the process, `shared_bytes` the buffers that all tables
+        `cached_bytes` are templates of this table in the cache of the process, `shared_bytes` buffers that all tables
         share. `overhead_bytes` are pages, maps, coder and cached templates, less names and blobs.
         """
         cdef uint64_t mapped = kr_slabs_bytes(&self.t.slabs)
