@@ -27,9 +27,14 @@ class TimeSlice:
     def __init__(self) -> None:
         self._since = time.perf_counter()
 
+    @property
+    def is_over(self) -> bool:
+        """True if `end` yields. A check before `end` saves a coroutine."""
+        return time.perf_counter() - self._since > TIME_SLICE_SECONDS
+
     async def end(self) -> None:
         """Yields to the event loop if the time slice is over."""
-        if time.perf_counter() - self._since > TIME_SLICE_SECONDS:
+        if self.is_over:
             await asyncio.sleep(0)
             self._since = time.perf_counter()
 
@@ -45,7 +50,7 @@ async def invoke(handler: Handler, name: str, key: str, *arguments: object) -> N
     """
     try:
         result = handler(*arguments)
-        if inspect.isawaitable(result):
+        if result is not None and inspect.isawaitable(result):
             await result
     except (Exception, asyncio.CancelledError) as error:
         task = asyncio.current_task()

@@ -49,13 +49,18 @@ class KeyHandlers:
 
     def push_present(self, keys: Iterable[str]) -> None:
         """Queues the keys of a loaded state, if there is a handler."""
-        for key in keys if self._handlers else ():
-            self.push(key)
+        self.push_all(keys)
 
     def push(self, key: str) -> None:
         """Queues a key, if there is a handler."""
         if self._handlers:
             self._waiting[key] = None
+            self._pushed.set()
+
+    def push_all(self, keys: Iterable[str]) -> None:
+        """Queues keys, if there is a handler."""
+        if self._handlers:
+            self._waiting.update(dict.fromkeys(keys))
             self._pushed.set()
 
     async def run(self) -> None:
@@ -69,7 +74,8 @@ class KeyHandlers:
                     await self._time_slice.end()
                     await invoke(handler, self._name, key, key)
             while self._waiting:
-                await self._time_slice.end()
+                if self._time_slice.is_over:
+                    await self._time_slice.end()
                 key, _ = self._waiting.popitem(last=False)
                 for handler in self._handlers:
                     await invoke(handler, self._name, key, key)

@@ -193,7 +193,7 @@ class Collection:
         """
         self.writer.catch_up()
         if keys_only:
-            self.writer.key_listener = self._dispatch_key
+            self.writer.key_listener = self._dispatch_keys
         else:
             self.writer.listener = self._dispatch
 
@@ -201,9 +201,9 @@ class Collection:
         for dispatcher in self._dispatchers:
             dispatcher.dispatch(change)
 
-    def _dispatch_key(self, key: str) -> None:
+    def _dispatch_keys(self, keys: list[str]) -> None:
         for dispatcher in self._dispatchers:
-            dispatcher.key_handlers.push(key)
+            dispatcher.key_handlers.push_all(keys)
 
     def _dispatch_present(self, dispatcher: Dispatcher) -> None:
         dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())

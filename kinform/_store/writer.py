@@ -42,8 +42,8 @@ class Writer:
 
     Attributes:
         listener: A function that is called with each change, after readers can see the change.
-        key_listener: A function that is called with the key of each change, if there is no `listener`. Without a
-            `listener`, kinform does not create the objects that describe changes, which saves time.
+        key_listener: A function that is called with the keys of all changes of a call, if there is no `listener`.
+            Without a `listener`, kinform does not create the objects that describe changes, which saves time.
         transform: A function that takes the pruned bytes of an object. It returns the bytes to store, or None to store
             nothing.
         transform_seconds: Seconds spent in `transform`.
@@ -56,7 +56,7 @@ class Writer:
     def __init__(self, contents: StoreContents) -> None:
         self.contents = contents
         self.listener: Callable[[Change], None] | None = None
-        self.key_listener: Callable[[str], None] | None = None
+        self.key_listener: Callable[[list[str]], None] | None = None
         self.transform: Transform | None = None
         self.transform_seconds = 0.0
         self.wire_bytes = 0
@@ -251,10 +251,13 @@ class Writer:
         return more
 
     def _notify(self, changes: list[Any] | None) -> None:
-        listener = self.listener or self.key_listener
-        if listener is not None:
-            for change in changes or ():
-                listener(change)
+        if not changes:
+            return
+        if self.listener is not None:
+            for change in changes:
+                self.listener(change)
+        elif self.key_listener is not None:
+            self.key_listener(changes)
 
     # Transforms
 
