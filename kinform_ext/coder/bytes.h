@@ -55,6 +55,14 @@ static inline uint64_t kc_word_mask(const kr_byte *p)
     return mask;
 }
 
+/* Returns how many bits are set; not all processors have an instruction for it. */
+static inline uint32_t kc_bits(uint64_t n)
+{
+    n -= n >> 1 & 0x5555555555555555u;
+    n = (n & 0x3333333333333333u) + (n >> 2 & 0x3333333333333333u);
+    return (uint32_t)(((n + (n >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
+}
+
 static inline uint64_t kc_load8(const kr_byte *p)
 {
     uint64_t word;

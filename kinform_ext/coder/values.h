@@ -19,7 +19,6 @@ enum {
     KC_MICRO,   /* 2026-03-21T06:19:49.123456Z; value: microseconds since 1970 */
     KC_KEY,     /* a key of a JSON object: replaced as text */
     KC_OWN,     /* a part of the object's own identity: see own.h */
-    KC_NOT_TYPED = 255,
 };
 enum { KC_MAX_VALUE = 40, KC_TIME_LEN = 20, KC_MICRO_LEN = 27, KC_UUID_LEN = 36, KC_MAX_HEX = 1024 };
 #define KC_LAST_SECOND 7258118399 /* 2199-12-31T23:59:59Z */

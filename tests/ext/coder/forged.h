@@ -383,7 +383,6 @@ static void forged_template_step(collection *c, forgery *sum)
         lists list = forge_lists(t->count);
         kc_literals *l = forge_literals();
         kc_own own;
-        kc_walk w;
         kc_own_init(&own, donor->identity);
         sum->bytes += x.size;
         for (size_t reads = 16; reads; reads--) {
@@ -393,7 +392,7 @@ static void forged_template_step(collection *c, forgery *sum)
             size_t size = forge_length(x.size);
             kr_byte *to = (kr_byte *)malloc(size);
             double start = seconds();
-            CHECK(kc_walk_start(&w, &process.walk, t, &own, to, &process.date));
+            kc_walk w = kc_walk_start(&process.walk, t, &own, to, &process.date);
             sum->accepted += (uint64_t)read_blob(&w, &list, l, &blob, to, size);
             double took = seconds() - start;
             sum->slowest = took > sum->slowest ? took : sum->slowest;

@@ -12,21 +12,21 @@ static kc_template *template_of(const object *x)
     kc_template *t = kc_template_new(x->identity, x->size);
     if (x->size)
         memcpy(t->raw, x->raw, x->size);
-    CHECK(kc_template_build(t, &process.build, &process.date));
+    CHECK(kc_template_build(t, &process.date));
     return t;
 }
 
 /* ---- slot lists ---- */
 
-/* The slot lists of a template. */
+/* The slot lists of a template, from the newest one. */
 typedef struct {
-    kc_slots *list[KC_MAX_LISTS]; /* by number less 1; malloc'd; NULL: the template lacks it */
+    kc_slots *newest; /* malloc'd, as the older ones; NULL: there is none */
 } lists;
 
 /* Makes slot lists of any words, in any order; some are missing. */
 static lists forge_lists(uint32_t words)
 {
-    lists made;
+    lists made = {NULL};
     for (int i = 0; i < KC_MAX_LISTS; i++) {
         uint16_t slot[KC_MAX_SLOTS], word = 0;
         size_t count = once_in(8) ? KC_MAX_SLOTS : below(12);
@@ -34,7 +34,12 @@ static lists forge_lists(uint32_t words)
             word = (uint16_t)(once_in(8) ? draw() : word + below(words / (count + 1) + 2));
             slot[j] = (uint16_t)(word ^ (once_in(3) ? KC_SLOT_GENERIC : 0));
         }
-        made.list[i] = once_in(4) ? NULL : kc_slots_copy((const kr_byte *)slot, count);
+        kc_slots *list = once_in(4) ? NULL : kc_slots_copy((const kr_byte *)slot, count);
+        if (list) {
+            list->number = (uint16_t)(i + 1);
+            list->older = made.newest;
+            made.newest = list;
+        }
     }
     return made;
 }
@@ -42,37 +47,44 @@ static lists forge_lists(uint32_t words)
 static size_t lists_bytes(const lists *l)
 {
     size_t sum = 0;
-    for (int i = 0; i < KC_MAX_LISTS; i++)
-        sum += l->list[i] ? l->list[i]->count * sizeof *l->list[i]->slot : 0;
+    for (const kc_slots *list = l->newest; list; list = list->older)
+        sum += list->count * sizeof *list->slot;
     return sum;
 }
 
 static void lists_free(lists *l)
 {
-    for (int i = 0; i < KC_MAX_LISTS; i++)
-        free(l->list[i]);
+    for (kc_slots *list = l->newest, *older; list; list = older) {
+        older = list->older;
+        free(list);
+    }
+}
+
+/* Returns how many lists a template has. */
+static uint32_t list_count(const kc_entry *e)
+{
+    return e->list ? e->list->number : 0;
 }
 
 /* Exchanges the lists of a template for others. */
 static void lists_swap(kc_entry *e, lists *l)
 {
-    lists before;
-    memcpy(before.list, e->list, sizeof before.list);
-    memcpy(e->list, l->list, sizeof before.list);
-    *l = before;
+    kc_slots *before = e->list;
+    e->list = l->newest;
+    l->newest = before;
 }
 
 /* Reads a value that replaces a word of a type, and of `size` characters. */
 static int read_native(kc_input *in, kc_output *out, int type, size_t size, const kc_expected *e, kc_date *date)
 {
     int64_t value;
-    return kc_read_native(in, out, &(kc_word){.len = (uint16_t)size, .type = (uint8_t)type}, e, &value, date);
+    return kc_read_native(in, out, (unsigned)type, size, e, &value, date);
 }
 
 static int read_blob(
     kc_walk *w, const lists *l, const kc_literals *literals, const kr_text *blob, kr_byte *to, size_t size)
 {
-    return kc_blob_read(w, l->list, literals, blob, to, size);
+    return kc_blob_read(w, l->newest, literals, blob, to, size);
 }
 
 /* ---- literal tables ---- */

@@ -11,9 +11,8 @@ static void forget_buffers(void)
 {
     kc_cache_shrink(&process.cache, 0);
     kc_frames_free(&process.frames);
-    free(process.room);
-    process.room = NULL;
-    process.capacity = 0;
+    kc_buffer_shrink(&process.room, 0);
+    kc_buffer_shrink(&process.blob, 0);
 }
 
 /* Encodes, adopts and decodes objects; the nth allocation of each fails, for each n. */
