@@ -155,7 +155,7 @@ typedef struct {
     kr_byte *end;   /* at <= end */
 } kc_output;
 
-/* Writes bytes; 0 if there is no room for them. Reads up to KC_WIDE bytes of a source that has KC_SLACK bytes more. */
+/* Writes bytes; 0 if there is no room for them. The source has at least KC_WIDE bytes, used or not. */
 static inline int kc_write(kc_output *out, const kr_byte *from, size_t len)
 {
     size_t room = (size_t)(out->end - out->at);
@@ -239,10 +239,11 @@ static inline int kc_read_native(
     }
     if (type == KC_UUID) {
         const kr_byte *packed = kc_read_bytes(in, 16);
-        if (!packed)
+        if (!packed || KC_UUID_LEN > (size_t)(out->end - out->at))
             return 0;
-        kc_unpack_uuid(packed, text);
-        return kc_write_exactly(out, text, KC_UUID_LEN);
+        kc_unpack_uuid(packed, out->at);
+        out->at += KC_UUID_LEN;
+        return 1;
     }
     if (!kc_read_number(in, &n))
         return 0;
@@ -264,7 +265,7 @@ static inline int kc_read_native(
         len = kc_format_ip((uint32_t)sum, text);
     else if (type == KC_TIME || type == KC_MICRO)
         len = kc_format_time(text, (int64_t)sum, type == KC_MICRO, date);
-    return len && kc_write_exactly(out, text, len);
+    return len && kc_write(out, text, len);
 }
 
 /* The next explicit operation. */
@@ -322,8 +323,8 @@ static int kc_blob_read(
     if (!kc_next_head(&heads, 0, t->count))
         return 0;
     for (;;) {
-        const uint32_t stop = kc_walk_next(w), n = w->n;
-        uint32_t next = stop < t->specials ? t->special[stop].word : t->count;
+        const uint32_t n = w->n;
+        uint32_t next = t->special[kc_walk_next(w)].word;
         int kind = -1; /* a stop: what is expected is there */
         if (heads.word >= n && heads.word <= next) {
             next = heads.word;
@@ -370,7 +371,7 @@ static int kc_blob_read(
             return 0;
         kr_byte *begin = out.at;
         int64_t value = 0;
-        int written, replaced = 1;
+        int written;
         if (kind == KC_SAME) {
             written = kc_write(&out, t->raw + word.start, len);
             value = kc_word_value(t, &word, w->date);
@@ -381,19 +382,18 @@ static int kc_blob_read(
             else if (kind == KC_GENERIC) {
                 written = kc_read_literal(&in, &out, l, &e) && out.at > begin;
                 value = kc_word_value(t, &word, w->date);
-            } else if (e.text) {
+            } else if (e.text)
                 written = kc_write_exactly(&out, e.text, e.len);
-                replaced = 0;
-            } else {
+            else {
                 kr_byte text[KC_MAX_VALUE];
-                size_t size_of_time = kc_format_time(text, e.value, word.type == KC_MICRO, w->date);
-                written = size_of_time && kc_write_exactly(&out, text, size_of_time);
-                value = e.value;
+                size_t len_of_time = kc_format_time(text, e.value, word.type == KC_MICRO, w->date);
+                written = len_of_time && kc_write(&out, text, len_of_time);
+                kc_walk_note(w, &word, (uint32_t)(begin - to), (uint32_t)len_of_time, e.value);
             }
         }
         if (!written)
             return 0;
-        if (replaced)
+        if (kind >= 0)
             kc_walk_replace(w, &word, (uint32_t)(begin - to), (uint32_t)(out.at - begin), value);
         kc_walk_after(w, &word);
         from = word.stop;

@@ -1,7 +1,7 @@
 /* The cache: templates of all collections of the process, in the order of their use.
  *
- * The oldest are evicted. Templates that were only needed for another one are the first to go, until they are needed
- * again.
+ * Of the oldest ones those with few users are evicted, as they are needed less often. Templates that were only needed
+ * for another one are among the oldest, until they are needed again.
  * Bound: KC_CACHE_BYTES, exceeded only by templates in use: at most two, and those below one of them.
  */
 #ifndef KINFORM_CACHE_H
@@ -9,7 +9,10 @@
 
 #include "templates.h"
 
-enum { KC_CACHE_BYTES = 1 << 20 };
+enum {
+    KC_CACHE_BYTES = 1 << 20,
+    KC_LOOKED = 16, /* templates of which one is evicted */
+};
 
 typedef struct {
     kc_template *newest, *oldest; /* NULL: the cache is empty */
@@ -32,14 +35,31 @@ static inline void kc_cache_evict(kc_cache *c, kc_template *t)
     kc_template_free(t);
 }
 
-/* Evicts the oldest templates until the cache has at most so many bytes. */
+/* Returns the template to evict: of the oldest ones without pins the one with the fewest users; NULL: all have pins. */
+static inline kc_template *kc_cache_least(const kc_cache *c)
+{
+    kc_template *least = NULL;
+    uint32_t fewest = UINT32_MAX;
+    int looked = 0;
+    for (kc_template *t = c->oldest; t && looked < KC_LOOKED; t = t->newer) {
+        const uint32_t users = kc_entry_of((const kc_templates *)t->owner, t->number)->users;
+        if (t->pins)
+            continue;
+        looked++;
+        if (users < fewest) {
+            least = t;
+            fewest = users;
+        }
+    }
+    return least;
+}
+
+/* Evicts templates until the cache has at most `most` bytes. */
 static inline void kc_cache_shrink(kc_cache *c, uint64_t most)
 {
-    for (kc_template *t = c->oldest, *newer; t && c->bytes > most; t = newer) {
-        newer = t->newer;
-        if (!t->pins)
-            kc_cache_evict(c, t);
-    }
+    kc_template *t;
+    while (c->bytes > most && (t = kc_cache_least(c)))
+        kc_cache_evict(c, t);
 }
 
 /* Adds a template as the oldest one, with a pin. */

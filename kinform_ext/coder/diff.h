@@ -166,7 +166,7 @@ static int kc_diff_make(
     d->effort = KC_EFFORT;
     for (;;) {
         const uint32_t run_at = at, run_from = from, stop = kc_walk_next(w);
-        const uint32_t goal = stop < t->specials ? t->special[stop].start : t->len;
+        const uint32_t goal = t->special[stop].start;
         const uint32_t limit = goal - from < size - at ? goal - from : size - at;
         const uint32_t same = (uint32_t)kc_common(x + at, t->raw + from, limit);
         uint32_t differs = from + same;
@@ -184,7 +184,7 @@ static int kc_diff_make(
                 at += same + (uint32_t)met;
                 from = word.stop;
                 if (!e.text)
-                    kc_walk_replace(w, &word, at - (uint32_t)met, (uint32_t)met, e.value);
+                    kc_walk_note(w, &word, at - (uint32_t)met, (uint32_t)met, e.value);
                 kc_walk_after(w, &word);
                 continue;
             }

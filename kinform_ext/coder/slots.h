@@ -64,7 +64,7 @@ static void kc_kinds(const kc_template *t, uint16_t *kind)
     uint64_t follows[KC_SETS] = {0}; /* a bit for each special word whose value came before */
     uint32_t key = 0, place = 0, block = 0, special = 0, numbers;
     for (uint32_t n = 0; n < t->count; n += numbers) {
-        const int is_special = special < t->specials && t->special[special].word == n;
+        const int is_special = t->special[special].word == n;
         const kc_word word = is_special
             ? kc_special_word(t, special++) : kc_plain_word(t, n, kc_word_start(t, n, &block));
         const unsigned type = word.type < KC_OWN ? word.type : (unsigned)KC_OWN;
@@ -83,7 +83,7 @@ static void kc_kinds(const kc_template *t, uint16_t *kind)
         numbers = kc_numbers(type);
         for (uint32_t i = 1; i < numbers; i++)
             kind[n + i] = KC_NO_KIND;
-        kind[n] = (uint16_t)(mixed * 0x9e3779b1u >> 17);
+        kind[n] = (uint16_t)(mixed * 0x9e3779b1u >> 16 & 0x7fff);
     }
 }
 

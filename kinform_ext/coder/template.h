@@ -22,14 +22,14 @@ enum {
     KC_NO_SPECIAL = 0xffff,
     KC_MIN_LINKED = 6,         /* characters of a word that is special because its value recurs */
     KC_MIN_LINKED_DECIMAL = 5, /* the same of a decimal */
-    KC_MAX_SPECIAL = 511,      /* characters of any special word */
+    KC_MAX_SPECIAL = 255,      /* characters of any special word */
     KC_LANDING = 12,           /* bytes that must be equal where a structure ends: see diff.h */
 };
 
 /* A special word. */
 typedef struct {
-    uint32_t start : 18; /* its first byte */
-    uint32_t len : 9;    /* its bytes */
+    uint32_t start : 19; /* its first byte */
+    uint32_t len : 8;    /* its bytes */
     uint32_t type : 5;   /* KC_TEXT ... KC_MICRO, or KC_OWN + part */
     uint16_t word;       /* its number */
     uint16_t next;       /* index of the next one of this value or part; KC_NO_SPECIAL: there is none */
@@ -44,7 +44,7 @@ typedef struct kc_template {
     uint64_t *mask;      /* by block: a bit for each byte that belongs to a word */
     uint16_t *first;     /* by block, and one more: the words that begin before it */
     uint64_t *times;     /* a bit for each special word that is a time; malloc'd; NULL: the words are not known yet */
-    kc_special *special; /* in the order of the words; part of `times` */
+    kc_special *special; /* in the order of the words; then one that begins at the end; part of `times` */
     uint16_t *head;      /* by hash of the bytes at its start: the last such word, see kc_template_index; malloc'd */
     uint16_t *chain;     /* by word: the word before with the same hash; part of `head` */
     uint32_t heads;      /* entries of `head`: a power of two */
@@ -180,7 +180,7 @@ static inline kc_word kc_special_word(const kc_template *t, uint32_t index)
 static inline kc_word kc_plain_word(const kc_template *t, uint32_t n, uint32_t start)
 {
     uint32_t stop = kc_stop_of(t, start);
-    unsigned type = kc_is_key(t->raw, start, stop) ? KC_KEY : kc_type_of(t->raw + start, stop - start);
+    unsigned type = kc_is_key_end(t->raw + stop) ? KC_KEY : kc_type_of(t->raw + start, stop - start);
     return (kc_word){start, stop, (uint16_t)n, KC_NO_SPECIAL, (uint8_t)type};
 }
 
@@ -295,21 +295,29 @@ static inline void kc_link(kc_candidates *c, const kr_byte *raw)
     }
 }
 
+/* Returns the bytes of a block at which a word ends that may be special. */
+static inline uint64_t kc_special_ends(const kc_template *t, uint32_t block)
+{
+    const uint64_t bits = t->mask[block], before = block ? t->mask[block - 1] : 0;
+    const uint64_t back[KC_MIN_PART] = {bits << 1 | before >> 63, bits << 2 | before >> 62, bits << 3 | before >> 61};
+    return ~bits & back[0] & back[1] & back[2] & ~kc_key_mask(t->raw + 64 * block);
+}
+
 /* Finds the words that may be special, and which of them are. */
 static inline void kc_find_candidates(kc_candidates *c, kc_template *t, kc_date *date)
 {
     const kr_byte *raw = t->raw;
     const kc_own_filter filter = kc_own_filter_of(&t->own);
     uint16_t last[KC_PARTS];
-    uint32_t n = 0, passed = 0;
+    uint32_t passed = 0;
     int64_t value;
     memset(c->slot, 0, sizeof c->slot);
     c->count = 0;
     for (uint32_t block = 0; block < t->blocks; block++)
-        for (uint64_t bits = kc_starts(t, block); bits && c->count < KC_MAX_SPECIALS; bits &= bits - 1, n++) {
-            const uint32_t start = 64 * block + (uint32_t)__builtin_ctzll(bits), stop = kc_stop_of(t, start);
+        for (uint64_t ends = kc_special_ends(t, block); ends && c->count < KC_MAX_SPECIALS; ends &= ends - 1) {
+            const uint32_t stop = 64 * block + (uint32_t)__builtin_ctzll(ends), start = kc_start_of(t, stop - 1);
             uint32_t len = stop - start, index = c->count;
-            if (len < KC_MIN_PART || len > KC_MAX_SPECIAL || start < passed || kc_is_key(raw, start, stop))
+            if (len > KC_MAX_SPECIAL || start < passed)
                 continue;
             const int part = kc_own_part(&filter, raw + start, len);
             unsigned type = part < 0 ? (unsigned)KC_TEXT : (unsigned)KC_OWN + (unsigned)part;
@@ -326,7 +334,7 @@ static inline void kc_find_candidates(kc_candidates *c, kc_template *t, kc_date 
                 }
             } else if (len < KC_MIN_LINKED && (len < KC_MIN_LINKED_DECIMAL || !kc_parse_decimal(raw + start, len, &value)))
                 continue;
-            c->word[index] = (kc_special){start, len, type, (uint16_t)n, KC_NO_SPECIAL};
+            c->word[index] = (kc_special){start, len, type, 0, KC_NO_SPECIAL};
             c->is_special[index] = type != KC_TEXT;
             c->count++;
             if (type < KC_OWN)
@@ -346,11 +354,12 @@ static int kc_template_build(kc_template *t, kc_date *date)
         c.index[i] = (uint16_t)n;
         n += c.is_special[i];
     }
-    const size_t times = (n / 64 + 1) * sizeof *t->times, size = times + n * sizeof *t->special;
+    const size_t times = (n / 64 + 1) * sizeof *t->times, size = times + (n + 1) * sizeof *t->special;
     t->times = (uint64_t *)calloc(1, size);
     if (!t->times)
         return 0;
     t->special = (kc_special *)(t->times + n / 64 + 1);
+    t->special[n] = (kc_special){t->len, 0, KC_TEXT, (uint16_t)t->count, KC_NO_SPECIAL};
     t->specials = n;
     t->size += (uint32_t)size;
     for (uint32_t i = 0; i < c.count; i++) {
@@ -360,6 +369,7 @@ static int kc_template_build(kc_template *t, kc_date *date)
         n = c.index[i];
         if (s->next != KC_NO_SPECIAL)
             s->next = c.index[s->next];
+        s->word = (uint16_t)kc_words_before(t, s->start);
         if (s->type == KC_TEXT)
             s->type = kc_type_of(t->raw + s->start, s->len) & 31;
         t->times[n / 64] |= (uint64_t)kc_is_time(s->type) << (n % 64);

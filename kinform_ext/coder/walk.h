@@ -88,11 +88,10 @@ static inline kc_walk kc_walk_start(
 /* Continues at word n. */
 static inline void kc_walk_to(kc_walk *w, uint32_t n)
 {
-    const kc_template *t = w->t;
-    if (n < w->n)
-        w->special = 0;
-    while (w->special < t->specials && t->special[w->special].word < n)
-        w->special++;
+    uint32_t i = n < w->n ? 0 : w->special;
+    while (w->t->special[i].word < n)
+        i++;
+    w->special = i;
     w->n = n;
 }
 
@@ -110,7 +109,7 @@ static inline uint32_t kc_walk_next(const kc_walk *w)
 static inline kc_word kc_walk_word(kc_walk *w, uint32_t n)
 {
     kc_walk_to(w, n);
-    if (w->special < w->t->specials && w->t->special[w->special].word == n)
+    if (w->t->special[w->special].word == n)
         return kc_special_word(w->t, w->special);
     return kc_plain_word(w->t, n, kc_word_start(w->t, n, &w->block));
 }
@@ -131,11 +130,11 @@ static inline int kc_walk_around(kc_walk *w, uint32_t at, kc_word *word)
         kc_walk_to(w, n > w->n ? n : w->n);
         return 0;
     }
-    const kc_special *s = &t->special[w->special], *end = &t->special[t->specials];
-    while (s < end && s->word + kc_numbers(s->type) < n)
-        s++;
-    w->special = (uint32_t)(s - t->special);
-    *word = s < end && s->word < n ? kc_special_word(t, w->special) : kc_plain_word(t, n - 1, kc_start_of(t, within));
+    uint32_t i = w->special;
+    while (t->special[i].word + kc_numbers(t->special[i].type) < n)
+        i++;
+    w->special = i;
+    *word = t->special[i].word < n ? kc_special_word(t, i) : kc_plain_word(t, n - 1, kc_start_of(t, within));
     w->n = word->number;
     return 1;
 }
@@ -166,20 +165,26 @@ static inline kc_expected kc_walk_expect(const kc_walk *w, const kc_word *word)
     return e;
 }
 
-/* Records that a word was replaced by the bytes at `at` of the object, whose value is `value`. */
-static inline void kc_walk_replace(kc_walk *w, const kc_word *word, uint32_t at, uint32_t len, int64_t value)
+/* Records that a word is the `len` bytes at `at` of the object, whose value is `value`, although the template has
+ * others. */
+static inline void kc_walk_note(kc_walk *w, const kc_word *word, uint32_t at, uint32_t len, int64_t value)
 {
     kc_walk_room *room = w->room;
     if (word->special == KC_NO_SPECIAL)
         return;
-    if (!kc_is_in(room->replaced, word->special)) {
+    if (!kc_is_in(room->replaced, word->special))
         for (uint32_t i = word->special; i != KC_NO_SPECIAL && !kc_is_in(room->replaced, i); i = w->t->special[i].next) {
             kc_add(room->replaced, i);
             kc_add(room->stop, i);
             room->group[i] = word->special;
         }
-    }
     room->replacement[room->group[word->special]] = (kc_replacement){at, len, value};
+}
+
+/* The same of a word that is not what was expected. */
+static inline void kc_walk_replace(kc_walk *w, const kc_word *word, uint32_t at, uint32_t len, int64_t value)
+{
+    kc_walk_note(w, word, at, len, value);
     if (!kc_is_time(word->type))
         return;
     int64_t before = kc_word_value(w->t, word, w->date);
