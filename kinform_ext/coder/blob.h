@@ -272,7 +272,7 @@ static inline int kc_read_native(
 typedef struct {
     kc_input in;   /* the heads after it */
     uint32_t left; /* heads in `in` */
-    uint32_t word; /* UINT32_MAX: there is none */
+    uint32_t word; /* UINT32_MAX: no operation is left */
     int kind;      /* KC_NATIVE ... KC_SAME */
 } kc_heads;
 

@@ -148,7 +148,7 @@ typedef struct {
     const kr_byte *end; /* at <= end */
 } kc_input;
 
-/* Reads a varint of up to 64 bits; 0 if there is none. */
+/* Reads a varint of up to 64 bits; 0 if it does not end there. */
 static inline int kc_read_number(kc_input *in, uint64_t *n)
 {
     *n = 0;

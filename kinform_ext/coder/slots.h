@@ -13,8 +13,9 @@ enum {
     KC_MAX_SLOTS = 255,
     KC_SLOT_GENERIC = 0x8000,
     KC_SLOT_WORD = 0x7fff,
-    KC_MIN_RATES = 128,   /* kinds of words that are told apart */
+    KC_MIN_RATES = 128,   /* kinds of words with a rate each */
     KC_MAX_RATES = 1024,
+    KC_KIND = 0x7fff,
     KC_NO_KIND = 0xffff,
     KC_MAX_LEARNT = 8192, /* words of a template that has slot lists */
 };
@@ -39,7 +40,7 @@ typedef struct {
     uint32_t count; /* entries: a power of two, or 0 */
 } kc_rates;
 
-/* Makes room for the kinds of so many words; 0 if there is no memory. */
+/* Makes room for the kinds of `words` words; 0 if there is no memory. */
 static inline int kc_rates_reserve(kc_rates *r, uint32_t words)
 {
     uint32_t count = KC_MIN_RATES;
@@ -62,29 +63,31 @@ static inline int kc_rates_reserve(kc_rates *r, uint32_t words)
 static void kc_kinds(const kc_template *t, uint16_t *kind)
 {
     uint64_t follows[KC_SETS] = {0}; /* a bit for each special word whose value came before */
-    uint32_t key = 0, place = 0, block = 0, special = 0, numbers;
-    for (uint32_t n = 0; n < t->count; n += numbers) {
-        const int is_special = t->special[special].word == n;
-        const kc_word word = is_special
-            ? kc_special_word(t, special++) : kc_plain_word(t, n, kc_word_start(t, n, &block));
-        const unsigned type = word.type < KC_OWN ? word.type : (unsigned)KC_OWN;
-        int came_before = 0;
-        if (type == KC_KEY)
-            key = (uint32_t)kc_hash(t->raw + word.start, word.stop - word.start);
-        else if (is_special && type != KC_OWN) {
-            const uint32_t next = t->special[word.special].next;
-            came_before = kc_is_in(follows, word.special);
-            if (next != KC_NO_SPECIAL)
-                kc_add(follows, next);
+    uint32_t key = 0, place = 0, n = 0, special = 0, passed = 0; /* passed: the word after the last one */
+    for (uint32_t block = 0; block < t->blocks; block++)
+        for (uint64_t starts = kc_starts(t, block); starts; starts &= starts - 1, n++) {
+            if (n < passed) {
+                kind[n] = KC_NO_KIND;
+                continue;
+            }
+            const kc_word word = t->special[special].word == n
+                ? kc_special_word(t, special++) : kc_plain_word(t, n, 64 * block + (uint32_t)__builtin_ctzll(starts));
+            const unsigned type = word.type < KC_OWN ? word.type : (unsigned)KC_OWN;
+            int came_before = 0;
+            if (type == KC_KEY)
+                key = (uint32_t)kc_hash(t->raw + word.start, word.stop - word.start);
+            else if (word.special != KC_NO_SPECIAL && type != KC_OWN) {
+                const uint32_t next = t->special[word.special].next;
+                came_before = kc_is_in(follows, word.special);
+                if (next != KC_NO_SPECIAL)
+                    kc_add(follows, next);
+            }
+            place = type == KC_KEY ? 0 : place + 1;
+            const uint32_t value = type * 0x51ed27u ^ (unsigned)came_before * 0x3c6ef3u;
+            const uint32_t mixed = key ^ value ^ (place < 15 ? place : 15) * 0x2545f5u;
+            kind[n] = (uint16_t)(mixed * 0x9e3779b1u >> 16 & KC_KIND);
+            passed = n + kc_numbers(type);
         }
-        place = type == KC_KEY ? 0 : place + 1;
-        const uint32_t value = type * 0x51ed27u ^ (unsigned)came_before * 0x3c6ef3u;
-        const uint32_t mixed = key ^ value ^ (place < 15 ? place : 15) * 0x2545f5u;
-        numbers = kc_numbers(type);
-        for (uint32_t i = 1; i < numbers; i++)
-            kind[n + i] = KC_NO_KIND;
-        kind[n] = (uint16_t)(mixed * 0x9e3779b1u >> 16 & 0x7fff);
-    }
 }
 
 /* Counts the words of a template and what a diff replaced. `kind` of each word as kc_kinds sets it. */

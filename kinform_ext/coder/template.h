@@ -5,7 +5,7 @@
  * recurs. Only for those more is kept; the type of another word is found when it is asked for. Keys of JSON objects
  * and short words are not special, nor are those after the first KC_MAX_SPECIALS that may be.
  * Bound: an object of at most KC_MAX_TEMPLATE bytes and KC_MAX_WORDS words. 1.16 times its bytes, 8 bytes for a special
- * word and half a KiB: 6.3 KB for a pod.
+ * word and three quarters of a KiB: 6.8 KB for a pod.
  */
 #ifndef KINFORM_TEMPLATE_H
 #define KINFORM_TEMPLATE_H
@@ -32,7 +32,7 @@ typedef struct {
     uint32_t len : 8;    /* its bytes */
     uint32_t type : 5;   /* KC_TEXT ... KC_MICRO, or KC_OWN + part */
     uint16_t word;       /* its number */
-    uint16_t next;       /* index of the next one of this value or part; KC_NO_SPECIAL: there is none */
+    uint16_t next;       /* index of the next one of this value or part; KC_NO_SPECIAL: it is the last one */
 } kc_special;
 
 typedef struct kc_template {
@@ -146,7 +146,7 @@ static inline uint32_t kc_words_before(const kc_template *t, uint32_t at)
     return t->first[at / 64] + kc_bits(kc_starts(t, at / 64) & below);
 }
 
-/* Returns the end of the last word that ends before `at`, or there; 0 if there is none. */
+/* Returns the end of the last word that ends before `at`, or there; 0 if `at` lies before all words. */
 static inline uint32_t kc_end_before(const kc_template *t, uint32_t at)
 {
     uint32_t block = at / 64;
@@ -332,7 +332,8 @@ static inline void kc_find_candidates(kc_candidates *c, kc_template *t, kc_date 
                     len = time;
                     passed = start + time;
                 }
-            } else if (len < KC_MIN_LINKED && (len < KC_MIN_LINKED_DECIMAL || !kc_parse_decimal(raw + start, len, &value)))
+            } else if (len < KC_MIN_LINKED_DECIMAL
+                       || (len < KC_MIN_LINKED && !kc_parse_decimal(raw + start, len, &value)))
                 continue;
             c->word[index] = (kc_special){start, len, type, 0, KC_NO_SPECIAL};
             c->is_special[index] = type != KC_TEXT;

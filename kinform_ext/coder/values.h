@@ -171,7 +171,7 @@ static inline void kc_put_two_digits(kr_byte *to, unsigned n)
     to[1] = (kr_byte)('0' + n % 10);
 }
 
-/* Converts a date of the Gregorian calendar to days since 1970. Source: Hinnant, "chrono-compatible date algorithms". */
+/* Converts a Gregorian date to days since 1970. Source: Hinnant, "chrono-compatible date algorithms". */
 static inline int64_t kc_day_of(int year, int month, int day)
 {
     year -= month <= 2;
@@ -228,7 +228,7 @@ static inline int kc_seconds_of(const kr_byte *p)
     return is_wrong ? -1 : hour * 3600 + minute * 60 + second;
 }
 
-/* Parses the time that begins at `p`. Returns its length, which states its type; 0 if there is none. */
+/* Parses the time that begins at `p`. Returns its length, which states its type; 0 if it is not one. */
 static inline size_t kc_parse_time(const kr_byte *p, size_t len, int64_t *value, kc_date *last)
 {
     if (len < KC_TIME_LEN || p[4] != '-' || p[7] != '-' || p[10] != 'T')

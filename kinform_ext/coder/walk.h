@@ -42,7 +42,7 @@ typedef struct {
     uint32_t block;        /* of a word before that; see kc_word_start */
 } kc_walk;
 
-/* What is expected for a word. */
+/* The text that is expected for a word. */
 typedef struct {
     const kr_byte *text; /* NULL: the time `value` */
     uint32_t len;        /* bytes of `text` */
@@ -95,7 +95,7 @@ static inline void kc_walk_to(kc_walk *w, uint32_t n)
     w->n = n;
 }
 
-/* Returns the next stop, the number of special words if there is none. */
+/* Returns the next stop, the number of special words after the last one. */
 static inline uint32_t kc_walk_next(const kc_walk *w)
 {
     uint32_t i = w->special / 64, last = w->t->specials / 64;
@@ -120,8 +120,8 @@ static inline void kc_walk_after(kc_walk *w, const kc_word *word)
     kc_walk_to(w, word->number + kc_numbers(word->type));
 }
 
-/* Continues at the word to which the byte at `at` belongs, or that ends there. If there is none from the current one
- * on, continues at the first word after it, and returns 0. */
+/* Continues at the word to which the byte at `at` belongs, or that ends there. If no word does from the current one on,
+ * continues at the first word after it, and returns 0. */
 static inline int kc_walk_around(kc_walk *w, uint32_t at, kc_word *word)
 {
     const kc_template *t = w->t;
@@ -173,7 +173,9 @@ static inline void kc_walk_note(kc_walk *w, const kc_word *word, uint32_t at, ui
     if (word->special == KC_NO_SPECIAL)
         return;
     if (!kc_is_in(room->replaced, word->special))
-        for (uint32_t i = word->special; i != KC_NO_SPECIAL && !kc_is_in(room->replaced, i); i = w->t->special[i].next) {
+        for (uint32_t i = word->special; i != KC_NO_SPECIAL; i = w->t->special[i].next) {
+            if (kc_is_in(room->replaced, i))
+                break;
             kc_add(room->replaced, i);
             kc_add(room->stop, i);
             room->group[i] = word->special;

@@ -1,4 +1,6 @@
-"""The slot coder under AddressSanitizer and UndefinedBehaviorSanitizer, as a C program of its own.
+"""Runs the slot coder under sanitizers, as a C program of its own.
+
+The sanitizers are AddressSanitizer and UndefinedBehaviorSanitizer.
 
 The program is built once a run from `tests/ext/coder`, twice on x86: with and without SSE2. `coder/main.c` lists its
 tests. The seed is KINFORM_SEED, and is printed when a test fails; the same seed repeats all steps.
@@ -54,7 +56,7 @@ if platform.machine() == "x86_64":
 
 @pytest.fixture(scope="module")
 def dumps(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Generated objects, a file for each kind: see `collection_load` in coder/collection.h."""
+    """Writes generated objects, a file for each kind, for `collection_load`."""
     folder, written = tmp_path_factory.mktemp("dumps"), []
     for name, count in OBJECTS.items():
         _, maker = CATALOGUE[name]

@@ -195,7 +195,7 @@ static void collection_remove(collection *c, size_t id)
     collection_settle(c, id);
 }
 
-/* Returns the id of a random record whose object is in the collection; `count` if there is none nearby. */
+/* Returns the id of a random record whose object is in the collection; `count` if none is found nearby. */
 static size_t collection_pick(const collection *c)
 {
     for (int i = 0; i < 32 && c->count; i++) {

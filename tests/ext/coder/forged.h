@@ -8,7 +8,7 @@
 
 #include "internals.h"
 
-/* What a run read. */
+/* The sums of a run. */
 typedef struct {
     uint64_t reads;     /* objects */
     uint64_t bytes;     /* of forged blobs, lists, tables and templates */
@@ -328,7 +328,7 @@ static void forged_step(collection *c, forgery *sum)
     bytes_free(&b);
 }
 
-/* Reads forged payloads alone. What is expected, read and written lies in blocks of exactly its size. */
+/* Reads forged payloads alone. The expected text, input and output lie in blocks of exactly their size. */
 static void forged_payload_step(forgery *sum)
 {
     bytes b = {0};

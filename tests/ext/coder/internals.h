@@ -1,4 +1,4 @@
-/* What these tests know of the insides of the coder's structures; all other files use functions of the coder only. */
+/* All that these tests know of the insides of the coder's structures; other files use functions of the coder only. */
 #ifndef INTERNALS_H
 #define INTERNALS_H
 
@@ -20,7 +20,7 @@ static kc_template *template_of(const object *x)
 
 /* The slot lists of a template, from the newest one. */
 typedef struct {
-    kc_slots *newest; /* malloc'd, as the older ones; NULL: there is none */
+    kc_slots *newest; /* malloc'd, as the older ones; NULL: it has no list */
 } lists;
 
 /* Makes slot lists of any words, in any order; some are missing. */

@@ -71,7 +71,7 @@ static void fill(kr_byte *to, size_t len)
             : (kr_byte)draw();
 }
 
-/* Sets `at` and returns the length of a word at or after a random place; 0 if there is none. */
+/* Sets `at` and returns the length of a word at or after a random place; 0 if no word follows. */
 static size_t random_word(const kr_byte *p, size_t len, size_t *at)
 {
     *at = len ? below(len) : 0;
