@@ -1,7 +1,8 @@
 /* The cache: templates of all collections of the process, in the order of their use.
  *
  * Of the oldest ones those with few users are evicted, as they are needed less often. Templates that were only needed
- * for another one are among the oldest, until they are needed again.
+ * for another one are among the oldest, until they are needed again. Only the newest one, and those in use, keep an
+ * index of word starts.
  * Bound: KC_CACHE_BYTES, exceeded only by templates in use: at most two, and those below one of them.
  */
 #ifndef KINFORM_CACHE_H
@@ -77,16 +78,27 @@ static inline void kc_cache_add(kc_cache *c, kc_templates *owner, uint32_t numbe
     kc_cache_shrink(c, KC_CACHE_BYTES);
 }
 
+/* Counts the bytes of a template, which may have changed, again. */
+static inline void kc_cache_count(kc_cache *c, kc_template *t)
+{
+    if (t != c->newest && !t->pins)
+        kc_template_drop_index(t);
+    c->bytes += (uint64_t)t->size - t->counted;
+    t->counted = t->size;
+}
+
 /* Makes a template the newest one. */
 static inline void kc_cache_move(kc_cache *c, kc_template *t)
 {
-    if (t == c->newest)
+    kc_template *before = c->newest;
+    if (t == before)
         return;
     kc_cache_unlink(c, t);
     t->newer = NULL;
-    t->older = c->newest;
-    *(c->newest ? &c->newest->newer : &c->oldest) = t;
+    t->older = before;
+    before->newer = t;
     c->newest = t;
+    kc_cache_count(c, before);
 }
 
 /* Returns a template with a pin more, NULL if it is not in the cache. */
@@ -102,12 +114,11 @@ static inline kc_template *kc_cache_get(kc_cache *c, const kc_templates *owner, 
     return t;
 }
 
-/* Removes a pin of a template, which may have grown since. */
+/* Removes a pin of a template. */
 static inline void kc_cache_release(kc_cache *c, kc_template *t)
 {
-    c->bytes += t->size - t->counted;
-    t->counted = t->size;
     t->pins--;
+    kc_cache_count(c, t);
 }
 
 /* Evicts all templates of a collection that ends. */

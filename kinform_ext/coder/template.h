@@ -312,7 +312,7 @@ static inline void kc_find_candidates(kc_candidates *c, kc_template *t, kc_date 
     uint32_t passed = 0;
     int64_t value;
     memset(c->slot, 0, sizeof c->slot);
-    c->count = 0;
+    c->count = t->parts = 0;
     for (uint32_t block = 0; block < t->blocks; block++)
         for (uint64_t ends = kc_special_ends(t, block); ends && c->count < KC_MAX_SPECIALS; ends &= ends - 1) {
             const uint32_t stop = 64 * block + (uint32_t)__builtin_ctzll(ends), start = kc_start_of(t, stop - 1);
@@ -388,6 +388,16 @@ static int kc_template_build(kc_template *t, kc_date *date)
 static inline uint32_t kc_landing_hash(const kr_byte *p)
 {
     return (uint32_t)((kc_load8(p) ^ (uint64_t)kc_load4(p + 8) * 0xff51afd7ed558ccdu) * 0x9e3779b97f4a7c15u >> 32);
+}
+
+/* Frees the index of word starts. */
+static inline void kc_template_drop_index(kc_template *t)
+{
+    if (!t->head)
+        return;
+    t->size -= (t->heads + t->count) * (uint32_t)sizeof *t->head;
+    free(t->head);
+    t->head = NULL;
 }
 
 /* Makes the index of word starts, once; 0 if there is no memory. */
