@@ -268,7 +268,10 @@ cdef class Dump:
         return True
 
     cdef int write_template(self, uint32_t joins) except -1:
-        """Writes the next template. `joins`: bytes that it adds to a base; 0: it does not join."""
+        """Writes the next template.
+
+        `joins` are the bytes that it adds to a base; 0 if it does not join.
+        """
         cdef kc_entry *e = kc_entry_of(&self.table.t.coder.templates, self.number[self.next_template])
         cdef kr_view v
         cdef kr_byte *to = self.reserve(32 + KC_MAX_LISTS * (10 + KC_MAX_SLOTS * sizeof(uint16_t)))
@@ -668,7 +671,10 @@ cdef class Loader:
         return 0
 
     cdef int check_member(self, uint32_t id, uint32_t base) except -1:
-        """Counts the base as a user of its last member, and checks that the member adds what it states."""
+        """Counts the base as a user of its last member.
+
+        Checks that the member adds what it states.
+        """
         cdef kt_table *t = &self.table.t
         cdef kr_view v
         kr_read(kt_record(t, id), &v)

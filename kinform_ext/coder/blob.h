@@ -2,7 +2,7 @@
  *
  *     varint      explicit operations << 3 | slot list << 1 | whether a bitmap follows; list 0: none
  *     bitmap      a bit for each slot: the slot's word is replaced as the list states; without a bitmap all are
- *     heads       for each explicit operation: varint of zigzag(word - word after the last one) << 2 | kind
+ *     heads       for each explicit operation: varint of words passed since the last one << 2 | kind
  *     payloads    of all operations in the order of the walk
  *
  * A payload is, by kind and type of the word,
@@ -99,8 +99,8 @@ static inline kr_byte *kc_put_native(
  * `list`: the slot list, NULL for none. `who`: of the hash of the object's name.
  * `room`: KC_HEAD_ROOM + KC_PAYLOAD_ROOM + the object's size. */
 static size_t kc_blob_write(
-    const kc_diff *d, const kc_template *t, const kr_byte *x, const kc_slots *list, kc_literals *l, uint16_t who,
-    kr_byte *room, kr_byte *to, size_t most)
+    const kc_diff *d, const kr_byte *x, const kc_slots *list, kc_literals *l, uint16_t who, kr_byte *room,
+    kr_byte *to, size_t most)
 {
     kr_byte bitmap[(KC_MAX_SLOTS + 7) / 8] = {0}, *head = room, *payload = room + KC_HEAD_ROOM;
     const kr_byte *start = to;
@@ -119,16 +119,16 @@ static size_t kc_blob_write(
             slot++;
             used++;
         } else {
-            head = kr_put_varint(head, kc_zigzag((int64_t)op->word - last) << 2 | op->kind);
+            head = kr_put_varint(head, (uint64_t)(op->word - last) << 2 | op->kind);
             heads++;
-            last = op->word;
+            last = op->word + (op->kind == KC_STRUCTURE ? 0 : kc_numbers(op->type));
             if (op->kind == KC_STRUCTURE) {
                 last += (uint32_t)op->value;
                 forward &= op->value >= 0;
             }
         }
         if (op->kind == KC_NATIVE)
-            payload = kc_put_native(payload, l, p, op, kc_type(t, op->word), who);
+            payload = kc_put_native(payload, l, p, op, op->type, who);
         else if (op->kind != KC_SAME) {
             if (op->kind == KC_STRUCTURE)
                 payload = kr_put_varint(payload, kc_zigzag(op->value));
@@ -155,7 +155,7 @@ typedef struct {
     kr_byte *end;   /* at <= end */
 } kc_output;
 
-/* Writes bytes; 0 if there is no room for them. Reads up to KC_WIDE bytes of a source that has KC_SLACK bytes more. */
+/* Writes bytes; 0 if there is no room for them. The source has at least KC_WIDE bytes, used or not. */
 static inline int kc_write(kc_output *out, const kr_byte *from, size_t len)
 {
     size_t room = (size_t)(out->end - out->at);
@@ -239,10 +239,11 @@ static inline int kc_read_native(
     }
     if (type == KC_UUID) {
         const kr_byte *packed = kc_read_bytes(in, 16);
-        if (!packed)
+        if (!packed || KC_UUID_LEN > (size_t)(out->end - out->at))
             return 0;
-        kc_unpack_uuid(packed, text);
-        return kc_write_exactly(out, text, KC_UUID_LEN);
+        kc_unpack_uuid(packed, out->at);
+        out->at += KC_UUID_LEN;
+        return 1;
     }
     if (!kc_read_number(in, &n))
         return 0;
@@ -264,18 +265,18 @@ static inline int kc_read_native(
         len = kc_format_ip((uint32_t)sum, text);
     else if (type == KC_TIME || type == KC_MICRO)
         len = kc_format_time(text, (int64_t)sum, type == KC_MICRO, date);
-    return len && kc_write_exactly(out, text, len);
+    return len && kc_write(out, text, len);
 }
 
 /* The next explicit operation. */
 typedef struct {
     kc_input in;   /* the heads after it */
     uint32_t left; /* heads in `in` */
-    uint32_t word; /* UINT32_MAX: there is none */
+    uint32_t word; /* UINT32_MAX: no operation is left */
     int kind;      /* KC_NATIVE ... KC_SAME */
 } kc_heads;
 
-/* Reads the next head; 0 if it is not valid. `last`: the word after the last operation. */
+/* Reads the next head; 0 if it is not valid. `last`: the word after the last explicit operation. */
 static inline int kc_next_head(kc_heads *h, uint32_t last, uint32_t words)
 {
     uint64_t n;
@@ -285,7 +286,7 @@ static inline int kc_next_head(kc_heads *h, uint32_t last, uint32_t words)
     h->left--;
     if (!kc_read_number(&h->in, &n))
         return 0;
-    uint64_t word = last + (uint64_t)kc_unzigzag(n >> 2);
+    uint64_t word = last + (n >> 2);
     h->kind = (int)(n & 3);
     h->word = (uint32_t)word;
     return word < words || (word == words && h->kind == KC_STRUCTURE);
@@ -302,7 +303,7 @@ static int kc_blob_read(
     kc_output out = {to, to, to + size};
     kc_heads heads = {.kind = KC_SAME};
     uint64_t start, unused;
-    uint32_t n = 0, from = 0, slot = 0;
+    uint32_t from = 0, slot = 0;
     if (!kc_read_number(&in, &start) || start >> 3 > KC_MAX_OPS)
         return 0;
     unsigned number = (unsigned)(start >> 1 & 3);
@@ -322,7 +323,8 @@ static int kc_blob_read(
     if (!kc_next_head(&heads, 0, t->count))
         return 0;
     for (;;) {
-        uint32_t next = kc_walk_next(w, n);
+        const uint32_t n = w->n;
+        uint32_t next = t->special[kc_walk_next(w)].word;
         int kind = -1; /* a stop: what is expected is there */
         if (heads.word >= n && heads.word <= next) {
             next = heads.word;
@@ -341,7 +343,7 @@ static int kc_blob_read(
             }
         }
         if (kind == KC_STRUCTURE) {
-            uint32_t stopped = next ? t->stop[next - 1] : 0;
+            uint32_t stopped = kc_end_before(t, kc_walk_start_of(w, next));
             kc_expected none = {NULL, 0, 0};
             uint64_t jump;
             if (stopped < from)
@@ -352,9 +354,9 @@ static int kc_blob_read(
             uint64_t landing = next + (uint64_t)kc_unzigzag(jump);
             if (landing > t->count || !kc_next_head(&heads, (uint32_t)landing, t->count))
                 return 0;
-            n = (uint32_t)landing;
-            from = n < t->count ? t->start[n] : t->len;
-            if (n == t->count)
+            kc_walk_to(w, (uint32_t)landing);
+            from = kc_walk_start_of(w, w->n);
+            if (w->n == t->count)
                 break;
             continue;
         }
@@ -363,44 +365,39 @@ static int kc_blob_read(
                 return 0;
             break;
         }
-        const unsigned type = kc_type(t, next);
-        if (!kc_write(&out, t->raw + from, t->start[next] - from))
+        const kc_word word = kc_walk_word(w, next);
+        const uint32_t len = word.stop - word.start;
+        if (!kc_write(&out, t->raw + from, word.start - from))
             return 0;
         kr_byte *begin = out.at;
         int64_t value = 0;
         int written;
         if (kind == KC_SAME) {
-            written = kc_write(&out, t->raw + t->start[next], kc_word_len(t, next));
-            value = kc_word_value(t, next, w->date);
+            written = kc_write(&out, t->raw + word.start, len);
+            value = kc_word_value(t, &word, w->date);
         } else {
-            kc_expected e = kc_walk_expect(w, next);
+            kc_expected e = kc_walk_expect(w, &word);
             if (kind == KC_NATIVE)
-                written = kc_read_native(&in, &out, type, kc_word_len(t, next), &e, &value, w->date);
+                written = kc_read_native(&in, &out, word.type, len, &e, &value, w->date);
             else if (kind == KC_GENERIC) {
                 written = kc_read_literal(&in, &out, l, &e) && out.at > begin;
-                value = kc_word_value(t, next, w->date);
+                value = kc_word_value(t, &word, w->date);
             } else if (e.text)
                 written = kc_write_exactly(&out, e.text, e.len);
             else {
                 kr_byte text[KC_MAX_VALUE];
-                size_t len = kc_format_time(text, e.value, type == KC_MICRO, w->date);
-                written = len && kc_write_exactly(&out, text, len);
-                value = e.value;
-            }
-            if (!written)
-                return 0;
-            if (kind < 0 && e.text) {
-                from = t->stop[next];
-                n = next + 1;
-                continue;
+                size_t len_of_time = kc_format_time(text, e.value, word.type == KC_MICRO, w->date);
+                written = len_of_time && kc_write(&out, text, len_of_time);
+                kc_walk_note(w, &word, (uint32_t)(begin - to), (uint32_t)len_of_time, e.value);
             }
         }
         if (!written)
             return 0;
-        kc_walk_replace(w, next, (uint32_t)(begin - to), (uint32_t)(out.at - begin), value);
-        from = t->stop[next];
-        n = next + 1;
-        if (explicit && !kc_next_head(&heads, next, t->count))
+        if (kind >= 0)
+            kc_walk_replace(w, &word, (uint32_t)(begin - to), (uint32_t)(out.at - begin), value);
+        kc_walk_after(w, &word);
+        from = word.stop;
+        if (explicit && !kc_next_head(&heads, w->n, t->count))
             return 0;
     }
     while (slot < slot_count && bitmap && !(bitmap[slot / 8] >> slot % 8 & 1))

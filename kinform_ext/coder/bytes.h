@@ -15,7 +15,7 @@
 #include <emmintrin.h>
 #endif
 
-enum { KC_SLACK = 64 }; /* bytes after the content of a buffer that kc_word_mask may read */
+enum { KC_SLACK = 65 }; /* bytes after the content of a buffer that kc_word_mask and kc_key_mask may read */
 
 static inline int kc_is_word(kr_byte c)
 {
@@ -36,16 +36,15 @@ static inline uint64_t kc_word_mask(const kr_byte *p)
 {
     uint64_t mask = 0;
 #ifdef __SSE2__
-    const __m128i blank = _mm_set1_epi8(0x20), a = _mm_set1_epi8('a'), letters = _mm_set1_epi8(25);
-    const __m128i dash = _mm_set1_epi8('-'), others = _mm_set1_epi8(12);
+    const __m128i blank = _mm_set1_epi8(0x20), slash = _mm_set1_epi8('/'), underscore = _mm_set1_epi8('_');
+    const __m128i to_letter = _mm_set1_epi8(127 - 'z'), to_other = _mm_set1_epi8(127 - '9');
+    const __m128i letters = _mm_set1_epi8(127 - 26), others = _mm_set1_epi8(127 - 13);
     for (int i = 0; i < 4; i++) {
         __m128i c = _mm_loadu_si128((const __m128i *)(p + 16 * i));
-        __m128i letter = _mm_sub_epi8(_mm_or_si128(c, blank), a), other = _mm_sub_epi8(c, dash);
-        __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, letters), letter);
-        __m128i is_other = _mm_cmpeq_epi8(_mm_min_epu8(other, others), other);
-        is_other = _mm_andnot_si128(_mm_cmpeq_epi8(c, _mm_set1_epi8('/')), is_other);
-        __m128i is_high = _mm_or_si128(_mm_cmpeq_epi8(c, _mm_set1_epi8('_')), c); /* the mask takes sign bits only */
-        __m128i is_word = _mm_or_si128(_mm_or_si128(is_letter, is_other), is_high);
+        __m128i is_letter = _mm_cmpgt_epi8(_mm_add_epi8(_mm_or_si128(c, blank), to_letter), letters);
+        __m128i is_other = _mm_cmpgt_epi8(_mm_add_epi8(c, to_other), others);
+        __m128i is_ascii = _mm_or_si128(_mm_or_si128(is_letter, is_other), _mm_cmpeq_epi8(c, underscore));
+        __m128i is_word = _mm_or_si128(_mm_andnot_si128(_mm_cmpeq_epi8(c, slash), is_ascii), c); /* signs only */
         mask |= (uint64_t)(unsigned)_mm_movemask_epi8(is_word) << (16 * i);
     }
 #else
@@ -53,6 +52,38 @@ static inline uint64_t kc_word_mask(const kr_byte *p)
         mask |= (uint64_t)kc_is_word(p[i]) << i;
 #endif
     return mask;
+}
+
+/* Returns whether a word that ends at `end` is a key of a JSON object. */
+static inline int kc_is_key_end(const kr_byte *end)
+{
+    return end[0] == '"' && end[1] == ':';
+}
+
+/* Returns a bit for each of 64 bytes at which a key ends. */
+static inline uint64_t kc_key_mask(const kr_byte *p)
+{
+    uint64_t mask = 0;
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), colon = _mm_set1_epi8(':');
+    for (int i = 0; i < 64; i += 16) {
+        __m128i is_quote = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(p + i)), quote);
+        __m128i is_colon = _mm_cmpeq_epi8(_mm_loadu_si128((const __m128i *)(p + i + 1)), colon);
+        mask |= (uint64_t)(unsigned)_mm_movemask_epi8(_mm_and_si128(is_quote, is_colon)) << i;
+    }
+#else
+    for (int i = 0; i < 64; i++)
+        mask |= (uint64_t)kc_is_key_end(p + i) << i;
+#endif
+    return mask;
+}
+
+/* Returns how many bits are set; not all processors have an instruction for it. */
+static inline uint32_t kc_bits(uint64_t n)
+{
+    n -= n >> 1 & 0x5555555555555555u;
+    n = (n & 0x3333333333333333u) + (n >> 2 & 0x3333333333333333u);
+    return (uint32_t)(((n + (n >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
 }
 
 static inline uint64_t kc_load8(const kr_byte *p)
@@ -117,7 +148,7 @@ typedef struct {
     const kr_byte *end; /* at <= end */
 } kc_input;
 
-/* Reads a varint of up to 64 bits; 0 if there is none. */
+/* Reads a varint of up to 64 bits; 0 if it does not end there. */
 static inline int kc_read_number(kc_input *in, uint64_t *n)
 {
     *n = 0;

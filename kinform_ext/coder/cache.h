@@ -1,8 +1,8 @@
-/* The cache: templates of all collections of the process, in two lists, each in the order of use.
+/* The cache: templates of all collections of the process, in the order of their use.
  *
- * `built` has templates with their tables; the oldest lose them when they take more than KC_BUILT_BYTES, as tables are
- * made again much faster than bytes are decoded. `plain` has those of which only the bytes are known, and its oldest
- * are evicted. Bytes that were only needed for another template are the first to go, until they are needed again.
+ * Of the oldest ones those with few users are evicted, as they are needed less often. Templates that were only needed
+ * for another one are among the oldest, until they are needed again. Only the newest one, and those in use, keep an
+ * index of word starts.
  * Bound: KC_CACHE_BYTES, exceeded only by templates in use: at most two, and those below one of them.
  */
 #ifndef KINFORM_CACHE_H
@@ -10,106 +10,95 @@
 
 #include "templates.h"
 
-enum { KC_CACHE_BYTES = 1 << 20, KC_BUILT_BYTES = KC_CACHE_BYTES / 8 };
+enum {
+    KC_CACHE_BYTES = 1 << 20,
+    KC_LOOKED = 16, /* templates of which one is evicted */
+};
 
 typedef struct {
-    kc_template *newest, *oldest; /* NULL: the list is empty */
-    uint64_t bytes;               /* of all templates in it */
-} kc_cache_list;
-
-typedef struct {
-    kc_cache_list built;   /* templates with tables */
-    kc_cache_list plain;   /* the others */
-    uint64_t hits, misses; /* look-ups that found a template, and others */
+    kc_template *newest, *oldest; /* NULL: the cache is empty */
+    uint64_t bytes;               /* of all templates */
+    uint64_t hits, misses;        /* look-ups that found a template, and others */
 } kc_cache;
-
-static inline kc_cache_list *kc_list_of(kc_cache *c, const kc_template *t)
-{
-    return t->is_built ? &c->built : &c->plain;
-}
 
 static inline void kc_cache_unlink(kc_cache *c, kc_template *t)
 {
-    kc_cache_list *list = kc_list_of(c, t);
-    *(t->newer ? &t->newer->older : &list->newest) = t->older;
-    *(t->older ? &t->older->newer : &list->oldest) = t->newer;
-    list->bytes -= t->counted;
-}
-
-static inline void kc_cache_link(kc_cache *c, kc_template *t)
-{
-    kc_cache_list *list = kc_list_of(c, t);
-    t->newer = NULL;
-    t->older = list->newest;
-    *(list->newest ? &list->newest->newer : &list->oldest) = t;
-    list->newest = t;
-    t->counted = t->size;
-    list->bytes += t->counted;
-}
-
-/* Links a template as the oldest one of its list. */
-static inline void kc_cache_link_last(kc_cache *c, kc_template *t)
-{
-    kc_cache_list *list = kc_list_of(c, t);
-    t->older = NULL;
-    t->newer = list->oldest;
-    *(list->oldest ? &list->oldest->older : &list->newest) = t;
-    list->oldest = t;
-    t->counted = t->size;
-    list->bytes += t->counted;
+    *(t->newer ? &t->newer->older : &c->newest) = t->older;
+    *(t->older ? &t->older->newer : &c->oldest) = t->newer;
 }
 
 /* Evicts a template that is not in use. */
 static inline void kc_cache_evict(kc_cache *c, kc_template *t)
 {
     kc_cache_unlink(c, t);
+    c->bytes -= t->counted;
     kc_entry_of((const kc_templates *)t->owner, t->number)->built = NULL;
     kc_template_free(t);
 }
 
-/* Evicts the oldest templates of the plain list until the cache has at most so many bytes. */
-static inline void kc_cache_shrink(kc_cache *c, uint64_t most)
+/* Returns the template to evict: of the oldest ones without pins the one with the fewest users; NULL: all have pins. */
+static inline kc_template *kc_cache_least(const kc_cache *c)
 {
-    kc_template *t = c->plain.oldest;
-    while (t && c->plain.bytes + c->built.bytes > most) {
-        kc_template *newer = t->newer;
-        if (!t->pins)
-            kc_cache_evict(c, t);
-        t = newer;
+    kc_template *least = NULL;
+    uint32_t fewest = UINT32_MAX;
+    int looked = 0;
+    for (kc_template *t = c->oldest; t && looked < KC_LOOKED; t = t->newer) {
+        const uint32_t users = kc_entry_of((const kc_templates *)t->owner, t->number)->users;
+        if (t->pins)
+            continue;
+        looked++;
+        if (users < fewest) {
+            least = t;
+            fewest = users;
+        }
     }
+    return least;
 }
 
-/* Adds a template of which only the bytes are known, with one pin. */
+/* Evicts templates until the cache has at most `most` bytes. */
+static inline void kc_cache_shrink(kc_cache *c, uint64_t most)
+{
+    kc_template *t;
+    while (c->bytes > most && (t = kc_cache_least(c)))
+        kc_cache_evict(c, t);
+}
+
+/* Adds a template as the oldest one, with a pin. */
 static inline void kc_cache_add(kc_cache *c, kc_templates *owner, uint32_t number, kc_template *t)
 {
     t->owner = owner;
     t->number = number;
     t->pins = 1;
+    t->counted = t->size;
     kc_entry_of(owner, number)->built = t;
-    kc_cache_link_last(c, t);
+    t->newer = c->oldest;
+    *(c->oldest ? &c->oldest->older : &c->newest) = t;
+    c->oldest = t;
+    c->bytes += t->counted;
     kc_cache_shrink(c, KC_CACHE_BYTES);
 }
 
-/* Moves a template with a pin to the list that it belongs to now, as its newest. */
+/* Counts the bytes of a template, which may have changed, again. */
+static inline void kc_cache_count(kc_cache *c, kc_template *t)
+{
+    if (t != c->newest && !t->pins)
+        kc_template_drop_index(t);
+    c->bytes += (uint64_t)t->size - t->counted;
+    t->counted = t->size;
+}
+
+/* Makes a template the newest one. */
 static inline void kc_cache_move(kc_cache *c, kc_template *t)
 {
-    if (t != kc_list_of(c, t)->newest || t->is_built != (t->times != NULL)) {
-        kc_cache_unlink(c, t);
-        t->is_built = t->times != NULL;
-        kc_cache_link(c, t);
-    }
-    kc_template *old = c->built.oldest;
-    while (old && c->built.bytes > KC_BUILT_BYTES) {
-        kc_template *newer = old->newer;
-        if (!old->pins) {
-            kc_cache_unlink(c, old);
-            kc_template_strip(old);
-            old->is_built = 0;
-            kc_cache_link(c, old);
-        }
-        old = newer;
-    }
-    kc_cache_shrink(c, KC_CACHE_BYTES);
+    kc_template *before = c->newest;
+    if (t == before)
+        return;
+    kc_cache_unlink(c, t);
+    t->newer = NULL;
+    t->older = before;
+    before->newer = t;
+    c->newest = t;
+    kc_cache_count(c, before);
 }
 
 /* Returns a template with a pin more, NULL if it is not in the cache. */
@@ -125,12 +114,11 @@ static inline kc_template *kc_cache_get(kc_cache *c, const kc_templates *owner, 
     return t;
 }
 
-/* Removes a pin of a template, which may have grown since. */
+/* Removes a pin of a template. */
 static inline void kc_cache_release(kc_cache *c, kc_template *t)
 {
-    kc_list_of(c, t)->bytes += t->size - t->counted;
-    t->counted = t->size;
     t->pins--;
+    kc_cache_count(c, t);
 }
 
 /* Evicts all templates of a collection that ends. */

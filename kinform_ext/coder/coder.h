@@ -132,7 +132,7 @@ static inline void kc_process_init(kc_process *p)
 static inline uint64_t kc_process_bytes(const kc_process *p)
 {
     return sizeof *p + kc_frames_bytes(&p->frames) + p->room.capacity + p->blob.capacity
-        + p->walk.words * (sizeof(kc_replacement) + 1) + (p->content.at ? KC_BASE_BYTES : 0);
+        + (p->content.at ? KC_BASE_BYTES : 0);
 }
 
 /* Frees buffers that only a large object needed. */
@@ -175,9 +175,7 @@ static inline uint64_t kc_coder_bytes(const kc_coder *c)
 static inline uint64_t kc_coder_cached(const kc_coder *c)
 {
     uint64_t sum = 0;
-    for (const kc_template *t = c->process->cache.built.newest; t; t = t->older)
-        sum += t->owner == &c->templates ? t->counted : 0;
-    for (const kc_template *t = c->process->cache.plain.newest; t; t = t->older)
+    for (const kc_template *t = c->process->cache.newest; t; t = t->older)
         sum += t->owner == &c->templates ? t->counted : 0;
     return sum;
 }
@@ -348,13 +346,12 @@ static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr
         return 0;
     kc_template *t = kc_pin(c, v->codec);
     kc_own own;
-    kc_walk w;
     if (!t)
         return 0;
     const kc_entry *e = kc_entry_of(&c->templates, v->codec);
     kc_own_init(&own, identity.text);
-    int done = kc_walk_start(&w, &p->walk, t, &own, to, &p->date)
-        && kc_blob_read(&w, e->list, e->literals, &v->blob, to, v->raw_len);
+    kc_walk w = kc_walk_start(&p->walk, t, &own, to, &p->date);
+    int done = kc_blob_read(&w, e->list, e->literals, &v->blob, to, v->raw_len);
     kc_unpin(c, t);
     return done;
 }
@@ -391,9 +388,8 @@ static void kc_try(kc_search *s, uint32_t number)
         return;
     kc_entry *e = kc_entry_of(&c->templates, number);
     kc_diff *d = &p->diff[!s->diff];
-    kc_walk w;
-    if (!kc_walk_start(&w, &p->walk, t, &s->own, s->x->raw, &p->date)
-        || !kc_diff_make(d, &w, t, s->x->raw, (uint32_t)s->x->size, s->estimate, e->literals)
+    kc_walk w = kc_walk_start(&p->walk, t, &s->own, s->x->raw, &p->date);
+    if (!kc_diff_make(d, &w, t, s->x->raw, (uint32_t)s->x->size, s->estimate, e->literals)
         || d->estimate >= s->estimate) {
         kc_unpin(c, t);
         return;
@@ -624,7 +620,7 @@ static int kc_encode(kc_coder *c, const kc_object *x, kc_encoded *made)
         }
         uint16_t who = (uint16_t)kc_hash(x->identity[KC_NAME].at, x->identity[KC_NAME].len);
         size = kc_blob_write(
-            &p->diff[s.diff], s.t, x->raw, e->list, e->literals, who, p->room.at, p->blob.at, most);
+            &p->diff[s.diff], x->raw, e->list, e->literals, who, p->room.at, p->blob.at, most);
         made->blob = (kr_text){p->blob.at, size};
         made->codec = s.number;
         made->depth = e->depth + 1u;

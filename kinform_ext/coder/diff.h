@@ -33,6 +33,7 @@ typedef struct {
     uint32_t from, to;    /* the bytes of the object that replace it; of a structure: the literal */
     uint16_t word;        /* of the template; of a structure: the first one that is not copied */
     uint8_t kind;         /* KC_NATIVE ... KC_SAME */
+    uint8_t type;         /* of the word; not of a structure */
 } kc_op;
 
 typedef struct {
@@ -94,6 +95,7 @@ static inline kc_landing kc_find_landing(
     if (!kc_template_index(t))
         return best;
     size_t at = from;
+    uint32_t block = 0;
     for (int skipped = 0; skipped < KC_MAX_SKIPPED && d->effort; skipped++, at = kc_word_end(x, at, size)) {
         while (at < size && !kc_is_word(x[at]))
             at++;
@@ -103,9 +105,9 @@ static inline kc_landing kc_find_landing(
         if (at < least)
             continue;
         int most = 0, looks = 0;
-        uint32_t i = t->head[kc_landing_hash(x + at) & t->mask];
+        uint32_t i = t->head[kc_landing_hash(x + at) & (t->heads - 1)];
         for (; i != KC_NO_WORD && looks < KC_MAX_LANDINGS; i = t->chain[i], looks++) {
-            uint32_t start = t->start[i], limit = size - (uint32_t)at;
+            uint32_t start = kc_word_start(t, i, &block), limit = size - (uint32_t)at;
             if (t->len - start < limit)
                 limit = t->len - start;
             int common = (int)kc_common(x + at, t->raw + start, limit < 256 ? limit : 256);
@@ -158,102 +160,90 @@ static inline uint32_t kc_native_cost(unsigned type, uint32_t len)
 static int kc_diff_make(
     kc_diff *d, kc_walk *w, kc_template *t, const kr_byte *x, uint32_t size, uint32_t most, const kc_literals *l)
 {
-    uint32_t at = 0, from = 0, n = 0, refused = UINT32_MAX, least = 0, literals = 0; /* from: offset in the template */
+    uint32_t at = 0, from = 0, refused = UINT32_MAX, least = 0, literals = 0; /* from: offset in the template */
     d->count = d->structures = 0;
     d->estimate = 2;
     d->effort = KC_EFFORT;
     for (;;) {
-        const uint32_t run_at = at, run_from = from, stop = kc_walk_next(w, n);
-        const uint32_t goal = stop < t->count ? t->start[stop] : t->len;
-        uint32_t limit = goal - from < size - at ? goal - from : size - at;
-        uint32_t same = (uint32_t)kc_common(x + at, t->raw + from, limit);
+        const uint32_t run_at = at, run_from = from, stop = kc_walk_next(w);
+        const uint32_t goal = t->special[stop].start;
+        const uint32_t limit = goal - from < size - at ? goal - from : size - at;
+        const uint32_t same = (uint32_t)kc_common(x + at, t->raw + from, limit);
+        uint32_t differs = from + same;
+        kc_word word;
         int replaces = 1;
         if (d->estimate > most || d->estimate > KC_BASE_ESTIMATE + at / 4)
             return 0;
-        if (same == goal - from) {
-            if (stop == t->count) {
-                if (at + same == size)
-                    return 1;
-                n = t->count;
-                replaces = 0;
-            } else {
-                at += same;
-                from = goal;
-                n = stop;
-                kc_expected e = kc_walk_expect(w, n);
-                size_t met = kc_meets(x, at, size, &e, kc_type(t, n) == KC_MICRO, w->date);
-                if (met) {
-                    at += (uint32_t)met;
-                    from = t->stop[n];
-                    if (!e.text)
-                        kc_walk_replace(w, n, at - (uint32_t)met, (uint32_t)met, e.value);
-                    n++;
-                    continue;
-                }
+        if (differs < goal)
+            replaces = kc_walk_around(w, differs, &word);
+        else if (stop < t->specials) {
+            word = kc_walk_word(w, t->special[stop].word);
+            kc_expected e = kc_walk_expect(w, &word);
+            size_t met = kc_meets(x, at + same, size, &e, word.type == KC_MICRO, w->date);
+            if (met) {
+                at += same + (uint32_t)met;
+                from = word.stop;
+                if (!e.text)
+                    kc_walk_note(w, &word, at - (uint32_t)met, (uint32_t)met, e.value);
+                kc_walk_after(w, &word);
+                continue;
             }
-        } else {
-            uint32_t differs = from + same, i = t->first[differs / 64];
-            while (i < t->count && t->stop[i] < differs)
-                i++;
-            if (i < n)
-                i = n;
-            n = i;
-            replaces = n < t->count && t->start[n] <= differs && t->start[n] >= from;
-            if (replaces) {
-                at += t->start[n] - from;
-                from = t->start[n];
-            }
+        } else if (at + same == size)
+            return 1;
+        else {
+            replaces = 0;
+            kc_walk_to(w, t->count);
         }
         if (d->count == KC_MAX_OPS)
             return 0;
         kc_op *op = &d->op[d->count];
         if (replaces) {
-            const uint32_t word_stop = t->stop[n], word_len = kc_word_len(t, n);
-            const unsigned type = kc_type(t, n);
+            const uint32_t word_len = word.stop - word.start;
             int64_t value = 0;
-            size_t end = kc_native_end(x, at, size, type, word_len, &value, w->date);
+            differs = word.start;
+            at += word.start - from;
+            size_t end = kc_native_end(x, at, size, word.type, word_len, &value, w->date);
             op->kind = KC_NATIVE;
-            op->expected = kc_walk_expect(w, n);
+            op->expected = kc_walk_expect(w, &word);
             if (!end) {
                 op->kind = KC_GENERIC;
                 end = kc_word_end(x, at, size);
-                if (type == KC_TIME || type == KC_MICRO || end - at <= 10) {
+                if (kc_is_time(word.type) || end - at <= 10) {
                     int64_t unused;
                     size_t time = kc_parse_time(x + at, size - at, &unused, w->date);
                     end = time ? at + time : end;
                 }
             }
-            if (end > at && kc_agrees_after(x, end, size, t, word_stop)) {
+            if (end > at && kc_agrees_after(x, end, size, t, word.stop)) {
                 uint32_t len = (uint32_t)end - at;
-                if (len == word_len && !memcmp(x + at, t->raw + t->start[n], len))
+                if (len == word_len && !memcmp(x + at, t->raw + word.start, len))
                     op->kind = KC_SAME;
-                else if (op->kind == KC_NATIVE && (type == KC_UUID || type == KC_HEX || type == KC_IP)
+                else if (op->kind == KC_NATIVE && (word.type == KC_UUID || word.type == KC_HEX || word.type == KC_IP)
                          && kc_literal_find(l, kc_hash(x + at, len), x + at, len) != KC_NO_LITERAL)
                     op->kind = KC_GENERIC;
                 if (op->kind == KC_NATIVE)
-                    d->estimate += kc_native_cost(type, word_len);
+                    d->estimate += kc_native_cost(word.type, word_len);
                 else
                     d->estimate += 2 + (len < 12 ? len / 2 : 4 + len / 4);
-                op->word = (uint16_t)n;
+                op->word = word.number;
+                op->type = word.type;
                 op->from = at;
                 op->to = (uint32_t)end;
-                op->value = op->kind == KC_NATIVE ? value : kc_word_value(t, n, w->date);
-                kc_walk_replace(w, n, at, len, op->value);
+                op->value = op->kind == KC_NATIVE ? value : kc_word_value(t, &word, w->date);
+                kc_walk_replace(w, &word, at, len, op->value);
+                kc_walk_after(w, &word);
                 d->count++;
                 at = (uint32_t)end;
-                from = word_stop;
-                n++;
+                from = word.stop;
                 continue;
             }
             refused = at;
         }
         /* The structure differs after the word before this one. */
-        uint32_t stopped = n ? t->stop[n - 1] : 0;
-        if (stopped < run_from)
-            stopped = run_from;
+        const uint32_t last = kc_end_before(t, differs), stopped = last > run_from ? last : run_from, n = w->n;
         at = run_at + (stopped - run_from);
         kc_landing landing = kc_find_landing(d, t, x, size, at, n, refused, least);
-        *op = (kc_op){{NULL, 0, 0}, (int64_t)landing.word - n, at, landing.at, (uint16_t)n, KC_STRUCTURE};
+        *op = (kc_op){{NULL, 0, 0}, (int64_t)landing.word - n, at, landing.at, (uint16_t)n, KC_STRUCTURE, KC_TEXT};
         d->count++;
         d->structures++;
         d->estimate += 4 + (landing.at - at);
@@ -265,8 +255,8 @@ static int kc_diff_make(
         refused = UINT32_MAX;
         least = landing.at + 1;
         at = landing.at;
-        n = landing.word;
-        from = t->start[n];
+        kc_walk_to(w, landing.word);
+        from = kc_walk_start_of(w, landing.word);
     }
 }
 

@@ -1,4 +1,4 @@
-/* What an object says about itself: its identity, the parts of its name, and the time in the name of an event.
+/* The own of an object: its identity, the parts of its name, and the time in the name of an event.
  *
  * A word of an object that equals a part costs nothing, as the part is stored with the record. The parts of two objects
  * correspond: a template's last name segment stands for the last name segment of each object coded against it.
@@ -38,7 +38,7 @@ static inline kr_text kc_slice(const kr_byte *from, const kr_byte *to)
     return (kr_text){from, from && to > from ? (size_t)(to - from) : 0};
 }
 
-/* Returns the last `c` in [from, to), NULL if there is none. Names are short. */
+/* Returns the last `c` in [from, to), NULL if it does not occur. Names are short. */
 static inline const kr_byte *kc_last(const kr_byte *from, const kr_byte *to, kr_byte c)
 {
     while (to > from)

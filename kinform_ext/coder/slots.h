@@ -13,9 +13,10 @@ enum {
     KC_MAX_SLOTS = 255,
     KC_SLOT_GENERIC = 0x8000,
     KC_SLOT_WORD = 0x7fff,
-    KC_MIN_RATES = 128,   /* kinds of words that are told apart */
+    KC_MIN_RATES = 128,   /* kinds of words with a rate each */
     KC_MAX_RATES = 1024,
-    KC_SIGHTED = 1024,   /* values that kc_kinds remembers */
+    KC_KIND = 0x7fff,
+    KC_NO_KIND = 0xffff,
     KC_MAX_LEARNT = 8192, /* words of a template that has slot lists */
 };
 
@@ -39,7 +40,7 @@ typedef struct {
     uint32_t count; /* entries: a power of two, or 0 */
 } kc_rates;
 
-/* Makes room for the kinds of so many words; 0 if there is no memory. */
+/* Makes room for the kinds of `words` words; 0 if there is no memory. */
 static inline int kc_rates_reserve(kc_rates *r, uint32_t words)
 {
     uint32_t count = KC_MIN_RATES;
@@ -58,27 +59,35 @@ static inline int kc_rates_reserve(kc_rates *r, uint32_t words)
     return 1;
 }
 
-/* Sets the kind of each word of a template. */
+/* Sets the kind of each word of a template; that of the second and third word of a time is KC_NO_KIND. */
 static void kc_kinds(const kc_template *t, uint16_t *kind)
 {
-    uint16_t sighted[KC_SIGHTED] = {0}; /* by hash of a value: other bits of its hash */
-    uint32_t key = 0, place = 0;
-    for (uint32_t n = 0; n < t->count; n++) {
-        const unsigned type = kc_type(t, n);
-        const uint32_t len = kc_word_len(t, n);
-        int follows = 0;
-        if (type == KC_KEY)
-            key = (uint32_t)kc_hash(t->raw + t->start[n], len);
-        else if (kc_is_linked(type, len)) {
-            uint64_t hash = kc_hash(t->raw + t->start[n], len);
-            uint16_t tag = (uint16_t)(hash >> 48 | 1);
-            follows = sighted[hash % KC_SIGHTED] == tag;
-            sighted[hash % KC_SIGHTED] = tag;
+    uint64_t follows[KC_SETS] = {0}; /* a bit for each special word whose value came before */
+    uint32_t key = 0, place = 0, n = 0, special = 0, passed = 0; /* passed: the word after the last one */
+    for (uint32_t block = 0; block < t->blocks; block++)
+        for (uint64_t starts = kc_starts(t, block); starts; starts &= starts - 1, n++) {
+            if (n < passed) {
+                kind[n] = KC_NO_KIND;
+                continue;
+            }
+            const kc_word word = t->special[special].word == n
+                ? kc_special_word(t, special++) : kc_plain_word(t, n, 64 * block + (uint32_t)__builtin_ctzll(starts));
+            const unsigned type = word.type < KC_OWN ? word.type : (unsigned)KC_OWN;
+            int came_before = 0;
+            if (type == KC_KEY)
+                key = (uint32_t)kc_hash(t->raw + word.start, word.stop - word.start);
+            else if (word.special != KC_NO_SPECIAL && type != KC_OWN) {
+                const uint32_t next = t->special[word.special].next;
+                came_before = kc_is_in(follows, word.special);
+                if (next != KC_NO_SPECIAL)
+                    kc_add(follows, next);
+            }
+            place = type == KC_KEY ? 0 : place + 1;
+            const uint32_t value = type * 0x51ed27u ^ (unsigned)came_before * 0x3c6ef3u;
+            const uint32_t mixed = key ^ value ^ (place < 15 ? place : 15) * 0x2545f5u;
+            kind[n] = (uint16_t)(mixed * 0x9e3779b1u >> 16 & KC_KIND);
+            passed = n + kc_numbers(type);
         }
-        place = type == KC_KEY ? 0 : place + 1;
-        uint32_t mixed = key ^ type * 0x51ed27u ^ (place < 15 ? place : 15) * 0x2545f5u ^ (unsigned)follows * 0x3c6ef3u;
-        kind[n] = (uint16_t)(mixed * 0x9e3779b1u >> 16);
-    }
 }
 
 /* Counts the words of a template and what a diff replaced. `kind` of each word as kc_kinds sets it. */
@@ -87,6 +96,8 @@ static void kc_rates_note(const kc_rates *rates, const kc_template *t, const kc_
     const uint32_t mask = rates->count - 1;
     for (uint32_t n = 0; n < t->count; n++) {
         kc_rate *r = &rates->rate[kind[n] & mask];
+        if (kind[n] == KC_NO_KIND)
+            continue;
         if (r->met == UINT8_MAX) {
             r->met /= 2;
             r->native /= 2;
@@ -110,7 +121,7 @@ static kc_slots *kc_slots_new(const kc_rates *rates, const kc_template *t, const
     uint16_t slot[KC_MAX_SLOTS], count = 0;
     for (uint32_t n = 0; n < t->count && n <= KC_SLOT_WORD && count < KC_MAX_SLOTS; n++) {
         const kc_rate *r = &rates->rate[kind[n] & (rates->count - 1)];
-        if (r->met >= 2 && 2u * (r->native + (uint32_t)r->generic) >= r->met)
+        if (kind[n] != KC_NO_KIND && r->met >= 2 && 2u * (r->native + (uint32_t)r->generic) >= r->met)
             slot[count++] = (uint16_t)(n | (r->generic > r->native ? KC_SLOT_GENERIC : 0));
     }
     kc_slots *made = (kc_slots *)malloc(sizeof *made + count * sizeof *slot);

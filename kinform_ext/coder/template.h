@@ -1,10 +1,11 @@
-/* A template, built for use: the bytes of an object, and its words.
+/* A template: the bytes of an object, and what must be known of its words.
  *
- * Words lie in order and do not overlap. A time is one word, although it has colons. Building finds the words, the
- * times and the parts of the object's own. The types of other words, and which words have equal values, are found when
- * they are asked for. Keys of JSON objects and short words are not linked.
- * Bound: an object of at most KC_MAX_TEMPLATE bytes and KC_MAX_WORDS words. About 11 bytes a word and 1.05 times its
- * bytes, so 10 KB for a pod.
+ * Words are numbered in order, as the bits of kc_word_mask show them. A time is three of these words, because of its
+ * colons; the first one stands for it. Few words are special: parts of the object's own, times, and words whose value
+ * recurs. Only for those more is kept; the type of another word is found when it is asked for. Keys of JSON objects
+ * and short words are not special, nor are those after the first KC_MAX_SPECIALS that may be.
+ * Bound: an object of at most KC_MAX_TEMPLATE bytes and KC_MAX_WORDS words. 1.16 times its bytes, 8 bytes for a special
+ * word and three quarters of a KiB: 6.8 KB for a pod.
  */
 #ifndef KINFORM_TEMPLATE_H
 #define KINFORM_TEMPLATE_H
@@ -17,56 +18,76 @@ enum {
     KC_MAX_TEMPLATE = 256 << 10, /* bytes */
     KC_MAX_WORDS = 0xfff0,
     KC_NO_WORD = 0xffff,
-    KC_NOT_LINKED = 0xfffe,    /* it is not known yet which word is the next one of the same value */
-    KC_MIN_LINKED = 6,         /* characters of a word that is linked */
+    KC_MAX_SPECIALS = 1024,
+    KC_NO_SPECIAL = 0xffff,
+    KC_MIN_LINKED = 6,         /* characters of a word that is special because its value recurs */
     KC_MIN_LINKED_DECIMAL = 5, /* the same of a decimal */
+    KC_MAX_SPECIAL = 255,      /* characters of any special word */
     KC_LANDING = 12,           /* bytes that must be equal where a structure ends: see diff.h */
-    KC_LANES = 8,              /* words that are compared at once */
 };
+
+/* A special word. */
+typedef struct {
+    uint32_t start : 19; /* its first byte */
+    uint32_t len : 8;    /* its bytes */
+    uint32_t type : 5;   /* KC_TEXT ... KC_MICRO, or KC_OWN + part */
+    uint16_t word;       /* its number */
+    uint16_t next;       /* index of the next one of this value or part; KC_NO_SPECIAL: it is the last one */
+} kc_special;
 
 typedef struct kc_template {
     kr_byte *raw;        /* the bytes, then KC_SLACK zeros */
     uint32_t len;        /* bytes of `raw` */
+    uint32_t blocks;     /* of 64 bytes; the last one has at least one zero */
     uint32_t count;      /* words */
-    uint64_t *times;     /* a bit for each word that is a time; malloc'd together with the next six */
-    uint32_t *start;     /* by word: its first byte */
-    uint32_t *stop;      /* by word: the byte after its last one; `start` and `stop` have KC_LANES zeros more */
-    uint16_t *next;      /* by word: the next word of this value, KC_NO_WORD: none, or KC_NOT_LINKED; see kc_next */
-    uint16_t *first;     /* for each 64 bytes: the first word that ends there or later */
-    uint16_t *owned;     /* the words of type KC_OWN and above, in order */
-    uint8_t *type;       /* by word: KC_TEXT ... KC_KEY, KC_OWN + part, or KC_NOT_TYPED; see kc_type */
-    uint32_t owneds;     /* entries of `owned` */
-    uint32_t parts;      /* a bit for each part of the object's own that a word is */
-    uint32_t mask;       /* of `head` */
+    uint32_t specials;   /* special words */
+    uint64_t *mask;      /* by block: a bit for each byte that belongs to a word */
+    uint16_t *first;     /* by block, and one more: the words that begin before it */
+    uint64_t *times;     /* a bit for each special word that is a time; malloc'd; NULL: the words are not known yet */
+    kc_special *special; /* in the order of the words; then one that begins at the end; part of `times` */
     uint16_t *head;      /* by hash of the bytes at its start: the last such word, see kc_template_index; malloc'd */
     uint16_t *chain;     /* by word: the word before with the same hash; part of `head` */
+    uint32_t heads;      /* entries of `head`: a power of two */
+    uint32_t parts;      /* a bit for each part of the object's own that a word is */
+    uint16_t owned[KC_PARTS]; /* by part: the first special word that is this part, if `parts` has its bit */
     kc_own own;          /* its parts lie in `names` */
-    kr_byte *names;      /* the bytes of its identity; malloc'd together with this structure and `raw` */
+    kr_byte *names;      /* the bytes of its identity; malloc'd together with this structure, `raw`, `mask`, `first` */
     uint32_t size;       /* bytes allocated */
-    uint32_t bare;       /* of those, without the tables */
     uint32_t counted;    /* bytes by which the cache counts it: see cache.h */
     uint32_t number;     /* its number: see templates.h */
+    uint32_t pins;       /* while not 0 it stays in the cache */
     void *owner;         /* whose template it is: see cache.h */
     struct kc_template *newer, *older; /* in the order of their use: see cache.h */
-    uint32_t pins;       /* while not 0 it stays in the cache */
-    int is_built;        /* in which list of the cache it is */
 } kc_template;
+
+/* A word of a template. */
+typedef struct {
+    uint32_t start;   /* its first byte */
+    uint32_t stop;    /* the byte after its last one */
+    uint16_t number;  /* of it, or of the first of the three words of a time */
+    uint16_t special; /* its index; KC_NO_SPECIAL: it is not special */
+    uint8_t type;     /* KC_TEXT ... KC_KEY, or KC_OWN + part */
+} kc_word;
 
 /* Allocates a template for an object of `len` bytes, which the caller then writes to `raw`; NULL if there is no memory.
  */
 static kc_template *kc_template_new(const kr_text identity[4], size_t len)
 {
-    size_t names = identity[0].len + identity[1].len + identity[2].len + identity[3].len;
-    size_t size = sizeof(kc_template) + names + len + KC_SLACK;
+    size_t names = identity[0].len + identity[1].len + identity[2].len + identity[3].len, blocks = len / 64 + 1;
+    size_t tables = blocks * sizeof(uint64_t) + (blocks + 1) * sizeof(uint16_t);
+    size_t size = sizeof(kc_template) + tables + names + len + KC_SLACK;
     kc_template *t = (kc_template *)malloc(size);
     kr_text copy[4];
     if (!t)
         return NULL;
     memset(t, 0, sizeof *t);
-    t->names = (kr_byte *)(t + 1);
+    t->mask = (uint64_t *)(t + 1);
+    t->first = (uint16_t *)(t->mask + blocks);
+    t->names = (kr_byte *)(t->first + blocks + 1);
     t->raw = t->names + names;
     t->len = (uint32_t)len;
-    t->size = t->bare = (uint32_t)size;
+    t->blocks = (uint32_t)blocks;
+    t->size = (uint32_t)size;
     kr_byte *to = t->names;
     for (int i = 0; i < 4; i++) {
         copy[i] = (kr_text){to, identity[i].len};
@@ -77,17 +98,6 @@ static kc_template *kc_template_new(const kr_text identity[4], size_t len)
     return t;
 }
 
-/* Frees the tables; the bytes stay. */
-static void kc_template_strip(kc_template *t)
-{
-    free(t->times);
-    free(t->head);
-    t->times = NULL;
-    t->head = NULL;
-    t->count = t->owneds = t->parts = 0;
-    t->size = t->bare;
-}
-
 static void kc_template_free(kc_template *t)
 {
     free(t->times);
@@ -95,181 +105,103 @@ static void kc_template_free(kc_template *t)
     free(t);
 }
 
-/* The lengths and first bytes of an object's parts, to recognize most other words at once. */
-typedef struct {
-    uint64_t filter;         /* a bit for each hash of length and first byte */
-    const kc_own *own;       /* the parts */
-} kc_own_filter;
+/* ---- words ---- */
 
-static inline unsigned kc_own_bit(size_t len, kr_byte first)
+/* Returns the bytes of a block at which a word begins. */
+static inline uint64_t kc_starts(const kc_template *t, uint32_t block)
 {
-    return (unsigned)(len * 37 + first) & 63;
+    uint64_t bits = t->mask[block], before = block ? t->mask[block - 1] >> 63 : 0;
+    return bits & ~(bits << 1 | before);
 }
 
-static inline kc_own_filter kc_own_filter_of(const kc_own *own)
+/* Returns the end of the word to which a byte belongs. */
+static inline uint32_t kc_stop_of(const kc_template *t, uint32_t at)
 {
-    kc_own_filter f = {0, own};
-    for (int i = 0; i < KC_PARTS; i++)
-        if (own->part[i].len >= KC_MIN_PART)
-            f.filter |= (uint64_t)1 << kc_own_bit(own->part[i].len, own->part[i].at[0]);
-    return f;
+    uint32_t block = at / 64;
+    uint64_t others = ~t->mask[block] & ~(uint64_t)0 << (at % 64);
+    while (!others)
+        others = ~t->mask[++block];
+    return 64 * block + (uint32_t)__builtin_ctzll(others);
 }
 
-/* Returns which part a word is, -1: none. */
-static inline int kc_own_part(const kc_own_filter *f, const kr_byte *p, size_t len)
+/* Returns the start of the word to which a byte belongs. */
+static inline uint32_t kc_start_of(const kc_template *t, uint32_t at)
 {
-    if (!(f->filter >> kc_own_bit(len, *p) & 1))
-        return -1;
-    for (int i = 0; i < KC_PARTS; i++)
-        if (f->own->part[i].len == len && len >= KC_MIN_PART && !memcmp(f->own->part[i].at, p, len))
-            return i;
-    return -1;
+    uint32_t block = at / 64;
+    uint64_t others = ~t->mask[block] & ~(uint64_t)0 >> (63 - at % 64);
+    while (!others && block)
+        others = ~t->mask[--block];
+    return others ? 64 * block + 64 - (uint32_t)__builtin_clzll(others) : 0;
 }
 
-/* Allocates the tables for at most `words` words; 0 if these are too many, or there is no memory. */
-static inline int kc_template_reserve(kc_template *t, uint32_t words)
+static inline int kc_is_in_word(const kc_template *t, uint32_t at)
 {
-    uint32_t lanes = words + KC_LANES, blocks = t->len / 64 + 2;
-    size_t bits = (words / 64 + 1) * 8, offsets = 2 * lanes * sizeof *t->start;
-    size_t size = bits + offsets + (2 * words + blocks) * sizeof *t->next + words;
-    kr_byte *block = words <= KC_MAX_WORDS ? (kr_byte *)malloc(size) : NULL;
-    if (!block)
-        return 0;
-    t->size += (uint32_t)size;
-    t->times = (uint64_t *)block;
-    t->start = (uint32_t *)(block + bits);
-    t->stop = t->start + lanes;
-    t->next = (uint16_t *)(t->stop + lanes);
-    t->first = t->next + words;
-    t->owned = t->first + blocks;
-    t->type = (uint8_t *)(t->owned + words);
-    memset(block, 0, bits + offsets);
-    for (uint32_t n = 0; n < words; n++)
-        t->next[n] = KC_NOT_LINKED;
-    return 1;
+    return (int)(t->mask[at / 64] >> (at % 64) & 1);
 }
 
-/* Finds the words; 0 if these are too many, or there is no memory. `raw` is written, at most KC_MAX_TEMPLATE bytes. */
-static int kc_template_build(kc_template *t, kc_date *date)
+/* Returns how many words begin before `at`. */
+static inline uint32_t kc_words_before(const kc_template *t, uint32_t at)
 {
-    uint64_t edge[KC_MAX_TEMPLATE / 64 + 1]; /* a bit for each byte at which a word begins or has ended */
-    const kr_byte *raw = t->raw;
-    uint32_t len = t->len, n = 0, start = 0, passed = 0, edges = 0, block;
-    uint64_t carry = 0;
-    int open = 0;
-    kc_own_filter filter = kc_own_filter_of(&t->own);
-    for (block = 0; block <= len / 64; block++) {
-        uint64_t bits = kc_word_mask(raw + 64 * block);
-        edge[block] = bits ^ (bits << 1 | carry);
-        carry = bits >> 63;
-        edges += (uint32_t)__builtin_popcountll(edge[block]);
-    }
-    if (!kc_template_reserve(t, edges / 2 + 1))
-        return 0;
-    for (block = 0; block <= len / 64; block++) {
-        t->first[block] = (uint16_t)(n - (passed >= 64 * block && passed > start && n));
-        for (uint64_t bits = edge[block]; bits; bits &= bits - 1) {
-            uint32_t end = 64 * block + (uint32_t)__builtin_ctzll(bits);
-            open = !open;
-            if (open) {
-                start = end;
-                continue;
-            }
-            if (start < passed)
-                continue;
-            uint32_t size = end - start, type = KC_NOT_TYPED;
-            int part = kc_own_part(&filter, raw + start, size);
-            int64_t value;
-            if (part >= 0 && !kc_is_key(raw, start, end)) {
-                type = KC_OWN + (uint32_t)part;
-                t->owned[t->owneds++] = (uint16_t)n;
-                t->parts |= 1u << part;
-            } else if (size == 13 && raw[end] == ':' && raw[start] <= '9') {
-                uint32_t time = (uint32_t)kc_parse_time(raw + start, len - start, &value, date);
-                if (time && !(start + time < len && kc_is_word(raw[start + time]))) {
-                    type = time == KC_TIME_LEN ? KC_TIME : KC_MICRO;
-                    passed = end = start + time;
-                    t->times[n / 64] |= (uint64_t)1 << (n % 64);
-                }
-            }
-            t->start[n] = start;
-            t->stop[n] = end;
-            t->type[n] = (uint8_t)type;
-            n++;
-        }
-    }
-    t->count = n;
-    t->first[block] = (uint16_t)n;
-    return 1;
+    uint64_t below = ((uint64_t)1 << (at % 64)) - 1;
+    return t->first[at / 64] + kc_bits(kc_starts(t, at / 64) & below);
 }
 
-/* Returns the type of a word: KC_TEXT ... KC_OWN, KC_OWN for all parts. */
-static inline unsigned kc_type(const kc_template *t, uint32_t n)
+/* Returns the end of the last word that ends before `at`, or there; 0 if `at` lies before all words. */
+static inline uint32_t kc_end_before(const kc_template *t, uint32_t at)
 {
-    if (t->type[n] == KC_NOT_TYPED)
-        t->type[n] = (uint8_t)(kc_is_key(t->raw, t->start[n], t->stop[n])
-            ? KC_KEY : kc_type_of(t->raw + t->start[n], t->stop[n] - (size_t)t->start[n]));
-    return t->type[n] < KC_OWN ? t->type[n] : KC_OWN;
+    uint32_t block = at / 64;
+    uint64_t bits = t->mask[block] & (((uint64_t)1 << (at % 64)) - 1);
+    while (!bits && block)
+        bits = t->mask[--block];
+    return bits ? 64 * block + 64 - (uint32_t)__builtin_clzll(bits) : 0;
 }
 
-/* Returns which part of the object's own a word of type KC_OWN is. */
-static inline unsigned kc_part(const kc_template *t, uint32_t n)
+/* Returns the start of word n < count. `block`: one before it makes this faster; is set to the word's. */
+static inline uint32_t kc_word_start(const kc_template *t, uint32_t n, uint32_t *block)
 {
-    return t->type[n] - (unsigned)KC_OWN;
+    uint32_t i = t->first[*block] <= n ? *block : 0;
+    while (t->first[i + 1] <= n)
+        i++;
+    uint64_t starts = kc_starts(t, i);
+    for (uint32_t skipped = n - t->first[i]; skipped; skipped--)
+        starts &= starts - 1;
+    *block = i;
+    return 64 * i + (uint32_t)__builtin_ctzll(starts);
 }
 
-static inline uint32_t kc_word_len(const kc_template *t, uint32_t n)
+/* Returns the special word of an index. */
+static inline kc_word kc_special_word(const kc_template *t, uint32_t index)
 {
-    return t->stop[n] - t->start[n];
+    const kc_special *s = &t->special[index];
+    return (kc_word){s->start, s->start + s->len, s->word, (uint16_t)index, (uint8_t)s->type};
 }
 
-/* Returns the first word from n on that has as many bytes, the number of words if there is none. */
-static inline uint32_t kc_same_length(const kc_template *t, uint32_t n, uint32_t len)
+/* Returns the word that is not special and begins at `start`. */
+static inline kc_word kc_plain_word(const kc_template *t, uint32_t n, uint32_t start)
 {
-    for (;; n += KC_LANES) {
-        const uint32_t *start = t->start + n, *stop = t->stop + n;
-        uint32_t any = 0;
-        if (n >= t->count)
-            return t->count;
-        for (int i = 0; i < KC_LANES; i++)
-            any |= stop[i] - start[i] == len;
-        for (int i = 0; any; i++)
-            if (stop[i] - start[i] == len)
-                return n + (uint32_t)i;
-    }
+    uint32_t stop = kc_stop_of(t, start);
+    unsigned type = kc_is_key_end(t->raw + stop) ? KC_KEY : kc_type_of(t->raw + start, stop - start);
+    return (kc_word){start, stop, (uint16_t)n, KC_NO_SPECIAL, (uint8_t)type};
 }
 
-/* Returns whether words of this type and length are linked. */
-static inline int kc_is_linked(unsigned type, uint32_t len)
+static inline int kc_is_time(unsigned type)
 {
-    return type < KC_KEY && len >= (type == KC_DECIMAL ? KC_MIN_LINKED_DECIMAL : KC_MIN_LINKED);
+    return type == KC_TIME || type == KC_MICRO;
 }
 
-/* Returns the next word of the same value, KC_NO_WORD if there is none. */
-static inline uint32_t kc_next(const kc_template *t, uint32_t n)
+/* Returns how many numbers a word takes. */
+static inline uint32_t kc_numbers(unsigned type)
 {
-    const kr_byte *p = t->raw + t->start[n];
-    uint32_t len = kc_word_len(t, n), found = n;
-    if (t->next[n] != KC_NOT_LINKED)
-        return t->next[n];
-    t->next[n] = KC_NO_WORD;
-    if (!kc_is_linked(kc_type(t, n), len))
-        return KC_NO_WORD;
-    do
-        found = kc_same_length(t, found + 1, len);
-    while (found < t->count && (memcmp(t->raw + t->start[found], p, len) || kc_type(t, found) >= KC_KEY));
-    if (found < t->count)
-        t->next[n] = (uint16_t)found;
-    return t->next[n];
+    return kc_is_time(type) ? 3 : 1;
 }
 
 /* Returns the value of a word; 0 if its type has none. */
-static inline int64_t kc_word_value(const kc_template *t, uint32_t n, kc_date *date)
+static inline int64_t kc_word_value(const kc_template *t, const kc_word *word, kc_date *date)
 {
-    const kr_byte *p = t->raw + t->start[n];
-    size_t len = kc_word_len(t, n);
+    const kr_byte *p = t->raw + word->start;
+    size_t len = word->stop - word->start;
     int64_t value = 0;
-    switch (kc_type(t, n)) {
+    switch (word->type) {
     case KC_DECIMAL:
         kc_parse_decimal(p, len, &value);
         break;
@@ -286,35 +218,215 @@ static inline int64_t kc_word_value(const kc_template *t, uint32_t n, kc_date *d
     return value;
 }
 
+/* ---- building ---- */
+
+/* Sets the words; 0 if these are too many. */
+static inline int kc_find_words(kc_template *t)
+{
+    uint32_t n = 0;
+    for (uint32_t block = 0; block < t->blocks; block++) {
+        t->mask[block] = kc_word_mask(t->raw + 64 * block);
+        t->first[block] = (uint16_t)n;
+        n += kc_bits(kc_starts(t, block));
+        if (n > KC_MAX_WORDS)
+            return 0;
+    }
+    t->first[t->blocks] = (uint16_t)n;
+    t->count = n;
+    return 1;
+}
+
+/* The lengths and first bytes of an object's parts, to recognize most other words at once. */
+typedef struct {
+    uint64_t lengths; /* a bit for each length, modulo 64 */
+    uint64_t firsts;  /* a bit for each first byte, modulo 64 */
+    const kc_own *own; /* the parts */
+} kc_own_filter;
+
+static inline kc_own_filter kc_own_filter_of(const kc_own *own)
+{
+    kc_own_filter f = {0, 0, own};
+    for (int i = 0; i < KC_PARTS; i++)
+        if (own->part[i].len >= KC_MIN_PART && own->part[i].len <= KC_MAX_SPECIAL) {
+            f.lengths |= (uint64_t)1 << (own->part[i].len & 63);
+            f.firsts |= (uint64_t)1 << (own->part[i].at[0] & 63);
+        }
+    return f;
+}
+
+/* Returns which part a word is, -1: none. */
+static inline int kc_own_part(const kc_own_filter *f, const kr_byte *p, size_t len)
+{
+    if (!(f->lengths >> (len & 63) & f->firsts >> (*p & 63) & 1) || len < KC_MIN_PART)
+        return -1;
+    for (int i = 0; i < KC_PARTS; i++)
+        if (f->own->part[i].len == len && !memcmp(f->own->part[i].at, p, len))
+            return i;
+    return -1;
+}
+
+/* Words that may be special. */
+typedef struct {
+    kc_special word[KC_MAX_SPECIALS];   /* in order */
+    uint16_t index[KC_MAX_SPECIALS];    /* of it among the special words, if `is_special` */
+    uint8_t is_special[KC_MAX_SPECIALS]; /* whether it is */
+    uint16_t slot[2 * KC_MAX_SPECIALS]; /* by hash, linear probing: the last one of a value, plus 1; 0: none */
+    uint32_t count;                     /* of them */
+} kc_candidates;
+
+/* Links the last candidate to the one before of the same value. */
+static inline void kc_link(kc_candidates *c, const kr_byte *raw)
+{
+    const kc_special *s = &c->word[c->count - 1];
+    const kr_byte *p = raw + s->start;
+    uint64_t some = (uint64_t)kc_load4(p) << 32 | kc_load4(p + s->len - 4);
+    uint64_t hash = (some ^ (uint64_t)kc_load4(p + s->len / 2 - 2) * 0xff51afd7u) * 0x9e3779b97f4a7c15u;
+    for (uint32_t i = (uint32_t)(hash >> 40);; i++) {
+        uint16_t *slot = &c->slot[i % (2 * KC_MAX_SPECIALS)];
+        if (*slot) {
+            kc_special *before = &c->word[*slot - 1];
+            if (before->len != s->len || memcmp(raw + before->start, p, s->len))
+                continue;
+            before->next = (uint16_t)(c->count - 1);
+            c->is_special[*slot - 1] = c->is_special[c->count - 1] = 1;
+        }
+        *slot = (uint16_t)c->count;
+        return;
+    }
+}
+
+/* Returns the bytes of a block at which a word ends that may be special. */
+static inline uint64_t kc_special_ends(const kc_template *t, uint32_t block)
+{
+    const uint64_t bits = t->mask[block], before = block ? t->mask[block - 1] : 0;
+    const uint64_t back[KC_MIN_PART] = {bits << 1 | before >> 63, bits << 2 | before >> 62, bits << 3 | before >> 61};
+    return ~bits & back[0] & back[1] & back[2] & ~kc_key_mask(t->raw + 64 * block);
+}
+
+/* Finds the words that may be special, and which of them are. */
+static inline void kc_find_candidates(kc_candidates *c, kc_template *t, kc_date *date)
+{
+    const kr_byte *raw = t->raw;
+    const kc_own_filter filter = kc_own_filter_of(&t->own);
+    uint16_t last[KC_PARTS];
+    uint32_t passed = 0;
+    int64_t value;
+    memset(c->slot, 0, sizeof c->slot);
+    c->count = t->parts = 0;
+    for (uint32_t block = 0; block < t->blocks; block++)
+        for (uint64_t ends = kc_special_ends(t, block); ends && c->count < KC_MAX_SPECIALS; ends &= ends - 1) {
+            const uint32_t stop = 64 * block + (uint32_t)__builtin_ctzll(ends), start = kc_start_of(t, stop - 1);
+            uint32_t len = stop - start, index = c->count;
+            if (len > KC_MAX_SPECIAL || start < passed)
+                continue;
+            const int part = kc_own_part(&filter, raw + start, len);
+            unsigned type = part < 0 ? (unsigned)KC_TEXT : (unsigned)KC_OWN + (unsigned)part;
+            if (part >= 0) {
+                *(t->parts >> part & 1 ? &c->word[last[part]].next : &t->owned[part]) = (uint16_t)index;
+                t->parts |= 1u << part;
+                last[part] = (uint16_t)index;
+            } else if (len == 13 && raw[stop] == ':' && raw[start] <= '9') {
+                uint32_t time = (uint32_t)kc_parse_time(raw + start, t->len - start, &value, date);
+                if (time && !kc_is_word(raw[start + time])) {
+                    type = time == KC_TIME_LEN ? KC_TIME : KC_MICRO;
+                    len = time;
+                    passed = start + time;
+                }
+            } else if (len < KC_MIN_LINKED_DECIMAL
+                       || (len < KC_MIN_LINKED && !kc_parse_decimal(raw + start, len, &value)))
+                continue;
+            c->word[index] = (kc_special){start, len, type, 0, KC_NO_SPECIAL};
+            c->is_special[index] = type != KC_TEXT;
+            c->count++;
+            if (type < KC_OWN)
+                kc_link(c, raw);
+        }
+}
+
+/* Finds the words; 0 if these are too many, or there is no memory. `raw` is written. */
+static int kc_template_build(kc_template *t, kc_date *date)
+{
+    kc_candidates c;
+    uint32_t n = 0;
+    if (!kc_find_words(t))
+        return 0;
+    kc_find_candidates(&c, t, date);
+    for (uint32_t i = 0; i < c.count; i++) {
+        c.index[i] = (uint16_t)n;
+        n += c.is_special[i];
+    }
+    const size_t times = (n / 64 + 1) * sizeof *t->times, size = times + (n + 1) * sizeof *t->special;
+    t->times = (uint64_t *)calloc(1, size);
+    if (!t->times)
+        return 0;
+    t->special = (kc_special *)(t->times + n / 64 + 1);
+    t->special[n] = (kc_special){t->len, 0, KC_TEXT, (uint16_t)t->count, KC_NO_SPECIAL};
+    t->specials = n;
+    t->size += (uint32_t)size;
+    for (uint32_t i = 0; i < c.count; i++) {
+        kc_special *s = &c.word[i];
+        if (!c.is_special[i])
+            continue;
+        n = c.index[i];
+        if (s->next != KC_NO_SPECIAL)
+            s->next = c.index[s->next];
+        s->word = (uint16_t)kc_words_before(t, s->start);
+        if (s->type == KC_TEXT)
+            s->type = kc_type_of(t->raw + s->start, s->len) & 31;
+        t->times[n / 64] |= (uint64_t)kc_is_time(s->type) << (n % 64);
+        t->special[n] = *s;
+    }
+    for (int part = 0; part < KC_PARTS; part++)
+        if (t->parts >> part & 1)
+            t->owned[part] = c.index[t->owned[part]];
+    return 1;
+}
+
+/* ---- landings ---- */
+
 /* Hashes the bytes at the start of a word. */
 static inline uint32_t kc_landing_hash(const kr_byte *p)
 {
     return (uint32_t)((kc_load8(p) ^ (uint64_t)kc_load4(p + 8) * 0xff51afd7ed558ccdu) * 0x9e3779b97f4a7c15u >> 32);
 }
 
+/* Frees the index of word starts. */
+static inline void kc_template_drop_index(kc_template *t)
+{
+    if (!t->head)
+        return;
+    t->size -= (t->heads + t->count) * (uint32_t)sizeof *t->head;
+    free(t->head);
+    t->head = NULL;
+}
+
 /* Makes the index of word starts, once; 0 if there is no memory. */
 static int kc_template_index(kc_template *t)
 {
-    uint32_t slots = 64;
+    uint32_t heads = 64, n = t->count;
     if (t->head)
         return 1;
-    while (slots < t->count)
-        slots *= 2;
-    t->head = (uint16_t *)malloc((slots + t->count) * sizeof *t->head);
+    while (heads < t->count)
+        heads *= 2;
+    t->head = (uint16_t *)malloc((heads + t->count) * sizeof *t->head);
     if (!t->head)
         return 0;
-    t->chain = t->head + slots;
-    t->mask = slots - 1;
-    t->size += (slots + t->count) * (uint32_t)sizeof *t->head;
-    memset(t->head, 0xff, slots * sizeof *t->head);
-    for (uint32_t n = t->count; n-- > 0;) {
-        t->chain[n] = KC_NO_WORD;
-        if (t->start[n] + (uint32_t)KC_LANDING > t->len)
-            continue;
-        uint16_t *head = &t->head[kc_landing_hash(t->raw + t->start[n]) & t->mask];
-        t->chain[n] = *head;
-        *head = (uint16_t)n;
-    }
+    t->chain = t->head + heads;
+    t->heads = heads;
+    t->size += (heads + t->count) * (uint32_t)sizeof *t->head;
+    memset(t->head, 0xff, heads * sizeof *t->head);
+    for (uint32_t block = t->blocks; block-- > 0;)
+        for (uint64_t starts = kc_starts(t, block), bit; starts; starts ^= bit) {
+            const unsigned at = 63 - (unsigned)__builtin_clzll(starts);
+            const uint32_t start = 64 * block + at;
+            bit = (uint64_t)1 << at;
+            t->chain[--n] = KC_NO_WORD;
+            if (start + (uint32_t)KC_LANDING > t->len)
+                continue;
+            uint16_t *head = &t->head[kc_landing_hash(t->raw + start) & (heads - 1)];
+            t->chain[n] = *head;
+            *head = (uint16_t)n;
+        }
     return 1;
 }
 

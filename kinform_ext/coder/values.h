@@ -19,7 +19,6 @@ enum {
     KC_MICRO,   /* 2026-03-21T06:19:49.123456Z; value: microseconds since 1970 */
     KC_KEY,     /* a key of a JSON object: replaced as text */
     KC_OWN,     /* a part of the object's own identity: see own.h */
-    KC_NOT_TYPED = 255,
 };
 enum { KC_MAX_VALUE = 40, KC_TIME_LEN = 20, KC_MICRO_LEN = 27, KC_UUID_LEN = 36, KC_MAX_HEX = 1024 };
 #define KC_LAST_SECOND 7258118399 /* 2199-12-31T23:59:59Z */
@@ -172,7 +171,7 @@ static inline void kc_put_two_digits(kr_byte *to, unsigned n)
     to[1] = (kr_byte)('0' + n % 10);
 }
 
-/* Converts a date of the Gregorian calendar to days since 1970. Source: Hinnant, "chrono-compatible date algorithms". */
+/* Converts a Gregorian date to days since 1970. Source: Hinnant, "chrono-compatible date algorithms". */
 static inline int64_t kc_day_of(int year, int month, int day)
 {
     year -= month <= 2;
@@ -216,15 +215,28 @@ static inline void kc_format_date(int64_t day, kc_date *last)
     last->day = day;
 }
 
-/* Parses the time that begins at `p`. Returns its length, which states its type; 0 if there is none. */
+/* Returns the seconds of a time of day, 06:19:49; -1 if it is not one. */
+static inline int kc_seconds_of(const kr_byte *p)
+{
+    const kr_byte digit[6] = {
+        (kr_byte)(p[0] - '0'), (kr_byte)(p[1] - '0'), (kr_byte)(p[3] - '0'),
+        (kr_byte)(p[4] - '0'), (kr_byte)(p[6] - '0'), (kr_byte)(p[7] - '0'),
+    };
+    const int hour = digit[0] * 10 + digit[1], minute = digit[2] * 10 + digit[3], second = digit[4] * 10 + digit[5];
+    const int is_wrong = p[2] != ':' || p[5] != ':' || hour > 23 || digit[1] > 9 || digit[2] > 5 || digit[3] > 9
+        || digit[4] > 5 || digit[5] > 9;
+    return is_wrong ? -1 : hour * 3600 + minute * 60 + second;
+}
+
+/* Parses the time that begins at `p`. Returns its length, which states its type; 0 if it is not one. */
 static inline size_t kc_parse_time(const kr_byte *p, size_t len, int64_t *value, kc_date *last)
 {
-    if (len < KC_TIME_LEN || p[4] != '-' || p[7] != '-' || p[10] != 'T' || p[13] != ':' || p[16] != ':')
+    if (len < KC_TIME_LEN || p[4] != '-' || p[7] != '-' || p[10] != 'T')
         return 0;
-    int hour = kc_two_digits(p + 11), minute = kc_two_digits(p + 14), second = kc_two_digits(p + 17);
-    if ((hour | minute | second) < 0 || hour > 23 || minute > 59 || second > 59 || !kc_parse_date(p, last))
+    const int seconds = kc_seconds_of(p + 11);
+    if (seconds < 0 || !kc_parse_date(p, last))
         return 0;
-    *value = last->day * 86400 + hour * 3600 + minute * 60 + second;
+    *value = last->day * 86400 + seconds;
     if (p[19] == 'Z')
         return KC_TIME_LEN;
     if (p[19] != '.' || len < KC_MICRO_LEN || p[26] != 'Z')
@@ -263,12 +275,6 @@ static inline size_t kc_format_time(kr_byte *to, int64_t value, int micro, kc_da
 }
 
 /* ---- types ---- */
-
-/* Returns whether the word in [start, end) is a key of a JSON object. Two more bytes may be read. */
-static inline int kc_is_key(const kr_byte *raw, size_t start, size_t end)
-{
-    return raw[end] == '"' && raw[end + 1] == ':' && start && raw[start - 1] == '"';
-}
 
 /* Returns the type of a word that is no key, no time, and no part of the object's own. */
 static inline int kc_type_of(const kr_byte *p, size_t len)

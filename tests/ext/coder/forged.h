@@ -1,0 +1,447 @@
+/* Damaged input: whatever the bytes are, reading ends, stays within its buffers, and succeeds or returns 0.
+ *
+ * Forged are blobs, the fields of records, slot lists, literal tables, and the records of templates; never the coder's
+ * own structures, which are not read from files. Objects are written to blocks of exactly the stated size.
+ */
+#ifndef FORGED_H
+#define FORGED_H
+
+#include "internals.h"
+
+/* The sums of a run. */
+typedef struct {
+    uint64_t reads;     /* objects */
+    uint64_t bytes;     /* of forged blobs, lists, tables and templates */
+    uint64_t accepted;  /* objects that were read, although something was forged */
+    double slowest;     /* seconds of one read */
+} forgery;
+
+static double seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* ---- forged parts ---- */
+
+/* Appends a number; most are small, some have more bytes than needed. */
+static void put_number(bytes *b, uint64_t n)
+{
+    kr_byte text[12];
+    size_t len = (size_t)(kr_put_varint(text, n) - text);
+    if (once_in(50)) {
+        text[len - 1] |= 0x80;
+        text[len++] = (kr_byte)(once_in(2) ? 0 : draw());
+    }
+    replace(b, b->len, 0, text, len);
+}
+
+/* Appends what may be a literal, where a text of `expected` bytes is expected. */
+static void put_literal(bytes *b, size_t expected)
+{
+    kr_byte some[64];
+    uint64_t len = once_in(30) ? draw_bits(64) : below(20);
+    if (once_in(3)) {
+        put_number(b, (once_in(4) ? draw_bits(20) : below(40)) << 1 | 1);
+        return;
+    }
+    uint64_t flags = below(4) << 1;
+    put_number(b, len << 3 | flags);
+    if (flags & 4) {
+        size_t prefix = below(expected + 1), suffix = expected - prefix + below(3); /* as many as there are, or more */
+        some[0] = prefix < 15 && suffix < 15 && once_in(2) ? (kr_byte)(prefix | suffix << 4)
+            : once_in(2) ? 255 : (kr_byte)draw();
+        replace(b, b->len, 0, some, 1);
+        if (some[0] == 255) {
+            put_number(b, once_in(3) ? draw_bits(once_in(8) ? 64 : 6) : prefix);
+            put_number(b, once_in(3) ? draw_bits(once_in(8) ? 64 : 6) : suffix);
+        }
+    }
+    len = len < sizeof some ? len : sizeof some;
+    fill(some, len);
+    replace(b, b->len, 0, some, flags & 2 ? kc_packed_size(len) : len);
+}
+
+/* Makes what may be a blob of differences. */
+static void forge_blob(bytes *b)
+{
+    uint32_t heads = once_in(40) ? (uint32_t)draw_bits(11) : (uint32_t)below(6), kinds[8] = {0};
+    unsigned list = (unsigned)below(4), has_bitmap = once_in(3);
+    kr_byte some[32];
+    set(b, "", 0);
+    put_number(b, (uint64_t)heads << 3 | list << 1 | has_bitmap);
+    if (has_bitmap)
+        for (size_t i = below(sizeof some); i; i--) {
+            some[0] = (kr_byte)(draw() & draw());
+            replace(b, b->len, 0, some, 1);
+        }
+    for (uint32_t i = 0; i < heads; i++) {
+        uint64_t kind = below(4);
+        int64_t gap = once_in(30) ? (int64_t)draw() : once_in(6) ? -(int64_t)draw_bits(10) : (int64_t)draw_bits(8);
+        kinds[i % 8] = (uint32_t)kind;
+        put_number(b, kc_zigzag(gap) << 2 | kind);
+    }
+    for (uint32_t i = 0; i < heads + below(3); i++)
+        switch (kinds[i % 8]) {
+        case KC_NATIVE: {
+            size_t len = below(sizeof some);
+            put_number(b, draw_bits(once_in(6) ? 64 : 12));
+            fill(some, len);
+            if (once_in(2))
+                replace(b, b->len, 0, some, len);
+            break;
+        }
+        case KC_STRUCTURE: {
+            int64_t jump = once_in(20) ? (int64_t)draw() : (int64_t)draw_bits(6) - (int64_t)draw_bits(6);
+            put_number(b, kc_zigzag(jump));
+        } /* fall through */
+        case KC_GENERIC:
+            put_literal(b, below(12));
+        }
+}
+
+/* Makes what may be a frame without its magic number. */
+static void forge_frame(bytes *b, const kr_text *other)
+{
+    kr_byte some[64];
+    set(b, "", 0);
+    do {
+        uint64_t claims = draw_bits(once_in(4) ? 64 : 17);
+        unsigned size = (unsigned)below(4), is_single = (unsigned)below(2);
+        some[0] = (kr_byte)(size << 6 | is_single << 5 | (once_in(8) ? below(32) : 0));
+        replace(b, b->len, 0, some, 1);
+        if (!is_single) {
+            some[0] = (kr_byte)(once_in(3) ? draw() : below(64));
+            replace(b, b->len, 0, some, 1);
+        }
+        size_t field = size ? (size_t)1 << size : is_single;
+        replace(b, b->len, 0, &claims, field);
+        for (size_t blocks = below(4); blocks; blocks--) {
+            uint32_t len = (uint32_t)draw_bits(once_in(4) ? 21 : 10);
+            uint32_t head = len << 3 | (uint32_t)below(4) << 1 | (blocks == 1);
+            replace(b, b->len, 0, &head, 3);
+            len = (uint32_t)below(sizeof some);
+            fill(some, len);
+            replace(b, b->len, 0, some, len);
+        }
+        if (once_in(3))
+            replace(b, b->len, 0, other->at, other->len);
+        static const uint32_t magic[] = {ZSTD_MAGICNUMBER, ZSTD_MAGIC_SKIPPABLE_START, 0xfd2fb527};
+        if (once_in(3))
+            replace(b, b->len, 0, &magic[below(3)], 4);
+    } while (once_in(3));
+}
+
+/* Changes bytes of a blob a few times. */
+static void damage(bytes *b, const kr_text *other)
+{
+    kr_byte some[16];
+    for (size_t changes = 1 + below(3); changes; changes--) {
+        size_t at = b->len ? below(b->len) : 0, left = b->len - at;
+        switch (below(7)) {
+        case 0:
+            if (left)
+                b->at[at] ^= (kr_byte)(1u << below(8));
+            break;
+        case 1:
+            if (left)
+                b->at[at] = (kr_byte)draw();
+            break;
+        case 2:
+            replace(b, at, below((left < 8 ? left : 8) + 1), NULL, 0);
+            break;
+        case 3:
+            fill(some, sizeof some);
+            replace(b, at, 0, some, below(sizeof some));
+            break;
+        case 4:
+            b->len = at;
+            break;
+        case 5: /* the first byte states operations, slot list and bitmap */
+            if (b->len)
+                b->at[0] = (kr_byte)draw();
+            break;
+        default:
+            if (other->len) {
+                size_t from = below(other->len);
+                replace(b, at, left, other->at + from, other->len - from);
+            }
+        }
+    }
+}
+
+static void forge_any_blob(bytes *b, const kr_text *own, const kr_text *other)
+{
+    size_t len = (size_t)draw_bits(9);
+    set(b, own->at, own->len);
+    switch (below(8)) {
+    case 0:
+        forge_blob(b);
+        break;
+    case 1:
+        forge_frame(b, other);
+        break;
+    case 2:
+        set(b, "", 0);
+        while (b->len < len)
+            put_number(b, draw_bits(once_in(10) ? 64 : 7));
+        break;
+    case 3: {
+        kr_byte *text = (kr_byte *)malloc(len);
+        fill(text, len);
+        set(b, text, len);
+        free(text);
+        break;
+    }
+    default:
+        damage(b, other);
+    }
+}
+
+static size_t forge_length(size_t len)
+{
+    switch (below(8)) {
+    case 0:
+        return len + 1;
+    case 1:
+        return len - (len > 0);
+    case 2:
+        return 0;
+    case 3:
+        return (size_t)draw_bits(20);
+    case 4:
+        return KC_MAX_TEMPLATE + below(3) - 1;
+    case 5:
+        return len - below((len < 40 ? len : 40) + 1);
+    default:
+        return len;
+    }
+}
+
+/* ---- reading ---- */
+
+/* Reads an object. If that succeeds, each byte of it must have been written. */
+static void read_timed(collection *c, const kr_view *v, const kr_text *namespace, forgery *sum)
+{
+    kr_byte *to = (kr_byte *)malloc(v->raw_len);
+    memset(to, 0xaa, v->raw_len);
+    double start = seconds();
+    int done = kc_decode(&c->coder, v, namespace, to);
+    double took = seconds() - start;
+    sum->slowest = took > sum->slowest ? took : sum->slowest;
+    sum->reads++;
+    if (done) {
+        kr_byte *again = (kr_byte *)malloc(v->raw_len);
+        memset(again, 0x55, v->raw_len);
+        CHECK(kc_decode(&c->coder, v, namespace, again) && !memcmp(to, again, v->raw_len));
+        free(again);
+        sum->accepted++;
+    }
+    free(to);
+}
+
+/* Forges fields of a record's view. `b` keeps the blob. */
+static kr_view forge_view(const collection *c, const record *r, bytes *b, forgery *sum)
+{
+    kr_view v = r->view;
+    size_t id = below(c->count);
+    if (!once_in(4)) {
+        forge_any_blob(b, &v.blob, c->record[id] ? &c->record[id]->view.blob : &v.blob);
+        v.blob = (kr_text){copied(b->at, b->len), b->len}; /* a block of exactly its size */
+    } else
+        v.blob.at = copied(v.blob.at, v.blob.len);
+    sum->bytes += v.blob.len;
+    if (once_in(6))
+        v.form ^= (kr_byte)(KR_FRAME * below(2) | KR_PLACEHOLDERS * below(2));
+    if (once_in(3))
+        v.raw_len = forge_length(v.raw_len);
+    if (once_in(8))
+        v.codec = once_in(4) ? (uint32_t)draw_bits(32) : (uint32_t)below(c->coder.templates.count + 2u);
+    return v;
+}
+
+/* Reads records of which the blob, the template, its slot lists or its literals are forged. */
+static void forged_step(collection *c, forgery *sum)
+{
+    size_t id = below(c->count), templates = 0, changed[4];
+    record *r = c->record[id];
+    bytes b = {0};
+    kr_view kept[4];
+    if (!r)
+        return;
+    /* The records of templates: this record's, and others below it or anywhere. */
+    if (once_in(3)) {
+        uint32_t number = r->view.codec;
+        while (templates < 4 && kc_number_is_used(&c->coder.templates, number)) {
+            size_t at = kc_entry_of(&c->coder.templates, number)->record;
+            record *below_it = c->record[at];
+            number = once_in(2) ? below_it->view.codec : (uint32_t)below(c->coder.templates.count + 1u);
+            if (once_in(3))
+                continue;
+            changed[templates] = at;
+            kept[templates++] = below_it->view;
+            below_it->view = forge_view(c, below_it, &b, sum);
+        }
+    }
+    kc_entry *e = kc_number_is_used(&c->coder.templates, r->view.codec)
+        ? kc_entry_of(&c->coder.templates, r->view.codec) : NULL;
+    int has_lists = e && once_in(4);
+    lists forged_lists;
+    kc_literals *literals = NULL, *kept_literals = NULL;
+    if (has_lists) {
+        forged_lists = forge_lists(e->len / 8);
+        sum->bytes += lists_bytes(&forged_lists);
+        lists_swap(e, &forged_lists);
+    }
+    if (e && once_in(4)) {
+        literals = forge_literals();
+        sum->bytes += literals_used(literals);
+        kept_literals = e->literals;
+        e->literals = literals;
+    }
+    if (templates)
+        kc_cache_shrink(&process.cache, 0);
+    for (size_t reads = 1 + below(6); reads; reads--) {
+        kr_view v = forge_view(c, r, &b, sum);
+        read_timed(c, &v, &r->x.identity[0], sum);
+        free((void *)v.blob.at);
+        if (process.cache.oldest)
+            CHECK(!process.cache.oldest->pins && !process.cache.newest->pins);
+    }
+    if (has_lists) {
+        lists_swap(e, &forged_lists);
+        lists_free(&forged_lists);
+    }
+    if (literals) {
+        e->literals = kept_literals;
+        kc_literals_release(literals);
+    }
+    for (size_t i = templates; i-- > 0;) {
+        free((void *)c->record[changed[i]]->view.blob.at);
+        c->record[changed[i]]->view = kept[i];
+    }
+    if (templates)
+        kc_cache_shrink(&process.cache, 0);
+    else if (once_in(16))
+        record_check(c, r); /* nothing that was forged has an effect on others */
+    bytes_free(&b);
+}
+
+/* Reads forged payloads alone. The expected text, input and output lie in blocks of exactly their size. */
+static void forged_payload_step(forgery *sum)
+{
+    bytes b = {0};
+    kc_literals *l = forge_literals();
+    for (int reads = 0; reads < 64; reads++) {
+        size_t size = once_in(8) ? below(300) : below(40), len = 1 + below(24), skipped = below(4);
+        kr_byte text[KC_MAX_HEX];
+        fill(text, len);
+        kc_expected e = {copied(text, len), (uint32_t)len, (int64_t)draw_bits(once_in(4) ? 63 : 40)};
+        set(&b, "", 0);
+        if (once_in(2))
+            put_literal(&b, len);
+        else {
+            put_number(&b, draw_bits(once_in(4) ? 64 : 12));
+            fill(text, sizeof text);
+            replace(&b, b.len, 0, text, once_in(8) ? KC_MAX_HEX / 2 : below(40));
+        }
+        if (once_in(8))
+            b.len = below(b.len + 1);
+        kr_byte *from = copied(b.at, b.len), *to = (kr_byte *)malloc(size + skipped);
+        kc_input in = {from, from + b.len};
+        kc_output out = {to, to + skipped, to + skipped + size};
+        int type = (int)below(KC_OWN + 1);
+        size_t word = type == KC_HEX ? 8 + 2 * (once_in(8) ? below(509) : below(20)) : len;
+        int done = once_in(2) ? kc_read_literal(&in, &out, l, &e)
+                              : read_native(&in, &out, type, word, &e, &process.date);
+        CHECK(!done || (in.at <= in.end && out.at <= out.end));
+        sum->reads++;
+        sum->bytes += b.len;
+        free((void *)e.text);
+        free(from);
+        free(to);
+    }
+    kc_literals_release(l);
+    bytes_free(&b);
+}
+
+/* Reads forged blobs against a template of any bytes. */
+static void forged_template_step(collection *c, forgery *sum)
+{
+    const object *donor = &c->source[below(c->sources)];
+    object x = mutated(donor, &c->source[below(c->sources)]);
+    bytes b = {0};
+    if (once_in(2)) {
+        make_strange(&b, donor);
+        free(x.raw);
+        x.raw = copied(b.at, b.len);
+        x.size = b.len;
+    }
+    if (x.size <= KC_MAX_TEMPLATE) {
+        kc_template *t = template_of(&x);
+        lists list = forge_lists(t->count);
+        kc_literals *l = forge_literals();
+        kc_own own;
+        kc_own_init(&own, donor->identity);
+        sum->bytes += x.size;
+        for (size_t reads = 16; reads; reads--) {
+            once_in(4) ? forge_any_blob(&b, &(kr_text){x.raw, x.size < 40 ? x.size : 40}, &(kr_text){NULL, 0})
+                       : forge_blob(&b);
+            kr_text blob = {copied(b.at, b.len), b.len};
+            size_t size = forge_length(x.size);
+            kr_byte *to = (kr_byte *)malloc(size);
+            double start = seconds();
+            kc_walk w = kc_walk_start(&process.walk, t, &own, to, &process.date);
+            sum->accepted += (uint64_t)read_blob(&w, &list, l, &blob, to, size);
+            double took = seconds() - start;
+            sum->slowest = took > sum->slowest ? took : sum->slowest;
+            sum->reads++;
+            sum->bytes += blob.len;
+            free(to);
+            free((void *)blob.at);
+        }
+        lists_free(&list);
+        kc_literals_release(l);
+        kc_template_free(t);
+    }
+    object_free(&x);
+    bytes_free(&b);
+}
+
+/* Runs steps until `most` bytes of forged input have been read. */
+static void forged(collection *c, size_t count, uint64_t most)
+{
+    forgery sum = {0};
+    chance.label = "forged: encode the dumps";
+    for (size_t i = 0; i < count; i++)
+        collection_fill(&c[i]);
+    while (sum.bytes < most) {
+        collection *one = &c[below(count)];
+        chance.step++;
+        if (chance.step % 64 == 0)
+            alarm(30);
+        if (once_in(4)) {
+            chance.label = "forged payload";
+            forged_payload_step(&sum);
+        } else if (once_in(8)) {
+            chance.label = "forged template";
+            forged_template_step(one, &sum);
+        } else {
+            chance.label = "forged record";
+            forged_step(one, &sum);
+        }
+    }
+    chance.label = "forged: the objects afterwards";
+    for (size_t i = 0; i < count; i++) {
+        for (size_t id = 0; id < c[i].count; id++)
+            if (c[i].record[id])
+                record_check(&c[i], c[i].record[id]);
+        collection_clear(&c[i]);
+    }
+    printf("%llu reads, %llu forged bytes: %llu accepted; the slowest took %.3f s\n", (unsigned long long)sum.reads,
+           (unsigned long long)sum.bytes, (unsigned long long)sum.accepted, sum.slowest);
+    CHECK(sum.accepted);
+}
+
+#endif
