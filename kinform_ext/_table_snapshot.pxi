@@ -245,7 +245,10 @@ cdef class Dump:
         return True
 
     cdef bint write_member(self) except -1:
-        """Writes a member of a base, or the start or end of one; returns whether there was one."""
+        """Writes a member of a base, or the start or end of one.
+
+        Returns whether there was one.
+        """
         cdef kc_bases *bases = &self.table.t.coder.bases
         cdef kc_base *base
         cdef int i = self.next_member
@@ -564,7 +567,7 @@ cdef class Loader:
         Args:
             r: The bytes.
             item: Kind and flags of the item.
-            number: Of the template; 0: an object that is no template.
+            number: The number of the template; 0 for another object.
             joins: Bytes that a member adds to the last base.
         """
         cdef kc_base *base = NULL

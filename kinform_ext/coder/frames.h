@@ -45,6 +45,15 @@ static inline void kc_frames_unload(kc_frames *f)
     f->owner = NULL;
 }
 
+static inline void kc_frames_free(kc_frames *f)
+{
+    ZSTD_freeCCtx(f->writer);
+    ZSTD_freeCCtx(f->loaded);
+    ZSTD_freeDCtx(f->reader);
+    free(f->room);
+    memset(f, 0, sizeof *f);
+}
+
 static inline size_t kc_frames_bytes(const kc_frames *f)
 {
     return ZSTD_sizeof_CCtx(f->writer) + ZSTD_sizeof_CCtx(f->loaded) + ZSTD_sizeof_DCtx(f->reader) + f->capacity;
