@@ -381,12 +381,16 @@ cdef bint has_utf8(const kr_text *namespace, const kr_view *v) noexcept:
 
 
 @cython.final
+@cython.no_gc_clear
 cdef class _Literals:
-    """A table of literals while a dump is loaded."""
+    """A table of literals while a dump is loaded. It ends before the `Table`."""
 
-    cdef kc_literals *table
+    cdef:
+        _TableStorage of
+        kc_literals *table
 
-    def __cinit__(self):
+    def __cinit__(self, _TableStorage of not None):
+        self.of = of
         self.table = kc_literals_new()
         if self.table == NULL:
             raise MemoryError
@@ -477,7 +481,7 @@ cdef class Loader:
         if item == ITEM_TABLE:
             if self.newest is not None and self.newest.table.count < MIN_LITERALS:
                 raise ValueError(NOT_A_DUMP)
-            self.newest = _Literals()
+            self.newest = _Literals(self.table)
             self.tables.append(self.newest)
             return 0
         if item & ~ITEM_FULL == ITEM_BASE:

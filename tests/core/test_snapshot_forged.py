@@ -174,6 +174,15 @@ class TestForged:
         assert set(raws(loaded).values()) == {RAW}
         assert items(loaded) == dumped
 
+    def test_hidden_members_of_a_base_are_counted(self):
+        hidden = bytearray(member(b"a", RAW, 1))
+        hidden[0] |= 16
+        loaded = load([TABLE, BASE, bytes(hidden), FULL, put(record(b"c", RAW, codec=1, form=FRAME, blob=frame(RAW)))])
+        assert loaded.stats()["hidden_records"] == 1
+        assert loaded.stats()["hidden_bytes"] == loaded.stats()["limbo_bytes"] > 0
+        loaded.delete(0, "shop/c", False)
+        assert loaded.stats()["hidden_bytes"] == loaded.stats()["limbo_bytes"] == loaded.stats()["templates"] == 0
+
     @pytest.mark.parametrize("forged", FORGED.values(), ids=FORGED)
     def test_forged_items_are_refused(self, tmp_path, forged):
         (tmp_path / "s").write_bytes(seal(forged, 1))
