@@ -26,7 +26,16 @@ enum {
     KC_FRAME_SEARCH_BITS = 4,
     KC_MAGIC_LEN = 4,
     KC_MAX_CONTEXT = 256 << 10, /* bytes; a larger context is freed after its use */
+    KC_LOADING = 1 << 20,       /* bytes that must be free before a prefix is loaded */
 };
+
+/* Returns whether a prefix can be loaded. libzstd before 1.5.5 crashes if it cannot allocate one. */
+static inline int kc_frames_can_load(void)
+{
+    void *volatile probe = malloc(KC_LOADING); /* volatile: or the compiler drops the pair */
+    free(probe);
+    return probe != NULL;
+}
 
 typedef struct {
     ZSTD_CCtx *writer;   /* for frames that share their prefix with few others; NULL: not made yet */
@@ -122,7 +131,7 @@ static inline kr_text kc_frame_write_after(
     if (!kc_frames_reserve(f, ZSTD_compressBound(source->len)))
         return (kr_text){NULL, 0};
     if (!f->loaded || f->owner != owner || f->number != number) {
-        if (!f->loaded && !(f->loaded = ZSTD_createCCtx()))
+        if (!kc_frames_can_load() || (!f->loaded && !(f->loaded = ZSTD_createCCtx())))
             return (kr_text){NULL, 0};
         kc_frames_set(f->loaded, 1);
         if (ZSTD_isError(ZSTD_CCtx_loadDictionary(f->loaded, prefix->at, prefix->len))) {
