@@ -10,7 +10,8 @@ A dump is a sequence of items. Each refers only to items before it, so a dump is
               MEMBER: before these: varint: bytes that the template adds to the last base
     base      3: starts a base; its members follow. FULL: ends the last one
 
-Bases and templates come first, and their numbers are their positions. A template follows the one it is coded against.
+Bases and templates come first, and their numbers are their positions from 1. A template follows the one it is coded
+against. The word and the partition of a record mean nothing. u16 and f32 have the byte order of the host.
 """
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE

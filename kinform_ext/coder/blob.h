@@ -1,20 +1,29 @@
 /* A blob: an object as its differences from a template.
  *
  *     varint      explicit operations << 3 | slot list << 1 | whether a bitmap follows; list 0: none
- *     bitmap      a bit for each slot: the slot's word is replaced as the list states; without a bitmap all are
+ *     bitmap      a bit for each slot, the lowest bit of a byte first: the slot's word is replaced as the list states;
+ *                 without a bitmap all are
  *     heads       for each explicit operation: varint of words passed since the last one << 2 | kind
  *     payloads    of all operations in the order of the walk
  *
+ * A head counts from word 0, after another head from the word after that operation, after a structure from the word
+ * where it landed. Slots do not change this. The walk continues at the next head, slot or stop, whichever comes first;
+ * at the same word a head precedes a slot, and a slot precedes a stop.
+ *
+ * The bytes before an operation are copied from the template: up to its word; before a structure, up to the end of the
+ * word before. A structure lands at its word plus the jump: at the number of words, its literal ends the object.
+ *
  * A payload is, by kind and type of the word,
  *     KC_NATIVE     varint of zigzag(value - expected value); a time with microseconds: the same of its seconds, then
- *                   3 bytes; UUID: 16 bytes; hexadecimal: half its length
+ *                   3 bytes of microseconds, the lowest first; UUID: 16 bytes; hexadecimal: half its length
  *     KC_GENERIC    a literal
  *     KC_STRUCTURE  varint of zigzag(jump), then a literal
  *     KC_SAME       nothing
  *
  * A literal is varint(number << 1 | 1), an entry of the literal table; or varint(length << 3 | affixes << 2 | packed
- * << 1), a byte of the lengths of the prefix and suffix it shares with what was expected (255: two varints follow), and
- * what is between them, packed or as it is.
+ * << 1), with affixes a byte, and what is between these, packed or as it is: `length` characters. The byte has the
+ * lengths of the prefix (low half) and suffix (high half) that are shared with the expected text; 255: both follow as
+ * varints. A structure and a shifted time have no expected text.
  *
  * Reading takes hostile bytes: it writes at most the stated size, and takes time in proportion to template and blob.
  */

@@ -1,8 +1,8 @@
 /* The coder of a collection: turns objects into blobs, and blobs into objects.
  *
  * An object is coded once, when it arrives: as its differences from a template where a good one is found, else as a
- * frame after the base of the collection, else as it is. An object that differs much becomes a template itself. The caller keeps the
- * records, and passes them back when a template is needed: see kc_source.
+ * frame after the base of the collection, else as it is. An object that differs much becomes a template itself. The
+ * caller keeps the records, and passes them back when a template is needed: see kc_source.
  *
  * What all collections share is in kc_process: the cache and the buffers. One thread at a time uses it; the caller's
  * lock is the GIL, and nothing here releases it or calls back except for kc_source.
@@ -20,7 +20,7 @@
 enum {
     KC_MAX_TRIED = 12,        /* templates that are compared with one object */
     KC_MAX_DIFFED = 256 << 10,/* bytes of an object that is compared with templates */
-    KC_MIN_CUT = 2,           /* bytes of a value that is worth a placeholder */
+    KC_MIN_CUT = 2,           /* bytes of a value that is worth a placeholder; the stem may be shorter */
     KC_TRIAL = 64,            /* objects after which it is decided whether to look for templates further on */
     KC_MIN_HITS = 8,          /* of those, objects that must have found one */
     KC_WEIGHT = 8 << 10,      /* a larger object counts for more than one in both */
@@ -214,8 +214,8 @@ static inline void kc_values(kr_text value[KR_VALUES], const kr_text identity[4]
     value[KR_VALUE_STEM] = kr_name_stem(&identity[KR_VALUE_NAME]);
 }
 
-/* Writes bytes with placeholders in place of the identity, if they have no such bytes themselves. Returns the length;
- * sets `found` to the number of placeholders. */
+/* Writes bytes with placeholders in place of the identity, or unchanged if a byte 1 to 5 occurs in them. Returns the
+ * length; sets `found` to the number of placeholders. */
 static inline size_t kc_cut(const kr_byte *raw, size_t size, const kr_text identity[4], kr_byte *to, int *found)
 {
     kr_span span[KR_MAX_SPANS];

@@ -2,6 +2,8 @@
  *
  * A word of an object that equals a part costs nothing, as the part is stored with the record. The parts of two objects
  * correspond: a template's last name segment stands for the last name segment of each object coded against it.
+ * A word that equals several parts is the first of them. A part is absent if the name or namespace lacks its dot or
+ * dashes, or if it would be empty.
  */
 #ifndef KINFORM_OWN_H
 #define KINFORM_OWN_H
@@ -16,12 +18,12 @@ enum {
     KC_STEM,         /* the name up to its last dot */
     KC_GROUP,        /* the name up to its last dash */
     KC_GROUP_DASH,   /* the same with the dash */
-    KC_OUTER,        /* the name up to its last dash but one */
+    KC_OUTER,        /* the name up to its last dash but one; absent with fewer than two dashes */
     KC_OUTER_DASH,   /* the same with the dash */
     KC_LAST,         /* the name after its last dash */
     KC_MIDDLE,       /* the segment before that */
-    KC_THIRD,        /* the segment before that */
-    KC_FIRST,        /* the name up to its first dash */
+    KC_THIRD,        /* the segment before that; absent with fewer than three dashes */
+    KC_FIRST,        /* the name up to its first dash; absent without a dash */
     KC_SPACE_LAST,   /* the namespace after its last dash */
     KC_SPACE_GROUP,  /* the namespace up to its last dash */
     KC_PARTS,

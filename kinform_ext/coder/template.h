@@ -2,8 +2,10 @@
  *
  * Words are numbered in order, as the bits of kc_word_mask show them. A time is three of these words, because of its
  * colons; the first one stands for it. Few words are special: parts of the object's own, times, and words whose value
- * recurs. Only for those more is kept; the type of another word is found when it is asked for. Keys of JSON objects
- * and short words are not special, nor are those after the first KC_MAX_SPECIALS that may be.
+ * recurs among the words that may be special. Only for those more is kept; the type of another word is found when it is
+ * asked for. A word may be special if it has KC_MIN_PART to KC_MAX_SPECIAL characters, is not a key, and is a part, a
+ * time before a byte that belongs to no word, or at least KC_MIN_LINKED characters long. Those after the first
+ * KC_MAX_SPECIALS of an object are not special; a time is then three words. For the order of types see values.h.
  * Bound: an object of at most KC_MAX_TEMPLATE bytes and KC_MAX_WORDS words. 1.16 times its bytes, 8 bytes for a special
  * word and three quarters of a KiB: 6.8 KB for a pod.
  */

@@ -1,8 +1,9 @@
 /* Values: words that are stored in less than their characters: times, decimals, hexadecimals, UUIDs, IPv4 addresses.
  *
  * A parser accepts a word only if formatting the value gives the same bytes again: no leading zeros, lowercase digits,
- * no 30 February. So whatever does not round-trip stays text. Formatters take any value, as it may come from a forged
- * blob, and never write more than KC_MAX_VALUE bytes. Nothing here allocates.
+ * no 30 February. So whatever does not round-trip stays text. The type of a word is the first that fits: key, part of
+ * the object's own, time, decimal, IPv4 address, UUID, hexadecimal, text. Formatters take any value, as it may come
+ * from a forged blob, and never write more than KC_MAX_VALUE bytes. Nothing here allocates.
  */
 #ifndef KINFORM_TYPED_VALUES_H
 #define KINFORM_TYPED_VALUES_H
@@ -17,7 +18,7 @@ enum {
     KC_IP,
     KC_TIME,    /* 2026-03-21T06:19:49Z, 1970 to 2199; value: seconds since 1970 */
     KC_MICRO,   /* 2026-03-21T06:19:49.123456Z; value: microseconds since 1970 */
-    KC_KEY,     /* a key of a JSON object: replaced as text */
+    KC_KEY,     /* a word before `":`, such as a key of a JSON object: replaced as text */
     KC_OWN,     /* a part of the object's own identity: see own.h */
 };
 enum { KC_MAX_VALUE = 40, KC_TIME_LEN = 20, KC_MICRO_LEN = 27, KC_UUID_LEN = 36, KC_MAX_HEX = 1024 };
@@ -276,7 +277,7 @@ static inline size_t kc_format_time(kr_byte *to, int64_t value, int micro, kc_da
 
 /* ---- types ---- */
 
-/* Returns the type of a word that is no key, no time, and no part of the object's own. */
+/* Returns the type of a word that is no key, no time, and no part of the object's own: the first that fits. */
 static inline int kc_type_of(const kr_byte *p, size_t len)
 {
     int64_t value;
@@ -296,7 +297,8 @@ static inline int kc_type_of(const kr_byte *p, size_t len)
 
 /* ---- packed text ---- */
 
-/* Three characters of [a-z0-9-.] take two bytes, the last one or two a byte each. */
+/* The digits of base 38 are `a` to `z`, `0` to `9`, `-` and `.`. Three of them, the first one the highest, are a number
+ * of two bytes, the lowest first. The last one or two take a byte each. */
 static inline int kc_packed_digit(kr_byte c)
 {
     if (c - (unsigned)'a' < 26)

@@ -3,8 +3,14 @@
  * Encoder and decoder walk alike, so what is expected need not be written. A word must be looked at (it is a stop) if
  * another text than the template's may be expected there, so it is one of the special words:
  *   - a part of the object's own that differs from the template's part: the object's part is expected;
- *   - a word of a value that was replaced before: the same replacement is expected;
- *   - a time, once a time was replaced: the same shift is expected.
+ *   - a word of a value that was replaced before: the last replacement is expected;
+ *   - a time, once a time was replaced: the same shift is expected. The first shift is that of the times in both names.
+ * The first of these rules that applies is used; the one of parts does not apply if the object's part is absent. Without
+ * a rule the template's word is expected. A replaced word is linked to the later words of its value or part, not to
+ * earlier ones. After a jump back it expects its own last replacement.
+ *
+ * A stop where the expected text is met is not a replacement, except for a shifted time. A word that is replaced by a
+ * text, or by the template's word, keeps the template's value: after such a time the shift is 0.
  * No expected text is empty. At most one walk is in progress in a room.
  */
 #ifndef KINFORM_WALK_H

@@ -1,8 +1,10 @@
 /* Placeholders: control bytes in the JSON to encode, in place of strings that the record stores anyway.
  *
  * A string equal to a value of the record is replaced by one byte: 1 namespace, 2 name, 3 uid, 4 resourceVersion, 5 the
- * name up to its last dot (the name of an event starts with the name of its object). These bytes never occur in
- * JSON that passed the scanner. Values are restored byte for byte, so the meaning of the string does not matter.
+ * name up to its last dot (the name of an event starts with the name of its object). The string begins after a quote,
+ * and ends before a quote or a backslash, as in a string of JSON. The first of equal values is taken. These bytes
+ * never occur in JSON that passed the scanner. Values are restored byte for byte, so the meaning of the string does not
+ * matter.
  * Bound: 32 placeholders per object.
  */
 #ifndef KINFORM_PLACEHOLDERS_H
@@ -66,7 +68,8 @@ static inline kr_text kr_name_stem(const kr_text *name)
     return (kr_text){name->at, dot ? (size_t)(dot - name->at) : 0};
 }
 
-/* Returns which value the string after this opening quote is, or -1. A string inside a string ends in a backslash. */
+/* Returns the first value that the string after this opening quote is, or -1. A string inside a string ends in a
+ * backslash. */
 static inline int kr_match_value(const kr_byte *quote, const kr_byte *end, const kr_text *value)
 {
     for (int i = 0; i < KR_VALUES; i++) {

@@ -12,7 +12,7 @@ import pytest
 from kinform.testing._objects.catalogue import CATALOGUE
 from kinform.testing._objects.kinds import Object, dump
 from kinform_ext._table import Dump, Table
-from tests.support.oracles.blob_reader import Kind, Type
+from tests.support.oracles.blob_reader import MAX_SPECIALS, Kind, Type
 from tests.support.oracles.dump_reader import DumpContents, Record, read_dump
 
 PIECE_BYTES = 4096
@@ -119,3 +119,19 @@ def test_affixes_longer_than_a_nibble_are_read():
         for step in contents.reading(record).steps
     )
     assert all(contents.read(record) == table.raw(key(record)) for record in contents.records)
+
+
+def test_only_the_first_words_of_a_template_are_linked():
+    table, recurring = Table(), 700
+    for number in range(2):
+        words = [f"value{n:03}" for n in range(recurring)]
+        words[7], words[recurring - 7] = f"early{number}", f"late{number}"
+        put(table, {"metadata": {"name": f"job-{number}"}, "words": words * 2})
+    contents = read(table)
+    (sibling,) = (record for record in contents.records if record.codec and not record.is_frame)
+    assert recurring < MAX_SPECIALS < 2 * recurring - 7
+    assert Counter(step.text for step in contents.reading(sibling).steps if step.kind is Kind.GENERIC) == {
+        b"early1": 1,
+        b"late1": 2,
+    }
+    assert contents.read(sibling) == table.raw(key(sibling))

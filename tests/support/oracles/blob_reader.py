@@ -9,8 +9,9 @@ from __future__ import annotations
 import datetime
 import enum
 import ipaddress
-import itertools
 import re
+import uuid
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,10 +20,12 @@ from typing import NamedTuple
 MIN_LINKED = 6
 MIN_LINKED_DECIMAL = 5
 MIN_PART = 3
+MAX_SPECIAL = 255
+MAX_SPECIALS = 1024
 SLOT_IS_TEXT = 0x8000
 
 _WORD = re.compile(rb"[A-Za-z0-9._\x80-\xff-]+")
-_TIME = re.compile(rb"(?<![A-Za-z0-9._\x80-\xff-])\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z(?![A-Za-z0-9._\x80-\xff-])")
+_TIME = re.compile(rb"\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):\d\d:\d\d(?P<micro>\.\d{6})?Z(?![A-Za-z0-9._\x80-\xff-])")
 _EPOCH = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 _SECOND = datetime.timedelta(seconds=1)
 _MICROSECOND = datetime.timedelta(microseconds=1)
@@ -66,7 +69,16 @@ class Word(NamedTuple):
     start: int
     stop: int
     type: Type
-    part: str
+    part: str = ""
+
+    @property
+    def is_time(self) -> bool:
+        """Returns whether it is a time, which takes three numbers of words."""
+        return self.type in (Type.TIME, Type.MICRO)
+
+    def seconds(self, value: int) -> int:
+        """Returns the whole seconds of its value; only of a time."""
+        return value // 10**6 if self.type is Type.MICRO else value
 
 
 class Identity(NamedTuple):
@@ -81,7 +93,7 @@ class Identity(NamedTuple):
         """Returns the parts that a word may be, by precedence; an absent part is empty."""
         group, dash, last = self.name.rpartition(b"-")
         outer, outer_dash, middle = group.rpartition(b"-")
-        space_group, _, space_last = self.namespace.rpartition(b"-")
+        space_group, space_dash, space_last = self.namespace.rpartition(b"-")
         return {
             "namespace": self.namespace,
             "name": self.name,
@@ -89,14 +101,14 @@ class Identity(NamedTuple):
             "resourceVersion": self.resource_version,
             "stem": self.name.rpartition(b".")[0],
             "group": group,
-            "group with dash": group + dash if group else b"",
+            "group with dash": group + dash,
             "outer": outer,
-            "outer with dash": outer + outer_dash if outer else b"",
+            "outer with dash": outer + outer_dash,
             "last": last if dash else b"",
             "middle": middle if outer_dash else b"",
             "third": outer.rpartition(b"-")[2] if b"-" in outer else b"",
             "first": self.name.partition(b"-")[0] if dash else b"",
-            "last of namespace": space_last if space_group or b"-" in self.namespace else b"",
+            "last of namespace": space_last if space_dash else b"",
             "group of namespace": space_group,
         }
 
@@ -119,39 +131,64 @@ class Template:
     lists: Sequence[Sequence[int]]
 
     @cached_property
-    def words(self) -> list[Word]:
-        """Returns its words in order."""
-        found: list[Word] = []
-        parts = {text: part for part, text in reversed(self.identity.parts().items()) if len(text) >= MIN_PART}
-        times = {match.start(): match for match in _TIME.finditer(self.raw) if _value_of_time(match[0]) is not None}
+    def runs(self) -> list[tuple[int, int]]:
+        """Returns the first byte of each run and the byte after it; a time is three runs."""
+        return [match.span() for match in _WORD.finditer(self.raw)]
+
+    @cached_property
+    def specials(self) -> dict[int, Word]:
+        """Returns its special words, by number."""
+        parts = {text: part for part, text in reversed(self.identity.parts().items())}
+        found: dict[int, Word] = {}
         passed = 0
-        for match in _WORD.finditer(self.raw):
-            start, stop = match.span()
-            if start < passed:
+        for n, (start, stop) in enumerate(self.runs):
+            if start < passed or self._is_key(stop) or not MIN_PART <= stop - start <= MAX_SPECIAL:
                 continue
-            type_, part = _type(match[0]), ""
-            if self.raw[start - 1 : start] == b'"' and self.raw[stop : stop + 2] == b'":':
-                type_ = Type.KEY
-            elif match[0] in parts:
-                type_, part = Type.OWN, parts[match[0]]
-            elif start in times:
-                stop = passed = times[start].end()
-                type_ = Type.MICRO if times[start][1] else Type.TIME
-            found.append(Word(start, stop, type_, part))
-        return found
+            if len(found) == MAX_SPECIALS:
+                break
+            text, time = self.raw[start:stop], _TIME.match(self.raw, start)
+            if text in parts:
+                found[n] = Word(start, stop, Type.OWN, parts[text])
+            elif time and _value_of_time(time[0]) is not None:
+                passed = time.end()
+                found[n] = Word(start, passed, Type.MICRO if time["micro"] else Type.TIME)
+            elif len(text) >= (MIN_LINKED_DECIMAL if _type(text) is Type.DECIMAL else MIN_LINKED):
+                found[n] = Word(start, stop, _type(text))
+        counts = Counter(self.raw[word.start : word.stop] for word in found.values())
+        return {
+            n: word
+            for n, word in found.items()
+            if word.part or word.is_time or counts[self.raw[word.start : word.stop]] > 1
+        }
+
+    @cached_property
+    def words(self) -> list[Word]:
+        """Returns its words, by number.
+
+        The runs after the first one of a time are words too: a structure may end there.
+        """
+        return [
+            self.specials.get(n) or Word(start, stop, Type.KEY if self._is_key(stop) else _type(self.raw[start:stop]))
+            for n, (start, stop) in enumerate(self.runs)
+        ]
+
+    def _is_key(self, stop: int) -> bool:
+        return self.raw[stop : stop + 2] == b'":'
 
     def text(self, n: int) -> bytes:
         """Returns the bytes of word n."""
         return self.raw[self.words[n].start : self.words[n].stop]
 
+    def value(self, n: int) -> int:
+        """Returns the value of word n; 0 if its type has none."""
+        return _value(self.words[n].type, self.text(n))
+
     @cached_property
     def links(self) -> dict[int, list[int]]:
-        """Returns for each word that is linked the later words of its value."""
+        """Returns for each special word the later ones of its value or part."""
         found: dict[bytes, list[int]] = {}
-        for n, word in enumerate(self.words):
-            least = MIN_LINKED_DECIMAL if word.type is Type.DECIMAL else MIN_LINKED
-            if word.type not in (Type.KEY, Type.OWN) and word.stop - word.start >= least:
-                found.setdefault(self.text(n), []).append(n)
+        for n in self.specials:
+            found.setdefault(self.text(n), []).append(n)
         return {n: same[at + 1 :] for same in found.values() for at, n in enumerate(same)}
 
 
@@ -184,7 +221,7 @@ class Reading:
 
     Attributes:
         raw: The object.
-        steps: The operations, in the order of the template.
+        steps: The operations, in the order of the walk.
         opening: The bytes before the heads: the first number, and the bitmap.
         slots: The slot list that the blob uses.
         used: For each slot, whether the blob uses it.
@@ -224,6 +261,11 @@ class Bytes:
         return unzigzag(self.varint())
 
 
+def unpack_uuid(packed: bytes) -> bytes:
+    """Returns the text of a UUID."""
+    return str(uuid.UUID(bytes=packed)).encode()
+
+
 def unzigzag(n: int) -> int:
     """Returns the number whose sign is in the lowest bit."""
     return n >> 1 ^ -(n & 1)
@@ -238,14 +280,12 @@ class _Expected(NamedTuple):
     text: bytes
     value: int
     why: str
-    is_shifted: bool = False  # a time that is expected to be shifted
 
 
-@dataclass
-class _Head:
+class _Next(NamedTuple):
     word: int
     kind: Kind
-    at: range
+    head: range
 
 
 @dataclass
@@ -257,138 +297,149 @@ class _Walk:
     steps: list[Step] = field(default_factory=list)
     first: dict[int, int] = field(default_factory=dict)  # by word: the first word of its value that was replaced
     replaced: dict[int, tuple[bytes, int]] = field(default_factory=dict)  # by first word: the last text and its value
-    shift: int | None = None  # seconds; None: no time was replaced
+    shift: int = 0  # seconds
 
     def __post_init__(self) -> None:
-        mine, theirs = self.identity.parts(), self.template.identity.parts()
-        words = self.template.words
-        self.parts = mine
-        self.stops = bytearray(len(words))
-        for n, word in enumerate(words):
-            self.stops[n] = word.type is Type.OWN and mine[word.part] != theirs[word.part]
-        if (time := self.identity.seconds()) and (before := self.template.identity.seconds()):
-            self.shift_times(time - before, 0)
+        template, payload = self.template, Bytes(self.blob)
+        self.parts, theirs = self.identity.parts(), template.identity.parts()
+        self.stops = bytearray(len(template.words))
+        for n, word in template.specials.items():
+            self.stops[n] = word.type is Type.OWN and self.parts[word.part] != theirs[word.part]
+        if (time := self.identity.seconds()) and (before := template.identity.seconds()):
+            self.shift_times(time - before)
+        first = payload.varint()
+        self.slots = template.lists[(first >> 1 & 3) - 1] if first >> 1 & 3 else ()
+        self.used = [True] * len(self.slots)
+        if first & 1:
+            bitmap = payload.take((len(self.slots) + 7) // 8)
+            self.used = [bool(bitmap[i // 8] >> i % 8 & 1) for i in range(len(self.slots))]
+        self.waiting = [slot for slot, is_used in zip(self.slots, self.used, strict=True) if is_used]
+        self.opening = range(payload.at)
+        self.heads = Bytes(self.blob, payload.at)
+        for _ in range(first >> 3):
+            payload.varint()
+        self.payload, self.end_of_heads = payload, payload.at
+        self.named = self.read_head(0)
 
-    def shift_times(self, shift: int, start: int) -> None:
-        if self.shift is None:
-            for n in range(start, len(self.stops)):
-                self.stops[n] |= self.template.words[n].type in (Type.TIME, Type.MICRO)
+    def shift_times(self, shift: int) -> None:
         self.shift = shift
+        for n, word in self.template.specials.items():
+            self.stops[n] |= word.is_time
+
+    def read_head(self, last: int) -> _Next | None:
+        """Reads the next explicit operation; `last`: the word after the last one."""
+        start = self.heads.at
+        if start == self.end_of_heads:
+            return None
+        head = self.heads.varint()
+        return _Next(last + (head >> 2), Kind(head & 3), range(start, self.heads.at))
+
+    def next(self, n: int) -> _Next:
+        """Returns the next word, from word n on, that is not just copied.
+
+        Without one it is the number of words.
+        """
+        stop = self.stops.find(1, n)
+        found = _Next(stop if stop >= 0 else len(self.stops), Kind.EXPECTED, range(0))
+        if self.waiting and n <= (word := self.waiting[0] & ~SLOT_IS_TEXT) <= found.word:
+            found = _Next(word, Kind.GENERIC if self.waiting[0] & SLOT_IS_TEXT else Kind.NATIVE, range(0))
+        if self.named and n <= self.named.word <= found.word:
+            return self.named
+        if found.kind is not Kind.EXPECTED:
+            self.waiting.pop(0)
+        return found
+
+    def run(self) -> Reading:
+        template, words = self.template, self.template.words
+        n = copied = 0  # the next word, and the next byte of the template
+        while True:
+            found = self.next(n)
+            if found.kind is Kind.STRUCTURE:
+                self.copy(copied, max(copied, template.runs[found.word - 1][1] if found.word else 0))
+                n = self.run_structure(found)
+                if n == len(words):
+                    break
+                copied = words[n].start
+            elif found.word == len(words):
+                self.copy(copied, len(template.raw))
+                break
+            else:
+                word = words[found.word]
+                self.copy(copied, word.start)
+                self.run_word(found)
+                n, copied = found.word + (3 if word.is_time else 1), word.stop
+            if found.head:
+                self.named = self.read_head(n)
+        if self.payload.at != len(self.blob) or self.heads.at != self.end_of_heads or self.waiting:
+            raise ValueError("the blob has more than its object needs")
+        return Reading(bytes(self.raw), self.steps, self.opening, self.slots, self.used)
+
+    def copy(self, start: int, stop: int) -> None:
+        """Copies bytes of the template."""
+        self.raw += self.template.raw[start:stop]
+
+    def run_structure(self, found: _Next) -> int:
+        """Reads a structure, and returns the word at which the walk continues."""
+        start = self.payload.at
+        landing = found.word + self.payload.zigzag()
+        self.write(found, start, self.literal(None))
+        return landing
+
+    def run_word(self, found: _Next) -> None:
+        """Writes a word that is replaced, or expected."""
+        start, expected = self.payload.at, self.expect(found.word)
+        text, value = self.read(found, expected)
+        is_expected = found.kind is Kind.EXPECTED
+        self.write(found, start, text, expected.why if is_expected else "")
+        if not is_expected or expected.why == "time":
+            self.replace(found.word, text, value)
+
+    def write(self, found: _Next, start: int, text: bytes, why: str = "") -> None:
+        """Writes text whose payload began at `start`."""
+        payload = range(start, self.payload.at)
+        self.steps.append(Step(found.kind, found.word, found.head, payload, text, len(self.raw), why))
+        self.raw += text
 
     def expect(self, n: int) -> _Expected:
-        word = self.template.words[n]
+        word, value = self.template.words[n], self.template.value(n)
         if word.type is Type.OWN and self.parts[word.part]:
             return _Expected(self.parts[word.part], 0, word.part)
         if n in self.first:
             return _Expected(*self.replaced[self.first[n]], "link")
-        value = _value(word.type, self.template.text(n))
-        if self.shift and word.type in (Type.TIME, Type.MICRO):
+        if self.shift and word.is_time:
             value += self.shift * (1 if word.type is Type.TIME else 10**6)
-            return _Expected(_format(word.type, value), value, "time", is_shifted=True)
+            return _Expected(_format(word.type, value), value, "time")
         return _Expected(self.template.text(n), value, "")
 
     def replace(self, n: int, text: bytes, value: int) -> None:
-        word = self.template.words[n]
+        if n not in self.template.specials:
+            return
         if n not in self.first:
-            self.first[n] = n
-            for other in itertools.takewhile(lambda n: n not in self.first, self.template.links.get(n, ())):
-                self.first[other] = n
-                self.stops[other] = True
-        self.replaced[self.first[n]] = text, value
-        if word.type in (Type.TIME, Type.MICRO):
-            unit = 1 if word.type is Type.TIME else 10**6
-            self.shift_times(value // unit - _value(word.type, self.template.text(n)) // unit, n + 1)
-
-    def run(self) -> Reading:
-        template, words = self.template, self.template.words
-        payload = Bytes(self.blob)
-        first = payload.varint()
-        slots = template.lists[(first >> 1 & 3) - 1] if first >> 1 & 3 else ()
-        used = [True] * len(slots)
-        if first & 1:
-            bitmap = payload.take((len(slots) + 7) // 8)
-            used = [bool(bitmap[i // 8] >> i % 8 & 1) for i in range(len(slots))]
-        opening = range(payload.at)
-        heads = Bytes(self.blob, payload.at)
-        for _ in range(first >> 3):
-            payload.varint()
-        end_of_heads = payload.at
-        waiting = [i for i, is_used in enumerate(used) if is_used]
-
-        def next_head(last: int) -> _Head | None:
-            if heads.at == end_of_heads:
-                return None
-            start, number = heads.at, heads.varint()
-            return _Head(last + unzigzag(number >> 2), Kind(number & 3), range(start, heads.at))
-
-        n = copied = 0  # the next word, and the next byte of the template
-        head = next_head(0)
-        while True:
-            stop = self.stops.find(1, n)
-            word, kind, named = stop if stop >= 0 else len(words), Kind.EXPECTED, None
-            if head and n <= head.word <= word:
-                word, kind, named = head.word, head.kind, head
-            if waiting:
-                slot = slots[waiting[0]]
-                if n <= slot & ~SLOT_IS_TEXT < word + (named is None):
-                    word, named = slot & ~SLOT_IS_TEXT, None
-                    kind = Kind.GENERIC if slot & SLOT_IS_TEXT else Kind.NATIVE
-                    waiting.pop(0)
-            at = range(0) if named is None else named.at
-            start = payload.at
-            if kind is Kind.STRUCTURE:
-                stopped = max(copied, words[word - 1].stop if word else 0)
-                self.raw += template.raw[copied:stopped]
-                landing = word + payload.zigzag()
-                text = self.literal(payload, None)
-                self.steps.append(Step(kind, word, at, range(start, payload.at), text, len(self.raw)))
-                self.raw += text
-                head = next_head(landing)
-                n = landing
-                if n == len(words):
+            for linked in (n, *self.template.links[n]):
+                if linked in self.first:
                     break
-                copied = words[n].start
-                continue
-            if word == len(words):
-                self.raw += template.raw[copied:]
-                break
-            self.raw += template.raw[copied : words[word].start]
-            expected = self.expect(word)
-            text, value = self.text(kind, word, payload, expected)
-            self.steps.append(
-                Step(kind, word, at, range(start, payload.at), text, len(self.raw), self.why(kind, expected))
-            )
-            self.raw += text
-            if kind is not Kind.EXPECTED or expected.is_shifted:
-                self.replace(word, text, value)
-            copied = words[word].stop
-            n = word + 1
-            if named is not None:
-                head = next_head(word)
-        if payload.at != len(self.blob) or head or waiting:
-            raise ValueError("the blob has more than its object needs")
-        return Reading(bytes(self.raw), self.steps, opening, slots, used)
+                self.first[linked] = n
+                self.stops[linked] = True
+        self.replaced[self.first[n]] = text, value
+        word = self.template.words[n]
+        if word.is_time:
+            self.shift_times(word.seconds(value) - word.seconds(self.template.value(n)))
 
-    @staticmethod
-    def why(kind: Kind, expected: _Expected) -> str:
-        return expected.why if kind is Kind.EXPECTED else ""
-
-    def text(self, kind: Kind, n: int, payload: Bytes, expected: _Expected) -> tuple[bytes, int]:
+    def read(self, found: _Next, expected: _Expected) -> tuple[bytes, int]:
         """Returns the text of a word and its value."""
-        word, own_value = self.template.words[n], _value(self.template.words[n].type, self.template.text(n))
-        if kind is Kind.EXPECTED:
-            return expected.text, expected.value
-        if kind is Kind.SAME:
-            return self.template.text(n), own_value
-        if kind is Kind.GENERIC:
-            return self.literal(payload, expected.text), own_value
+        word, payload = self.template.words[found.word], self.payload
+        match found.kind:
+            case Kind.EXPECTED:
+                return expected.text, expected.value
+            case Kind.SAME:
+                return self.template.text(found.word), self.template.value(found.word)
+            case Kind.GENERIC:
+                return self.literal(None if expected.why == "time" else expected.text), self.template.value(found.word)
         match word.type:
             case Type.HEX:
                 return payload.take((word.stop - word.start) // 2).hex().encode(), 0
             case Type.UUID:
-                digits = payload.take(16).hex()
-                ends = (8, 12, 16, 20, 32)
-                return "-".join(digits[a:b] for a, b in zip((0, *ends), ends, strict=False)).encode(), 0
+                return unpack_uuid(payload.take(16)), 0
             case Type.MICRO:
                 seconds = expected.value // 10**6 + payload.zigzag()
                 value = seconds * 10**6 + int.from_bytes(payload.take(3), "little")
@@ -398,8 +449,9 @@ class _Walk:
                 raise ValueError(f"a {word.type.value} has no value")
         return _format(word.type, value), value
 
-    def literal(self, payload: Bytes, expected: bytes | None) -> bytes:
-        """Reads a literal."""
+    def literal(self, expected: bytes | None) -> bytes:
+        """Reads a literal; `expected`: the text that it may share affixes with."""
+        payload = self.payload
         head = payload.varint()
         if head & 1:
             return self.template.literals[head >> 1]

@@ -12,13 +12,15 @@ from typing import NamedTuple
 
 import zstandard
 
-from tests.support.oracles.blob_reader import Bytes, Identity, Reading, Template, read_blob
+from tests.support.oracles.blob_reader import Bytes, Identity, Reading, Template, read_blob, unpack_uuid
 
 MIN_PLACEHOLDER = 2  # bytes of a value that a placeholder stands for
 FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
 
-KINDS = 3  # a mask: 0 starts a table, 1 is a literal, 2 a record, 3 starts or ends a base
-IS_TEMPLATE, IS_STALE, IS_HIDDEN, IS_MEMBER = 4, 8, 16, 32  # flags of a record in a dump
+TABLE, LITERAL, RECORD, BASE = range(4)
+KINDS = 3  # a mask
+IS_FULL = 4  # a flag of a base
+IS_TEMPLATE, IS_STALE, IS_HIDDEN, IS_MEMBER = 4, 8, 16, 32  # flags of a record
 RV_SIZES, RV_TEXT = (0, 1, 2, 3, 4, 5, 8), 7
 UID_PACKED, UID_TEXT = 8, 16
 PLACEHOLDERS, FRAME, TEMPLATE = 32, 64, 128
@@ -34,12 +36,12 @@ class Record(NamedTuple):
         stream: The stream that it belongs to.
         is_stale: Whether its version is known to be old.
         is_hidden: Whether it is a template that is not in the collection.
-        is_member: Whether it is a template that joins a base.
         codec: The template that the blob refers to, or the base of a frame, by its position from 1; 0: none.
         number: Its own position as a template; 0: it is not a template.
         size: Bytes of the object.
         blob: The encoded object.
         is_frame: Whether the blob is a frame.
+        prefix: The bytes that precede the frame: the base, or the members before this one.
         has_placeholders: Whether the bytes in the blob have placeholders.
     """
 
@@ -47,12 +49,12 @@ class Record(NamedTuple):
     stream: int
     is_stale: bool
     is_hidden: bool
-    is_member: bool
     codec: int
     number: int
     size: int
     blob: bytes
     is_frame: bool
+    prefix: bytes
     has_placeholders: bool
 
 
@@ -62,37 +64,23 @@ class DumpContents:
 
     Attributes:
         tables: The tables of literals.
-        bases: The bytes that precede the frames of a base, by number less 1.
-        prefixes: The bytes that precede the frame of a member, by its number as a template.
+        bases: The content of the bases, by number less 1.
         templates: The templates, by number less 1.
         records: All records. Those of the templates come first, in the same order.
     """
 
     tables: list[list[bytes]]
     bases: list[bytes]
-    prefixes: dict[int, bytes]
     templates: list[Template]
     records: list[Record]
 
     def read(self, record: Record) -> bytes:
         """Returns the object of a record."""
-        if record.codec and not record.is_frame:
-            raw = self.reading(record).raw
-        else:
-            raw = _restore(record, self.content(record))
+        is_sibling = record.codec and not record.is_frame
+        raw = self.reading(record).raw if is_sibling else _restore(record, _content(record))
         if len(raw) != record.size:
             raise ValueError("an object has another size than its record says")
         return raw
-
-    def content(self, record: Record) -> bytes:
-        """Returns the bytes in a frame, or in a record that is stored as it is."""
-        if not record.is_frame:
-            return record.blob
-        prefix = self.prefixes.get(record.number) if record.is_member else None
-        if prefix is None:
-            prefix = self.bases[record.codec - 1] if record.codec else b""
-        kept = zstandard.ZstdCompressionDict(prefix, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if prefix else None
-        return zstandard.ZstdDecompressor(dict_data=kept).decompress(FRAME_MAGIC + record.blob)
 
     def reading(self, record: Record) -> Reading:
         """Returns how the blob of a record is read, which refers to a template."""
@@ -101,48 +89,46 @@ class DumpContents:
 
 def read_dump(data: bytes) -> DumpContents:
     """Reads all items of a dump."""
-    source, contents = Bytes(data), DumpContents([], [], {}, [], [])
+    source, contents = Bytes(data), DumpContents([], [], [], [])
     while source.at < len(data):
         item = source.take(1)[0]
-        match item & KINDS:
-            case 0:
-                contents.tables.append([])
-            case 1:
-                contents.tables[-1].append(source.take(source.varint()))
-            case 2 if item & IS_TEMPLATE:
-                joins = source.varint() if item & IS_MEMBER else 0
-                literals = contents.tables[source.varint()]
-                source.varint()  # siblings
-                source.take(4)  # the mean of their estimates
-                lists = [_slots(source) for _ in range(source.varint())]
-                record = _record(source, item)
-                if record.number != len(contents.templates) + 1:
-                    raise ValueError("a template is not at its position")
-                if record.is_member:
-                    _join(contents, record, joins)
-                contents.records.append(record)
-                contents.templates.append(Template(contents.read(record), record.identity, literals, lists))
-            case 2:
-                contents.records.append(_record(source, item))
-            case 3 if not item & IS_TEMPLATE:
-                contents.bases.append(b"")
+        kind = item & KINDS
+        if kind == TABLE:
+            contents.tables.append([])
+        elif kind == LITERAL:
+            contents.tables[-1].append(source.take(source.varint()))
+        elif kind == BASE and not item & IS_FULL:
+            contents.bases.append(b"")
+        elif kind == RECORD and item & IS_TEMPLATE:
+            _read_template(source, item, contents)
+        elif kind == RECORD:
+            contents.records.append(_record(source, item, contents.bases))
     return contents
 
 
-def _join(contents: DumpContents, record: Record, joins: int) -> None:
-    """Adds a member to its base, the last one."""
-    prefix = contents.prefixes[record.number] = contents.bases[record.codec - 1]
-    content = contents.content(record)
-    if record.codec != len(contents.bases) or len(content) != joins:
-        raise ValueError("a member is not where its base is")
-    contents.bases[-1] = prefix + content
+def _read_template(source: Bytes, item: int, contents: DumpContents) -> None:
+    joins = source.varint() if item & IS_MEMBER else 0
+    literals = contents.tables[source.varint()]
+    source.varint()  # siblings
+    source.take(4)  # the mean of their estimates
+    lists = [_slots(source) for _ in range(source.varint())]
+    record = _record(source, item, contents.bases)
+    contents.records.append(record)
+    contents.templates.append(Template(contents.read(record), record.identity, literals, lists))
+    if record.number != len(contents.templates):
+        raise ValueError("a template is not at its position")
+    if item & IS_MEMBER:
+        content = _content(record)
+        if record.codec != len(contents.bases) or len(content) != joins:
+            raise ValueError("a member is not where its base is")
+        contents.bases[-1] += content
 
 
 def _slots(source: Bytes) -> list[int]:
     return [int.from_bytes(source.take(2), "little") for _ in range(source.varint())]
 
 
-def _record(source: Bytes, item: int) -> Record:
+def _record(source: Bytes, item: int, bases: list[bytes]) -> Record:
     stream = source.varint()
     namespace = source.take(source.varint())
     source.take(4)  # the word, which a dump does not need
@@ -155,8 +141,7 @@ def _record(source: Bytes, item: int) -> Record:
     resource_version = _resource_version(source, form & 7)
     uid = b""
     if form & UID_PACKED:
-        digits = source.take(16).hex()
-        uid = "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])).encode()
+        uid = unpack_uuid(source.take(16))
     elif form & UID_TEXT:
         uid = source.take(source.varint())
     return Record(
@@ -164,12 +149,12 @@ def _record(source: Bytes, item: int) -> Record:
         stream,
         bool(item & IS_STALE),
         bool(item & IS_HIDDEN),
-        bool(item & IS_MEMBER),
         codec,
         number,
         size,
         source.take(blob_size),
         bool(form & FRAME),
+        bases[codec - 1] if codec and form & FRAME else b"",
         bool(form & PLACEHOLDERS),
     )
 
@@ -178,6 +163,14 @@ def _resource_version(source: Bytes, form: int) -> bytes:
     if form == RV_TEXT:
         return source.take(source.varint())
     return b"%d" % int.from_bytes(source.take(RV_SIZES[form]), "little") if form else b""
+
+
+def _content(record: Record) -> bytes:
+    """Returns the bytes in a frame, or in a record that is stored as it is."""
+    if not record.is_frame:
+        return record.blob
+    prefix = zstandard.ZstdCompressionDict(record.prefix, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+    return zstandard.ZstdDecompressor(dict_data=prefix if record.prefix else None).decompress(FRAME_MAGIC + record.blob)
 
 
 def _restore(record: Record, content: bytes) -> bytes:
