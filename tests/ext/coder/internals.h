@@ -4,6 +4,25 @@
 
 #include "mutation.h"
 
+/* ---- the process ---- */
+
+/* Frees the content of a base. */
+static void forget_content(void)
+{
+    free(process.content.at);
+    memset(&process.content, 0, sizeof process.content);
+}
+
+/* Frees what the process keeps between calls, so that most calls allocate anew. */
+static void forget_buffers(void)
+{
+    kc_cache_shrink(&process.cache, 0);
+    kc_frames_free(&process.frames);
+    kc_buffer_shrink(&process.room, 0);
+    kc_buffer_shrink(&process.blob, 0);
+    forget_content();
+}
+
 /* ---- templates ---- */
 
 /* Makes a template of any bytes. */
