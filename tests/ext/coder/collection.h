@@ -1,8 +1,9 @@
 /* A collection: records in an array, the coder that coded them, and the objects that they must decode to.
  *
- * It keeps the rules that the coder states for its caller: a record with users stays, although its object has gone, and
- * the number of a template is released with its record. Objects and blobs lie in blocks of exactly their size, so that
- * the sanitizer sees a read that goes too far.
+ * It keeps the rules that the coder states for its caller, and counts users as the table does: a record that others
+ * need stays in limbo although its object has gone, a base goes when only its members need it, and the number of a
+ * template is released with its record. Objects and blobs lie in blocks of exactly their size, so that the sanitizer
+ * sees a read that goes too far.
  */
 #ifndef COLLECTION_H
 #define COLLECTION_H
@@ -28,9 +29,8 @@ typedef struct {
 typedef struct {
     object x;             /* what it must decode to */
     kr_identity identity; /* of `x`, in stored form */
-    kr_view view;         /* what the coder sees; its blob is malloc'd */
-    uint32_t number;      /* of the template that it is; 0: none */
-    int is_hidden;        /* its object has gone, but the template has users */
+    kr_view view;         /* what the coder sees; its blob is malloc'd; KR_LIMBO: its object has gone */
+    int is_held;          /* a change holds it */
 } record;
 
 typedef struct {
@@ -109,13 +109,31 @@ static void record_check(collection *c, const record *r)
         fail("an object of %zu bytes, codec %u, form %d was refused", r->x.size, r->view.codec, r->view.form);
 }
 
-/* Encodes a copy of an object, and makes a record of it that is not in the collection yet. NULL: the coder had no
- * memory. */
-static record *record_new(collection *c, const object *from, uint32_t hint, int may_be_template, kc_encoded *made)
+/* Checks a record that is not in the collection. A frame that would join a base cannot be read by the coder yet. */
+static void record_check_new(collection *c, const record *r, const kc_encoded *made)
+{
+    if (!made->joins) {
+        record_check(c, r);
+        return;
+    }
+    CHECK(made->is_frame && made->joins <= KC_MAX_MEMBER && !kc_base_of(&c->coder.bases, made->codec)->is_full);
+    CHECK(!record_decodes(c, r));
+    kr_byte *to = (kr_byte *)malloc(made->joins);
+    kr_text prefix = kc_base_content(&c->coder, made->codec, kc_base_of(&c->coder.bases, made->codec)->count);
+    CHECK(kc_frame_read(&process.frames, &r->view.blob, &prefix, to, made->joins) == (int64_t)made->joins);
+    CHECK(made->placeholders || (made->joins == r->x.size && !memcmp(to, r->x.raw, r->x.size)));
+    free(to);
+}
+
+/* Encodes a copy of an object, and makes a record of it that is not in the collection yet. `hints`: of the version
+ * before. NULL: the coder had no memory. */
+static record *record_new(collection *c, const object *from, kc_object hints, kc_encoded *made)
 {
     record *r = (record *)calloc(1, sizeof *r);
     r->x = object_copy(from);
-    kc_object x = {.raw = r->x.raw, .size = r->x.size, .hint = hint, .may_be_template = may_be_template};
+    kc_object x = hints;
+    x.raw = r->x.raw;
+    x.size = r->x.size;
     memcpy(x.identity, r->x.identity, sizeof x.identity);
     if (!kc_encode(&c->coder, &x, made)) {
         object_free(&r->x);
@@ -143,10 +161,28 @@ static void record_free(record *r)
     free(r);
 }
 
-/* Adds a record. If it can be a template, makes it one. */
-static void collection_add(collection *c, record *r, const kc_encoded *made)
+static inline int record_is_in_limbo(const record *r)
+{
+    return (r->view.word & KR_LIMBO) != 0;
+}
+
+/* Returns the hints that a table gives for the version that follows a record. */
+static kc_object record_hints(const collection *c, const record *r)
+{
+    const kr_view *v = &r->view;
+    return (kc_object){
+        .hint = v->number ? v->number : v->form & KR_FRAME ? 0 : v->codec,
+        .hinted = v->blob.len,
+        .is_replaced = v->number && !kc_entry_of(&c->coder.templates, v->number)->users,
+        .may_be_template = 1,
+    };
+}
+
+/* Adds a record. If it can be a template, makes it one. Returns its id. */
+static size_t collection_add(collection *c, record *r, const kc_encoded *made)
 {
     size_t id = 0;
+    uint32_t number = made->is_template ? kc_adopt_reserve(&c->coder) : 0, codec = r->view.codec;
     while (id < c->count && c->record[id])
         id++;
     if (id == c->capacity) {
@@ -156,42 +192,114 @@ static void collection_add(collection *c, record *r, const kc_encoded *made)
     if (id == c->count)
         c->count++;
     c->record[id] = r;
-    if (r->view.codec)
-        kc_entry_of(&c->coder.templates, r->view.codec)->users++;
-    uint32_t number = made->is_template ? kc_adopt_reserve(&c->coder) : 0;
+    CHECK(number || !made->joins);
+    r->view.number = number;
+    if (codec && r->view.form & KR_FRAME)
+        kc_base_of(&c->coder.bases, codec)->users++;
+    else if (codec)
+        kc_entry_of(&c->coder.templates, codec)->users++;
     if (number) {
         kc_object x = {.raw = r->x.raw, .size = r->x.size};
         memcpy(x.identity, r->x.identity, sizeof x.identity);
         kc_adopt(&c->coder, number, (uint32_t)id, &x, made);
-        r->number = number;
     }
+    return id;
 }
 
-/* Frees a record that has no users, then those that only it used. */
+/* ---- users ---- */
+
+static void collection_free(collection *c, size_t id);
+static void collection_free_base(collection *c, uint32_t number);
+
+/* Returns whether anything needs a record, a base whose member it is included. */
+static int record_is_needed(const collection *c, const record *r)
+{
+    return r->is_held || (r->view.number && kc_entry_of(&c->coder.templates, r->view.number)->users);
+}
+
+/* Returns the base that a record is a member of, or 0. */
+static uint32_t base_of_member(const collection *c, const record *r)
+{
+    const kc_bases *bases = &c->coder.bases;
+    const kr_view *v = &r->view;
+    return v->number && v->form & KR_FRAME && kc_base_is_used(bases, v->codec)
+        && kc_base_position(kc_base_of(bases, v->codec), v->number) >= 0 ? v->codec : 0;
+}
+
+/* Returns whether anything but its members needs a base. */
+static int base_is_needed(const collection *c, const kc_base *b)
+{
+    int needed = b->users > 0;
+    for (int i = 0; i < b->count; i++) {
+        const kc_entry *e = kc_entry_of(&c->coder.templates, b->member[i]);
+        const record *r = c->record[e->record];
+        needed |= !record_is_in_limbo(r) || e->users > 1 || r->is_held;
+    }
+    return needed;
+}
+
+/* Frees a record in limbo that is not needed any more, or the base whose member it is. */
 static void collection_settle(collection *c, size_t id)
+{
+    const record *r = c->record[id];
+    if (!record_is_in_limbo(r))
+        return;
+    if (!record_is_needed(c, r))
+        collection_free(c, id);
+    else
+        collection_free_base(c, base_of_member(c, r));
+}
+
+/* Ends one use of a template. */
+static void collection_drop_user(collection *c, uint32_t number)
+{
+    kc_entry *e = kc_entry_of(&c->coder.templates, number);
+    CHECK(e->users > 0);
+    e->users--;
+    collection_settle(c, e->record);
+}
+
+/* Ends a base that only its members need; ignores number 0. */
+static void collection_free_base(collection *c, uint32_t number)
+{
+    if (!number || base_is_needed(c, kc_base_of(&c->coder.bases, number)))
+        return;
+    kc_base base = *kc_base_of(&c->coder.bases, number);
+    kc_base_end(&c->coder, number);
+    for (int i = base.count; i-- > 0;)
+        collection_drop_user(c, base.member[i]);
+}
+
+/* Frees a record that nothing needs, then those that only it used. */
+static void collection_free(collection *c, size_t id)
 {
     record *r = c->record[id];
     uint32_t codec = r->view.codec;
-    if (r->number) {
-        kc_entry *e = kc_entry_of(&c->coder.templates, r->number);
-        if (e->users)
-            return;
-        kc_abandon(&c->coder, r->number);
-    }
+    int is_frame = r->view.form & KR_FRAME;
+    if (r->view.number)
+        kc_abandon(&c->coder, r->view.number);
     record_free(r);
     c->record[id] = NULL;
-    if (!codec)
-        return;
-    kc_entry *e = kc_entry_of(&c->coder.templates, codec);
-    CHECK(e->users > 0);
-    if (!--e->users && c->record[e->record]->is_hidden)
-        collection_settle(c, e->record);
+    if (codec && !is_frame)
+        collection_drop_user(c, codec);
+    else if (codec && kc_base_is_used(&c->coder.bases, codec)) {
+        CHECK(kc_base_of(&c->coder.bases, codec)->users > 0);
+        kc_base_of(&c->coder.bases, codec)->users--;
+        collection_free_base(c, codec);
+    }
 }
 
-/* Removes an object. Its record stays hidden as long as it has users. */
+/* Removes an object. Its record stays in limbo as long as it is needed. */
 static void collection_remove(collection *c, size_t id)
 {
-    c->record[id]->is_hidden = 1;
+    c->record[id]->view.word |= KR_LIMBO;
+    collection_settle(c, id);
+}
+
+/* Ends the hold of a record. */
+static void collection_release(collection *c, size_t id)
+{
+    c->record[id]->is_held = 0;
     collection_settle(c, id);
 }
 
@@ -200,7 +308,7 @@ static size_t collection_pick(const collection *c)
 {
     for (int i = 0; i < 32 && c->count; i++) {
         size_t id = below(c->count);
-        if (c->record[id] && !c->record[id]->is_hidden)
+        if (c->record[id] && !record_is_in_limbo(c->record[id]))
             return id;
     }
     return c->count;
@@ -211,8 +319,9 @@ static void collection_fill(collection *c)
 {
     for (size_t i = 0; i < c->sources; i++) {
         kc_encoded made;
-        record *r = record_new(c, &c->source[i], 0, 1, &made);
+        record *r = record_new(c, &c->source[i], (kc_object){.may_be_template = 1}, &made);
         CHECK(r);
+        record_check_new(c, r, &made);
         collection_add(c, r, &made);
         record_check(c, r);
     }
@@ -230,35 +339,72 @@ static void collection_drop(collection *c)
     c->count = c->capacity = 0;
 }
 
-/* Removes all objects, and checks that no template or literal table remains. */
+/* Removes all objects, and checks that no template, base or literal table remains. */
 static void collection_clear(collection *c)
 {
     for (size_t id = 0; id < c->count; id++)
-        if (c->record[id] && !c->record[id]->is_hidden)
+        if (c->record[id] && c->record[id]->is_held)
+            collection_release(c, id);
+    for (size_t id = 0; id < c->count; id++)
+        if (c->record[id] && !record_is_in_limbo(c->record[id]))
             collection_remove(c, id);
     for (size_t id = 0; id < c->count; id++)
         CHECK(!c->record[id]);
     CHECK(c->coder.templates.used == 0 && c->coder.templates.list_bytes == 0);
     CHECK(!c->coder.templates.literals || c->coder.templates.literals->users == 1);
+    for (uint32_t number = 1; number <= c->coder.bases.count; number++)
+        CHECK(!kc_base_is_used(&c->coder.bases, number)
+              || (number == c->coder.bases.current && !kc_base_of(&c->coder.bases, number)->count));
     collection_drop(c);
+}
+
+/* Checks the bases, and counts them as users of their members. `frames`: the records compressed after each, members
+ * included. */
+static void bases_check(const collection *c, const uint32_t *frames, uint32_t *users)
+{
+    const kc_bases *bases = &c->coder.bases;
+    CHECK(bases->count <= KC_MAX_BASES && (!bases->current || kc_base_is_used(bases, bases->current)));
+    for (uint32_t number = 1; number <= bases->count; number++) {
+        const kc_base *b = kc_base_of(bases, number);
+        if (!b->is_used) {
+            CHECK(!frames[number]);
+            continue;
+        }
+        CHECK(b->count <= KC_BASE_OBJECTS && kc_base_size(b) <= KC_BASE_BYTES);
+        CHECK(b->users + b->count == frames[number] && (b->is_full || (!b->users && number == bases->current)));
+        CHECK(base_is_needed(c, b) || (number == bases->current && !b->count));
+        for (int i = 0; i < b->count; i++) {
+            CHECK(kc_number_is_used(&c->coder.templates, b->member[i]));
+            const record *r = c->record[kc_entry_of(&c->coder.templates, b->member[i])->record];
+            CHECK(base_of_member(c, r) == number && kc_base_position(b, b->member[i]) == i);
+            CHECK(b->end[i] > (i ? b->end[i - 1] : 0) && b->end[i] - (i ? b->end[i - 1] : 0) <= KC_MAX_MEMBER);
+            users[b->member[i]]++;
+        }
+    }
 }
 
 /* Checks the counts of users, and those of the cache. */
 static void collection_check(const collection *c)
 {
     uint32_t *users = (uint32_t *)calloc(c->coder.templates.count + 1, sizeof *users), used = 0;
-    for (size_t id = 0; id < c->count; id++)
-        if (c->record[id]) {
-            users[c->record[id]->view.codec]++;
-            used += c->record[id]->number > 0;
-        }
+    uint32_t frames[KC_MAX_BASES + 1] = {0};
+    for (size_t id = 0; id < c->count; id++) {
+        const record *r = c->record[id];
+        if (!r)
+            continue;
+        (r->view.form & KR_FRAME ? frames : users)[r->view.codec]++;
+        used += r->view.number > 0;
+        CHECK(!record_is_in_limbo(r) || record_is_needed(c, r));
+    }
     CHECK(used == c->coder.templates.used);
+    bases_check(c, frames, users);
     for (uint32_t number = 1; number <= c->coder.templates.count; number++)
         if (kc_number_is_used(&c->coder.templates, number)) {
             const kc_entry *e = kc_entry_of(&c->coder.templates, number);
             const record *r = c->record[e->record];
-            CHECK(r->number == number && e->users == users[number] && e->depth <= KC_MAX_DEPTH);
-            CHECK(!r->view.codec || kc_entry_of(&c->coder.templates, r->view.codec)->depth < e->depth);
+            CHECK(r->view.number == number && e->users == users[number] && e->depth < KC_MAX_DEPTH);
+            if (r->view.codec && !(r->view.form & KR_FRAME))
+                CHECK(kc_entry_of(&c->coder.templates, r->view.codec)->depth < e->depth);
             CHECK(e->literals->users > 0 && e->literals->count <= KC_MAX_LITERALS);
         }
     free(users);

@@ -1,7 +1,8 @@
 /* Damaged input: whatever the bytes are, reading ends, stays within its buffers, and succeeds or returns 0.
  *
- * Forged are blobs, the fields of records, slot lists, literal tables, and the records of templates; never the coder's
- * own structures, which are not read from files. Objects are written to blocks of exactly the stated size.
+ * Forged are blobs, the fields of records, slot lists, literal tables, bases, and the records of templates and of
+ * members of bases; never other structures of the coder, which are not read from files. Objects are written to blocks
+ * of exactly the stated size.
  */
 #ifndef FORGED_H
 #define FORGED_H
@@ -13,6 +14,7 @@ typedef struct {
     uint64_t reads;     /* objects */
     uint64_t bytes;     /* of forged blobs, lists, tables and templates */
     uint64_t accepted;  /* objects that were read, although something was forged */
+    uint64_t encoded;   /* objects that were encoded then */
     double slowest;     /* seconds of one read */
 } forgery;
 
@@ -171,6 +173,15 @@ static void damage(bytes *b, const kr_text *other)
     }
 }
 
+/* Makes a valid frame of a part of an object, sometimes after another part. */
+static void make_frame(bytes *b, const object *x)
+{
+    size_t from = below(x->size + 1), len = once_in(2) ? x->size - from : below(x->size - from + 1);
+    kr_text prefix = {x->raw, once_in(2) ? 0 : below(x->size + 1)};
+    kr_text made = other_frame(x->raw + from, len, &prefix);
+    set(b, made.at, made.len);
+}
+
 static void forge_any_blob(bytes *b, const kr_text *own, const kr_text *other)
 {
     size_t len = (size_t)draw_bits(9);
@@ -247,7 +258,10 @@ static kr_view forge_view(const collection *c, const record *r, bytes *b, forger
     kr_view v = r->view;
     size_t id = below(c->count);
     if (!once_in(4)) {
-        forge_any_blob(b, &v.blob, c->record[id] ? &c->record[id]->view.blob : &v.blob);
+        if (v.form & KR_FRAME && once_in(4))
+            make_frame(b, &(once_in(2) && c->record[id] ? c->record[id] : r)->x);
+        else
+            forge_any_blob(b, &v.blob, c->record[id] ? &c->record[id]->view.blob : &v.blob);
         v.blob = (kr_text){copied(b->at, b->len), b->len}; /* a block of exactly its size */
     } else
         v.blob.at = copied(v.blob.at, v.blob.len);
@@ -257,11 +271,48 @@ static kr_view forge_view(const collection *c, const record *r, bytes *b, forger
     if (once_in(3))
         v.raw_len = forge_length(v.raw_len);
     if (once_in(8))
-        v.codec = once_in(4) ? (uint32_t)draw_bits(32) : (uint32_t)below(c->coder.templates.count + 2u);
+        v.codec = once_in(4) ? (uint32_t)draw_bits(32)
+            : (uint32_t)below((v.form & KR_FRAME ? c->coder.bases.count : c->coder.templates.count) + 2u);
+    if (once_in(8))
+        v.number = once_in(4) ? (uint32_t)draw_bits(32) : (uint32_t)below(c->coder.templates.count + 2u);
     return v;
 }
 
-/* Reads records of which the blob, the template, its slot lists or its literals are forged. */
+/* Returns a template that a record needs: the one it is coded against, or a member of its base; 0: it needs none. */
+static uint32_t needed_template(const collection *c, const kr_view *v)
+{
+    if (!(v->form & KR_FRAME))
+        return v->codec;
+    if (!kc_base_is_used(&c->coder.bases, v->codec))
+        return 0;
+    const kc_base *b = kc_base_of(&c->coder.bases, v->codec);
+    return b->count ? b->member[below(b->count)] : 0;
+}
+
+/* Forgets what was read from templates and bases, as these change. */
+static void forget_read(collection *c)
+{
+    kc_cache_shrink(&process.cache, 0);
+    for (uint32_t number = 1; number <= c->coder.bases.count; number++)
+        kc_forget_base(&c->coder, number);
+}
+
+/* Encodes an object while templates or bases are damaged. What is encoded can be read. */
+static void encode_forged(collection *c, const record *before, forgery *sum)
+{
+    object x = mutated(&before->x, &c->source[below(c->sources)]);
+    kc_object hints = once_in(2) ? record_hints(c, before) : (kc_object){.may_be_template = once_in(2)};
+    kc_encoded made;
+    record *r = record_new(c, &x, hints, &made);
+    if (r) {
+        record_check_new(c, r, &made);
+        record_free(r);
+        sum->encoded++;
+    }
+    object_free(&x);
+}
+
+/* Reads records of which the blob, the template, its slot lists, its literals or the base are forged. */
 static void forged_step(collection *c, forgery *sum)
 {
     size_t id = below(c->count), templates = 0, changed[4];
@@ -270,21 +321,31 @@ static void forged_step(collection *c, forgery *sum)
     kr_view kept[4];
     if (!r)
         return;
-    /* The records of templates: this record's, and others below it or anywhere. */
+    if (once_in(64))
+        kc_buffer_shrink(&process.room, 0);
+    /* The records of templates: those that this record needs, and others below it or anywhere. */
     if (once_in(3)) {
-        uint32_t number = r->view.codec;
+        uint32_t number = needed_template(c, &r->view);
         while (templates < 4 && kc_number_is_used(&c->coder.templates, number)) {
             size_t at = kc_entry_of(&c->coder.templates, number)->record;
             record *below_it = c->record[at];
-            number = once_in(2) ? below_it->view.codec : (uint32_t)below(c->coder.templates.count + 1u);
-            if (once_in(3))
+            number = once_in(2) ? needed_template(c, &below_it->view) : (uint32_t)below(c->coder.templates.count + 1u);
+            if (below_it == r || once_in(3))
                 continue;
             changed[templates] = at;
             kept[templates++] = below_it->view;
             below_it->view = forge_view(c, below_it, &b, sum);
         }
     }
-    kc_entry *e = kc_number_is_used(&c->coder.templates, r->view.codec)
+    uint32_t base = r->view.form & KR_FRAME ? r->view.codec : 0, bases = c->coder.bases.count;
+    kc_base kept_base = {0};
+    int has_base = base && once_in(3);
+    if (has_base) {
+        kept_base = *kc_base_of(&c->coder.bases, base);
+        forge_base(&c->coder.templates, kc_base_of(&c->coder.bases, base));
+        sum->bytes += kept_base.count * (sizeof *kept_base.member + sizeof *kept_base.end);
+    }
+    kc_entry *e = !base && kc_number_is_used(&c->coder.templates, r->view.codec)
         ? kc_entry_of(&c->coder.templates, r->view.codec) : NULL;
     int has_lists = e && once_in(4);
     lists forged_lists;
@@ -300,8 +361,8 @@ static void forged_step(collection *c, forgery *sum)
         kept_literals = e->literals;
         e->literals = literals;
     }
-    if (templates)
-        kc_cache_shrink(&process.cache, 0);
+    if (templates || has_base)
+        forget_read(c);
     for (size_t reads = 1 + below(6); reads; reads--) {
         kr_view v = forge_view(c, r, &b, sum);
         read_timed(c, &v, &r->x.identity[0], sum);
@@ -309,6 +370,8 @@ static void forged_step(collection *c, forgery *sum)
         if (process.cache.oldest)
             CHECK(!process.cache.oldest->pins && !process.cache.newest->pins);
     }
+    if ((templates || has_base) && !has_lists && !literals && once_in(4))
+        encode_forged(c, r, sum);
     if (has_lists) {
         lists_swap(e, &forged_lists);
         lists_free(&forged_lists);
@@ -321,9 +384,12 @@ static void forged_step(collection *c, forgery *sum)
         free((void *)c->record[changed[i]]->view.blob.at);
         c->record[changed[i]]->view = kept[i];
     }
-    if (templates)
-        kc_cache_shrink(&process.cache, 0);
-    else if (once_in(16))
+    if (templates || has_base)
+        forget_read(c);
+    if (has_base)
+        *kc_base_of(&c->coder.bases, base) = kept_base;
+    CHECK(c->coder.bases.count <= bases + 1);
+    if (once_in(16))
         record_check(c, r); /* nothing that was forged has an effect on others */
     bytes_free(&b);
 }
@@ -421,7 +487,7 @@ static void forged(collection *c, size_t count, uint64_t most)
         chance.step++;
         if (chance.step % 64 == 0)
             alarm(30);
-        if (once_in(4)) {
+        if (once_in(16)) {
             chance.label = "forged payload";
             forged_payload_step(&sum);
         } else if (once_in(8)) {
@@ -439,9 +505,10 @@ static void forged(collection *c, size_t count, uint64_t most)
                 record_check(&c[i], c[i].record[id]);
         collection_clear(&c[i]);
     }
-    printf("%llu reads, %llu forged bytes: %llu accepted; the slowest took %.3f s\n", (unsigned long long)sum.reads,
-           (unsigned long long)sum.bytes, (unsigned long long)sum.accepted, sum.slowest);
-    CHECK(sum.accepted);
+    printf("%llu reads, %llu forged bytes: %llu accepted, %llu encoded; the slowest took %.3f s\n",
+           (unsigned long long)sum.reads, (unsigned long long)sum.bytes, (unsigned long long)sum.accepted,
+           (unsigned long long)sum.encoded, sum.slowest);
+    CHECK(sum.accepted && sum.encoded);
 }
 
 #endif

@@ -4,6 +4,25 @@
 
 #include "mutation.h"
 
+/* ---- the process ---- */
+
+/* Frees the content of a base. */
+static void forget_content(void)
+{
+    free(process.content.at);
+    memset(&process.content, 0, sizeof process.content);
+}
+
+/* Frees what the process keeps between calls, so that most calls allocate anew. */
+static void forget_buffers(void)
+{
+    kc_cache_shrink(&process.cache, 0);
+    kc_frames_free(&process.frames);
+    kc_buffer_shrink(&process.room, 0);
+    kc_buffer_shrink(&process.blob, 0);
+    forget_content();
+}
+
 /* ---- templates ---- */
 
 /* Makes a template of any bytes. */
@@ -85,6 +104,64 @@ static int read_blob(
     kc_walk *w, const lists *l, const kc_literals *literals, const kr_text *blob, kr_byte *to, size_t size)
 {
     return kc_blob_read(w, l->newest, literals, blob, to, size);
+}
+
+/* ---- bases ---- */
+
+/* Changes a base as no dump should: its members, what they add, how many there are, and whether it is full. Members
+ * stay templates, as a loader sees to that. */
+static void forge_base(const kc_templates *t, kc_base *b)
+{
+    for (size_t changes = 1 + below(3); changes; changes--) {
+        uint32_t number = 1 + (uint32_t)below(t->count), i = (uint32_t)below(b->count + 1u), end = 0;
+        switch (below(5)) {
+        case 0:
+            if (i < b->count && kc_number_is_used(t, number))
+                b->member[i] = (uint16_t)number;
+            break;
+        case 1: { /* the same sizes, but for one */
+            uint32_t was = 0, wrong = i;
+            for (i = 0; i < b->count; i++) {
+                uint32_t size = b->end[i] - was;
+                was = b->end[i];
+                if (i == wrong)
+                    size = once_in(3) ? 1 + (uint32_t)below(KC_MAX_MEMBER) : once_in(2) ? size + 1 : size - (size > 1);
+                end = b->end[i] = end + size > KC_BASE_BYTES ? KC_BASE_BYTES : end + size;
+            }
+            break;
+        }
+        case 2: /* any sizes, often all of the content */
+            for (i = 0; i < b->count; i++) {
+                end += once_in(8) ? KC_MAX_MEMBER : (uint32_t)below(KC_BASE_BYTES / KC_BASE_OBJECTS + 1);
+                end = b->end[i] = end > KC_BASE_BYTES ? KC_BASE_BYTES : end;
+            }
+            break;
+        case 3:
+            b->count = (uint8_t)i;
+            break;
+        default:
+            b->is_full = !b->is_full;
+        }
+    }
+}
+
+/* Makes the next frame decide about a new base. */
+static void renew_next(kc_coder *c)
+{
+    c->framed = (c->framed | (KC_RENEWAL - 1)) + KC_RENEWAL;
+    c->alone_until = c->samples = c->paid = 0;
+}
+
+/* Makes the coder look for no templates, so that all objects are compressed. */
+static void use_frames_only(kc_coder *c)
+{
+    c->sleeps_until = UINT64_MAX;
+}
+
+/* Compresses bytes as a record's frame. The frame is valid until the next call. */
+static kr_text other_frame(const kr_byte *p, size_t len, const kr_text *prefix)
+{
+    return kc_frame_write(&process.frames, &(kr_text){p, len}, prefix, once_in(2));
 }
 
 /* ---- literal tables ---- */

@@ -159,7 +159,7 @@ static void check_templates(collection *c, size_t count)
             }
             collection_check(&c[i]);
             for (size_t id = 0; id < c[i].count; id++)
-                hidden += c[i].record[id] && c[i].record[id]->is_hidden;
+                hidden += c[i].record[id] && record_is_in_limbo(c[i].record[id]);
         }
         CHECK(hidden > 0);
         for (size_t i = 0; i < count; i++) {
@@ -191,11 +191,11 @@ static void check_pins(void)
         x.identity[KC_NAME] = (kr_text){copied(name, sizeof name), sizeof name};
         for (size_t j = 0; j < x.size; j++)
             x.raw[j] = (kr_byte)(j % 5 ? 'a' + below(26) : ','); /* nearly as many words as possible */
-        record *r = record_new(&c, &x, 0, 1, &made);
+        record *r = record_new(&c, &x, (kc_object){.may_be_template = 1}, &made);
         CHECK(r && !made.codec);
         made.is_template = 1;
         collection_add(&c, r, &made);
-        CHECK(r->number == (uint32_t)i + 1);
+        CHECK(r->view.number == (uint32_t)i + 1);
         object_free(&x);
     }
     kc_cache_shrink(&process.cache, 0);

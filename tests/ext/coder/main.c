@@ -3,9 +3,10 @@
  *     coder roundtrip SEED BYTES DUMP...   mutated objects come back, until BYTES of them were encoded
  *     coder forged SEED BYTES DUMP...      damaged input is read, until BYTES of it were
  *     coder values SEED                    parsers accept what formatters reproduce, and nothing else
- *     coder life SEED DUMP...              templates, literal tables and their memory
+ *     coder life SEED DUMP...              templates, literal tables, bases and their memory
  *     coder memory SEED DUMP...            each allocation fails once
  */
+#include "base_life.h"
 #include "forged.h"
 #include "life.h"
 #include "memory.h"
@@ -41,7 +42,7 @@ int main(int count, char **argument)
     else if (!strcmp(test, "values"))
         check_values();
     else if (!strcmp(test, "life") && dumps)
-        check_life(c, dumps);
+        check_life(c, dumps), check_base_life(c, dumps);
     else if (!strcmp(test, "memory") && dumps)
         check_memory(c, dumps);
     else

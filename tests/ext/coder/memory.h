@@ -2,18 +2,9 @@
 #ifndef MEMORY_H
 #define MEMORY_H
 
-#include "mutation.h"
+#include "internals.h"
 
 enum { MAX_FAILED_OBJECTS = 30 }; /* of each collection */
-
-/* Frees what the process keeps between calls, so that most calls allocate anew. */
-static void forget_buffers(void)
-{
-    kc_cache_shrink(&process.cache, 0);
-    kc_frames_free(&process.frames);
-    kc_buffer_shrink(&process.room, 0);
-    kc_buffer_shrink(&process.blob, 0);
-}
 
 /* Encodes, adopts and decodes objects; the nth allocation of each fails, for each n. */
 static void check_memory_of(collection *c)
@@ -26,12 +17,12 @@ static void check_memory_of(collection *c)
             chance.step++;
             forget_buffers();
             heap_left = left;
-            record *r = record_new(c, &c->source[i], 0, 1, &made);
+            record *r = record_new(c, &c->source[i], (kc_object){.may_be_template = 1}, &made);
             int failed = heap_left < 0;
             if (r) {
                 collection_add(c, r, &made);
                 failed = heap_left < 0;
-                adopted += r->number > 0;
+                adopted += r->view.number > 0;
             }
             heap_left = -1;
             stored += r != NULL;
