@@ -4,9 +4,9 @@
  * another text than the template's may be expected there, so it is one of the special words:
  *   - a part of the object's own that differs from the template's part: the object's part is expected;
  *   - a word of a value that was replaced before: the last replacement is expected;
- *   - a time, once a time was replaced: the same shift is expected. The first shift is that of the times in both names.
- * The first of these rules that applies is used; the one of parts does not apply if the object's part is absent. Without
- * a rule the template's word is expected. A replaced word is linked to the later words of its value or part, not to
+ *   - a time, once a time was replaced: the same shift is expected; before, that of the times in both names.
+ * The first of these rules that applies is used; that of parts does not apply if the object's part is absent. Without a
+ * rule the template's word is expected. A replaced word is linked to the later words of its value or part, not to
  * earlier ones. After a jump back it expects its own last replacement.
  *
  * A stop where the expected text is met is not a replacement, except for a shifted time. A word that is replaced by a

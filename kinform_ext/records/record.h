@@ -48,7 +48,7 @@ enum {
     KR_UID_TEXT = 16,
     KR_UID_MASK = 24,
     KR_PLACEHOLDERS = 32, /* the bytes in the blob have placeholders: see placeholders.h */
-    KR_FRAME = 64,        /* the blob is a frame, compressed after the template if there is one */
+    KR_FRAME = 64,        /* the blob is a frame, compressed after the base that the codec names, or alone */
     KR_TEMPLATE = 128,    /* the record is a template */
 };
 
@@ -64,7 +64,7 @@ typedef struct {
     uint32_t word;      /* id and state */
     kr_byte form;       /* KR_RV_... | KR_UID_... | KR_PLACEHOLDERS | KR_FRAME | KR_TEMPLATE */
     uint32_t partition; /* namespace and stream */
-    uint32_t codec;     /* the template of the blob; 0: none */
+    uint32_t codec;     /* the template of the blob, or the base of a frame; 0: none */
     uint32_t number;    /* of the record, if it is a template; else 0 */
     size_t raw_len;     /* bytes of the whole JSON */
     kr_text name;       /* never empty */
@@ -363,7 +363,7 @@ static inline kr_text kr_rv_text(const kr_view *v, kr_byte *to)
 /* The fields of a record to be written. */
 typedef struct {
     uint32_t partition;          /* namespace and stream */
-    uint32_t codec;              /* the template of the blob; 0: none */
+    uint32_t codec;              /* the template of the blob, or the base of a frame; 0: none */
     uint32_t number;             /* of the record, if it is a template; else 0 */
     kr_byte form;                /* KR_PLACEHOLDERS | KR_FRAME */
     size_t raw_len;              /* bytes of the whole JSON */
