@@ -14,7 +14,7 @@
 #if __has_include(<zstd.h>)
 #include <zstd.h>
 #else
-#error "the headers of libzstd are missing: install libzstd-dev (Debian, Ubuntu), libzstd-devel (Fedora) or zstd-dev (Alpine)"
+#error "no headers of libzstd: install libzstd-dev (Debian, Ubuntu), libzstd-devel (Fedora) or zstd-dev (Alpine)"
 #endif
 
 enum {
