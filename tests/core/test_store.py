@@ -107,7 +107,7 @@ def test_a_listener_reads_the_complete_new_state(kept):
 
 def test_a_key_listener_gets_the_keys_of_all_changes(kept):
     keys = []
-    kept.writer.listener, kept.writer.key_listener = None, keys.append
+    kept.writer.listener, kept.writer.key_listener = None, keys.extend
     kept.relist(obj("a", rv=2), obj("b"), obj("d"))
     assert sorted(keys) == ["shop/a", "shop/c", "shop/d"]
     kept.live("MODIFIED", obj("a", rv=3), obj("b"))
