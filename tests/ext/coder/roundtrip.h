@@ -94,7 +94,7 @@ static void roundtrip(collection *c, size_t count, uint64_t most)
     check_all(c, count);
     for (size_t i = 0; i < count; i++)
         collection_clear(&c[i]);
-    CHECK(!process.cache.newest && !process.cache.bytes);
+    CHECK(!process.cache.count && !process.cache.newest && !process.cache.bytes);
     printf("%llu objects, %llu bytes: %llu siblings, %llu relatives, %llu frames, %llu plain; %llu templates\n",
            (unsigned long long)sum.objects, (unsigned long long)sum.bytes, (unsigned long long)sum.siblings,
            (unsigned long long)sum.relatives, (unsigned long long)sum.frames, (unsigned long long)sum.plain,
