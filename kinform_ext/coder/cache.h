@@ -1,8 +1,8 @@
-/* The cache: templates of all collections of the process, in the order of their use.
+/* The cache: templates of all collections of the process.
  *
- * Of the oldest ones those with few users are evicted, as they are needed less often. Templates that were only needed
- * for another one are among the oldest, until they are needed again. Only the newest one, and those in use, keep an
- * index of word starts.
+ * The template that is worth least is evicted first. A template is worth the more, the later it was used, the more users
+ * it has, and the smaller it is: it probably is needed again after as many look-ups as it would stay. Only the one used
+ * last, and those in use, keep an index of word starts.
  * Bound: KC_CACHE_BYTES, exceeded only by templates in use: at most two, and those below one of them.
  */
 #ifndef KINFORM_CACHE_H
@@ -12,71 +12,18 @@
 
 enum {
     KC_CACHE_BYTES = 1 << 20,
-    KC_LOOKED = 16, /* templates of which one is evicted */
+    KC_MAX_CACHED = 1024,   /* templates */
+    KC_USERS_COUNTED = 64,  /* users of a template that add to its worth */
 };
 
 typedef struct {
-    kc_template *newest, *oldest; /* NULL: the cache is empty */
-    uint64_t bytes;               /* of all templates */
-    uint64_t hits, misses;        /* look-ups that found a template, and others */
+    kc_template *at[KC_MAX_CACHED]; /* the templates, in no order */
+    uint64_t worth[KC_MAX_CACHED];  /* of each, in look-ups; see kc_cache_use */
+    uint32_t count;                 /* templates */
+    kc_template *newest;            /* used last; NULL: it was evicted */
+    uint64_t bytes;                 /* of all templates */
+    uint64_t hits, misses;          /* look-ups that found a template, and others */
 } kc_cache;
-
-static inline void kc_cache_unlink(kc_cache *c, kc_template *t)
-{
-    *(t->newer ? &t->newer->older : &c->newest) = t->older;
-    *(t->older ? &t->older->newer : &c->oldest) = t->newer;
-}
-
-/* Evicts a template that is not in use. */
-static inline void kc_cache_evict(kc_cache *c, kc_template *t)
-{
-    kc_cache_unlink(c, t);
-    c->bytes -= t->counted;
-    kc_entry_of((const kc_templates *)t->owner, t->number)->built = NULL;
-    kc_template_free(t);
-}
-
-/* Returns the template to evict: of the oldest ones without pins the one with the fewest users; NULL: all have pins. */
-static inline kc_template *kc_cache_least(const kc_cache *c)
-{
-    kc_template *least = NULL;
-    uint32_t fewest = UINT32_MAX;
-    int looked = 0;
-    for (kc_template *t = c->oldest; t && looked < KC_LOOKED; t = t->newer) {
-        const uint32_t users = kc_entry_of((const kc_templates *)t->owner, t->number)->users;
-        if (t->pins)
-            continue;
-        looked++;
-        if (users < fewest) {
-            least = t;
-            fewest = users;
-        }
-    }
-    return least;
-}
-
-/* Evicts templates until the cache has at most `most` bytes. */
-static inline void kc_cache_shrink(kc_cache *c, uint64_t most)
-{
-    kc_template *t;
-    while (c->bytes > most && (t = kc_cache_least(c)))
-        kc_cache_evict(c, t);
-}
-
-/* Adds a template as the oldest one, with a pin. */
-static inline void kc_cache_add(kc_cache *c, kc_templates *owner, uint32_t number, kc_template *t)
-{
-    t->owner = owner;
-    t->number = number;
-    t->pins = 1;
-    t->counted = t->size;
-    kc_entry_of(owner, number)->built = t;
-    t->newer = c->oldest;
-    *(c->oldest ? &c->oldest->older : &c->newest) = t;
-    c->oldest = t;
-    c->bytes += t->counted;
-    kc_cache_shrink(c, KC_CACHE_BYTES);
-}
 
 /* Counts the bytes of a template, which may have changed, again. */
 static inline void kc_cache_count(kc_cache *c, kc_template *t)
@@ -87,18 +34,78 @@ static inline void kc_cache_count(kc_cache *c, kc_template *t)
     t->counted = t->size;
 }
 
-/* Makes a template the newest one. */
-static inline void kc_cache_move(kc_cache *c, kc_template *t)
+/* Evicts a template that is not in use. */
+static inline void kc_cache_evict(kc_cache *c, kc_template *t)
+{
+    const uint32_t last = --c->count;
+    c->at[t->place] = c->at[last];
+    c->at[t->place]->place = t->place;
+    c->worth[t->place] = c->worth[last];
+    c->bytes -= t->counted;
+    if (c->newest == t)
+        c->newest = NULL;
+    kc_entry_of((const kc_templates *)t->owner, t->number)->built = NULL;
+    kc_template_free(t);
+}
+
+/* Evicts the template without pins that is worth least; 0: all have pins. */
+static inline int kc_cache_evict_least(kc_cache *c)
+{
+    kc_template *least = NULL;
+    uint64_t worth = UINT64_MAX;
+    for (uint32_t i = 0; i < c->count; i++)
+        if (c->worth[i] < worth && !c->at[i]->pins) {
+            worth = c->worth[i];
+            least = c->at[i];
+        }
+    if (least)
+        kc_cache_evict(c, least);
+    return least != NULL;
+}
+
+/* Evicts templates until the cache has at most `most` bytes. */
+static inline void kc_cache_shrink(kc_cache *c, uint64_t most)
+{
+    while (c->bytes > most && kc_cache_evict_least(c))
+        continue;
+}
+
+/* Sets what a template is worth: the number of this look-up, and for each user as many look-ups as the cache would hold
+ * templates of this size. */
+static inline void kc_cache_value(kc_cache *c, const kc_template *t)
+{
+    const uint32_t users = kc_entry_of((const kc_templates *)t->owner, t->number)->users;
+    const uint32_t counted = users < KC_USERS_COUNTED ? users : KC_USERS_COUNTED;
+    c->worth[t->place] = c->hits + c->misses + counted * (uint64_t)t->room;
+}
+
+/* Adds a template with a pin; 0 if the cache is full of templates in use. */
+static inline int kc_cache_add(kc_cache *c, kc_templates *owner, uint32_t number, kc_template *t)
+{
+    if (c->count == KC_MAX_CACHED && !kc_cache_evict_least(c))
+        return 0;
+    t->owner = owner;
+    t->number = number;
+    t->pins = 1;
+    t->counted = t->size;
+    t->place = c->count++;
+    t->room = KC_CACHE_BYTES / t->size;
+    c->at[t->place] = t;
+    kc_cache_value(c, t);
+    kc_entry_of(owner, number)->built = t;
+    c->bytes += t->counted;
+    kc_cache_shrink(c, KC_CACHE_BYTES);
+    return 1;
+}
+
+/* Makes a template the one used last. */
+static inline void kc_cache_use(kc_cache *c, kc_template *t)
 {
     kc_template *before = c->newest;
-    if (t == before)
-        return;
-    kc_cache_unlink(c, t);
-    t->newer = NULL;
-    t->older = before;
-    before->newer = t;
+    kc_cache_value(c, t);
     c->newest = t;
-    kc_cache_count(c, before);
+    if (before && before != t)
+        kc_cache_count(c, before);
 }
 
 /* Returns a template with a pin more, NULL if it is not in the cache. */

@@ -175,8 +175,9 @@ static inline uint64_t kc_coder_bytes(const kc_coder *c)
 static inline uint64_t kc_coder_cached(const kc_coder *c)
 {
     uint64_t sum = 0;
-    for (const kc_template *t = c->process->cache.newest; t; t = t->older)
-        sum += t->owner == &c->templates ? t->counted : 0;
+    const kc_cache *cache = &c->process->cache;
+    for (uint32_t i = 0; i < cache->count; i++)
+        sum += cache->at[i]->owner == &c->templates ? cache->at[i]->counted : 0;
     return sum;
 }
 
@@ -234,7 +235,7 @@ static kc_template *kc_pin_bytes(kc_coder *c, uint32_t number)
     kc_identity identity;
     kr_text namespace;
     if (t) {
-        kc_cache_move(&p->cache, t);
+        kc_cache_use(&p->cache, t);
         return t;
     }
     const kc_entry *e = kc_entry_of(&c->templates, number);
@@ -245,11 +246,10 @@ static kc_template *kc_pin_bytes(kc_coder *c, uint32_t number)
     kc_identify(&identity, &v, &namespace);
     if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity.text, v.raw_len)))
         return NULL;
-    if (!kc_decode(c, &v, &namespace, t->raw)) {
+    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_cache_add(&p->cache, &c->templates, number, t)) {
         kc_template_free(t);
         return NULL;
     }
-    kc_cache_add(&p->cache, &c->templates, number, t);
     return t;
 }
 
@@ -262,7 +262,7 @@ static kc_template *kc_pin(kc_coder *c, uint32_t number)
         return NULL;
     }
     if (t)
-        kc_cache_move(&c->process->cache, t);
+        kc_cache_use(&c->process->cache, t);
     return t;
 }
 

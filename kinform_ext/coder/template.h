@@ -37,7 +37,7 @@ typedef struct {
     uint16_t next;       /* index of the next one of this value or part; KC_NO_SPECIAL: it is the last one */
 } kc_special;
 
-typedef struct kc_template {
+typedef struct {
     kr_byte *raw;        /* the bytes, then KC_SLACK zeros */
     uint32_t len;        /* bytes of `raw` */
     uint32_t blocks;     /* of 64 bytes; the last one has at least one zero */
@@ -59,7 +59,8 @@ typedef struct kc_template {
     uint32_t number;     /* its number: see templates.h */
     uint32_t pins;       /* while not 0 it stays in the cache */
     void *owner;         /* whose template it is: see cache.h */
-    struct kc_template *newer, *older; /* in the order of their use: see cache.h */
+    uint32_t place;      /* in the cache */
+    uint32_t room;       /* templates of its size for which the cache has room */
 } kc_template;
 
 /* A word of a template. */

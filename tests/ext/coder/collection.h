@@ -409,7 +409,8 @@ static void collection_check(const collection *c)
         }
     free(users);
     uint64_t bytes = 0;
-    for (const kc_template *t = process.cache.newest; t; t = t->older) {
+    for (uint32_t i = 0; i < process.cache.count; i++) {
+        const kc_template *t = process.cache.at[i];
         CHECK(!t->pins && t->counted == t->size);
         CHECK(kc_entry_of((const kc_templates *)t->owner, t->number)->built == t);
         bytes += t->size;

@@ -367,8 +367,8 @@ static void forged_step(collection *c, forgery *sum)
         kr_view v = forge_view(c, r, &b, sum);
         read_timed(c, &v, &r->x.identity[0], sum);
         free((void *)v.blob.at);
-        if (process.cache.oldest)
-            CHECK(!process.cache.oldest->pins && !process.cache.newest->pins);
+        for (uint32_t i = 0; i < process.cache.count; i++)
+            CHECK(!process.cache.at[i]->pins);
     }
     if ((templates || has_base) && !has_lists && !literals && once_in(4))
         encode_forged(c, r, sum);

@@ -171,7 +171,7 @@ static void check_templates(collection *c, size_t count)
                 collection_clear(&c[i]);
             collection_init(&c[i]);
         }
-        CHECK(!process.cache.newest && !process.cache.oldest && !process.cache.bytes);
+        CHECK(!process.cache.count && !process.cache.newest && !process.cache.bytes);
         kc_frames_free(&process.frames);
         CHECK(heap_bytes() == before);
     }
@@ -211,7 +211,7 @@ static void check_pins(void)
     kc_cache_shrink(&process.cache, KC_CACHE_BYTES);
     CHECK(process.cache.bytes <= KC_CACHE_BYTES);
     collection_clear(&c);
-    CHECK(!process.cache.newest && !process.cache.bytes);
+    CHECK(!process.cache.count && !process.cache.newest && !process.cache.bytes);
 }
 
 static void check_life(collection *c, size_t count)

@@ -133,7 +133,7 @@ static void roundtrip(collection *c, size_t count, uint64_t most)
     check_all(c, count);
     for (size_t i = 0; i < count; i++)
         collection_clear(&c[i]);
-    CHECK(!process.cache.newest && !process.cache.bytes);
+    CHECK(!process.cache.count && !process.cache.newest && !process.cache.bytes);
     printf("%llu objects, %llu bytes: %llu siblings, %llu members, %llu after a base, %llu alone, %llu plain; "
            "%llu templates, %llu updates, %llu against the version before\n",
            (unsigned long long)sum.objects, (unsigned long long)sum.bytes, (unsigned long long)sum.siblings,
