@@ -35,9 +35,10 @@ typedef struct {
     int64_t time;           /* seconds since 1970; 0: the name has no time */
 } kc_own;
 
+/* Returns the bytes from `from` to `to`, none if `to` is NULL. */
 static inline kr_text kc_slice(const kr_byte *from, const kr_byte *to)
 {
-    return (kr_text){from, from && to > from ? (size_t)(to - from) : 0};
+    return (kr_text){from, to ? (size_t)(to - from) : 0};
 }
 
 /* Returns the last `c` in [from, to), NULL if it does not occur. Names are short. */

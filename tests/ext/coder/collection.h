@@ -94,12 +94,12 @@ static void collection_init(collection *c)
 /* Checks that a record decodes to its object, in a block of exactly its size. Returns 0 if the coder refuses. */
 static int record_decodes(collection *c, const record *r)
 {
-    kr_byte *to = (kr_byte *)malloc(r->x.size);
+    kr_byte *to = heap_guarded(r->x.size);
     memset(to, 0xaa, r->x.size);
     int done = kc_decode(&c->coder, &r->view, &r->x.identity[0], to);
     if (done && memcmp(to, r->x.raw, r->x.size))
         fail("an object of %zu bytes, codec %u, form %d came back changed", r->x.size, r->view.codec, r->view.form);
-    free(to);
+    CHECK(heap_unguard(to, r->x.size));
     return done;
 }
 

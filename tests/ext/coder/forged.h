@@ -235,7 +235,7 @@ static size_t forge_length(size_t len)
 /* Reads an object. If that succeeds, each byte of it must have been written. */
 static void read_timed(collection *c, const kr_view *v, const kr_text *namespace, forgery *sum)
 {
-    kr_byte *to = (kr_byte *)malloc(v->raw_len);
+    kr_byte *to = heap_guarded(v->raw_len);
     memset(to, 0xaa, v->raw_len);
     double start = seconds();
     int done = kc_decode(&c->coder, v, namespace, to);
@@ -249,7 +249,7 @@ static void read_timed(collection *c, const kr_view *v, const kr_text *namespace
         free(again);
         sum->accepted++;
     }
-    free(to);
+    CHECK(heap_unguard(to, v->raw_len));
 }
 
 /* Forges fields of a record's view. `b` keeps the blob. */

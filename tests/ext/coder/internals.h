@@ -152,10 +152,11 @@ static void renew_next(kc_coder *c)
     c->alone_until = c->samples = c->paid = 0;
 }
 
-/* Makes the coder look for no templates, so that all objects are compressed. */
-static void use_frames_only(kc_coder *c)
+/* Begins a collection that looks for no templates: all objects are compressed, but those with a hint. */
+static void frames_init(collection *c)
 {
-    c->sleeps_until = UINT64_MAX;
+    collection_init(c);
+    c->coder.sleeps_until = UINT64_MAX;
 }
 
 /* Compresses bytes as a record's frame. The frame is valid until the next call. */

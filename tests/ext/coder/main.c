@@ -3,7 +3,7 @@
  *     coder roundtrip SEED BYTES DUMP...   mutated objects come back, until BYTES of them were encoded
  *     coder forged SEED BYTES DUMP...      damaged input is read, until BYTES of it were
  *     coder values SEED                    parsers accept what formatters reproduce, and nothing else
- *     coder life SEED DUMP...              templates, literal tables, bases and their memory
+ *     coder life SEED DUMP...              templates, literal tables, bases, updates, and their memory
  *     coder memory SEED DUMP...            each allocation fails once
  */
 #include "base_life.h"
@@ -11,6 +11,7 @@
 #include "life.h"
 #include "memory.h"
 #include "roundtrip.h"
+#include "update_life.h"
 #include "value_checks.h"
 
 static void hangs(int signal)
@@ -41,9 +42,11 @@ int main(int count, char **argument)
         forged(c, dumps, most);
     else if (!strcmp(test, "values"))
         check_values();
-    else if (!strcmp(test, "life") && dumps)
-        check_life(c, dumps), check_base_life(c, dumps);
-    else if (!strcmp(test, "memory") && dumps)
+    else if (!strcmp(test, "life") && dumps) {
+        check_life(c, dumps);
+        check_base_life();
+        check_update_life(c, dumps);
+    } else if (!strcmp(test, "memory") && dumps)
         check_memory(c, dumps);
     else
         return 2;
