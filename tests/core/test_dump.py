@@ -79,7 +79,7 @@ class TestRoundTrip:
         dumped = [TABLE, *map(literal, words), TABLE, literal(b"other")]
         dumped += [template(record(b"t%d" % n, raw, number=n), table=n - 1) for n in (1, 2)]
         for codec, entry in ((1, 520), (2, 0)):
-            blob = varint(1 << 3) + varint(2 << 2 | 1) + varint(entry << 1 | 1)  # word 1 is the literal
+            blob = varint(1 << 3) + varint(1 << 2 | 1) + varint(entry << 1 | 1)  # word 1 is the literal
             expected = raw.replace(b"word", words[entry] if codec == 1 else b"other")
             dumped.append(put(record(b"s%d" % codec, expected, codec=codec, blob=blob)))
         loaded = load(dumped)

@@ -297,7 +297,7 @@ static void forget_read(collection *c)
         kc_forget_base(&c->coder, number);
 }
 
-/* Encodes an object while templates or bases are damaged. What is encoded can be read. */
+/* Encodes an object while templates or bases are damaged. An encoded object can be read. */
 static void encode_forged(collection *c, const record *before, forgery *sum)
 {
     object x = mutated(&before->x, &c->source[below(c->sources)]);

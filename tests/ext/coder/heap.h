@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the runtime; its headers are not always installed. */
+/* Functions of the runtime, whose headers are not always installed. */
 size_t __sanitizer_get_current_allocated_bytes(void);
 void __asan_poison_memory_region(void const volatile *at, size_t size);
 void __asan_unpoison_memory_region(void const volatile *at, size_t size);
