@@ -164,6 +164,21 @@ static void check_many_bases(void)
     collection_clear(&c);
 }
 
+/* A collection that has the address of one that ended does not use the content of its bases. */
+static void check_same_address(void)
+{
+    collection c = {0};
+    size_t member[KC_BASE_OBJECTS], user;
+    for (int round = 0; round < 2; round++) {
+        frames_init(&c);
+        uint32_t number = add_base(&c, member, &user);
+        if (round)
+            kc_forget_base(&c.coder, number);
+        record_check(&c, c.record[user]);
+        collection_drop(&c);
+    }
+}
+
 /* Reads all records of a base of which one member is damaged. Nothing is written behind the end of that member. */
 static void read_damaged(collection *c, uint32_t number, const size_t member[KC_BASE_OBJECTS], size_t user, int damaged)
 {
@@ -223,7 +238,7 @@ static void check_base_life(void)
         void (*check)(void);
     } checks[] = {
         {"sizes of members", check_base_sizes}, {"renewal", check_renewal}, {"many bases", check_many_bases},
-        {"damaged members", check_damaged_member},
+        {"same address", check_same_address}, {"damaged members", check_damaged_member},
     };
     forget_buffers();
     size_t before = heap_bytes();
