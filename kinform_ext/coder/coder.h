@@ -287,7 +287,7 @@ static kr_text kc_base_content(kc_coder *c, uint32_t number, int members)
         kr_text namespace, prefix = {content->at, start};
         kr_view v = c->source(c->context, kc_entry_of(&c->templates, b->member[i])->record, &namespace);
         if (kc_frame_read(&c->process->frames, &v.blob, &prefix, content->at + start, b->end[i] - start)
-            != b->end[i] - start)
+            != b->end[i] - start || kc_is_dictionary(content->at, b->end[i]))
             return (kr_text){NULL, 0};
     }
     return (kr_text){content->at, members ? b->end[members - 1] : 0};

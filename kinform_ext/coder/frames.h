@@ -63,6 +63,14 @@ static inline void kc_frames_free(kc_frames *f)
     memset(f, 0, sizeof *f);
 }
 
+/* Returns whether zstandard takes a prefix for a dictionary of its own format: not all of its functions would use it as
+ * content. */
+static inline int kc_is_dictionary(const kr_byte *p, size_t len)
+{
+    static const kr_byte magic[] = {0x37, 0xa4, 0x30, 0xec};
+    return len >= sizeof magic && !memcmp(p, magic, sizeof magic);
+}
+
 static inline size_t kc_frames_bytes(const kc_frames *f)
 {
     return ZSTD_sizeof_CCtx(f->writer) + ZSTD_sizeof_CCtx(f->loaded) + ZSTD_sizeof_DCtx(f->reader) + f->capacity;

@@ -112,7 +112,7 @@ def test_parsers_accept_only_what_formatters_reproduce(program: Path) -> None:
     run(program, "values")
 
 
-def test_templates_and_literal_tables_go_with_their_users(program: Path, dumps: list[Path]) -> None:
+def test_templates_bases_and_tables_go_with_their_users(program: Path, dumps: list[Path]) -> None:
     run(program, "life", *dumps)
 
 

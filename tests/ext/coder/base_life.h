@@ -164,8 +164,57 @@ static void check_many_bases(void)
     collection_clear(&c);
 }
 
+/* A base that zstandard takes for a dictionary counts as damaged, as it is not content for all functions. An object of
+ * JSON never begins so, but one of a forged dump may. */
+static void check_dictionary(int members_before)
+{
+    static const kr_byte magic[] = {0x37, 0xa4, 0x30, 0xec};
+    collection c = {0};
+    kc_encoded made;
+    frames_init(&c);
+    for (int i = 0; i < members_before; i++)
+        add_hexadecimals(&c, 200, &made);
+    object x = hexadecimals(400);
+    memcpy(x.raw, magic, sizeof magic);
+    for (int i = members_before; i < KC_BASE_OBJECTS + 1; i++) {
+        record *r = record_new(&c, &x, (kc_object){.may_be_template = 1}, &made);
+        CHECK(!r == (i && !members_before));
+        CHECK(!kc_base_content(&c.coder, 1, i).at == !r);
+        if (!r)
+            break;
+        collection_add(&c, r, &made);
+        record_check(&c, r);
+        x.raw[WORD * i] = '-';
+    }
+    object_free(&x);
+    collection_check(&c);
+    collection_clear(&c);
+}
+
+static void check_dictionaries(void)
+{
+    check_dictionary(0);
+    check_dictionary(1);
+}
+
+/* A collection that has the address of one that ended does not use the content of its bases. */
+static void check_same_address(void)
+{
+    collection c = {0};
+    size_t member[KC_BASE_OBJECTS], user;
+    for (int round = 0; round < 2; round++) {
+        frames_init(&c);
+        uint32_t number = add_base(&c, member, &user);
+        if (round)
+            kc_forget_base(&c.coder, number);
+        record_check(&c, c.record[user]);
+        collection_drop(&c);
+    }
+}
+
 /* Reads all records of a base of which one member is damaged. Nothing is written behind the end of that member. */
-static void read_damaged(collection *c, uint32_t number, const size_t member[KC_BASE_OBJECTS], size_t user, int damaged)
+static void read_damaged(
+    collection *c, uint32_t number, const size_t member[KC_BASE_OBJECTS], size_t user, int damaged)
 {
     const uint32_t end = base_of(c, number)->end[damaged];
     kc_forget_base(&c->coder, number);
@@ -223,6 +272,7 @@ static void check_base_life(void)
         void (*check)(void);
     } checks[] = {
         {"sizes of members", check_base_sizes}, {"renewal", check_renewal}, {"many bases", check_many_bases},
+        {"dictionaries", check_dictionaries}, {"same address", check_same_address},
         {"damaged members", check_damaged_member},
     };
     forget_buffers();

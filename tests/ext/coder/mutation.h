@@ -347,4 +347,16 @@ static object mutated(const object *from, const object *donor)
     return x;
 }
 
+enum { WORD = 17 }; /* bytes of a hexadecimal and a comma */
+
+/* Makes an object of hexadecimals. */
+static object hexadecimals(size_t size)
+{
+    object x = {.raw = (kr_byte *)malloc(size), .size = size};
+    x.identity[KC_NAME] = (kr_text){copied("x", 1), 1};
+    for (size_t i = 0; i < size; i++)
+        x.raw[i] = (kr_byte)(i % WORD == WORD - 1 ? ',' : "0123456789abcdef"[below(16)]);
+    return x;
+}
+
 #endif

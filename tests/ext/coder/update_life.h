@@ -4,18 +4,6 @@
 
 #include "internals.h"
 
-enum { WORD = 17 }; /* bytes of a hexadecimal and a comma */
-
-/* Makes an object of hexadecimals. */
-static object hexadecimals(size_t size)
-{
-    object x = {.raw = (kr_byte *)malloc(size), .size = size};
-    x.identity[KC_NAME] = (kr_text){copied("x", 1), 1};
-    for (size_t i = 0; i < size; i++)
-        x.raw[i] = (kr_byte)(i % WORD == WORD - 1 ? ',' : "0123456789abcdef"[below(16)]);
-    return x;
-}
-
 /* Returns whether a new version of an object, in which every nth word differs, is encoded against a template. */
 static int uses_hint(collection *c, const object *before, size_t every, uint32_t hint, size_t hinted, int is_replaced)
 {
