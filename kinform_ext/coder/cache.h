@@ -1,8 +1,7 @@
 /* The cache: templates of all collections of the process.
  *
- * The template that is worth least is evicted first. A template is worth the more, the later it was used, the more users
- * it has, and the smaller it is: it probably is needed again after as many look-ups as it would stay. Only the one used
- * last, and those in use, keep an index of word starts.
+ * The template that is worth least is evicted first. A later use, more users and a smaller size make it worth more: see
+ * kc_cache_value. Only the one used last, and those in use, keep an index of word starts.
  * Bound: KC_CACHE_BYTES, exceeded only by templates in use: at most two, and those below one of them.
  */
 #ifndef KINFORM_CACHE_H
