@@ -310,6 +310,7 @@ cdef extern from "pins.h":
     void kt_pin_release(kt_table *t, kt_pin *pin) nogil
     bint kt_is_selected(const kt_table *t, uint32_t id, uint32_t number) nogil
     int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t number) nogil
+    int64_t kt_pin_templates(kt_table *t, kt_pin *pin, kr_byte *added) nogil
     int64_t kt_pin_ids(kt_table *t, kt_pin *pin, uint32_t number, kx_idset *ids) nogil
     uint32_t kt_pin_advance(kt_table *t, kt_pin *pin, uint32_t passed) nogil
 
@@ -398,5 +399,4 @@ cdef class Ids:
         uint32_t passed  # the id that was returned last, or KR_NONE
 
     cdef int pin(self, str namespace, kx_idset *ids) except -1
-    cdef bint has(self, uint32_t id) noexcept
     cdef uint32_t advance(self)

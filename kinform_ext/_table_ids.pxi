@@ -36,10 +36,6 @@ cdef class Ids:
         self.left = count
         return 0
 
-    cdef bint has(self, uint32_t id) noexcept:
-        """Returns whether the id is left."""
-        return id // 64 < self.pinned.words and self.pinned.bits[id // 64] >> id % 64 & 1
-
     def __dealloc__(self):
         if self.table is not None:
             kt_pin_release(&self.table.t, &self.pinned)

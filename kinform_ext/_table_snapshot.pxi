@@ -54,7 +54,7 @@ cdef class Dump:
         Py_ssize_t objects
         uint16_t *position  # in the dump, by number in the table; 0: none yet
         uint16_t *number  # in the table, by position less 1
-        kr_byte *hidden  # by position less 1: whether the template is not in the collection
+        kr_byte *hidden  # by number in the table: whether the template is not in the collection
         uint64_t *stale  # a bit for each id; NULL: no object is stale
         uint32_t templates
         uint32_t next_template
@@ -75,14 +75,16 @@ cdef class Dump:
     def __cinit__(self, _TableStorage table not None):
         cdef uint32_t count = table.t.coder.templates.count, number
         self.table = table
-        self.ids = table.ids()
-        self.objects = len(self.ids)
         self.tables, self.table_numbers = [], {}
         self.position = <uint16_t *>calloc(count + 1, sizeof(uint16_t))
         self.number = <uint16_t *>calloc(count + 1, sizeof(uint16_t))
         self.hidden = <kr_byte *>calloc(count + 1, 1)
         if self.position == NULL or self.number == NULL or self.hidden == NULL:
             raise MemoryError
+        self.ids = table.ids()
+        self.objects = len(self.ids)
+        # In one step: the garbage collector may free a template that is not pinned yet.
+        self.ids.left += kt_pin_templates(&table.t, &self.ids.pinned, self.hidden)
         memset(self.base_position, 0, sizeof(self.base_position))
         for number in range(1, table.t.coder.bases.count + 1):
             if number != table.t.coder.bases.current:
@@ -121,7 +123,7 @@ cdef class Dump:
         return 0
 
     cdef int place(self, uint32_t number) except -1:
-        """Gives a template a position, after the one it is coded against, and pins it."""
+        """Gives a template a position, after the one it is coded against."""
         cdef uint32_t id = kc_entry_of(&self.table.t.coder.templates, number).record
         cdef kr_view v
         if self.position[number]:
@@ -130,10 +132,6 @@ cdef class Dump:
         if v.codec and not v.form & KR_FRAME:
             self.place(v.codec)
         self.number[self.templates] = number
-        self.hidden[self.templates] = not self.ids.has(id)
-        if self.hidden[self.templates]:
-            self.ids.pinned.bits[id // 64] |= <uint64_t>1 << id % 64
-            self.ids.left += 1
         self.templates += 1
         self.position[number] = self.templates
         return 0
@@ -285,7 +283,7 @@ cdef class Dump:
         cdef kc_slots *slots = e.list
         cdef int count = 0
         to[0] = ITEM_RECORD | ITEM_TEMPLATE | self.stale_flag(e.record)
-        if self.hidden[self.next_template]:
+        if self.hidden[self.number[self.next_template]]:
             to[0] |= ITEM_HIDDEN
         if joins:
             to[0] |= ITEM_MEMBER

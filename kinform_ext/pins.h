@@ -85,6 +85,23 @@ static int64_t kt_pin_ids(kt_table *t, kt_pin *pin, uint32_t namespace, kx_idset
     return count;
 }
 
+/* Adds the records of all templates to a pin; returns how many it did not have, and sets `added` for their numbers. */
+static int64_t kt_pin_templates(kt_table *t, kt_pin *pin, kr_byte *added)
+{
+    const kc_templates *templates = &t->coder.templates;
+    int64_t count = 0;
+    for (uint32_t number = 1; number <= templates->count; number++) {
+        if (!kc_number_is_used(templates, number))
+            continue;
+        uint32_t id = kc_entry_of(templates, number)->record;
+        uint64_t bit = (uint64_t)1 << (id % 64);
+        added[number] = !(pin->bits[id / 64] & bit);
+        count += added[number];
+        pin->bits[id / 64] |= bit;
+    }
+    return count;
+}
+
 /* Releases the id that the iterator has passed, unless that is KR_NONE. Returns the next one, KR_NONE at the end. */
 static uint32_t kt_pin_advance(kt_table *t, kt_pin *pin, uint32_t passed)
 {
