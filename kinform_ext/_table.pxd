@@ -366,8 +366,7 @@ cdef class Table(_TableStreams):
     cdef int write_deleted(self, Incoming *incoming, list changes) except -1
     cdef Version last_version(self, Incoming *incoming, uint32_t stored)
     cdef kt_found found_of(self, const Incoming *incoming) noexcept
-    cdef int encode(self, Incoming *incoming, uint32_t before, kr_new *record) except -1
-    cdef int add(self, Incoming *incoming, const kr_new *record, uint32_t state, uint32_t *id) except -1
+    cdef Py_ssize_t add(self, Incoming *incoming, uint32_t before, uint32_t state, uint32_t *id) except -1
     cdef int is_same(self, uint32_t id, const Incoming *incoming) except -1
     cdef bint is_same_version(self, uint32_t id, const Incoming *incoming) noexcept
 

@@ -147,8 +147,8 @@ cdef class Table(_TableStreams):
     cdef int write_initial(self, Incoming *incoming) except -1:
         """Writes an object into the relist: marks the equal record, or stages a new one."""
         cdef kt_found found = self.found_of(incoming)
-        cdef kr_new record
         cdef uint32_t id
+        cdef Py_ssize_t size
         cdef kt_stream *s = &self.t.stream[incoming.stream]
         if incoming.deleted:
             return self.unstage(incoming.stream, found)
@@ -162,20 +162,19 @@ cdef class Table(_TableStreams):
         if found.staged != KR_NONE and self.is_same_version(found.staged, incoming):
             kt_set_stale_next(s, kt_record(&self.t, found.staged), False)
             return 0
-        self.encode(incoming, found.plain if found.staged == KR_NONE else found.staged, &record)
-        self.add(incoming, &record, KR_STAGED, &id)
+        size = self.add(incoming, found.plain if found.staged == KR_NONE else found.staged, KR_STAGED, &id)
         if found.staged != KR_NONE:
             kt_remove(&self.t, found.staged)
         if found.plain != KR_NONE:
             kt_unmark(s, kt_record(&self.t, found.plain))
             kt_set_shadowed(s, kt_record(&self.t, found.plain), True)
-        return self.compact_after(kr_size(&record))
+        return self.compact_after(size)
 
     cdef int write_live(self, Incoming *incoming, list changes) except -1:
         """Writes an ADDED or MODIFIED object into what readers see."""
         cdef kt_found found = self.found_of(incoming)
-        cdef kr_new record
         cdef uint32_t id
+        cdef Py_ssize_t size
         cdef bint recreated = False
         cdef Version old = None
         while self.sweep_key(incoming.stream, found, changes):
@@ -186,13 +185,12 @@ cdef class Table(_TableStreams):
             recreated = self.has_other_uid(found.plain, &incoming.identity)
             if changes is not None and not self.keys_only:
                 old = self.version(found.plain)
-        self.encode(incoming, found.plain, &record)
-        self.add(incoming, &record, self.t.stream[incoming.stream].epoch, &id)
+        size = self.add(incoming, found.plain, self.t.stream[incoming.stream].epoch, &id)
         if found.plain != KR_NONE:
             kt_remove(&self.t, found.plain)
         if changes is not None:
             self.append_written(changes, id, old, recreated)
-        return self.compact_after(kr_size(&record))
+        return self.compact_after(size)
 
     cdef int write_deleted(self, Incoming *incoming, list changes) except -1:
         """Removes an object for a DELETED event; ignores one for an older uid."""
@@ -215,35 +213,36 @@ cdef class Table(_TableStreams):
 
         It is the stored one, or a newer one that is put in limbo.
         """
-        cdef kr_new record
-        cdef kt_reservation room
         cdef Version made
+        cdef uint32_t id
         if self.is_same_version(stored, incoming):
             return self.version(stored)
         made = Version.__new__(Version)
-        self.encode(incoming, stored, &record)
-        if not kr_holds_reserve(&self.t.holds, 1) or not kt_reserve(&self.t, &record, incoming.hash, &room):
+        if not kr_holds_reserve(&self.t.holds, 1):
             raise MemoryError
-        kt_add_to_limbo(&self.t, &record, &room)
-        kr_hold_take(&self.t.holds, room.id)
+        self.add(incoming, stored, KR_LIMBO, &id)
         made.table = self
-        made.id = room.id
+        made.id = id
         return made
 
     cdef kt_found found_of(self, const Incoming *incoming) noexcept:
         return kt_find(&self.t, incoming.partition, &incoming.object.identity[KS_NAME], incoming.hash)
 
-    cdef int encode(self, Incoming *incoming, uint32_t before, kr_new *record) except -1:
-        """Encodes an object and fills `record`.
-
-        The record is valid until the next object is encoded or decoded.
+    # Not traced line by line: nothing may run between the encoding and the addition, as readers share the buffers.
+    @cython.linetrace(False)
+    @cython.profile(False)
+    cdef Py_ssize_t add(self, Incoming *incoming, uint32_t before, uint32_t state, uint32_t *id) except -1:
+        """Encodes an object and adds its record; returns the bytes of the record.
 
         Args:
             incoming: The object.
             before: The version before, or KR_NONE.
-            record: The fields of the record to be added.
+            state: The state bits. With KR_LIMBO the record is not in the collection, and is held.
+            id: The id of the record.
         """
         cdef kr_view v
+        cdef kr_new record
+        cdef kt_reservation room
         cdef kc_object *x = &incoming.object
         cdef kc_encoded *made = &incoming.encoded
         x.hint = x.hinted = x.is_replaced = 0
@@ -263,19 +262,19 @@ cdef class Table(_TableStreams):
         record.name = x.identity[KS_NAME]
         record.blob = made.blob
         record.identity = &incoming.identity
-        return 0
-
-    cdef int add(self, Incoming *incoming, const kr_new *record, uint32_t state, uint32_t *id) except -1:
-        """Adds the record that `encode` has filled."""
-        cdef kt_reservation room
-        if not kt_reserve(&self.t, record, incoming.hash, &room):
+        if not kt_reserve(&self.t, &record, incoming.hash, &room):
             raise MemoryError
-        self.index_json(room.id, incoming.object.raw, incoming.object.size)
-        kt_add(&self.t, record, incoming.hash, &room, state)
-        if record.number:
-            kc_adopt(&self.t.coder, record.number, room.id, &incoming.object, &incoming.encoded)
         id[0] = room.id
-        return 0
+        if state & KR_LIMBO:
+            kt_add_to_limbo(&self.t, &record, &room)
+            kr_hold_take(&self.t.holds, room.id)
+            return kr_size(&record)
+        if self.t.indexes != NULL and not kx_index_json(self.t.indexes, room.id, x.raw, x.size):
+            raise MemoryError
+        kt_add(&self.t, &record, incoming.hash, &room, state)
+        if record.number:
+            kc_adopt(&self.t.coder, record.number, room.id, x, made)
+        return kr_size(&record)
 
     cdef int is_same(self, uint32_t id, const Incoming *incoming) except -1:
         """Returns whether a record has the same uid and resourceVersion.
