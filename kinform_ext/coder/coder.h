@@ -226,9 +226,8 @@ static inline size_t kc_cut(const kr_byte *raw, size_t size, const kr_text ident
     return (size_t)(kr_put_placeholders(to, raw, size, span, *found) - to);
 }
 
-/* Returns a template with a pin, of which only the bytes may be known; NULL if there is no memory, or its record is
- * damaged. */
-static kc_template *kc_pin_bytes(kc_coder *c, uint32_t number)
+/* Returns a template with a pin, NULL if there is no memory, or its record is damaged. */
+static kc_template *kc_pin(kc_coder *c, uint32_t number)
 {
     kc_process *p = c->process;
     kc_template *t = kc_cache_get(&p->cache, &c->templates, number);
@@ -246,23 +245,12 @@ static kc_template *kc_pin_bytes(kc_coder *c, uint32_t number)
     kc_identify(&identity, &v, &namespace);
     if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity.text, v.raw_len)))
         return NULL;
-    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_cache_add(&p->cache, &c->templates, number, t)) {
+    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_template_build(t, &p->date)
+        || !kc_cache_add(&p->cache, &c->templates, number, t)) {
         kc_template_free(t);
         return NULL;
     }
-    return t;
-}
-
-/* Returns a template with a pin, NULL if there is no memory, or its record is damaged. */
-static kc_template *kc_pin(kc_coder *c, uint32_t number)
-{
-    kc_template *t = kc_pin_bytes(c, number);
-    if (t && !t->times && !kc_template_build(t, &c->process->date)) {
-        kc_cache_release(&c->process->cache, t);
-        return NULL;
-    }
-    if (t)
-        kc_cache_use(&c->process->cache, t);
+    kc_cache_use(&p->cache, t);
     return t;
 }
 
@@ -416,7 +404,7 @@ static void kc_try_hint(kc_search *s)
     kc_try(s, x->hint);
     if (!s->number)
         s->estimate = most;
-    s->suits = s->number && (s->suits || x->is_replaced || s->estimate <= x->hinted + x->hinted / 4 + 32);
+    s->suits = s->number && (s->suits || s->estimate <= x->hinted + x->hinted / 4 + 32);
 }
 
 /* Looks for a template by name, shape and name again. Returns whether the object should become one itself. */
