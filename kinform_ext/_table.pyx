@@ -14,7 +14,7 @@ include "_table_streams.pxi"
 include "_table_snapshot.pxi"
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.string cimport memcmp, memset
+from libc.string cimport memcmp
 
 from kinform_ext._batch cimport Batch
 from kinform_ext._prune cimport (
@@ -205,7 +205,7 @@ cdef class Table(_TableStreams):
         else:
             last = self.last_version(incoming, found.plain)
             kt_remove(&self.t, found.plain)
-            changes.append(removed(last, False))
+            changes.append(new_change(last.key, None, last, False))
         return self.compact_after(0)
 
     cdef Version last_version(self, Incoming *incoming, uint32_t stored):

@@ -92,7 +92,3 @@ cdef Change new_change(str key, Version new, Version old, bint synthetic):
     made.old = old
     made.synthetic = synthetic
     return made
-
-
-cdef Change removed(Version old, bint synthetic):
-    return new_change(old.key, None, old, synthetic)
