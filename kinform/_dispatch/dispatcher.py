@@ -51,7 +51,7 @@ class Dispatcher:
     def dispatch_present(self, present: Present, keys: Iterator[str]) -> None:
         """Passes all objects of a state, and their keys, as added."""
         self.handlers.push_present(present())
-        self.key_handlers.push_present(keys)
+        self.key_handlers.push_all(keys)
         for reader in list(self._readers):
             reader.queue.push(Entry("present", present=present()))
 

@@ -47,10 +47,6 @@ class KeyHandlers:
         self._present.append((handler, present))
         self._pushed.set()
 
-    def push_present(self, keys: Iterable[str]) -> None:
-        """Queues the keys of a loaded state, if there is a handler."""
-        self.push_all(keys)
-
     def push(self, key: str) -> None:
         """Queues a key, if there is a handler."""
         if self._handlers:
