@@ -147,7 +147,10 @@ def write(shared: Shared, rng: random.Random) -> None:
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """Turns tracing off: in a traced build, other threads run between two lines of a call."""
+    """Turns tracing off.
+
+    In a traced build, other threads run between two lines of a call.
+    """
     trace, thread_trace = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)
