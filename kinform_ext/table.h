@@ -4,6 +4,8 @@
  * records but those in limbo: at most one plain and one staged record for each key of a stream. A record in limbo was
  * removed from the collection, but is still needed: an iterator has it pinned, a change holds it, or other records are
  * coded against it. It is freed with its last such need.
+ *
+ * Over 500 lines, as each way to add, keep and remove a record changes the same counts.
  */
 #ifndef KINFORM_TABLE_H
 #define KINFORM_TABLE_H
