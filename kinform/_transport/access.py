@@ -1,0 +1,49 @@
+"""The access to a cluster: its address, whom to trust, and how to authenticate.
+
+A credential source makes it, and the HTTP client uses it. Nothing here reads a file or shows a secret.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+
+import msgspec
+
+
+class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+    """The address of a cluster and the credentials of one user.
+
+    Attributes:
+        server: An `http://` or `https://` URL, which may have a path prefix.
+        verify: Whether the server's certificate is verified.
+        ca_file: A file with the PEM certificates to trust. None, without `ca_data`: those of the system.
+        ca_data: The same certificates as text. It has precedence.
+        tls_server_name: The name in the server's certificate. None: the host in `server`.
+        certificate_file: The client's certificate, a PEM file. None, without `certificate_data`: there is none.
+        certificate_data: The same as text. It has precedence.
+        key_file: The private key of the certificate, a PEM file.
+        key_data: The same as text. It has precedence.
+        proxy_url: The proxy for all requests. None: the environment decides.
+        headers: Further headers of each request, such as those of impersonation.
+        authorization: Returns the value of the Authorization header for a request, or None. May read a file, and
+            raises OSError or ValueError if that fails.
+        expires: When the credentials expire. None: not known.
+    """
+
+    server: str
+    verify: bool = True
+    ca_file: str | None = None
+    ca_data: str | None = None
+    tls_server_name: str | None = None
+    certificate_file: str | None = None
+    certificate_data: str | None = None
+    key_file: str | None = None
+    key_data: str | None = None
+    proxy_url: str | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    authorization: Callable[[], str | None] | None = None
+    expires: datetime.datetime | None = None
+
+    def __repr__(self) -> str:
+        return f"<ClusterAccess {self.server}>"
