@@ -23,7 +23,7 @@ from kinform._options import Prune, Resource, Scope, Snapshot, Transform, WatchO
 from kinform._spec import CollectionSpec
 from kinform._stats import State, Stats
 from kinform._store.reader import Store
-from kinform._transport.api_client import as_transport
+from kinform._transport.adapter import as_transport
 
 F = TypeVar("F", bound=Handler)
 

@@ -32,7 +32,7 @@ from kinform._options import Prune, Resource, Scope, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._stats import State, StreamStats
 from kinform._throttled_log import ThrottledLog
-from kinform._transport.api_client import as_transport
+from kinform._transport.adapter import as_transport
 from kinform._transport.base import Response, Transport
 
 log = logging.getLogger("kinform.reflector")

@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary, WeakSet
 
@@ -23,7 +24,7 @@ import aiohttp.http
 from multidict import CIMultiDict
 
 from kinform._errors import OptionError, TransportError
-from kinform._transport.base import CHUNK_BYTES, Request, Response, Transport
+from kinform._transport.base import CHUNK_BYTES, Request, Response
 from kinform._transport.lean_import import ApiClient
 
 _log = logging.getLogger("kinform.transport")
@@ -85,10 +86,10 @@ class ApiClientTransport:
             raise TransportError(f"{request.path}: {why}", reached=False) from None
         return _StreamedResponse(response, request.path, self._open_responses)
 
-    def close_responses(self) -> None:
-        """Closes all open responses of this client, as `Response.close` does."""
-        for response in list(self._open_responses.responses):
-            response.close()
+    def _server_and_ca(self) -> tuple[str, bytes | None]:
+        configuration: Any = self.api_client.configuration
+        ca = configuration.ssl_ca_cert
+        return configuration.host, None if ca is None else Path(ca).read_bytes()
 
     async def _send(self, request: Request) -> aiohttp.ClientResponse:
         headers = {
@@ -267,23 +268,3 @@ def _describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{name}: {error.strerror}"
     return name
-
-
-def as_transport(api: object) -> Transport:
-    """Returns `api` if it is a transport, else wraps it.
-
-    Raises:
-        OptionError: Neither an ApiClient of kubernetes_asyncio nor a transport.
-    """
-    if not isinstance(api, type):
-        if isinstance(api, Transport):
-            return api
-        client: Any = api
-        # The synchronous client has the same methods, but its `close` is no coroutine function.
-        if hasattr(client, "call_api") and inspect.iscoroutinefunction(getattr(client, "close", None)):
-            return ApiClientTransport(client)
-    raise OptionError(
-        "api",
-        api,
-        "a connection from kinform.connect(), an ApiClient of kubernetes_asyncio, or a kinform.Transport",
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from pathlib import Path
 
 import msgspec
 
@@ -49,20 +48,15 @@ async def cluster_uid(transport: Transport) -> str:
 def server_digest(transport: Transport) -> str:
     """Returns a digest of the server's URL and the CA to trust.
 
-    Returns `"unknown"` if the transport has no ApiClient to read them from, or the CA cannot be read.
+    Returns `"unknown"` if the transport does not say them, or the CA cannot be read.
     """
+    read = getattr(transport, "_server_and_ca", None)  # a class of the caller has none
+    if read is None:
+        return UNKNOWN
     try:
-        client = getattr(transport, "api_client", None)
-    except KinformError:  # the connection is not open
+        server, ca = read()
+    except (KinformError, OSError):  # the connection is not open, or there is no such file
         return UNKNOWN
-    configuration = getattr(client, "configuration", None)
-    host, ca = getattr(configuration, "host", None), getattr(configuration, "ssl_ca_cert", None)
-    if not isinstance(host, str):
-        return UNKNOWN
-    digest = hashlib.blake2b(host.rstrip("/").encode(), digest_size=16)
-    if isinstance(ca, str):
-        try:
-            digest.update(b"\0" + Path(ca).read_bytes())
-        except OSError:
-            return UNKNOWN
+    digest = hashlib.blake2b(server.rstrip("/").encode(), digest_size=16)
+    digest.update(b"" if ca is None else b"\0" + ca)
     return digest.hexdigest()

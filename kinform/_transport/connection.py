@@ -1,8 +1,7 @@
-"""A connection to one cluster: `connect`, and `Connection` with its ApiClient.
+"""A connection to one cluster: `connect`, and `Connection`.
 
-Opens and closes the client, and decides when the credentials are read again. The TLS context is created
-here with the client; which certificates it accepts and which it sends is set in `credentials`. Never
-touches the network before the block is entered.
+Opens and closes the HTTP client, and decides when the credentials are read again. Which certificates are accepted and
+sent is set in `credentials`. Never touches the network before the block is entered.
 """
 
 from __future__ import annotations
@@ -10,16 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from kinform._errors import OptionError, TransportError
-from kinform._transport.api_client import ApiClientTransport
+from kinform._transport.access import ClusterAccess
 from kinform._transport.base import Request, Response
-from kinform._transport.credentials import CredentialSource, certificate_file_states, find_source
-from kinform._transport.lean_import import ApiClient, Configuration
-from kinform._transport.read_buffers import with_small_buffers
-from kinform._worker_thread import trim_heap
+from kinform._transport.credentials import CredentialSource, find_source
+from kinform._transport.http_client import HttpClient
+
+if TYPE_CHECKING:
+    from kinform._transport.lean_import import ApiClient
 
 _log = logging.getLogger("kinform.connection")
 
@@ -69,15 +70,15 @@ class Connection:
 
     def __init__(self, source: CredentialSource) -> None:
         self._source = source
+        self._client: HttpClient | None = None
         self._api_client: ApiClient | None = None
-        self._transport: ApiClientTransport | None = None
         self._closed = False
         self._refresh_lock = asyncio.Lock()
         self._refresh_count = 0
-        self._certificates: list[tuple[str, int, int]] = []
+        self._target: tuple[object, ...] = ()
 
     def __repr__(self) -> str:
-        state = "open" if self._transport else "closed" if self._closed else "not open yet"
+        state = "open" if self._client else "closed" if self._closed else "not open yet"
         return f"<kinform.Connection to {self._source}, {state}>"
 
     @property
@@ -87,49 +88,45 @@ class Connection:
 
     @property
     def api_client(self) -> ApiClient:
-        """The client of kubernetes_asyncio. Use it for calls other than list and watch.
+        """A client of kubernetes_asyncio with the same credentials, for calls other than list and watch.
 
-        It is closed with the connection.
+        It is made at the first use, which takes about 13 MiB and has HTTP connections of its own. It is closed with the
+        connection.
 
         Raises:
             OptionError: The connection is not open.
         """
         self._require_open()
-        assert self._api_client is not None
+        if self._api_client is None:
+            from kinform._transport.lent_client import lend_client  # imports aiohttp and kubernetes_asyncio
+
+            self._api_client = lend_client(lambda: self._require_open().access)
         return self._api_client
 
     async def __aenter__(self) -> Self:
-        """Reads the credentials and creates the client. Sends nothing to the cluster.
+        """Reads the credentials. Sends nothing to the cluster.
 
         Raises:
             OptionError: The kubeconfig is incomplete or cannot be read, or the connection was entered before.
             TransportError: Its exec or auth plugin failed.
         """
-        if self._transport or self._closed:
+        if self._client or self._closed:
             raise OptionError("connect", self, "a connection that has not been entered before")
-        configuration = Configuration()
-        configuration.connection_pool_maxsize = 0  # no limit: each watch occupies a connection
-        await self._source.load(configuration)
-        try:
-            self._api_client = ApiClient(configuration)
-        except (OSError, ValueError) as error:
-            why = f"certificates and keys that can be loaded ({type(error).__name__})"
-            raise OptionError("connect.target", str(self._source), why) from error
-        self._transport = ApiClientTransport(with_small_buffers(self._api_client))
-        self._certificates = certificate_file_states(configuration)
-        trim_heap()  # the imports freed nearly 1 MB
+        access = await self._source.load()
+        self._client, self._target = self._client_for(access), _target_of(access)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        transport, self._transport = self._transport, None
-        if transport is not None:
-            await _close(transport)
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
         api_client, self._api_client = self._api_client, None
         if api_client is not None:
-            await api_client.close()  # closes the connector, which both sessions share
+            await api_client.close()
+        await asyncio.sleep(0)  # the loop closes the sockets
 
     async def open(self, request: Request) -> Response:
         """See `Transport.open`.
@@ -156,34 +153,63 @@ class Connection:
         async with self._refresh_lock:
             if self._refresh_count != count:
                 return True  # another caller read them while this one waited
-            api_client = self.api_client
-            configuration: Configuration = api_client.configuration
             try:
-                await self._source.load(configuration)
-                if self._api_client is not api_client:
+                access = await self._source.load()
+                if self._client is None:
                     return False  # the connection was closed during the load
-                if certificate_file_states(configuration) != self._certificates:
-                    await self._exchange_certificates(api_client)
+                await self._use(access)
             except (OptionError, TransportError, OSError, ValueError) as error:
                 _log.warning("%s: the credentials cannot be read again: %s", self._source, error)
                 return False
             self._refresh_count += 1
         return True
 
-    async def _exchange_certificates(self, api_client: ApiClient) -> None:
-        rest_client, transport = api_client.rest_client, self._require_open()
-        api_client.rest_client = type(rest_client)(api_client.configuration)
-        self._transport = ApiClientTransport(with_small_buffers(api_client))
-        self._certificates = certificate_file_states(api_client.configuration)
-        await _close(transport)
-        await rest_client.close()
+    def _server_and_ca(self) -> tuple[str, bytes | None]:
+        access = self._require_open().access
+        if access.ca_data is not None:
+            return access.server, access.ca_data.encode()
+        return access.server, None if access.ca_file is None else Path(access.ca_file).read_bytes()
 
-    def _require_open(self) -> ApiClientTransport:
-        if self._transport is None:
+    async def _use(self, access: ClusterAccess) -> None:
+        """Uses other credentials from the next request on.
+
+        If the server, a certificate or the proxy is another one, all connections and open responses are closed.
+        """
+        client, target = self._require_open(), _target_of(access)
+        if target == self._target:
+            client.access = access
+            return
+        self._client, self._target = self._client_for(access), target
+        client.close()
+        if self._api_client is not None:
+            from kinform._transport.lent_client import renew_client
+
+            await renew_client(self._api_client, access)
+
+    def _client_for(self, access: ClusterAccess) -> HttpClient:
+        try:
+            return HttpClient(access)
+        except (OSError, ValueError) as error:
+            if isinstance(error, OptionError):
+                raise
+            why = f"certificates and keys that can be loaded ({type(error).__name__})"
+            raise OptionError("connect.target", str(self._source), why) from error
+
+    def _require_open(self) -> HttpClient:
+        if self._client is None:
             raise OptionError("api", self, "a connection inside its `async with` block")
-        return self._transport
+        return self._client
 
 
-async def _close(transport: ApiClientTransport) -> None:
-    transport.close_responses()  # wakes their readers, which the end of the session would not
-    await transport.api_client.rest_client.close()
+def _target_of(access: ClusterAccess) -> tuple[object, ...]:
+    """Returns what connections depend on: the server, the proxy and the certificates.
+
+    A rotation may write new certificates to the same path, so that the time and the size of each file count.
+    """
+    files = (access.ca_file, access.certificate_file, access.key_file)
+    states = ((path, os.stat(path)) for path in files if path)
+    return (
+        *(access.server, access.verify, access.tls_server_name, access.proxy_url),
+        *(access.ca_data, access.certificate_data, access.key_data),
+        *((path, state.st_mtime_ns, state.st_size) for path, state in states),
+    )

@@ -10,7 +10,7 @@ import kinform
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._informer.collection import Collection
 from kinform._spec import CollectionSpec
-from kinform._transport.api_client import as_transport
+from kinform._transport.adapter import as_transport
 from kinform.testing import Invalid
 from tests.net.informers import quick
 from tests.support.waiting import until

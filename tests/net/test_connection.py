@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kinform._errors import OptionError, TransportError
-from kinform._transport.api_client import as_transport
+from kinform._transport.adapter import as_transport
 from kinform._transport.base import Request
 from kinform._transport.connection import connect
 from kinform._transport.credentials import InClusterSource

@@ -13,7 +13,8 @@ import aiohttp
 import pytest
 
 from kinform._errors import OptionError, TransportError
-from kinform._transport.api_client import ApiClientTransport, as_transport
+from kinform._transport.adapter import as_transport
+from kinform._transport.api_client import ApiClientTransport
 from kinform._transport.base import CHUNK_BYTES, Request, Response
 from kinform._transport.lean_import import ApiClient, Configuration
 from tests.support.scripted_server import ReceivedRequest, ScriptedServer, scripted_server

@@ -1,0 +1,31 @@
+"""The transport of what a caller passes as `api`."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+from kinform._errors import OptionError
+from kinform._transport.base import Transport
+
+
+def as_transport(api: object) -> Transport:
+    """Returns `api` if it is a transport, else wraps it.
+
+    Raises:
+        OptionError: Neither an ApiClient of kubernetes_asyncio nor a transport.
+    """
+    if not isinstance(api, type):
+        if isinstance(api, Transport):
+            return api
+        client: Any = api
+        # The synchronous client has the same methods, but its `close` is no coroutine function.
+        if hasattr(client, "call_api") and inspect.iscoroutinefunction(getattr(client, "close", None)):
+            from kinform._transport.api_client import ApiClientTransport  # imports aiohttp, as the caller has
+
+            return ApiClientTransport(client)
+    raise OptionError(
+        "api",
+        api,
+        "a connection from kinform.connect(), an ApiClient of kubernetes_asyncio, or a kinform.Transport",
+    )
