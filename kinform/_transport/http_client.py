@@ -25,8 +25,8 @@ from kinform._errors import OptionError, TransportError
 from kinform._transport.access import ClusterAccess
 from kinform._transport.base import CHUNK_BYTES, Request
 from kinform._transport.http1 import Http1Connection, HttpError
-from kinform._transport.proxy import Proxy, find_proxy, open_tunnel
-from kinform._transport.tls import client_context
+from kinform._transport.proxy import Proxy, connect_through, find_proxy, format_address
+from kinform._transport.tls import client_context, describe_tls_error
 
 CONNECT_SECONDS = 10.0
 """For the name, all addresses, the proxy and the TLS handshake."""
@@ -74,8 +74,7 @@ class HttpClient:
         standard = 443 if self._scheme == "https" else 80
         self._port = parts.port or standard
         self._prefix = parts.path.rstrip("/")
-        bracketed = f"[{self._host}]" if ":" in self._host else self._host
-        self._authority = bracketed if self._port == standard else f"{bracketed}:{self._port}"
+        self._authority = format_address(self._host, self._port).removesuffix(f":{standard}")
         self._tls = client_context(access) if self._scheme == "https" else None
         self._idle: list[tuple[Proxy | None, Http1Connection, asyncio.TimerHandle]] = []
         self._busy: WeakSet[Http1Connection] = WeakSet()
@@ -178,7 +177,8 @@ class HttpClient:
                 lines.append(("Authorization", authorization))
         if proxy is not None and self._tls is None:
             target = f"http://{self._authority}{target}"
-            lines += proxy.headers
+            if proxy.authorization is not None:
+                lines.append(("Proxy-Authorization", proxy.authorization))
         for name, value in lines:
             if not value.isprintable() or not value.isascii():
                 raise TransportError(f"{path}: the header {name} has characters that are not allowed", reached=False)
@@ -187,20 +187,16 @@ class HttpClient:
 
     async def _connect(self, proxy: Proxy | None, path: str) -> Http1Connection:
         name = (self.access.tls_server_name or self._host) if self._tls else None
-        where = f"{self._host}:{self._port}"
+        where = format_address(self._host, self._port)
         try:
             async with asyncio.timeout(CONNECT_SECONDS):
                 if proxy is None:
                     return await _connect_in_turn(self._host, self._port, self._tls, name)
-                where += f" through the proxy {proxy.host}:{proxy.port}"
+                where += f" through the proxy {format_address(proxy.host, proxy.port)}"
                 connection = await _connect_in_turn(proxy.host, proxy.port)
                 if self._tls is None or name is None:
                     return connection
-                try:
-                    await open_tunnel(connection, proxy, self._host, self._port, self._tls, name)
-                except BaseException:
-                    connection.close()
-                    raise
+                await connect_through(connection, proxy, self._host, self._port, self._tls, name)
                 return connection
         except OSError as error:
             text = f"{path}: cannot connect to {where}: {_describe(error)}"
@@ -398,6 +394,8 @@ async def _addresses(host: str, port: int) -> list[str]:
 
 def _describe(error: OSError) -> str:
     """Describes a network error in a few words, without any bytes sent or received."""
+    if isinstance(error, ssl.SSLError):
+        return describe_tls_error(error)
     if isinstance(error, TimeoutError) and not error.errno:
         return f"no connection within {CONNECT_SECONDS:g} s"
     return error.strerror or str(error) or type(error).__name__
