@@ -9,6 +9,14 @@ import base64
 from collections.abc import Callable
 from pathlib import Path
 
+
+class CredentialError(OSError):
+    """An exec plugin or an auth provider gave no credentials.
+
+    The text contains no credentials.
+    """
+
+
 TOKEN = "a bearer token: printable ASCII without spaces"
 
 

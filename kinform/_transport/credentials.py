@@ -19,11 +19,14 @@ import datetime
 import os
 import ssl
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from kinform._errors import OptionError, TransportError
 from kinform._transport.access import SERVER_URL, ClusterAccess, is_server_url
 from kinform._transport.authorization import TOKEN, bearer_token, is_token, token_file
+
+if TYPE_CHECKING:
+    from kinform._transport.kubeconfig import Context
 
 _HIDDEN = "(not shown)"
 _EXPIRY_MARGIN = datetime.timedelta(seconds=30)
@@ -212,11 +215,33 @@ class KubeconfigSource:
         from kinform._transport.kubeconfig import Kubeconfig
 
         context = Kubeconfig(self._paths).context(self._context)
-        access = context.access()
         try:
-            if access.authorization is not None:
-                access.authorization()  # a missing token file is an error now, not at the first request
+            access = await _add_credentials(context, context.access())
+        except OptionError:
+            raise
         except (OSError, ValueError) as error:
-            raise TransportError(f"{self}: getting credentials failed: {error}", reached=False) from None
+            text = f"{self}: getting credentials failed: {str(error)[:500]}"
+            raise TransportError(text, reached=False) from None
         self._expires = access.expires
         return access
+
+
+async def _add_credentials(context: Context, access: ClusterAccess) -> ClusterAccess:
+    """Asks the auth provider, runs the exec plugin, or reads the token file once.
+
+    An auth provider has precedence over an exec plugin, and that over a token, as in kubernetes_asyncio.
+    """
+    provider, plugin = context.user.section("auth-provider"), context.user.section("exec")
+    if provider is not None and provider.text("name") in ("gcp", "oidc"):
+        from kinform._transport.provider_kubeconfig import ask_provider
+
+        return await ask_provider(context, access)
+    if plugin is not None:
+        from kinform._transport.exec_plugin import run_plugin
+
+        return await run_plugin(plugin, context.cluster, access)
+    if access.authorization is not None:
+        access.authorization()  # a missing token file is an error now, not at the first request
+    elif provider is not None and access.certificate_file is None and access.certificate_data is None:
+        raise provider.error("name", "gcp or oidc")
+    return access
