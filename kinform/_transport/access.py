@@ -7,8 +7,23 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import msgspec
+
+SERVER_URL = "http(s)://host[:port][/prefix], without user, query or fragment"
+
+
+def is_server_url(url: str) -> bool:
+    """Returns whether this is a `SERVER_URL`."""
+    try:
+        parts = urlsplit(url)
+        if parts.port == 0:
+            return False
+    except ValueError:
+        return False
+    known = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
+    return bool(known) and url.isascii() and url.isprintable() and not any(sign in url for sign in " ?#")
 
 
 class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):

@@ -1,0 +1,51 @@
+"""The values of the Authorization header: a token, a password, or a token file.
+
+A token file is read for each request, because a rotation replaces it. Errors never show a token.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+
+class CredentialError(OSError):
+    """An exec plugin or an auth provider gave no credentials.
+
+    The text contains no credentials.
+    """
+
+
+TOKEN = "a bearer token: printable ASCII without spaces"
+
+
+def is_token(token: object) -> bool:
+    """Returns whether this is a `TOKEN`, so that it cannot break a header."""
+    return isinstance(token, str) and token.isascii() and token.isprintable() and token != "" and " " not in token
+
+
+def bearer_token(token: str) -> Callable[[], str]:
+    """Returns the authorization with a token that does not rotate."""
+    return lambda: f"Bearer {token}"
+
+
+def basic_password(username: str, password: str) -> Callable[[], str]:
+    """Returns the authorization with a user name and a password (RFC 7617, in UTF-8)."""
+    encoded = base64.b64encode(f"{username}:{password}".encode()).decode()
+    return lambda: f"Basic {encoded}"
+
+
+def token_file(path: str | Path) -> Callable[[], str]:
+    """Returns the authorization with the token in a file, read for each request.
+
+    It raises OSError if the file cannot be read, and ValueError if it contains no token.
+    """
+
+    def read() -> str:
+        token = Path(path).read_text(encoding="utf-8").strip()
+        if not is_token(token):
+            raise ValueError(f"{path} does not contain {TOKEN}")
+        return f"Bearer {token}"
+
+    return read
