@@ -6,7 +6,7 @@ Imports aiohttp and kubernetes_asyncio, about 13 MiB, so only `Connection.api_cl
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,6 +28,8 @@ def lend_client(access: Callable[[], ClusterAccess]) -> ApiClient:
     configuration = Configuration()
     configuration.connection_pool_maxsize = 0  # no limit: each watch occupies a connection
     configuration.refresh_api_key_hook = authorize
+    with suppress(OSError, ValueError):  # the client asks again before its first request
+        authorize(configuration)
     with _files_of(access(), configuration):
         api_client = ApiClient(configuration)
     for name, value in access().headers:

@@ -325,23 +325,23 @@ async def test_connections_are_not_limited() -> None:
             response.close()
 
 
-async def test_read_buffers_hold_half_a_mib_for_a_slow_reader() -> None:
-    sent = 0
+async def test_a_slow_reader_stops_the_server() -> None:
+    sent: list[int] = []
 
     async def flood(request: ReceivedRequest) -> None:
-        nonlocal sent
         await request.start_chunked()
         while not request.disconnected.is_set():
             await request.send_chunk(b"x" * 10_000)
-            sent += 10_000
+            sent.append(10_000)
 
     async with scripted_server(flood) as server, connect(server.url) as api:
         response = await api.open(PODS)
         await anext(response.chunks())
-        low, high = response._response.content.get_read_buffer_limits()  # type: ignore[attr-defined]
-        assert (low, high) == (256 << 10, 512 << 10)
-        full_client = api.api_client.rest_client.pool_manager
-        assert full_client._read_bufsize >= 2 << 20  # kubernetes_asyncio's Watch reads by lines
+        before = -1
+        while before != len(sent):
+            before = len(sent)
+            await asyncio.sleep(0.2)
+        assert sum(sent) < 12 << 20  # mostly in buffers of the kernel
         response.close()
 
 
