@@ -32,10 +32,10 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True, repr_omit_default
     Attributes:
         server: An `http://` or `https://` URL, which may have a path prefix.
         verify: Whether the server's certificate is verified.
-        ca_file: A file with the PEM certificates to trust. None, without `ca_data`: those of the system.
+        ca_file: A file with the PEM certificates to trust. If it and `ca_data` are None: those of the system.
         ca_data: The same certificates as text. It has precedence.
         tls_server_name: The name in the server's certificate. None: the host in `server`.
-        certificate_file: The client's certificate, a PEM file. None, without `certificate_data`: there is none.
+        certificate_file: The client's certificate, a PEM file, or None.
         certificate_data: The same as text. It has precedence.
         key_file: The private key of the certificate, a PEM file.
         key_data: The same as text. It has precedence.

@@ -88,7 +88,7 @@ class Connection:
 
     @property
     def api_client(self) -> ApiClient:
-        """A client of kubernetes_asyncio with the same credentials, for calls other than list and watch.
+        """A client of kubernetes_asyncio with the same credentials, for other calls.
 
         It is made at the first use, which takes about 13 MiB and has HTTP connections of its own. It is closed with the
         connection.

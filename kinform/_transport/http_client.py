@@ -4,7 +4,7 @@ Opens a connection for each response that is being read, and keeps some idle one
 the server has closed is sent again on a new one, if it is a GET. Follows no redirect, keeps no cookie and reads no
 `.netrc`. Never retries otherwise and never interprets a status: `_listwatch` does.
 
-Bound: IDLE_CONNECTIONS connections that nobody uses, each for at most IDLE_SECONDS.
+Bound: IDLE_CONNECTIONS unused connections, each for at most IDLE_SECONDS.
 
 Source: RFC 9112 for HTTP/1.1.
 """
@@ -21,7 +21,7 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 from weakref import WeakSet
 
-from kinform._errors import OptionError, TransportError
+from kinform._errors import TransportError
 from kinform._transport.access import ClusterAccess
 from kinform._transport.base import CHUNK_BYTES, Request
 from kinform._transport.http1 import Http1Connection, HttpError
@@ -35,7 +35,7 @@ CALL_SECONDS = 30.0
 IDLE_CONNECTIONS = 4
 IDLE_SECONDS = 30.0
 MAX_BODY_BYTES = 16 << 20
-"""Of the response to a small request."""
+"""The most bytes in the response to a small request."""
 GZIP = 31
 """The `wbits` of zlib for gzip with a header and a checksum."""
 
@@ -360,9 +360,10 @@ class _GzipBody:
 async def _connect_in_turn(
     host: str, port: int, tls: ssl.SSLContext | None = None, server_name: str | None = None
 ) -> Http1Connection:
-    """Connects to the first address that answers. Each address gets an equal share of the time that is left.
+    """Connects to the first address that answers.
 
-    Without `happy_eyeballs_delay`, which leaks the socket of a cancelled attempt in Python 3.11.
+    Each address gets an equal share of the time that is left. Without `happy_eyeballs_delay`, which leaks the socket
+    of a cancelled attempt in Python 3.11.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + CONNECT_SECONDS

@@ -1,4 +1,4 @@
-"""An ApiClient of kubernetes_asyncio with the credentials of a connection, for calls other than list and watch.
+"""An ApiClient of kubernetes_asyncio with the credentials of a connection.
 
 Imports aiohttp and kubernetes_asyncio, about 13 MiB, so only `Connection.api_client` imports this module.
 """
@@ -38,7 +38,10 @@ def lend_client(access: Callable[[], ClusterAccess]) -> ApiClient:
 
 
 async def renew_client(api_client: ApiClient, access: ClusterAccess) -> None:
-    """Makes the client use another server or other certificates. Its open responses are closed."""
+    """Makes the client use another server or other certificates.
+
+    Its open responses are closed.
+    """
     before = api_client.rest_client
     with _files_of(access, api_client.configuration):
         api_client.rest_client = type(before)(api_client.configuration)
@@ -47,7 +50,10 @@ async def renew_client(api_client: ApiClient, access: ClusterAccess) -> None:
 
 @contextmanager
 def _files_of(access: ClusterAccess, configuration: Configuration) -> Iterator[None]:
-    """Sets the server and the certificates. Inline ones are in files during the block, in which they are loaded."""
+    """Sets the server and the certificates.
+
+    Inline certificates are in files during the block, in which they are loaded.
+    """
     configuration.host = access.server
     configuration.verify_ssl = access.verify
     configuration.tls_server_name = access.tls_server_name

@@ -30,7 +30,7 @@ class Room(NamedTuple):
 ROOMS = {
     "_paths": Room("", "*"),
     "vocabulary": Room("_paths", "*"),
-    "_transport": Room("vocabulary", "base api_client connection cluster_identity"),
+    "_transport": Room("vocabulary", "base adapter connection cluster_identity"),
     "_listwatch": Room("vocabulary _paths _transport", "stream"),
     "_store": Room("vocabulary _paths", "contents writer reader"),
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),
