@@ -230,13 +230,14 @@ class Kubeconfig:
         return _fields(entry, field, f"the {field} of context {name!r}")
 
     def _merge(self, file: Section) -> None:
+        current_context = file.text("current-context")
+        self.current_context = self.current_context or current_context
         for kind, entries in self._entries.items():
             for entry in file.sections(kind):
                 name = entry.text("name")
                 if not name:
                     raise entry.error("name", "a name")
                 entries.setdefault(name, entry)
-        self.current_context = self.current_context or file.text("current-context")
 
 
 def _is_https(server: str) -> bool:
