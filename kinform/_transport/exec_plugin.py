@@ -172,8 +172,6 @@ async def _run(command: list[str], environment: dict[str, str]) -> bytes:
         raise CredentialError(f"it did not end within {TIMEOUT_SECONDS:g} s") from None
     except OSError as error:
         raise _StartError(error.strerror or type(error).__name__) from None
-    except ValueError:  # a NUL
-        raise CredentialError("its arguments or its environment are not valid") from None
     finally:
         await _end(starting)
     if process.too_long:
@@ -188,7 +186,7 @@ async def _end(starting: asyncio.Future[tuple[asyncio.SubprocessTransport, _Proc
     """Kills a process that still runs, with its children, and closes its pipes."""
     try:
         transport, process = await starting
-    except (OSError, ValueError):
+    except OSError:
         return
     try:
         if transport.get_returncode() is None:

@@ -1,4 +1,4 @@
-"""Kubeconfigs: merging, fields, impersonation, auth providers, and errors that show no value."""
+"""Kubeconfigs: merging, fields, impersonation, auth providers, and errors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def load_one(
     cluster: Any = None,
     **fields: object,
 ) -> ClusterAccess:
-    """Loads a kubeconfig of one https cluster with these fields of the user and of the cluster."""
+    """Loads a kubeconfig of one https cluster with fields of its user and cluster."""
     cluster = {"server": "https://127.0.0.1:1"} | (cluster or {})
     path = write_contexts(
         folder / "one", "shop", user=user, **({"clusters": [{"name": "shop", "cluster": cluster}]} | fields)
@@ -56,6 +56,10 @@ def encoded(text: str) -> str:
 
 def authorization(access: ClusterAccess) -> str | None:
     return None if access.authorization is None else access.authorization()
+
+
+def text_of(path: str | None, data: str | None = None) -> str | None:
+    return data if path is None else Path(path).read_text()
 
 
 # --- merging
@@ -204,6 +208,41 @@ async def test_the_error_names_a_missing_token_file(tmp_path: Path) -> None:
     assert not caught.value.reached
 
 
+@pytest.mark.parametrize(
+    ("user", "cluster"),
+    [
+        ({"token": "t0", "username": "me", "password": "p"}, {"proxy-url": "http://proxy:1", "tls-server-name": "n"}),
+        ({"username": "me", "password": "é"}, {"server": "https://host/", "insecure-skip-tls-verify": True}),
+        ({"tokenFile": "token"}, {"certificate-authority": str(CERTIFICATES / "ca.pem")}),
+        ({"client-certificate-data": encoded(CA), "client-key-data": encoded(CA)}, {"server": "https://host:1/a/b"}),
+        ({"client-certificate": "token"}, {"certificate-authority-data": encoded(CA)}),
+        ({}, {}),
+    ],
+)
+async def test_the_access_is_that_of_kubernetes_asyncio(tmp_path: Path, user: Any, cluster: Any) -> None:
+    from kubernetes_asyncio.config.kube_config import load_kube_config
+
+    from kinform._transport.lean_import import Configuration
+
+    (tmp_path / "token").write_text("t0")
+    access = await load_one(tmp_path, {"unused": 1} | user, cluster)
+    other = Configuration()
+    await load_kube_config(str(tmp_path / "one"), client_configuration=other)
+    assert access.server == other.host
+    assert authorization(access) == other.api_key.get("BearerToken")
+    assert (access.verify, access.tls_server_name, access.proxy_url) == (
+        other.verify_ssl,
+        other.tls_server_name,
+        other.proxy,
+    )
+    for path, data, file in (
+        (access.ca_file, access.ca_data, other.ssl_ca_cert),
+        (access.certificate_file, access.certificate_data, other.cert_file),
+        (access.key_file, access.key_data, other.key_file),
+    ):
+        assert text_of(path, data) == text_of(file)
+
+
 async def test_impersonation_becomes_headers(tmp_path: Path) -> None:
     user = {
         "as": "jane",
@@ -246,6 +285,7 @@ async def test_impersonation_needs_a_user(tmp_path: Path, fields: Any) -> None:
         ({"client-certificate-data": "AAAA", "client-key": "none"}, {}, "`client-key` of the user of"),
         ({"token": "secret secret"}, {}, "`token` of the user of"),
         ({"token": ["secret"]}, {}, "text (in quotes if YAML takes it for something else) in `token`"),
+        ({"username": "\0secret"}, {}, "`username` of the user of"),
         ({"as": "secret\n"}, {}, "`as` of the user of"),
         ({"as": "me", "as-groups": "secret"}, {}, "a list in `as-groups`"),
         ({"as": "me", "as-groups": [["secret"]]}, {}, "`as-groups` of the user of"),
@@ -294,7 +334,11 @@ async def test_a_folder_is_not_a_kubeconfig(tmp_path: Path) -> None:
 SCALARS = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=8), st.just("https://h"), st.just("shop")
 )
-VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner))
+VALUES = st.recursive(
+    SCALARS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
 CLUSTER_FIELDS = ("server", "certificate-authority", "certificate-authority-data", "insecure-skip-tls-verify")
 USER_FIELDS = ("token", "tokenFile", "username", "client-certificate", "client-key-data", "as", "as-groups")
 USERS = st.dictionaries(st.sampled_from([*USER_FIELDS, "as-user-extra", "as-uid", "auth-provider"]), VALUES)
