@@ -156,36 +156,45 @@ def _describe_cluster(cluster: Section, access: ClusterAccess) -> dict[str, Any]
 
 async def _run(command: list[str], environment: dict[str, str]) -> bytes:
     """Runs a command without a terminal and returns its stdout."""
+    # A session of its own, so that its children can be killed, too, and that it cannot open the terminal.
+    start = asyncio.get_running_loop().subprocess_exec(
+        _Process, *command, stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True
+    )
+    starting = asyncio.ensure_future(start)
     try:
-        # A session of its own, so that its children can be killed, too, and that it cannot open the terminal.
-        transport, process = await asyncio.get_running_loop().subprocess_exec(
-            _Process, *command, stdin=asyncio.subprocess.DEVNULL, env=environment, start_new_session=True
-        )
-    except OSError as error:
-        raise _StartError(error.strerror or type(error).__name__) from None
-    except ValueError:  # a NUL
-        raise CredentialError("its arguments or its environment are not valid") from None
-    try:
+        await asyncio.wait({starting})  # if this is cancelled, `starting` is not: asyncio would spare the children
+        transport, process = starting.result()
         async with asyncio.timeout(TIMEOUT_SECONDS):
             await process.done.wait()
         if not process.too_long:
             await asyncio.wait({process.pipes}, timeout=PIPE_SECONDS)
     except TimeoutError:
         raise CredentialError(f"it did not end within {TIMEOUT_SECONDS:g} s") from None
+    except OSError as error:
+        raise _StartError(error.strerror or type(error).__name__) from None
     finally:
-        try:
-            if transport.get_returncode() is None:
-                with contextlib.suppress(ProcessLookupError, PermissionError):
-                    os.killpg(transport.get_pid(), signal.SIGKILL)
-                await process.exited.wait()
-        finally:
-            transport.close()
+        await _end(starting)
     if process.too_long:
         raise CredentialError(f"it printed more than {MAX_OUTPUT_BYTES} bytes")
     if returncode := transport.get_returncode():
         text = process.errors.decode(errors="replace").strip()
         raise CredentialError(f"it returned {returncode}" + (f". {text}" if text else ""))
     return bytes(process.output)
+
+
+async def _end(starting: asyncio.Future[tuple[asyncio.SubprocessTransport, _Process]]) -> None:
+    """Kills a process that still runs, with its children, and closes its pipes."""
+    try:
+        transport, process = await starting
+    except OSError:
+        return
+    try:
+        if transport.get_returncode() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(transport.get_pid(), signal.SIGKILL)
+            await process.exited.wait()
+    finally:
+        transport.close()
 
 
 class _Process(asyncio.SubprocessProtocol):
