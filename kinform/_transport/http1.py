@@ -12,9 +12,9 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpResponseParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpResponseParser
 
 from kinform._transport.base import CHUNK_BYTES
 from kinform._transport.read_buffer import ReadBuffer, read_buffer
@@ -94,12 +94,12 @@ class _IncomingResponse:
             HttpError: The response is malformed or exceeds a limit. The body before that place can be taken.
         """
         in_head = self.head is None
-        self._parse(data)
+        if self._bodiless:
+            self._parse_bodiless(data)
+        else:
+            self._parse(data)
         if self.complete:
             self.discard_parser()
-            if self._bodiless and self._pieces:
-                self._pieces.clear()
-                self.overrun = True
         elif self.head is None:
             self.head_room -= len(data)
             if self.head_room <= 0:
@@ -109,7 +109,7 @@ class _IncomingResponse:
         elif not in_head:
             self._framing += len(data)
             if self._framing > self._framing_limit:
-                raise HttpError(f"the response has more than {self._framing_limit} bytes between chunks")
+                raise HttpError(f"the response has more than {self._framing_limit} bytes of framing in a row")
 
     def take_body(self) -> bytes:
         """Returns the bytes of the body since the last call."""
@@ -125,17 +125,19 @@ class _IncomingResponse:
         """Breaks the reference cycle with the parser; nothing is fed after it."""
         self._parser = None
 
-    def _parse(self, data: memoryview | bytes) -> None:
+    def _parse_bodiless(self, data: memoryview) -> None:
+        # llhttp expects a body. If the head ends before the last byte, something follows it.
+        self._parse(data[:-1])
+        if self.complete:
+            self.overrun = True
+        else:
+            self._parse(data[-1:])
+        self._pieces.clear()
+
+    def _parse(self, data: memoryview) -> None:
         assert self._parser is not None
         try:
             self._parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            # llhttp takes what follows for another protocol. A server that merely offers one goes on in HTTP.
-            rest = data[upgrade.args[0] :]
-            self._parser = HttpResponseParser(self)
-            self._parse(self._head_without_upgrade())
-            if rest:
-                self._parse(rest)
         except HttpParserError as error:
             if self.complete:
                 self.overrun = True
@@ -144,13 +146,6 @@ class _IncomingResponse:
             if refusal is not None:
                 raise refusal from None
             raise HttpError(f"the response is malformed: {error}") from None
-
-    def _head_without_upgrade(self) -> bytes:
-        assert self._parser is not None
-        fields, self._fields = self._fields, {}
-        del fields["upgrade"]
-        lines = [f"{name}: {value}\r\n" for name, values in fields.items() for value in values]
-        return f"HTTP/{self._version} {self._status} \r\n{''.join(lines)}\r\n".encode("latin-1")
 
     # Callbacks of llhttp.
 
@@ -164,28 +159,25 @@ class _IncomingResponse:
 
     def on_headers_complete(self) -> None:
         assert self._parser is not None
-        self._status, self._version = self._parser.get_status_code(), self._parser.get_http_version()
-        status, fields = self._status, self._fields
-        if self._version not in ("1.1", "1.0") or status < 100:
+        status, version, fields = self._parser.get_status_code(), self._parser.get_http_version(), self._fields
+        if version not in ("1.1", "1.0") or status < 100:
             raise HttpError("the response has an unknown version or status")
         coding = fields.get("transfer-encoding")
         if coding is not None and [value.strip(" ").lower() for value in coding] != ["chunked"]:  # as llhttp compares
             raise HttpError("the response has an unknown transfer coding")
         if status < 200:
             self._interim += 1
-            if status == 101 or self._parser.should_upgrade() or coding or "content-length" in fields:
+            if status == 101 or coding or "content-length" in fields:
                 raise HttpError("the server sent an interim response that is not allowed")
             if self._interim > MAX_INTERIM:
                 raise HttpError(f"the server sent more than {MAX_INTERIM} interim responses")
             self._fields = {}
             return
-        if self._parser.should_upgrade():
-            return  # `_parse` parses it again
         self.head = Head(status, Headers(fields))
         self.complete = self._bodiless or status in (204, 304)
         self.until_close = not (self.complete or coding or "content-length" in fields)
         options = {option.strip().lower() for option in self.head.headers.get("connection", "").split(",")}
-        if self._version == "1.0":  # where a transfer coding is an error in the framing
+        if version == "1.0":  # where a transfer coding is an error in the framing
             self.keep_alive = "keep-alive" in options and not self.until_close and not coding
         else:
             self.keep_alive = "close" not in options and not self.until_close
@@ -302,8 +294,7 @@ class Http1Connection(asyncio.BufferedProtocol):
     # Callbacks of asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # that of uvloop is no subclass
 
     def get_buffer(self, sizehint: int) -> memoryview:
         response = self._response
