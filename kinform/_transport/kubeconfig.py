@@ -138,6 +138,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     user: Section
     user_file: dict[str, Any]
 
+    def __repr__(self) -> str:
+        return f"<Context {self.name!r}>"
+
     def access(self) -> ClusterAccess:
         """Returns the access without what an exec plugin or an auth provider gives.
 
@@ -200,7 +203,7 @@ class Kubeconfig:
         self._documents: dict[str, dict[str, Any]] = {}
         self._entries: dict[str, dict[str, Section]] = {kind: {} for kind in ("clusters", "contexts", "users")}
         files = [os.path.expanduser(path) for path in paths.split(os.pathsep) if path]
-        files = [path for path in files if os.path.exists(path)]
+        files = [path for path in dict.fromkeys(files) if os.path.exists(path)]
         if not files:
             raise OptionError("connect.target", paths, "kubeconfig files of which at least one exists")
         for path in files:

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from kinform._errors import OptionError, TransportError
 from kinform._transport.access import ClusterAccess
 from kinform._transport.credentials import KubeconfigSource
+from kinform._transport.kubeconfig import Kubeconfig
 from tests.support.kubeconfig import write_contexts
 from tests.support.tls import CERTIFICATES
 
@@ -382,7 +383,29 @@ async def test_a_renewed_token_of_a_provider_is_saved(tmp_path: Path) -> None:
     assert authorization(access) == "Bearer t1"
     assert (access.tls_server_name, access.headers) == ("name", (("Impersonate-User", "jane"),))
     assert "access-token: t1" in (tmp_path / "one").read_text()
-    assert authorization(await load(tmp_path / "one")) == "Bearer t1"
+    (tmp_path / "answer").unlink()
+    user["auth-provider"]["config"] |= {"access-token": "t2", "expiry": "2120-01-01T00:00:00Z"}
+    assert authorization(await load_one(tmp_path, user)) == "Bearer t2"
+
+
+async def test_a_file_that_is_listed_twice_is_saved_once(tmp_path: Path) -> None:
+    path = write_contexts(tmp_path / "one", "shop", user=gcp_user(tmp_path, "t1"))
+    assert authorization(await load(path, path)) == "Bearer t1"
+    assert "access-token: t1" in path.read_text()
+
+
+async def test_a_valid_oidc_token_is_used(tmp_path: Path) -> None:
+    token = f"e30.{encoded(json.dumps({'exp': 4_000_000_000}))}.x".replace("=", "")
+    user = {"auth-provider": {"name": "oidc", "config": {"id-token": token}}}
+    assert authorization(await load_one(tmp_path, user)) == f"Bearer {token}"
+
+
+def test_no_repr_shows_a_credential(tmp_path: Path) -> None:
+    path = write_contexts(tmp_path / "one", "shop", user={"token": "s3cret", "client-key-data": encoded("s3cret")})
+    context = Kubeconfig(str(path)).context(None)
+    for shown in (context, context.user, context.cluster, context.access()):
+        assert "s3cret" not in repr(shown)
+        assert encoded("s3cret") not in repr(shown)
 
 
 async def test_a_token_that_cannot_be_saved_is_logged(
