@@ -180,7 +180,7 @@ class HttpClient:
             if proxy.authorization is not None:
                 lines.append(("Proxy-Authorization", proxy.authorization))
         for name, value in lines:
-            if not value.isprintable() or not value.isascii():
+            if not value.isprintable():  # a line break would begin another header
                 raise TransportError(f"{path}: the header {name} has characters that are not allowed", reached=False)
         text = "".join(f"{name}: {value}\r\n" for name, value in lines)
         return f"{method} {target} HTTP/1.1\r\n{text}\r\n".encode()
