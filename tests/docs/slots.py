@@ -19,9 +19,10 @@ from kinform.testing._objects.catalogue import CATALOGUE
 from kinform.testing._objects.kinds import dump
 from kinform_ext._table import Dump, Table
 from tests.docs.markdown import DOCS, ROOT
-from tests.support.oracles.blob_reader import Bytes, Kind, Reading, Step, Template, Type
+from tests.support.oracles.blob_reader import Bytes, Kind, Reading, Step
 from tests.support.oracles.dump_reader import Record, read_dump
 from tests.support.oracles.prune import FieldPath, prune_object
+from tests.support.oracles.template import Template, Type
 
 PAGE = DOCS / "explanation" / "compression.md"
 PICTURE = DOCS / "explanation" / "compression.svg"

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import zstandard
 
-from tests.support.oracles.blob_reader import Bytes, Identity, Reading, Template, read_blob, unpack_uuid
+from tests.support.oracles.blob_reader import Bytes, Reading, read_blob, unpack_uuid
+from tests.support.oracles.template import Identity, Template
 
 MIN_PLACEHOLDER = 2  # bytes of a value that a placeholder stands for
 FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
