@@ -14,12 +14,12 @@ from types import TracebackType
 from typing import Self
 
 from kinform._errors import OptionError, TransportError
+from kinform._heap import trim_heap
 from kinform._transport.api_client import ApiClientTransport
 from kinform._transport.base import Request, Response
 from kinform._transport.credentials import CredentialSource, certificate_file_states, find_source
 from kinform._transport.lean_import import ApiClient, Configuration
 from kinform._transport.read_buffers import with_small_buffers
-from kinform._worker_thread import trim_heap
 
 _log = logging.getLogger("kinform.connection")
 
