@@ -74,7 +74,7 @@ cdef extern from "records/record.h":
 
 cdef extern from "records/holds.h":
     ctypedef struct kr_holds:
-        uint32_t used
+        pass
 
     int kr_holds_reserve(kr_holds *h, uint32_t more) nogil
     void kr_hold_take(kr_holds *h, uint32_t id) nogil
@@ -92,7 +92,7 @@ cdef extern from "records/slabs.h":
 
 cdef extern from "records/ids.h":
     ctypedef struct kr_ids:
-        uint32_t count
+        pass
 
     bint kr_id_is_used(const kr_ids *ids, uint32_t id) nogil
     uint32_t kr_id_next_used(const kr_ids *ids, uint32_t id) nogil
@@ -101,7 +101,7 @@ cdef extern from "records/ids.h":
 
 cdef extern from "records/keymap.h":
     ctypedef struct kr_keymap:
-        uint32_t pages
+        pass
 
     uint64_t kr_keymap_bytes(const kr_keymap *keys) nogil
 
@@ -123,11 +123,8 @@ cdef extern from "records/namespaces.h":
 
 
 cdef extern from "coder/coder.h":
-    ctypedef struct kc_cache:
-        uint64_t bytes
-
     ctypedef struct kc_process:
-        kc_cache cache
+        pass
 
     enum:
         KC_MAX_TEMPLATE
@@ -151,7 +148,6 @@ cdef extern from "coder/coder.h":
         uint32_t users
         uint8_t siblings
         float mean
-        uint8_t depth
 
     ctypedef struct kc_templates:
         uint32_t count
