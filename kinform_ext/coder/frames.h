@@ -19,7 +19,7 @@
 
 enum {
     KC_FRAME_LEVEL = 3,
-    KC_MAX_SEARCHED = 64 << 10, /* bytes for which the next four are used */
+    KC_MAX_SEARCHED = 64 << 10, /* bytes of an object for which the next four are used */
     KC_FRAME_WINDOW_BITS = 17,
     KC_FRAME_HASH_BITS = 15,
     KC_FRAME_CHAIN_BITS = 15,

@@ -1,4 +1,4 @@
-/* The own of an object: its identity, the parts of its name, and the time in the name of an event.
+/* The own parts of an object: its identity, segments of its name, and the time in the name of an event.
  *
  * A word of an object that equals a part costs nothing, as the part is stored with the record. The parts of two objects
  * correspond: a template's last name segment stands for the last name segment of each object coded against it.

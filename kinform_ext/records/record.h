@@ -3,10 +3,10 @@
  * It has no padding. Its fields, in this order:
  *
  *     word       4 B     id (26 bits), state (6 bits)
- *     form       1 B     how resourceVersion and uid are stored, and whether the blob has placeholders
+ *     form       1 B     how resourceVersion, uid and blob are stored, and whether the record is a template
  *     partition  varint  namespace and stream
  *     name       varint, bytes
- *     codec      varint  number of the template that the blob refers to, 0: none
+ *     codec      varint  number of the template of the blob, or of the base of a frame; 0: none
  *     number     varint  the record's own number as a template; only if it is one
  *     raw_len    varint  bytes of the whole JSON
  *     blob_len   varint
@@ -33,9 +33,9 @@ enum { KR_ID_BITS = 26 };
 #define KR_STALE0 (4u << 26)
 #define KR_STALE1 (8u << 26)
 #define KR_SHADOWED (16u << 26) /* a staged record has the same key */
-#define KR_LIMBO (32u << 26)    /* removed from the collection, but an iterator may still read it */
+#define KR_LIMBO (32u << 26)    /* removed from the collection, but still needed: see table.h */
 
-/* Form: how resourceVersion and uid are stored, and what the blob is. A uid with neither bit is empty.
+/* Form: how resourceVersion, uid and blob are stored. A uid with neither bit is empty.
  *
  * A blob is a frame of zstandard, or the differences from the template that the codec names, or, without either, the
  * JSON itself. */
