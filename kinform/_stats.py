@@ -86,14 +86,14 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         pruned_bytes: Size of the pruned JSON of the objects, as `raw` returns it. Includes objects of an unfinished
-            list. The store does not keep this JSON, but compresses it. Compare this number with `held_bytes` to see how
-            much the compression saves.
+            list. The store keeps it encoded. Compare this number with `held_bytes` to see how
+            much the encoding saves.
         held_bytes: Memory of the store: the sum of `mapped_bytes`, `map_bytes`, `coder_bytes`, `cached_bytes` and
             `index_bytes`.
-        mapped_bytes: Memory pages from the system for the compressed objects (the *records*).
+        mapped_bytes: Memory pages from the system for the encoded objects (the *records*).
         map_bytes: The map from keys to records, the internal numbers of the records (the *ids*), and the names of
             namespaces.
-        coder_bytes: Data that is needed to compress and decompress: slot lists, tables of literals, and hints to find
+        coder_bytes: Data of the coder for this store: slot lists, tables of literals, bases, and hints to find
             templates. The page "Compression" explains these terms.
         cached_bytes: Templates of this store that are ready for use. The cache of the process keeps at most 1 MiB.
         index_bytes: Indexes.
@@ -101,7 +101,7 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         limbo_bytes: Part of `mapped_bytes`: replaced or deleted records that running iterators, waiting changes or
             other records still need.
         hidden_bytes: Part of `limbo_bytes`: templates that other records need.
-        shared_bytes: Buffers for compression that all stores of the process share. Not a part of `held_bytes`.
+        shared_bytes: Buffers of the coder that all stores of the process share. Not a part of `held_bytes`.
     """
 
     pruned_bytes: int

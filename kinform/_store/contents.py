@@ -46,7 +46,7 @@ class StoreContents:
         return (self.table.version_of(id) for id in self.table.ids())
 
     def adopt(self, other: StoreContents) -> None:
-        """Takes over the table of other contents, which end with it."""
+        """Takes over the table of other contents, which must not be used afterwards."""
         self.table = other.table
 
     def memory_usage(self) -> MemoryUsage:
