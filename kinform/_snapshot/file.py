@@ -40,7 +40,7 @@ SNAPSHOT_MAGIC = b"kinform\x00"
 # Incremented with every change of the layout of this file, of a dump, of the records of the table, or of the header.
 SNAPSHOT_FORMAT = 2
 PIECE_BYTES = 64 << 10  # of a dump in one piece; its last item may exceed this
-SLICE_BYTES = 256 << 10  # of objects that are loaded without releasing the GIL: below a millisecond
+SLICE_BYTES = 1 << 20  # of objects that are loaded without releasing the GIL: up to about a millisecond
 MAX_HEADER_BYTES = 16 << 20  # 65,536 namespaces with long names
 MAX_OBJECT_BYTES = 64 << 20  # of an object in a file, unless the reader states another bound
 
