@@ -103,6 +103,7 @@ cdef extern from "records/keymap.h":
     ctypedef struct kr_keymap:
         uint32_t pages
 
+    void kr_keymap_expect(kr_keymap *keys, uint32_t count) nogil
     uint64_t kr_keymap_bytes(const kr_keymap *keys) nogil
 
 

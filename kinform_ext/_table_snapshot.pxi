@@ -404,13 +404,14 @@ cdef class Loader:
     """Fills an empty table with a dump, whose bytes are not trusted.
 
     Each object is decoded once, which shows that it can be read, and indexed. No allocation is larger than the bytes
-    that were passed in, or than the largest object allowed. If a call raises, the table holds a part of the dump, and
-    should be discarded.
+    that were passed in, than the largest object allowed, or than `objects` keys need. If a call raises, the table holds
+    a part of the dump, and should be discarded.
 
     Args:
         table: The table.
         stream_of: Maps the streams in the dump to those of the table.
         max_object_bytes: Bytes of the largest object that is allowed.
+        objects: How many objects are expected; 0: not known. Takes up to 8 bytes for each at once.
 
     Raises:
         ValueError: The table is not empty, or a stream is not from 0 to 65535.
@@ -427,7 +428,7 @@ cdef class Loader:
         kr_byte *object  # room for an object
         size_t room  # its bytes
 
-    def __cinit__(self, _TableStreams table not None, stream_of, Py_ssize_t max_object_bytes):
+    def __cinit__(self, _TableStreams table not None, stream_of, Py_ssize_t max_object_bytes, uint64_t objects=0):
         if table.t.records or table.t.limbo or table.t.coder.templates.used:
             raise ValueError("table: expected an empty one")
         self.table = table
@@ -435,6 +436,7 @@ cdef class Loader:
         self.max_object_bytes = min(max_object_bytes, MAX_BYTES)
         self.stream = KR_NONE
         self.tables = []
+        kr_keymap_expect(&table.t.keys, <uint32_t>min(objects, <uint64_t>KR_ID_MASK))
 
     def __dealloc__(self):
         free(self.object)
