@@ -104,6 +104,7 @@ cdef extern from "records/keymap.h":
         uint32_t pages
 
     void kr_keymap_expect(kr_keymap *keys, uint32_t count) nogil
+    void kr_keymap_prefetch(const kr_keymap *keys, uint64_t hash) nogil
     uint64_t kr_keymap_bytes(const kr_keymap *keys) nogil
 
 

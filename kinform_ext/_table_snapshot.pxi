@@ -575,12 +575,10 @@ cdef class Loader:
             number: The number of the template; 0 for another object.
             joins: Bytes that a member adds to the last base.
         """
-        cdef kc_base *base = NULL
         cdef uint64_t dumped_stream = read_varint(r), namespace_len = read_varint(r)
         cdef kr_text namespace = read_text(r, namespace_len)
-        cdef uint32_t stream = self.stream_in_table(dumped_stream)
+        cdef uint32_t stream = self.stream_in_table(dumped_stream), partition
         cdef kr_view v
-        cdef bint is_valid
         if not kr_try_read(r.at, r.end, &v) or v.number != number or v.size > MAX_BYTES:
             raise ValueError(NOT_A_DUMP)
         if v.raw_len > self.max_object_bytes or number and v.raw_len > KC_MAX_TEMPLATE:
@@ -590,17 +588,29 @@ cdef class Loader:
         r.at += v.size
         if not has_utf8(&namespace, &v):
             raise ValueError(NOT_A_DUMP)
+        partition = kr_partition_acquire(&self.table.t.namespaces, stream, &namespace)
+        if partition == KR_NONE:
+            raise MemoryError
+        try:
+            self.add(partition, &namespace, &v, item, joins)
+        finally:
+            kr_partition_release(&self.table.t.namespaces, partition)
+        return v.raw_len
+
+    cdef int decode(self, const kr_text *namespace, const kr_view *v, int item, uint32_t joins) except -1:
+        """Decodes the object of a record."""
+        cdef kc_base *base = NULL
+        cdef bint is_valid
         self.reserve(v.raw_len)
         if item & ITEM_MEMBER:
-            base = self.base_of_member(&v, joins)
+            base = self.base_of_member(v, joins)
             base.is_full = True  # the members so far are its prefix
-        is_valid = kc_decode(&self.table.t.coder, &v, &namespace, self.object)
+        is_valid = kc_decode(&self.table.t.coder, v, namespace, self.object)
         if base != NULL:
             base.is_full = False
         if not is_valid:
             raise ValueError(NOT_A_DUMP)
-        self.add(stream, &namespace, &v, item, joins)
-        return v.raw_len
+        return 0
 
     cdef kc_base *base_of_member(self, const kr_view *v, uint32_t joins) except NULL:
         """Returns the last base, if the template may join it."""
@@ -635,19 +645,21 @@ cdef class Loader:
         return 0
 
     cdef int add(
-        self, uint32_t stream, const kr_text *namespace, const kr_view *v, int item, uint32_t joins
+        self, uint32_t partition, const kr_text *namespace, const kr_view *v, int item, uint32_t joins
     ) except -1:
-        """Adds a record whose object was decoded."""
+        """Decodes the object of a record, and adds the record."""
         cdef kt_table *t = &self.table.t
-        cdef kt_stream *s = &t.stream[stream]
+        cdef kt_stream *s = kt_stream_of(t, partition)
         cdef kr_new record
         cdef kr_identity identity
         cdef kt_reservation room
-        cdef uint64_t hash
+        cdef uint64_t hash = kt_key_hash(&t.namespaces, partition, &v.name)
         cdef kc_object x
         cdef kc_encoded described
         cdef kr_byte uid[36]
         cdef kr_byte version[20]
+        kr_keymap_prefetch(&t.keys, hash)
+        self.decode(namespace, v, item, joins)
         if item & ITEM_TEMPLATE:
             x.raw, x.size = self.object, v.raw_len
             x.identity[0], x.identity[1] = namespace[0], v.name
@@ -656,26 +668,20 @@ cdef class Loader:
                 raise ValueError(NOT_A_DUMP)
             described.codec, described.joins = v.codec, joins
         kr_new_from_view(v, &record, &identity)
-        record.partition = kr_partition_acquire(&t.namespaces, stream, namespace)
-        if record.partition == KR_NONE:
+        record.partition = partition
+        if not item & ITEM_HIDDEN and kt_find(t, partition, &record.name, hash).plain != KR_NONE:
+            raise ValueError(NOT_A_DUMP)
+        if not kt_reserve(t, &record, hash, &room):
             raise MemoryError
-        try:
-            hash = kt_key_hash(&t.namespaces, record.partition, &record.name)
-            if not item & ITEM_HIDDEN and kt_find(t, record.partition, &record.name, hash).plain != KR_NONE:
-                raise ValueError(NOT_A_DUMP)
-            if not kt_reserve(t, &record, hash, &room):
-                raise MemoryError
-            if item & ITEM_HIDDEN:
-                kt_add_to_limbo(t, &record, &room)
-            else:
-                self.table.index_json(room.id, self.object, v.raw_len)
-                kt_add(t, &record, hash, &room, s.epoch | (s.stale_bit if item & ITEM_STALE else 0))
-            if item & ITEM_TEMPLATE:
-                kc_adopt(&t.coder, v.number, room.id, &x, &described)
-            if joins:
-                self.check_member(room.id, v.codec)
-        finally:
-            kr_partition_release(&t.namespaces, record.partition)
+        if item & ITEM_HIDDEN:
+            kt_add_to_limbo(t, &record, &room)
+        else:
+            self.table.index_json(room.id, self.object, v.raw_len)
+            kt_add(t, &record, hash, &room, s.epoch | (s.stale_bit if item & ITEM_STALE else 0))
+        if item & ITEM_TEMPLATE:
+            kc_adopt(&t.coder, v.number, room.id, &x, &described)
+        if joins:
+            self.check_member(room.id, v.codec)
         return 0
 
     cdef int check_member(self, uint32_t id, uint32_t base) except -1:

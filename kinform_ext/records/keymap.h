@@ -54,6 +54,12 @@ static inline kr_keymap_page *kr_keymap_page_of(const kr_keymap *m, uint64_t has
     return kr_keymap_page_at(m, m->directory[m->depth ? hash >> (64 - m->depth) : 0]);
 }
 
+/* Starts to read the page of a hash into the processor's cache. */
+static inline void kr_keymap_prefetch(const kr_keymap *m, uint64_t hash)
+{
+    __builtin_prefetch(kr_keymap_page_of(m, hash));
+}
+
 static inline unsigned kr_keymap_bucket(uint64_t hash)
 {
     return (unsigned)(hash >> 6) & 15;
