@@ -103,6 +103,8 @@ cdef extern from "records/keymap.h":
     ctypedef struct kr_keymap:
         pass
 
+    void kr_keymap_expect(kr_keymap *keys, uint32_t count) nogil
+    void kr_keymap_prefetch(const kr_keymap *keys, uint64_t hash) nogil
     uint64_t kr_keymap_bytes(const kr_keymap *keys) nogil
 
 

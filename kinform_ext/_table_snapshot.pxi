@@ -404,13 +404,14 @@ cdef class Loader:
     """Fills an empty table with a dump, whose bytes are not trusted.
 
     Each object is decoded once, which shows that it can be read, and indexed. No allocation is larger than the bytes
-    that were passed in, or than the largest object allowed. If a call raises, the table holds a part of the dump, and
-    should be discarded.
+    that were passed in, than the largest object allowed, or than `objects` keys need. If a call raises, the table holds
+    a part of the dump, and should be discarded.
 
     Args:
         table: The table.
         stream_of: Maps the streams in the dump to those of the table.
         max_object_bytes: Bytes of the largest object that is allowed.
+        objects: How many objects are expected; 0: not known. Takes up to 8 bytes for each at once.
 
     Raises:
         ValueError: The table is not empty, or a stream is not from 0 to 65535.
@@ -427,7 +428,7 @@ cdef class Loader:
         kr_byte *object  # room for an object
         size_t room  # its bytes
 
-    def __cinit__(self, _TableStreams table not None, stream_of, Py_ssize_t max_object_bytes):
+    def __cinit__(self, _TableStreams table not None, stream_of, Py_ssize_t max_object_bytes, uint64_t objects=0):
         if table.t.records or table.t.limbo or table.t.coder.templates.used:
             raise ValueError("table: expected an empty one")
         self.table = table
@@ -435,6 +436,7 @@ cdef class Loader:
         self.max_object_bytes = min(max_object_bytes, MAX_BYTES)
         self.stream = KR_NONE
         self.tables = []
+        kr_keymap_expect(&table.t.keys, <uint32_t>min(objects, <uint64_t>KR_ID_MASK))
 
     def __dealloc__(self):
         free(self.object)
@@ -573,12 +575,10 @@ cdef class Loader:
             number: The number of the template; 0 for another object.
             joins: Bytes that a member adds to the last base.
         """
-        cdef kc_base *base = NULL
         cdef uint64_t dumped_stream = read_varint(r), namespace_len = read_varint(r)
         cdef kr_text namespace = read_text(r, namespace_len)
-        cdef uint32_t stream = self.stream_in_table(dumped_stream)
+        cdef uint32_t stream = self.stream_in_table(dumped_stream), partition
         cdef kr_view v
-        cdef bint is_valid
         if not kr_try_read(r.at, r.end, &v) or v.number != number or v.size > MAX_BYTES:
             raise ValueError(NOT_A_DUMP)
         if v.raw_len > self.max_object_bytes or number and v.raw_len > KC_MAX_TEMPLATE:
@@ -588,17 +588,29 @@ cdef class Loader:
         r.at += v.size
         if not has_utf8(&namespace, &v):
             raise ValueError(NOT_A_DUMP)
+        partition = kr_partition_acquire(&self.table.t.namespaces, stream, &namespace)
+        if partition == KR_NONE:
+            raise MemoryError
+        try:
+            self.add(partition, &namespace, &v, item, joins)
+        finally:
+            kr_partition_release(&self.table.t.namespaces, partition)
+        return v.raw_len
+
+    cdef int decode(self, const kr_text *namespace, const kr_view *v, int item, uint32_t joins) except -1:
+        """Decodes the object of a record."""
+        cdef kc_base *base = NULL
+        cdef bint is_valid
         self.reserve(v.raw_len)
         if item & ITEM_MEMBER:
-            base = self.base_of_member(&v, joins)
+            base = self.base_of_member(v, joins)
             base.is_full = True  # the members so far are its prefix
-        is_valid = kc_decode(&self.table.t.coder, &v, &namespace, self.object)
+        is_valid = kc_decode(&self.table.t.coder, v, namespace, self.object)
         if base != NULL:
             base.is_full = False
         if not is_valid:
             raise ValueError(NOT_A_DUMP)
-        self.add(stream, &namespace, &v, item, joins)
-        return v.raw_len
+        return 0
 
     cdef kc_base *base_of_member(self, const kr_view *v, uint32_t joins) except NULL:
         """Returns the last base, if the template may join it."""
@@ -633,19 +645,21 @@ cdef class Loader:
         return 0
 
     cdef int add(
-        self, uint32_t stream, const kr_text *namespace, const kr_view *v, int item, uint32_t joins
+        self, uint32_t partition, const kr_text *namespace, const kr_view *v, int item, uint32_t joins
     ) except -1:
-        """Adds a record whose object was decoded."""
+        """Decodes the object of a record, and adds the record."""
         cdef kt_table *t = &self.table.t
-        cdef kt_stream *s = &t.stream[stream]
+        cdef kt_stream *s = kt_stream_of(t, partition)
         cdef kr_new record
         cdef kr_identity identity
         cdef kt_reservation room
-        cdef uint64_t hash
+        cdef uint64_t hash = kt_key_hash(&t.namespaces, partition, &v.name)
         cdef kc_object x
         cdef kc_encoded described
         cdef kr_byte uid[36]
         cdef kr_byte version[20]
+        kr_keymap_prefetch(&t.keys, hash)
+        self.decode(namespace, v, item, joins)
         if item & ITEM_TEMPLATE:
             x.raw, x.size = self.object, v.raw_len
             x.identity[0], x.identity[1] = namespace[0], v.name
@@ -654,26 +668,20 @@ cdef class Loader:
                 raise ValueError(NOT_A_DUMP)
             described.codec, described.joins = v.codec, joins
         kr_new_from_view(v, &record, &identity)
-        record.partition = kr_partition_acquire(&t.namespaces, stream, namespace)
-        if record.partition == KR_NONE:
+        record.partition = partition
+        if not item & ITEM_HIDDEN and kt_find(t, partition, &record.name, hash).plain != KR_NONE:
+            raise ValueError(NOT_A_DUMP)
+        if not kt_reserve(t, &record, hash, &room):
             raise MemoryError
-        try:
-            hash = kt_key_hash(&t.namespaces, record.partition, &record.name)
-            if not item & ITEM_HIDDEN and kt_find(t, record.partition, &record.name, hash).plain != KR_NONE:
-                raise ValueError(NOT_A_DUMP)
-            if not kt_reserve(t, &record, hash, &room):
-                raise MemoryError
-            if item & ITEM_HIDDEN:
-                kt_add_to_limbo(t, &record, &room)
-            else:
-                self.table.index_json(room.id, self.object, v.raw_len)
-                kt_add(t, &record, hash, &room, s.epoch | (s.stale_bit if item & ITEM_STALE else 0))
-            if item & ITEM_TEMPLATE:
-                kc_adopt(&t.coder, v.number, room.id, &x, &described)
-            if joins:
-                self.check_member(room.id, v.codec)
-        finally:
-            kr_partition_release(&t.namespaces, record.partition)
+        if item & ITEM_HIDDEN:
+            kt_add_to_limbo(t, &record, &room)
+        else:
+            self.table.index_json(room.id, self.object, v.raw_len)
+            kt_add(t, &record, hash, &room, s.epoch | (s.stale_bit if item & ITEM_STALE else 0))
+        if item & ITEM_TEMPLATE:
+            kc_adopt(&t.coder, v.number, room.id, &x, &described)
+        if joins:
+            self.check_member(room.id, v.codec)
         return 0
 
     cdef int check_member(self, uint32_t id, uint32_t base) except -1:

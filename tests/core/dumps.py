@@ -26,10 +26,11 @@ def load(
     streams: Mapping[int, int] | None = None,
     most: int = MAX_OBJECT_BYTES,
     step: int = 1 << 30,
+    objects: int = 0,
 ) -> Table:
     """Loads a dump into a new table."""
     table = Table()
-    loader = Loader(table, {0: 0} if streams is None else streams, most)
+    loader = Loader(table, {0: 0} if streams is None else streams, most, objects)
     for piece in pieces:
         done = 0
         while done < len(piece):
