@@ -10,6 +10,7 @@
 #include "../records/placeholders.h"
 #include "blob.h"
 #include "process.h"
+#include "template_build.h"
 
 enum { KC_MIN_CUT = 2 }; /* bytes of a value that is worth a placeholder; the stem may be shorter */
 
