@@ -23,6 +23,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "canonical.h"
+
 enum { KR_ID_BITS = 26 };
 #define KR_ID_MASK ((1u << KR_ID_BITS) - 1)
 #define KR_NONE 0xffffffffu
@@ -132,75 +134,6 @@ static inline void kr_set_word(kr_byte *p, uint32_t word)
 
 /* ---- uid and resourceVersion ---- */
 
-static inline int kr_hex_digit(kr_byte c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static inline int kr_is_dash(int i)
-{
-    return i == 8 || i == 13 || i == 18 || i == 23;
-}
-
-/* Packs a canonical lowercase UUID; 0 if the text is not one. */
-static inline int kr_pack_uid(const kr_text *t, kr_byte to[16])
-{
-    if (t->len != 36)
-        return 0;
-    for (int i = 0, o = 0; i < 36;) {
-        if (kr_is_dash(i)) {
-            if (t->at[i++] != '-')
-                return 0;
-            continue;
-        }
-        int high = kr_hex_digit(t->at[i]), low = kr_hex_digit(t->at[i + 1]);
-        if ((high | low) < 0)
-            return 0;
-        to[o++] = (kr_byte)(high << 4 | low);
-        i += 2;
-    }
-    return 1;
-}
-
-static inline void kr_unpack_uid(const kr_byte *from, kr_byte to[36])
-{
-    for (int i = 0; i < 36;) {
-        if (kr_is_dash(i)) {
-            to[i++] = '-';
-            continue;
-        }
-        to[i++] = (kr_byte)"0123456789abcdef"[*from >> 4];
-        to[i++] = (kr_byte)"0123456789abcdef"[*from++ & 15];
-    }
-}
-
-/* Parses a canonical decimal below 2**64; 0 if the text is not one: no sign, no leading zero. */
-static inline int kr_parse_decimal(const kr_text *t, uint64_t *n)
-{
-    *n = 0;
-    if (!t->len || t->len > 20 || (t->at[0] == '0' && t->len > 1))
-        return 0;
-    for (size_t i = 0; i < t->len; i++) {
-        unsigned digit = (unsigned)t->at[i] - '0';
-        if (digit > 9 || *n > (UINT64_MAX - digit) / 10)
-            return 0;
-        *n = *n * 10 + digit;
-    }
-    return 1;
-}
-
-static inline size_t kr_format_decimal(uint64_t n, kr_byte to[20])
-{
-    kr_byte reversed[20];
-    size_t len = 0;
-    do
-        reversed[len++] = (kr_byte)('0' + n % 10);
-    while (n /= 10);
-    for (size_t i = 0; i < len; i++)
-        to[i] = reversed[len - 1 - i];
-    return len;
-}
-
 /* The identity of a version: uid and resourceVersion in their stored form. */
 typedef struct {
     kr_byte form;       /* KR_RV_... | KR_UID_... */
@@ -223,7 +156,7 @@ static inline void kr_identify(kr_identity *identity, const kr_text *uid, const 
     identity->rv = *rv;
     if (!uid->len)
         identity->form = 0;
-    else if (kr_pack_uid(uid, identity->packed)) {
+    else if (uid->len == KR_UUID_LEN && kr_pack_uuid(uid->at, identity->packed)) {
         identity->form = KR_UID_PACKED;
         identity->uid.at = identity->packed;
         identity->uid.len = 16;
@@ -231,7 +164,7 @@ static inline void kr_identify(kr_identity *identity, const kr_text *uid, const 
         identity->form = KR_UID_TEXT;
     if (!rv->len)
         identity->form |= KR_RV_NONE;
-    else if (kr_parse_decimal(rv, &n)) {
+    else if (kr_parse_decimal(rv->at, rv->len, &n)) {
         int form = 1;
         while (form < KR_RV_LONG && n >> (8 * form))
             form++;
@@ -331,14 +264,14 @@ static inline int kr_has_uid_and_rv(kr_byte form)
     return (form & KR_UID_MASK) && (form & KR_RV_MASK);
 }
 
-/* Returns the uid as text; `to` has room for 36 bytes and is used if it is stored in packed form. */
+/* Returns the uid as text; `to` has room for KR_UUID_LEN bytes and is used if it is stored in packed form. */
 static inline kr_text kr_uid_text(const kr_view *v, kr_byte *to)
 {
     kr_text t = v->uid;
     if ((v->form & KR_UID_MASK) == KR_UID_PACKED) {
-        kr_unpack_uid(v->uid.at, to);
+        kr_unpack_uuid(v->uid.at, to);
         t.at = to;
-        t.len = 36;
+        t.len = KR_UUID_LEN;
     }
     return t;
 }
