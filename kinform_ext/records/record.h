@@ -107,15 +107,15 @@ static inline uint64_t kr_read_varint(const kr_byte **pp)
     return n;
 }
 
-/* Reads a varint from untrusted bytes; 0 if they are not a number below 2**32. */
-static inline int kr_try_read_varint(const kr_byte **pp, const kr_byte *end, uint64_t *n)
+/* Reads a varint of up to `bits` bits, 32 or 64, from untrusted bytes; 0 if it is longer, or does not end there. */
+static inline int kr_try_read_varint(const kr_byte **pp, const kr_byte *end, int bits, uint64_t *n)
 {
     *n = 0;
-    for (int shift = 0; shift < 35 && *pp < end; shift += 7) {
+    for (int shift = 0; shift < bits && *pp < end; shift += 7) {
         kr_byte c = *(*pp)++;
         *n |= (uint64_t)(c & 127) << shift;
         if (!(c & 128))
-            return *n <= UINT32_MAX;
+            return *n <= UINT64_MAX >> (64 - bits);
     }
     return 0;
 }
@@ -224,22 +224,22 @@ static inline int kr_try_read(const kr_byte *from, const kr_byte *end, kr_view *
     int rv = from[4] & KR_RV_MASK, uid = from[4] & KR_UID_MASK;
     if (uid == KR_UID_MASK)
         return 0;
-    if (!kr_try_read_varint(&p, end, &partition) || !kr_try_read_varint(&p, end, &name))
+    if (!kr_try_read_varint(&p, end, 32, &partition) || !kr_try_read_varint(&p, end, 32, &name))
         return 0;
     if (!name || name > (uint64_t)(end - p))
         return 0;
     p += name;
-    if (!kr_try_read_varint(&p, end, &codec) || (from[4] & KR_TEMPLATE && !kr_try_read_varint(&p, end, &number))
-        || !kr_try_read_varint(&p, end, &raw) || !kr_try_read_varint(&p, end, &blob))
+    if (!kr_try_read_varint(&p, end, 32, &codec) || (from[4] & KR_TEMPLATE && !kr_try_read_varint(&p, end, 32, &number))
+        || !kr_try_read_varint(&p, end, 32, &raw) || !kr_try_read_varint(&p, end, 32, &blob))
         return 0;
     len = kr_rv_size(rv);
-    if (rv == KR_RV_TEXT && !kr_try_read_varint(&p, end, &len))
+    if (rv == KR_RV_TEXT && !kr_try_read_varint(&p, end, 32, &len))
         return 0;
     if (len > (uint64_t)(end - p))
         return 0;
     p += len;
     len = uid == KR_UID_PACKED ? 16 : 0;
-    if (uid == KR_UID_TEXT && !kr_try_read_varint(&p, end, &len))
+    if (uid == KR_UID_TEXT && !kr_try_read_varint(&p, end, 32, &len))
         return 0;
     if (len > (uint64_t)(end - p) || blob > (uint64_t)(end - p) - len)
         return 0;
