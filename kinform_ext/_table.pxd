@@ -57,7 +57,7 @@ cdef extern from "records/record.h":
     kr_text kr_name(const kr_byte *record, uint32_t *partition) nogil
     void kr_read(const kr_byte *at, kr_view *v) nogil
     bint kr_try_read(const kr_byte *at, const kr_byte *end, kr_view *v) nogil
-    bint kr_try_read_varint(const kr_byte **pp, const kr_byte *end, uint64_t *n) nogil
+    bint kr_try_read_varint(const kr_byte **pp, const kr_byte *end, int bits, uint64_t *n) nogil
     kr_text kr_uid_text(const kr_view *v, kr_byte *to) nogil
     kr_text kr_rv_text(const kr_view *v, kr_byte *to) nogil
     void kr_identify(kr_identity *identity, const kr_text *uid, const kr_text *rv) nogil

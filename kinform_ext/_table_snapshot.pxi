@@ -342,7 +342,7 @@ ctypedef struct Reading:
 
 cdef uint64_t read_varint(Reading *r) except? 0xFFFFFFFF:
     cdef uint64_t n = 0
-    if not kr_try_read_varint(&r.at, r.end, &n):
+    if not kr_try_read_varint(&r.at, r.end, 32, &n):
         raise ValueError(NOT_A_DUMP)
     return n
 

@@ -85,10 +85,10 @@ static inline kr_byte *kc_put_native(
         kc_literal_note(l, kc_hash(p, len), p, len, who);
     switch (type) {
     case KC_UUID:
-        kc_pack_uuid(p, to);
+        kr_pack_uuid(p, to);
         return to + 16;
     case KC_HEX:
-        kc_pack_hex(p, len, to);
+        kr_pack_hex(p, len, to);
         return to + len / 2;
     case KC_MICRO: {
         uint32_t fraction = (uint32_t)(op->value % 1000000);
@@ -242,16 +242,16 @@ static inline int kc_read_native(
         const kr_byte *packed = kc_read_bytes(in, size / 2);
         if (!packed || size > (size_t)(out->end - out->at))
             return 0;
-        kc_unpack_hex(packed, size, out->at);
+        kr_unpack_hex(packed, size, out->at);
         out->at += size;
         return 1;
     }
     if (type == KC_UUID) {
         const kr_byte *packed = kc_read_bytes(in, 16);
-        if (!packed || KC_UUID_LEN > (size_t)(out->end - out->at))
+        if (!packed || KR_UUID_LEN > (size_t)(out->end - out->at))
             return 0;
-        kc_unpack_uuid(packed, out->at);
-        out->at += KC_UUID_LEN;
+        kr_unpack_uuid(packed, out->at);
+        out->at += KR_UUID_LEN;
         return 1;
     }
     if (!kc_read_number(in, &n))
@@ -269,7 +269,7 @@ static inline int kc_read_native(
     }
     *value = (int64_t)sum;
     if (type == KC_DECIMAL && sum < 1000000000000000000u)
-        len = kc_format_decimal(sum, text);
+        len = kr_format_decimal(sum, text);
     else if (type == KC_IP && sum <= UINT32_MAX)
         len = kc_format_ip((uint32_t)sum, text);
     else if (type == KC_TIME || type == KC_MICRO)

@@ -64,13 +64,13 @@ static inline size_t kc_native_end(
             return 0;
         break;
     case KC_UUID:
-        end = at + KC_UUID_LEN;
-        if (end > size || !kc_pack_uuid(x + at, packed))
+        end = at + KR_UUID_LEN;
+        if (end > size || !kr_pack_uuid(x + at, packed))
             return 0;
         break;
     case KC_HEX:
         end = at + len;
-        if (end > size || !kc_pack_hex(x + at, len, packed))
+        if (end > size || !kr_pack_hex(x + at, len, packed))
             return 0;
         break;
     default:

@@ -1,9 +1,10 @@
 /* Values: words that are stored in less than their characters: times, decimals, hexadecimals, UUIDs, IPv4 addresses.
  *
  * A parser accepts a word only if formatting the value gives the same bytes again: no leading zeros, lowercase digits,
- * no 30 February. So whatever does not round-trip stays text. The type of a word is the first that fits: key, part of
- * the object's own, time, decimal, IPv4 address, UUID, hexadecimal, text. Formatters take any value, as it may come
- * from a forged blob, and never write more than KC_MAX_VALUE bytes. Nothing here allocates.
+ * no 30 February. So whatever does not round-trip stays text. Decimals, hexadecimals and UUIDs: records/canonical.h.
+ * The type of a word is the first that fits: key, part of the object's own, time, decimal, IPv4 address, UUID,
+ * hexadecimal, text. Formatters take any value, as it may come from a forged blob, and never write more than
+ * KC_MAX_VALUE bytes. Nothing here allocates.
  */
 #ifndef KINFORM_TYPED_VALUES_H
 #define KINFORM_TYPED_VALUES_H
@@ -21,29 +22,19 @@ enum {
     KC_KEY,     /* a word before `":`, such as a key of a JSON object: replaced as text */
     KC_OWN,     /* a part of the object's own identity: see own.h */
 };
-enum { KC_MAX_VALUE = 40, KC_TIME_LEN = 20, KC_MICRO_LEN = 27, KC_UUID_LEN = 36, KC_MAX_HEX = 1024 };
+enum { KC_MAX_VALUE = 40, KC_TIME_LEN = 20, KC_MICRO_LEN = 27, KC_MAX_DIGITS = 18, KC_MAX_HEX = 1024 };
 #define KC_LAST_SECOND 7258118399 /* 2199-12-31T23:59:59Z */
 
 /* ---- decimals and addresses ---- */
 
+/* Parses a decimal of at most KC_MAX_DIGITS digits, so that the difference of two is an int64_t. */
 static inline int kc_parse_decimal(const kr_byte *p, size_t len, int64_t *value)
 {
-    int64_t n = 0;
-    if (!len || len > 18 || (p[0] == '0' && len > 1))
+    uint64_t n;
+    if (len > KC_MAX_DIGITS || !kr_parse_decimal(p, len, &n))
         return 0;
-    for (size_t i = 0; i < len; i++) {
-        unsigned digit = p[i] - (unsigned)'0';
-        if (digit > 9)
-            return 0;
-        n = n * 10 + digit;
-    }
-    *value = n;
+    *value = (int64_t)n;
     return 1;
-}
-
-static inline size_t kc_format_decimal(uint64_t n, kr_byte *to)
-{
-    return kr_format_decimal(n, to);
 }
 
 static inline int kc_parse_ip(const kr_byte *p, size_t len, int64_t *value)
@@ -74,81 +65,6 @@ static inline size_t kc_format_ip(uint32_t address, kr_byte *to)
             to[len++] = '.';
     }
     return len;
-}
-
-/* ---- hexadecimals ---- */
-
-/* Packs an even number of lowercase digits; 0 if one is not. */
-static inline int kc_pack_hex(const kr_byte *p, size_t len, kr_byte *to)
-{
-    size_t i = 0;
-#ifdef __SSE2__
-    for (; i + 16 <= len; i += 16) {
-        __m128i c = _mm_loadu_si128((const __m128i *)(p + i));
-        __m128i digit = _mm_sub_epi8(c, _mm_set1_epi8('0')), letter = _mm_sub_epi8(c, _mm_set1_epi8('a'));
-        __m128i is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
-        __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
-        if (_mm_movemask_epi8(_mm_or_si128(is_digit, is_letter)) != 0xffff)
-            return 0;
-        letter = _mm_and_si128(is_letter, _mm_add_epi8(letter, _mm_set1_epi8(10)));
-        __m128i half = _mm_or_si128(_mm_and_si128(is_digit, digit), letter);
-        __m128i high = _mm_and_si128(_mm_slli_epi16(half, 4), _mm_set1_epi16(0xf0));
-        __m128i pair = _mm_or_si128(high, _mm_srli_epi16(half, 8));
-        _mm_storel_epi64((__m128i *)(to + i / 2), _mm_packus_epi16(pair, pair));
-    }
-#endif
-    for (; i < len; i += 2) {
-        int high = kr_hex_digit(p[i]), low = kr_hex_digit(p[i + 1]);
-        if ((high | low) < 0)
-            return 0;
-        to[i / 2] = (kr_byte)(high << 4 | low);
-    }
-    return 1;
-}
-
-/* Writes `len` digits, an even number. */
-static inline void kc_unpack_hex(const kr_byte *from, size_t len, kr_byte *to)
-{
-    size_t i = 0;
-#ifdef __SSE2__
-    for (; i + 16 <= len; i += 16) {
-        __m128i pair = _mm_loadl_epi64((const __m128i *)(from + i / 2));
-        __m128i high = _mm_and_si128(_mm_srli_epi16(pair, 4), _mm_set1_epi8(15));
-        __m128i half = _mm_unpacklo_epi8(high, _mm_and_si128(pair, _mm_set1_epi8(15)));
-        __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(half, _mm_set1_epi8(9)), _mm_set1_epi8('a' - '0' - 10));
-        half = _mm_add_epi8(_mm_add_epi8(half, _mm_set1_epi8('0')), letter);
-        _mm_storeu_si128((__m128i *)(to + i), half);
-    }
-#endif
-    for (; i < len; i += 2) {
-        to[i] = (kr_byte)"0123456789abcdef"[from[i / 2] >> 4];
-        to[i + 1] = (kr_byte)"0123456789abcdef"[from[i / 2] & 15];
-    }
-}
-
-static inline int kc_pack_uuid(const kr_byte *p, kr_byte to[16])
-{
-    kr_byte digits[32];
-    if (p[8] != '-' || p[13] != '-' || p[18] != '-' || p[23] != '-')
-        return 0;
-    memcpy(digits, p, 8);
-    memcpy(digits + 8, p + 9, 4);
-    memcpy(digits + 12, p + 14, 4);
-    memcpy(digits + 16, p + 19, 4);
-    memcpy(digits + 20, p + 24, 12);
-    return kc_pack_hex(digits, 32, to);
-}
-
-static inline void kc_unpack_uuid(const kr_byte from[16], kr_byte to[KC_UUID_LEN])
-{
-    kr_byte digits[32];
-    kc_unpack_hex(from, 32, digits);
-    memcpy(to, digits, 8);
-    memcpy(to + 9, digits + 8, 4);
-    memcpy(to + 14, digits + 12, 4);
-    memcpy(to + 19, digits + 16, 4);
-    memcpy(to + 24, digits + 20, 12);
-    to[8] = to[13] = to[18] = to[23] = '-';
 }
 
 /* ---- times ---- */
@@ -290,9 +206,9 @@ static inline int kc_type_of(const kr_byte *p, size_t len)
     }
     if (len < 8 || (kr_hex_digit(p[0]) | kr_hex_digit(p[1]) | kr_hex_digit(p[2])) < 0)
         return KC_TEXT;
-    if (len == KC_UUID_LEN && kc_pack_uuid(p, packed))
+    if (len == KR_UUID_LEN && kr_pack_uuid(p, packed))
         return KC_UUID;
-    return len % 2 == 0 && len <= KC_MAX_HEX && kc_pack_hex(p, len, packed) ? KC_HEX : KC_TEXT;
+    return len % 2 == 0 && len <= KC_MAX_HEX && kr_pack_hex(p, len, packed) ? KC_HEX : KC_TEXT;
 }
 
 /* ---- packed text ---- */

@@ -12,7 +12,7 @@
 static kr_text formatted(int type, int64_t value, kc_date *date)
 {
     kr_byte *to = (kr_byte *)malloc(KC_MAX_VALUE);
-    size_t len = type == KC_DECIMAL ? kc_format_decimal((uint64_t)value, to)
+    size_t len = type == KC_DECIMAL ? kr_format_decimal((uint64_t)value, to)
         : type == KC_IP ? kc_format_ip((uint32_t)value, to) : kc_format_time(to, value, type == KC_MICRO, date);
     CHECK(len <= KC_MAX_VALUE);
     return (kr_text){to, len};
@@ -70,6 +70,20 @@ static void check_decimals(void)
             canonical &= text[j] >= '0' && text[j] <= '9';
         CHECK(accepted(KC_DECIMAL, text, len, &value) == canonical);
     }
+    for (int i = 0; i < 60000; i++) { /* about 2**64, the bound of a resourceVersion that is stored as a number */
+        uint64_t n = 0, found;
+        size_t len = 18 + below(4);
+        int fits = 1;
+        for (size_t j = 0; j < len; j++) {
+            unsigned digit = once_in(12) ? (unsigned)below(10) : (unsigned)("184467440737095516159"[j] - '0');
+            text[j] = (char)('0' + digit);
+            fits &= !__builtin_mul_overflow(n, 10, &n) && !__builtin_add_overflow(n, digit, &n);
+        }
+        fits &= text[0] != '0';
+        kr_byte *p = copied(text, len);
+        CHECK(kr_parse_decimal(p, len, &found) == fits && (!fits || found == n));
+        free(p);
+    }
     expect(KC_DECIMAL, "999999999999999999", 1);
     expect(KC_DECIMAL, "1000000000000000000", 0);
     expect(KC_DECIMAL, "00", 0);
@@ -117,9 +131,9 @@ static void check_addresses(void)
 static int packs_hex(const kr_byte *text, size_t len)
 {
     kr_byte *p = copied(text, len), *packed = (kr_byte *)malloc(len / 2), *again = (kr_byte *)malloc(len);
-    int done = kc_pack_hex(p, len, packed);
+    int done = kr_pack_hex(p, len, packed);
     if (done) {
-        kc_unpack_hex(packed, len, again);
+        kr_unpack_hex(packed, len, again);
         CHECK(!len || !memcmp(again, text, len));
     }
     free(p);
@@ -130,11 +144,11 @@ static int packs_hex(const kr_byte *text, size_t len)
 
 static int packs_uuid(const kr_byte *text)
 {
-    kr_byte *p = copied(text, KC_UUID_LEN), *packed = (kr_byte *)malloc(16), *again = (kr_byte *)malloc(KC_UUID_LEN);
-    int done = kc_pack_uuid(p, packed);
+    kr_byte *p = copied(text, KR_UUID_LEN), *packed = (kr_byte *)malloc(16), *again = (kr_byte *)malloc(KR_UUID_LEN);
+    int done = kr_pack_uuid(p, packed);
     if (done) {
-        kc_unpack_uuid(packed, again);
-        CHECK(!memcmp(again, text, KC_UUID_LEN));
+        kr_unpack_uuid(packed, again);
+        CHECK(!memcmp(again, text, KR_UUID_LEN));
     }
     free(p);
     free(packed);
@@ -163,10 +177,10 @@ static void check_hexadecimals(void)
             }
     }
     for (int n = 0; n < 8; n++) {
-        for (int i = 0; i < KC_UUID_LEN; i++)
+        for (int i = 0; i < KR_UUID_LEN; i++)
             text[i] = (kr_byte)(i == 8 || i == 13 || i == 18 || i == 23 ? '-' : "0123456789abcdef"[below(16)]);
         CHECK(packs_uuid(text));
-        for (int i = 0; i < KC_UUID_LEN; i++)
+        for (int i = 0; i < KR_UUID_LEN; i++)
             for (int c = 0; c < 256; c++) {
                 kr_byte before = text[i];
                 text[i] = (kr_byte)c;
