@@ -190,7 +190,6 @@ cdef extern from "coder/coder.h":
         int placeholders
         int is_template
 
-    void kc_process_init(kc_process *p) nogil
     void kc_process_shrink(kc_process *p) nogil
     uint64_t kc_process_bytes(const kc_process *p) nogil
     uint64_t kc_coder_bytes(const kc_coder *c) nogil

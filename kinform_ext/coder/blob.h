@@ -233,7 +233,7 @@ static inline int kc_read_literal(kc_input *in, kc_output *out, const kc_literal
 
 /* `size`: characters of the template's word. */
 static inline int kc_read_native(
-    kc_input *in, kc_output *out, unsigned type, size_t size, const kc_expected *e, int64_t *value, kc_date *date)
+    kc_input *in, kc_output *out, unsigned type, size_t size, const kc_expected *e, int64_t *value, kc_dates *dates)
 {
     kr_byte text[KC_MAX_VALUE];
     uint64_t n;
@@ -273,7 +273,7 @@ static inline int kc_read_native(
     else if (type == KC_IP && sum <= UINT32_MAX)
         len = kc_format_ip((uint32_t)sum, text);
     else if (type == KC_TIME || type == KC_MICRO)
-        len = kc_format_time(text, (int64_t)sum, type == KC_MICRO, date);
+        len = kc_format_time(text, (int64_t)sum, type == KC_MICRO, dates);
     return len && kc_write(out, text, len);
 }
 
@@ -383,19 +383,19 @@ static int kc_blob_read(
         int written;
         if (kind == KC_SAME) {
             written = kc_write(&out, t->raw + word.start, len);
-            value = kc_word_value(t, &word, w->date);
+            value = kc_word_value(t, &word, w->dates);
         } else {
             kc_expected e = kc_walk_expect(w, &word);
             if (kind == KC_NATIVE)
-                written = kc_read_native(&in, &out, word.type, len, &e, &value, w->date);
+                written = kc_read_native(&in, &out, word.type, len, &e, &value, w->dates);
             else if (kind == KC_GENERIC) {
                 written = kc_read_literal(&in, &out, l, &e) && out.at > begin;
-                value = kc_word_value(t, &word, w->date);
+                value = kc_word_value(t, &word, w->dates);
             } else if (e.text)
                 written = kc_write_exactly(&out, e.text, e.len);
             else {
                 kr_byte text[KC_MAX_VALUE];
-                size_t len_of_time = kc_format_time(text, e.value, word.type == KC_MICRO, w->date);
+                size_t len_of_time = kc_format_time(text, e.value, word.type == KC_MICRO, w->dates);
                 written = len_of_time && kc_write(&out, text, len_of_time);
                 kc_walk_note(w, &word, (uint32_t)(begin - to), (uint32_t)len_of_time, e.value);
             }

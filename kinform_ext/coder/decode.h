@@ -72,7 +72,7 @@ static kc_template *kc_pin(kc_coder *c, uint32_t number)
     kc_identify(&identity, &v, &namespace);
     if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity.text, v.raw_len)))
         return NULL;
-    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_template_build(t, &p->date)
+    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_template_build(t, &p->dates)
         || !kc_cache_add(&p->cache, &c->templates, number, t)) {
         kc_template_free(t);
         return NULL;
@@ -165,7 +165,7 @@ static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr
         return 0;
     const kc_entry *e = kc_entry_of(&c->templates, v->codec);
     kc_own_init(&own, identity.text);
-    kc_walk w = kc_walk_start(&p->walk, t, &own, to, &p->date);
+    kc_walk w = kc_walk_start(&p->walk, t, &own, to, &p->dates);
     int done = kc_blob_read(&w, e->list, e->literals, &v->blob, to, v->raw_len);
     kc_unpin(c, t);
     return done;

@@ -75,7 +75,7 @@ static void kc_try(kc_search *s, uint32_t number)
         return;
     kc_entry *e = kc_entry_of(&c->templates, number);
     kc_diff *d = &p->diff[!s->diff];
-    kc_walk w = kc_walk_start(&p->walk, t, &s->own, s->x->raw, &p->date);
+    kc_walk w = kc_walk_start(&p->walk, t, &s->own, s->x->raw, &p->dates);
     if (!kc_diff_make(d, &w, t, s->x->raw, (uint32_t)s->x->size, s->estimate, e->literals)
         || d->estimate >= s->estimate) {
         kc_unpin(c, t);

@@ -198,7 +198,7 @@ static inline uint32_t kc_numbers(unsigned type)
 }
 
 /* Returns the value of a word; 0 if its type has none. */
-static inline int64_t kc_word_value(const kc_template *t, const kc_word *word, kc_date *date)
+static inline int64_t kc_word_value(const kc_template *t, const kc_word *word, kc_dates *dates)
 {
     const kr_byte *p = t->raw + word->start;
     size_t len = word->stop - word->start;
@@ -212,7 +212,7 @@ static inline int64_t kc_word_value(const kc_template *t, const kc_word *word, k
         break;
     case KC_TIME:
     case KC_MICRO:
-        kc_parse_time(p, len, &value, date);
+        kc_parse_time(p, len, &value, dates);
         break;
     default:
         break;

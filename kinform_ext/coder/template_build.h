@@ -136,7 +136,7 @@ static inline uint32_t kc_find_long(
 }
 
 /* Adds a word as a candidate, if it is one. */
-static inline void kc_add_candidate(kc_candidates *c, kc_template *t, const kc_long *found, kc_date *date)
+static inline void kc_add_candidate(kc_candidates *c, kc_template *t, const kc_long *found, kc_dates *dates)
 {
     const kr_byte *p = t->raw + found->start;
     const uint16_t index = (uint16_t)c->count;
@@ -152,7 +152,7 @@ static inline void kc_add_candidate(kc_candidates *c, kc_template *t, const kc_l
         t->parts |= 1u << part;
         c->last[part] = index;
     } else if (len == 13 && p[13] == ':' && *p <= '9') {
-        uint32_t time = (uint32_t)kc_parse_time(p, t->len - found->start, &value, date);
+        uint32_t time = (uint32_t)kc_parse_time(p, t->len - found->start, &value, dates);
         if (time && !kc_is_word(p[time])) {
             type = time == KC_TIME_LEN ? KC_TIME : KC_MICRO;
             len = time;
@@ -198,7 +198,7 @@ static inline void kc_link_values(kc_candidates *c, const kr_byte *raw)
 }
 
 /* Finds the words that may be special, and which of them are. */
-static inline void kc_find_candidates(kc_candidates *c, kc_template *t, kc_date *date)
+static inline void kc_find_candidates(kc_candidates *c, kc_template *t, kc_dates *dates)
 {
     const kc_own_filter filter = kc_own_filter_of(&t->own);
     c->count = c->passed = t->parts = 0;
@@ -206,19 +206,19 @@ static inline void kc_find_candidates(kc_candidates *c, kc_template *t, kc_date 
         const uint32_t limit = block + KC_BATCH < t->blocks ? block + (uint32_t)KC_BATCH : t->blocks;
         const uint32_t count = kc_find_long(c->found, t, &filter, block, limit);
         for (uint32_t i = 0; i < count && c->count < KC_MAX_SPECIALS; i++)
-            kc_add_candidate(c, t, &c->found[i], date);
+            kc_add_candidate(c, t, &c->found[i], dates);
     }
     kc_link_values(c, t->raw);
 }
 
 /* Finds the words; 0 if these are too many, or there is no memory. `raw` is written. */
-static int kc_template_build(kc_template *t, kc_date *date)
+static int kc_template_build(kc_template *t, kc_dates *dates)
 {
     kc_candidates c;
     uint32_t n = 0;
     if (!kc_find_words(t))
         return 0;
-    kc_find_candidates(&c, t, date);
+    kc_find_candidates(&c, t, dates);
     for (uint32_t i = 0; i < c.count; i++) {
         c.index[i] = (uint16_t)n;
         c.chosen[n] = (uint16_t)i;

@@ -69,11 +69,19 @@ static inline size_t kc_format_ip(uint32_t address, kr_byte *to)
 
 /* ---- times ---- */
 
-/* A date and its day, so that equal dates in a row are converted once. */
+/* A date, as text and as a number. */
 typedef struct {
-    kr_byte text[10]; /* 2026-03-21 */
-    int64_t day;      /* since 1970; -1: none yet */
+    kr_byte text[10]; /* 2026-03-21; all 0: no date */
+    int64_t day;      /* since 1970 */
 } kc_date;
+
+enum { KC_DATES = 16 };
+
+/* The dates that were converted last: times of one collection share a few. All 0: none yet. */
+typedef struct {
+    kc_date by_text[KC_DATES]; /* by the last two characters */
+    kc_date by_day[KC_DATES];  /* by the day modulo KC_DATES */
+} kc_dates;
 
 /* Returns the number of two digits, -1 if one is not. */
 static inline int kc_two_digits(const kr_byte *p)
@@ -97,39 +105,44 @@ static inline int64_t kc_day_of(int year, int month, int day)
     return (int64_t)era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
-static inline int kc_parse_date(const kr_byte *p, kc_date *last)
+/* Returns the date at `p`, NULL if it is not one. */
+static inline const kc_date *kc_parse_date(const kr_byte *p, kc_dates *dates)
 {
     static const kr_byte days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    if (last->day >= 0 && !memcmp(last->text, p, 10))
-        return 1;
+    kc_date *found = &dates->by_text[(10u * p[8] + p[9]) % KC_DATES];
+    if (!memcmp(found->text, p, sizeof found->text))
+        return found;
     int century = kc_two_digits(p), years = kc_two_digits(p + 2), month = kc_two_digits(p + 5);
     int day = kc_two_digits(p + 8), year = century * 100 + years;
     if ((century | years | month | day) < 0 || year < 1970 || year > 2199 || month < 1 || month > 12 || day < 1)
-        return 0;
+        return NULL;
     int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (day > days[month - 1] + (month == 2 && leap))
-        return 0;
-    last->day = kc_day_of(year, month, day);
-    memcpy(last->text, p, 10);
-    return 1;
+        return NULL;
+    found->day = kc_day_of(year, month, day);
+    memcpy(found->text, p, sizeof found->text);
+    return found;
 }
 
-static inline void kc_format_date(int64_t day, kc_date *last)
+/* Returns the date of a day since 1970. */
+static inline const kc_date *kc_format_date(int64_t day, kc_dates *dates)
 {
-    if (day == last->day)
-        return;
+    kc_date *found = &dates->by_day[day % KC_DATES];
+    if (day == found->day && *found->text)
+        return found;
     int64_t shifted = day + 719468, era = shifted / 146097;
     unsigned of_era = (unsigned)(shifted - era * 146097);
     unsigned year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     unsigned of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     unsigned part = (5 * of_year + 2) / 153, month = part < 10 ? part + 3 : part - 9;
     unsigned year = year_of_era + (unsigned)era * 400 + (month <= 2);
-    kc_put_two_digits(last->text, year / 100);
-    kc_put_two_digits(last->text + 2, year % 100);
-    last->text[4] = last->text[7] = '-';
-    kc_put_two_digits(last->text + 5, month);
-    kc_put_two_digits(last->text + 8, of_year - (153 * part + 2) / 5 + 1);
-    last->day = day;
+    kc_put_two_digits(found->text, year / 100);
+    kc_put_two_digits(found->text + 2, year % 100);
+    found->text[4] = found->text[7] = '-';
+    kc_put_two_digits(found->text + 5, month);
+    kc_put_two_digits(found->text + 8, of_year - (153 * part + 2) / 5 + 1);
+    found->day = day;
+    return found;
 }
 
 /* Returns the seconds of a time of day, 06:19:49; -1 if it is not one. */
@@ -146,14 +159,15 @@ static inline int kc_seconds_of(const kr_byte *p)
 }
 
 /* Parses the time that begins at `p`. Returns its length, which states its type; 0 if it is not one. */
-static inline size_t kc_parse_time(const kr_byte *p, size_t len, int64_t *value, kc_date *last)
+static inline size_t kc_parse_time(const kr_byte *p, size_t len, int64_t *value, kc_dates *dates)
 {
     if (len < KC_TIME_LEN || p[4] != '-' || p[7] != '-' || p[10] != 'T')
         return 0;
     const int seconds = kc_seconds_of(p + 11);
-    if (seconds < 0 || !kc_parse_date(p, last))
+    const kc_date *date = seconds < 0 ? NULL : kc_parse_date(p, dates);
+    if (!date)
         return 0;
-    *value = last->day * 86400 + seconds;
+    *value = date->day * 86400 + seconds;
     if (p[19] == 'Z')
         return KC_TIME_LEN;
     if (p[19] != '.' || len < KC_MICRO_LEN || p[26] != 'Z')
@@ -166,15 +180,14 @@ static inline size_t kc_parse_time(const kr_byte *p, size_t len, int64_t *value,
 }
 
 /* Formats seconds, or microseconds if `micro`; returns the length, 0 unless the year is 1970 to 2199. */
-static inline size_t kc_format_time(kr_byte *to, int64_t value, int micro, kc_date *last)
+static inline size_t kc_format_time(kr_byte *to, int64_t value, int micro, kc_dates *dates)
 {
     if (value < 0 || (micro ? value / 1000000 : value) > KC_LAST_SECOND)
         return 0;
     unsigned fraction = micro ? (unsigned)(value % 1000000) : 0;
     int64_t seconds = micro ? value / 1000000 : value;
     unsigned rest = (unsigned)(seconds % 86400);
-    kc_format_date(seconds / 86400, last);
-    memcpy(to, last->text, 10);
+    memcpy(to, kc_format_date(seconds / 86400, dates)->text, sizeof ((kc_date *)NULL)->text);
     to[10] = 'T';
     kc_put_two_digits(to + 11, rest / 3600);
     to[13] = to[16] = ':';

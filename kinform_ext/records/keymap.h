@@ -116,7 +116,7 @@ static int kr_keymap_init(kr_keymap *m)
 
 /* Splits an empty map of one page for `count` entries, so that hardly a hash is computed again while they are added. It
  * makes few pages that the entries would not need. Without memory, or if the map has more pages, it does nothing. */
-static void kr_keymap_expect(kr_keymap *m, uint32_t count)
+static inline void kr_keymap_expect(kr_keymap *m, uint32_t count)
 {
     uint32_t depth = 0, *directory;
     while (depth < KR_KEYMAP_MAX_DEPTH && count >> depth > KR_KEYMAP_CROWDED)

@@ -213,7 +213,7 @@ static void forged_payload_step(forgery *sum)
         int type = (int)below(KC_OWN + 1);
         size_t word = type == KC_HEX ? 8 + 2 * (once_in(8) ? below(509) : below(20)) : len;
         int done = once_in(2) ? kc_read_literal(&in, &out, l, &e)
-                              : read_native(&in, &out, type, word, &e, &process.date);
+                              : read_native(&in, &out, type, word, &e, &process.dates);
         CHECK(!done || (in.at <= in.end && out.at <= out.end));
         sum->reads++;
         sum->bytes += b.len;
@@ -251,7 +251,7 @@ static void forged_template_step(collection *c, forgery *sum)
             size_t size = forge_length(x.size);
             kr_byte *to = (kr_byte *)malloc(size);
             double start = seconds();
-            kc_walk w = kc_walk_start(&process.walk, t, &own, to, &process.date);
+            kc_walk w = kc_walk_start(&process.walk, t, &own, to, &process.dates);
             sum->accepted += (uint64_t)read_blob(&w, &list, l, &blob, to, size);
             double took = seconds() - start;
             sum->slowest = took > sum->slowest ? took : sum->slowest;

@@ -31,7 +31,7 @@ static kc_template *template_of(const object *x)
     kc_template *t = kc_template_new(x->identity, x->size);
     if (x->size)
         memcpy(t->raw, x->raw, x->size);
-    CHECK(kc_template_build(t, &process.date));
+    CHECK(kc_template_build(t, &process.dates));
     return t;
 }
 
@@ -94,10 +94,10 @@ static void lists_swap(kc_entry *e, lists *l)
 }
 
 /* Reads a value that replaces a word of a type, and of `size` characters. */
-static int read_native(kc_input *in, kc_output *out, int type, size_t size, const kc_expected *e, kc_date *date)
+static int read_native(kc_input *in, kc_output *out, int type, size_t size, const kc_expected *e, kc_dates *dates)
 {
     int64_t value;
-    return kc_read_native(in, out, (unsigned)type, size, e, &value, date);
+    return kc_read_native(in, out, (unsigned)type, size, e, &value, dates);
 }
 
 static int read_blob(
