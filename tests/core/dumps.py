@@ -43,7 +43,7 @@ def raws(table: Table) -> dict[str, bytes]:
     return {table.key_of(id): table.raw_of(id) for id in table.ids()}
 
 
-# Items made by hand, as _table_snapshot.pxi and records/record.h describe them.
+# Items made by hand, as _table_dump.pxi and records/record.h describe them.
 
 TABLE, BASE, FULL = b"\0", b"\3", b"\7"
 FRAME, TEMPLATE, UID_TEXT, RV_TEXT = 64, 128, 16, 7

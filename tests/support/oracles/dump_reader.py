@@ -1,6 +1,6 @@
 """The oracle of dumps: the items of a dump in, the objects of the table out.
 
-Written from the comments in kinform_ext/_table_snapshot.pxi, records/record.h, records/placeholders.h and coder/*.h; it
+Written from the comments in kinform_ext/_table_dump.pxi, records/record.h, records/placeholders.h and coder/*.h; it
 shares no code with the table. `zstandard` decompresses frames. Trusts its input, like `blob_reader`.
 """
 
