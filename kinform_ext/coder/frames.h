@@ -54,15 +54,6 @@ static inline void kc_frames_unload(kc_frames *f)
     f->owner = NULL;
 }
 
-static inline void kc_frames_free(kc_frames *f)
-{
-    ZSTD_freeCCtx(f->writer);
-    ZSTD_freeCCtx(f->loaded);
-    ZSTD_freeDCtx(f->reader);
-    free(f->room);
-    memset(f, 0, sizeof *f);
-}
-
 /* Returns whether zstandard takes a prefix for a dictionary of its own format: not all of its functions would use it as
  * content. */
 static inline int kc_is_dictionary(const kr_byte *p, size_t len)

@@ -13,11 +13,22 @@ static void forget_content(void)
     memset(&process.content, 0, sizeof process.content);
 }
 
+/* Frees the contexts of zstandard. */
+static void forget_frames(void)
+{
+    kc_frames *f = &process.frames;
+    ZSTD_freeCCtx(f->writer);
+    ZSTD_freeCCtx(f->loaded);
+    ZSTD_freeDCtx(f->reader);
+    free(f->room);
+    memset(f, 0, sizeof *f);
+}
+
 /* Frees what the process keeps between calls, so that most calls allocate anew. */
 static void forget_buffers(void)
 {
     kc_cache_shrink(&process.cache, 0);
-    kc_frames_free(&process.frames);
+    forget_frames();
     kc_buffer_shrink(&process.room, 0);
     kc_buffer_shrink(&process.blob, 0);
     forget_content();
