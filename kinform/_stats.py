@@ -36,7 +36,8 @@ STATE_MEANINGS: dict[State, str] = {
     "unauthorized": "401, until the credentials are renewed",
     "forbidden": "403, until the permissions are granted",
     "not_found": "404, until the resource exists",
-    "failed": "kinform gave up: a retry of the refused request cannot succeed, or another error was raised",
+    "failed": "kinform gave up: a retry of the refused request cannot succeed, the store exceeds its `memory_limit`, "
+    "or another error was raised",
     "stopped": "The `async with` block of the informer was left, or the iteration over a stream ended",
 }
 
@@ -61,7 +62,8 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         state: State of the stream: `"live"`, `"forbidden"`, ...
-        error: The last error; None if there was progress since.
+        error: The last error; None if there was progress since. In the state `"failed"`: the error that ended the
+            stream, or None if it is not one of kinform, whose text could quote an object.
         resource_version: The resourceVersion up to which the store is complete; `""` before the first complete state.
         seconds_since_byte: Seconds since the last byte arrived; None before the first.
         seconds_since_bookmark: Seconds since the last bookmark; None before the first.

@@ -34,6 +34,10 @@ class Informer:
     `async with` starts it, once, and the end of the block stops it. The informer recovers from every temporary fault
     of network or server. Readers always see the last complete state. `state` and `stats()` say what is wrong.
 
+    An informer that fails stays in the state `"failed"` until the end of the block. `synced`, `wait_for` and `changes`
+    raise the error, `stats().streams` has its text, and the logger `kinform.informer` writes it. No handler is called
+    for it, and the end of the block does not raise it.
+
     Args:
         api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
@@ -156,6 +160,7 @@ class Informer:
             TimeoutError: The timeout passed. The error names the state of each stream.
             StatusError: The server refuses the request, and a retry cannot succeed.
         """
+            MemoryLimitError: The store takes more than `memory_limit`.
         await self._collection.wait_synced(timeout, allow_partial=allow_partial)
 
     async def wait_for(self, resource_version: str, timeout: float | None = None) -> None:
@@ -173,6 +178,7 @@ class Informer:
             TimeoutError: The timeout passed. The error names the state of each stream.
             StatusError: The server refuses the request, and a retry cannot succeed.
         """
+            MemoryLimitError: The store takes more than `memory_limit`.
         await self._collection.wait_for(resource_version, timeout)
 
     async def add_namespace(self, namespace: str) -> None:
@@ -183,6 +189,7 @@ class Informer:
             KinformError: The namespace was removed again before its objects arrived.
             StatusError: The server refuses the request, and a retry cannot succeed.
         """
+            MemoryLimitError: The store takes more than `memory_limit`.
         await self._collection.add_namespace(namespace)
 
     async def remove_namespace(self, namespace: str) -> None:
@@ -237,7 +244,11 @@ class Informer:
         It yields an `Added` for each object in the store at the time of the call, one `Synced`, and then each change.
         Each object is decoded when the reader reaches it. A slow reader gets the newest version of each object: if
         more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
-        stops, and raises an error if the informer has failed.
+        stops.
+
+        Raises:
+            StatusError: In the iteration: the server refuses the request, and a retry cannot succeed.
+            MemoryLimitError: In the iteration: the store takes more than `memory_limit`.
         """
         changes = self._collection.changes(self._dispatcher)
         if self._stopped:

@@ -436,6 +436,12 @@ async def test_a_memory_limit_stops_the_informer_and_names_the_sizes(server):
                 await pods.synced(timeout=10)
             assert caught.value.objects > 0
             assert pods.state == "failed"
+            stats = pods.stats()
+            assert (stats.state, stats.streams[""].state, stats.streams[""].error) == (
+                "failed",
+                "failed",
+                str(caught.value),
+            )
 
 
 async def test_deleted_objects_leave_no_sparse_slabs(server):
