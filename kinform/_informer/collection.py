@@ -41,7 +41,7 @@ class Collection:
         spec: The identity of the collection.
         indexes: Maps the name of each index to its path.
         snapshot: Where the collection is kept between two runs, or None.
-        memory_limit: Bytes that the store may take, or None.
+        memory_limit: Largest `held_bytes` of the store that is allowed, or None.
 
     Attributes:
         spec: The identity of the collection.

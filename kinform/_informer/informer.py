@@ -51,7 +51,8 @@ class Informer:
             read at once. Until the server accepts a watch that continues from it, the informer is not synced, and
             `state` is `"stale"`. The file contains the name of the `transform` function, and is refused for a
             function with another name. kinform does not detect a change of its code.
-        memory_limit: Bytes that the store may take. If it takes more, the informer stops with a `MemoryLimitError`.
+        memory_limit: Largest `stats().memory.held_bytes` that is allowed. If the store takes more, the informer fails
+            with a `MemoryLimitError`. It does not include the cache that all stores of the process share.
         queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
 
     Raises:
@@ -159,8 +160,8 @@ class Informer:
             ForbiddenError: The timeout passed, and a stream is forbidden. The error names this stream.
             TimeoutError: The timeout passed. The error names the state of each stream.
             StatusError: The server refuses the request, and a retry cannot succeed.
-        """
             MemoryLimitError: The store takes more than `memory_limit`.
+        """
         await self._collection.wait_synced(timeout, allow_partial=allow_partial)
 
     async def wait_for(self, resource_version: str, timeout: float | None = None) -> None:
@@ -177,8 +178,8 @@ class Informer:
             ValueError: This resourceVersion, or the resourceVersion of a stream, is not a number.
             TimeoutError: The timeout passed. The error names the state of each stream.
             StatusError: The server refuses the request, and a retry cannot succeed.
-        """
             MemoryLimitError: The store takes more than `memory_limit`.
+        """
         await self._collection.wait_for(resource_version, timeout)
 
     async def add_namespace(self, namespace: str) -> None:
@@ -188,8 +189,8 @@ class Informer:
             OptionError: The informer follows all namespaces, or this is not a valid name.
             KinformError: The namespace was removed again before its objects arrived.
             StatusError: The server refuses the request, and a retry cannot succeed.
-        """
             MemoryLimitError: The store takes more than `memory_limit`.
+        """
         await self._collection.add_namespace(namespace)
 
     async def remove_namespace(self, namespace: str) -> None:

@@ -219,7 +219,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         max_age: Age in seconds; None: no limit.
         object_bytes: Bytes of the JSON of one object.
-        held_bytes: Memory of the contents; None: no limit.
+        held_bytes: Largest `held_bytes` of the contents; None: no limit.
     """
 
     max_age: float | None = None

@@ -48,7 +48,7 @@ class Writer:
             nothing.
         transform_seconds: Seconds spent in `transform`.
         wire_bytes: Bytes of all objects received, as the server sent them.
-        memory_limit: Bytes that the store may take; None: no limit.
+        memory_limit: Largest `held_bytes` that is allowed; None: no limit.
         peak_bytes: The largest `held_bytes` while the last complete state came in.
         contents: The contents of the store, which its readers share.
     """
