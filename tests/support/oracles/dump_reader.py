@@ -44,6 +44,7 @@ class Record(NamedTuple):
         is_frame: Whether the blob is a frame.
         prefix: The bytes that precede the frame: the base, or the members before this one.
         has_placeholders: Whether the bytes in the blob have placeholders.
+        overhead: Bytes of the record in addition to its blob.
     """
 
     identity: Identity
@@ -57,6 +58,7 @@ class Record(NamedTuple):
     is_frame: bool
     prefix: bytes
     has_placeholders: bool
+    overhead: int
 
 
 @dataclass
@@ -132,6 +134,7 @@ def _slots(source: Bytes) -> list[int]:
 def _record(source: Bytes, item: int, bases: list[bytes]) -> Record:
     stream = source.varint()
     namespace = source.take(source.varint())
+    start = source.at
     source.take(4)  # the word, which a dump does not need
     form = source.take(1)[0]
     source.varint()  # the partition, which is stated by stream and namespace
@@ -145,6 +148,7 @@ def _record(source: Bytes, item: int, bases: list[bytes]) -> Record:
         uid = unpack_uuid(source.take(16))
     elif form & UID_TEXT:
         uid = source.take(source.varint())
+    overhead = source.at - start
     return Record(
         Identity(namespace, name, uid, resource_version),
         stream,
@@ -157,6 +161,7 @@ def _record(source: Bytes, item: int, bases: list[bytes]) -> Record:
         bool(form & FRAME),
         bases[codec - 1] if codec and form & FRAME else b"",
         bool(form & PLACEHOLDERS),
+        overhead,
     )
 
 
