@@ -11,7 +11,8 @@ include "_table_storage.pxi"
 include "_table_versions.pxi"
 include "_table_ids.pxi"
 include "_table_streams.pxi"
-include "_table_snapshot.pxi"
+include "_table_dump.pxi"
+include "_table_loader.pxi"
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcmp

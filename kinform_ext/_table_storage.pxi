@@ -18,7 +18,6 @@ cdef enum:
 
 # The buffers that the coders of all tables share. Only code that holds the GIL, and does not release it, uses it.
 cdef kc_process process
-kc_process_init(&process)
 
 
 cdef kr_text utf8(str s) except *:

@@ -158,8 +158,8 @@ class Stream:
                         del step  # see `_connection`
                 if self._machine.reload_credentials:
                     await self._reload_credentials()
-        except Exception:
-            self._machine.give_up()
+        except Exception as error:
+            self._machine.give_up(error)
             raise
         finally:
             self._machine.stop()

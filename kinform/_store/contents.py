@@ -11,8 +11,8 @@ from kinform._stats import MemoryUsage
 from kinform_ext._postings import Postings
 from kinform_ext._table import Table, Version
 
-HELD_PARTS: Final = ("mapped_bytes", "map_bytes", "coder_bytes", "cached_bytes")
-OTHER_PARTS: Final = ("dead_bytes", "limbo_bytes", "hidden_bytes", "shared_bytes")
+HELD_PARTS: Final = ("mapped_bytes", "map_bytes", "coder_bytes")
+OTHER_PARTS: Final = ("cached_bytes", "dead_bytes", "limbo_bytes", "hidden_bytes", "shared_bytes")
 
 
 class StoreContents:
@@ -46,7 +46,7 @@ class StoreContents:
         return (self.table.version_of(id) for id in self.table.ids())
 
     def adopt(self, other: StoreContents) -> None:
-        """Takes over the table of other contents, which end with it."""
+        """Takes over the table of other contents, which must not be used afterwards."""
         self.table = other.table
 
     def memory_usage(self) -> MemoryUsage:
