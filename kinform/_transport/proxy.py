@@ -8,7 +8,6 @@ Source: golang.org/x/net/http/httpproxy; RFC 9110, section 9.3.6 (CONNECT).
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import ipaddress
 import os
@@ -19,6 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import msgspec
 
 from kinform._errors import OptionError
+from kinform._transport.tls_transport import start_tls
 
 if TYPE_CHECKING:
     from kinform._transport.http1 import Http1Connection
@@ -199,11 +199,7 @@ async def connect_through(
     try:
         await _connect(connection, proxy, format_address(host, port))
         assert connection.transport is not None
-        transport = await asyncio.get_running_loop().start_tls(
-            connection.transport, connection, context, server_hostname=server_name
-        )
-        if transport is None:  # asyncio, if the connection was closed during the handshake
-            raise ProxyError("the connection was closed during the TLS handshake")
+        transport = await start_tls(connection.transport, connection, context, server_name)
     except BaseException:
         connection.close()
         raise
