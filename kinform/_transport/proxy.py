@@ -12,16 +12,13 @@ import base64
 import ipaddress
 import os
 import ssl
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
 from kinform._errors import OptionError
+from kinform._transport.http1 import Http1Connection
 from kinform._transport.tls_transport import start_tls
-
-if TYPE_CHECKING:
-    from kinform._transport.http1 import Http1Connection
 
 _HIDDEN = "(not shown)"
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -91,6 +88,7 @@ def _parse_proxy(url: str, source: str) -> Proxy:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port
         host = parts.hostname
+        (host or "").encode("idna")
         user, password = (unquote(part or "", errors="strict") for part in (parts.username, parts.password))
     except ValueError:  # its message may contain a password
         raise OptionError(source, _shown(url), allowed) from None
