@@ -115,7 +115,7 @@ def _without_user(parts: SplitResult) -> str:
 
 
 def _uses_proxy(host: str, port: int, no_proxy: str) -> bool:
-    """Returns whether NO_PROXY allows a proxy for this server. Loopback never goes through a proxy."""
+    """Returns whether a server is reached through a proxy. Loopback never is."""
     host = _to_ascii(host.lower())
     address = _parse_address(host)
     if host == "localhost" or (address is not None and address.is_loopback):

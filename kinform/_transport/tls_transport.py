@@ -65,7 +65,7 @@ async def start_tls(
 
 
 class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
-    """The protocol of an encrypted connection, and the transport of the protocol above it."""
+    """An encrypted connection: the transport of the protocol above it."""
 
     def __init__(
         self,
@@ -155,7 +155,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             self._send()
 
     def eof_received(self) -> None:
-        if self._error is None:  # without close_notify, somebody else may have cut the connection
+        if self._error is None:  # an attacker can cut a connection, but cannot send a close_notify
             when = "without a TLS close_notify" if self._established else "during the TLS handshake"
             self._error = ConnectionAbortedError(errno.ECONNABORTED, f"the server closed the connection {when}")
 

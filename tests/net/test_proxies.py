@@ -1,4 +1,4 @@
-"""Which proxy is used, and requests through it."""
+"""Proxies: the choice of one, and requests through it."""
 
 from __future__ import annotations
 

@@ -121,7 +121,7 @@ async def one_connection() -> AsyncIterator[tuple[str, Callable[[], Awaitable[Pe
 
 @asynccontextmanager
 async def tls_server(name: str = "server", **options: Any) -> AsyncIterator[ScriptedServer]:
-    """Runs a server with the certificate `name`; `options` are attributes of its context."""
+    """Runs a server; the options are attributes of its TLS context."""
     context = server_context()
     context.load_cert_chain(CERTIFICATES / f"{name}.pem")
     for option, value in options.items():
@@ -161,7 +161,7 @@ def test_without_verification_a_ca_is_not_read() -> None:
 
 
 @pytest.mark.parametrize("valid", [True, False])
-def test_inline_data_is_in_a_private_file_only_while_it_is_loaded(
+def test_inline_data_is_in_a_private_file_while_it_is_loaded(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, valid: bool
 ) -> None:
     modes: list[int] = []
@@ -230,7 +230,7 @@ def test_an_encrypted_key_is_refused_without_a_prompt(tmp_path: Path) -> None:
         client_context(access(certificate_file=FIRST, key_file=str(encrypted)))
 
 
-def test_without_a_temporary_directory_inline_data_is_a_clear_error(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inline_data_needs_a_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", "/no/such/directory")
     certificate, key = split_pem(FIRST)
     with pytest.raises(OptionError, match="No such file or directory"):
@@ -290,7 +290,7 @@ async def test_a_server_name_that_no_certificate_has_is_refused() -> None:
     ("certificate", "message"),
     [(None, "requires? a client certificate"), ("stranger", "does not trust the CA of the client certificate")],
 )
-async def test_a_client_certificate_that_is_missing_or_wrong_is_a_clear_error(
+async def test_a_bad_client_certificate_is_a_clear_error(
     version: ssl.TLSVersion, certificate: str | None, message: str
 ) -> None:
     context = server_context()
@@ -403,7 +403,7 @@ async def test_close_notify_ends_a_body_without_a_length() -> None:
 
 
 @on_each_loop
-async def test_without_close_notify_a_body_without_a_length_has_broken_off() -> None:
+async def test_a_body_without_a_length_needs_a_close_notify() -> None:
     async with encrypted() as (connection, server):
         await request(connection, server, UNTIL_CLOSE)
         await server.peer.send(server.encrypt(b"body"))
