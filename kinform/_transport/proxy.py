@@ -142,7 +142,7 @@ def _matches(entry: str, host: str, port: int, address: _Address | None) -> bool
     listed = _parse_address(name)
     if address is not None or listed is not None:
         return address == listed
-    domain = name.removeprefix("*").removeprefix(".")
+    domain = name.removeprefix("*.").removeprefix(".")
     subdomain = host.endswith(f".{_to_ascii(domain)}")
     return subdomain or (domain == name and host == _to_ascii(domain))
 

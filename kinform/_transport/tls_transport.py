@@ -22,8 +22,8 @@ from kinform._errors import OptionError
 from kinform._transport.read_buffer import ReadBuffer
 from kinform._transport.tls import describe_tls_error
 
-READ_BYTES = 128 << 10
-PIECE_BYTES = 32 << 10
+READ_BYTES = 128 << 10  # the fastest of 64 to 256 KiB
+PIECE_BYTES = 32 << 10  # two TLS records
 
 
 class _OfThread(threading.local):
@@ -142,6 +142,8 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         view = self._ciphertext.view[:nbytes]
         try:
             for start in range(0, nbytes, PIECE_BYTES):
+                if self._transport.is_closing():  # the protocol closed it, or the server ended it
+                    break
                 self._incoming.write(view[start : start + PIECE_BYTES])
                 if not self._established:
                     self._continue_handshake()

@@ -103,7 +103,7 @@ def test_proxy_url_has_precedence_over_everything(monkeypatch: pytest.MonkeyPatc
 LIST = (
     "shop.example, .sub.example,*.star.example ,port.example:8443,192.0.2.1,192.0.2.2:8443,198.51.100.77/30,"
     "2001:db8::1,[2001:db8::2]:8443,2001:db8:1::5/64,,:443,Upper.Example,münchen.example,xn--fsq092h.example,"
-    "10.0.0.0/33,10.1.0.0/255.255.0.0"
+    "10.0.0.0/33,10.1.0.0/255.255.0.0,*bare.example"
 )
 DIRECT = [
     ("shop.example", 443),
@@ -149,6 +149,8 @@ PROXIED = [
     ("10.1.0.1", 443),
     ("localhost.example.com", 443),
     ("a.localhost", 443),
+    ("bare.example", 443),
+    ("a.bare.example", 443),
     ("fe80::1%eth0.shop.example", 443),
 ]
 
