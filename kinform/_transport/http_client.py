@@ -27,6 +27,7 @@ from kinform._transport.base import CHUNK_BYTES, Request
 from kinform._transport.http1 import Http1Connection, HttpError
 from kinform._transport.proxy import Proxy, connect_through, find_proxy, format_address
 from kinform._transport.tls import client_context, describe_tls_error
+from kinform._transport.tls_transport import start_tls
 
 CONNECT_SECONDS = 10.0
 """For the name, all addresses, the proxy and the TLS handshake."""
@@ -371,9 +372,9 @@ async def _connect_in_turn(
     for left in range(len(addresses), 0, -1):
         try:
             async with asyncio.timeout((end - loop.time()) / left):
-                _, connection = await loop.create_connection(
-                    Http1Connection, addresses[-left], port, ssl=tls, server_hostname=server_name
-                )
+                transport, connection = await loop.create_connection(Http1Connection, addresses[-left], port)
+                if tls is not None and server_name is not None:
+                    connection.upgrade(await start_tls(transport, connection, tls, server_name))
                 return connection
         except ssl.SSLError:
             raise  # another address of this server has the same certificate
