@@ -1,4 +1,4 @@
-"""Random responses in random pieces, read by Http1Connection and by a simple parser.
+"""Random responses in random pieces, read by us and by a simple parser.
 
 llhttp does the framing, so what is tested is how it is used: pieces, joins, pauses, limits, and the checks of the
 head. The parser here needs the whole response and is written with regular expressions.
