@@ -81,6 +81,10 @@ cdef extern from "records/holds.h":
     uint64_t kr_holds_bytes(const kr_holds *h) nogil
 
 
+cdef extern from "records/heap.h":
+    void kr_heap_trim() nogil
+
+
 cdef extern from "records/slabs.h":
     ctypedef struct kr_slabs:
         uint64_t live
