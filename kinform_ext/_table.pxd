@@ -3,7 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from kinform_ext._postings cimport Postings, kx_idset, kx_indexes
+from kinform_ext._indexes cimport kx_idset, kx_indexes
 
 
 cdef extern from "records/record.h":
@@ -329,6 +329,16 @@ ctypedef struct Incoming:
     kc_encoded encoded  # set by `encode`
     bint deleted  # the verb is DELETED
     bint initial  # it belongs to a relist
+
+
+@cython.final
+cdef class Postings:
+    cdef kx_indexes x
+
+    cdef int load_node(self, uint32_t i, node) except -1
+    cdef int target(self, target) except? -1
+    cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF
+    cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL
 
 
 cdef class _TableStorage:

@@ -1,12 +1,23 @@
-from collections.abc import Iterator, Mapping
-from typing import Any, Final, final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, TypeAlias, final
 
-from kinform_ext._batch import Batch
-from kinform_ext._postings import Postings
+from kinform_ext._scan import Batch
+
+_Node: TypeAlias = tuple[Sequence[tuple[bytes, int]], int, Sequence[int]]
 
 NOTHING: Final[int]
 KEYS: Final[int]
 CHANGES: Final[int]
+
+@final
+class Postings:
+    def __new__(cls, program: Sequence[_Node]) -> Postings: ...
+    def put(self, id: int, raw: bytes) -> None: ...
+    def remove(self, id: int) -> None: ...
+    def ids(self, index: int, value: str) -> list[int]: ...
+    def count(self, index: int, value: str) -> int: ...
+    def values(self, index: int) -> list[str]: ...
+    def __sizeof__(self) -> int: ...
 
 @final
 class Version:

@@ -7,6 +7,7 @@ The class is built in steps, one a file: `_TableStorage` (reading, indexes, memo
 `Table` (writes of objects).
 """
 
+include "_table_postings.pxi"
 include "_table_storage.pxi"
 include "_table_versions.pxi"
 include "_table_ids.pxi"
@@ -16,7 +17,7 @@ include "_table_snapshot.pxi"
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcmp
 
-from kinform_ext._batch cimport Batch
+from kinform_ext._scan cimport Batch
 from kinform_ext._prune cimport (
     KS_DELETED, KS_NAME, KS_NAMESPACE, KS_RESOURCE_VERSION, KS_TEXTS, KS_UID, ks_object,
 )

@@ -21,7 +21,7 @@ from kinform._options import Transform
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
 from kinform._worker_thread import in_thread, trim_heap
-from kinform_ext._batch import Batch
+from kinform_ext._scan import Batch
 from kinform_ext._table import CHANGES, KEYS, NOTHING, Change
 
 log = logging.getLogger("kinform.store")

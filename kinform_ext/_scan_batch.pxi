@@ -1,6 +1,6 @@
-"""Batch: a run of complete objects in one block of bytes. Builder: makes batches.
+"""Batch: a run of objects in one block of bytes. Builder makes it. In `_scan`.
 
-Never splits a body into objects (`_scan` does), never compresses, never stores.
+Never splits a body into objects, never compresses, never stores.
 """
 
 import msgspec
