@@ -302,9 +302,6 @@ cdef class Table(_TableStreams):
 
 
 def trim_heap():
-    """Returns free memory of the C heap to the system: 2 or 3 MB after training.
-
-    Takes some ms, without the GIL.
-    """
+    """Returns free memory of the C heap to the system. Takes some ms, without the GIL."""
     with nogil:
         kr_heap_trim()

@@ -20,7 +20,7 @@ from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._options import Transform
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
-from kinform._worker_thread import in_thread, trim_heap
+from kinform._worker_thread import start_trim
 from kinform_ext._scan import Batch
 from kinform_ext._table import CHANGES, KEYS, NOTHING, Change
 
@@ -192,7 +192,7 @@ class Writer:
                     compacted = seen
                     while self._table.compact(COMPACT_BYTES):
                         await asyncio.sleep(0)
-                    await in_thread(trim_heap)
+                    start_trim()
 
     @property
     def idle(self) -> bool:
