@@ -3,7 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from kinform_ext._postings cimport Postings, kx_idset, kx_indexes
+from kinform_ext._indexes cimport kx_idset, kx_indexes
 
 
 cdef extern from "records/record.h":
@@ -79,6 +79,10 @@ cdef extern from "records/holds.h":
     int kr_holds_reserve(kr_holds *h, uint32_t more) nogil
     void kr_hold_take(kr_holds *h, uint32_t id) nogil
     uint64_t kr_holds_bytes(const kr_holds *h) nogil
+
+
+cdef extern from "records/heap.h":
+    void kr_heap_trim() nogil
 
 
 cdef extern from "records/slabs.h":
@@ -322,6 +326,16 @@ ctypedef struct Incoming:
     kc_encoded encoded  # set by `encode`
     bint deleted  # the verb is DELETED
     bint initial  # it belongs to a relist
+
+
+@cython.final
+cdef class Postings:
+    cdef kx_indexes x
+
+    cdef int load_node(self, uint32_t i, node) except -1
+    cdef int target(self, target) except? -1
+    cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF
+    cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL
 
 
 cdef class _TableStorage:

@@ -8,8 +8,7 @@ from typing import Final
 from kinform._paths.grammar import parse
 from kinform._paths.index_program import compile_index
 from kinform._stats import MemoryUsage
-from kinform_ext._postings import Postings
-from kinform_ext._table import Table, Version
+from kinform_ext._table import Postings, Table, Version
 
 HELD_PARTS: Final = ("mapped_bytes", "map_bytes", "coder_bytes")
 OTHER_PARTS: Final = ("cached_bytes", "dead_bytes", "limbo_bytes", "hidden_bytes", "shared_bytes")

@@ -17,11 +17,11 @@ from typing import Any
 
 from kinform._errors import MemoryLimitError
 from kinform._events import Applied, Init, InitDone, Skipped, Step
-from kinform._heap import trim_heap
+from kinform._heap import start_trim
 from kinform._options import Transform
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
-from kinform_ext._batch import Batch
+from kinform_ext._scan import Batch
 from kinform_ext._table import CHANGES, KEYS, NOTHING, Change
 
 log = logging.getLogger("kinform.store")
@@ -192,7 +192,7 @@ class Writer:
                     compacted = seen
                     while self._table.compact(COMPACT_BYTES):
                         await asyncio.sleep(0)
-                    await asyncio.to_thread(trim_heap)
+                    start_trim()
 
     @property
     def idle(self) -> bool:
