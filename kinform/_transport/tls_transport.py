@@ -169,8 +169,8 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
                 self._handshake_ended.set_exception(error or ConnectionAbortedError("the connection was closed"))
         elif protocol is not None:
             if isinstance(error, ssl.SSLError):
-                text = describe_tls_error(error)
-                error = ConnectionAbortedError(errno.ECONNABORTED, text)
+                cause, error = error, ConnectionAbortedError(errno.ECONNABORTED, describe_tls_error(error))
+                error.__cause__ = cause
             protocol.connection_lost(error)
 
     def pause_writing(self) -> None:

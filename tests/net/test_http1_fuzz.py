@@ -70,7 +70,9 @@ def parse(data: bytes, rules: Rules) -> Outcome:
         at, status = head.end(), int(head[2])
         fields = [line.split(b":", 1) for line in head[3].split(b"\r\n")[:-1]]
         lengths = [value.strip(b" \t") for name, value in fields if name.lower() == b"content-length"]
-        codings = [value.strip(b" ").lower() for name, value in fields if name.lower() == b"transfer-encoding"]
+        codings = [
+            value.lstrip(b" \t").rstrip(b" ").lower() for name, value in fields if name.lower() == b"transfer-encoding"
+        ]
         if len(lengths) + len(codings) > 1 or codings not in ([], [b"chunked"]):
             return Outcome(None, b"", False)
         if lengths and not (re.fullmatch(rb"[0-9]+", lengths[0]) and int(lengths[0]) < 2**64):

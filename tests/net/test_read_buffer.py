@@ -65,3 +65,24 @@ def test_the_memory_is_released_in_the_next_event_loop(monkeypatch: pytest.Monke
         await until(lambda: released(buffer))
 
     asyncio.run(read_again(asyncio.run(fill())))
+
+
+def test_the_timer_of_another_event_loop_releases_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "QUIET_SECONDS", 0.0)
+    buffer = ReadBuffer()
+
+    async def fill() -> None:
+        buffer.view[:] = b"x" * READ_BYTES
+        buffer.note_read()
+
+    async def wait() -> None:
+        for _ in range(5):
+            await asyncio.sleep(0.001)
+
+    with asyncio.Runner() as first, asyncio.Runner() as second:
+        first.run(fill())
+        second.run(fill())
+        first.run(wait())
+        assert not released(buffer)
+        second.run(wait())
+        assert released(buffer)

@@ -372,6 +372,25 @@ async def test_a_large_body_arrives_unchanged() -> None:
 
 
 @on_each_loop
+async def test_connections_that_share_a_buffer_keep_apart() -> None:
+    bodies = [random.Random(seed).randbytes(3 * READ_BYTES) for seed in range(5)]
+
+    async def exchange(body: bytes) -> bytes:
+        async with encrypted() as (connection, server):
+            await request(connection, server, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+            reading = asyncio.create_task(body_of(connection))
+            rest = server.encrypt(body)
+            while rest:
+                size = random.Random(len(rest)).randint(1, 50_000)
+                await server.peer.send(rest[:size])
+                rest = rest[size:]
+                await asyncio.sleep(0)
+            return await reading
+
+    assert await asyncio.gather(*map(exchange, bodies)) == bodies
+
+
+@on_each_loop
 async def test_records_may_arrive_byte_by_byte() -> None:
     async with encrypted() as (connection, server):
         await request(connection, server, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
