@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ssl
-import tempfile
 from collections.abc import Iterator
 from typing import NoReturn
 
@@ -84,6 +83,8 @@ def _pem_path(data: str | None, path: str | None) -> Iterator[str | None]:
     if data is None:
         yield path
         return
+    import tempfile  # 0.8 MiB, for the few users who have such a certificate
+
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:  # mode 0600
         file.write(data)
         file.flush()
