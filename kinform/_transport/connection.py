@@ -90,8 +90,9 @@ class Connection:
     def api_client(self) -> ApiClient:
         """A client of kubernetes_asyncio with the same credentials, for other calls.
 
-        It is made at the first use, which takes about 13 MiB and has HTTP connections of its own. It is closed with the
-        connection.
+        kinform makes it at the first use: this imports aiohttp and kubernetes_asyncio, which take about 15 MiB. It has
+        HTTP connections of its own, without a limit, and follows the rules of aiohttp: it follows redirects, for
+        example, and uses `.netrc`. The end of the block closes it.
 
         Raises:
             OptionError: The connection is not open.
@@ -132,7 +133,7 @@ class Connection:
         """See `Transport.open`.
 
         Raises:
-            OptionError: The connection is not open.
+            OptionError: The connection is not open, or the proxy or the `tls-server-name` is not valid.
             TransportError: There was no response.
         """
         self._require_open()

@@ -1,6 +1,6 @@
 """An ApiClient of kubernetes_asyncio with the credentials of a connection.
 
-Imports aiohttp and kubernetes_asyncio, about 13 MiB, so only `Connection.api_client` imports this module.
+Imports aiohttp and kubernetes_asyncio, about 15 MiB, so only `Connection.api_client` imports this module.
 """
 
 from __future__ import annotations
