@@ -1,0 +1,48 @@
+"""Both transports: a caller's ApiClient, and `kinform.connect`."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from kinform._transport.api_client import ApiClientTransport
+from kinform._transport.base import Request, Response, Transport
+from kinform._transport.connection import connect
+from kinform._transport.lean_import import ApiClient, Configuration
+
+PODS = Request(path="/api/v1/pods", params=())
+
+
+class OpenTransport(Protocol):
+    """Opens a transport for the time of a block."""
+
+    def __call__(
+        self, url: str, *, token: str | None = None, ca: Path | None = None, verify: bool = True
+    ) -> AbstractAsyncContextManager[Transport]: ...
+
+
+@asynccontextmanager
+async def api_client_transport(
+    url: str, *, token: str | None = None, ca: Path | None = None, verify: bool = True, limit: int = 100
+) -> AsyncIterator[ApiClientTransport]:
+    """Opens a transport over an ApiClient with at most `limit` connections."""
+    configuration = Configuration(host=url)
+    configuration.connection_pool_maxsize = limit
+    configuration.ssl_ca_cert = None if ca is None else str(ca)
+    configuration.verify_ssl = verify
+    if token is not None:
+        configuration.api_key["BearerToken"] = f"Bearer {token}"
+    async with ApiClient(configuration) as client:
+        yield ApiClientTransport(client)
+
+
+BOTH = [pytest.param(connect, id="connect"), pytest.param(api_client_transport, id="ApiClient")]
+
+
+async def body_of(response: Response) -> bytes:
+    """Reads the body of a response to its end."""
+    return b"".join([chunk async for chunk in response.chunks()])
