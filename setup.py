@@ -16,7 +16,7 @@ CHECKED = os.environ.get("KINFORM_CHECKED") == "1"
 SYMBOLS = CHECKED or os.environ.get("KINFORM_SYMBOLS") == "1"
 
 HEADERS = [str(path) for path in sorted(Path("kinform_ext").rglob("*.h"))]
-MODULES = ("_batch", "_postings", "_scan", "_table")
+MODULES = ("_scan", "_table")
 LIBRARIES = {"_table": ["zstd"]}
 
 # The flags of the interpreter often have -g. Debug information makes the modules five times as large.

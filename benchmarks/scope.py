@@ -94,7 +94,7 @@ def _follow(about: dict[str, Any], given: dict[str, Any], expected: Digest, empt
     return {
         "wire_bytes": stats["wire_bytes"],
         "pruned_bytes": stats["memory"]["pruned_bytes"],
-        "held_bytes": stats["memory"]["held_bytes"],
+        "held_bytes": stats["memory"]["held_bytes"] + stats["memory"]["cached_bytes"],
         "sync.cpu_seconds": spent,
         "sync.peak": peak,
         "sync.rss_at_rest": rss,

@@ -14,7 +14,7 @@
     ├── SkippedError         response: one object is skipped, the stream continues
     ├── DecodeError          data: an object does not decode to the requested type
     ├── SnapshotError        disk: a snapshot cannot be written, or must not be loaded
-    └── MemoryLimitError     collection: it takes more memory than `memory_limit`
+    └── MemoryLimitError     collection: its store takes more memory than `memory_limit`
 
 The word before the colon says where the cause is; below StatusError, it is the HTTP status. Messages name resource,
 key, path, status and byte offset only. They never show object contents, which may be a Secret.
@@ -181,20 +181,20 @@ class SnapshotError(KinformError):
 class MemoryLimitError(KinformError):
     """The store takes more memory than `memory_limit`.
 
-    The informer stops and does not start again.
+    kinform compares `stats().memory.held_bytes` with the limit. The informer stops and does not start again.
 
     Attributes:
         resource: The resource, `"v1/pods"`.
         objects: Number of objects in the store, including those of an unfinished list.
-        held_bytes: Bytes that the store takes.
+        held_bytes: Bytes that the store takes: `stats().memory.held_bytes`.
         pruned_bytes: Bytes of the objects as pruned JSON.
         limit_bytes: The limit, in bytes.
     """
 
     def __init__(self, resource: str, objects: int, held_bytes: int, pruned_bytes: int, limit_bytes: int) -> None:
         super().__init__(
-            f"{resource}: {objects} objects take {held_bytes} bytes ({pruned_bytes} as pruned JSON), "
-            f"more than the memory_limit of {limit_bytes} bytes"
+            f"{resource}: the memory.held_bytes of {objects} objects is {held_bytes}, "
+            f"more than the memory_limit of {limit_bytes} bytes; their pruned JSON has {pruned_bytes} bytes"
         )
         self.resource = resource
         self.objects = objects

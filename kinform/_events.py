@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from kinform._objects import Object
-from kinform_ext._batch import Batch
+from kinform_ext._scan import Batch
 
 
 class Init(msgspec.Struct, frozen=True, gc=False):

@@ -12,7 +12,7 @@ from kinform._errors import DecodeError
 T = TypeVar("T")
 
 # A msgspec message ends with the path and may quote values before it. Only the path is copied.
-_PATH = re.compile(r"at `(\$[^`]*)`$")
+_PATH = r"at `(\$[^`]*)`$"
 
 
 class Meta(msgspec.Struct, frozen=True, gc=False):
@@ -73,5 +73,5 @@ def decode_object(decoder: msgspec.json.Decoder[T], key: str, raw: bytes) -> T:
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        found = _PATH.search(str(error))
+        found = re.search(_PATH, str(error))
         raise DecodeError(key, found.group(1) if found else "") from None

@@ -278,10 +278,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         path: Path of the file. Its folder must exist and be writable: a temporary file is written there, and then
             renamed to `path` atomically.
-        max_age: kinform refuses a file that is older than this number of seconds, or whose date is more than this
-            number of seconds in the future. None: no limit. Without a limit, an old file normally does no harm: if the
-            server no longer has the changes since then, it refuses the resourceVersion of the file, and the informer
-            lists the collection.
+        max_age: kinform refuses a file that is older than this number of seconds, or whose time is more than this
+            number of seconds in the future. The time of the state is inside the file. None: no limit. Without a limit,
+            an old file normally does no harm: if the server no longer has the changes since then, it refuses the
+            resourceVersion of the file, and the informer lists the collection.
         interval: Approximate seconds between two writes while the collection changes. Each pause varies at random.
             The informer also writes the file when it stops.
 

@@ -13,14 +13,15 @@ from kinform._errors import OptionError
 
 LabelMatch = Callable[[Mapping[str, str]], bool]
 
+# Texts, not compiled patterns: most processes use none of them.
 _NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_KEY = re.compile(rf"(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}")
-_VALUE = re.compile(rf"(?:{_NAME})?")
-_SET = re.compile(r"(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)")
-_EQUAL = re.compile(r"(?P<key>[^\s!=,()]+)\s*(?P<op>==|!=|=)\s*(?P<value>[^\s!=,()]*)")
-_EXISTS = re.compile(r"(?P<op>!?)\s*(?P<key>[^\s!=,()<>]+)")
-_COMPARE = re.compile(r"(?P<key>[^\s!=,()<>]+)\s*(?P<op>[<>])\s*(?P<value>-?\d+)")
-_FIELD = re.compile(r"(?P<key>[A-Za-z0-9_.\-/\[\]]+)\s*(?:==|!=|=)\s*(?:[^\\,=]|\\[\\,=])*")
+_KEY = rf"(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}"
+_VALUE = rf"(?:{_NAME})?"
+_SET = r"(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)"
+_EQUAL = r"(?P<key>[^\s!=,()]+)\s*(?P<op>==|!=|=)\s*(?P<value>[^\s!=,()]*)"
+_EXISTS = r"(?P<op>!?)\s*(?P<key>[^\s!=,()<>]+)"
+_COMPARE = r"(?P<key>[^\s!=,()<>]+)\s*(?P<op>[<>])\s*(?P<value>-?\d+)"
+_FIELD = r"(?P<key>[A-Za-z0-9_.\-/\[\]]+)\s*(?:==|!=|=)\s*(?:[^\\,=]|\\[\\,=])*"
 
 _LABEL_GRAMMAR = (
     "requirements joined by commas: key=value, key!=value, key in (a,b), key notin (a,b), key, !key, key<1, key>1"
@@ -46,10 +47,10 @@ def required_labels(text: str) -> list[tuple[str, str]]:
     """Returns the labels that every match of a valid selector has, as keys and values."""
     found = []
     for part in map(str.strip, _split(text)):
-        if equal := _EQUAL.fullmatch(part):
+        if equal := re.fullmatch(_EQUAL, part):
             if equal["op"] != "!=":
                 found.append((equal["key"], equal["value"]))
-        elif (of := _SET.fullmatch(part)) and of["op"] == "in" and "," not in of["values"]:
+        elif (of := re.fullmatch(_SET, part)) and of["op"] == "in" and "," not in of["values"]:
             found.append((of["key"], of["values"].strip()))
     return found
 
@@ -61,7 +62,7 @@ def check_field_selector(text: str, *, field: str) -> None:
         OptionError: The selector is not valid. The message names the invalid requirement.
     """
     for part in re.split(r"(?<!\\),", text) if text.strip() else ():
-        if not _FIELD.fullmatch(part.strip()):
+        if not re.fullmatch(_FIELD, part.strip()):
             raise OptionError(field, text, f"{_FIELD_GRAMMAR}; {part.strip()!r} is not a requirement")
 
 
@@ -70,19 +71,19 @@ def _split(text: str) -> list[str]:
 
 
 def _requirement(part: str, text: str, field: str) -> LabelMatch:
-    if found := _SET.fullmatch(part):
+    if found := re.fullmatch(_SET, part):
         values = frozenset(value.strip() for value in found["values"].split(","))
-    elif found := _EQUAL.fullmatch(part):
+    elif found := re.fullmatch(_EQUAL, part):
         values = frozenset((found["value"],))
-    elif found := _EXISTS.fullmatch(part) or _COMPARE.fullmatch(part):
+    elif found := re.fullmatch(_EXISTS, part) or re.fullmatch(_COMPARE, part):
         values = frozenset()
     else:
         raise OptionError(field, text, f"{_LABEL_GRAMMAR}; {part!r} is not a requirement")
     key, op = found["key"], found["op"]
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(_KEY, key):
         raise OptionError(field, text, f"{_LABEL_GRAMMAR}; {key!r} is not a label key")
     for value in values:
-        if not _VALUE.fullmatch(value):
+        if not re.fullmatch(_VALUE, value):
             raise OptionError(field, text, f"{_LABEL_GRAMMAR}; {value!r} is not a label value")
     if op in ("in", "=", "=="):
         return lambda labels: labels.get(key) in values

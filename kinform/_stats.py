@@ -36,7 +36,8 @@ STATE_MEANINGS: dict[State, str] = {
     "unauthorized": "401, until the credentials are renewed",
     "forbidden": "403, until the permissions are granted",
     "not_found": "404, until the resource exists",
-    "failed": "kinform gave up: a retry of the refused request cannot succeed, or another error was raised",
+    "failed": "kinform gave up: a retry of the refused request cannot succeed, the store exceeds its `memory_limit`, "
+    "or another error was raised",
     "stopped": "The `async with` block of the informer was left, or the iteration over a stream ended",
 }
 
@@ -61,7 +62,8 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         state: State of the stream: `"live"`, `"forbidden"`, ...
-        error: The last error; None if there was progress since.
+        error: The last error; None if there was progress since. In the state `"failed"`: the error that ended the
+            stream, or None if it is not one of kinform, whose text could quote an object.
         resource_version: The resourceVersion up to which the store is complete; `""` before the first complete state.
         seconds_since_byte: Seconds since the last byte arrived; None before the first.
         seconds_since_bookmark: Seconds since the last bookmark; None before the first.
@@ -86,22 +88,24 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     Attributes:
         pruned_bytes: Size of the pruned JSON of the objects, as `raw` returns it. Includes objects of an unfinished
-            list. The store does not keep this JSON, but compresses it. Compare this number with `held_bytes` to see how
-            much the compression saves.
-        held_bytes: Memory of the store: the sum of `mapped_bytes`, `map_bytes`, `coder_bytes`, `cached_bytes` and
-            `index_bytes`.
-        mapped_bytes: Memory pages from the system for the compressed objects (the *records*).
+            list. The store keeps it encoded. Divide it by `held_bytes` to see how much the encoding saves.
+        held_bytes: Memory of this store alone: the sum of `mapped_bytes`, `map_bytes`, `coder_bytes` and
+            `index_bytes`. kinform compares it with `memory_limit`. Reads and other stores do not change it.
+        mapped_bytes: Resident memory pages with the encoded objects (the *records*), and the list of the blocks that
+            these pages are in.
         map_bytes: The map from keys to records, the internal numbers of the records (the *ids*), and the names of
             namespaces.
-        coder_bytes: Data that is needed to compress and decompress: slot lists, tables of literals, and hints to find
+        coder_bytes: Data of the coder for this store: slot lists, tables of literals, bases, and hints to find
             templates. The page "Compression" explains these terms.
-        cached_bytes: Templates of this store that are ready for use. The cache of the process keeps at most 1 MiB.
+        cached_bytes: Templates of this store in the cache of the process, ready for use. The cache keeps at most 1 MiB
+            for all stores together. Changes with each read and write of any store. Not a part of `held_bytes`.
         index_bytes: Indexes.
         dead_bytes: Part of `mapped_bytes`: freed records whose space is not yet reused.
         limbo_bytes: Part of `mapped_bytes`: replaced or deleted records that running iterators, waiting changes or
             other records still need.
         hidden_bytes: Part of `limbo_bytes`: templates that other records need.
-        shared_bytes: Buffers for compression that all stores of the process share. Not a part of `held_bytes`.
+        shared_bytes: Buffers of the coder that all stores of the process share, without the cache. Not a part of
+            `held_bytes`.
     """
 
     pruned_bytes: int
@@ -148,7 +152,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         wire_bytes: Bytes of all objects received since the start, as the server sent them. Includes relists and
             updates.
         memory: Memory of the store.
-        peak_bytes: The largest `memory.held_bytes` while the last complete state was received.
+        peak_bytes: The largest `memory.held_bytes` while the last complete state was received. Measured after each
+            chunk, like `memory_limit`.
         stale: Number of objects that the store has in an old version, because a newer version was skipped.
         undecodable: Number of events that were not dispatched, because an object does not fit the type.
         queue_depth: Number of events and keys that wait for handlers. Objects that were in the store before a handler

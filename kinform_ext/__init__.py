@@ -1,8 +1,8 @@
 """The compiled extension modules: bytes in, bytes out.
 
-They import nothing of kinform. `_scan` reads response bodies into batches (`_batch`). `_table` stores objects as
-versions (`_version`) and indexes them (`_postings`). The C headers lie in folders. A header includes only those of its
-own folder and of lower lines:
+They import nothing of kinform. `_scan` reads response bodies into batches. `_table` stores objects as versions and
+indexes them. There are two modules only, as Cython adds some 60 KiB of code to each. The C headers lie in folders. A
+header includes only those of its own folder and of lower lines:
 
     stream.h, table.h, pins.h   kt_   a table as a whole
     index/                      kx_   the values of objects, and the ids that have them

@@ -6,8 +6,9 @@ Source: the ListMeta of the Kubernetes API; KEP-5866 for `shardInfo`.
 
 from __future__ import annotations
 
-import json
 from typing import Final
+
+import msgspec
 
 READ: Final = frozenset({"kind", "apiVersion", "metadata", "items"})
 """The members that are read; all others are skipped."""
@@ -64,9 +65,9 @@ def decode(text: bytes) -> object:
         ValueError: It is malformed or nested too deep.
     """
     try:
-        return json.loads(text.decode())
-    except RecursionError:
-        raise ValueError("nested too deep") from None
+        return msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        raise ValueError("malformed, or nested too deep") from None
 
 
 def _metadata(value: object) -> tuple[str, str, int | None, str]:

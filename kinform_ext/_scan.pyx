@@ -9,6 +9,8 @@ on C fields: its two grammars, frames and envelope, share the carry and the offs
 Source: the Kubernetes API concepts page (LIST, WATCH, bookmarks), RFC 8259.
 """
 
+include "_scan_batch.pxi"
+
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -17,7 +19,6 @@ from libc.stdint cimport uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy, memset
 
-from kinform_ext._batch cimport Builder
 from kinform_ext._json cimport (
     KJ_INCOMPLETE, KJ_MALFORMED, KJ_MAX_DEPTH, KJ_OK, KJ_TOO_DEEP,
     kj_check_value, kj_distance, kj_is, kj_is_delimiter, kj_ptr, kj_read_key, kj_read_string, kj_skip_part,
@@ -28,7 +29,6 @@ from kinform_ext._partial_key cimport (
 )
 from kinform_ext._prune cimport KS_ADDED, KS_DELETED, KS_MODIFIED
 
-from kinform_ext._batch import Batch
 from kinform_ext._envelope import READ, Envelope, decode
 
 __all__ = ["MAX_DEPTH", "Batch", "Scanner"]

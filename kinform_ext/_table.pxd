@@ -3,7 +3,7 @@
 cimport cython
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from kinform_ext._postings cimport Postings, kx_idset, kx_indexes
+from kinform_ext._indexes cimport kx_idset, kx_indexes
 
 
 cdef extern from "records/record.h":
@@ -57,7 +57,7 @@ cdef extern from "records/record.h":
     kr_text kr_name(const kr_byte *record, uint32_t *partition) nogil
     void kr_read(const kr_byte *at, kr_view *v) nogil
     bint kr_try_read(const kr_byte *at, const kr_byte *end, kr_view *v) nogil
-    bint kr_try_read_varint(const kr_byte **pp, const kr_byte *end, uint64_t *n) nogil
+    bint kr_try_read_varint(const kr_byte **pp, const kr_byte *end, int bits, uint64_t *n) nogil
     kr_text kr_uid_text(const kr_view *v, kr_byte *to) nogil
     kr_text kr_rv_text(const kr_view *v, kr_byte *to) nogil
     void kr_identify(kr_identity *identity, const kr_text *uid, const kr_text *rv) nogil
@@ -74,11 +74,15 @@ cdef extern from "records/record.h":
 
 cdef extern from "records/holds.h":
     ctypedef struct kr_holds:
-        uint32_t used
+        pass
 
     int kr_holds_reserve(kr_holds *h, uint32_t more) nogil
     void kr_hold_take(kr_holds *h, uint32_t id) nogil
     uint64_t kr_holds_bytes(const kr_holds *h) nogil
+
+
+cdef extern from "records/heap.h":
+    void kr_heap_trim() nogil
 
 
 cdef extern from "records/slabs.h":
@@ -92,7 +96,7 @@ cdef extern from "records/slabs.h":
 
 cdef extern from "records/ids.h":
     ctypedef struct kr_ids:
-        uint32_t count
+        pass
 
     bint kr_id_is_used(const kr_ids *ids, uint32_t id) nogil
     uint32_t kr_id_next_used(const kr_ids *ids, uint32_t id) nogil
@@ -101,8 +105,10 @@ cdef extern from "records/ids.h":
 
 cdef extern from "records/keymap.h":
     ctypedef struct kr_keymap:
-        uint32_t pages
+        pass
 
+    void kr_keymap_expect(kr_keymap *keys, uint32_t count) nogil
+    void kr_keymap_prefetch(const kr_keymap *keys, uint64_t hash) nogil
     uint64_t kr_keymap_bytes(const kr_keymap *keys) nogil
 
 
@@ -123,11 +129,8 @@ cdef extern from "records/namespaces.h":
 
 
 cdef extern from "coder/coder.h":
-    ctypedef struct kc_cache:
-        uint64_t bytes
-
     ctypedef struct kc_process:
-        kc_cache cache
+        pass
 
     enum:
         KC_MAX_TEMPLATE
@@ -151,7 +154,6 @@ cdef extern from "coder/coder.h":
         uint32_t users
         uint8_t siblings
         float mean
-        uint8_t depth
 
     ctypedef struct kc_templates:
         uint32_t count
@@ -192,7 +194,6 @@ cdef extern from "coder/coder.h":
         int placeholders
         int is_template
 
-    void kc_process_init(kc_process *p) nogil
     void kc_process_shrink(kc_process *p) nogil
     uint64_t kc_process_bytes(const kc_process *p) nogil
     uint64_t kc_coder_bytes(const kc_coder *c) nogil
@@ -325,6 +326,16 @@ ctypedef struct Incoming:
     kc_encoded encoded  # set by `encode`
     bint deleted  # the verb is DELETED
     bint initial  # it belongs to a relist
+
+
+@cython.final
+cdef class Postings:
+    cdef kx_indexes x
+
+    cdef int load_node(self, uint32_t i, node) except -1
+    cdef int target(self, target) except? -1
+    cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF
+    cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL
 
 
 cdef class _TableStorage:

@@ -7,16 +7,18 @@ The class is built in steps, one a file: `_TableStorage` (reading, indexes, memo
 `Table` (writes of objects).
 """
 
+include "_table_postings.pxi"
 include "_table_storage.pxi"
 include "_table_versions.pxi"
 include "_table_ids.pxi"
 include "_table_streams.pxi"
-include "_table_snapshot.pxi"
+include "_table_dump.pxi"
+include "_table_loader.pxi"
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from libc.string cimport memcmp
 
-from kinform_ext._batch cimport Batch
+from kinform_ext._scan cimport Batch
 from kinform_ext._prune cimport (
     KS_DELETED, KS_NAME, KS_NAMESPACE, KS_RESOURCE_VERSION, KS_TEXTS, KS_UID, ks_object,
 )
@@ -298,3 +300,9 @@ cdef class Table(_TableStreams):
         if not kr_has_uid_and_rv(v.form) or not kr_has_uid_and_rv(incoming.identity.form):
             return False
         return kr_same_uid(&v, &incoming.identity) and kr_same_rv(&v, &incoming.identity)
+
+
+def trim_heap():
+    """Returns free memory of the C heap to the system. Takes some ms, without the GIL."""
+    with nogil:
+        kr_heap_trim()

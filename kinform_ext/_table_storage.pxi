@@ -8,7 +8,7 @@ from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
-from kinform_ext._postings cimport (
+from kinform_ext._indexes cimport (
     KX_NONE, KX_PAGE_SLOTS, kx_idset_next, kx_index_json, kx_value, kx_value_or_null,
 )
 
@@ -18,7 +18,6 @@ cdef enum:
 
 # The buffers that the coders of all tables share. Only code that holds the GIL, and does not release it, uses it.
 cdef kc_process process
-kc_process_init(&process)
 
 
 cdef kr_text utf8(str s) except *:

@@ -50,7 +50,7 @@ typedef struct {
     uint64_t records;         /* all records but those in limbo */
     uint64_t limbo;           /* records in limbo */
     uint64_t limbo_bytes;     /* bytes of the slabs that they take */
-    uint64_t hidden;          /* of those, templates with users */
+    uint64_t hidden;          /* of the records in limbo, templates with users */
     uint64_t hidden_bytes;    /* bytes of the slabs that these take */
 } kt_table;
 
@@ -212,7 +212,7 @@ static int kt_reserve(kt_table *t, const kr_new *n, uint64_t hash, kt_reservatio
     return room->slab != KR_NO_SLAB;
 }
 
-/* Counts a template that only its users need; `sign` -1: that was one. */
+/* Counts a hidden template; `sign` -1: counts it no longer. */
 static inline void kt_count_hidden(kt_table *t, const kr_view *v, int sign)
 {
     t->hidden += (uint64_t)(int64_t)sign;
@@ -346,7 +346,7 @@ static void kt_free_base_if_unneeded(kt_table *t, uint32_t number)
         kt_drop_user(t, base.member[i]);
 }
 
-/* Frees a record to which no key leads any more, and templates and bases that were in limbo for it. */
+/* Frees a record to which no key leads, then each template in limbo and each base that only this record needed. */
 static void kt_free_record(kt_table *t, uint32_t id)
 {
     uint64_t location = kr_id_location(&t->ids, id);

@@ -15,8 +15,7 @@ import msgspec
 from benchmarks.corpus import key_of, make, touch
 from benchmarks.harness.collection import Collection
 from kinform import Prune
-from kinform_ext._batch import Batch
-from kinform_ext._scan import Scanner
+from kinform_ext._scan import Batch, Scanner
 
 CHUNK_BYTES = 128 << 10
 """The size of a chunk: what a socket returns when it is read late."""

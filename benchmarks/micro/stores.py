@@ -12,7 +12,7 @@ import msgspec
 
 import kinform
 from benchmarks.micro.pods import Decoded, Small
-from kinform_ext._batch import Batch
+from kinform_ext._scan import Batch
 
 INDEX, NODE = "node", "spec.nodeName"
 STREAM = ""

@@ -251,12 +251,12 @@ def adversarial(records: Records) -> str:
     for each in of(records, "store", record="adversarial"):
         figures_ = each["figures"]
         sizes = (f"{figures_[name]:,.0f}" for name in ("pruned", "total", "alone"))
-        times = (f"{figures_[name]:,.1f}" for name in ("put_us", "alone_us"))
+        times = (f"{figures_[name]:,.1f}" for name in ("put_us", "alone_us", "package_us"))
         ratios = (f"{figures_[name]:.2f}" for name in ("total/alone", "put/alone"))
         title = ADVERSARIAL.get(each["collection"], each["collection"])
         rows.append([title, f"{each['objects']:,}", *sizes, next(ratios), *times, next(ratios)])
     head = ["collection", "objects", "JSON", "total", "alone", "bytes: ratio"]
-    head += ["write, µs", "alone: encode, µs", "CPU time: ratio"]
+    head += ["write, µs", "alone: encode, µs", "package: encode, µs", "CPU time: ratio"]
     return table(head, rows) if rows else ""
 
 

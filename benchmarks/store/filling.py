@@ -12,8 +12,7 @@ from typing import Any
 
 from benchmarks.corpus import dump
 from kinform._paths.prune_program import compile_prune
-from kinform_ext._batch import Batch
-from kinform_ext._scan import Scanner
+from kinform_ext._scan import Batch, Scanner
 from kinform_ext._table import Table
 
 Objects = list[dict[str, Any]]

@@ -1,7 +1,7 @@
 """Decodes queue entries to events.
 
-Here alone a waiting record becomes an object of the user's type. Counts and logs the objects that cannot be decoded.
-Holds no record.
+No other module decodes waiting records to the user's type. Counts and logs the objects that cannot be decoded. Holds
+no record.
 """
 
 from __future__ import annotations

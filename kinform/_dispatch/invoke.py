@@ -14,8 +14,8 @@ from typing import Any
 
 log = logging.getLogger("kinform.informer")
 
-# About as long as one chunk of a stream takes. With half of it, a quarter of the changes of a storm would wait at
-# its end, at 500 bytes and more each.
+# About the time that a stream takes for one chunk. With half of it, a quarter of the changes of a burst still wait at
+# its end, each with the memory of its records.
 TIME_SLICE_SECONDS = 0.004
 
 Handler = Callable[..., Any]

@@ -1,8 +1,8 @@
 """Key handlers: functions that take the key of a changed object.
 
-They are for controllers that read the store themselves. A key is in the queue at most once, even if its
-object changes many times before the call. So a slow handler is called less often, and always reads the newest state.
-Holds keys only: no record and no decoded object.
+They are for controllers that read the store themselves. A key is in the queue at most once, even if its object changes
+many times before the call. So a slow handler is called less often, and always reads the newest state. Holds keys only:
+no record and no decoded object.
 Source: client-go's work queue, which event handlers fill in the same way.
 """
 

@@ -41,7 +41,7 @@ class Collection:
         spec: The identity of the collection.
         indexes: Maps the name of each index to its path.
         snapshot: Where the collection is kept between two runs, or None.
-        memory_limit: Bytes that the store may take, or None.
+        memory_limit: Largest `held_bytes` of the store that is allowed, or None.
 
     Attributes:
         spec: The identity of the collection.
@@ -168,7 +168,10 @@ class Collection:
         try:
             async with aclosing(stream.steps()) as steps:
                 async for step in steps:
-                    await self.writer.write(stream.namespace, step, stream)
+                    try:
+                        await self.writer.write(stream.namespace, step, stream)
+                    except Exception as error:
+                        await steps.athrow(error)  # the stream has failed, too, and has the error
                     del step  # it holds a batch of up to a MiB, and the next step may be hours away
         except Exception as error:
             # The text of an error that is not ours, such as a bug of a transport, may quote anything.
@@ -274,7 +277,7 @@ class Collection:
 
         Raises:
             TimeoutError: At the timeout; names the state of each stream.
-            KinformError: The collection has stopped.
+            KinformError: The collection has stopped or failed. If it has failed: the error that ended it.
         """
         try:
             async with asyncio.timeout(timeout):

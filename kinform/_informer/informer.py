@@ -34,6 +34,10 @@ class Informer:
     `async with` starts it, once, and the end of the block stops it. The informer recovers from every temporary fault
     of network or server. Readers always see the last complete state. `state` and `stats()` say what is wrong.
 
+    An informer that fails stays in the state `"failed"` until the end of the block. `synced`, `wait_for` and `changes`
+    raise the error, `stats().streams` has its text, and the logger `kinform.informer` writes it. No handler is called
+    for it, and the end of the block does not raise it.
+
     Args:
         api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
@@ -47,7 +51,8 @@ class Informer:
             read at once. Until the server accepts a watch that continues from it, the informer is not synced, and
             `state` is `"stale"`. The file contains the name of the `transform` function, and is refused for a
             function with another name. kinform does not detect a change of its code.
-        memory_limit: Bytes that the store may take. If it takes more, the informer stops with a `MemoryLimitError`.
+        memory_limit: Largest `stats().memory.held_bytes` that is allowed. If the store takes more, the informer fails
+            with a `MemoryLimitError`. It does not include the cache that all stores of the process share.
         queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
 
     Raises:
@@ -155,6 +160,7 @@ class Informer:
             ForbiddenError: The timeout passed, and a stream is forbidden. The error names this stream.
             TimeoutError: The timeout passed. The error names the state of each stream.
             StatusError: The server refuses the request, and a retry cannot succeed.
+            MemoryLimitError: The store takes more than `memory_limit`.
         """
         await self._collection.wait_synced(timeout, allow_partial=allow_partial)
 
@@ -172,6 +178,7 @@ class Informer:
             ValueError: This resourceVersion, or the resourceVersion of a stream, is not a number.
             TimeoutError: The timeout passed. The error names the state of each stream.
             StatusError: The server refuses the request, and a retry cannot succeed.
+            MemoryLimitError: The store takes more than `memory_limit`.
         """
         await self._collection.wait_for(resource_version, timeout)
 
@@ -182,6 +189,7 @@ class Informer:
             OptionError: The informer follows all namespaces, or this is not a valid name.
             KinformError: The namespace was removed again before its objects arrived.
             StatusError: The server refuses the request, and a retry cannot succeed.
+            MemoryLimitError: The store takes more than `memory_limit`.
         """
         await self._collection.add_namespace(namespace)
 
@@ -237,7 +245,11 @@ class Informer:
         It yields an `Added` for each object in the store at the time of the call, one `Synced`, and then each change.
         Each object is decoded when the reader reaches it. A slow reader gets the newest version of each object: if
         more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
-        stops, and raises an error if the informer has failed.
+        stops.
+
+        Raises:
+            StatusError: In the iteration: the server refuses the request, and a retry cannot succeed.
+            MemoryLimitError: In the iteration: the store takes more than `memory_limit`.
         """
         changes = self._collection.changes(self._dispatcher)
         if self._stopped:

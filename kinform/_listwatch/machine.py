@@ -215,9 +215,13 @@ class ListWatchMachine:
         """Handles that the caller closed the current connection, if there was one."""
         self._expected = Expected.REQUEST
 
-    def give_up(self) -> None:
-        """Sets the state after a failure that the caller does not recover from."""
+    def give_up(self, error: Exception) -> None:
+        """Sets the state after a failure that the caller does not recover from.
+
+        Keeps the error only if it is a `KinformError`: the text of another one may quote anything.
+        """
         self.state = "failed"
+        self.error = error if isinstance(error, KinformError) else None
 
     def stop(self) -> None:
         """Sets the state after the last use."""

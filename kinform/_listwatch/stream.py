@@ -6,9 +6,8 @@ The only module that awaits the network. Never imports a store: the caller write
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import logging
-import random
+import os
 import re
 import time
 import weakref
@@ -93,7 +92,7 @@ class Stream:
             spec,
             namespace,
             capabilities=_capabilities.setdefault(transport.identity, Capabilities()),
-            random=random.random,
+            random=_random_fraction,
             resource_version=resource_version,
         )
 
@@ -158,8 +157,8 @@ class Stream:
                         del step  # see `_connection`
                 if self._machine.reload_credentials:
                     await self._reload_credentials()
-        except Exception:
-            self._machine.give_up()
+        except Exception as error:
+            self._machine.give_up(error)
             raise
         finally:
             self._machine.stop()
@@ -308,6 +307,11 @@ def watcher(
     return Stream(as_transport(api), spec, namespace=namespaces[0])
 
 
+def _random_fraction() -> float:
+    """Returns a random number from 0 up to 1. The module `random` takes 0.2 MiB."""
+    return int.from_bytes(os.urandom(4), "little") / (1 << 32)
+
+
 def _retry_after(header: str | None) -> float | None:
     """Returns the seconds of a Retry-After header: a number or a date.
 
@@ -317,6 +321,8 @@ def _retry_after(header: str | None) -> float | None:
         return None
     if re.fullmatch(r"\d{1,9}(\.\d*)?", header.strip()):
         return float(header)
+    import email.utils  # 0.4 MiB with what it imports, for a form that the API server never sends
+
     try:
         return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
     except (ValueError, OverflowError):

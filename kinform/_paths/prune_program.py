@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
+
+import msgspec
 
 from kinform._errors import OptionError
 from kinform._paths.grammar import STAR, Path, format_path, parse
@@ -63,7 +65,7 @@ def compile_prune(drop: Iterable[str], keep: Iterable[str], keep_last: Mapping[s
     )
 
 
-class _PruneState(NamedTuple):
+class _PruneState(msgspec.Struct, frozen=True):
     """Rest of each path at a place in an object. An empty path ends here."""
 
     keeps: frozenset[Path] | None  # None: keep everything

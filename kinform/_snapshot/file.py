@@ -40,7 +40,8 @@ SNAPSHOT_MAGIC = b"kinform\x00"
 # Incremented with every change of the layout of this file, of a dump, of the records of the table, or of the header.
 SNAPSHOT_FORMAT = 2
 PIECE_BYTES = 64 << 10  # of a dump in one piece; its last item may exceed this
-SLICE_BYTES = 256 << 10  # of objects that are loaded without releasing the GIL: below a millisecond
+SLICE_BYTES = 1 << 20  # of objects that are loaded without releasing the GIL: up to about a millisecond
+MIN_RECORD_BYTES = 14  # of an object in a dump, whose name and JSON are as short as possible
 MAX_HEADER_BYTES = 16 << 20  # 65,536 namespaces with long names
 MAX_OBJECT_BYTES = 64 << 20  # of an object in a file, unless the reader states another bound
 
@@ -218,7 +219,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         max_age: Age in seconds; None: no limit.
         object_bytes: Bytes of the JSON of one object.
-        held_bytes: Memory of the contents; None: no limit.
+        held_bytes: Largest `held_bytes` of the contents; None: no limit.
     """
 
     max_age: float | None = None
@@ -275,6 +276,7 @@ def _load(
             contents.table,
             {number: numbers[namespace] for namespace, (number, _) in header.streams.items()},
             bounds.object_bytes,
+            reader.expected(),
         )
         for piece in reader.pieces():
             done = 0
@@ -349,6 +351,14 @@ class _FileReader:
             return msgspec.json.decode(content, type=Header)
         except ValueError:
             raise self.error("the header is missing or not valid") from None
+
+    def expected(self) -> int:
+        """Returns how many objects the end piece states, which is not verified yet.
+
+        No more than fit in the file.
+        """
+        end = os.pread(self._file.fileno(), _END.size, max(0, self._size - _END.size))
+        return min(_END.unpack(end)[1], self._size // MIN_RECORD_BYTES) if len(end) == _END.size else 0
 
     def pieces(self) -> Iterable[bytes]:
         """Yields the pieces of the dump and verifies the end piece.

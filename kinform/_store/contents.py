@@ -8,11 +8,10 @@ from typing import Final
 from kinform._paths.grammar import parse
 from kinform._paths.index_program import compile_index
 from kinform._stats import MemoryUsage
-from kinform_ext._postings import Postings
-from kinform_ext._table import Table, Version
+from kinform_ext._table import Postings, Table, Version
 
-HELD_PARTS: Final = ("mapped_bytes", "map_bytes", "coder_bytes", "cached_bytes")
-OTHER_PARTS: Final = ("dead_bytes", "limbo_bytes", "hidden_bytes", "shared_bytes")
+HELD_PARTS: Final = ("mapped_bytes", "map_bytes", "coder_bytes")
+OTHER_PARTS: Final = ("cached_bytes", "dead_bytes", "limbo_bytes", "hidden_bytes", "shared_bytes")
 
 
 class StoreContents:
@@ -46,7 +45,7 @@ class StoreContents:
         return (self.table.version_of(id) for id in self.table.ids())
 
     def adopt(self, other: StoreContents) -> None:
-        """Takes over the table of other contents, which end with it."""
+        """Takes over the table of other contents, which must not be used afterwards."""
         self.table = other.table
 
     def memory_usage(self) -> MemoryUsage:

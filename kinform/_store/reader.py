@@ -92,7 +92,7 @@ class Store(Generic[T]):
         Args:
             namespace: Only objects of this namespace. None: all.
             label_selector: Only objects whose labels match. If the selector is `app=web`, for example, and the store
-                has an index of `metadata.labels.app`, only the objects with `app=web` are decompressed.
+                has an index of `metadata.labels.app`, only the objects with `app=web` are decoded.
 
         Raises:
             OptionError: The selector is not valid.

@@ -17,11 +17,11 @@ from typing import Any
 
 from kinform._errors import MemoryLimitError
 from kinform._events import Applied, Init, InitDone, Skipped, Step
+from kinform._heap import start_trim
 from kinform._options import Transform
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
-from kinform._worker_thread import in_thread, trim_heap
-from kinform_ext._batch import Batch
+from kinform_ext._scan import Batch
 from kinform_ext._table import CHANGES, KEYS, NOTHING, Change
 
 log = logging.getLogger("kinform.store")
@@ -48,7 +48,7 @@ class Writer:
             nothing.
         transform_seconds: Seconds spent in `transform`.
         wire_bytes: Bytes of all objects received, as the server sent them.
-        memory_limit: Bytes that the store may take; None: no limit.
+        memory_limit: Largest `held_bytes` that is allowed; None: no limit.
         peak_bytes: The largest `held_bytes` while the last complete state came in.
         contents: The contents of the store, which its readers share.
     """
@@ -192,7 +192,7 @@ class Writer:
                     compacted = seen
                     while self._table.compact(COMPACT_BYTES):
                         await asyncio.sleep(0)
-                    await in_thread(trim_heap)
+                    start_trim()
 
     @property
     def idle(self) -> bool:

@@ -21,12 +21,13 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 from weakref import WeakSet
 
-from kinform._errors import TransportError
+from kinform._errors import OptionError, TransportError
 from kinform._transport.access import ClusterAccess
 from kinform._transport.base import CHUNK_BYTES, Request
 from kinform._transport.http1 import Http1Connection, HttpError
 from kinform._transport.proxy import connect_through, find_proxy, format_address
 from kinform._transport.tls import client_context, describe_tls_error
+from kinform._transport.tls_transport import start_tls
 
 CONNECT_SECONDS = 10.0
 """For the name, all addresses, the proxy and the TLS handshake."""
@@ -202,7 +203,9 @@ class HttpClient:
                     connection = await self._connect_to_server()
                 finally:
                     self._connecting.discard(deadline)
-        except (OSError, ValueError) as error:  # ValueError: a name that DNS or TLS does not allow
+        except OptionError:
+            raise
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS does not allow
             why = "the connection was closed" if self._closed else f"cannot connect to {where}: {_describe(error)}"
             raise TransportError(f"{path}: {why}", reached=False) from error
         if self._closed:
@@ -387,9 +390,9 @@ async def _connect_in_turn(
     for left in range(len(addresses), 0, -1):
         try:
             async with asyncio.timeout((end - loop.time()) / left):
-                _, connection = await loop.create_connection(
-                    Http1Connection, addresses[-left], port, ssl=tls, server_hostname=server_name
-                )
+                transport, connection = await loop.create_connection(Http1Connection, addresses[-left], port)
+                if tls is not None and server_name is not None:
+                    connection.upgrade(await start_tls(transport, connection, tls, server_name))
                 return connection
         except ssl.SSLError:
             raise  # another address of this server has the same certificate
@@ -409,11 +412,11 @@ async def _addresses(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def _describe(error: OSError | ValueError) -> str:
+def _describe(error: OSError | UnicodeError) -> str:
     """Describes a network error in a few words, without any bytes sent or received."""
     if isinstance(error, ssl.SSLError):
         return describe_tls_error(error)
-    if isinstance(error, ValueError):
+    if isinstance(error, UnicodeError):
         return "the name of the host is not valid"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused"  # asyncio and uvloop say it differently

@@ -8,20 +8,17 @@ Source: golang.org/x/net/http/httpproxy; RFC 9110, section 9.3.6 (CONNECT).
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import ipaddress
 import os
 import ssl
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
 from kinform._errors import OptionError
-
-if TYPE_CHECKING:
-    from kinform._transport.http1 import Http1Connection
+from kinform._transport.http1 import Http1Connection
+from kinform._transport.tls_transport import start_tls
 
 _HIDDEN = "(not shown)"
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -91,6 +88,7 @@ def _parse_proxy(url: str, source: str) -> Proxy:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port
         host = parts.hostname
+        (host or "").encode("idna")
         user, password = (unquote(part or "", errors="strict") for part in (parts.username, parts.password))
     except ValueError:  # its message may contain a password
         raise OptionError(source, _shown(url), allowed) from None
@@ -117,7 +115,7 @@ def _without_user(parts: SplitResult) -> str:
 
 
 def _uses_proxy(host: str, port: int, no_proxy: str) -> bool:
-    """Returns whether NO_PROXY allows a proxy for this server. Loopback never goes through a proxy."""
+    """Returns whether a server is reached through a proxy. Loopback never is."""
     host = _to_ascii(host.lower())
     address = _parse_address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
@@ -144,7 +142,7 @@ def _matches(entry: str, host: str, port: int, address: _Address | None) -> bool
     listed = _parse_address(name)
     if address is not None or listed is not None:
         return address == listed
-    domain = name.removeprefix("*").removeprefix(".")
+    domain = name.removeprefix("*.").removeprefix(".")
     subdomain = host.endswith(f".{_to_ascii(domain)}")
     return subdomain or (domain == name and host == _to_ascii(domain))
 
@@ -199,11 +197,7 @@ async def connect_through(
     try:
         await _connect(connection, proxy, format_address(host, port))
         assert connection.transport is not None
-        transport = await asyncio.get_running_loop().start_tls(
-            connection.transport, connection, context, server_hostname=server_name
-        )
-        if transport is None:  # asyncio, if the connection was closed during the handshake
-            raise ProxyError("the connection was closed during the TLS handshake")
+        transport = await start_tls(connection.transport, connection, context, server_name)
     except BaseException:
         connection.close()
         raise

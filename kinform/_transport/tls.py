@@ -1,4 +1,4 @@
-"""TLS to the API server: the context with its certificates, the size of read buffers, and errors in words.
+"""The certificates of a TLS connection, and its errors in words.
 
 Never shows the text of a certificate or of a key.
 
@@ -7,20 +7,13 @@ Source: Go's `crypto/tls` and client-go's `rest.TLSClientConfig`, for which cert
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ssl
-import tempfile
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from kinform._errors import OptionError
 from kinform._transport.access import ClusterAccess
-
-IDLE_READ_BYTES = 16 << 10  # one TLS record
-BUSY_READ_BYTES = 256 << 10
-
-# --- certificates
 
 
 def client_context(access: ClusterAccess) -> ssl.SSLContext:
@@ -32,6 +25,7 @@ def client_context(access: ClusterAccess) -> ssl.SSLContext:
         OptionError: A certificate or a key is missing or cannot be loaded.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.options |= ssl.OP_NO_RENEGOTIATION  # a write then never waits for a read
     context.set_alpn_protocols(["http/1.1"])
     if access.verify:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # as in Go: a trusted CA need not be a root
@@ -89,6 +83,8 @@ def _pem_path(data: str | None, path: str | None) -> Iterator[str | None]:
     if data is None:
         yield path
         return
+    import tempfile  # 0.8 MiB, for the few users who have such a certificate
+
     with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:  # mode 0600
         file.write(data)
         file.flush()
@@ -138,24 +134,5 @@ def describe_tls_error(error: ssl.SSLError) -> str:
     """Returns what went wrong in a TLS connection, in words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"certificate verify failed: {error.verify_message}"
-    if isinstance(error, ssl.SSLEOFError):
-        return "the server closed the connection during the TLS handshake"
-    reason = error.reason or type(error).__name__
+    reason = error.reason or "unknown reason"
     return _REASONS.get(reason) or f"TLS failed: {reason.replace('_', ' ').lower()}"
-
-
-# --- buffers
-
-
-def set_tls_read_buffer(transport: asyncio.BaseTransport, size: int) -> None:
-    """Sets how many bytes a TLS transport of asyncio reads at a time.
-
-    asyncio keeps a buffer of 256 KiB for each connection. Has no effect on other transports. Uses private
-    attributes of asyncio, and has no effect where they do not exist.
-    """
-    tls: Any = getattr(transport, "_ssl_protocol", None)
-    if not hasattr(tls, "max_size") or not hasattr(tls, "_ssl_buffer_view") or tls.max_size == size:
-        return
-    tls.max_size = size
-    tls._ssl_buffer = bytearray(size)
-    tls._ssl_buffer_view = memoryview(tls._ssl_buffer)

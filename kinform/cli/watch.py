@@ -183,8 +183,8 @@ async def _print_events(informer: Informer, stdout: StdoutWriter, arguments: Arg
                 line = encode("MODIFIED", key, obj)
             case Deleted(key, obj, synthetic):
                 line = encode("DELETED", key, obj, "missing after a relist" if synthetic else "")
-            case Synced():
-                line = encode("SYNCED", None, None, object_count(len(informer.store)))
+            case Synced(key):
+                line = encode("SYNCED", key, None, object_count(len(informer.store)))
         stdout.write(line)
         await stdout.drain()
 
@@ -203,15 +203,15 @@ def _line_encoder(informer: Informer) -> Callable[..., bytes]:
     colour = use_colour(sys.stdout)
     labels = {event: click.style(f"{event:8}", fg=_COLOURS[event]) if colour else f"{event:8}" for event in _COLOURS}
 
-    def encode(event: str, key: str | None, obj: Any, remark: str = "") -> bytes:
-        name = str(informer.resource) if key is None else key
+    def encode(event: str, key: str, obj: Any, remark: str = "") -> bytes:
+        name = key or str(informer.resource)
         suffix = f" ({remark})" if remark else ""
         return f"{datetime.now():%H:%M:%S} {labels[event]} {name}{suffix}\n".encode()
 
     return encode
 
 
-def _as_json(event: str, key: str | None, obj: msgspec.Raw | None, remark: str = "") -> bytes:
+def _as_json(event: str, key: str, obj: msgspec.Raw | None, remark: str = "") -> bytes:
     raw = bytes(obj) if obj is not None else b"null"
     if b"\n" in raw:  # only between tokens, from a server that indents: a JSON string escapes line ends
         raw = msgspec.json.format(raw, indent=-1)
@@ -234,7 +234,8 @@ async def _print_stats(informer: Informer, stdout: StdoutWriter, arguments: Argu
         skipped = sum(stream.skipped for stream in stats.streams.values())
         line = (
             f"{datetime.now():%H:%M:%S} {stats.state}: {object_count(stats.objects)}, "
-            f"{mib(stats.memory.pruned_bytes)} MiB after pruning; {mib(received)} MiB received, {mib(rate)} MiB/s; "
+            f"{mib(stats.memory.pruned_bytes)} MiB after pruning, {mib(stats.memory.held_bytes)} MiB in the store; "
+            f"{mib(received)} MiB received, {mib(rate)} MiB/s; "
             f"process {mib(or_none(gauge.rss_estimate))} MiB; {errors} errors, {skipped} skipped"
         )
         width = shutil.get_terminal_size().columns - 1

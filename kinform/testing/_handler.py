@@ -79,6 +79,8 @@ class RequestHandler:
                 if refusal.status is not None and wants_indent(request.headers, request.params):
                     body = indent(body)
                 return await responder.respond(refusal.code, refusal.content_type, body, refusal.headers)
+            except ConnectionResetError:  # from a write: the client has left, and the cancellation of this task follows
+                await responder.stall()
 
     @contextmanager
     def _recorded(self, request: RecordedRequest) -> Iterator[None]:

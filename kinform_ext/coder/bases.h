@@ -52,16 +52,6 @@ static inline int kc_base_position(const kc_base *b, uint32_t template)
     return -1;
 }
 
-/* Returns the bytes of the base that precede a frame of a record, -1 if there is no such frame. `template`: the
- * record's number as a template, or 0. */
-static inline int64_t kc_base_prefix(const kc_base *b, uint32_t template)
-{
-    int position = kc_base_position(b, template);
-    if (position >= 0)
-        return position ? b->end[position - 1] : 0;
-    return b->is_full ? (int64_t)kc_base_size(b) : -1;
-}
-
 /* Begins a base and makes it the current one; 0 if there are too many, or there is no memory. */
 static inline int kc_base_begin(kc_bases *b)
 {

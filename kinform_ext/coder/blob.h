@@ -85,10 +85,10 @@ static inline kr_byte *kc_put_native(
         kc_literal_note(l, kc_hash(p, len), p, len, who);
     switch (type) {
     case KC_UUID:
-        kc_pack_uuid(p, to);
+        kr_pack_uuid(p, to);
         return to + 16;
     case KC_HEX:
-        kc_pack_hex(p, len, to);
+        kr_pack_hex(p, len, to);
         return to + len / 2;
     case KC_MICRO: {
         uint32_t fraction = (uint32_t)(op->value % 1000000);
@@ -233,7 +233,7 @@ static inline int kc_read_literal(kc_input *in, kc_output *out, const kc_literal
 
 /* `size`: characters of the template's word. */
 static inline int kc_read_native(
-    kc_input *in, kc_output *out, unsigned type, size_t size, const kc_expected *e, int64_t *value, kc_date *date)
+    kc_input *in, kc_output *out, unsigned type, size_t size, const kc_expected *e, int64_t *value, kc_dates *dates)
 {
     kr_byte text[KC_MAX_VALUE];
     uint64_t n;
@@ -242,16 +242,16 @@ static inline int kc_read_native(
         const kr_byte *packed = kc_read_bytes(in, size / 2);
         if (!packed || size > (size_t)(out->end - out->at))
             return 0;
-        kc_unpack_hex(packed, size, out->at);
+        kr_unpack_hex(packed, size, out->at);
         out->at += size;
         return 1;
     }
     if (type == KC_UUID) {
         const kr_byte *packed = kc_read_bytes(in, 16);
-        if (!packed || KC_UUID_LEN > (size_t)(out->end - out->at))
+        if (!packed || KR_UUID_LEN > (size_t)(out->end - out->at))
             return 0;
-        kc_unpack_uuid(packed, out->at);
-        out->at += KC_UUID_LEN;
+        kr_unpack_uuid(packed, out->at);
+        out->at += KR_UUID_LEN;
         return 1;
     }
     if (!kc_read_number(in, &n))
@@ -269,11 +269,11 @@ static inline int kc_read_native(
     }
     *value = (int64_t)sum;
     if (type == KC_DECIMAL && sum < 1000000000000000000u)
-        len = kc_format_decimal(sum, text);
+        len = kr_format_decimal(sum, text);
     else if (type == KC_IP && sum <= UINT32_MAX)
         len = kc_format_ip((uint32_t)sum, text);
     else if (type == KC_TIME || type == KC_MICRO)
-        len = kc_format_time(text, (int64_t)sum, type == KC_MICRO, date);
+        len = kc_format_time(text, (int64_t)sum, type == KC_MICRO, dates);
     return len && kc_write(out, text, len);
 }
 
@@ -383,19 +383,19 @@ static int kc_blob_read(
         int written;
         if (kind == KC_SAME) {
             written = kc_write(&out, t->raw + word.start, len);
-            value = kc_word_value(t, &word, w->date);
+            value = kc_word_value(t, &word, w->dates);
         } else {
             kc_expected e = kc_walk_expect(w, &word);
             if (kind == KC_NATIVE)
-                written = kc_read_native(&in, &out, word.type, len, &e, &value, w->date);
+                written = kc_read_native(&in, &out, word.type, len, &e, &value, w->dates);
             else if (kind == KC_GENERIC) {
                 written = kc_read_literal(&in, &out, l, &e) && out.at > begin;
-                value = kc_word_value(t, &word, w->date);
+                value = kc_word_value(t, &word, w->dates);
             } else if (e.text)
                 written = kc_write_exactly(&out, e.text, e.len);
             else {
                 kr_byte text[KC_MAX_VALUE];
-                size_t len_of_time = kc_format_time(text, e.value, word.type == KC_MICRO, w->date);
+                size_t len_of_time = kc_format_time(text, e.value, word.type == KC_MICRO, w->dates);
                 written = len_of_time && kc_write(&out, text, len_of_time);
                 kc_walk_note(w, &word, (uint32_t)(begin - to), (uint32_t)len_of_time, e.value);
             }

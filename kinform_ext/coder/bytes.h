@@ -151,14 +151,7 @@ typedef struct {
 /* Reads a varint of up to 64 bits; 0 if it does not end there. */
 static inline int kc_read_number(kc_input *in, uint64_t *n)
 {
-    *n = 0;
-    for (int shift = 0; shift < 64 && in->at < in->end; shift += 7) {
-        kr_byte c = *in->at++;
-        *n |= (uint64_t)(c & 127) << shift;
-        if (!(c & 128))
-            return 1;
-    }
-    return 0;
+    return kr_try_read_varint(&in->at, in->end, 64, n);
 }
 
 /* Returns the next bytes and passes them, NULL if there are fewer. */

@@ -10,6 +10,7 @@
 #include "../records/placeholders.h"
 #include "blob.h"
 #include "process.h"
+#include "template_build.h"
 
 enum { KC_MIN_CUT = 2 }; /* bytes of a value that is worth a placeholder; the stem may be shorter */
 
@@ -18,7 +19,7 @@ static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr
 /* The identity of a record. */
 typedef struct {
     kr_text text[4];          /* namespace, name, uid, resourceVersion */
-    kr_byte uid[KC_UUID_LEN]; /* its text, if the record has it packed */
+    kr_byte uid[KR_UUID_LEN]; /* its text, if the record has it packed */
     kr_byte rv[20];           /* the same */
 } kc_identity;
 
@@ -26,11 +27,7 @@ static inline void kc_identify(kc_identity *id, const kr_view *v, const kr_text 
 {
     id->text[0] = *namespace;
     id->text[1] = v->name;
-    id->text[2] = v->uid;
-    if ((v->form & KR_UID_MASK) == KR_UID_PACKED) {
-        kc_unpack_uuid(v->uid.at, id->uid);
-        id->text[2] = (kr_text){id->uid, KC_UUID_LEN};
-    }
+    id->text[2] = kr_uid_text(v, id->uid);
     id->text[3] = kr_rv_text(v, id->rv);
 }
 
@@ -75,7 +72,7 @@ static kc_template *kc_pin(kc_coder *c, uint32_t number)
     kc_identify(&identity, &v, &namespace);
     if (v.raw_len > KC_MAX_TEMPLATE || !(t = kc_template_new(identity.text, v.raw_len)))
         return NULL;
-    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_template_build(t, &p->date)
+    if (!kc_decode(c, &v, &namespace, t->raw) || !kc_template_build(t, &p->dates)
         || !kc_cache_add(&p->cache, &c->templates, number, t)) {
         kc_template_free(t);
         return NULL;
@@ -168,7 +165,7 @@ static int kc_decode(kc_coder *c, const kr_view *v, const kr_text *namespace, kr
         return 0;
     const kc_entry *e = kc_entry_of(&c->templates, v->codec);
     kc_own_init(&own, identity.text);
-    kc_walk w = kc_walk_start(&p->walk, t, &own, to, &p->date);
+    kc_walk w = kc_walk_start(&p->walk, t, &own, to, &p->dates);
     int done = kc_blob_read(&w, e->list, e->literals, &v->blob, to, v->raw_len);
     kc_unpin(c, t);
     return done;

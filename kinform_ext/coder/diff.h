@@ -46,7 +46,7 @@ typedef struct {
 
 /* Returns the end of the word at `at` if it has this type, else 0. `len`: characters of the template's word. */
 static inline size_t kc_native_end(
-    const kr_byte *x, size_t at, size_t size, unsigned type, size_t len, int64_t *value, kc_date *date)
+    const kr_byte *x, size_t at, size_t size, unsigned type, size_t len, int64_t *value, kc_dates *dates)
 {
     kr_byte packed[KC_MAX_HEX / 2];
     size_t end, limit = size < at + 20 ? size : at + 20;
@@ -59,18 +59,18 @@ static inline size_t kc_native_end(
         return kc_parse_ip(x + at, end - at, value) ? end : 0;
     case KC_TIME:
     case KC_MICRO:
-        end = at + kc_parse_time(x + at, size - at, value, date);
+        end = at + kc_parse_time(x + at, size - at, value, dates);
         if (end - at != (type == KC_TIME ? KC_TIME_LEN : KC_MICRO_LEN))
             return 0;
         break;
     case KC_UUID:
-        end = at + KC_UUID_LEN;
-        if (end > size || !kc_pack_uuid(x + at, packed))
+        end = at + KR_UUID_LEN;
+        if (end > size || !kr_pack_uuid(x + at, packed))
             return 0;
         break;
     case KC_HEX:
         end = at + len;
-        if (end > size || !kc_pack_hex(x + at, len, packed))
+        if (end > size || !kr_pack_hex(x + at, len, packed))
             return 0;
         break;
     default:
@@ -131,11 +131,11 @@ static inline kc_landing kc_find_landing(
 
 /* Returns the length of what is expected at `at` if it is there, and the word ends there; else 0. */
 static inline size_t kc_meets(
-    const kr_byte *x, size_t at, size_t size, const kc_expected *e, int micro, kc_date *date)
+    const kr_byte *x, size_t at, size_t size, const kc_expected *e, int micro, kc_dates *dates)
 {
     int64_t value;
     if (!e->text) {
-        size_t len = kc_parse_time(x + at, size - at, &value, date);
+        size_t len = kc_parse_time(x + at, size - at, &value, dates);
         return len == (size_t)(micro ? KC_MICRO_LEN : KC_TIME_LEN) && value == e->value ? len : 0;
     }
     if (size - at < e->len || memcmp(x + at, e->text, e->len))
@@ -179,7 +179,7 @@ static int kc_diff_make(
         else if (stop < t->specials) {
             word = kc_walk_word(w, t->special[stop].word);
             kc_expected e = kc_walk_expect(w, &word);
-            size_t met = kc_meets(x, at + same, size, &e, word.type == KC_MICRO, w->date);
+            size_t met = kc_meets(x, at + same, size, &e, word.type == KC_MICRO, w->dates);
             if (met) {
                 at += same + (uint32_t)met;
                 from = word.stop;
@@ -202,7 +202,7 @@ static int kc_diff_make(
             int64_t value = 0;
             differs = word.start;
             at += word.start - from;
-            size_t end = kc_native_end(x, at, size, word.type, word_len, &value, w->date);
+            size_t end = kc_native_end(x, at, size, word.type, word_len, &value, w->dates);
             op->kind = KC_NATIVE;
             op->expected = kc_walk_expect(w, &word);
             if (!end) {
@@ -210,7 +210,7 @@ static int kc_diff_make(
                 end = kc_word_end(x, at, size);
                 if (kc_is_time(word.type) || end - at <= 10) {
                     int64_t unused;
-                    size_t time = kc_parse_time(x + at, size - at, &unused, w->date);
+                    size_t time = kc_parse_time(x + at, size - at, &unused, w->dates);
                     end = time ? at + time : end;
                 }
             }
@@ -229,7 +229,7 @@ static int kc_diff_make(
                 op->type = word.type;
                 op->from = at;
                 op->to = (uint32_t)end;
-                op->value = op->kind == KC_NATIVE ? value : kc_word_value(t, &word, w->date);
+                op->value = op->kind == KC_NATIVE ? value : kc_word_value(t, &word, w->dates);
                 kc_walk_replace(w, &word, at, len, op->value);
                 kc_walk_after(w, &word);
                 d->count++;

@@ -1,9 +1,9 @@
 /* Encoding: from the bytes of an object to a blob.
  *
- * An object is coded once, when it arrives: as its differences from a template where a good one is found, else as a
- * frame after the base of the collection, else as it is. An object that differs much becomes a template itself. A search
- * that does not pay is given up, and made again when the collection has doubled.
- * Bound: KC_MAX_TRIED comparisons and three frames an object.
+ * An object is encoded once, when it arrives: as its differences from a template where a good one is found, else as a
+ * frame after the base of the collection, else as it is. An object that differs much becomes a template itself. A
+ * search that does not pay is given up, and made again when the collection has doubled.
+ * Bound: KC_MAX_TRIED comparisons and two frames an object. One of the frames may need the content of a base first.
  */
 #ifndef KINFORM_ENCODE_H
 #define KINFORM_ENCODE_H
@@ -14,8 +14,8 @@ enum {
     KC_MAX_TRIED = 12,        /* templates that are compared with one object */
     KC_MAX_DIFFED = 256 << 10,/* bytes of an object that is compared with templates */
     KC_TRIAL = 64,            /* objects after which it is decided whether to look for templates further on */
-    KC_MIN_HITS = 8,          /* of those, objects that must have found one */
-    KC_WEIGHT = 8 << 10,      /* a larger object counts for more than one in both */
+    KC_MIN_HITS = 8,          /* objects of these that must have found one */
+    KC_WEIGHT = 8 << 10,      /* bytes for which an object counts once more in both */
     KC_SAMPLES = 4,           /* frames after a base and alone, after which it is decided whether the base pays */
     KC_MIN_REPLACED = 2048,   /* bytes of an object that may keep the version before in memory */
     KC_RENEWAL = 64,          /* frames after which it is decided whether a new base follows */
@@ -75,7 +75,7 @@ static void kc_try(kc_search *s, uint32_t number)
         return;
     kc_entry *e = kc_entry_of(&c->templates, number);
     kc_diff *d = &p->diff[!s->diff];
-    kc_walk w = kc_walk_start(&p->walk, t, &s->own, s->x->raw, &p->date);
+    kc_walk w = kc_walk_start(&p->walk, t, &s->own, s->x->raw, &p->dates);
     if (!kc_diff_make(d, &w, t, s->x->raw, (uint32_t)s->x->size, s->estimate, e->literals)
         || d->estimate >= s->estimate) {
         kc_unpin(c, t);

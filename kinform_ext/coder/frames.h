@@ -19,7 +19,7 @@
 
 enum {
     KC_FRAME_LEVEL = 3,
-    KC_MAX_SEARCHED = 64 << 10, /* bytes for which the next four are used */
+    KC_MAX_SEARCHED = 64 << 10, /* bytes of an object for which the next four are used */
     KC_FRAME_WINDOW_BITS = 17,
     KC_FRAME_HASH_BITS = 15,
     KC_FRAME_CHAIN_BITS = 15,
@@ -52,15 +52,6 @@ static inline void kc_frames_unload(kc_frames *f)
     ZSTD_freeCCtx(f->loaded);
     f->loaded = NULL;
     f->owner = NULL;
-}
-
-static inline void kc_frames_free(kc_frames *f)
-{
-    ZSTD_freeCCtx(f->writer);
-    ZSTD_freeCCtx(f->loaded);
-    ZSTD_freeDCtx(f->reader);
-    free(f->room);
-    memset(f, 0, sizeof *f);
 }
 
 /* Returns whether zstandard takes a prefix for a dictionary of its own format: not all of its functions would use it as

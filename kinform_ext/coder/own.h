@@ -1,4 +1,4 @@
-/* The own of an object: its identity, the parts of its name, and the time in the name of an event.
+/* The own parts of an object: its identity, segments of its name, and the time in the name of an event.
  *
  * A word of an object that equals a part costs nothing, as the part is stored with the record. The parts of two objects
  * correspond: a template's last name segment stands for the last name segment of each object coded against it.
@@ -8,6 +8,7 @@
 #ifndef KINFORM_OWN_H
 #define KINFORM_OWN_H
 
+#include "../records/placeholders.h"
 #include "values.h"
 
 enum {
@@ -72,10 +73,9 @@ static inline void kc_own_init(kc_own *own, const kr_text identity[4])
     for (int i = 0; i < KC_PARTS; i++)
         part[i] = i < 4 ? identity[i] : (kr_text){NULL, 0};
     const kr_byte *start = part[KC_NAME].at, *end = start + part[KC_NAME].len, *space = part[KC_NAMESPACE].at;
-    const kr_byte *dot = part[KC_NAME].len ? kc_last(start, end, '.') : NULL;
     const kr_byte *dash = part[KC_NAME].len ? kc_last(start, end, '-') : NULL;
     const kr_byte *outer = dash ? kc_last(start, dash, '-') : NULL, *third = outer ? kc_last(start, outer, '-') : NULL;
-    part[KC_STEM] = kc_slice(start, dot);
+    part[KC_STEM] = kr_name_stem(&part[KC_NAME]);
     if (dash) {
         part[KC_GROUP] = kc_slice(start, dash);
         part[KC_GROUP_DASH] = kc_slice(start, dash + 1);

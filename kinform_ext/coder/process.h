@@ -28,13 +28,13 @@ typedef struct {
     uint32_t members;     /* whose bytes are there */
 } kc_content;
 
-/* The parts that all collections of the process share. */
+/* The parts that all collections of the process share. All 0 at first. */
 typedef struct {
     kc_cache cache;           /* built templates */
     kc_frames frames;         /* contexts */
     kc_content content;       /* of a base */
     kc_walk_room walk;        /* for walks */
-    kc_date date;             /* the last date that was converted */
+    kc_dates dates;           /* that were converted last */
     kc_diff diff[2];          /* the best one so far, and the one being made */
     uint16_t kind[KC_MAX_LEARNT]; /* of the words of a template */
     kc_buffer room;           /* for parts of blobs, cut objects and prefixes */
@@ -81,11 +81,6 @@ static inline void kc_buffer_shrink(kc_buffer *b, size_t most)
         return;
     free(b->at);
     *b = (kc_buffer){NULL, 0};
-}
-
-static inline void kc_process_init(kc_process *p)
-{
-    p->date.day = -1;
 }
 
 /* Returns the bytes that all collections share, without the cache. */

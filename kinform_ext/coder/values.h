@@ -1,9 +1,10 @@
 /* Values: words that are stored in less than their characters: times, decimals, hexadecimals, UUIDs, IPv4 addresses.
  *
  * A parser accepts a word only if formatting the value gives the same bytes again: no leading zeros, lowercase digits,
- * no 30 February. So whatever does not round-trip stays text. The type of a word is the first that fits: key, part of
- * the object's own, time, decimal, IPv4 address, UUID, hexadecimal, text. Formatters take any value, as it may come
- * from a forged blob, and never write more than KC_MAX_VALUE bytes. Nothing here allocates.
+ * no 30 February. So whatever does not round-trip stays text. Decimals, hexadecimals and UUIDs: records/canonical.h.
+ * The type of a word is the first that fits: key, part of the object's own, time, decimal, IPv4 address, UUID,
+ * hexadecimal, text. Formatters take any value, as it may come from a forged blob, and never write more than
+ * KC_MAX_VALUE bytes. Nothing here allocates.
  */
 #ifndef KINFORM_TYPED_VALUES_H
 #define KINFORM_TYPED_VALUES_H
@@ -21,29 +22,19 @@ enum {
     KC_KEY,     /* a word before `":`, such as a key of a JSON object: replaced as text */
     KC_OWN,     /* a part of the object's own identity: see own.h */
 };
-enum { KC_MAX_VALUE = 40, KC_TIME_LEN = 20, KC_MICRO_LEN = 27, KC_UUID_LEN = 36, KC_MAX_HEX = 1024 };
+enum { KC_MAX_VALUE = 40, KC_TIME_LEN = 20, KC_MICRO_LEN = 27, KC_MAX_DIGITS = 18, KC_MAX_HEX = 1024 };
 #define KC_LAST_SECOND 7258118399 /* 2199-12-31T23:59:59Z */
 
 /* ---- decimals and addresses ---- */
 
+/* Parses a decimal of at most KC_MAX_DIGITS digits, so that the difference of two is an int64_t. */
 static inline int kc_parse_decimal(const kr_byte *p, size_t len, int64_t *value)
 {
-    int64_t n = 0;
-    if (!len || len > 18 || (p[0] == '0' && len > 1))
+    uint64_t n;
+    if (len > KC_MAX_DIGITS || !kr_parse_decimal(p, len, &n))
         return 0;
-    for (size_t i = 0; i < len; i++) {
-        unsigned digit = p[i] - (unsigned)'0';
-        if (digit > 9)
-            return 0;
-        n = n * 10 + digit;
-    }
-    *value = n;
+    *value = (int64_t)n;
     return 1;
-}
-
-static inline size_t kc_format_decimal(uint64_t n, kr_byte *to)
-{
-    return kr_format_decimal(n, to);
 }
 
 static inline int kc_parse_ip(const kr_byte *p, size_t len, int64_t *value)
@@ -76,88 +67,21 @@ static inline size_t kc_format_ip(uint32_t address, kr_byte *to)
     return len;
 }
 
-/* ---- hexadecimals ---- */
-
-/* Packs an even number of lowercase digits; 0 if one is not. */
-static inline int kc_pack_hex(const kr_byte *p, size_t len, kr_byte *to)
-{
-    size_t i = 0;
-#ifdef __SSE2__
-    for (; i + 16 <= len; i += 16) {
-        __m128i c = _mm_loadu_si128((const __m128i *)(p + i));
-        __m128i digit = _mm_sub_epi8(c, _mm_set1_epi8('0')), letter = _mm_sub_epi8(c, _mm_set1_epi8('a'));
-        __m128i is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digit, _mm_set1_epi8(9)), digit);
-        __m128i is_letter = _mm_cmpeq_epi8(_mm_min_epu8(letter, _mm_set1_epi8(5)), letter);
-        if (_mm_movemask_epi8(_mm_or_si128(is_digit, is_letter)) != 0xffff)
-            return 0;
-        letter = _mm_and_si128(is_letter, _mm_add_epi8(letter, _mm_set1_epi8(10)));
-        __m128i half = _mm_or_si128(_mm_and_si128(is_digit, digit), letter);
-        __m128i high = _mm_and_si128(_mm_slli_epi16(half, 4), _mm_set1_epi16(0xf0));
-        __m128i pair = _mm_or_si128(high, _mm_srli_epi16(half, 8));
-        _mm_storel_epi64((__m128i *)(to + i / 2), _mm_packus_epi16(pair, pair));
-    }
-#endif
-    for (; i < len; i += 2) {
-        int high = kr_hex_digit(p[i]), low = kr_hex_digit(p[i + 1]);
-        if ((high | low) < 0)
-            return 0;
-        to[i / 2] = (kr_byte)(high << 4 | low);
-    }
-    return 1;
-}
-
-/* Writes `len` digits, an even number. */
-static inline void kc_unpack_hex(const kr_byte *from, size_t len, kr_byte *to)
-{
-    size_t i = 0;
-#ifdef __SSE2__
-    for (; i + 16 <= len; i += 16) {
-        __m128i pair = _mm_loadl_epi64((const __m128i *)(from + i / 2));
-        __m128i high = _mm_and_si128(_mm_srli_epi16(pair, 4), _mm_set1_epi8(15));
-        __m128i half = _mm_unpacklo_epi8(high, _mm_and_si128(pair, _mm_set1_epi8(15)));
-        __m128i letter = _mm_and_si128(_mm_cmpgt_epi8(half, _mm_set1_epi8(9)), _mm_set1_epi8('a' - '0' - 10));
-        half = _mm_add_epi8(_mm_add_epi8(half, _mm_set1_epi8('0')), letter);
-        _mm_storeu_si128((__m128i *)(to + i), half);
-    }
-#endif
-    for (; i < len; i += 2) {
-        to[i] = (kr_byte)"0123456789abcdef"[from[i / 2] >> 4];
-        to[i + 1] = (kr_byte)"0123456789abcdef"[from[i / 2] & 15];
-    }
-}
-
-static inline int kc_pack_uuid(const kr_byte *p, kr_byte to[16])
-{
-    kr_byte digits[32];
-    if (p[8] != '-' || p[13] != '-' || p[18] != '-' || p[23] != '-')
-        return 0;
-    memcpy(digits, p, 8);
-    memcpy(digits + 8, p + 9, 4);
-    memcpy(digits + 12, p + 14, 4);
-    memcpy(digits + 16, p + 19, 4);
-    memcpy(digits + 20, p + 24, 12);
-    return kc_pack_hex(digits, 32, to);
-}
-
-static inline void kc_unpack_uuid(const kr_byte from[16], kr_byte to[KC_UUID_LEN])
-{
-    kr_byte digits[32];
-    kc_unpack_hex(from, 32, digits);
-    memcpy(to, digits, 8);
-    memcpy(to + 9, digits + 8, 4);
-    memcpy(to + 14, digits + 12, 4);
-    memcpy(to + 19, digits + 16, 4);
-    memcpy(to + 24, digits + 20, 12);
-    to[8] = to[13] = to[18] = to[23] = '-';
-}
-
 /* ---- times ---- */
 
-/* A date and its day, so that equal dates in a row are converted once. */
+/* A date, as text and as a number. */
 typedef struct {
-    kr_byte text[10]; /* 2026-03-21 */
-    int64_t day;      /* since 1970; -1: none yet */
+    kr_byte text[10]; /* 2026-03-21; all 0: no date */
+    int64_t day;      /* since 1970 */
 } kc_date;
+
+enum { KC_DATES = 16 };
+
+/* The dates that were converted last: times of one collection share a few. All 0: none yet. */
+typedef struct {
+    kc_date by_text[KC_DATES]; /* by the last two characters */
+    kc_date by_day[KC_DATES];  /* by the day modulo KC_DATES */
+} kc_dates;
 
 /* Returns the number of two digits, -1 if one is not. */
 static inline int kc_two_digits(const kr_byte *p)
@@ -181,39 +105,44 @@ static inline int64_t kc_day_of(int year, int month, int day)
     return (int64_t)era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
 }
 
-static inline int kc_parse_date(const kr_byte *p, kc_date *last)
+/* Returns the date at `p`, NULL if it is not one. */
+static inline const kc_date *kc_parse_date(const kr_byte *p, kc_dates *dates)
 {
     static const kr_byte days[12] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    if (last->day >= 0 && !memcmp(last->text, p, 10))
-        return 1;
+    kc_date *found = &dates->by_text[(10u * p[8] + p[9]) % KC_DATES];
+    if (!memcmp(found->text, p, sizeof found->text))
+        return found;
     int century = kc_two_digits(p), years = kc_two_digits(p + 2), month = kc_two_digits(p + 5);
     int day = kc_two_digits(p + 8), year = century * 100 + years;
     if ((century | years | month | day) < 0 || year < 1970 || year > 2199 || month < 1 || month > 12 || day < 1)
-        return 0;
+        return NULL;
     int leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
     if (day > days[month - 1] + (month == 2 && leap))
-        return 0;
-    last->day = kc_day_of(year, month, day);
-    memcpy(last->text, p, 10);
-    return 1;
+        return NULL;
+    found->day = kc_day_of(year, month, day);
+    memcpy(found->text, p, sizeof found->text);
+    return found;
 }
 
-static inline void kc_format_date(int64_t day, kc_date *last)
+/* Returns the date of a day since 1970. */
+static inline const kc_date *kc_format_date(int64_t day, kc_dates *dates)
 {
-    if (day == last->day)
-        return;
+    kc_date *found = &dates->by_day[day % KC_DATES];
+    if (day == found->day && *found->text)
+        return found;
     int64_t shifted = day + 719468, era = shifted / 146097;
     unsigned of_era = (unsigned)(shifted - era * 146097);
     unsigned year_of_era = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     unsigned of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     unsigned part = (5 * of_year + 2) / 153, month = part < 10 ? part + 3 : part - 9;
     unsigned year = year_of_era + (unsigned)era * 400 + (month <= 2);
-    kc_put_two_digits(last->text, year / 100);
-    kc_put_two_digits(last->text + 2, year % 100);
-    last->text[4] = last->text[7] = '-';
-    kc_put_two_digits(last->text + 5, month);
-    kc_put_two_digits(last->text + 8, of_year - (153 * part + 2) / 5 + 1);
-    last->day = day;
+    kc_put_two_digits(found->text, year / 100);
+    kc_put_two_digits(found->text + 2, year % 100);
+    found->text[4] = found->text[7] = '-';
+    kc_put_two_digits(found->text + 5, month);
+    kc_put_two_digits(found->text + 8, of_year - (153 * part + 2) / 5 + 1);
+    found->day = day;
+    return found;
 }
 
 /* Returns the seconds of a time of day, 06:19:49; -1 if it is not one. */
@@ -230,14 +159,15 @@ static inline int kc_seconds_of(const kr_byte *p)
 }
 
 /* Parses the time that begins at `p`. Returns its length, which states its type; 0 if it is not one. */
-static inline size_t kc_parse_time(const kr_byte *p, size_t len, int64_t *value, kc_date *last)
+static inline size_t kc_parse_time(const kr_byte *p, size_t len, int64_t *value, kc_dates *dates)
 {
     if (len < KC_TIME_LEN || p[4] != '-' || p[7] != '-' || p[10] != 'T')
         return 0;
     const int seconds = kc_seconds_of(p + 11);
-    if (seconds < 0 || !kc_parse_date(p, last))
+    const kc_date *date = seconds < 0 ? NULL : kc_parse_date(p, dates);
+    if (!date)
         return 0;
-    *value = last->day * 86400 + seconds;
+    *value = date->day * 86400 + seconds;
     if (p[19] == 'Z')
         return KC_TIME_LEN;
     if (p[19] != '.' || len < KC_MICRO_LEN || p[26] != 'Z')
@@ -250,15 +180,14 @@ static inline size_t kc_parse_time(const kr_byte *p, size_t len, int64_t *value,
 }
 
 /* Formats seconds, or microseconds if `micro`; returns the length, 0 unless the year is 1970 to 2199. */
-static inline size_t kc_format_time(kr_byte *to, int64_t value, int micro, kc_date *last)
+static inline size_t kc_format_time(kr_byte *to, int64_t value, int micro, kc_dates *dates)
 {
     if (value < 0 || (micro ? value / 1000000 : value) > KC_LAST_SECOND)
         return 0;
     unsigned fraction = micro ? (unsigned)(value % 1000000) : 0;
     int64_t seconds = micro ? value / 1000000 : value;
     unsigned rest = (unsigned)(seconds % 86400);
-    kc_format_date(seconds / 86400, last);
-    memcpy(to, last->text, 10);
+    memcpy(to, kc_format_date(seconds / 86400, dates)->text, sizeof ((kc_date *)NULL)->text);
     to[10] = 'T';
     kc_put_two_digits(to + 11, rest / 3600);
     to[13] = to[16] = ':';
@@ -290,9 +219,9 @@ static inline int kc_type_of(const kr_byte *p, size_t len)
     }
     if (len < 8 || (kr_hex_digit(p[0]) | kr_hex_digit(p[1]) | kr_hex_digit(p[2])) < 0)
         return KC_TEXT;
-    if (len == KC_UUID_LEN && kc_pack_uuid(p, packed))
+    if (len == KR_UUID_LEN && kr_pack_uuid(p, packed))
         return KC_UUID;
-    return len % 2 == 0 && len <= KC_MAX_HEX && kc_pack_hex(p, len, packed) ? KC_HEX : KC_TEXT;
+    return len % 2 == 0 && len <= KC_MAX_HEX && kr_pack_hex(p, len, packed) ? KC_HEX : KC_TEXT;
 }
 
 /* ---- packed text ---- */

@@ -40,7 +40,7 @@ typedef struct {
     const kc_own *own;     /* of the object */
     const kr_byte *object; /* its bytes; the decoder has written those before the current word */
     kc_walk_room *room;    /* buffers */
-    kc_date *date;         /* the last date that was converted */
+    kc_dates *dates;       /* that were converted last */
     int64_t shift;         /* seconds that times are expected to differ from the template's */
     int shifted;           /* a time was replaced: all times are stops */
     uint32_t n;            /* the current word */
@@ -75,9 +75,9 @@ static inline void kc_stop_at_times(kc_walk *w)
 
 /* Starts a walk. */
 static inline kc_walk kc_walk_start(
-    kc_walk_room *room, const kc_template *t, const kc_own *own, const kr_byte *object, kc_date *date)
+    kc_walk_room *room, const kc_template *t, const kc_own *own, const kr_byte *object, kc_dates *dates)
 {
-    kc_walk w = {.t = t, .own = own, .object = object, .room = room, .date = date};
+    kc_walk w = {.t = t, .own = own, .object = object, .room = room, .dates = dates};
     const size_t size = (t->specials / 64 + 1) * sizeof *room->stop;
     memset(room->stop, 0, size);
     memset(room->replaced, 0, size);
@@ -163,7 +163,7 @@ static inline kc_expected kc_walk_expect(const kc_walk *w, const kc_word *word)
         const kc_replacement *r = &w->room->replacement[w->room->group[word->special]];
         return (kc_expected){w->object + r->at, r->len, r->value};
     }
-    kc_expected e = {t->raw + word->start, word->stop - word->start, kc_word_value(t, word, w->date)};
+    kc_expected e = {t->raw + word->start, word->stop - word->start, kc_word_value(t, word, w->dates)};
     if (w->shift && kc_is_time(word->type)) {
         e.text = NULL;
         e.value += word->type == KC_TIME ? w->shift : w->shift * 1000000;
@@ -195,7 +195,7 @@ static inline void kc_walk_replace(kc_walk *w, const kc_word *word, uint32_t at,
     kc_walk_note(w, word, at, len, value);
     if (!kc_is_time(word->type))
         return;
-    int64_t before = kc_word_value(w->t, word, w->date);
+    int64_t before = kc_word_value(w->t, word, w->dates);
     w->shift = word->type == KC_TIME ? value - before : value / 1000000 - before / 1000000;
     if (!w->shifted)
         kc_stop_at_times(w);

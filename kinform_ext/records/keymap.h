@@ -16,6 +16,7 @@
 enum {
     KR_KEYMAP_ENTRIES = 122,  /* of a full page */
     KR_KEYMAP_SPARSE = 80,    /* most entries of a page after a merge, so that it does not split again at once */
+    KR_KEYMAP_CROWDED = 144,  /* mean entries of pages almost all of which split: two standard deviations above full */
     KR_KEYMAP_BUCKETS = 16,   /* of a page */
     KR_KEYMAP_BLOCK = 32,     /* pages that are mapped together */
     KR_KEYMAP_BLOCK_BYTES = KR_KEYMAP_BLOCK * 512,
@@ -51,6 +52,12 @@ static inline kr_keymap_page *kr_keymap_page_at(const kr_keymap *m, uint32_t num
 static inline kr_keymap_page *kr_keymap_page_of(const kr_keymap *m, uint64_t hash)
 {
     return kr_keymap_page_at(m, m->directory[m->depth ? hash >> (64 - m->depth) : 0]);
+}
+
+/* Starts to read the page of a hash into the processor's cache. */
+static inline void kr_keymap_prefetch(const kr_keymap *m, uint64_t hash)
+{
+    __builtin_prefetch(kr_keymap_page_of(m, hash));
 }
 
 static inline unsigned kr_keymap_bucket(uint64_t hash)
@@ -105,6 +112,31 @@ static int kr_keymap_init(kr_keymap *m)
         return 0;
     m->deepest = 1;
     return 1;
+}
+
+/* Splits an empty map of one page for `count` entries, so that hardly a hash is computed again while they are added. It
+ * makes few pages that the entries would not need. Without memory, or if the map has more pages, it does nothing. */
+static inline void kr_keymap_expect(kr_keymap *m, uint32_t count)
+{
+    uint32_t depth = 0, *directory;
+    while (depth < KR_KEYMAP_MAX_DEPTH && count >> depth > KR_KEYMAP_CROWDED)
+        depth++;
+    if (m->pages > 1 || !(directory = (uint32_t *)malloc(sizeof *directory << depth)))
+        return;
+    while (m->pages >> depth == 0)
+        if (!kr_keymap_add_page(m)) {
+            m->pages = 1;
+            free(directory);
+            return;
+        }
+    for (uint32_t i = 0; i < m->pages; i++) {
+        kr_keymap_page_at(m, i)->depth = depth;
+        kr_keymap_page_at(m, i)->prefix = directory[i] = i;
+    }
+    free(m->directory);
+    m->directory = directory;
+    m->depth = depth;
+    m->deepest = m->pages;
 }
 
 /* Sets the entries of the directory that lead to a page. */

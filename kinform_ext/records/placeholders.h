@@ -10,8 +10,6 @@
 #ifndef KINFORM_PLACEHOLDERS_H
 #define KINFORM_PLACEHOLDERS_H
 
-#include <stdlib.h>
-
 #include "record.h"
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -118,21 +116,6 @@ static inline int kr_find_spans(kr_span *span, const kr_byte *raw, size_t len, c
     return count;
 }
 
-/* Inserts a span unless it overlaps another one; returns the number of spans. */
-static inline int kr_add_span(kr_span *span, int count, size_t at, size_t len, int value)
-{
-    int i = count;
-    if (count == KR_MAX_SPANS)
-        return count;
-    while (i && span[i - 1].at >= at)
-        i--;
-    if ((i && span[i - 1].at + span[i - 1].len > at) || (i < count && at + len > span[i].at))
-        return count;
-    memmove(&span[i + 1], &span[i], (size_t)(count - i) * sizeof *span);
-    span[i] = (kr_span){at, len, (kr_byte)(value + 1)};
-    return count + 1;
-}
-
 /* Writes the JSON with the values in place of the placeholders; 0 unless exactly `size` bytes are written. */
 static inline int kr_restore_values(
     kr_byte *to, size_t size, const kr_byte *from, size_t len, const kr_text value[KR_VALUES])
@@ -157,37 +140,6 @@ static inline int kr_restore_values(
         size -= v->len;
         p = next + 1;
     }
-}
-
-/* The values of a record, copied: the record may be freed while its blob is decoded. */
-typedef struct {
-    kr_text value[KR_VALUES]; /* point into `small` or `large` */
-    kr_byte small[512];       /* the bytes, if they fit */
-    kr_byte *large;           /* malloc'd, if they do not fit; else NULL */
-} kr_values;
-
-/* Copies the values of a record; 0 if there is no memory. */
-static inline int kr_values_copy(kr_values *copy, const kr_view *v, const kr_text *namespace)
-{
-    kr_byte uid[36], rv[20];
-    kr_text value[KR_VALUES] = {*namespace, v->name, kr_uid_text(v, uid), kr_rv_text(v, rv)};
-    size_t size = value[0].len + value[1].len + value[2].len + value[3].len;
-    kr_byte *to = copy->small;
-    copy->large = NULL;
-    if (size > sizeof copy->small && !(to = copy->large = (kr_byte *)malloc(size)))
-        return 0;
-    for (int i = 0; i < KR_VALUE_STEM; i++) {
-        copy->value[i].at = to;
-        copy->value[i].len = value[i].len;
-        to = kr_put_text(to, &value[i]);
-    }
-    copy->value[KR_VALUE_STEM] = kr_name_stem(&copy->value[KR_VALUE_NAME]);
-    return 1;
-}
-
-static inline void kr_values_release(kr_values *copy)
-{
-    free(copy->large);
 }
 
 #endif

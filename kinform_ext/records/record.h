@@ -3,10 +3,10 @@
  * It has no padding. Its fields, in this order:
  *
  *     word       4 B     id (26 bits), state (6 bits)
- *     form       1 B     how resourceVersion and uid are stored, and whether the blob has placeholders
+ *     form       1 B     how resourceVersion, uid and blob are stored, and whether the record is a template
  *     partition  varint  namespace and stream
  *     name       varint, bytes
- *     codec      varint  number of the template that the blob refers to, 0: none
+ *     codec      varint  number of the template of the blob, or of the base of a frame; 0: none
  *     number     varint  the record's own number as a template; only if it is one
  *     raw_len    varint  bytes of the whole JSON
  *     blob_len   varint
@@ -23,6 +23,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "canonical.h"
+
 enum { KR_ID_BITS = 26 };
 #define KR_ID_MASK ((1u << KR_ID_BITS) - 1)
 #define KR_NONE 0xffffffffu
@@ -33,9 +35,9 @@ enum { KR_ID_BITS = 26 };
 #define KR_STALE0 (4u << 26)
 #define KR_STALE1 (8u << 26)
 #define KR_SHADOWED (16u << 26) /* a staged record has the same key */
-#define KR_LIMBO (32u << 26)    /* removed from the collection, but an iterator may still read it */
+#define KR_LIMBO (32u << 26)    /* removed from the collection, but still needed: see table.h */
 
-/* Form: how resourceVersion and uid are stored, and what the blob is. A uid with neither bit is empty.
+/* Form: how resourceVersion, uid and blob are stored. A uid with neither bit is empty.
  *
  * A blob is a frame of zstandard, or the differences from the template that the codec names, or, without either, the
  * JSON itself. */
@@ -105,15 +107,15 @@ static inline uint64_t kr_read_varint(const kr_byte **pp)
     return n;
 }
 
-/* Reads a varint from untrusted bytes; 0 if they are not a number below 2**32. */
-static inline int kr_try_read_varint(const kr_byte **pp, const kr_byte *end, uint64_t *n)
+/* Reads a varint of up to `bits` bits, 32 or 64, from untrusted bytes; 0 if it is longer, or does not end there. */
+static inline int kr_try_read_varint(const kr_byte **pp, const kr_byte *end, int bits, uint64_t *n)
 {
     *n = 0;
-    for (int shift = 0; shift < 35 && *pp < end; shift += 7) {
+    for (int shift = 0; shift < bits && *pp < end; shift += 7) {
         kr_byte c = *(*pp)++;
         *n |= (uint64_t)(c & 127) << shift;
         if (!(c & 128))
-            return *n <= UINT32_MAX;
+            return *n <= UINT64_MAX >> (64 - bits);
     }
     return 0;
 }
@@ -131,75 +133,6 @@ static inline void kr_set_word(kr_byte *p, uint32_t word)
 }
 
 /* ---- uid and resourceVersion ---- */
-
-static inline int kr_hex_digit(kr_byte c)
-{
-    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static inline int kr_is_dash(int i)
-{
-    return i == 8 || i == 13 || i == 18 || i == 23;
-}
-
-/* Packs a canonical lowercase UUID; 0 if the text is not one. */
-static inline int kr_pack_uid(const kr_text *t, kr_byte to[16])
-{
-    if (t->len != 36)
-        return 0;
-    for (int i = 0, o = 0; i < 36;) {
-        if (kr_is_dash(i)) {
-            if (t->at[i++] != '-')
-                return 0;
-            continue;
-        }
-        int high = kr_hex_digit(t->at[i]), low = kr_hex_digit(t->at[i + 1]);
-        if ((high | low) < 0)
-            return 0;
-        to[o++] = (kr_byte)(high << 4 | low);
-        i += 2;
-    }
-    return 1;
-}
-
-static inline void kr_unpack_uid(const kr_byte *from, kr_byte to[36])
-{
-    for (int i = 0; i < 36;) {
-        if (kr_is_dash(i)) {
-            to[i++] = '-';
-            continue;
-        }
-        to[i++] = (kr_byte)"0123456789abcdef"[*from >> 4];
-        to[i++] = (kr_byte)"0123456789abcdef"[*from++ & 15];
-    }
-}
-
-/* Parses a canonical decimal below 2**64; 0 if the text is not one: no sign, no leading zero. */
-static inline int kr_parse_decimal(const kr_text *t, uint64_t *n)
-{
-    *n = 0;
-    if (!t->len || t->len > 20 || (t->at[0] == '0' && t->len > 1))
-        return 0;
-    for (size_t i = 0; i < t->len; i++) {
-        unsigned digit = (unsigned)t->at[i] - '0';
-        if (digit > 9 || *n > (UINT64_MAX - digit) / 10)
-            return 0;
-        *n = *n * 10 + digit;
-    }
-    return 1;
-}
-
-static inline size_t kr_format_decimal(uint64_t n, kr_byte to[20])
-{
-    kr_byte reversed[20];
-    size_t len = 0;
-    do
-        reversed[len++] = (kr_byte)('0' + n % 10);
-    while (n /= 10);
-    for (size_t i = 0; i < len; i++)
-        to[i] = reversed[len - 1 - i];
-    return len;
-}
 
 /* The identity of a version: uid and resourceVersion in their stored form. */
 typedef struct {
@@ -223,7 +156,7 @@ static inline void kr_identify(kr_identity *identity, const kr_text *uid, const 
     identity->rv = *rv;
     if (!uid->len)
         identity->form = 0;
-    else if (kr_pack_uid(uid, identity->packed)) {
+    else if (uid->len == KR_UUID_LEN && kr_pack_uuid(uid->at, identity->packed)) {
         identity->form = KR_UID_PACKED;
         identity->uid.at = identity->packed;
         identity->uid.len = 16;
@@ -231,7 +164,7 @@ static inline void kr_identify(kr_identity *identity, const kr_text *uid, const 
         identity->form = KR_UID_TEXT;
     if (!rv->len)
         identity->form |= KR_RV_NONE;
-    else if (kr_parse_decimal(rv, &n)) {
+    else if (kr_parse_decimal(rv->at, rv->len, &n)) {
         int form = 1;
         while (form < KR_RV_LONG && n >> (8 * form))
             form++;
@@ -291,22 +224,22 @@ static inline int kr_try_read(const kr_byte *from, const kr_byte *end, kr_view *
     int rv = from[4] & KR_RV_MASK, uid = from[4] & KR_UID_MASK;
     if (uid == KR_UID_MASK)
         return 0;
-    if (!kr_try_read_varint(&p, end, &partition) || !kr_try_read_varint(&p, end, &name))
+    if (!kr_try_read_varint(&p, end, 32, &partition) || !kr_try_read_varint(&p, end, 32, &name))
         return 0;
     if (!name || name > (uint64_t)(end - p))
         return 0;
     p += name;
-    if (!kr_try_read_varint(&p, end, &codec) || (from[4] & KR_TEMPLATE && !kr_try_read_varint(&p, end, &number))
-        || !kr_try_read_varint(&p, end, &raw) || !kr_try_read_varint(&p, end, &blob))
+    if (!kr_try_read_varint(&p, end, 32, &codec) || (from[4] & KR_TEMPLATE && !kr_try_read_varint(&p, end, 32, &number))
+        || !kr_try_read_varint(&p, end, 32, &raw) || !kr_try_read_varint(&p, end, 32, &blob))
         return 0;
     len = kr_rv_size(rv);
-    if (rv == KR_RV_TEXT && !kr_try_read_varint(&p, end, &len))
+    if (rv == KR_RV_TEXT && !kr_try_read_varint(&p, end, 32, &len))
         return 0;
     if (len > (uint64_t)(end - p))
         return 0;
     p += len;
     len = uid == KR_UID_PACKED ? 16 : 0;
-    if (uid == KR_UID_TEXT && !kr_try_read_varint(&p, end, &len))
+    if (uid == KR_UID_TEXT && !kr_try_read_varint(&p, end, 32, &len))
         return 0;
     if (len > (uint64_t)(end - p) || blob > (uint64_t)(end - p) - len)
         return 0;
@@ -331,14 +264,14 @@ static inline int kr_has_uid_and_rv(kr_byte form)
     return (form & KR_UID_MASK) && (form & KR_RV_MASK);
 }
 
-/* Returns the uid as text; `to` has room for 36 bytes and is used if it is stored in packed form. */
+/* Returns the uid as text; `to` has room for KR_UUID_LEN bytes and is used if it is stored in packed form. */
 static inline kr_text kr_uid_text(const kr_view *v, kr_byte *to)
 {
     kr_text t = v->uid;
     if ((v->form & KR_UID_MASK) == KR_UID_PACKED) {
-        kr_unpack_uid(v->uid.at, to);
+        kr_unpack_uuid(v->uid.at, to);
         t.at = to;
-        t.len = 36;
+        t.len = KR_UUID_LEN;
     }
     return t;
 }

@@ -175,7 +175,7 @@ static uint32_t kr_slab_sparsest(const kr_slabs *s)
     return best;
 }
 
-/* Returns the resident bytes: whole pages of the filled parts. */
+/* Returns the resident bytes: whole pages of the filled parts, and the list of slabs. */
 static uint64_t kr_slabs_bytes(const kr_slabs *s)
 {
     uint64_t sum = s->capacity * sizeof *s->slab + (s->spare.base ? kr_round_to_pages(s->spare.used) : 0);

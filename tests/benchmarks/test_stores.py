@@ -16,7 +16,7 @@ from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.store import adversarial, blobs, filling, warm
 from benchmarks.store.rivals import Frames
-from kinform_ext._batch import Batch
+from kinform_ext._scan import Batch
 from kinform_ext._table import Table
 
 PODS = 300

@@ -26,10 +26,11 @@ def load(
     streams: Mapping[int, int] | None = None,
     most: int = MAX_OBJECT_BYTES,
     step: int = 1 << 30,
+    objects: int = 0,
 ) -> Table:
     """Loads a dump into a new table."""
     table = Table()
-    loader = Loader(table, {0: 0} if streams is None else streams, most)
+    loader = Loader(table, {0: 0} if streams is None else streams, most, objects)
     for piece in pieces:
         done = 0
         while done < len(piece):
@@ -42,7 +43,7 @@ def raws(table: Table) -> dict[str, bytes]:
     return {table.key_of(id): table.raw_of(id) for id in table.ids()}
 
 
-# Items made by hand, as _table_snapshot.pxi and records/record.h describe them.
+# Items made by hand, as _table_dump.pxi and records/record.h describe them.
 
 TABLE, BASE, FULL = b"\0", b"\3", b"\7"
 FRAME, TEMPLATE, UID_TEXT, RV_TEXT = 64, 128, 16, 7

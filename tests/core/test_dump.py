@@ -210,6 +210,26 @@ class TestLoader:
             pass
         assert list(raws(loaded)) == ["shop/web-0-0"]
 
+    @pytest.mark.parametrize("objects", [1, 300, 600, 6_000, 1 << 20])
+    def test_a_wrong_number_of_expected_objects_costs_only_memory(self, objects):
+        table = filled(200)
+        loaded = load(items(table), objects=objects)
+        assert items(loaded) == items(table)
+        assert loaded.stats()["map_bytes"] <= table.stats()["map_bytes"] + 8 * objects + 4_096
+        for key in raws(table):
+            assert loaded.key_of(loaded.find(key)) == key
+            loaded.delete(0, key, False)
+        assert len(loaded) == 0
+        write(loaded, 1)
+        assert list(raws(loaded)) == ["shop/web-0-1"]
+
+    def test_expecting_objects_twice_does_nothing_more(self):
+        table = Table()
+        loaders = [Loader(table, {0: 0}, 1_000, objects) for objects in (3_000, 300, 1 << 40)]
+        whole = b"".join(items(filled(200)))
+        assert loaders[-1].load(whole, 0, 1 << 30) == len(whole)
+        assert raws(table) == raws(filled(200))
+
     def test_the_budget_ends_a_call_after_an_item(self):
         table = filled(3, 1)
         whole = b"".join(items(table))

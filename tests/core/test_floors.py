@@ -41,6 +41,10 @@ ROOMS = {
 }
 PUBLIC = ("__main__", "cli")
 
+# Modules of the standard library that asyncio, ssl and msgspec do not import: each takes 0.1 to 1 MiB.
+# A function that needs one imports it. `_snapshot` as a whole is imported at its first use.
+HEAVY = {"concurrent", "ctypes", "email", "gzip", "hashlib", "http", "json", "multiprocessing", "random", "tempfile"}
+
 
 def room(module: str) -> str:
     """The room of a module, which is named from `kinform` down: `_paths.grammar`."""
@@ -125,6 +129,15 @@ def test_files_in_a_room_carry_no_underscore():
     for name in MODULES:
         if room(name).startswith("_") and "." in name:
             assert not name.split(".")[1].startswith("_"), name
+
+
+def test_the_import_of_kinform_takes_no_heavy_module():
+    for name, path in MODULES.items():
+        if room(name) not in {"_transport", "_snapshot", "testing", "public"}:
+            for node in ast.parse(path.read_text()).body:
+                names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+                names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+                assert not HEAVY & {imported.split(".")[0] for imported in names}, name
 
 
 def test_the_simulator_imports_nothing_of_what_it_tests():

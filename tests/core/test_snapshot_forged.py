@@ -248,6 +248,15 @@ class TestBounds:
         os.truncate(path, 2 << 30)  # without blocks on disk
         assert "damaged" in refused(path)
 
+    def test_a_forged_number_of_objects_takes_little_memory(self, tmp_path):
+        dump = [put(record(b"p%d" % n, b"%d" % n * 50)) for n in range(4_000)]
+        (tmp_path / "s").write_bytes(seal(dump, (1 << 64) - 1))
+        contents = StoreContents("v1/pods", {})
+        with pytest.raises(SnapshotError, match="number of objects"):
+            read_snapshot(str(tmp_path / "s"), ORIGIN, contents, Bounds(), threading.Event())
+        size = (tmp_path / "s").stat().st_size
+        assert contents.table.stats()["map_bytes"] < load(dump).stats()["map_bytes"] + size
+
     def test_a_cancelled_load_stops(self, tmp_path):
         (tmp_path / "s").write_bytes(seal(GOOD, 2))
         cancelled = threading.Event()

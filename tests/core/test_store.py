@@ -9,7 +9,7 @@ import random
 import msgspec
 import pytest
 
-from kinform._errors import DecodeError, OptionError
+from kinform._errors import DecodeError, MemoryLimitError, OptionError
 from kinform._events import Skipped
 from kinform._objects import Meta
 from kinform._store import writer
@@ -137,7 +137,7 @@ def test_memory_usage_adds_up_and_is_freed_with_the_objects():
     empty = kept.writer.memory_usage()
     kept.relist(*take("pods", 200))
     full = kept.writer.memory_usage()
-    assert full.held_bytes == full.mapped_bytes + full.map_bytes + full.coder_bytes + full.cached_bytes
+    assert full.held_bytes == full.mapped_bytes + full.map_bytes + full.coder_bytes
     assert full.pruned_bytes == sum(len(kept.store.raw(key)) for key in kept.store)
     assert full.mapped_bytes < full.pruned_bytes / 4
     kept.relist()
@@ -145,6 +145,37 @@ def test_memory_usage_adds_up_and_is_freed_with_the_objects():
     gone = kept.writer.memory_usage()
     assert (gone.pruned_bytes, gone.cached_bytes, gone.limbo_bytes, gone.hidden_bytes) == (0, 0, 0, 0)
     assert gone.held_bytes - gone.coder_bytes < empty.held_bytes + 4096
+
+
+def test_held_bytes_depend_on_no_read_and_on_no_other_store():
+    objects = take("pods", 500)  # their templates do not all fit in the cache of the process
+    found = []
+    for _ in range(3):
+        kept = Kept()
+        kept.writer.listener = None
+        kept.relist(*objects)
+        before = kept.writer.memory_usage()
+        for key in random.Random(1).sample(list(kept.store), 200):
+            kept.store.raw(key)
+        after = kept.writer.memory_usage()
+        assert before.held_bytes == after.held_bytes
+        found.append((kept, before.held_bytes))  # the store lives on, and keeps its share of the cache
+    held = [bytes_ for _, bytes_ in found]
+    assert max(held) < 1.01 * min(held)  # each table hashes its keys in another way
+    assert len({kept.writer.memory_usage().cached_bytes for kept, _ in found}) > 1
+
+
+def test_the_peak_of_one_store_is_a_limit_for_the_next():
+    objects = take("pods", 500)
+    first = Kept()
+    first.relist(*objects)
+    enough, short = Kept(), Kept()
+    enough.writer.memory_limit = first.writer.peak_bytes * 101 // 100
+    enough.relist(*objects)
+    short.writer.memory_limit = first.writer.peak_bytes * 99 // 100
+    with pytest.raises(MemoryLimitError, match="held_bytes") as caught:
+        short.relist(*objects)
+    assert caught.value.held_bytes == short.writer.memory_usage().held_bytes > caught.value.limit_bytes
 
 
 def test_a_relist_is_exact_for_cluster_scoped_objects():

@@ -1,8 +1,8 @@
 """`python -m tests.docs.slots`: draws how a pod is encoded.
 
-The picture is part of the page about compression. The pod comes from the generator of `kinform.testing`, the table
-encodes it, and an oracle reads the blob. So the picture, and the regions of the page that are marked by
-`<!-- from the coder: NAME -->`, show what the code does now. Each run draws the same.
+The picture is part of the page about compression. `blob_rows` encodes the pod and reads its blob. So the picture, and
+the regions of the page that are marked by `<!-- from the coder: NAME -->`, show what the code does now. Each run draws
+the same.
 """
 
 from __future__ import annotations
@@ -10,169 +10,18 @@ from __future__ import annotations
 import itertools
 import re
 import sys
+import textwrap
 from collections import Counter
-from dataclasses import dataclass
-from functools import cache
 from html import escape
 
-from kinform.testing._objects.catalogue import CATALOGUE
-from kinform.testing._objects.kinds import dump
-from kinform_ext._table import Dump, Table
+from tests.docs.blob_rows import Encoded, count, encoded, rows_of
 from tests.docs.markdown import DOCS, ROOT
-from tests.support.oracles.blob_reader import Bytes, Kind, Reading, Step, Template, Type
-from tests.support.oracles.dump_reader import Record, read_dump
-from tests.support.oracles.prune import FieldPath, prune_object
+from tests.support.oracles.blob_reader import Kind
 
 PAGE = DOCS / "explanation" / "compression.md"
 PICTURE = DOCS / "explanation" / "compression.svg"
 
-OBJECTS = 400
-MAX_TEMPLATE_BYTES = 1150
-MAX_BLOB_BYTES = 60
-KEPT: list[FieldPath] = [
-    ("metadata", "creationTimestamp"),
-    ("metadata", "labels"),
-    ("metadata", "ownerReferences", ..., "name"),
-    ("spec", "nodeName"),
-    ("status", "conditions", ..., "type"),
-    ("status", "conditions", ..., "lastTransitionTime"),
-    ("status", "podIP"),
-    ("status", "startTime"),
-    ("status", "containerStatuses", ..., "image"),
-    ("status", "containerStatuses", ..., "containerID"),
-]
-
 _REGION = re.compile(r"(<!-- from the coder: (?P<name>\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """An object of a collection, and how it is encoded.
-
-    Attributes:
-        template: Its template.
-        record: Its record.
-        reading: How its blob is read.
-    """
-
-    template: Template
-    record: Record
-    reading: Reading
-
-    def style(self, step: Step) -> str:
-        """Returns the class of colours of a word that is replaced."""
-        if step.kind is Kind.EXPECTED:
-            return {"link": "link", "time": "shift"}.get(step.why, "own")
-        return self.template.words[step.word].type.name.lower() if step.kind is Kind.NATIVE else "text"
-
-    def written(self) -> list[Step]:
-        """Returns the steps that take bytes of the blob."""
-        return [step for step in self.reading.steps if step.kind is not Kind.EXPECTED]
-
-    def expected(self, style: str) -> list[Step]:
-        """Returns the steps without bytes, of one class of colours."""
-        return [step for step in self.reading.steps if step.kind is Kind.EXPECTED and self.style(step) == style]
-
-
-@cache
-def encoded() -> Encoded:
-    """Encodes pods, and returns the one that shows most with few bytes."""
-    table = Table()
-    for obj in itertools.islice(CATALOGUE["pods"][1](1), OBJECTS):
-        metadata, raw = obj["metadata"], dump(prune_object(obj, keep=KEPT))
-        identity = metadata["namespace"], metadata["name"], metadata["uid"], metadata["resourceVersion"]
-        table.put(0, *identity, raw, False, 0)
-    made = Dump(table)
-    contents = read_dump(b"".join(iter(lambda: made.read(1 << 16), b"")))
-    found = []
-    for record in contents.records:
-        if record.codec and not record.is_frame and not record.number and len(record.blob) <= MAX_BLOB_BYTES:
-            one = Encoded(contents.templates[record.codec - 1], record, contents.reading(record))
-            if one.reading.slots and len(one.template.raw) <= MAX_TEMPLATE_BYTES:
-                found.append(one)
-    return max(found, key=lambda one: (_variety(one), -len(one.record.blob), one.record.identity))
-
-
-def _variety(one: Encoded) -> int:
-    styles = {one.style(step) for step in one.reading.steps}
-    rows = {re.sub(r"\d+", "", row.meaning) for row in rows_of(one)}
-    return len(styles) + len(rows) + len({step.why for step in one.reading.steps})
-
-
-# The bytes of a blob
-
-
-@dataclass(frozen=True)
-class Row:
-    """A run of bytes of a blob.
-
-    Attributes:
-        data: The bytes.
-        meaning: Their meaning.
-        text: The text that they stand for in the object, or `""`.
-        style: The class of colours.
-        mark: The number of the word in the picture, or `""`.
-    """
-
-    data: bytes
-    meaning: str
-    text: str = ""
-    style: str = "head"
-    mark: str = ""
-
-
-def rows_of(one: Encoded) -> list[Row]:
-    """Returns all bytes of a blob, in order."""
-    blob, reading = one.record.blob, one.reading
-    source = Bytes(blob)
-    first = source.varint()
-    explicit, number = first >> 3, first >> 1 & 3
-    rows = [
-        Row(blob[: source.at], f"{_count(explicit, 'word') if explicit else 'no word'} named below, slot list {number}")
-    ]
-    if source.at < reading.opening.stop:
-        unused = reading.used.count(False)
-        meaning = f"bitmap: {unused} of {len(reading.slots)} slots not used"
-        rows.append(Row(blob[source.at : reading.opening.stop], meaning))
-    marks = {id(step): str(number) for number, step in enumerate(one.written(), 1)}
-    for step in one.written():
-        if step.head:
-            kind = {Kind.NATIVE: "value", Kind.GENERIC: "text", Kind.STRUCTURE: "structure", Kind.SAME: "same"}[
-                step.kind
-            ]
-            rows.append(Row(_slice(blob, step.head), f"names word {marks[id(step)]}: {kind}"))
-    for step in one.written():
-        if step.payload:
-            text = step.text.decode(errors="replace")
-            rows.append(Row(_slice(blob, step.payload), _meaning(one, step), text, one.style(step), marks[id(step)]))
-    return rows
-
-
-def _meaning(one: Encoded, step: Step) -> str:
-    payload = Bytes(_slice(one.record.blob, step.payload))
-    if step.kind is Kind.NATIVE:
-        type_ = one.template.words[step.word].type
-        if type_ in (Type.HEX, Type.UUID):
-            return type_.value
-        return f"{type_.value}, {payload.zigzag():+,}" + (" s" if type_ in (Type.TIME, Type.MICRO) else "")
-    jump = f"jump {payload.zigzag():+}, " if step.kind is Kind.STRUCTURE else ""
-    head = payload.varint()
-    if head & 1:
-        return f"{jump}entry {head >> 1} of the literals"
-    affixes = ""
-    if head & 4:
-        lengths = payload.take(1)[0]
-        prefix, suffix = (payload.varint(), payload.varint()) if lengths == 255 else (lengths & 15, lengths >> 4)
-        affixes = f", {prefix}+{suffix} as before"
-    return f"{jump}{'packed' if head & 2 else 'plain'} text{affixes}"
-
-
-def _slice(data: bytes, place: range) -> bytes:
-    return data[place.start : place.stop]
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 # The picture
@@ -285,18 +134,20 @@ def _template(parts: list[str], y: float, one: Encoded) -> float:
     marks = {id(step): number for number, step in enumerate(one.written(), 1)}
     for start, stop in _lines(one):
         y += LINE
-        shown = one.template.raw[start:stop].decode()
+        cuts = {start, stop}
         for step in one.reading.steps:
             word = one.template.words[step.word] if step.word < len(one.template.words) else None
             if word is None or not start <= word.start < stop:
                 continue
+            cuts |= {word.start, word.stop}
             x, style = MARGIN + (word.start - start) * CHARACTER, one.style(step)
             width = 2 if step.kind is Kind.STRUCTURE else (word.stop - word.start) * CHARACTER
             dashed = " none" if step.kind is Kind.EXPECTED else ""
             parts.append(f'<rect class="{style}{dashed}" x="{x:.2f}" y="{y - 12:g}" width="{width:.2f}" height="16"/>')
             if id(step) in marks:
                 parts.append(f'<text class="mark {style}" x="{x:.2f}" y="{y - 14:g}">{marks[id(step)]}</text>')
-        _code(parts, MARGIN, y, shown)
+        for left, right in itertools.pairwise(sorted(cuts)):  # each word on its box, whatever the font
+            _code(parts, MARGIN + (left - start) * CHARACTER, y, one.template.raw[left:right].decode())
     return y + LINE / 2
 
 
@@ -341,9 +192,16 @@ def _rows(parts: list[str], y: float, one: Encoded) -> float:
     y += ROW + 6
     counts = Counter(one.style(step) for step in one.reading.steps if step.kind is Kind.EXPECTED)
     nouns = {"own": "own part", "link": "link", "shift": "shifted time"}
-    listed = ", ".join(_count(counts[style], noun) for style, noun in nouns.items() if counts[style])
-    parts.append(f'<text class="soft" x="{MARGIN}" y="{y:g}">No bytes: {listed}.</text>')
-    return y
+    listed = ", ".join(count(counts[style], noun) for style, noun in nouns.items() if counts[style])
+    name, overhead = len(one.record.identity.name), one.record.overhead
+    for line in (
+        f"Without bytes: {listed}.",
+        f"The record adds {overhead} bytes: {name} for the name, and {overhead - name} for the uid, the "
+        "resourceVersion and its header.",
+    ):
+        parts.append(f'<text class="soft" x="{MARGIN}" y="{y:g}">{line}</text>')
+        y += ROW
+    return y - ROW
 
 
 # The page
@@ -354,11 +212,12 @@ def caption() -> str:
     one = encoded()
     written = [step for step in one.written() if step.payload]
     free = len(one.reading.steps) - len(one.written())
-    return (
-        f"The pod has {one.record.size:,} bytes of JSON, and its blob {len(one.record.blob)} bytes. "
-        f"{_count(len(written), 'word').capitalize()} of the template are replaced by bytes of the blob, "
-        f"and {_count(free, 'word')} without any byte.\n"
+    text = (
+        f"The pod has {one.record.size:,} bytes of JSON. Its blob has {len(one.record.blob)} bytes, and its record "
+        f"with the blob {len(one.record.blob) + one.record.overhead} bytes. {count(len(written), 'word')} of the "
+        f"template are replaced by bytes of the blob, and {count(free, 'word')} without any byte."
     )
+    return textwrap.fill(text, 120) + "\n"
 
 
 def filled(page: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from tests.docs.slots import PAGE, PICTURE, REGIONS, drawn, encoded, filled, rows_of
+from tests.docs.blob_rows import encoded, rows_of
+from tests.docs.slots import PAGE, PICTURE, REGIONS, drawn, filled
 
 
 def test_the_picture_is_as_the_coder_encodes():

@@ -11,9 +11,8 @@ from typing import Any, NamedTuple
 
 from kinform._paths.grammar import parse
 from kinform._paths.index_program import compile_index
-from kinform_ext._batch import Batch
-from kinform_ext._postings import Postings
-from kinform_ext._table import Change, Dump, Loader, Table, Version
+from kinform_ext._scan import Batch
+from kinform_ext._table import Change, Dump, Loader, Postings, Table, Version
 from tests.core.wire import events
 
 INDEXES = ("spec.nodeName", "spec.containers[*].image")

@@ -12,8 +12,9 @@ import pytest
 from kinform.testing._objects.catalogue import CATALOGUE
 from kinform.testing._objects.kinds import Object, dump
 from kinform_ext._table import Dump, Table
-from tests.support.oracles.blob_reader import MAX_SPECIALS, Kind, Type
+from tests.support.oracles.blob_reader import Kind
 from tests.support.oracles.dump_reader import DumpContents, Record, read_dump
+from tests.support.oracles.template import MAX_SPECIALS, Type
 
 PIECE_BYTES = 4096
 

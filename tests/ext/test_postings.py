@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kinform._paths.grammar import STAR, Path, parse
 from kinform._paths.index_program import compile_index
-from kinform_ext._postings import Postings
+from kinform_ext._table import Postings
 
 NAMES = ("a", "b", "c.d/e", "ä")
 PATHS = st.lists(st.lists(st.sampled_from([*NAMES, STAR]), min_size=1, max_size=4).map(tuple), min_size=1, max_size=4)

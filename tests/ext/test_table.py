@@ -1,6 +1,6 @@
-"""The table, method by method; test_table_oracle tests all of them together.
+"""Tests writes, changes, iterators and indexes of a table, method by method.
 
-Over 500 lines: a class for each method shows what has a test. How objects are encoded is in test_table_forms.
+test_table_oracle tests all methods together, test_table_forms how objects are encoded.
 """
 
 from __future__ import annotations
@@ -16,27 +16,9 @@ from kinform_ext._table import CHANGES, KEYS, NOTHING, Change, Table, Version
 from tests.core.wire import batch, events, obj
 from tests.ext.resembling import take
 from tests.ext.tables import indexed
+from tests.ext.writing import UID, filled, put, relist, summary
 
 SEED = int(os.environ.get("KINFORM_SEED", "7"))
-PARTS = ("mapped_bytes", "map_bytes", "coder_bytes", "cached_bytes")
-VERSION_BYTES = 64  # of `nbytes`: what is not the record
-UID = "0a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
-
-
-def put(table, name, *, namespace="shop", uid=UID, rv="1", raw=None, initial=False, listen=True, stream=0):
-    if raw is None:
-        raw = json.dumps({"metadata": {"name": name, "uid": uid, "resourceVersion": rv}}).encode()
-    return table.put(stream, namespace, name, uid, rv, raw, initial, listen)
-
-
-def relist(table, *objects, stream=0, sweep_missing=True):
-    table.begin(stream)
-    if objects:
-        table.apply(stream, batch(*objects), True, True)
-    table.commit(stream, sweep_missing)
-    changes, more = table.sweep(stream, 1 << 20, True)
-    assert not more
-    return summary(changes)
 
 
 def limbo(table):
@@ -48,24 +30,9 @@ def contents(table):
     return {table.key_of(id): table.raw_of(id) for id in table.ids()}
 
 
-def summary(changes):
-    return [
-        (
-            "deleted" if change.new is None else "added" if change.old is None else "updated",
-            change.key,
-            change.new and change.new.resource_version,
-            change.old and change.old.resource_version,
-            change.synthetic,
-        )
-        for change in changes
-    ]
-
-
 @pytest.fixture
 def table():
-    table = Table()
-    relist(table, obj("a"), obj("b"), obj("c"))
-    return table
+    return filled()
 
 
 class TestWrites:
@@ -266,131 +233,6 @@ class TestChanges:
                 read(Version())
 
 
-class TestRelists:
-    def test_unchanged_objects_keep_their_records(self, table):
-        before, ids = table.stats(), list(table.ids())
-        assert relist(table, obj("a", changed="only on the wire"), obj("b"), obj("c")) == []
-        assert (list(table.ids()), table.stats()) == (ids, before)
-
-    def test_objects_without_uid_or_version_are_compared_by_bytes(self):
-        for missing in ({"uid": ""}, {"rv": ""}, {"uid": "", "rv": ""}):
-            table = Table()
-            relist(table, obj("a", **missing, cpu=1), obj("b", **missing, cpu=1))
-            ids = list(table.ids())
-            assert [change[:2] for change in relist(table, obj("a", **missing, cpu=1), obj("b", **missing, cpu=2))] == [
-                ("updated", "shop/b")
-            ]
-            assert ids[0] in list(table.ids())
-            (change,) = table.apply(0, batch(obj("b", **missing), verb="DELETED"), False, True)
-            assert change.key == "shop/b"
-
-    def test_readers_see_the_old_state_until_commit(self, table):
-        table.begin(0)
-        table.apply(0, batch(obj("a", rv=2), obj("d")), True, True)
-        assert sorted(table.ids().keys()) == ["shop/a", "shop/b", "shop/c"]
-        assert (len(table), table.meta("shop/a")[3]) == (3, "1")
-        table.commit(0)
-        assert sorted(table.ids().keys()) == ["shop/a", "shop/d"]
-        assert (len(table), table.meta("shop/a")[3]) == (2, "2")
-
-    def test_a_sweep_returns_its_changes_in_slices(self, table):
-        table.begin(0)
-        table.apply(0, batch(obj("a", rv=2), obj("d")), True, True)
-        table.commit(0)
-        changes = []
-        for _ in range(4):
-            some, more = table.sweep(0, 1, True)
-            assert len(some) <= 1
-            changes += some
-        while more:
-            some, more = table.sweep(0, 1, True)
-            changes += some
-        assert sorted(summary(changes)) == [
-            ("added", "shop/d", "1", None, False),
-            ("deleted", "shop/b", None, "1", True),
-            ("deleted", "shop/c", None, "1", True),
-            ("updated", "shop/a", "2", "1", False),
-        ]
-
-    def test_live_events_in_a_sweep_come_after_the_commits_changes(self, table):
-        table.begin(0)
-        table.apply(0, batch(obj("a", rv=2)), True, True)
-        table.commit(0)
-        assert summary(table.apply(0, batch(obj("a", rv=3), obj("b", rv=9)), False, True)) == [
-            ("updated", "shop/a", "2", "1", False),
-            ("updated", "shop/a", "3", "2", False),
-            ("deleted", "shop/b", None, "1", True),
-            ("added", "shop/b", "9", None, False),
-        ]
-        assert summary(table.sweep(0, 100, True)[0]) == [("deleted", "shop/c", None, "1", True)]
-
-    def test_an_abort_leaves_no_trace(self, table):
-        before = table.stats()
-        table.begin(0)
-        table.apply(0, batch(obj("a"), obj("b", rv=2), obj("ghost")), True, True)
-        table.skip(0, "shop/c", True)
-        table.abort(0)
-        table.abort(0)
-        after = table.stats()
-        assert {name: after[name] for name in ("objects", "records", "stale", "blob_bytes")} == {
-            name: before[name] for name in ("objects", "records", "stale", "blob_bytes")
-        }
-        assert relist(table, obj("a"), obj("b"), obj("c")) == []
-        assert table.stale == 0
-
-    def test_a_skipped_object_stays_and_is_stale(self, table):
-        table.begin(0)
-        assert table.skip(0, "shop/b", True)
-        assert not table.skip(0, "shop/x", True)
-        assert table.stale == 0
-        table.commit(0)
-        assert (table.stale, sorted(table.ids().keys())) == (1, ["shop/b"])
-        table.sweep(0, 100, False)
-        assert relist(table, obj("b")) == []
-        assert table.stale == 0
-        assert table.skip(0, "shop/b", False)
-        assert table.stale == 1
-        table.apply(0, batch(obj("b", rv=2)), False, False)
-        assert table.stale == 0
-
-    def test_missing_objects_stay_stale_without_sweep_missing(self, table):
-        assert relist(table, obj("a", rv=2), sweep_missing=False) == [("updated", "shop/a", "2", "1", False)]
-        assert (len(table), table.stale) == (3, 2)
-        assert len(relist(table, obj("a", rv=2))) == 2
-
-    def test_a_drop_is_visible_at_once_and_returned_in_slices(self, table):
-        put(table, "other", stream=1)
-        changes, more = table.drop(0, 2, True)
-        assert (len(changes), more, list(table.ids().keys())) == (2, True, ["shop/other"])
-        with pytest.raises(ValueError, match="drop is in progress"):
-            put(table, "late")
-        changes, more = table.drop(0, 2, True)
-        assert (len(changes), more) == (1, False)
-        put(table, "again")
-
-    def test_writes_in_the_wrong_phase_are_refused(self, table):
-        for write in (
-            lambda: table.commit(0),
-            lambda: put(table, "p", initial=True),
-            lambda: table.delete(0, "shop/a", False, True),
-            lambda: table.skip(0, "shop/a", True),
-            lambda: table.apply(0, batch(obj("a")), True, False),
-        ):
-            with pytest.raises(ValueError, match="no relist is in progress"):
-                write()
-        table.begin(0)
-        with pytest.raises(ValueError, match="in progress"):
-            put(table, "p")
-        table.commit(0)
-        with pytest.raises(ValueError, match="not finished"):
-            table.begin(0)
-        for stream in (-1, 65536):
-            with pytest.raises(ValueError, match="0 to 65535"):
-                table.begin(stream)
-        with pytest.raises(ValueError, match="a name that is not empty"):
-            put(table, "")
-
-
 class TestIterators:
     def test_an_iterator_shows_the_state_of_its_start(self, table):
         expected = contents(table)
@@ -497,75 +339,3 @@ class TestIndexes:
         table.drop(0, 100, False)
         assert sorted(table.key_of(id) for id in ids) == ["shop/a", "shop/b"]
         assert list(table.index_ids(0, "n1")) == []
-
-
-class TestSizes:
-    def test_stats_add_up(self):
-        table = Table()
-        for found in take("pods", 200):
-            table.apply(0, batch(found), False, False)
-        stats, ids = table.stats(), list(table.ids())
-        versions = [table.version_of(id) for id in ids]
-        assert stats["objects"] == stats["records"] == 200
-        assert stats["name_bytes"] == sum(len(version.name.encode()) for version in versions)
-        assert stats["pruned_bytes"] == sum(len(version.raw()) for version in versions)
-        assert stats["blob_bytes"] == sum(len(table.blob_of(id)) for id in ids)
-        assert stats["record_bytes"] == sum(version.nbytes - VERSION_BYTES for version in versions)
-        assert stats["templates"] == sum(table.form_of(id) == "template" for id in ids) > 0
-        parts = sum(stats[part] for part in PARTS)
-        assert stats["overhead_bytes"] == parts - stats["name_bytes"] - stats["blob_bytes"]
-        assert 0 < stats["cached_bytes"] <= 1 << 20
-        assert stats["shared_bytes"] > 0
-        del versions
-        assert table.__sizeof__() >= sum(table.stats()[part] for part in PARTS)
-
-    def test_an_empty_table_takes_little(self):
-        table = Table()
-        stats = table.stats()
-        assert sum(stats[part] for part in PARTS) < 8192
-        assert {stats[part] for part in ("mapped_bytes", "coder_bytes", "cached_bytes", "templates")} == {0}
-
-    def test_holds_are_counted_while_they_last(self, table):
-        before = table.stats()["map_bytes"]
-        versions = [table.version_of(id) for _ in range(3) for id in table.ids()]
-        held = table.stats()["map_bytes"]
-        assert held - before == 16 * 8  # entries of the map of holds
-        del versions
-        assert table.stats()["map_bytes"] == before
-
-    @pytest.mark.parametrize("objects", [20_000, 100_000])
-    def test_the_overhead_is_at_most_48_bytes_an_object(self, objects, capsys):
-        table, rng = Table(), random.Random(1)
-        for at in range(objects):
-            digits = f"{rng.getrandbits(128):032x}"
-            uid = f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-            table.put(
-                0, f"team-{at % 97}", f"web-{at:08x}-{at % 31:05d}", uid, str(10**9 + at), b"x" * 250, False, False
-            )
-        stats = table.stats()
-        overhead = stats["overhead_bytes"] / objects
-        with capsys.disabled():
-            print(f"\n{objects:,} objects: {overhead:.1f} B each beyond name and blob ({table.stats()})")
-        slack = 0.05 * (stats["name_bytes"] + stats["blob_bytes"]) / objects
-        assert overhead <= 48 + slack
-
-    def test_memory_is_used_again_and_unmapped(self):
-        table, rng = Table(), random.Random(2)
-        for at in range(20_000):
-            put(table, f"p{at}", raw=b"x" * rng.randrange(50, 400), listen=False)
-        full = table.stats()
-        for version in range(60_000):
-            put(table, f"p{rng.randrange(20_000)}", rv=str(version), raw=b"x" * rng.randrange(50, 400), listen=False)
-        churned = table.stats()
-        assert churned["mapped_bytes"] < 1.12 * churned["record_bytes"]
-        while table.compact(1 << 18):
-            pass
-        assert table.stats()["mapped_bytes"] < 1.03 * churned["record_bytes"]
-        for at in range(20_000):
-            if at % 10:
-                table.delete(0, f"shop/p{at}", False)
-        while table.compact(1 << 18):
-            pass
-        assert table.stats()["mapped_bytes"] < 0.13 * full["mapped_bytes"]
-        assert all(table.find(f"shop/p{at}") >= 0 for at in range(0, 20_000, 10))
-        assert table.stats()["map_bytes"] < full["map_bytes"] * 0.6

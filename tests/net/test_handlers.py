@@ -431,11 +431,17 @@ async def test_a_memory_limit_stops_the_informer_and_names_the_sizes(server):
     async with kinform.connect(server.url) as api:
         async with kinform.Informer(api, PODS, memory_limit=50_000, options=quick()) as pods:
             with pytest.raises(
-                kinform.MemoryLimitError, match=r"v1/pods: \d+ objects take \d+ bytes .* 50000"
+                kinform.MemoryLimitError, match=r"v1/pods: the memory.held_bytes of \d+ objects is \d+, .* 50000 bytes;"
             ) as caught:
                 await pods.synced(timeout=10)
             assert caught.value.objects > 0
             assert pods.state == "failed"
+            stats = pods.stats()
+            assert (stats.state, stats.streams[""].state, stats.streams[""].error) == (
+                "failed",
+                "failed",
+                str(caught.value),
+            )
 
 
 async def test_deleted_objects_leave_no_sparse_slabs(server):

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import struct
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -112,6 +114,19 @@ async def test_a_stream_ends_when_its_client_disconnects(server: Server, client:
     response.close()
     await server.wait_for_watchers(0)
     assert server.requests[-1].ended
+
+
+async def test_a_client_that_leaves_amid_a_write_is_not_logged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as client:
+        client.sendall(b"GET /api/v1/configmaps?watch=true HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await server.wait_for_watchers(1)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # close sends RST
+    for name in "abcd":  # each is a write of its own, and the first one fails
+        server.put("v1/configmaps", {**config_map(name), "data": {"k": "v" * 300_000}})
+    await server.wait_for_watchers(0)
+    assert not caplog.records
 
 
 async def test_a_wait_that_times_out_names_its_condition(server: Server) -> None:

@@ -13,11 +13,22 @@ static void forget_content(void)
     memset(&process.content, 0, sizeof process.content);
 }
 
+/* Frees the contexts of zstandard. */
+static void forget_frames(void)
+{
+    kc_frames *f = &process.frames;
+    ZSTD_freeCCtx(f->writer);
+    ZSTD_freeCCtx(f->loaded);
+    ZSTD_freeDCtx(f->reader);
+    free(f->room);
+    memset(f, 0, sizeof *f);
+}
+
 /* Frees what the process keeps between calls, so that most calls allocate anew. */
 static void forget_buffers(void)
 {
     kc_cache_shrink(&process.cache, 0);
-    kc_frames_free(&process.frames);
+    forget_frames();
     kc_buffer_shrink(&process.room, 0);
     kc_buffer_shrink(&process.blob, 0);
     forget_content();
@@ -31,7 +42,7 @@ static kc_template *template_of(const object *x)
     kc_template *t = kc_template_new(x->identity, x->size);
     if (x->size)
         memcpy(t->raw, x->raw, x->size);
-    CHECK(kc_template_build(t, &process.date));
+    CHECK(kc_template_build(t, &process.dates));
     return t;
 }
 
@@ -94,10 +105,10 @@ static void lists_swap(kc_entry *e, lists *l)
 }
 
 /* Reads a value that replaces a word of a type, and of `size` characters. */
-static int read_native(kc_input *in, kc_output *out, int type, size_t size, const kc_expected *e, kc_date *date)
+static int read_native(kc_input *in, kc_output *out, int type, size_t size, const kc_expected *e, kc_dates *dates)
 {
     int64_t value;
-    return kc_read_native(in, out, (unsigned)type, size, e, &value, date);
+    return kc_read_native(in, out, (unsigned)type, size, e, &value, dates);
 }
 
 static int read_blob(

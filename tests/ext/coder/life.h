@@ -134,7 +134,7 @@ static void check_templates(collection *c, size_t count)
         collection_clear(&c[i]);
         collection_init(&c[i]);
     }
-    kc_frames_free(&process.frames);
+    forget_frames();
     size_t before = heap_bytes();
     for (int round = 0; round < 3; round++) {
         uint64_t hidden = 0;
@@ -172,7 +172,7 @@ static void check_templates(collection *c, size_t count)
             collection_init(&c[i]);
         }
         CHECK(!process.cache.count && !process.cache.newest && !process.cache.bytes);
-        kc_frames_free(&process.frames);
+        forget_frames();
         CHECK(heap_bytes() == before);
     }
 }

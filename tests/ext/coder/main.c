@@ -31,7 +31,6 @@ int main(int count, char **argument)
     chance.label = "start";
     signal(SIGALRM, hangs);
     alarm(30);
-    kc_process_init(&process);
     size_t dumps = count > first ? (size_t)(count - first) : 0;
     collection *c = (collection *)calloc(dumps + 1, sizeof *c);
     for (size_t i = 0; i < dumps; i++)

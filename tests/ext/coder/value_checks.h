@@ -9,11 +9,11 @@
 #include "mutation.h"
 
 /* Formats a value into a block of KC_MAX_VALUE bytes, which the caller frees. */
-static kr_text formatted(int type, int64_t value, kc_date *date)
+static kr_text formatted(int type, int64_t value, kc_dates *dates)
 {
     kr_byte *to = (kr_byte *)malloc(KC_MAX_VALUE);
-    size_t len = type == KC_DECIMAL ? kc_format_decimal((uint64_t)value, to)
-        : type == KC_IP ? kc_format_ip((uint32_t)value, to) : kc_format_time(to, value, type == KC_MICRO, date);
+    size_t len = type == KC_DECIMAL ? kr_format_decimal((uint64_t)value, to)
+        : type == KC_IP ? kc_format_ip((uint32_t)value, to) : kc_format_time(to, value, type == KC_MICRO, dates);
     CHECK(len <= KC_MAX_VALUE);
     return (kr_text){to, len};
 }
@@ -22,7 +22,7 @@ static kr_text formatted(int type, int64_t value, kc_date *date)
 static int accepted(int type, const char *text, size_t len, int64_t *value)
 {
     kr_byte *p = copied(text, len);
-    kc_date fresh = {.day = -1}, other = {.day = -1};
+    kc_dates fresh = {0}, other = {0};
     int found;
     if (type == KC_DECIMAL)
         found = kc_parse_decimal(p, len, value);
@@ -69,6 +69,20 @@ static void check_decimals(void)
         for (size_t j = 0; j < len; j++)
             canonical &= text[j] >= '0' && text[j] <= '9';
         CHECK(accepted(KC_DECIMAL, text, len, &value) == canonical);
+    }
+    for (int i = 0; i < 60000; i++) { /* about 2**64, the bound of a resourceVersion that is stored as a number */
+        uint64_t n = 0, found;
+        size_t len = 18 + below(4);
+        int fits = 1;
+        for (size_t j = 0; j < len; j++) {
+            unsigned digit = once_in(12) ? (unsigned)below(10) : (unsigned)("184467440737095516159"[j] - '0');
+            text[j] = (char)('0' + digit);
+            fits &= !__builtin_mul_overflow(n, 10, &n) && !__builtin_add_overflow(n, digit, &n);
+        }
+        fits &= text[0] != '0';
+        kr_byte *p = copied(text, len);
+        CHECK(kr_parse_decimal(p, len, &found) == fits && (!fits || found == n));
+        free(p);
     }
     expect(KC_DECIMAL, "999999999999999999", 1);
     expect(KC_DECIMAL, "1000000000000000000", 0);
@@ -117,9 +131,9 @@ static void check_addresses(void)
 static int packs_hex(const kr_byte *text, size_t len)
 {
     kr_byte *p = copied(text, len), *packed = (kr_byte *)malloc(len / 2), *again = (kr_byte *)malloc(len);
-    int done = kc_pack_hex(p, len, packed);
+    int done = kr_pack_hex(p, len, packed);
     if (done) {
-        kc_unpack_hex(packed, len, again);
+        kr_unpack_hex(packed, len, again);
         CHECK(!len || !memcmp(again, text, len));
     }
     free(p);
@@ -130,11 +144,11 @@ static int packs_hex(const kr_byte *text, size_t len)
 
 static int packs_uuid(const kr_byte *text)
 {
-    kr_byte *p = copied(text, KC_UUID_LEN), *packed = (kr_byte *)malloc(16), *again = (kr_byte *)malloc(KC_UUID_LEN);
-    int done = kc_pack_uuid(p, packed);
+    kr_byte *p = copied(text, KR_UUID_LEN), *packed = (kr_byte *)malloc(16), *again = (kr_byte *)malloc(KR_UUID_LEN);
+    int done = kr_pack_uuid(p, packed);
     if (done) {
-        kc_unpack_uuid(packed, again);
-        CHECK(!memcmp(again, text, KC_UUID_LEN));
+        kr_unpack_uuid(packed, again);
+        CHECK(!memcmp(again, text, KR_UUID_LEN));
     }
     free(p);
     free(packed);
@@ -163,10 +177,10 @@ static void check_hexadecimals(void)
             }
     }
     for (int n = 0; n < 8; n++) {
-        for (int i = 0; i < KC_UUID_LEN; i++)
+        for (int i = 0; i < KR_UUID_LEN; i++)
             text[i] = (kr_byte)(i == 8 || i == 13 || i == 18 || i == 23 ? '-' : "0123456789abcdef"[below(16)]);
         CHECK(packs_uuid(text));
-        for (int i = 0; i < KC_UUID_LEN; i++)
+        for (int i = 0; i < KR_UUID_LEN; i++)
             for (int c = 0; c < 256; c++) {
                 kr_byte before = text[i];
                 text[i] = (kr_byte)c;
@@ -210,12 +224,12 @@ static int is_time(const char *text, size_t len, int64_t *value)
     return 1;
 }
 
-/* Checks one text against the C library; `date`: kept from one text to the next, as the coder does. */
-static void check_time(const char *text, size_t len, kc_date *date)
+/* Checks one text against the C library; `dates`: kept from one text to the next, as the coder does. */
+static void check_time(const char *text, size_t len, kc_dates *dates)
 {
     int64_t value = 0, expected = 0, kept = 0;
     kr_byte *p = copied(text, len);
-    size_t found = kc_parse_time(p, len, &kept, date);
+    size_t found = kc_parse_time(p, len, &kept, dates);
     int canonical = is_time(text, len, &expected);
     if (accepted(len == KC_TIME_LEN ? KC_TIME : KC_MICRO, text, len, &value) != canonical
         || (canonical && (value != expected || kept != expected || found != len)))
@@ -228,19 +242,19 @@ static void check_times(void)
 {
     static const int seconds[] = {0, 1, 30, 59, 60, 61};
     char text[64];
-    kc_date date = {.day = -1};
+    kc_dates dates = {0};
     for (int year = 1969; year <= 2200; year++)
         for (int month = 0; month <= 13; month++)
             for (int day = 0; day <= 32; day++) {
                 snprintf(text, sizeof text, "%04d-%02d-%02dT23:59:59Z", year, month, day);
-                check_time(text, KC_TIME_LEN, &date);
+                check_time(text, KC_TIME_LEN, &dates);
             }
     for (int hour = 0; hour <= 24; hour++)
         for (int minute = 0; minute <= 60; minute++)
             for (size_t i = 0; i < sizeof seconds / sizeof *seconds; i++) {
                 snprintf(text, sizeof text, "2024-02-29T%02d:%02d:%02d.%06uZ", hour, minute, seconds[i],
                          (unsigned)below(1000000));
-                check_time(text, KC_MICRO_LEN, &date);
+                check_time(text, KC_MICRO_LEN, &dates);
             }
     for (int n = 0; n < 16; n++) {
         struct tm parts;
@@ -252,13 +266,13 @@ static void check_times(void)
             for (int c = 0; c < 256; c++) {
                 char before = text[i];
                 text[i] = (char)c;
-                check_time(text, len, &date);
+                check_time(text, len, &dates);
                 text[i] = before;
             }
         for (size_t cut = 0; cut < len; cut++) {
             int64_t value;
             kr_byte *p = copied(text, cut);
-            CHECK(!kc_parse_time(p, cut, &value, &date) || (cut >= KC_TIME_LEN && text[19] == 'Z'));
+            CHECK(!kc_parse_time(p, cut, &value, &dates) || (cut >= KC_TIME_LEN && text[19] == 'Z'));
             free(p);
         }
     }
@@ -281,7 +295,7 @@ static void check_formatters(void)
         KC_LAST_SECOND * 1000000, KC_LAST_SECOND * 1000000 + 999999, (KC_LAST_SECOND + 1) * 1000000, INT64_MAX - 1,
         INT64_MAX, UINT32_MAX,
     };
-    kc_date kept = {.day = -1};
+    kc_dates kept = {0};
     for (size_t i = 0; i < 100000; i++) {
         int64_t value = i < sizeof edges / sizeof *edges ? edges[i] : (int64_t)draw_bits(64) * (once_in(4) ? -1 : 1);
         for (int type = KC_TIME; type <= KC_MICRO; type++) {

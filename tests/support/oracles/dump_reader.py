@@ -1,6 +1,6 @@
 """The oracle of dumps: the items of a dump in, the objects of the table out.
 
-Written from the comments in kinform_ext/_table_snapshot.pxi, records/record.h, records/placeholders.h and coder/*.h; it
+Written from the comments in kinform_ext/_table_dump.pxi, records/record.h, records/placeholders.h and coder/*.h; it
 shares no code with the table. `zstandard` decompresses frames. Trusts its input, like `blob_reader`.
 """
 
@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import zstandard
 
-from tests.support.oracles.blob_reader import Bytes, Identity, Reading, Template, read_blob, unpack_uuid
+from tests.support.oracles.blob_reader import Bytes, Reading, read_blob, unpack_uuid
+from tests.support.oracles.template import Identity, Template
 
 MIN_PLACEHOLDER = 2  # bytes of a value that a placeholder stands for
 FRAME_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -43,6 +44,7 @@ class Record(NamedTuple):
         is_frame: Whether the blob is a frame.
         prefix: The bytes that precede the frame: the base, or the members before this one.
         has_placeholders: Whether the bytes in the blob have placeholders.
+        overhead: Bytes of the record in addition to its blob.
     """
 
     identity: Identity
@@ -56,6 +58,7 @@ class Record(NamedTuple):
     is_frame: bool
     prefix: bytes
     has_placeholders: bool
+    overhead: int
 
 
 @dataclass
@@ -131,6 +134,7 @@ def _slots(source: Bytes) -> list[int]:
 def _record(source: Bytes, item: int, bases: list[bytes]) -> Record:
     stream = source.varint()
     namespace = source.take(source.varint())
+    start = source.at
     source.take(4)  # the word, which a dump does not need
     form = source.take(1)[0]
     source.varint()  # the partition, which is stated by stream and namespace
@@ -144,6 +148,7 @@ def _record(source: Bytes, item: int, bases: list[bytes]) -> Record:
         uid = unpack_uuid(source.take(16))
     elif form & UID_TEXT:
         uid = source.take(source.varint())
+    overhead = source.at - start
     return Record(
         Identity(namespace, name, uid, resource_version),
         stream,
@@ -156,6 +161,7 @@ def _record(source: Bytes, item: int, bases: list[bytes]) -> Record:
         bool(form & FRAME),
         bases[codec - 1] if codec and form & FRAME else b"",
         bool(form & PLACEHOLDERS),
+        overhead,
     )
 
 

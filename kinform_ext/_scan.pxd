@@ -1,4 +1,4 @@
-"""Declares Batch and Builder for the other extension modules.
+"""Declares Batch, for `_table`, and Builder.
 
 `objects[i]` states where in `block` the bytes and the metadata of object i are. Both stay the same while the Batch
 lives.

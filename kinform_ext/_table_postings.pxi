@@ -1,4 +1,4 @@
-"""Postings: the ids that have each value, for all indexes of a store.
+"""Postings: the ids that have each value, for all indexes of a store; in `_table`.
 
 Stores each value once, as UTF-8, and only while an id has it. Does not know which ids readers see: the table does,
 which adds and removes the ids.
@@ -11,6 +11,11 @@ from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
 from libc.stdlib cimport calloc, malloc
 from libc.string cimport memcpy
+
+from kinform_ext._indexes cimport (
+    KX_NONE, KX_PAGE_SLOTS, kx_bytes, kx_child, kx_free, kx_free_nodes, kx_idset, kx_idset_next, kx_ids_with,
+    kx_index_json, kx_indexes, kx_init, kx_node, kx_release, kx_value, kx_value_or_null,
+)
 
 
 cdef enum:

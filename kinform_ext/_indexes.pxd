@@ -1,6 +1,5 @@
 """Declares index/ for Cython: the indexes of a store."""
 
-cimport cython
 from libc.stdint cimport uint32_t, uint64_t
 
 
@@ -45,13 +44,3 @@ cdef extern from "index/extract.h":
     kx_value *kx_value_or_null(const kx_indexes *x, uint32_t number) nogil
     kx_idset *kx_ids_with(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len) nogil
     uint64_t kx_bytes(const kx_indexes *x) nogil
-
-
-@cython.final
-cdef class Postings:
-    cdef kx_indexes x
-
-    cdef int load_node(self, uint32_t i, node) except -1
-    cdef int target(self, target) except? -1
-    cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF
-    cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL

@@ -1,9 +1,9 @@
-"""Batch: a run of complete objects in one block of bytes. Builder: makes batches.
+"""Batch: a run of objects in one block of bytes. Builder makes it. In `_scan`.
 
-Never splits a body into objects (`_scan` does), never compresses, never stores.
+Never splits a body into objects, never compresses, never stores.
 """
 
-import json
+import msgspec
 
 cimport cython
 from cpython.bytes cimport PyBytes_FromStringAndSize
@@ -240,8 +240,8 @@ cdef class Builder:
 
 cdef size_t fill(unsigned char **to, str text) except? 0:
     """Stores the inside of the JSON string with this value; returns its length."""
-    cdef str quoted = json.dumps(text, ensure_ascii=False)
-    cdef bytes inside = quoted[1:len(quoted) - 1].encode()
+    cdef bytes quoted = msgspec.json.encode(text)
+    cdef bytes inside = quoted[1:len(quoted) - 1]
     cdef void *grown = realloc(to[0], len(inside) + 1)
     if grown == NULL:
         raise MemoryError

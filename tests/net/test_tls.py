@@ -1,0 +1,555 @@
+"""TLS: the certificates of both sides, errors in words, and encrypted connections."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import ssl
+import stat
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kinform._errors import OptionError, TransportError
+from kinform._transport.access import ClusterAccess
+from kinform._transport.base import Request
+from kinform._transport.http1 import QUEUE_BYTES, Http1Connection, HttpError
+from kinform._transport.http_client import HttpClient
+from kinform._transport.tls import client_context
+from kinform._transport.tls_transport import READ_BYTES, start_tls
+from tests.net.http1_peer import GET, Peer, body_of, connected
+from tests.support.loops import on_each_loop
+from tests.support.scripted_server import ScriptedServer, scripted_server
+from tests.support.tls import CERTIFICATES, server_context
+
+PODS = Request(path="/api/v1/pods", params=())
+CA = str(CERTIFICATES / "ca.pem")
+OTHER_CA = str(CERTIFICATES / "other-ca.pem")
+FIRST = str(CERTIFICATES / "first.pem")
+SECRET = "hunter2"
+
+
+def split_pem(path: str) -> tuple[str, str]:
+    """Returns certificate and key of a PEM file with both."""
+    text = Path(path).read_text()
+    start = text.index("-----BEGIN PRIVATE KEY")
+    return (text[:start], text[start:]) if start else (text[text.index("-----BEGIN CERT") :], text)
+
+
+def access(url: str = "https://api.example", **options: Any) -> ClusterAccess:
+    return ClusterAccess(server=url, **({"ca_file": CA} | options))
+
+
+async def status_of(access: ClusterAccess) -> int:
+    """Sends one request and returns the status of the response."""
+    client = HttpClient(access)
+    try:
+        return (await client.call("GET", "/api/v1/pods")).status
+    finally:
+        client.close()
+
+
+# --- servers
+
+
+class TlsPeer:
+    """The server's end of an encrypted connection."""
+
+    def __init__(self, peer: Peer, context: ssl.SSLContext | None = None) -> None:
+        self.peer = peer
+        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        self._tls = (context or server_context()).wrap_bio(self._incoming, self._outgoing, server_side=True)
+
+    async def handshake(self) -> None:
+        """Completes the handshake. If it fails, the client gets an alert."""
+        while True:
+            try:
+                self._tls.do_handshake()
+                return
+            except ssl.SSLWantReadError:
+                pass
+            finally:
+                await self.peer.send(self._outgoing.read())
+            self._incoming.write(await self.peer.receive())
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Returns the TLS records of the data."""
+        while data:
+            data = data[self._tls.write(data) :]
+        return self._outgoing.read()
+
+    def close_notify(self) -> bytes:
+        """Returns the TLS record that ends the connection."""
+        with pytest.raises(ssl.SSLWantReadError):
+            self._tls.unwrap()
+        return self._outgoing.read()
+
+    async def receive(self, size: int) -> bytes:
+        """Returns `size` bytes that the client sent."""
+        received = b""
+        while len(received) < size:
+            try:
+                received += self._tls.read(size)
+            except ssl.SSLWantReadError:
+                data = await self.peer.receive()
+                assert data, "the client closed the connection"
+                self._incoming.write(data)
+        return received
+
+
+@asynccontextmanager
+async def one_connection() -> AsyncIterator[tuple[str, Callable[[], Awaitable[Peer]]]]:
+    """Listens for one connection; yields the URL, and a function that accepts."""
+    peers: list[Peer] = []
+
+    async def accept() -> Peer:
+        peers.append(Peer((await asyncio.get_running_loop().sock_accept(listener))[0]))
+        return peers[-1]
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}", accept
+    for peer in peers:
+        peer.close()
+
+
+@asynccontextmanager
+async def tls_server(name: str = "server", **options: Any) -> AsyncIterator[ScriptedServer]:
+    """Runs a server; the options are attributes of its TLS context."""
+    context = server_context()
+    context.load_cert_chain(CERTIFICATES / f"{name}.pem")
+    for option, value in options.items():
+        setattr(context, option, value)
+    async with scripted_server(tls=context) as server:
+        yield server
+
+
+# --- contexts
+
+
+def test_a_context_verifies_and_speaks_http_1() -> None:
+    context = client_context(access())
+    assert context.verify_mode == ssl.CERT_REQUIRED
+    assert context.check_hostname
+    assert context.minimum_version == ssl.TLSVersion.TLSv1_2
+    assert len(context.get_ca_certs()) == 1
+
+
+def test_the_system_is_trusted_without_a_ca(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", OTHER_CA)
+    context = client_context(access(ca_file=None))
+    assert [dict(field[0] for field in ca["subject"]) for ca in context.get_ca_certs()] == [
+        {"commonName": "kinform tests, another CA"}
+    ]
+
+
+def test_ca_data_has_precedence_over_a_file() -> None:
+    context = client_context(access(ca_file=OTHER_CA, ca_data=Path(CA).read_text()))
+    assert [ca["subject"] for ca in context.get_ca_certs()] == [((("commonName", "kinform tests"),),)]
+
+
+def test_without_verification_a_ca_is_not_read() -> None:
+    context = client_context(access(verify=False, ca_file="no such file"))
+    assert context.verify_mode == ssl.CERT_NONE
+    assert not context.check_hostname
+
+
+@pytest.mark.parametrize("valid", [True, False])
+def test_inline_data_is_in_a_private_file_while_it_is_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, valid: bool
+) -> None:
+    modes: list[int] = []
+    load = ssl.SSLContext.load_cert_chain
+
+    def recording(context: ssl.SSLContext, *paths: str, password: Any) -> None:
+        modes.extend(stat.S_IMODE(os.stat(path).st_mode) for path in paths)
+        load(context, *paths, password=password)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_cert_chain", recording)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    certificate, key = split_pem(FIRST)
+    options = access(certificate_data=certificate, key_data=key if valid else SECRET)
+    if valid:
+        client_context(options)
+    else:
+        with pytest.raises(OptionError):
+            client_context(options)
+    assert modes == [0o600, 0o600]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "names", [("file", "file"), ("data", "data"), ("file", "data"), ("data", "file"), ("file", None)]
+)
+def test_certificate_and_key_are_files_or_data(tmp_path: Path, names: tuple[str, str | None]) -> None:
+    certificate, key = split_pem(FIRST)
+    (tmp_path / "key.pem").write_text(key)
+    options: dict[str, Any] = {"certificate_file": FIRST} if names[0] == "file" else {"certificate_data": certificate}
+    if names[1] is not None:
+        options |= {"key_file": str(tmp_path / "key.pem")} if names[1] == "file" else {"key_data": key}
+    client_context(access(**options))
+
+
+BAD_CONTEXTS = {
+    "CA file that is missing": ({"ca_file": "/no/ca.pem"}, r"/no/ca\.pem .*No such file"),
+    "CA file that is a directory": ({"ca_file": "/"}, "/ cannot be loaded"),
+    "CA data that is empty": ({"ca_data": ""}, "inline data cannot be loaded"),
+    "CA data without PEM": ({"ca_data": SECRET}, "inline data cannot be loaded"),
+    "CA data that is not ASCII": ({"ca_data": f"{SECRET} é"}, "inline data cannot be loaded"),
+    "certificate that is missing": ({"certificate_file": "/no.pem", "key_data": SECRET}, r"/no\.pem .*No such file"),
+    "certificate without a key": ({"certificate_data": split_pem(FIRST)[0]}, "certificate and its key"),
+    "key without a certificate": ({"key_data": SECRET}, "a client certificate for the key"),
+    "certificate without PEM": ({"certificate_data": SECRET, "key_data": SECRET}, "inline data cannot be loaded"),
+    "certificate that is not ASCII": ({"certificate_data": f"{SECRET} é\udc80", "key_data": "x"}, "cannot be loaded"),
+    "key of another certificate": (
+        {"certificate_file": FIRST, "key_file": str(CERTIFICATES / "second.pem")},
+        "key values mismatch",
+    ),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_CONTEXTS.values(), ids=BAD_CONTEXTS)
+def test_certificates_that_cannot_be_loaded_are_a_clear_error(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(OptionError, match=message) as caught:
+        client_context(access(**options))
+    assert caught.value.field == "connect.target"
+    assert SECRET not in str(caught.value)
+
+
+def test_an_encrypted_key_is_refused_without_a_prompt(tmp_path: Path) -> None:
+    encrypted = tmp_path / "encrypted.pem"
+    command = ["openssl", "pkcs8", "-topk8", "-passout", f"pass:{SECRET}", "-in", FIRST, "-out", str(encrypted)]
+    subprocess.run(command, check=True, capture_output=True)
+    with pytest.raises(OptionError, match="the key is encrypted"):
+        client_context(access(certificate_file=FIRST, key_file=str(encrypted)))
+
+
+def test_inline_data_needs_a_temporary_directory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", "/no/such/directory")
+    certificate, key = split_pem(FIRST)
+    with pytest.raises(OptionError, match="No such file or directory"):
+        client_context(access(certificate_data=certificate, key_data=key))
+
+
+# --- the certificate of the server
+
+
+REFUSED = {
+    "unknown CA": ("server", {"ca_file": OTHER_CA}, "self-signed certificate in certificate chain"),
+    "wrong name": ("named", {"ca_file": OTHER_CA}, "IP address mismatch, certificate is not valid for '127.0.0.1'"),
+    "wrong server name": (
+        "server",
+        {"tls_server_name": "api.example"},
+        "Hostname mismatch, certificate is not valid for 'api.example'",
+    ),
+    "expired": ("expired", {"ca_file": OTHER_CA}, "certificate has expired"),
+}
+
+
+@pytest.mark.parametrize(("name", "options", "message"), REFUSED.values(), ids=REFUSED)
+async def test_a_certificate_that_is_not_valid_is_refused(name: str, options: dict[str, Any], message: str) -> None:
+    async with tls_server(name) as server:
+        with pytest.raises(TransportError, match=f"certificate verify failed: {message}") as caught:
+            await status_of(access(server.url, **options))
+        assert not caught.value.reached
+    assert not server.requests
+
+
+async def test_tls_server_name_replaces_the_host_of_the_url() -> None:
+    async with tls_server("named") as server:
+        assert await status_of(access(server.url, ca_file=OTHER_CA, tls_server_name="api.internal")) == 200
+
+
+async def test_without_verification_any_certificate_is_accepted() -> None:
+    async with tls_server("expired") as server:
+        assert await status_of(access(server.url, verify=False, ca_file=None)) == 200
+
+
+async def test_a_trusted_certificate_need_not_be_a_root() -> None:
+    async with tls_server() as server:
+        assert await status_of(access(server.url, ca_file=str(CERTIFICATES / "server.pem"))) == 200
+
+
+async def test_a_server_name_that_no_certificate_has_is_refused() -> None:
+    async with tls_server() as server:
+        with pytest.raises(OptionError, match="a server name that a certificate can have"):
+            await status_of(access(server.url, tls_server_name=".example"))
+
+
+# --- the certificate of the client
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize(
+    ("certificate", "message"),
+    [(None, "requires? a client certificate"), ("stranger", "does not trust the CA of the client certificate")],
+)
+async def test_a_bad_client_certificate_is_a_clear_error(
+    version: ssl.TLSVersion, certificate: str | None, message: str
+) -> None:
+    context = server_context()
+    context.verify_mode, context.minimum_version, context.maximum_version = ssl.CERT_REQUIRED, version, version
+    path = certificate and str(CERTIFICATES / f"{certificate}.pem")
+    async with one_connection() as (url, accept):
+        waiting = asyncio.create_task(status_of(access(url, certificate_file=path)))
+        peer = TlsPeer(await accept(), context)
+        with pytest.raises(ssl.SSLError):
+            await peer.handshake()  # sends an alert
+        with pytest.raises(TransportError, match=message):
+            await waiting
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_client_certificate_is_sent(version: ssl.TLSVersion) -> None:
+    async with tls_server(verify_mode=ssl.CERT_REQUIRED, minimum_version=version, maximum_version=version) as server:
+        assert await status_of(access(server.url, certificate_file=FIRST)) == 200
+    certificate: Any = server.requests[0].client_certificate
+    assert certificate["subject"] == ((("commonName", "first"),),)
+
+
+# --- servers that speak something else
+
+
+async def test_a_plain_server_behind_an_https_url_is_a_clear_error() -> None:
+    answer = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
+    async with one_connection() as (url, accept):
+        waiting = asyncio.create_task(status_of(access(url)))
+        peer = await accept()
+        await peer.receive()
+        await peer.send(answer)
+        with pytest.raises(TransportError, match="the server does not speak TLS on this port"):
+            await waiting
+
+
+async def test_a_tls_server_behind_an_http_url_is_an_error() -> None:
+    async with tls_server() as server:
+        with pytest.raises(TransportError) as caught:
+            await status_of(ClusterAccess(server=server.url.replace("https", "http")))
+        assert caught.value.reached
+
+
+# --- encrypted connections
+
+
+@asynccontextmanager
+async def encrypted() -> AsyncIterator[tuple[Http1Connection, TlsPeer]]:
+    """Connects an Http1Connection with a peer over TLS."""
+    async with connected() as (connection, peer):
+        server = TlsPeer(peer)
+        shaking = asyncio.create_task(server.handshake())
+        assert connection.transport is not None
+        connection.upgrade(await start_tls(connection.transport, connection, client_context(access()), "127.0.0.1"))
+        await shaking
+        yield connection, server
+
+
+async def request(connection: Http1Connection, server: TlsPeer, response: bytes) -> None:
+    """Sends a request and the records of the head of the response."""
+    waiting = asyncio.create_task(connection.request(GET))
+    assert await server.receive(len(GET)) == GET
+    await server.peer.send(server.encrypt(response))
+    await waiting
+
+
+UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\n"
+
+
+@on_each_loop
+async def test_a_large_body_arrives_unchanged() -> None:
+    body = random.Random(1).randbytes(8 * READ_BYTES + 5)
+    async with encrypted() as (connection, server):
+        await request(connection, server, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+        sending = asyncio.create_task(server.peer.send(server.encrypt(body)))
+        assert await body_of(connection) == body
+        await sending
+        assert connection.reusable
+
+
+@on_each_loop
+async def test_connections_that_share_a_buffer_keep_apart() -> None:
+    bodies = [random.Random(seed).randbytes(3 * READ_BYTES) for seed in range(5)]
+
+    async def exchange(body: bytes) -> bytes:
+        async with encrypted() as (connection, server):
+            await request(connection, server, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
+            reading = asyncio.create_task(body_of(connection))
+            rest = server.encrypt(body)
+            while rest:
+                size = random.Random(len(rest)).randint(1, 50_000)
+                await server.peer.send(rest[:size])
+                rest = rest[size:]
+                await asyncio.sleep(0)
+            return await reading
+
+    assert await asyncio.gather(*map(exchange, bodies)) == bodies
+
+
+@on_each_loop
+async def test_records_may_arrive_byte_by_byte() -> None:
+    async with encrypted() as (connection, server):
+        await request(connection, server, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
+        reading = asyncio.create_task(body_of(connection))
+        for byte in server.encrypt(b"01234") + server.encrypt(b"56789"):
+            await server.peer.send(bytes([byte]))
+            await asyncio.sleep(0)
+        assert await reading == b"0123456789"
+
+
+@on_each_loop
+async def test_a_large_request_arrives_unchanged() -> None:
+    data = random.Random(2).randbytes(1_000_000)
+    async with encrypted() as (connection, server):
+        sending = asyncio.create_task(connection.request(data))
+        assert await server.receive(len(data)) == data
+        await server.peer.send(server.encrypt(b"HTTP/1.1 204 No Content\r\n\r\n"))
+        assert (await sending).status == 204
+
+
+@on_each_loop
+async def test_close_notify_ends_a_body_without_a_length() -> None:
+    async with encrypted() as (connection, server):
+        await request(connection, server, UNTIL_CLOSE)
+        await server.peer.send(server.encrypt(b"body") + server.close_notify())
+        assert await body_of(connection) == b"body"
+        assert connection.closed
+        await server.peer.disconnected()
+
+
+@on_each_loop
+async def test_a_body_without_a_length_needs_a_close_notify() -> None:
+    async with encrypted() as (connection, server):
+        await request(connection, server, UNTIL_CLOSE)
+        await server.peer.send(server.encrypt(b"body"))
+        server.peer.close()
+        assert await connection.read() == b"body"
+        with pytest.raises(HttpError, match="without a TLS close_notify"):
+            await connection.read()
+
+
+@on_each_loop
+async def test_a_damaged_record_closes_the_connection() -> None:
+    async with encrypted() as (connection, server):
+        await request(connection, server, UNTIL_CLOSE)
+        good, bad = server.encrypt(b"good"), bytearray(server.encrypt(b"hunter2"))
+        bad[-1] ^= 1
+        await server.peer.send(good + bad)
+        assert await connection.read() == b"good"
+        with pytest.raises(HttpError, match="TLS failed: decryption failed or bad record mac") as caught:
+            await connection.read()
+        assert SECRET not in str(caught.value)
+        await server.peer.disconnected()
+
+
+@on_each_loop
+async def test_plain_bytes_on_an_encrypted_connection_close_it() -> None:
+    async with encrypted() as (connection, server):
+        await request(connection, server, UNTIL_CLOSE)
+        await server.peer.send(b"hunter2")
+        with pytest.raises(HttpError) as caught:
+            await connection.read()
+        assert SECRET not in str(caught.value)
+        await server.peer.disconnected()
+
+
+@on_each_loop
+async def test_a_reset_is_an_error() -> None:
+    async with encrypted() as (connection, server):
+        await request(connection, server, UNTIL_CLOSE)
+        server.peer.reset()
+        with pytest.raises(HttpError):
+            await connection.read()
+
+
+@on_each_loop
+async def test_a_slow_reader_stops_the_server() -> None:
+    async with encrypted() as (connection, server):
+        await request(connection, server, b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
+        sending = asyncio.create_task(server.peer.send(server.encrypt(bytes(16 << 20))))
+        await asyncio.sleep(0.2)
+        assert not sending.done()
+        queued = sum(len(piece) for piece in connection._queue)
+        assert QUEUE_BYTES <= queued <= QUEUE_BYTES + 2 * READ_BYTES
+        received = 0
+        while received < 16 << 20:
+            received += len(await connection.read())
+        await sending
+
+
+@on_each_loop
+async def test_close_in_a_body_wakes_the_reader() -> None:
+    async with encrypted() as (connection, server):
+        await request(connection, server, UNTIL_CLOSE)
+        reading = asyncio.create_task(connection.read())
+        await asyncio.sleep(0)
+        connection.close()
+        with pytest.raises(HttpError):
+            await reading
+        await server.peer.disconnected()
+
+
+# --- handshakes that fail
+
+
+async def try_to_start(connection: Http1Connection) -> None:
+    assert connection.transport is not None
+    await start_tls(connection.transport, connection, client_context(access()), "127.0.0.1")
+
+
+@pytest.mark.parametrize("data", [b"hunter2\r\n\r\n", b"\x16\x03\x03\xff\xff hunter2", b"\x15\x03\x01\x00\x02\x02\x28"])
+@on_each_loop
+async def test_garbage_instead_of_a_handshake_is_an_error(data: bytes) -> None:
+    async with connected() as (connection, peer):
+        starting = asyncio.create_task(try_to_start(connection))
+        await peer.receive()
+        await peer.send(data)
+        with pytest.raises(ssl.SSLError):
+            await starting
+        await peer.disconnected()
+
+
+@on_each_loop
+async def test_a_server_that_closes_in_the_handshake_is_an_error() -> None:
+    async with connected() as (connection, peer):
+        starting = asyncio.create_task(try_to_start(connection))
+        await peer.receive()
+        peer.close()
+        with pytest.raises(ConnectionAbortedError, match="closed the connection during the TLS handshake"):
+            await starting
+
+
+@on_each_loop
+async def test_cancel_in_the_handshake_closes_the_connection() -> None:
+    async with connected() as (connection, peer):
+        starting = asyncio.create_task(try_to_start(connection))
+        await peer.receive()
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        await peer.disconnected()
+
+
+@on_each_loop
+async def test_close_in_the_handshake_is_an_error() -> None:
+    async with connected() as (connection, peer):
+        starting = asyncio.create_task(try_to_start(connection))
+        await peer.receive()
+        connection.close()
+        with pytest.raises(ConnectionAbortedError):
+            await starting
+        await peer.disconnected()
+
+
+@on_each_loop
+async def test_a_closed_connection_cannot_start_tls() -> None:
+    async with connected() as (connection, _):
+        connection.close()
+        await asyncio.sleep(0)
+        with pytest.raises(ConnectionAbortedError, match="before the TLS handshake"):
+            await try_to_start(connection)
