@@ -1,8 +1,8 @@
 """The HTTP client: requests to one server, over connections that are used again.
 
-Opens a connection for each response that is being read, and keeps some idle ones. A request on an idle connection that
-the server has closed is sent again on a new one, if it is a GET. Follows no redirect, keeps no cookie and reads no
-`.netrc`. Never retries otherwise and never interprets a status: `_listwatch` does.
+Opens a connection for each response that is being read, and keeps some idle ones. A GET on an idle connection that the
+server has closed is sent again, once, on a new one. Follows no redirect, keeps no cookie and reads no `.netrc`. Never
+retries otherwise and never interprets a status: `_listwatch` does.
 
 Bound: IDLE_CONNECTIONS unused connections, each for at most IDLE_SECONDS.
 
@@ -21,11 +21,11 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 from weakref import WeakSet
 
-from kinform._errors import TransportError
+from kinform._errors import OptionError, TransportError
 from kinform._transport.access import ClusterAccess
 from kinform._transport.base import CHUNK_BYTES, Request
 from kinform._transport.http1 import Http1Connection, HttpError
-from kinform._transport.proxy import Proxy, connect_through, find_proxy, format_address
+from kinform._transport.proxy import connect_through, find_proxy, format_address
 from kinform._transport.tls import client_context, describe_tls_error
 from kinform._transport.tls_transport import start_tls
 
@@ -61,8 +61,8 @@ class HttpClient:
     """Sends requests to one server as one user.
 
     Attributes:
-        access: The server and the credentials. Another one is used from the next request on; its server and its
-            certificates have to be the same.
+        access: The server and the credentials. Another one is used from the next request on; its server, its proxy
+            and its certificates have to be the same.
 
     Raises:
         OptionError: A certificate or a key cannot be loaded, or the proxy is not supported.
@@ -77,7 +77,9 @@ class HttpClient:
         self._prefix = parts.path.rstrip("/")
         self._authority = format_address(self._host, self._port).removesuffix(f":{standard}")
         self._tls = client_context(access) if self._scheme == "https" else None
-        self._idle: list[tuple[Proxy | None, Http1Connection, asyncio.TimerHandle]] = []
+        self._proxy = find_proxy(self._scheme, self._host, self._port, access.proxy_url)
+        self._connecting: set[asyncio.Timeout] = set()
+        self._idle: list[tuple[Http1Connection, asyncio.TimerHandle]] = []
         self._busy: WeakSet[Http1Connection] = WeakSet()
         self._responses: WeakSet[StreamedResponse] = WeakSet()
         self._closed = False
@@ -126,36 +128,41 @@ class HttpClient:
         """Closes all connections at once. Idempotent."""
         self._closed = True
         self.close_responses()
-        for connection in [*self._busy, *(idle for _, idle, _ in self._idle)]:
+        for deadline in self._connecting:
+            if not deadline.expired():
+                deadline.reschedule(0)
+        for connection in list(self._busy):
             connection.close()
-        for _, _, timer in self._idle:
+        for connection, timer in self._idle:
             timer.cancel()
+            connection.close()
         self._idle.clear()
 
     async def _send(
         self, method: str, path: str, params: tuple[tuple[str, str], ...], headers: list[tuple[str, str]], body: bytes
     ) -> StreamedResponse:
-        proxy = find_proxy(self._scheme, self._host, self._port, self.access.proxy_url)
-        data = self._head(method, path, params, headers, proxy) + body
-        while True:
-            connection, is_new = self._take_idle(proxy), False
-            if connection is None:
-                connection, is_new = await self._connect(proxy, path), True
-            if self._closed:  # during the connect
-                connection.close()
-                raise TransportError(f"{path}: the connection was closed", reached=False)
-            self._busy.add(connection)
+        data = self._head(method, path, params, headers) + body
+        idle = self._take_idle()
+        if idle is not None:
             try:
-                head = await connection.request(data, bodiless=method == "HEAD")
-                return StreamedResponse(self, proxy, connection, head.status, head.headers, path)
-            except HttpError as error:
-                connection.close()
-                if method == "GET" and not is_new and not connection.answered and not self._closed:
-                    continue  # the server closed it while it was idle
-                raise TransportError(f"{path}: {error}") from error
-            except BaseException:
-                connection.close()
-                raise
+                return await self._exchange(idle, method, path, data)
+            except TransportError:
+                if method != "GET" or idle.answered or self._closed:
+                    raise
+        return await self._exchange(await self._connect(path), method, path, data)
+
+    async def _exchange(self, connection: Http1Connection, method: str, path: str, data: bytes) -> StreamedResponse:
+        """Sends a request on a connection, which is closed if there is no response."""
+        self._busy.add(connection)
+        try:
+            head = await connection.request(data, bodiless=method == "HEAD")
+            return StreamedResponse(self, connection, head.status, head.headers, path)
+        except HttpError as error:
+            connection.close()
+            raise TransportError(f"{path}: {error}") from error
+        except BaseException:
+            connection.close()
+            raise
 
     def _head(
         self,
@@ -163,7 +170,6 @@ class HttpClient:
         path: str,
         params: tuple[tuple[str, str], ...],
         headers: list[tuple[str, str]],
-        proxy: Proxy | None,
     ) -> bytes:
         """Returns the head of a request, with the credentials of this moment."""
         target = self._prefix + quote(path, safe="/:@!$&'()*+,;=~%") + ("?" if params else "") + urlencode(params)
@@ -176,60 +182,75 @@ class HttpClient:
                 raise TransportError(f"{path}: {why}", reached=False) from None
             if authorization is not None:
                 lines.append(("Authorization", authorization))
-        if proxy is not None and self._tls is None:
+        if self._proxy is not None and self._tls is None:
             target = f"http://{self._authority}{target}"
-            if proxy.authorization is not None:
-                lines.append(("Proxy-Authorization", proxy.authorization))
+            if self._proxy.authorization is not None:
+                lines.append(("Proxy-Authorization", self._proxy.authorization))
         for name, value in lines:
             if not value.isprintable():  # a line break would begin another header
                 raise TransportError(f"{path}: the header {name} has characters that are not allowed", reached=False)
         text = "".join(f"{name}: {value}\r\n" for name, value in lines)
         return f"{method} {target} HTTP/1.1\r\n{text}\r\n".encode()
 
-    async def _connect(self, proxy: Proxy | None, path: str) -> Http1Connection:
-        name = (self.access.tls_server_name or self._host) if self._tls else None
-        where = format_address(self._host, self._port)
+    async def _connect(self, path: str) -> Http1Connection:
+        proxy, where = self._proxy, format_address(self._host, self._port)
+        if proxy is not None:
+            where += f" through the proxy {format_address(proxy.host, proxy.port)}"
         try:
-            async with asyncio.timeout(CONNECT_SECONDS):
-                if proxy is None:
-                    return await _connect_in_turn(self._host, self._port, self._tls, name)
-                where += f" through the proxy {format_address(proxy.host, proxy.port)}"
-                connection = await _connect_in_turn(proxy.host, proxy.port)
-                if self._tls is None or name is None:
-                    return connection
-                await connect_through(connection, proxy, self._host, self._port, self._tls, name)
-                return connection
-        except OSError as error:
-            text = f"{path}: cannot connect to {where}: {_describe(error)}"
-            raise TransportError(text, reached=False) from error
+            async with asyncio.timeout(CONNECT_SECONDS) as deadline:
+                self._connecting.add(deadline)
+                try:
+                    connection = await self._connect_to_server()
+                finally:
+                    self._connecting.discard(deadline)
+        except OptionError:
+            raise
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS does not allow
+            why = "the connection was closed" if self._closed else f"cannot connect to {where}: {_describe(error)}"
+            raise TransportError(f"{path}: {why}", reached=False) from error
+        if self._closed:
+            connection.close()
+            raise TransportError(f"{path}: the connection was closed", reached=False)
+        return connection
 
-    def _take_idle(self, proxy: Proxy | None) -> Http1Connection | None:
+    async def _connect_to_server(self) -> Http1Connection:
+        name = (self.access.tls_server_name or self._host) if self._tls else None
+        if self._proxy is None:
+            return await _connect_in_turn(self._host, self._port, self._tls, name)
+        connection = await _connect_in_turn(self._proxy.host, self._proxy.port)
+        if self._tls is not None and name is not None:
+            await connect_through(connection, self._proxy, self._host, self._port, self._tls, name)
+        return connection
+
+    def _take_idle(self) -> Http1Connection | None:
         """Returns the connection that was used last and is still open, or None."""
-        for entry in reversed(self._idle):
-            through, connection, timer = entry
-            if through == proxy:
-                self._idle.remove(entry)
-                timer.cancel()
-                if not connection.closed:
-                    return connection
+        while self._idle:
+            connection, timer = self._idle.pop()
+            timer.cancel()
+            if not connection.closed:
+                return connection
         return None
 
-    def _put_idle(self, proxy: Proxy | None, connection: Http1Connection) -> None:
-        if self._closed or len(self._idle) == IDLE_CONNECTIONS:
+    def _put_idle(self, connection: Http1Connection) -> None:
+        if self._closed:
             connection.close()
             return
         timer = asyncio.get_running_loop().call_later(IDLE_SECONDS, self._drop_idle, connection)
-        self._idle.append((proxy, connection, timer))
+        self._idle.append((connection, timer))
+        if len(self._idle) > IDLE_CONNECTIONS:
+            oldest, timer = self._idle.pop(0)
+            timer.cancel()
+            oldest.close()
 
     def _drop_idle(self, connection: Http1Connection) -> None:
-        self._idle = [entry for entry in self._idle if entry[1] is not connection]
+        self._idle = [entry for entry in self._idle if entry[0] is not connection]
         connection.close()
 
-    def _release(self, response: StreamedResponse, proxy: Proxy | None, connection: Http1Connection) -> None:
+    def _release(self, response: StreamedResponse, connection: Http1Connection) -> None:
         self._responses.discard(response)
         self._busy.discard(connection)
         if connection.reusable:
-            self._put_idle(proxy, connection)
+            self._put_idle(connection)
         else:
             connection.close()
 
@@ -240,7 +261,6 @@ class StreamedResponse:
     def __init__(
         self,
         client: HttpClient,
-        proxy: Proxy | None,
         connection: Http1Connection,
         status: int,
         headers: Mapping[str, str],
@@ -250,17 +270,15 @@ class StreamedResponse:
         self.headers = headers
         self._path = path
         self._client: HttpClient | None = client
-        self._proxy = proxy
         self._connection = connection
         self._ended = False
         self._gzip: _GzipBody | None = None
-        client._responses.add(self)
         encoding = headers.get("content-encoding", "identity").lower()
         if encoding in ("gzip", "x-gzip"):
             self._gzip = _GzipBody(connection)
         elif encoding != "identity":
-            self.close()
             raise TransportError(f"{path}: the response has the content coding {encoding[:40]!r}")
+        client._responses.add(self)
 
     def chunks(self) -> AsyncIterator[bytes]:
         return self  # not a generator: the loop needs a task to close one that was not exhausted
@@ -323,7 +341,7 @@ class StreamedResponse:
     def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
-            client._release(self, self._proxy, self._connection)
+            client._release(self, self._connection)
 
 
 class _GzipBody:
@@ -394,10 +412,14 @@ async def _addresses(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-def _describe(error: OSError) -> str:
+def _describe(error: OSError | UnicodeError) -> str:
     """Describes a network error in a few words, without any bytes sent or received."""
     if isinstance(error, ssl.SSLError):
         return describe_tls_error(error)
+    if isinstance(error, UnicodeError):
+        return "the name of the host is not valid"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused"  # asyncio and uvloop say it differently
     if isinstance(error, TimeoutError) and not error.errno:
         return f"no connection within {CONNECT_SECONDS:g} s"
     return error.strerror or str(error) or type(error).__name__

@@ -3,49 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import functools
-import inspect
 import socket
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any
-
-import pytest
 
 from kinform._transport.http1 import Head, Http1Connection
 
-SECONDS = 20.0
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-def _uvloop() -> asyncio.AbstractEventLoop:
-    loop: asyncio.AbstractEventLoop = pytest.importorskip("uvloop").new_event_loop()
-    return loop
-
-
-def on_each_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Runs an async test on asyncio and on uvloop, both in debug mode."""
-
-    @functools.wraps(test)
-    def run(new_loop: Callable[[], asyncio.AbstractEventLoop], **arguments: Any) -> None:
-        unhandled: list[dict[str, Any]] = []
-        with asyncio.Runner(debug=True, loop_factory=new_loop) as runner:
-            runner.get_loop().set_exception_handler(lambda _, context: unhandled.append(context))
-            runner.run(_with_deadline(test(**arguments)))
-        assert not unhandled
-
-    signature = inspect.signature(test)
-    added = inspect.Parameter("new_loop", inspect.Parameter.KEYWORD_ONLY)
-    run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), added])  # type: ignore[attr-defined]
-    loops = [pytest.param(asyncio.new_event_loop, id="asyncio"), pytest.param(_uvloop, id="uvloop")]
-    parametrized: Callable[..., None] = pytest.mark.parametrize("new_loop", loops)(run)
-    return parametrized
-
-
-async def _with_deadline(test: Awaitable[None]) -> None:
-    async with asyncio.timeout(SECONDS):
-        await test
 
 
 class Peer:

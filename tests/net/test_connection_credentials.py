@@ -189,21 +189,6 @@ async def test_the_error_names_a_missing_exec_plugin(tmp_path: Path) -> None:
 # --- certificates
 
 
-async def test_an_https_url_is_verified_by_system_certificates() -> None:
-    async with scripted_server(tls=server_context()) as server, connect(server.url) as api:
-        with pytest.raises(TransportError, match="certificate verify failed") as caught:
-            await api.open(PODS)
-        assert not caught.value.reached
-
-
-@pytest.mark.parametrize("options", [{"ca": CERTIFICATES / "ca.pem"}, {"verify": False}])
-async def test_a_given_ca_or_no_verification_accepts_an_https_url(options: dict[str, Any]) -> None:
-    async with scripted_server(tls=server_context()) as server, connect(server.url, **options) as api:
-        response = await api.open(PODS)
-        assert response.status == 200
-        response.close()
-
-
 async def test_refresh_exchanges_certificates_and_ends_open_streams(tmp_path: Path) -> None:
     context = server_context()
     context.verify_mode = ssl.CERT_REQUIRED

@@ -18,7 +18,8 @@ import pytest
 from kinform._transport.base import CHUNK_BYTES
 from kinform._transport.http1 import HEAD_BYTES, MAX_INTERIM, QUEUE_BYTES, Http1Connection, HttpError
 from kinform._transport.read_buffer import READ_BYTES
-from tests.net.http1_peer import GET, Peer, body_of, connected, exchange, on_each_loop, start
+from tests.net.http1_peer import GET, Peer, body_of, connected, exchange, start
+from tests.support.loops import on_each_loop
 from tests.support.scripted_server import Handler, ReceivedRequest, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
 

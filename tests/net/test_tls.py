@@ -24,7 +24,8 @@ from kinform._transport.http1 import QUEUE_BYTES, Http1Connection, HttpError
 from kinform._transport.http_client import HttpClient
 from kinform._transport.tls import client_context
 from kinform._transport.tls_transport import READ_BYTES, start_tls
-from tests.net.http1_peer import GET, Peer, body_of, connected, on_each_loop
+from tests.net.http1_peer import GET, Peer, body_of, connected
+from tests.support.loops import on_each_loop
 from tests.support.scripted_server import ScriptedServer, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
 

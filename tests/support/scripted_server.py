@@ -6,6 +6,8 @@ A handler may send any bytes. Records the requests, and notices when a client di
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -18,19 +20,31 @@ class ReceivedRequest:
     """A request that the server has received, with methods to respond to it.
 
     Attributes:
+        method: The method, in upper case.
         path: The path, without the query.
         params: The query parameters in order.
         headers: The headers by lower-case name.
+        body: The body.
         connection: The number of the connection, from 1.
         client_certificate: The client's certificate, or None.
         disconnected: Set when the client has closed the connection.
     """
 
-    def __init__(self, target: str, headers: dict[str, str], writer: asyncio.StreamWriter, connection: int) -> None:
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        headers: dict[str, str],
+        body: bytes,
+        writer: asyncio.StreamWriter,
+        connection: int,
+    ) -> None:
         parts = urlsplit(target)
+        self.method = method
         self.path = parts.path
         self.params = parse_qsl(parts.query, keep_blank_values=True)
         self.headers = headers
+        self.body = body
         self.connection = connection
         self.client_certificate = writer.get_extra_info("peercert")
         self.disconnected = asyncio.Event()
@@ -58,6 +72,12 @@ class ReceivedRequest:
     def close(self) -> None:
         """Closes the connection without sending anything."""
         self._writer.close()
+
+    def end_tcp(self) -> None:
+        """Ends the TCP stream to the client; over TLS without a `close_notify`."""
+        with socket.socket(fileno=os.dup(self._writer.get_extra_info("socket").fileno())) as copy:
+            with suppress(OSError):  # the client has disconnected
+                copy.shutdown(socket.SHUT_WR)
 
 
 Handler = Callable[[ReceivedRequest], Awaitable[None]]
@@ -90,9 +110,9 @@ async def respond_with_an_empty_list(request: ReceivedRequest) -> None:
 
 @asynccontextmanager
 async def scripted_server(
-    handler: Handler = respond_with_an_empty_list, *, tls: ssl.SSLContext | None = None
+    handler: Handler = respond_with_an_empty_list, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> AsyncIterator[ScriptedServer]:
-    """Runs a server on 127.0.0.1; the end of the block closes all its connections."""
+    """Runs a server; the end of the block closes all its connections."""
     running = ScriptedServer(handler)
     serving: set[asyncio.Task[None]] = set()
     responding: set[asyncio.Task[None]] = set()
@@ -107,8 +127,8 @@ async def scripted_server(
         connection = running.connections
         requests: list[ReceivedRequest] = []
         try:
-            while head := await _read_head(reader):
-                requests.append(ReceivedRequest(*head, writer, connection))
+            while received := await _read_request(reader):
+                requests.append(ReceivedRequest(*received, writer, connection))
                 running.requests.append(requests[-1])
                 response = asyncio.create_task(_handle(running, requests[-1]))
                 responding.add(response)
@@ -122,9 +142,9 @@ async def scripted_server(
             writers.discard(writer)
             serving.discard(task)
 
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls)
-    host, port = server.sockets[0].getsockname()
-    running.url = f"{'https' if tls else 'http'}://{host}:{port}"
+    server = await asyncio.start_server(serve, host, 0, ssl=tls)
+    port = server.sockets[0].getsockname()[1]
+    running.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
     try:
         yield running
     finally:
@@ -141,10 +161,13 @@ async def _handle(running: ScriptedServer, request: ReceivedRequest) -> None:
         await running.handler(request)
 
 
-async def _read_head(reader: asyncio.StreamReader) -> tuple[str, dict[str, str]] | None:
+async def _read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[str, str], bytes] | None:
     try:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        pairs = (line.split(": ", 1) for line in lines[1:] if line)
+        headers = {name.lower(): value for name, value in pairs}
+        body = await reader.readexactly(int(headers.get("content-length", 0)))
     except asyncio.IncompleteReadError:
         return None
-    pairs = (line.split(": ", 1) for line in lines[1:] if line)
-    return lines[0].split(" ")[1], {name.lower(): value for name, value in pairs}
+    method, target, _ = lines[0].split(" ")
+    return method, target, headers, body

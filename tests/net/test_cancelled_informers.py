@@ -1,0 +1,69 @@
+"""Many informers, opened and cancelled at random times, leave nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+from pathlib import Path
+
+import kinform
+from kinform.testing import Server
+from tests.net.informers import quick
+from tests.support.loops import on_each_loop, open_sockets, other_tasks
+from tests.support.waiting import until
+
+INFORMERS = 500  # on each loop
+AT_ONCE = 10
+MAX_ITERATIONS = 30
+"""Iterations of the event loop. Some informers are cancelled before they connect, and some when they are synced."""
+SPARE_MAPPINGS = 8
+
+
+def mappings() -> int:
+    """Returns the number of memory mappings of this process."""
+    return Path("/proc/self/maps").read_bytes().count(b"\n")
+
+
+async def follow(api: kinform.Connection, random_: random.Random) -> bool:
+    """Cancels an informer after a random time; returns whether it was synced."""
+    synced = False
+
+    async def run() -> None:
+        nonlocal synced
+        options = quick(initial=random_.choice(["list", "stream"]))
+        async with kinform.Informer(api, random_.choice(["v1/pods", "v1/services"]), options=options) as informer:
+            await informer.synced()
+            synced = True
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(run())
+    for _ in range(random_.randrange(MAX_ITERATIONS)):
+        await asyncio.sleep(0)
+    task.cancel()
+    (result,) = await asyncio.gather(task, return_exceptions=True)
+    assert isinstance(result, asyncio.CancelledError)
+    return synced
+
+
+@on_each_loop
+async def test_cancelled_informers_leave_no_task_socket_or_mapping() -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    random_ = random.Random(seed)
+    async with Server() as server:
+        server.generate("v1/pods", 20)
+        tasks, sockets = other_tasks(), open_sockets()
+
+        async def follow_some(count: int) -> int:
+            async with kinform.connect(server.url) as api:
+                return sum([await follow(api, random_) for _ in range(count)])
+
+        await follow_some(5)
+        before = mappings()
+        synced = sum(await asyncio.gather(*(follow_some(INFORMERS // AT_ONCE) for _ in range(AT_ONCE))))
+        print(f"{synced} of {INFORMERS} were synced")
+        assert 0 < synced < INFORMERS
+        await until(lambda: other_tasks() <= tasks and open_sockets() == sockets)
+        gc.collect()
+        assert mappings() <= before + SPARE_MAPPINGS
