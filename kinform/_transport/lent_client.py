@@ -53,7 +53,7 @@ async def renew_client(api_client: ApiClient, access: ClusterAccess) -> None:
 
 
 def _ignore_environment(api_client: ApiClient) -> None:
-    """Prevents that aiohttp sends a password of `.netrc` to the server. The proxy is set by the configuration."""
+    """Makes aiohttp send no password of `.netrc`. The configuration sets the proxy."""
     api_client.rest_client.pool_manager._trust_env = False
 
 
