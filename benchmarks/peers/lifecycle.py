@@ -87,14 +87,13 @@ class Source:
         about: Its address, and what it serves.
     """
 
-    def __init__(self, process: Process, *, ca: str | None = None) -> None:
+    def __init__(self, process: Process) -> None:
         self.do = process.do
         self.about = process.do("open")
-        self.ca = ca
 
     def start(self, peer: Peer, **more: Any) -> Process:
         """Starts a process of this peer on the collection."""
-        about = {"url": self.about["url"], "resource": self.about["resource"], "ca": self.ca, "token": None}
+        about = {name: self.about[name] for name in ("url", "ca", "resource")} | {"token": None}
         return Process(peer.command, environment=peer.environment, **about, mode=peer.mode, **more)
 
 

@@ -133,7 +133,7 @@ def empty() -> Iterator[Source]:
 
 
 def _serving(objects: int) -> Process:
-    return Process(python(compare.SERVER), resource="pods", objects=objects, seed=0, corpus=None)
+    return Process(python(compare.SERVER), resource="pods", objects=objects, seed=0, corpus=None, tls=True)
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def test_scopes_reduce_the_wire_and_pruning_the_store(scopes: dict[str, Record])
 
 def test_a_scope_with_other_objects_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scope, "wait_until_idle", lambda gauge, timeout: 0.0)
-    served: dict[str, Any] = {"resource": "pods", "objects": 9, "seed": 0, "corpus": None}
+    served: dict[str, Any] = {"resource": "pods", "objects": 9, "seed": 0, "corpus": None, "tls": True}
     with Process(python(scope.SERVER), **served) as server, pytest.raises(SystemExit, match="9 objects, 0 expected"):
         scope._follow(server.do("open"), {}, Digest(), 0)
 
