@@ -20,6 +20,17 @@ def plain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="measure over plain HTTP; default: over TLS")
 
 
+def only(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that selects clients by parts of their names."""
+    text = "only clients with TEXT in their name; repeatable"
+    parser.add_argument("--only", action="append", metavar="TEXT", help=text)
+
+
+def selected(name: str, options: argparse.Namespace) -> bool:
+    """Returns whether `--only` selects a client."""
+    return not options.only or any(text in name for text in options.only)
+
+
 def corpus(text: str) -> Path:
     """Checks that a file holds objects of a cluster, by reading it once."""
     path = Path(text)

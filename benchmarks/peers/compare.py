@@ -29,7 +29,8 @@ from benchmarks.harness.results import Record, transport
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import rows
 from benchmarks.peers.catalogue import PEERS, Peer
-from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, Figures, Lifecycle, Source, derived
+from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, Lifecycle, Source, derived
+from benchmarks.peers.phase import Figures
 
 SERVER = "benchmarks/harness/server.py"
 

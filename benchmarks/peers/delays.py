@@ -23,7 +23,8 @@ from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Column, rows
 from benchmarks.peers.catalogue import KINFORM
 from benchmarks.peers.compare import SERVER, progress
-from benchmarks.peers.lifecycle import SETTLE_SECONDS, Source
+from benchmarks.peers.lifecycle import Source
+from benchmarks.peers.phase import SETTLE_SECONDS
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

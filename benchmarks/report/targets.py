@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.harness.results import CORPUS, Record, of
 from benchmarks.harness.text import MIB, UNITS
+from benchmarks.report.headline import headline
 from benchmarks.report.titles import ADVERSARIAL, COLLECTIONS
 from benchmarks.store.blobs import NOTHING
 
@@ -26,7 +27,7 @@ Finding = tuple[str, str, str, bool | None]
 
 def check_targets(records: list[Record]) -> list[Record]:
     """Returns a record for each target, in order."""
-    found = []
+    records, found = headline(records), []
     for number, check in enumerate(CHECKS, 1):
         for target, bound, figure, reached in check(records):
             state = NOT_MEASURED if reached is None else REACHED if reached else MISSED

@@ -21,6 +21,7 @@ from benchmarks.memory.holders import RULES
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN
 from benchmarks.report import PLOTS, RESULTS, blocks, main, tables
 from benchmarks.report.blocks import BLOCKS, documents
+from benchmarks.report.headline import headline, transports
 from benchmarks.report.page import page
 from benchmarks.report.targets import CHECKS, LARGE_PHASES, check_targets
 from benchmarks.report.titles import (
@@ -38,7 +39,7 @@ from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
 from benchmarks.store import adversarial
 from benchmarks.store.blobs import HALF, NOTHING, SIZES, TIMES
-from tests.benchmarks.results_maker import all_records, collection, figure, peer
+from tests.benchmarks.results_maker import about, all_records, collection, figure, peer
 
 PAGE = ROOT / "docs/benchmarks.md"
 OPTIONAL = ("matplotlib", "memray", "orjson", "pytest_benchmark")
@@ -193,25 +194,77 @@ def test_sections_without_records_are_left_out(records: list[Record]) -> None:
 
 
 def test_a_variant_is_relative_to_the_same_peer_and_mode() -> None:
-    def sync(variant: str, mode: str, seconds: float) -> Record:
-        figures = {"cpu_seconds": seconds, "per_cpu_second": 1 / seconds, "peak": MIB}
-        about = {"variant": variant, "peer": "kinform", "mode": mode, "objects": 20_000}
-        spreads = {name: figure(value) for name, value in figures.items()}
-        return {"benchmark": "variants", "record": "sync", **about, "figures": spreads}
-
     records = [
-        sync("plain", "auto", 1.0),
-        sync("plain", "list", 2.0),
-        sync("TLS", "auto", 3.0),
-        sync("gzip", "list", 3.0),
+        variant("plain", "auto", 1.0, 4.0),
+        variant("plain", "list", 2.0, 4.0),
+        variant("TLS", "auto", 3.0, 5.0),
+        variant("gzip", "list", 3.0),
     ]
     rows = [row.split(" | ") for row in tables.variants(records).splitlines()[2:]]
-    assert [(row[1], row[2]) for row in rows] == [
-        ("HTTP", "1.00"),
-        ("HTTP", "1.00"),
-        ("HTTPS", "3.00"),
-        ("HTTP with gzip", "1.50"),
+    assert [tuple(row[1:4]) for row in rows] == [
+        ("plain HTTP", "1.00", "1.00"),
+        ("plain HTTP", "1.00", "1.00"),
+        ("TLS", "3.00", "1.25"),
+        ("plain HTTP with gzip", "1.50", "-"),
     ]
+
+
+def variant(
+    variant: str, mode: str, sync: float, storm: float | None = None, name: str = "kinform", family: str = "kinform"
+) -> Record:
+    """Returns the record of a client with these CPU seconds for 1,000 objects and as many events."""
+    spreads = {}
+    for part, seconds in (("sync", sync), ("storm", storm)):
+        if seconds is not None:
+            spreads[f"{part}.total_cpu_seconds"] = figure(seconds)
+            spreads[f"{part}.per_total_cpu_second"] = figure(1_000 / seconds)
+    about = {"variant": variant, "peer": name, "family": family, "mode": mode, "objects": 1_000}
+    return {"benchmark": "variants", "record": "client", **about, "figures": spreads}
+
+
+# The transport
+
+
+def over_both(old: float, new: float) -> list[Record]:
+    """Returns kinform's records over plain HTTP, without the field as before there was TLS, and over TLS."""
+    return [
+        about("peers", kind="pods"),
+        collection(),
+        peer("kinform", "kinform", {"idle.rss": old * MIB}),
+        about("peers", kind="pods", tls=True),
+        collection() | {"tls": True},
+        peer("kinform", "kinform", {"idle.rss": new * MIB}, tls=True),
+    ]
+
+
+def test_where_both_transports_were_measured_the_page_shows_tls() -> None:
+    text = documents(over_both(41.0, 43.0))[PAGE]
+    assert "Over TLS. An object has" in text
+    assert "| **kinform** | 1 | 43.0 |" in text
+    assert "| **kinform** | 1 | 41.0 |" not in text
+
+
+def test_a_kind_that_was_measured_over_plain_http_only_is_shown_with_its_transport() -> None:
+    old = [about("peers", kind="namespaces"), collection("namespaces")]
+    old.append(peer("kinform", "kinform", {"idle.rss": 44 * MIB}, kind="namespaces"))
+    text = documents([*over_both(41.0, 43.0), *old])[PAGE]
+    assert "### 20,000 namespaces\n\nOver plain HTTP. An object has" in text
+    assert "| **kinform** | 1 | 44.0 |" in text
+
+
+def test_the_figures_of_a_command_without_the_choice_are_all_shown() -> None:
+    records = [about("store"), *of(all_records(), "store", record="fixed")]
+    both = [*records, records[1] | {"tls": True}]
+    assert headline(both) == both
+
+
+def test_the_transports_of_a_table_are_named() -> None:
+    sizes = [{"benchmark": "scale", "record": "size", "kind": kind} for kind in ("pods", "namespaces")]
+    assert transports([], "scale") == ""
+    assert transports(sizes, "scale") == "plain HTTP"
+    assert transports([each | {"tls": True} for each in sizes], "scale", record="size") == "TLS"
+    mixed = [sizes[0] | {"tls": True}, sizes[1]]
+    assert transports(mixed, "scale", record="size") == "TLS (pods) and plain HTTP (namespaces)"
 
 
 def test_the_spread_of_rounds_is_shown() -> None:
@@ -290,7 +343,7 @@ def test_the_readme_compares_whole_processes_of_one_size() -> None:
         peer("kr8s", "Python", {"sync.rss_at_rest": MIB}, failures={"changed": "it sleeps"}),
     ]
     text = BLOCKS["readme"](records)
-    assert text.startswith("20,000 pods, 154 MiB of JSON.")
+    assert text.startswith("20,000 pods, 154 MiB of JSON, over plain HTTP.")
     assert "| client | memory at rest, MiB | peak of a relist, MiB | bytes per pod | CPU time per pod, µs |" in text
     assert "| **kinform** | 50.0 | 60.0 | 456 | 200 |" in text
     assert "| kube-rs, streaming, cleared | 500.0 | 600.0 | 4,560 | 20 |" in text
