@@ -68,8 +68,10 @@ def run(name: str, command: ModuleType, arguments: list[str]) -> int:
     command.arguments(parser)
     options = parser.parse_args(arguments, argparse.Namespace(benchmark=name))
     where, start = machine(), time.monotonic()  # reads the load before this benchmark adds to it
-    data = {"data": results.CORPUS} if getattr(options, "corpus", None) else {}
-    found = [each | data for each in command.measure(options)]
+    marks: Record = {"data": results.CORPUS} if getattr(options, "corpus", None) else {}
+    if "plain" in options:
+        marks["tls"] = not options.plain
+    found = [each | marks for each in command.measure(options)]
     about: Record = {
         "benchmark": name,
         "record": "about",
@@ -78,7 +80,7 @@ def run(name: str, command: ModuleType, arguments: list[str]) -> int:
         "seconds": round(time.monotonic() - start, 1),
         "machine": where,
         **({"kind": options.kind} if "kind" in options else {}),
-        **data,
+        **marks,
     }
     results.replace(options.results, about, found)
     if options.json:

@@ -24,7 +24,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("speed", "--save"),
     ("store",),
     ("scope",),
-    ("real", "--rounds", "1"),
+    ("real",),
     ("scale",),
     ("scale", "--kind", "namespaces"),
 )

@@ -12,7 +12,7 @@ import argparse
 import math
 from collections.abc import Iterator
 
-from benchmarks.harness.arguments import count
+from benchmarks.harness.arguments import count, plain
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
@@ -50,18 +50,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="number of objects; repeat the option for several sizes",
     )
     parser.add_argument("--rounds", type=count, default=1, help="number of rounds; default: %(default)s")
+    plain(parser)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
     """Yields a record for each size, and one of how each figure grew."""
     sizes = sorted(options.objects or SIZES[options.kind])
     found: dict[int, dict[str, float]] = {}
-    with Process(python(SERVER), resource=options.kind, objects=0, seed=0, corpus=None) as empty_server:
+    served = {"resource": options.kind, "seed": options.seed, "corpus": None, "tls": not options.plain}
+    with Process(python(SERVER), **served, objects=0) as empty_server:
         empty = Source(empty_server)
         for size in sizes:
             rounds: list[dict[str, float | None]] = []
-            served = {"resource": options.kind, "objects": size, "seed": options.seed, "corpus": None}
-            with Process(python(SERVER), **served) as server:
+            with Process(python(SERVER), **served, objects=size) as server:
                 source = Source(server)
                 for _ in range(options.rounds):
                     progress(f"{size:,} {options.kind}")

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.corpus import key_of, make
-from benchmarks.harness.arguments import count
+from benchmarks.harness.arguments import count, plain
 from benchmarks.harness.digest import Digest, same_objects
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
@@ -32,6 +32,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--objects", type=count, default=10_000, metavar="N", help="number of pods; default: %(default)s"
     )
     parser.add_argument("--rounds", type=count, default=1, help="number of rounds; default: %(default)s")
+    plain(parser)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
@@ -51,9 +52,9 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
         "one app, by label selector": ({"label_selector": f"app={app}"}, [pod for pod in pods if _app(pod) == app]),
     }
     served = {"resource": "pods", "objects": options.objects, "seed": options.seed, "corpus": None}
-    with Process(python(SERVER), **served) as server:
+    with Process(python(SERVER), **served, tls=not options.plain) as server:
         about = server.do("open")
-        with Process(python(PEER), url=about["url"], resource="v1/nothings") as process:
+        with Process(python(PEER), url=about["url"], ca=about["ca"], resource="v1/nothings") as process:
             process.do("connect")
             process.do("sync")
             wait_until_idle(process.gauge, IDLE_TIMEOUT)
@@ -80,7 +81,8 @@ def _app(pod: dict[str, Any]) -> str | None:
 
 
 def _follow(about: dict[str, Any], given: dict[str, Any], expected: Digest, empty: int) -> dict[str, float | None]:
-    with Process(python(PEER), url=about["url"], resource=about["resource"], **given) as process:
+    names = {name: about[name] for name in ("url", "ca", "resource")}
+    with Process(python(PEER), **names, **given) as process:
         process.do("connect")
         process.gauge.reset_peak()
         cpu = process.gauge.cpu_seconds()

@@ -1,4 +1,4 @@
-"""Types of command-line arguments. argparse prints their errors."""
+"""Command-line arguments that several commands have. argparse prints the errors."""
 
 from __future__ import annotations
 
@@ -13,6 +13,22 @@ def count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not allowed; expected a positive number")
     return int(text)
+
+
+def plain(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that replaces TLS, as clusters use it, by plain HTTP."""
+    parser.add_argument("--plain", action="store_true", help="measure over plain HTTP; default: over TLS")
+
+
+def only(parser: argparse.ArgumentParser) -> None:
+    """Adds the option that selects clients by parts of their names."""
+    text = "only clients with TEXT in their name; repeatable"
+    parser.add_argument("--only", action="append", metavar="TEXT", help=text)
+
+
+def selected(name: str, options: argparse.Namespace) -> bool:
+    """Returns whether `--only` selects a client."""
+    return not options.only or any(text in name for text in options.only)
 
 
 def corpus(text: str) -> Path:

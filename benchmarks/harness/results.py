@@ -2,7 +2,8 @@
 
 A record is a dict. `benchmark` names the command that wrote it. The first record of a run, `"record": "about"`, has the
 machine, the time and the options. `"data": "corpus"` marks figures of objects from dumps of real clusters; without it
-the objects were generated. A run replaces the records of the previous run on the same data.
+the objects were generated. `"tls": true` marks figures over TLS; without it the transport is plain HTTP. A run replaces
+the records of the previous run on the same data and over the same transport.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ def read(path: Path) -> list[Record]:
 def replace(path: Path, about: Record, found: Iterable[Record]) -> None:
     """Replaces the records of a command's previous run on the same data, atomically.
 
-    A run on one kind of objects (`kind` in `about`) leaves the records of the other kinds.
+    A run on one kind of objects (`kind` in `about`) leaves the records of the other kinds. A run over one transport
+    (`tls` in `about`) leaves those over the other.
     """
     kept = [each for each in read(path) if not _replaced(each, about)]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -52,11 +54,17 @@ def replace(path: Path, about: Record, found: Iterable[Record]) -> None:
 
 def _replaced(record: Record, about: Record) -> bool:
     same_run = record["benchmark"] == about["benchmark"] and _data(record) == _data(about)
-    return same_run and ("kind" not in about or record.get("kind") == about["kind"])
+    same_kind = "kind" not in about or record.get("kind") == about["kind"]
+    return same_run and same_kind and ("tls" not in about or record.get("tls", False) == about["tls"])
 
 
 def _data(record: Record) -> str:
     return str(record.get("data", GENERATED))
+
+
+def transport(record: Record) -> str:
+    """Names the transport of a record's figures."""
+    return "TLS" if record.get("tls") else "plain HTTP"
 
 
 def line(record: Record) -> bytes:

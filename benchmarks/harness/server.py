@@ -1,9 +1,10 @@
 """The benchmark server: an API server that is much faster than its clients.
 
 Serves one collection: LIST with pages, WATCH, WatchList and bookmarks; also metadata only, one namespace, or a label
-selector. It keeps no history: a watch from any version but the current one ends with 410. It sends a WATCH in chunks of
-64 KiB, where a kube-apiserver under load sends smaller ones. Every path but the collection's is an empty collection.
-Changes are encoded in advance (`prepare`), so that the server only writes bytes while a client is measured.
+selector. Over TLS, its certificate is that of the tests. It keeps no history: a watch from any version but the current
+one ends with 410. It sends a WATCH in chunks of 64 KiB, where a kube-apiserver under load sends smaller ones. Every
+path but the collection's is an empty collection. Changes are encoded in advance (`prepare`), so that the server only
+writes bytes while a client is measured.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from benchmarks.corpus import Kind, make, read_dump, touch
 from benchmarks.harness.collection import Chunks, Collection, in_chunks, partial, watch_event
 from benchmarks.harness.discovery import discovery
 from benchmarks.harness.wire import Connection, HttpRequest, Listener
+from tests.support.tls import CERTIFICATES
 
 GONE = (
     b'{"type":"ERROR","object":{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure",'
@@ -61,7 +63,7 @@ class Server:
         objects: int | None,
         seed: int,
         corpus: str | None,
-        certificate: str | None = None,
+        tls: bool = False,
         gzip: bool = False,
     ) -> None:
         kind, found = read_dump(Path(corpus)) if corpus else make(resource, objects or 0, seed)
@@ -77,13 +79,14 @@ class Server:
         self._parts: dict[tuple[Any, ...], tuple[dict[str, bytes], Collection]] = {}
         self._gzip = gzip
         self._compressed: dict[tuple[int, ...], bytes] = {}
-        self._listener = Listener(self._respond, certificate)
+        self._ca = str(CERTIFICATES / "ca.pem") if tls else None
+        self._listener = Listener(self._respond, CERTIFICATES / "server.pem" if tls else None)
 
     # Commands
 
     def open(self) -> dict[str, Any]:
-        """Returns the address, and what is served."""
-        names = {"url": self._listener.url, "resource": self._collection.kind.resource}
+        """Returns the address, the CA to trust over TLS, and what is served."""
+        names = {"url": self._listener.url, "ca": self._ca, "resource": self._collection.kind.resource}
         return {**names, "path": self._collection.path, **self.sizes()}
 
     def sizes(self) -> dict[str, int]:

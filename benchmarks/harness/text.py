@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 MIB = float(1 << 20)
 
 Column = tuple[str, str, str]
-"""A title, the figure's name in a record, and its unit: `"MiB"`, `"%"`, `"s"`, `"ms"`, `"us"` or `""`."""
+"""A title, the figure's name in a record, and its unit: `"MiB"`, `"KiB"`, `"%"`, `"s"`, `"ms"`, `"us"` or `""`."""
 
 UNITS = {"us": "µs"}
 """How a unit is written, if not by its name."""
@@ -20,6 +20,8 @@ def shown(value: float, unit: str) -> str:
     match unit:
         case "MiB":
             return f"{value / MIB:,.1f}"
+        case "KiB":
+            return f"{value / 1024:,.1f}"
         case "%":
             return f"{value * 100:.1f}"
         case "s":

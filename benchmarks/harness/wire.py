@@ -11,6 +11,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -80,7 +81,7 @@ class Listener:
         url: The URL of the server.
     """
 
-    def __init__(self, respond: Callable[[HttpRequest, Connection], None], certificate: str | None) -> None:
+    def __init__(self, respond: Callable[[HttpRequest, Connection], None], certificate: Path | None) -> None:
         self._respond = respond
         self._tls: ssl.SSLContext | None = None
         if certificate is not None:

@@ -23,7 +23,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.corpus import MADE
-from benchmarks.harness.arguments import count
+from benchmarks.harness.arguments import count, plain
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
@@ -44,6 +44,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds", type=count, default=3, metavar="N", help="rounds without memray; default: %(default)s"
     )
+    plain(parser)
     folder, text = Path("build/benchmarks/memory"), "folder for flame graphs and the plot; default: %(default)s"
     parser.add_argument("--artefacts", type=Path, default=folder, metavar="FOLDER", help=text)
 
@@ -52,7 +53,7 @@ def measure(options: argparse.Namespace) -> list[Record]:
     """Returns a record for each mode. Writes the flame graphs and the plot.
 
     Args:
-        options: `kind`, `objects`, `seed`, `rounds` and the folder `artefacts`.
+        options: `kind`, `objects`, `seed`, `rounds`, `plain` and the folder `artefacts`.
 
     Raises:
         WrongContent: A mode held other objects than the server.
@@ -89,7 +90,7 @@ def measure(options: argparse.Namespace) -> list[Record]:
 
 def _server(options: argparse.Namespace, objects: int) -> Process:
     served = {"resource": options.kind, "objects": objects, "seed": options.seed, "corpus": None}
-    return Process(python("benchmarks/harness/server.py"), **served)
+    return Process(python("benchmarks/harness/server.py"), **served, tls=not options.plain)
 
 
 COLUMNS: tuple[Column, ...] = (

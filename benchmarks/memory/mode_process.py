@@ -23,8 +23,9 @@ INTERVAL_MS = 5
 class ModeProcess:
     """The commands: each is a public method."""
 
-    def __init__(self, *, url: str, resource: str, mode: str) -> None:
+    def __init__(self, *, url: str, ca: str | None, resource: str, mode: str) -> None:
         self._url = url
+        self._ca = ca
         self._resource = resource
         self._name = mode
         self._connection: kinform.Connection
@@ -56,7 +57,7 @@ class ModeProcess:
 
     async def connect(self, *, checked: bool = True) -> None:
         """Connects and creates the mode, which does nothing yet."""
-        self._connection = await kinform.connect(self._url).__aenter__()
+        self._connection = await kinform.connect(self._url, ca=self._ca).__aenter__()
         self._mode = MODES[self._name](self._connection, self._resource, checked=checked)
 
     async def sync(self) -> None:

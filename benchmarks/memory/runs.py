@@ -39,7 +39,7 @@ class Source:
     def start(self, mode: str) -> Process:
         """Resets the collection and starts a process that will follow it in this mode."""
         self.process.do("reset")
-        names = {name: self.about[name] for name in ("url", "resource")}
+        names = {name: self.about[name] for name in ("url", "ca", "resource")}
         return Process(python("benchmarks/memory/mode_process.py"), **names, mode=mode)
 
 

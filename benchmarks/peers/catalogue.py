@@ -6,8 +6,10 @@ is reported as absent, with how to build it. No peer is left out silently.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
+from typing import Any
 
 import msgspec
 
@@ -25,7 +27,9 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
         family: The colour in plots: `"kinform"`, `"Rust"`, `"Go"` or `"Python"`.
         command: The program.
         mode: The program's mode.
+        options: Further options of the program.
         needs: The requirements of its build.
+        module: A module of this interpreter that it imports.
         environment: Variables to set for it.
         max_objects: The most objects it is given, for clients that need minutes for more; None: all.
         metadata: It follows metadata only, and gets a table of its own.
@@ -36,7 +40,9 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     family: str
     command: tuple[str, ...]
     mode: str
+    options: dict[str, Any] = {}
     needs: str = ""
+    module: str = ""
     environment: dict[str, str] = {}
     max_objects: int | None = None
     metadata: bool = False
@@ -45,6 +51,8 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def absent(self) -> str | None:
         """The reason why it cannot be started; None if it can."""
+        if self.module and importlib.util.find_spec(self.module) is None:
+            return f"not installed: {self.module}, which `make bench` installs"
         return None if os.access(self.command[0], os.X_OK) else BUILD.format(self.needs)
 
 
@@ -57,8 +65,7 @@ def _rust(name: str, mode: str, program: str = "kube-rs", **more: object) -> Pee
     return _peer(name, "Rust", (str(ROOT / "build/peers/rust" / program),), mode, needs="Rust", **more)
 
 
-def go(name: str, mode: str, **more: object) -> Peer:
-    """Returns a peer on client-go."""
+def _go(name: str, mode: str, **more: object) -> Peer:
     return _peer(name, "Go", (str(ROOT / "build/peers/go/client-go"),), mode, needs="Go", **more)
 
 
@@ -74,18 +81,23 @@ def _peer(name: str, family: str, command: tuple[str, ...], mode: str, **more: o
 FEW = {"max_objects": 2_000}
 
 KINFORM = _kinform("kinform", "auto", representative=True)
+KINFORM_UVLOOP = _kinform("kinform, uvloop", "auto", options={"uvloop": True}, module="uvloop")
+KUBE_RS = _rust("kube-rs, streaming, cleared", "streaming", representative=True)
+CLIENT_GO = _go("client-go, WatchList, transform", "watchlist", representative=True)
+CLIENT_GO_LIST = _go("client-go, list, transform", "list")
+CLIENT_GO_PROTOBUF = _go("client-go, WatchList, transform, protobuf", "protobuf")
 
 PEERS: tuple[Peer, ...] = (
     KINFORM,
-    _rust("kube-rs, streaming, cleared", "streaming", representative=True),
+    KUBE_RS,
     _rust("kube-rs, streaming, cleared, jemalloc", "streaming", "kube-rs-jemalloc", representative=True),
     _rust("kube-rs, paged, cleared", "paged"),
     _rust("kube-rs, defaults", "plain"),
-    go("client-go, WatchList, transform", "watchlist", representative=True),
-    go("client-go, WatchList, transform, GOGC=25", "watchlist", environment={"GOGC": "25"}),
-    go("client-go, paged, transform", "paged"),
-    go("client-go, list, transform", "list"),
-    go("client-go, defaults", "plain"),
+    CLIENT_GO,
+    _go("client-go, WatchList, transform, GOGC=25", "watchlist", environment={"GOGC": "25"}),
+    _go("client-go, paged, transform", "paged"),
+    CLIENT_GO_LIST,
+    _go("client-go, defaults", "plain"),
     _python("json into a dict, paged", "plain.py", "paged", representative=True),
     _python("kubernetes_asyncio, paged", "asyncio_client.py", "paged", **FEW),
     _python("kubernetes SharedInformer", "informer.py", "informer", **FEW),
@@ -94,6 +106,9 @@ PEERS: tuple[Peer, ...] = (
     _python("kopf", "kopf_.py", "index", **FEW),
     _kinform("kinform, metadata only", "metadata", metadata=True),
     _rust("kube-rs, metadata only, cleared", "metadata", metadata=True),
-    go("client-go, metadata only, transform", "metadata", metadata=True),
+    _go("client-go, metadata only, transform", "metadata", metadata=True),
 )
-"""In the order of the tables. `cleared` and `transform` drop managedFields before an object is stored."""
+"""The peers of the comparison, in the order of the tables.
+
+`cleared` and `transform` drop managedFields before an object is stored.
+"""

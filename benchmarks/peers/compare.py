@@ -3,7 +3,8 @@
 The other clients are the peers. The server is a local process. Each client runs in a new process, which is measured
 from outside. Memory is measured when the client is idle, after the first sync, at the peaks of the sync and of relists,
 and after 90 % of the objects were deleted. The last figure is compared with a new process that receives only the other
-10 %. Speed is objects and events per CPU second. The server sends prepared bytes. Its own throughput is reported too.
+10 %. Speed is objects and events per CPU second. The server sends prepared bytes, over TLS by default, and each
+client verifies its certificate. Its own throughput is reported too.
 
 Clients that need minutes for all objects get fewer objects. Their bytes per object and their rates hardly depend on the
 number. (kinform's do: some megabytes of Python are as large for a hundred objects, and templates take more than other
@@ -20,15 +21,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from benchmarks.corpus import MADE
-from benchmarks.harness.arguments import corpus, count
+from benchmarks.harness.arguments import corpus, count, plain
 from benchmarks.harness.ceiling import ceiling
 from benchmarks.harness.digest import WrongContent
 from benchmarks.harness.process import Process, ProcessDied, python
-from benchmarks.harness.results import Record
+from benchmarks.harness.results import Record, transport
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import rows
 from benchmarks.peers.catalogue import PEERS, Peer
-from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, Figures, Lifecycle, Source, derived
+from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, Lifecycle, Source, derived
+from benchmarks.peers.phase import Figures
 
 SERVER = "benchmarks/harness/server.py"
 
@@ -55,6 +57,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds", type=count, default=3, help="rounds of the representative clients; default: %(default)s"
     )
+    plain(parser)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
@@ -65,7 +68,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
     """
     if not any(_selected(peer, options) for peer in PEERS):
         raise SystemExit(f"peers: no name contains {' or '.join(options.only)}; the names are {_names()}")
-    kind, objects = options.kind, options.objects
+    kind, objects, tls = options.kind, options.objects, not options.plain
     if objects is None and options.corpus is None:
         objects = MADE[kind][2]
     lifecycles: dict[str, list[Lifecycle]] = {}
@@ -73,7 +76,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
 
         def source(count: int | None) -> Source:
             corpus = options.corpus and str(options.corpus.resolve())
-            served = {"resource": kind, "objects": count, "seed": options.seed, "corpus": corpus}
+            served = {"resource": kind, "objects": count, "seed": options.seed, "corpus": corpus, "tls": tls}
             return Source(stack.enter_context(Process(python(SERVER), **served)))
 
         sources = {None: source(objects)}
@@ -86,7 +89,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
             "record": "collection",
             "kind": kind,
             **{name: about[name] for name in ("objects", "raw_bytes", "pruned_bytes")},
-            "ceiling": ceiling(about["url"], about["path"], about["objects"]),
+            "ceiling": ceiling(about["url"], about["ca"], about["path"], about["objects"]),
         }
         for round_ in range(options.rounds):
             for peer in selected:
@@ -158,7 +161,7 @@ def table(records: list[Record]) -> str:
         raw, pruned = (about[name] / about["objects"] for name in ("raw_bytes", "pruned_bytes"))
         rates = ", ".join(f"{name} {found['objects_per_second']:,.0f}" for name, found in about["ceiling"].items())
         lines.append(f"{about['objects']:,} {about['kind']} of {raw:,.0f} B, {pruned:,.0f} B without managedFields")
-        lines.append(f"throughput of the server, objects a second: {rates}\n")
+        lines.append(f"throughput of the server over {transport(about)}, objects a second: {rates}\n")
         lines.append(f"{'whole process; median, min, max':66}{'objects':>9}")
     for each in records:
         if each["record"] == "peer":

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from benchmarks.corpus import MADE
-from benchmarks.harness.arguments import count
+from benchmarks.harness.arguments import count, plain
 from benchmarks.harness.digest import agree
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
@@ -23,7 +23,8 @@ from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Column, rows
 from benchmarks.peers.catalogue import KINFORM
 from benchmarks.peers.compare import SERVER, progress
-from benchmarks.peers.lifecycle import SETTLE_SECONDS, Source
+from benchmarks.peers.lifecycle import Source
+from benchmarks.peers.phase import SETTLE_SECONDS
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,13 +34,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--objects", type=count, metavar="N", help="the number of objects; the default depends on kind")
     parser.add_argument("--rounds", type=count, default=3, help="number of rounds; default: %(default)s")
+    plain(parser)
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
     """Yields a record for each phase."""
     objects = options.objects or MADE[options.kind][2]
     served = {"resource": options.kind, "objects": objects, "seed": options.seed, "corpus": None}
-    with Process(python(SERVER), **served) as server:
+    with Process(python(SERVER), **served, tls=not options.plain) as server:
         source = Source(server)
         rounds = [_round(source) for _ in range(options.rounds)]
     for phase in rounds[0]:

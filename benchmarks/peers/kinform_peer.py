@@ -1,8 +1,9 @@
 """kinform in its own process, with one informer and one handler, as in a program.
 
 Reads the commands of `benchmarks.peers`, and more. Its modes are `auto`, `list`, `stream`, and `metadata` for metadata
-only. Its memory is read from outside. It measures the delays of its own event loop on request, since no other process
-can.
+only. It runs on asyncio, or on uvloop on request. `url` can be a kubeconfig too; `account` is the folder of a service
+account, as in a pod. Its memory is read from outside. It measures the delays of its own event loop on request, since no
+other process can.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ import sys
 import time
 from array import array
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 import kinform
+from kinform._transport.credentials import InClusterSource
 
 TICK = 0.001
 DIGEST_SLICE = 50
@@ -31,9 +34,10 @@ class KinformPeer:
     def __init__(
         self,
         *,
-        url: str,
+        url: str | None,
         resource: str,
         mode: str = "auto",
+        account: str | None = None,
         ca: str | None = None,
         token: str | None = None,
         handler: bool = True,
@@ -45,6 +49,8 @@ class KinformPeer:
     ) -> None:
         metadata = mode == "metadata"
         self._keeps_whole_objects = not metadata and keep is None and drop is None
+        if account is not None:
+            InClusterSource.folder = Path(account)
         self._calls = 0
         self._has_handler = handler
         self._url, self._ca, self._token, self._resource = url, ca, token, resource
@@ -176,10 +182,10 @@ class KinformPeer:
                 stack.push_async_exit(each)
 
 
-async def main() -> None:
+async def main(options: dict[str, Any]) -> None:
     """Carries out commands until standard input ends."""
     logging.getLogger("kinform").setLevel(logging.ERROR)  # the server's 410s are intended
-    peer = KinformPeer(**json.loads(sys.argv[1]))
+    peer = KinformPeer(**options)
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     try:
@@ -190,5 +196,15 @@ async def main() -> None:
         await peer.close()
 
 
+def new_uvloop() -> asyncio.AbstractEventLoop:
+    """Creates an event loop of uvloop, which processes without it do not import."""
+    import uvloop
+
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
+
+
 if __name__ == "__main__":
-    asyncio.run(main())
+    given = json.loads(sys.argv[1])
+    with asyncio.Runner(loop_factory=new_uvloop if given.pop("uvloop", False) else None) as runner:
+        runner.run(main(given))

@@ -16,7 +16,6 @@ with the server's: if they differ, the phase has no figures.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -27,17 +26,9 @@ from benchmarks.harness.text import Column
 from benchmarks.harness.timeline import Timeline
 from benchmarks.harness.waiting import wait_until_idle
 from benchmarks.peers.catalogue import Peer
-
-IDLE_TIMEOUT = 120.0
-"""Seconds that a process may take to come to rest."""
-SETTLE_SECONDS = 5.0
-"""Seconds from the end of a phase to the reading of `rss`."""
-BRIEF_SECONDS = 1.0
-"""The same, after phases where `rss` is not of interest."""
+from benchmarks.peers.phase import BRIEF_SECONDS, IDLE_TIMEOUT, SETTLE_SECONDS, Figures, phase, rates
 
 NOT_RUN = "not run, because an earlier phase failed"
-CPU_TICK = 0.01
-"""Seconds: the resolution of CPU time."""
 PHASES = {
     "sync": "first sync",
     "storm": "update burst",
@@ -51,8 +42,6 @@ PHASES = {
 """The titles of the phases."""
 COUNTED = {"sync": "objects", "storm": "events", "unchanged": "objects", "changed": "objects"}
 """The phases in which every object is read, and what is counted in each."""
-
-Figures = dict[str, float | None]
 
 MEMORY: tuple[Column, ...] = (
     ("idle", "idle.rss", "MiB"),
@@ -87,15 +76,14 @@ class Source:
         about: Its address, and what it serves.
     """
 
-    def __init__(self, process: Process, *, ca: str | None = None) -> None:
+    def __init__(self, process: Process) -> None:
         self.do = process.do
         self.about = process.do("open")
-        self.ca = ca
 
-    def start(self, peer: Peer, **more: Any) -> Process:
+    def start(self, peer: Peer) -> Process:
         """Starts a process of this peer on the collection."""
-        about = {"url": self.about["url"], "resource": self.about["resource"], "ca": self.ca, "token": None}
-        return Process(peer.command, environment=peer.environment, **about, mode=peer.mode, **more)
+        about = {name: self.about[name] for name in ("url", "ca", "resource")} | {"token": None}
+        return Process(peer.command, environment=peer.environment, **about, mode=peer.mode, **peer.options)
 
 
 class Lifecycle:
@@ -213,28 +201,11 @@ class Lifecycle:
 
     @contextmanager
     def _phase(self, name: str, process: Process, timeline: Timeline | None, settle: float) -> Iterator[None]:
-        """Measures memory and CPU time of the block.
-
-        `rss` is read soon after it, `rss_at_rest` when the process is at rest; `peak` covers the time up to then.
-        `cpu_seconds` covers the block. `total_cpu_seconds` also covers the time until the process is at rest; a process
-        that does not come to rest has no such figure.
-        """
-        gauge, found = process.gauge, self.figures
+        """Measures the block, and marks its start in the timeline."""
         if timeline is not None:
             timeline.phase(name)
-        gauge.reset_peak()
-        start, cpu = time.perf_counter(), gauge.cpu_seconds()
-        yield
-        found[f"{name}.seconds"] = time.perf_counter() - start
-        found[f"{name}.cpu_seconds"] = gauge.cpu_seconds() - cpu
-        time.sleep(settle)
-        found[f"{name}.rss"] = gauge.rss()
-        at_rest = wait_until_idle(gauge, IDLE_TIMEOUT) is not None
-        found[f"{name}.rss_at_rest"] = gauge.rss()
-        found[f"{name}.pss_at_rest"] = gauge.pss()
-        found[f"{name}.peak"] = gauge.peak()
-        if at_rest:
-            found[f"{name}.total_cpu_seconds"] = gauge.cpu_seconds() - cpu
+        with phase(self.figures, name, process.gauge, settle):
+            yield
 
     def _check(self, process: Process) -> None:
         less = {} if self._whole else {"whole": False}
@@ -248,9 +219,6 @@ def derived(found: Figures, objects: int) -> Figures:
     """Computes figures per object and per CPU second from the others."""
     values, more = {name: value or 0.0 for name, value in found.items()}, Figures()
     more["bytes_per_object"] = (values["sync.rss_at_rest"] - values["idle.rss"]) / objects
-    for phase, counted in COUNTED.items():
-        for part in ("cpu_second", "total_cpu_second"):
-            if f"{phase}.{part}s" in values:
-                count = values["storm.events"] if counted == "events" else objects
-                more[f"{phase}.per_{part}"] = count / max(values[f"{phase}.{part}s"], CPU_TICK)
+    for name, counted in COUNTED.items():
+        more |= rates(found, name, values.get("storm.events", 0.0) if counted == "events" else objects)
     return more

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.harness.process import ROOT
-from benchmarks.harness.results import CORPUS, Record, of
+from benchmarks.harness.results import CORPUS, Record, of, transport
 from benchmarks.report import tables
+from benchmarks.report.headline import headline
 from benchmarks.report.markdown import bullets
 from benchmarks.report.page import machine, page
 from benchmarks.store.blobs import HALF, NOTHING, OTHER
@@ -31,6 +32,7 @@ README = (
 
 def documents(records: list[Record]) -> dict[Path, str]:
     """Returns the text of each document."""
+    records = headline(records)
     texts = {ROOT / "docs/benchmarks.md": page(records)}
     for name in ("README.md", "docs/explanation/compression.md"):
         path = ROOT / name
@@ -62,10 +64,25 @@ def _readme(records: list[Record]) -> str:
         notes.insert(0, f"{star} So the memory columns are empty. Compare only the figures per pod.")
     mib = about["raw_bytes"] / (1 << 20)
     head = f"""\
-{about["objects"]:,} pods, {mib:,.0f} MiB of JSON. Memory is that of the whole process: at rest after the first
-sync, and at the peak of a relist in which all pods have changed. "Bytes per pod" is the memory at rest minus that of
-the idle process, divided by the number of pods. CPU time is that of the first sync, until the process is at rest."""
+{about["objects"]:,} pods, {mib:,.0f} MiB of JSON, over {transport(about)}. Memory is that of the whole process: at rest
+after the first sync, and at the peak of a relist in which all pods have changed. "Bytes per pod" is the memory at rest
+minus that of the idle process, divided by the number of pods. CPU time is that of the first sync, until the process is
+at rest."""
     return "\n\n".join(filter(None, (head, rows, bullets(notes))))
+
+
+def _real(records: list[Record]) -> str:
+    rows = tables.readme_real(records)
+    if not rows:
+        return ""
+    about = of(records, "real", record="client")[0]
+    mib = about["raw_bytes"] / (1 << 20)
+    return f"""\
+From a real kube-apiserver, over TLS: {about["objects"]:,} pods, {mib:,.0f} MiB of JSON. Then a label of
+{about["events"]:,} pods changes, each by its own request. CPU time is counted until the process is at rest. The client
+with *protobuf* in its name receives protobuf, the others receive JSON. With *uvloop*, kinform runs on its event loop.
+
+{rows}"""
 
 
 def _corpus(before: str) -> Callable[[list[Record]], str]:
@@ -74,6 +91,7 @@ def _corpus(before: str) -> Callable[[list[Record]], str]:
 
 BLOCKS: dict[str, Callable[[list[Record]], str]] = {
     "readme": _readme,
+    "real": _real,
     "machine": machine,
     "corpora-whole": _corpus(NOTHING),
     "corpora-half": _corpus(HALF),

@@ -6,9 +6,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.harness.results import Record, of
+from benchmarks.harness.results import Record, of, transport
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
 from benchmarks.report import tables
+from benchmarks.report.headline import transports
 from benchmarks.report.markdown import PLACEHOLDER, fill, table
 from benchmarks.report.targets import STATES, check_targets
 from benchmarks.store.blobs import NOTHING
@@ -77,6 +78,7 @@ def _peers(records: list[Record]) -> str:
             "raw_bytes": f"{about['raw_bytes'] / count:,.0f}",
             "pruned_bytes": f"{about['pruned_bytes'] / count:,.0f}",
             "list_rate": f"{ceiling['list']['objects_per_second']:,.0f}",
+            "transport": transport(about),
             "stream_rate": f"{ceiling['stream']['objects_per_second']:,.0f}",
             "memory": tables.peers(records, kind, MEMORY),
             "cpu_time": tables.peers(records, kind, CPU_TIME),
@@ -92,9 +94,10 @@ def _history_objects(records: list[Record]) -> str:
 
 
 def _real_setup(records: list[Record]) -> str:
-    for each in of(records, "real", record="sync"):
+    for each in of(records, "real", record="client"):
         servers = " and ".join(f"{name} {version}" for name, version in each["servers"].items())
-        return f"The first sync of {each['objects']:,} pods, {each['raw_bytes'] / 1e6:,.0f} MB of JSON, from {servers}"
+        size = f"{each['objects']:,} pods, {each['raw_bytes'] / 1e6:,.0f} MB of JSON"
+        return f"The clients follow {size}, of {servers}, over TLS. Then a label of {each['events']:,} pods changes"
     return ""
 
 
@@ -123,11 +126,14 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "peers": _peers,
     "metadata_memory": lambda records: tables.peers(records, "pods", MEMORY, metadata=True),
     "metadata_cpu_time": lambda records: tables.peers(records, "pods", CPU_TIME, metadata=True),
+    "metadata_transport": lambda records: transports(records, "peers", kind="pods"),
     "variants": tables.variants,
     "real_setup": _real_setup,
     "real": tables.real,
+    "delays_transport": lambda records: transports(records, "delays"),
     "delays": tables.delays,
     "history_objects": _history_objects,
+    "history_transport": lambda records: transports(records, "memory"),
     "history": tables.history,
     "holders": lambda records: tables.holders(records, "kinform"),
     "speed": tables.speed,
@@ -136,8 +142,12 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "adversarial": tables.adversarial,
     "realism": tables.realism,
     "fixed": tables.fixed,
+    "idle": tables.idle,
+    "warm_transport": lambda records: transports(records, "store", record="warm"),
     "warm": tables.warm,
+    "scope_transport": lambda records: transports(records, "scope"),
     "scope": tables.scope,
+    "scale_transport": lambda records: transports(records, "scale", record="size"),
     "scale": tables.scale,
     "growth": tables.growth,
     "growth_faster": tables.growth_faster,

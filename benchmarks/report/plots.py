@@ -8,10 +8,11 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.harness.results import Record, of
+from benchmarks.harness.results import Record, of, transport
 from benchmarks.harness.text import MIB
 from benchmarks.memory.draw import draw as draw_history
 from benchmarks.peers.lifecycle import PHASES
+from benchmarks.report.headline import headline
 from benchmarks.scale import GROWTH
 
 COLOURS = {"kinform": "#c0392b", "Rust": "#b7791f", "Go": "#2b6cb0", "Python": "#6b7280"}
@@ -24,6 +25,7 @@ DPI = 110
 
 def draw(records: list[Record], folder: Path) -> Iterator[Path]:
     """Writes each plot that has records, and yields its file."""
+    records = headline(records)
     folder.mkdir(parents=True, exist_ok=True)
     full_size = _full_size(records)
     if full_size:
@@ -69,7 +71,7 @@ def _memory(found: list[Record]) -> Figure:
     axes.xaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlim(0, 1.4 * max(each["figures"]["changed.peak"]["median"] for each in found) / MIB)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.set_title(f"{found[0]['objects']:,} pods: memory of each client", loc="left")
+    axes.set_title(f"{found[0]['objects']:,} pods over {transport(found[0])}: memory of each client", loc="left")
     return figure
 
 

@@ -11,11 +11,13 @@ from benchmarks import memory
 from benchmarks import scale as scale_benchmark
 from benchmarks import scope as scope_benchmark
 from benchmarks.corpus.realism import ratio as realism_ratio
-from benchmarks.harness.results import Record, of
+from benchmarks.harness.results import Record, of, transport
 from benchmarks.harness.text import Column, nanoseconds, shown
 from benchmarks.peers import delays as delays_benchmark
 from benchmarks.peers import real as real_benchmark
+from benchmarks.peers import variants as variants_benchmark
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN, PHASES
+from benchmarks.peers.phase import CPU_TICK
 from benchmarks.report.markdown import Figure, bullets, cell, heading, ratio, table
 from benchmarks.report.titles import (
     ADVERSARIAL,
@@ -30,6 +32,7 @@ from benchmarks.report.titles import (
     Group,
 )
 from benchmarks.store import fixed as fixed_benchmark
+from benchmarks.store import idle as idle_benchmark
 from benchmarks.store.blobs import SIZES, TIMES
 
 Records = list[Record]
@@ -140,27 +143,30 @@ def _comparable(each: Record, ours: Record, name: str) -> bool:
 
 
 def variants(records: Records) -> str:
-    """Formats the first syncs over TLS and with gzip."""
-    found = of(records, "variants", record="sync")
+    """Formats the first syncs and update bursts over TLS and with gzip."""
+    found = of(records, "variants", record="client")
     plain = {(each["peer"], each["mode"]): each["figures"] for each in found if each["variant"] == "plain"}
 
-    def relative(each: Record) -> str:
-        base = plain[each["peer"], each["mode"]]["cpu_seconds"]["median"]
-        return f"{each['figures']['cpu_seconds']['median'] / max(base, 1e-9):.2f}"
+    def relative(name: str) -> Callable[[Record], str]:
+        def relative(each: Record) -> str:
+            seconds, base = each["figures"].get(name), plain[each["peer"], each["mode"]].get(name)
+            return f"{seconds['median'] / max(base['median'], CPU_TICK):.2f}" if seconds and base else "-"
+
+        return relative
 
     lead: Lead = {
         "client (mode)": lambda each: f"{each['peer']} ({each['mode']})",
         "transport": lambda each: VARIANTS.get(each["variant"], each["variant"]),
-        "CPU time relative to HTTP": relative,
+        "first sync: CPU time relative to plain HTTP": relative("sync.total_cpu_seconds"),
+        "update burst: CPU time relative to plain HTTP": relative("storm.total_cpu_seconds"),
     }
-    columns = (("objects per CPU second", "per_cpu_second", ""), ("peak", "peak", "MiB"))
-    return figures(found, lead, columns, texts=2)
+    return figures(found, lead, variants_benchmark.COLUMNS, texts=2)
 
 
 def real(records: Records) -> str:
-    """Formats the first syncs from a real API server."""
+    """Formats the first syncs and updates from a real API server."""
     absent = [f"{each['peer']} was not measured: {each['why']}." for each in of(records, "real", record="absent")]
-    found = figures(of(records, "real", record="sync"), {"client": itemgetter("peer")}, real_benchmark.COLUMNS)
+    found = figures(of(records, "real", record="client"), {"client": itemgetter("peer")}, real_benchmark.COLUMNS)
     return "\n".join(part for part in (found, bullets(absent)) if part)
 
 
@@ -277,9 +283,19 @@ def fixed(records: Records) -> str:
 
     def title(each: Record) -> str:
         size = f"{each['objects']} {each['kind']}, {each['pruned_bytes'] / 1024:,.0f} KiB of JSON"
-        return f"{size}, {'HTTPS' if each['tls'] else 'HTTP'}"
+        return f"{size}, {transport(each)}"
 
     return figures(of(records, "store", record="fixed"), {"collection": title}, fixed_benchmark.COLUMNS)
+
+
+def idle(records: Records) -> str:
+    """Formats the figures of an idle process, a row for each."""
+    rows = [
+        [title, f"{cell(each['figures'][name], unit)} {unit}"]
+        for each in of(records, "store", record="idle")
+        for title, name, unit in idle_benchmark.COLUMNS
+    ]
+    return table(["figure", "value"], rows) if rows else ""
 
 
 def warm(records: Records) -> str:
@@ -358,9 +374,33 @@ def readme(records: Records, names: Iterable[str]) -> str:
     rows: Records = []
     for each in (found[name] for name in names if name in found):
         values: dict[str, Any] = {"bytes_per_object": each["figures"].get("bytes_per_object")}
-        if rate := each["figures"].get("sync.per_total_cpu_second"):
-            values["cpu_us_per_object"] = {end: 1e6 / rate[of] for end, of in OPPOSITE.items()}
+        values["cpu_us_per_object"] = _microseconds(each["figures"].get("sync.per_total_cpu_second"))
         if each["objects"] == most:
             values |= {name: each["figures"].get(name) for name in ("sync.rss_at_rest", "changed.peak")}
         rows.append(each | {"figures": values})
     return figures(rows, {"client": lambda each: peer_name(each, most)}, README)
+
+
+README_REAL: tuple[Column, ...] = (
+    ("memory at rest", "sync.rss_at_rest", "MiB"),
+    ("bytes per pod", "bytes_per_object", ""),
+    ("CPU time per pod, µs", "cpu_us_per_object", ""),
+    ("CPU time per update, µs", "cpu_us_per_event", ""),
+)
+
+
+def readme_real(records: Records) -> str:
+    """Formats the table of README.md about a real API server."""
+    rows: Records = []
+    for each in of(records, "real", record="client"):
+        found = each["figures"]
+        per_object, per_event = (found.get(f"{name}.per_total_cpu_second") for name in ("sync", "storm"))
+        more = {"cpu_us_per_object": _microseconds(per_object), "cpu_us_per_event": _microseconds(per_event)}
+        rows.append(each | {"figures": found | more})
+    lead: Lead = {"client": lambda each: _bold_kinform(each["peer"], each["family"] == "kinform")}
+    return figures(rows, lead, README_REAL)
+
+
+def _microseconds(rate: Figure | None) -> Figure | None:
+    """Returns the time of one object or event from the number per second."""
+    return rate and {end: 1e6 / rate[of] for end, of in OPPOSITE.items()}

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from benchmarks.harness.results import CORPUS, Record, of
+from benchmarks.harness.results import CORPUS, Record, of, transport
 from benchmarks.harness.text import MIB, UNITS
+from benchmarks.peers.catalogue import CLIENT_GO, CLIENT_GO_PROTOBUF, KINFORM, KINFORM_UVLOOP, KUBE_RS
+from benchmarks.report.headline import headline
 from benchmarks.report.titles import ADVERSARIAL, COLLECTIONS
 from benchmarks.store.blobs import NOTHING
 
 REACHED, MISSED, NOT_MEASURED = STATES = ("reached", "missed", "not measured")
 KINDS = ("pods", "namespaces")
-SCALES = {"MiB": MIB, "ms": 1e-3, "us": 1e-6}
+SCALES = {"MiB": MIB, "KiB": 1024, "ms": 1e-3, "us": 1e-6}
 """The size of a unit."""
 UNKNOWN = "-"
 """A bound that depends on a figure without a result."""
@@ -26,7 +28,7 @@ Finding = tuple[str, str, str, bool | None]
 
 def check_targets(records: list[Record]) -> list[Record]:
     """Returns a record for each target, in order."""
-    found = []
+    records, found = headline(records), []
     for number, check in enumerate(CHECKS, 1):
         for target, bound, figure, reached in check(records):
             state = NOT_MEASURED if reached is None else REACHED if reached else MISSED
@@ -131,8 +133,9 @@ def _fixed(records: list[Record]) -> Iterator[Finding]:
     if not found:
         yield _missing("memory of an informer on few objects")
     for each in found:
-        transport, bound = ("HTTPS", 0.4) if each["tls"] else ("HTTP", 0.15 if each["kind"] == "pods" else 0.1)
-        target = f"memory of each of {each['informers']} informers on {each['objects']} {each['kind']}, {transport}"
+        bound = 0.4 if each["tls"] else 0.15 if each["kind"] == "pods" else 0.1
+        size = f"{each['informers']} informers on {each['objects']} {each['kind']}"
+        target = f"memory of each of {size}, {transport(each)}"
         yield _at_most(target, median(each, "each_of_many"), bound * MIB, "MiB", 2)
         if each["kind"] == "pods":
             target = f"memory of one informer on {each['objects']} pods, templates included"
@@ -140,9 +143,22 @@ def _fixed(records: list[Record]) -> Iterator[Finding]:
 
 
 def _idle(records: list[Record]) -> Iterator[Finding]:
-    yield _at_most(
-        "memory of an idle process with one informer", median(peer(records, "kinform"), "idle.rss"), 42 * MIB
-    )
+    found = _idle_record(records)
+    for name, (way, bound) in IDLE_MIB.items():
+        yield _at_most(f"memory of an idle process with one informer, {way}", median(found, name), bound * MIB)
+
+
+def _idle_record(records: list[Record]) -> Record | None:
+    return next(iter(of(records, "store", record="idle")), None)
+
+
+IDLE_MIB = {
+    "plain": ("a URL with plain HTTP", 28.5),
+    "tls": ("a URL with TLS", 30.5),
+    "kubeconfig": ("a kubeconfig with TLS", 30.5),
+    "in_cluster": ("in a pod", 30.5),
+}
+"""The way to connect and the bound, by figure."""
 
 
 def _at_rest(records: list[Record]) -> Iterator[Finding]:
@@ -332,6 +348,64 @@ def _adversarial(records: list[Record]) -> Iterator[Finding]:
             yield _at_most(target, figures.get(figure), bound, "times", 2)
 
 
+def _ratio(
+    target: str, ours: float | None, other: float | None, name: str, bound: float, *, more: bool = False
+) -> Finding:
+    """Checks that a rate is at least `bound` times that of another client.
+
+    With `more`, checks that it is larger.
+    """
+    limit = f"more than {name}" if more else f"at least {bound:g} times {name}"
+    if ours is None or other is None:
+        return _missing(target, limit)
+    found = f"{ours / other:.2f} times (kinform {ours:,.0f}; the other {other:,.0f})"
+    return target, limit, found, ours > other if more else ours >= bound * other
+
+
+def _over_tls(records: list[Record]) -> Iterator[Finding]:
+    def client(name: str, variant: str) -> Record | None:
+        found = of(records, "variants", record="client", peer=name, variant=variant)
+        return next((each for each in found if each["mode"] != "list"), None)
+
+    for name, loop in LOOPS.items():
+        plain, tls = client(name, "plain"), client(name, "TLS")
+        for part, (what, counted) in BURSTS.items():
+            seconds, base = (median(each, f"{part}.total_cpu_seconds") for each in (tls, plain))
+            relative = None if seconds is None or not base else seconds / base
+            target = f"{what} over TLS, until at rest: CPU time relative to plain HTTP, pods, {loop}"
+            yield _at_most(target, relative, 1.25, "times", 2)
+            rate = f"{part}.per_total_cpu_second"
+            target = f"{what} over TLS, until at rest: {counted} per CPU second, pods, {loop}"
+            other = median(client(KUBE_RS.name, "TLS"), rate)
+            yield _ratio(target, median(tls, rate), other, KUBE_RS.name, 2.5)
+
+
+LOOPS = {KINFORM.name: "asyncio", KINFORM_UVLOOP.name: "uvloop"}
+"""The event loop of each kinform."""
+BURSTS = {"sync": ("first sync", "objects"), "storm": ("update burst", "events")}
+"""The title of a phase and what is counted, by phase."""
+
+
+def _real(records: list[Record]) -> Iterator[Finding]:
+    found = {each["peer"]: each for each in of(records, "real", record="client")}
+    for name, loop in LOOPS.items():
+        for part, (what, counted) in BURSTS.items():
+            target = f"{what} from a real API server, until at rest: {counted} per CPU second, pods, {loop}"
+            for other in (KUBE_RS.name, CLIENT_GO.name, CLIENT_GO_PROTOBUF.name):
+                mine, theirs = (median(found.get(each), f"{part}.per_total_cpu_second") for each in (name, other))
+                yield _ratio(target, mine, theirs, other, 2.0, more=other == CLIENT_GO_PROTOBUF.name)
+
+
+def _import(records: list[Record]) -> Iterator[Finding]:
+    yield _at_most("elapsed time of `import kinform`", median(_idle_record(records), "import"), 0.1, "ms", 0)
+
+
+def _watches(records: list[Record]) -> Iterator[Finding]:
+    found = _idle_record(records)
+    many = f"{found['watches']} idle watches" if found else "many idle watches"
+    yield _at_most(f"memory of each of {many}, TLS", median(found, "watch"), 64 * 1024, "KiB", 1)
+
+
 CHECKS: tuple[Callable[[list[Record]], Iterator[Finding]], ...] = (
     _bytes_per_object,
     _blobs,
@@ -350,4 +424,8 @@ CHECKS: tuple[Callable[[list[Record]], Iterator[Finding]], ...] = (
     _delays,
     _large_collections,
     _adversarial,
+    _over_tls,
+    _real,
+    _import,
+    _watches,
 )

@@ -94,7 +94,7 @@ GROUPS = {
 }
 """The groups of `benchmarks/micro`."""
 
-VARIANTS = {"plain": "HTTP", "TLS": "HTTPS", "gzip": "HTTP with gzip"}
+VARIANTS = {"plain": "plain HTTP", "TLS": "TLS", "gzip": "plain HTTP with gzip"}
 """The variants of `benchmarks.peers.variants`."""
 
 PARTS = {

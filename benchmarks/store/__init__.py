@@ -1,9 +1,10 @@
-"""Measures the store: compression, fixed costs of a small collection, warm starts.
+"""Measures the store: compression, fixed costs, idle processes, warm starts.
 
 Blobs: the bytes that an object takes in total, compared with `xz -9e` of the whole collection, from which no single
 object can be read; and the CPU time of a write and a read. The collections are generated, or your own with --corpus.
 Adversarial: generated collections that suit the coder badly, compared with zstandard in bytes and CPU time.
 Fixed costs: the memory of a process with one informer, and with 50 informers, on 200 objects each.
+Idle: the memory of a process without objects, by the way it connects; idle watches over TLS; the import of kinform.
 Warm start: the time to the first correct read, from the start of the process and from the opening of an informer with a
 snapshot. The server counts the requests for the initial state.
 Realism: how well the generated collections compress, compared with measurements of real ones.
@@ -17,7 +18,7 @@ from collections.abc import Iterator
 from benchmarks.corpus import realism
 from benchmarks.harness.arguments import corpus, count
 from benchmarks.harness.results import Record
-from benchmarks.store import adversarial, blobs, fixed, warm
+from benchmarks.store import adversarial, blobs, fixed, idle, warm
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,8 +40,9 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
     for record in blobs.measure(options):
         yield {"benchmark": options.benchmark} | record
     if not options.corpus:
-        for record in (*adversarial.measure(options), *fixed.measure(options), *warm.measure(options)):
-            yield {"benchmark": options.benchmark} | record
+        for part in (adversarial, fixed, idle, warm):
+            for record in part.measure(options):
+                yield {"benchmark": options.benchmark} | record
         for row in realism.rows(options.seed):
             yield {"benchmark": options.benchmark, "record": "realism"} | row
 
@@ -51,4 +53,4 @@ def table(records: list[Record]) -> str:
     return "\n\n".join(part.table(found[name]) for name, part in PARTS.items() if found[name])
 
 
-PARTS = {"blobs": blobs, "adversarial": adversarial, "fixed": fixed, "warm": warm, "realism": realism}
+PARTS = {"blobs": blobs, "adversarial": adversarial, "fixed": fixed, "idle": idle, "warm": warm, "realism": realism}

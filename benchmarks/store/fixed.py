@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from typing import Any
 
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
@@ -16,7 +17,6 @@ from benchmarks.harness.text import Column, rows
 from benchmarks.harness.waiting import wait_until_idle
 
 SERVER, MANY_INFORMERS = "benchmarks/harness/server.py", "benchmarks/store/many.py"
-CERTIFICATES = "tests/support/certificates"
 OBJECTS = 200
 MANY = 50
 IDLE_TIMEOUT = 60.0
@@ -24,20 +24,19 @@ IDLE_TIMEOUT = 60.0
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
     """Yields a record for each kind and transport."""
-    for kind, certificate in (("pods", None), ("services", None), ("services", f"{CERTIFICATES}/server.pem")):
+    for kind, tls in (("pods", False), ("services", False), ("services", True)):
         served = {"resource": kind, "objects": OBJECTS, "seed": options.seed, "corpus": None}
-        with Process(python(SERVER), **served, certificate=certificate) as server:
+        with Process(python(SERVER), **served, tls=tls) as server:
             about = server.do("open")
-            ca = None if certificate is None else f"{CERTIFICATES}/ca.pem"
             empty, one, many = (
-                _resident(about["url"], resource, ca, informers)
+                _resident(about, resource, informers)
                 for resource, informers in (("v1/nothings", 1), (about["resource"], 1), (about["resource"], MANY))
             )
             found = {"one": one - empty, "each_of_many": (many - empty) / MANY, "many": many, "empty": empty}
         yield {
             "record": "fixed",
             "kind": kind,
-            "tls": certificate is not None,
+            "tls": tls,
             "objects": OBJECTS,
             "informers": MANY,
             "pruned_bytes": about["pruned_bytes"],
@@ -45,8 +44,9 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
         }
 
 
-def _resident(url: str, resource: str, ca: str | None, informers: int) -> int:
-    with Process(python(MANY_INFORMERS), url=url, resource=resource, ca=ca, informers=informers) as process:
+def _resident(about: dict[str, Any], resource: str, informers: int) -> int:
+    given = {"url": about["url"], "ca": about["ca"], "resource": resource, "informers": informers}
+    with Process(python(MANY_INFORMERS), **given) as process:
         if resource != "v1/nothings" and process.do("objects") != OBJECTS * informers:
             raise SystemExit("store: an informer holds other objects than the server; no figures are reported")
         wait_until_idle(process.gauge, IDLE_TIMEOUT)

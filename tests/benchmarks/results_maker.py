@@ -12,10 +12,13 @@ from typing import Any
 from benchmarks.harness.results import CORPUS, Record
 from benchmarks.harness.text import MIB
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
+from benchmarks.peers.real import COLUMNS as REAL
+from benchmarks.peers.variants import COLUMNS as VARIANTS
 from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
 from benchmarks.store.adversarial import COLUMNS as ADVERSARIAL
 from benchmarks.store.blobs import HALF, NOTHING, OTHER, SIZES, TIMES
+from benchmarks.store.idle import COLUMNS as IDLE
 
 MACHINE = {
     "cpu": "Some CPU",
@@ -86,12 +89,12 @@ def all_records() -> list[Record]:
     )
     for variant in ("plain", "TLS"):
         record = {"variant": variant, "peer": "kinform", "mode": "auto", "objects": 20_000}
-        names = ("cpu_seconds", "per_cpu_second", "peak")
-        records.append({"benchmark": "variants", "record": "sync", **record, "figures": spreads(names, MIB)})
-    record = {"peer": "kinform", "family": "kinform", "objects": 2_000, "raw_bytes": 17_000_000}
+        names = ("sync.total_cpu_seconds", "storm.total_cpu_seconds", *(name for _, name, _ in VARIANTS))
+        records.append({"benchmark": "variants", "record": "client", **record, "figures": spreads(names, MIB)})
+    record = {"peer": "kinform", "family": "kinform", "objects": 20_000, "events": 2_000, "raw_bytes": 170_000_000}
     record |= {"servers": {"kube-apiserver": "1.36.0", "etcd": "3.6.0"}}
-    names = ("sync.rss_at_rest", "sync.peak", "bytes_per_object", "sync.per_cpu_second")
-    records.append({"benchmark": "real", "record": "sync", **record, "figures": spreads(names, MIB)})
+    names = tuple(name for _, name, _ in REAL)
+    records.append({"benchmark": "real", "record": "client", **record, "figures": spreads(names, MIB)})
     for phase in ("first sync", "update burst"):
         found = spreads(("p99", "longest", "busy_p99", "busy_longest"), 1e-3)
         records.append({"benchmark": "delays", "record": "phase", "kind": "pods", "phase": phase, "figures": found})
@@ -119,6 +122,8 @@ def all_records() -> list[Record]:
     record = {"kind": "pods", "tls": False, "objects": 200, "informers": 50, "pruned_bytes": 1 << 20}
     names = ("one", "each_of_many", "many", "empty")
     records.append({"benchmark": "store", "record": "fixed", **record, "figures": spreads(names, MIB)})
+    found = {name: figure(next(numbers) * (1e-3 if unit == "ms" else MIB)) for _, name, unit in IDLE}
+    records.append({"benchmark": "store", "record": "idle", "watches": 200, "figures": found})
     names = tuple(f"{start}.{at}" for start in ("cold", "warm") for at in ("from_open", "from_process_start"))
     record = {"kind": "namespaces", "objects": 100_000, "lists": 0}
     records.append({"benchmark": "store", "record": "warm", **record, "figures": spreads(names, 1e-3)})

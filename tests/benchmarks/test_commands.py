@@ -16,6 +16,7 @@ import pytest
 from benchmarks import everything
 from benchmarks.__main__ import COMMANDS, main
 from benchmarks.harness import results
+from benchmarks.harness.arguments import plain
 from benchmarks.harness.machine import versions
 from benchmarks.harness.process import ROOT
 from benchmarks.harness.results import CORPUS, Record
@@ -34,6 +35,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         parser.add_argument("--kind", default="pods")
         parser.add_argument("--value", type=int, default=1)
         parser.add_argument("--corpus", type=Path)
+        plain(parser)
 
     def measure(options: argparse.Namespace) -> Iterator[Record]:
         if options.value < 0:
@@ -66,7 +68,15 @@ def test_a_run_prints_and_stores_its_figures_and_options(
     assert about["arguments"] == ["--seed", "7", "--value", "1"]
     assert about["machine"]["versions"]["kinform"]
     assert "data" not in about
-    assert found == {"benchmark": "fake", "kind": "pods", "value": 1}
+    assert found == {"benchmark": "fake", "kind": "pods", "value": 1, "tls": True}
+    assert about["tls"] is True
+
+
+def test_a_run_over_plain_http_is_marked(command: ModuleType, file: Path) -> None:
+    main(["fake", "--results", str(file), "--plain"])
+    about, found = results.read(file)
+    assert about["arguments"] == ["--plain"]
+    assert about["tls"] is found["tls"] is False
 
 
 def test_a_run_on_a_corpus_is_marked_and_names_no_folder(command: ModuleType, file: Path) -> None:

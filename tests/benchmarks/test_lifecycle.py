@@ -15,9 +15,10 @@ from benchmarks.harness.digest import WrongContent
 from benchmarks.harness.process import Process, ProcessDied, python
 from benchmarks.harness.results import Record, of
 from benchmarks.harness.text import Column
-from benchmarks.peers import compare, lifecycle
+from benchmarks.peers import compare, lifecycle, phase
 from benchmarks.peers.catalogue import PEERS, Peer
-from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN, Figures, Lifecycle, Source, derived
+from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN, Lifecycle, Source, derived
+from benchmarks.peers.phase import Figures
 from benchmarks.report import tables, targets
 from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
@@ -133,7 +134,7 @@ def empty() -> Iterator[Source]:
 
 
 def _serving(objects: int) -> Process:
-    return Process(python(compare.SERVER), resource="pods", objects=objects, seed=0, corpus=None)
+    return Process(python(compare.SERVER), resource="pods", objects=objects, seed=0, corpus=None, tls=True)
 
 
 @pytest.fixture
@@ -154,7 +155,8 @@ def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
 def _skip_waits(patch: pytest.MonkeyPatch) -> None:
     for name in ("SETTLE_SECONDS", "BRIEF_SECONDS"):
         patch.setattr(lifecycle, name, 0.0)
-    patch.setattr(lifecycle, "wait_until_idle", lambda gauge, timeout: 0.0)
+    for module in (lifecycle, phase):
+        patch.setattr(module, "wait_until_idle", lambda gauge, timeout: 0.0)
 
 
 @pytest.fixture
@@ -188,11 +190,11 @@ def test_a_correct_peer_has_figures_of_every_phase(fake: Fake, pods: Source, emp
     assert not found.failures
     assert phases(found.figures) == set(PHASES)
     assert found.figures["storm.events"] == PODS
-    for phase in (*PHASES, "fresh"):
+    for name in (*PHASES, "fresh"):
         for part in ("seconds", "cpu_seconds", "total_cpu_seconds", "rss", "rss_at_rest", "pss_at_rest", "peak"):
-            assert found.figures[f"{phase}.{part}"] >= 0  # type: ignore[operator]
+            assert found.figures[f"{name}.{part}"] >= 0  # type: ignore[operator]
         # The total includes the time until the process is at rest.
-        assert found.figures[f"{phase}.total_cpu_seconds"] >= found.figures[f"{phase}.cpu_seconds"]  # type: ignore[operator]
+        assert found.figures[f"{name}.total_cpu_seconds"] >= found.figures[f"{name}.cpu_seconds"]  # type: ignore[operator]
     assert set(found.versions) == {"python", "aiohttp"}
     assert [name for name, _ in found.timeline["phases"]] == list(PHASES)
     assert all(rss > 0 for _, rss in found.timeline["points"])
@@ -201,7 +203,7 @@ def test_a_correct_peer_has_figures_of_every_phase(fake: Fake, pods: Source, emp
 def test_a_process_that_never_rests_has_no_total(
     fake: Fake, pods: Source, empty: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifecycle, "wait_until_idle", lambda gauge, timeout: None)
+    monkeypatch.setattr(phase, "wait_until_idle", lambda gauge, timeout: None)
     found = ran(fake(""), pods, empty)
     more = derived(found.figures, PODS)
     assert not found.failures

@@ -18,9 +18,11 @@ from benchmarks.harness.process import ROOT
 from benchmarks.harness.results import CORPUS, Record, of
 from benchmarks.harness.text import MIB
 from benchmarks.memory.holders import RULES
+from benchmarks.peers.catalogue import CLIENT_GO, CLIENT_GO_PROTOBUF, KUBE_RS
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN
 from benchmarks.report import PLOTS, RESULTS, blocks, main, tables
 from benchmarks.report.blocks import BLOCKS, documents
+from benchmarks.report.headline import headline, transports
 from benchmarks.report.page import page
 from benchmarks.report.targets import CHECKS, LARGE_PHASES, check_targets
 from benchmarks.report.titles import (
@@ -38,7 +40,7 @@ from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
 from benchmarks.store import adversarial
 from benchmarks.store.blobs import HALF, NOTHING, SIZES, TIMES
-from tests.benchmarks.results_maker import all_records, collection, figure, peer
+from tests.benchmarks.results_maker import about, all_records, collection, figure, peer
 
 PAGE = ROOT / "docs/benchmarks.md"
 OPTIONAL = ("matplotlib", "memray", "orjson", "pytest_benchmark")
@@ -193,25 +195,77 @@ def test_sections_without_records_are_left_out(records: list[Record]) -> None:
 
 
 def test_a_variant_is_relative_to_the_same_peer_and_mode() -> None:
-    def sync(variant: str, mode: str, seconds: float) -> Record:
-        figures = {"cpu_seconds": seconds, "per_cpu_second": 1 / seconds, "peak": MIB}
-        about = {"variant": variant, "peer": "kinform", "mode": mode, "objects": 20_000}
-        spreads = {name: figure(value) for name, value in figures.items()}
-        return {"benchmark": "variants", "record": "sync", **about, "figures": spreads}
-
     records = [
-        sync("plain", "auto", 1.0),
-        sync("plain", "list", 2.0),
-        sync("TLS", "auto", 3.0),
-        sync("gzip", "list", 3.0),
+        variant("plain", "auto", 1.0, 4.0),
+        variant("plain", "list", 2.0, 4.0),
+        variant("TLS", "auto", 3.0, 5.0),
+        variant("gzip", "list", 3.0),
     ]
     rows = [row.split(" | ") for row in tables.variants(records).splitlines()[2:]]
-    assert [(row[1], row[2]) for row in rows] == [
-        ("HTTP", "1.00"),
-        ("HTTP", "1.00"),
-        ("HTTPS", "3.00"),
-        ("HTTP with gzip", "1.50"),
+    assert [tuple(row[1:4]) for row in rows] == [
+        ("plain HTTP", "1.00", "1.00"),
+        ("plain HTTP", "1.00", "1.00"),
+        ("TLS", "3.00", "1.25"),
+        ("plain HTTP with gzip", "1.50", "-"),
     ]
+
+
+def variant(
+    variant: str, mode: str, sync: float, storm: float | None = None, name: str = "kinform", family: str = "kinform"
+) -> Record:
+    """Returns the record of a client, with CPU seconds for 1,000 objects or events."""
+    spreads = {}
+    for part, seconds in (("sync", sync), ("storm", storm)):
+        if seconds is not None:
+            spreads[f"{part}.total_cpu_seconds"] = figure(seconds)
+            spreads[f"{part}.per_total_cpu_second"] = figure(1_000 / seconds)
+    about = {"variant": variant, "peer": name, "family": family, "mode": mode, "objects": 1_000}
+    return {"benchmark": "variants", "record": "client", **about, "figures": spreads}
+
+
+# The transport
+
+
+def over_both(old: float, new: float) -> list[Record]:
+    """Returns records over plain HTTP, without the field `tls`, and over TLS."""
+    return [
+        about("peers", kind="pods"),
+        collection(),
+        peer("kinform", "kinform", {"idle.rss": old * MIB}),
+        about("peers", kind="pods", tls=True),
+        collection() | {"tls": True},
+        peer("kinform", "kinform", {"idle.rss": new * MIB}, tls=True),
+    ]
+
+
+def test_where_both_transports_were_measured_the_page_shows_tls() -> None:
+    text = documents(over_both(41.0, 43.0))[PAGE]
+    assert "Over TLS. An object has" in text
+    assert "| **kinform** | 1 | 43.0 |" in text
+    assert "| **kinform** | 1 | 41.0 |" not in text
+
+
+def test_a_kind_without_tls_is_shown_over_plain_http() -> None:
+    old = [about("peers", kind="namespaces"), collection("namespaces")]
+    old.append(peer("kinform", "kinform", {"idle.rss": 44 * MIB}, kind="namespaces"))
+    text = documents([*over_both(41.0, 43.0), *old])[PAGE]
+    assert "### 20,000 namespaces\n\nOver plain HTTP. An object has" in text
+    assert "| **kinform** | 1 | 44.0 |" in text
+
+
+def test_a_command_without_the_choice_shows_all_figures() -> None:
+    records = [about("store"), *of(all_records(), "store", record="fixed")]
+    both = [*records, records[1] | {"tls": True}]
+    assert headline(both) == both
+
+
+def test_the_transports_of_a_table_are_named() -> None:
+    sizes = [{"benchmark": "scale", "record": "size", "kind": kind} for kind in ("pods", "namespaces")]
+    assert transports([], "scale") == ""
+    assert transports(sizes, "scale") == "plain HTTP"
+    assert transports([each | {"tls": True} for each in sizes], "scale", record="size") == "TLS"
+    mixed = [sizes[0] | {"tls": True}, sizes[1]]
+    assert transports(mixed, "scale", record="size") == "TLS (pods) and plain HTTP (namespaces)"
 
 
 def test_the_spread_of_rounds_is_shown() -> None:
@@ -290,7 +344,7 @@ def test_the_readme_compares_whole_processes_of_one_size() -> None:
         peer("kr8s", "Python", {"sync.rss_at_rest": MIB}, failures={"changed": "it sleeps"}),
     ]
     text = BLOCKS["readme"](records)
-    assert text.startswith("20,000 pods, 154 MiB of JSON.")
+    assert text.startswith("20,000 pods, 154 MiB of JSON, over plain HTTP.")
     assert "| client | memory at rest, MiB | peak of a relist, MiB | bytes per pod | CPU time per pod, µs |" in text
     assert "| **kinform** | 50.0 | 60.0 | 456 | 200 |" in text
     assert "| kube-rs, streaming, cleared | 500.0 | 600.0 | 4,560 | 20 |" in text
@@ -323,9 +377,66 @@ def test_without_results_every_target_is_not_measured() -> None:
 
 @pytest.mark.parametrize(("beyond", "state"), [(-1, "reached"), (0, "reached"), (1, "missed")])
 def test_a_target_is_reached_up_to_its_bound(beyond: int, state: str) -> None:
-    records = [peer("kinform", "kinform", {"idle.rss": 42 * MIB + beyond, "sync.rss_at_rest": 48 * MIB + beyond})]
-    assert found(records, "memory of an idle process with one informer: at most 42.0 MiB") == [("42.0 MiB", state)]
+    records = [peer("kinform", "kinform", {"sync.rss_at_rest": 48 * MIB + beyond})]
     assert found(records, "memory at rest after the first sync, 20,000 pods: at most 48.0 MiB") == [("48.0 MiB", state)]
+
+
+@pytest.mark.parametrize(("beyond", "state"), [(0.0, "reached"), (1e-6, "missed")])
+def test_an_idle_process_is_judged_by_the_way_it_connects(beyond: float, state: str) -> None:
+    mib = {"plain": 28.5, "tls": 30.5, "kubeconfig": 30.5, "in_cluster": 30.5, "watch": 1 / 16}
+    figures = {name: figure((value + beyond) * MIB) for name, value in mib.items()}
+    figures["import"] = figure(0.1 + beyond)
+    records: list[Record] = [{"benchmark": "store", "record": "idle", "watches": 200, "figures": figures}]
+    text = "memory of an idle process with one informer, "
+    assert found(records, f"{text}a URL with plain HTTP: at most 28.5 MiB") == [("28.5 MiB", state)]
+    for way in ("a URL with TLS", "a kubeconfig with TLS", "in a pod"):
+        assert found(records, f"{text}{way}: at most 30.5 MiB") == [("30.5 MiB", state)]
+    assert found(records, "memory of each of 200 idle watches, TLS: at most 64.0 KiB") == [("64.0 KiB", state)]
+    assert found(records, "elapsed time of `import kinform`: at most 100 ms") == [("100 ms", state)]
+
+
+@pytest.mark.parametrize(("seconds", "state"), [(1.25, "reached"), (1.26, "missed")])
+def test_tls_is_compared_with_plain_http_and_with_kube_rs(seconds: float, state: str) -> None:
+    for name, loop in (("kinform", "asyncio"), ("kinform, uvloop", "uvloop")):
+        records = [
+            variant("plain", "auto", 1.0, 1.0, name),
+            variant("TLS", "auto", seconds, seconds, name),
+            variant("plain", "list", 9.0, 9.0, name),
+            variant("plain", "streaming", 1.0, 1.0, KUBE_RS.name),
+            variant("TLS", "streaming", 3.125, 3.125, KUBE_RS.name),
+        ]
+        for what, counted in (("first sync", "objects"), ("update burst", "events")):
+            text = f"{what} over TLS, until at rest: "
+            relative = f"{text}CPU time relative to plain HTTP, pods, {loop}: at most 1.25 times"
+            assert found(records, relative) == [(f"{seconds:.2f} times", state)]
+            ((times, reached),) = found(
+                records, f"{text}{counted} per CPU second, pods, {loop}: at least 2.5 times kube"
+            )
+            assert reached == state
+            assert times == f"{3.125 / seconds:.2f} times (kinform {1_000 / seconds:,.0f}; the other 320)"
+
+
+@pytest.mark.parametrize(
+    ("rate", "states"),
+    [(2_001.0, ["reached"] * 3), (2_000.0, ["reached", "reached", "missed"]), (1_999.0, ["missed"] * 3)],
+)
+def test_a_real_server_is_compared_with_json_and_protobuf(rate: float, states: list[str]) -> None:
+    def client(name: str, rate: float) -> Record:
+        figures = {f"{part}.per_total_cpu_second": figure(rate) for part in ("sync", "storm")}
+        return {"benchmark": "real", "record": "client", "peer": name, "figures": figures}
+
+    others = [client(KUBE_RS.name, 1_000.0), client(CLIENT_GO.name, 1_000.0), client(CLIENT_GO_PROTOBUF.name, 2_000.0)]
+    for name, loop in (("kinform", "asyncio"), ("kinform, uvloop", "uvloop")):
+        for part in ("first sync", "update burst"):
+            text = f"{part} from a real API server"
+            targets = found([client(name, rate), *others], text)
+            here = [state for target, (_, state) in zip(named(text), targets, strict=True) if target.endswith(loop)]
+            assert here == states
+
+
+def named(text: str) -> list[str]:
+    """Returns the targets that contain a text."""
+    return [each["target"] for each in check_targets([]) if text in each["target"]]
 
 
 @pytest.mark.parametrize(("beyond", "state"), [(0, "reached"), (1, "missed")])

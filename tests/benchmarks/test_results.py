@@ -68,6 +68,24 @@ def test_a_run_on_one_kind_keeps_the_records_of_other_kinds(path: Path) -> None:
     ]
 
 
+def test_a_run_over_one_transport_keeps_the_records_of_the_other(path: Path) -> None:
+    results.replace(path, about("peers", kind="pods"), [found("peers", 1, kind="pods")])  # as before there was TLS
+    for value, tls in ((2, True), (3, False), (4, True)):
+        results.replace(path, about("peers", kind="pods", tls=tls), [found("peers", value, kind="pods", tls=tls)])
+    assert results.read(path) == [
+        about("peers", kind="pods", tls=False),
+        found("peers", 3, kind="pods", tls=False),
+        about("peers", kind="pods", tls=True),
+        found("peers", 4, kind="pods", tls=True),
+    ]
+
+
+def test_a_run_without_a_choice_of_transport_replaces_both(path: Path) -> None:
+    results.replace(path, about("store"), [found("store", 1, tls=True), found("store", 2, tls=False)])
+    results.replace(path, about("store"), [found("store", 3, tls=True)])
+    assert results.read(path) == [about("store"), found("store", 3, tls=True)]
+
+
 def test_a_run_keeps_other_commands_of_the_same_kind(path: Path) -> None:
     results.replace(path, about("scale", kind="pods"), [found("scale", 1, kind="pods")])
     results.replace(path, about("peers", kind="pods"), [found("peers", 2, kind="pods")])

@@ -17,7 +17,6 @@ from benchmarks.corpus import dump, key_of, make
 from benchmarks.harness.ceiling import ceiling
 from benchmarks.harness.digest import Digest, agree
 from benchmarks.harness.process import Process, python
-from tests.support.tls import CERTIFICATES
 
 PODS = 50
 PATH = "/api/v1/pods"
@@ -36,10 +35,11 @@ class Served:
         do: Sends it a command.
     """
 
-    def __init__(self, process: Process, trusted: ssl.SSLContext | None = None) -> None:
+    def __init__(self, process: Process) -> None:
         self.do = process.do
         self.about = process.do("open")
-        self._trusted = trusted
+        ca = self.about["ca"]
+        self._trusted = None if ca is None else ssl.create_default_context(cafile=ca)
 
     @contextmanager
     def request(self, query: str = "", path: str = PATH, **headers: str) -> Iterator[http.client.HTTPResponse]:
@@ -193,7 +193,7 @@ def test_open_and_sizes_describe_the_objects(served: Served, pods: dict[str, Fou
 
 
 def test_the_ceiling_reads_responses_to_the_end(served: Served) -> None:
-    for found in ceiling(served.about["url"], PATH, PODS).values():
+    for found in ceiling(served.about["url"], None, PATH, PODS).values():
         assert found["objects_per_second"] > 0
 
 
@@ -363,8 +363,8 @@ def test_a_label_selector_selects_objects_with_all_labels(served: Served, pods: 
 @pytest.fixture(scope="module")
 def secured() -> Iterator[Served]:
     """A server with TLS that compresses on request."""
-    with serving(certificate=str(CERTIFICATES / "server.pem"), gzip=True) as process:
-        yield Served(process, ssl.create_default_context(cafile=str(CERTIFICATES / "ca.pem")))
+    with serving(tls=True, gzip=True) as process:
+        yield Served(process)
 
 
 def test_responses_over_tls_are_the_same(secured: Served, served: Served) -> None:
@@ -372,6 +372,11 @@ def test_responses_over_tls_are_the_same(secured: Served, served: Served) -> Non
     assert secured.list()["items"] == served.list()["items"]
     with secured.watch(STREAM) as events:
         assert len(initial_events(events)[0]) == PODS
+
+
+def test_the_ceiling_over_tls_verifies_the_certificate(secured: Served) -> None:
+    for found in ceiling(secured.about["url"], secured.about["ca"], PATH, PODS).values():
+        assert found["objects_per_second"] > 0
 
 
 def test_the_certificate_is_not_trusted_without_its_ca(secured: Served) -> None:

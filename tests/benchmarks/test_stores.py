@@ -14,7 +14,7 @@ from benchmarks.corpus import MADE, make
 from benchmarks.harness.digest import Digest
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
-from benchmarks.store import adversarial, blobs, filling, warm
+from benchmarks.store import adversarial, blobs, filling, idle, warm
 from benchmarks.store.rivals import Frames
 from kinform_ext._scan import Batch
 from kinform_ext._table import Table
@@ -73,7 +73,7 @@ def test_scopes_reduce_the_wire_and_pruning_the_store(scopes: dict[str, Record])
 
 def test_a_scope_with_other_objects_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scope, "wait_until_idle", lambda gauge, timeout: 0.0)
-    served: dict[str, Any] = {"resource": "pods", "objects": 9, "seed": 0, "corpus": None}
+    served: dict[str, Any] = {"resource": "pods", "objects": 9, "seed": 0, "corpus": None, "tls": True}
     with Process(python(scope.SERVER), **served) as server, pytest.raises(SystemExit, match="9 objects, 0 expected"):
         scope._follow(server.do("open"), {}, Digest(), 0)
 
@@ -106,6 +106,31 @@ def test_a_warm_start_that_reads_another_object_is_an_error(monkeypatch: pytest.
     monkeypatch.setattr(warm, "_start", start)
     with pytest.raises(SystemExit, match="reads another object"):
         started(1)
+
+
+# An idle process
+
+
+def test_an_idle_process_connects_in_each_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idle, "wait_until_idle", lambda gauge, timeout: 0.0)
+    monkeypatch.setattr(idle, "WATCHES", 3)
+    monkeypatch.setattr(idle, "IMPORTS", 1)
+    (record,) = idle.measure(options(store))
+    assert record["watches"] == 3
+    assert set(record["figures"]) == {name for _, name, _ in idle.COLUMNS}
+    for name in ("plain", "tls", "kubeconfig", "in_cluster"):
+        assert record["figures"][name]["median"] > 10 << 20
+    assert record["figures"]["import"]["median"] > 0
+    assert "in a pod" in idle.table([record])
+
+
+def test_a_missing_watch_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(idle, "wait_until_idle", lambda gauge, timeout: 0.0)
+    monkeypatch.setattr(idle, "_watches", lambda server: 0)
+    with Process(python(idle.SERVER), resource="pods", objects=0, seed=0, corpus=None, tls=True) as server:
+        about = server.do("open")
+        with pytest.raises(SystemExit, match="has no watch"):
+            idle._watching(server, about, 1)
 
 
 # Blobs

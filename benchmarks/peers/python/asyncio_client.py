@@ -26,7 +26,6 @@ class AsyncioClient(Follower):
     packages = ("kubernetes-asyncio", "aiohttp")
     modes = ("paged", "whole")
     resources = tuple(LISTS)
-    secure = True
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)

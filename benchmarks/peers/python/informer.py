@@ -41,7 +41,12 @@ class Informer(Peer):
 
     def connect(self) -> None:
         """Creates the client and the informer, and sets the configuration of its Watch."""
-        client.Configuration.set_default(client.Configuration(host=self._url))
+        configuration = client.Configuration(host=self._url)
+        if self._ca:
+            configuration.ssl_ca_cert = self._ca
+        if self._token:
+            configuration.api_key["BearerToken"] = f"Bearer {self._token}"
+        client.Configuration.set_default(configuration)
         function = getattr(client.CoreV1Api(), LISTS[self._resource])
         self._informer = SharedInformer(list_func=function)  # type: ignore[no-untyped-call]
         for verb in (ADDED, MODIFIED, DELETED):

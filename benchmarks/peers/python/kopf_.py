@@ -11,6 +11,7 @@ wakes all others at first, which takes quadratic time: 250 objects took 1.5 s, 5
 
 from __future__ import annotations
 
+import ssl
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +46,7 @@ class Kopf(Follower):
 
         @kopf.on.login()
         async def login(**_: Any) -> kopf.ConnectionInfo:
-            return kopf.ConnectionInfo(server=self._url)
+            return kopf.ConnectionInfo(server=self._url, ca_path=self._ca, token=self._token)
 
         @kopf.on.event(group[0] if group else "", version, plural)
         async def event(type: str | None, body: kopf.Body, **_: Any) -> None:
@@ -60,8 +61,10 @@ class Kopf(Follower):
 
     async def _count(self) -> int:
         """Returns the number of objects on the server."""
+        connector = aiohttp.TCPConnector(ssl=ssl.create_default_context(cafile=self._ca) if self._ca else True)
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
         async with (
-            aiohttp.ClientSession(self._url) as session,
+            aiohttp.ClientSession(self._url, connector=connector, headers=headers) as session,
             session.get(path_of(self._resource), params={"limit": "1"}) as response,
         ):
             page = await response.json()

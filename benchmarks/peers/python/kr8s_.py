@@ -36,7 +36,14 @@ class Kr8s(Follower):
 
     async def connect(self) -> None:
         """Creates the client."""
-        self._api = await kr8s.asyncio.api(url=self._url)
+        cluster = {"server": self._url} | ({"certificate-authority": self._ca} if self._ca else {})
+        kubeconfig: Any = {  # a path, by its type, but it accepts the content
+            "clusters": [{"name": "server", "cluster": cluster}],
+            "users": [{"name": "server", "user": {"token": self._token}}],
+            "contexts": [{"name": "server", "context": {"cluster": "server", "user": "server"}}],
+            "current-context": "server",
+        }
+        self._api = await kr8s.asyncio.api(kubeconfig=kubeconfig)
 
     async def follow(self) -> None:
         """Lists and watches. Never returns."""

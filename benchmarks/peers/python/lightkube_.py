@@ -41,7 +41,8 @@ class Lightkube(Follower):
 
     async def connect(self) -> None:
         """Creates the client."""
-        configuration = KubeConfig.from_one(cluster=Cluster(server=self._url), user=User())
+        cluster = Cluster(server=self._url, certificate_auth=self._ca)
+        configuration = KubeConfig.from_one(cluster=cluster, user=User(token=self._token))
         self._client = AsyncClient(config=configuration)
 
     async def close(self) -> None:

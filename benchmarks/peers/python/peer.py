@@ -21,14 +21,12 @@ class Peer(ABC):
         packages: The packages whose versions are reported.
         modes: The modes; the first is the default.
         resources: The resources it can follow; empty means any.
-        secure: Whether it supports a CA and a token.
         calls: The number of handler calls.
     """
 
     packages: ClassVar[tuple[str, ...]]
     modes: ClassVar[tuple[str, ...]]
     resources: ClassVar[tuple[str, ...]] = ()
-    secure: ClassVar[bool] = False
 
     def __init__(self, *, url: str, resource: str, mode: str | None, ca: str | None, token: str | None) -> None:
         self._url = url
@@ -40,8 +38,6 @@ class Peer(ABC):
             raise SystemExit(f"`{mode}` is not a mode: expected {', '.join(self.modes)}")
         if self.resources and resource not in self.resources:
             raise SystemExit(f"cannot follow {resource}: expected {', '.join(self.resources)}")
-        if (ca or token) and not self.secure:
-            raise SystemExit("does not support a CA or a token")
         self.calls = 0
         self._newest = 0
 

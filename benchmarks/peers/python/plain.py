@@ -24,7 +24,6 @@ class Plain(Follower):
 
     packages = ("aiohttp",)
     modes = ("paged", "whole")
-    secure = True
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
