@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import ssl
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -64,8 +65,8 @@ class Connection:
 
     kinform reads credentials again, because they can change: a pod's token and a kubeconfig's `tokenFile`
     before each request, the credentials of an exec plugin when they expire, and all of them after a 401.
-    After a 401, kinform also replaces client certificates that have changed. This closes the open streams,
-    and they resume.
+    After a 401, and after a TLS handshake that failed, kinform also replaces certificates that have changed.
+    This closes the open streams, and they resume.
     """
 
     def __init__(self, source: CredentialSource) -> None:
@@ -73,8 +74,7 @@ class Connection:
         self._client: HttpClient | None = None
         self._api_client: ApiClient | None = None
         self._closed = False
-        self._refresh_lock = asyncio.Lock()
-        self._refresh_count = 0
+        self._refresh: asyncio.Task[bool] | None = None
         self._target: tuple[object, ...] = ()
 
     def __repr__(self) -> str:
@@ -90,8 +90,9 @@ class Connection:
     def api_client(self) -> ApiClient:
         """A client of kubernetes_asyncio with the same credentials, for other calls.
 
-        It is made at the first use, which takes about 13 MiB and has HTTP connections of its own. It is closed with the
-        connection.
+        kinform makes it at the first use: this imports aiohttp and kubernetes_asyncio, which take about 15 MiB. It has
+        HTTP connections of its own, without a limit, and follows redirects, as aiohttp does. The end of the block
+        closes it.
 
         Raises:
             OptionError: The connection is not open.
@@ -120,6 +121,9 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
+        if self._refresh is not None:
+            self._refresh.cancel()
+            await asyncio.wait([self._refresh])  # ends an exec plugin
         client, self._client = self._client, None
         if client is not None:
             client.close()
@@ -132,13 +136,19 @@ class Connection:
         """See `Transport.open`.
 
         Raises:
-            OptionError: The connection is not open.
+            OptionError: The connection is not open, or the proxy or the `tls-server-name` is not valid.
             TransportError: There was no response.
         """
         self._require_open()
         if self._source.expired():
             await self.refresh_credentials()
-        return await self._require_open().open(request)
+        client = self._require_open()
+        try:
+            return await client.open(request)
+        except TransportError as error:
+            if isinstance(error.__cause__, ssl.SSLError) and client is self._client:
+                await self._use_changed_files(client.access)
+            raise
 
     async def refresh_credentials(self) -> bool:
         """Reads the credentials again, only once for all concurrent callers.
@@ -149,20 +159,27 @@ class Connection:
         self._require_open()
         if not self._source.can_reload:
             return False
-        count = self._refresh_count
-        async with self._refresh_lock:
-            if self._refresh_count != count:
-                return True  # another caller read them while this one waited
-            try:
-                access = await self._source.load()
-                if self._client is None:
-                    return False  # the connection was closed during the load
-                await self._use(access)
-            except (OptionError, TransportError, OSError, ValueError) as error:
-                _log.warning("%s: the credentials cannot be read again: %s", self._source, error)
-                return False
-            self._refresh_count += 1
+        if self._refresh is None or self._refresh.done():
+            self._refresh = asyncio.create_task(self._reload())
+        refresh = self._refresh
+        await asyncio.wait([refresh])  # a caller that is cancelled leaves it to the others
+        return not refresh.cancelled() and refresh.result()
+
+    async def _reload(self) -> bool:
+        try:
+            access = await self._source.load()
+            await self._use(access)
+        except (OptionError, TransportError, OSError, ValueError) as error:
+            _log.warning("%s: the credentials cannot be read again: %s", self._source, error)
+            return False
         return True
+
+    async def _use_changed_files(self, access: ClusterAccess) -> None:
+        """Loads the certificates again after a failed handshake, if a file has changed."""
+        try:
+            await self._use(access)
+        except (OptionError, OSError) as error:
+            _log.warning("%s: the certificates cannot be read again: %s", self._source, error)
 
     def _server_and_ca(self) -> tuple[str, bytes | None]:
         access = self._require_open().access

@@ -178,9 +178,9 @@ class _IncomingResponse:
         self.until_close = not (self.complete or coding or "content-length" in fields)
         options = {option.strip().lower() for option in self.head.headers.get("connection", "").split(",")}
         if version == "1.0":  # where a transfer coding is an error in the framing
-            self.keep_alive = "keep-alive" in options and not self.until_close and not coding
+            self.keep_alive = "keep-alive" in options and not coding
         else:
-            self.keep_alive = "close" not in options and not self.until_close
+            self.keep_alive = "close" not in options
 
     def on_chunk_header(self) -> None:
         self._framing_limit = TRAILER_BYTES  # if this was the last chunk, which is empty

@@ -1,6 +1,6 @@
 """An ApiClient of kubernetes_asyncio with the credentials of a connection.
 
-Imports aiohttp and kubernetes_asyncio, about 13 MiB, so only `Connection.api_client` imports this module.
+Imports aiohttp and kubernetes_asyncio, about 15 MiB, so only `Connection.api_client` imports this module.
 """
 
 from __future__ import annotations
@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 from kinform._transport.access import ClusterAccess
 from kinform._transport.lean_import import ApiClient, Configuration
+from kinform._transport.proxy import find_proxy, format_address
 
 
 def lend_client(access: Callable[[], ClusterAccess]) -> ApiClient:
@@ -32,6 +34,7 @@ def lend_client(access: Callable[[], ClusterAccess]) -> ApiClient:
         authorize(configuration)
     with _files_of(access(), configuration):
         api_client = ApiClient(configuration)
+    _ignore_environment(api_client)
     for name, value in access().headers:
         api_client.set_default_header(name, value)
     return api_client
@@ -45,7 +48,13 @@ async def renew_client(api_client: ApiClient, access: ClusterAccess) -> None:
     before = api_client.rest_client
     with _files_of(access, api_client.configuration):
         api_client.rest_client = type(before)(api_client.configuration)
+    _ignore_environment(api_client)
     await before.close()
+
+
+def _ignore_environment(api_client: ApiClient) -> None:
+    """Makes aiohttp send no password of `.netrc`. The configuration sets the proxy."""
+    api_client.rest_client.pool_manager._trust_env = False
 
 
 @contextmanager
@@ -57,7 +66,14 @@ def _files_of(access: ClusterAccess, configuration: Configuration) -> Iterator[N
     configuration.host = access.server
     configuration.verify_ssl = access.verify
     configuration.tls_server_name = access.tls_server_name
-    configuration.proxy = access.proxy_url
+    parts = urlsplit(access.server)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    proxy = find_proxy(parts.scheme, parts.hostname or "", port, access.proxy_url)
+    configuration.proxy = configuration.proxy_headers = None
+    if proxy is not None:
+        configuration.proxy = f"http://{format_address(proxy.host, proxy.port)}"
+        if proxy.authorization is not None:
+            configuration.proxy_headers = {"Proxy-Authorization": proxy.authorization}
     with TemporaryDirectory(prefix="kinform-") as folder:
 
         def path(name: str, data: str | None, file: str | None) -> str | None:

@@ -11,6 +11,7 @@ import asyncio
 import io
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from types import ModuleType
 
 import kinform.testing
 from tests.docs.markdown import ROOT, Block
+from tests.support.tls import CERTIFICATES
 
 SECONDS = 30
 
@@ -31,13 +33,19 @@ _UNTIL = re.compile(r'run with a kubeconfig until "(?P<word>.+)"')
 
 def check(block: Block, folder: Path) -> None:
     """Compiles a block, runs it if the page says how, and compares its output."""
-    compile(block.text, block.place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    if block.language == "python":
+        compile(block.text, block.place, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     until = _UNTIL.fullmatch(block.mark)
     if block.mark == "run":
         _run(block, block.text)
     elif block.mark == "run with a cluster":
         inside = textwrap.indent(block.text, " " * 12)
         _run(block, _BEFORE + inside + _AFTER)
+    elif block.mark == "run with a TLS cluster":
+        inside = textwrap.indent(block.text, " " * 12)
+        _run(block, _BEFORE_TLS + inside + _AFTER)
+    elif block.mark == "load as a kubeconfig":
+        _load_kubeconfig(block, folder)
     elif block.mark == "run with pytest":
         _run_pytest(_save(block, folder), folder)
     elif until is not None:
@@ -58,7 +66,44 @@ async def main():
             server.put("v1/namespaces", {"metadata": {"name": namespace}})
         async with kinform.connect(server.url) as api:
 """
+_BEFORE_TLS = """\
+import asyncio
+import kinform, kinform.testing
+from tests.support.tls import CERTIFICATES, tls_front
+async def main():
+    ca = CERTIFICATES / "ca.pem"
+    async with kinform.testing.Server() as server:
+        server.generate("v1/pods", 10)
+        async with tls_front(server.url) as url:
+"""
 _AFTER = "\nasyncio.run(main())\n"
+
+
+def _load_kubeconfig(block: Block, folder: Path) -> None:
+    """Connects with each context of a kubeconfig. Makes the files that it names."""
+    kubeconfig = folder / "kubeconfig"
+    kubeconfig.write_text(block.text)
+    for name, source in (("ca.pem", "ca.pem"), ("agent.pem", "first.pem"), ("agent-key.pem", "first.pem")):
+        shutil.copy(CERTIFICATES / source, folder / name)
+    plugin = folder / "get-token"
+    plugin.write_text(_PLUGIN)
+    plugin.chmod(0o700)
+
+    async def enter(context: str) -> None:
+        async with kinform.connect(kubeconfig, context=context):
+            pass
+
+    contexts = re.findall(r"^contexts:\n((?:  .*\n)+)", block.text, re.MULTILINE)
+    names = re.findall(r"\bname: (\S+?),", contexts[0])
+    assert names, f"{block.place}: no context"
+    for name in names:
+        asyncio.run(enter(name))
+
+
+_PLUGIN = """\
+#!/bin/sh
+echo '{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "status": {"token": "t"}}'
+"""
 
 
 def _save(block: Block, folder: Path) -> str:

@@ -226,3 +226,52 @@ async def test_refresh_exchanges_certificates_and_ends_open_streams(tmp_path: Pa
             third.close()
             assert api.api_client is client
     assert seen == ["first", "first", "second"]
+
+
+async def test_a_changed_ca_is_read_after_a_failed_handshake(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    shutil.copy(CERTIFICATES / "first.pem", ca)  # some other certificate
+    async with scripted_server(tls=server_context()) as server, connect(server.url, ca=ca) as api:
+        for _ in range(2):
+            with pytest.raises(TransportError, match="certificate verify failed"):
+                await api.open(PODS)
+        ca.write_bytes((CERTIFICATES / "ca.pem").read_bytes())
+        with pytest.raises(TransportError, match="certificate verify failed"):
+            await api.open(PODS)
+        (await api.open(PODS)).close()
+
+
+async def test_a_cancelled_request_leaves_the_refresh_running(tmp_path: Path) -> None:
+    plugin = ExecPlugin(tmp_path)
+    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(10)})
+    async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
+        plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(3600)})
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0):
+                await api.open(PODS)
+        (await api.open(PODS)).close()
+    assert plugin.runs == 2
+    assert server.authorizations == ["Bearer t2"]
+
+
+async def test_the_end_of_the_block_ends_a_refresh(tmp_path: Path) -> None:
+    plugin = ExecPlugin(tmp_path)
+    plugin.set_status({"token": "t#"})
+    async with connect(plugin.kubeconfig()) as api:
+        (tmp_path / "plugin.py").write_text("import time; time.sleep(60)")
+        refreshing = asyncio.create_task(api.refresh_credentials())
+        await asyncio.sleep(0.2)
+    assert await refreshing is False
+
+
+async def test_api_client_sends_no_password_of_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login me password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    async with scripted_server() as server, connect(server.url, token="t0") as api:
+        await api.api_client.call_api("/x", "GET", auth_settings=["BearerToken"], _preload_content=False)
+    async with scripted_server() as anonymous, connect(anonymous.url) as api:
+        await api.api_client.call_api("/x", "GET", _preload_content=False)
+    assert server.authorizations == ["Bearer t0"]
+    assert anonymous.authorizations == [None]

@@ -137,6 +137,13 @@ async def test_headers_ignore_case_and_join_repeated_ones() -> None:
 
 
 @on_each_loop
+async def test_headers_of_interim_responses_are_dropped() -> None:
+    async with connected() as (connection, peer):
+        head = await exchange(connection, peer, b"HTTP/1.1 103 X\r\nLink: x\r\n\r\n" + OK + SIZED)
+        assert list(head.headers) == ["content-length"]
+
+
+@on_each_loop
 async def test_trailers_do_not_become_headers() -> None:
     async with connected() as (connection, peer):
         head = await exchange(connection, peer, CHUNKED + b"1\r\na\r\n0\r\nX: y\r\n\r\n")
@@ -563,6 +570,12 @@ async def test_a_request_during_a_response_is_a_wrong_call() -> None:
         assert not connection.reusable
         with pytest.raises(RuntimeError, match="not read to its end"):
             await connection.request(GET)
+        await peer.send(ONE)
+        while not connection._queue:
+            await asyncio.sleep(0)
+        assert not connection.reusable  # complete, but not read
+        assert await body_of(connection) == b"a"
+        assert connection.reusable
 
 
 @on_each_loop

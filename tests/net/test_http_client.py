@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from kinform._errors import TransportError
-from kinform._transport import http_client
+from kinform._transport import dial, http_client, idle_connections
+from kinform._transport.gzip_body import GzipBody
 from kinform._transport.http1 import HttpError
-from kinform._transport.http_client import IDLE_CONNECTIONS, Reply
+from kinform._transport.http_client import Reply
+from kinform._transport.idle_connections import IDLE_CONNECTIONS
 from tests.net.http1_peer import Peer
 from tests.net.listener import Listener, listening, unresponsive
 from tests.support.loops import on_each_loop
@@ -133,7 +135,7 @@ async def test_a_connection_that_was_closed_while_idle_is_not_used() -> None:
     async with scripted_server(respond) as server, client_of(server.url) as client:
         for _ in range(3):
             assert (await client.call("POST", "/x", body=b"{}")).status == 200
-            await until(lambda: all(connection.closed for connection, _ in client._idle))
+            await until(lambda: all(connection.closed for connection, _ in client._idle._waiting))
         assert server.connections == 3
 
 
@@ -149,7 +151,7 @@ async def test_idle_connections_are_limited_in_number() -> None:
 
 @on_each_loop
 async def test_idle_connections_are_closed_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "IDLE_SECONDS", 0.05)
+    monkeypatch.setattr(idle_connections, "IDLE_SECONDS", 0.05)
     async with scripted_server() as server, client_of(server.url) as client:
         for response in [await client.open(PODS) for _ in range(3)]:
             await body_of(response)
@@ -290,7 +292,7 @@ async def test_an_unknown_content_coding_is_an_error() -> None:
             await client.open(PODS)
         assert "secret" not in str(caught.value)
         await server.requests[0].disconnected.wait()
-        assert client._idle == []
+        assert client._idle._waiting == []
 
 
 class Pieces:
@@ -308,7 +310,7 @@ class Pieces:
 async def inflated(*pieces: bytes, limit: int = 100) -> bytes:
     """Returns the decompressed body, whose compressed form arrives in pieces."""
     source: Any = Pieces(*pieces)
-    body, found = http_client._GzipBody(source), list[bytes]()
+    body, found = GzipBody(source), list[bytes]()
     while chunk := await body.read(limit):
         assert len(chunk) <= limit
         found.append(chunk)
@@ -346,7 +348,7 @@ async def test_a_gzip_bomb_takes_bounded_memory() -> None:
     start = deflate.compress(b" ") + deflate.flush(zlib.Z_FULL_FLUSH)
     block = deflate.compress(b" " * (16 << 20)) + deflate.flush(zlib.Z_FULL_FLUSH)  # of no history: can be repeated
     source: Any = Pieces(start, *[block * 8] * 8)  # 1 GiB in pieces of 130 kB
-    body, size = http_client._GzipBody(source), 0
+    body, size = GzipBody(source), 0
     tracemalloc.start()
     try:
         with suppress(HttpError):  # the last member has no end
@@ -420,7 +422,7 @@ def resolve(monkeypatch: pytest.MonkeyPatch, *addresses: str) -> None:
         assert host == "cluster"
         return list(addresses)
 
-    monkeypatch.setattr(http_client, "_addresses", found)
+    monkeypatch.setattr(dial, "_addresses", found)
 
 
 @on_each_loop
@@ -435,7 +437,7 @@ async def test_a_refused_address_is_followed_by_the_next(monkeypatch: pytest.Mon
 @on_each_loop
 async def test_an_address_without_an_answer_is_followed_by_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
     resolve(monkeypatch, "127.0.0.2", "127.0.0.1")
-    monkeypatch.setattr(http_client, "CONNECT_SECONDS", 0.4)
+    monkeypatch.setattr(dial, "CONNECT_SECONDS", 0.4)
     async with scripted_server() as server:
         port = int(server.url.rpartition(":")[2])
         with unresponsive("127.0.0.2", port):
@@ -445,7 +447,7 @@ async def test_an_address_without_an_answer_is_followed_by_the_next(monkeypatch:
 
 @on_each_loop
 async def test_the_error_is_that_of_the_last_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr(dial, "CONNECT_SECONDS", 0.2)
     with unresponsive() as port:
         silence = r"no connection within 0\.2 s"
         for addresses, why in ((["127.0.0.1", "127.0.0.2"], "connection refused"), (["127.0.0.1"], silence)):
@@ -474,9 +476,9 @@ async def test_addresses_are_tried_in_the_order_of_the_resolver(monkeypatch: pyt
         return [(0, 0, 0, "", (address, port)) for address in ("fd00::2", "10.0.0.2", "10.0.0.1", "10.0.0.2")]
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    assert await http_client._addresses("cluster", 443) == ["fd00::2", "10.0.0.2", "10.0.0.1"]
+    assert await dial._addresses("cluster", 443) == ["fd00::2", "10.0.0.2", "10.0.0.1"]
     for literal in ("10.0.0.9", "fd00::9"):
-        assert await http_client._addresses(literal, 443) == [literal]
+        assert await dial._addresses(literal, 443) == [literal]
 
 
 @pytest.mark.parametrize("host", ["a..b", "x" * 64 + ".example", ".example"])

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pytest
 
 from kinform._errors import TransportError
-from kinform._transport import http_client
+from kinform._transport import dial
 from kinform._transport.connection import connect
 from kinform._transport.http_client import HttpClient
 from tests.net.http1_peer import Peer
@@ -70,7 +70,7 @@ async def resolve(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Stage]:
         await asyncio.Event().wait()
         return []
 
-    monkeypatch.setattr(http_client, "_addresses", addresses)
+    monkeypatch.setattr(dial, "_addresses", addresses)
     async with client_of("http://cluster") as client:
         yield Stage(client, asked.wait, [])
 
@@ -159,7 +159,7 @@ async def test_close_at_each_stage_wakes_the_request(stage: Silence, monkeypatch
 @pytest.mark.parametrize("stage", BEFORE_REQUEST)
 @on_each_loop
 async def test_each_stage_of_connecting_has_a_deadline(stage: Silence, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(http_client, "CONNECT_SECONDS", 0.05)
+    monkeypatch.setattr(dial, "CONNECT_SECONDS", 0.05)
     async with stage(monkeypatch) as (client, reached, peers):
         before = Leftovers()
         getting = asyncio.create_task(get(client))

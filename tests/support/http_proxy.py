@@ -63,7 +63,7 @@ class HttpProxy(msgspec.Struct):
                 if self.response is not None and self.tunnel and head[0].startswith("CONNECT "):
                     host, _, port = head[0].split(" ")[1].rpartition(":")
                     target = self.target or (host.strip("[]"), int(port))
-                    await _tunnel(reader, writer, *await asyncio.open_connection(*target))
+                    await tunnel(reader, writer, *await asyncio.open_connection(*target))
                     return
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
@@ -104,12 +104,14 @@ async def http_proxy(
         await asyncio.gather(*serving, return_exceptions=True)
 
 
-async def _tunnel(
+async def tunnel(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     server_reader: asyncio.StreamReader,
     server_writer: asyncio.StreamWriter,
 ) -> None:
+    """Forwards bytes in both directions until one side ends."""
+
     async def forward(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         while data := await source.read(65536):
             sink.write(data)

@@ -1,0 +1,103 @@
+"""The response whose body is read from a connection of kinform's own HTTP client."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import TYPE_CHECKING
+
+from kinform._errors import TransportError
+from kinform._transport.base import CHUNK_BYTES
+from kinform._transport.http1 import Http1Connection, HttpError
+
+if TYPE_CHECKING:
+    from kinform._transport.gzip_body import GzipBody
+
+
+class StreamedResponse:
+    """A `Response` whose body is read from its connection."""
+
+    def __init__(
+        self,
+        connection: Http1Connection,
+        status: int,
+        headers: Mapping[str, str],
+        path: str,
+        release: Callable[[StreamedResponse, Http1Connection], None],
+    ) -> None:
+        self.status = status
+        self.headers = headers
+        self._path = path
+        self._release: Callable[[StreamedResponse, Http1Connection], None] | None = release
+        self._connection = connection
+        self._ended = False
+        self._body: Http1Connection | GzipBody = connection
+        encoding = headers.get("content-encoding", "identity").lower()
+        if encoding in ("gzip", "x-gzip"):
+            from kinform._transport.gzip_body import GzipBody  # and zlib, which few programs need
+
+            self._body = GzipBody(connection)
+        elif encoding != "identity":
+            raise TransportError(f"{path}: the response has the content coding {encoding[:40]!r}")
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        return self  # not a generator: the loop needs a task to close one that was not exhausted
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = b""
+        try:
+            chunk = await self._read(CHUNK_BYTES)
+        finally:
+            if not chunk:
+                self.close()
+        if not chunk:
+            raise StopAsyncIteration
+        return chunk
+
+    async def head(self, limit: int) -> bytes:
+        parts, left = list[bytes](), limit
+        try:
+            while left > 0 and (chunk := await self._read(min(left, CHUNK_BYTES))):
+                parts.append(chunk)
+                left -= len(chunk)
+        except TransportError:
+            pass  # the caller has the status, which says more than a truncated error text
+        finally:
+            self.close()
+        return b"".join(parts)
+
+    async def whole(self, most: int) -> bytes:
+        """Returns the body, then closes the response.
+
+        Raises:
+            TransportError: The body broke off, or has more than `most` bytes.
+        """
+        parts, size = list[bytes](), 0
+        try:
+            while chunk := await self._read(CHUNK_BYTES):
+                parts.append(chunk)
+                size += len(chunk)
+                if size > most:
+                    raise TransportError(f"{self._path}: the response has more than {most} bytes")
+        finally:
+            self.close()
+        return b"".join(parts)
+
+    async def _read(self, limit: int) -> bytes:
+        if self._release is None:
+            if self._ended:
+                return b""
+            raise TransportError(f"{self._path}: the response was closed")
+        try:
+            chunk = await self._body.read(limit)
+        except HttpError as error:
+            raise TransportError(f"{self._path}: {error}") from error
+        self._ended = not chunk
+        return chunk
+
+    def close(self) -> None:
+        release, self._release = self._release, None
+        if release is not None:
+            release(self, self._connection)
