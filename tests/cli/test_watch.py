@@ -133,7 +133,7 @@ async def test_an_unreachable_server_is_given_up_at_the_timeout() -> None:
     ended = await run("watch", "v1/pods", "--server", CLOSED, "--timeout", "1")
     assert ended.code == 69
     assert ended.out == ""
-    assert "Connect" in ended.err.splitlines()[0]
+    assert "cannot connect to" in ended.err.splitlines()[0]
     assert "not synced after 1 s; v1/pods: retrying" in ended.err.splitlines()[-1]
 
 
