@@ -121,15 +121,16 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._closed = True
-        if self._refresh is not None:
-            self._refresh.cancel()
-            await asyncio.wait([self._refresh])  # ends an exec plugin
         client, self._client = self._client, None
         if client is not None:
-            client.close()
+            client.close()  # before anything is awaited, which may be cancelled
+        if self._refresh is not None:
+            self._refresh.cancel()
         api_client, self._api_client = self._api_client, None
         if api_client is not None:
             await api_client.close()
+        if self._refresh is not None:
+            await asyncio.wait([self._refresh])  # ends an exec plugin
         await asyncio.sleep(0)  # the loop closes the sockets
 
     async def open(self, request: Request) -> Response:

@@ -1,75 +1,195 @@
-"""Memory of a process that has imported kinform and connected."""
+"""Memory of an idle process: kinform with one informer, and each further watch."""
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+from benchmarks.harness.process import Process
+from benchmarks.harness.waiting import wait_until_idle
 from kinform.cli._process_memory import Gauge
+from tests.memory.conftest import SERVER
+from tests.memory.follower import TRIMMED_SECONDS
 from tests.support.kubeconfig import write_contexts
+from tests.support.tls import CERTIFICATES
 
 ROOT = Path(__file__).parents[2]
 MIB = float(1 << 20)
 
-CONNECTED = """
-import asyncio, sys
+FOLLOW = """
+import asyncio, pathlib, sys
 import kinform
 
-async def main():
-    async with kinform.connect(sys.argv[1]):
-        print("ready", flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+async def main(target):
+    async with kinform.connect(target) as api, kinform.Informer(api, "v1/pods") as pods:
+        await pods.synced()
+        assert len(pods.store) == 1
+        print("ready", *sys.modules, flush=True)
+        await asyncio.Event().wait()
 
-asyncio.run(main())
+folder = sys.argv[2:]
+if folder:
+    from kinform._transport.credentials import InClusterSource
+    InClusterSource.folder = pathlib.Path(*folder)
+asyncio.run(main(sys.argv[1] or None))
 """
 
 FULL_CLIENT = """
 import asyncio, sys
-from kubernetes_asyncio import client, config
+from kubernetes_asyncio import client
 
 async def main():
-    configuration = client.Configuration()
-    if sys.argv[1].startswith("http"):
-        configuration.host = sys.argv[1]
-    else:
-        await config.load_kube_config(sys.argv[1], client_configuration=configuration)
-    async with client.ApiClient(configuration):
+    async with client.ApiClient(client.Configuration(host=sys.argv[1])):
         print("ready", flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+        await asyncio.Event().wait()
 
 asyncio.run(main())
 """
 
+WATCHES = """
+import asyncio, sys
+import kinform
+from kinform._transport.base import Request
 
-def resident(program: str, *arguments: str) -> float:
-    """Measures the RSS of a new process after its first line, in MiB."""
-    with subprocess.Popen(
+OPTIONS = {"watch": "true", "sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+WATCH = Request(path="/api/v1/pods", params=(*OPTIONS.items(), ("allowWatchBookmarks", "true")), watch=True)
+
+async def read(response, synced):
+    size = 0
+    async for chunk in response.chunks():
+        size += len(chunk)
+        if b"initial-events-end" in chunk:
+            assert size > 200_000
+            synced.set()
+        del chunk
+
+async def open_watch(api):
+    synced = asyncio.Event()
+    task = asyncio.create_task(read(await api.open(WATCH), synced))
+    await synced.wait()
+    return task
+
+async def main(url, ca):
+    async with kinform.connect(url, ca=ca) as api:
+        reading = []
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            for _ in range(int(line)):
+                reading.append(await open_watch(api))
+            print("ready", flush=True)
+        for task in reading:
+            assert not task.done()
+            task.cancel()
+
+asyncio.run(main(*sys.argv[1:]))
+"""
+
+
+class Idle(NamedTuple):
+    """A process at rest.
+
+    Attributes:
+        mib: Its resident memory.
+        modules: The names of its modules.
+    """
+
+    mib: float
+    modules: set[str]
+
+
+def start(program: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    """Starts a process that prints a line when it is ready."""
+    return subprocess.Popen(
         [sys.executable, "-c", program, *arguments],
         cwd=ROOT,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        rss = Gauge(process.pid).rss()
-        process.communicate(timeout=30)
-    assert process.returncode == 0
-    return rss / MIB
+        env={**os.environ, **environment},
+    )
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="memory is read from Linux' /proc")
-@pytest.mark.parametrize(("by", "limit"), [("url", 42), ("kubeconfig", 44)])
-def test_an_idle_process_takes_less_than_the_full_client(
-    by: str, limit: float, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def ready(process: subprocess.Popen[str]) -> set[str]:
+    """Waits until the process is ready, and returns the words that it printed."""
+    assert process.stdout is not None
+    first, *words = process.stdout.readline().split() or [""]
+    assert first == "ready"
+    return set(words)
+
+
+@pytest.fixture(scope="module")
+def idle_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Idle]]:
+    """Measures processes that have connected in different ways, all at the same time."""
+    folder = tmp_path_factory.mktemp("idle")
+    (folder / "token").write_text("t0")
+    (folder / "ca.crt").write_bytes((CERTIFICATES / "ca.pem").read_bytes())
+    served = {"resource": "pods", "objects": 1, "seed": 0, "corpus": None}
+    with ExitStack() as stack:
+        plain = stack.enter_context(Process(SERVER, **served)).do("open")["url"]
+        secure = stack.enter_context(Process(SERVER, **served, certificate=str(CERTIFICATES / "server.pem")))
+        url = secure.do("open")["url"]
+        host, port = url.removeprefix("https://").split(":")
+        cluster = {"server": url, "certificate-authority": str(CERTIFICATES / "ca.pem")}
+        user = dict.fromkeys(("client-certificate", "client-key"), str(CERTIFICATES / "first.pem"))
+        config = write_contexts(folder / "config", "shop", user=user, clusters=[{"name": "shop", "cluster": cluster}])
+        nowhere = {"HOME": str(folder), "KUBECONFIG": ""}
+        processes = {
+            "url": start(FOLLOW, plain),
+            "kubeconfig": start(FOLLOW, str(config)),
+            "pod": start(
+                FOLLOW, "", str(folder), KUBERNETES_SERVICE_HOST=host, KUBERNETES_SERVICE_PORT=port, **nowhere
+            ),
+            "kubernetes_asyncio": start(FULL_CLIENT, plain),
+        }
+        for process in processes.values():
+            stack.enter_context(process)
+            stack.callback(process.kill)
+        modules = {name: ready(process) for name, process in processes.items()}
+        found = {}
+        for name, process in processes.items():
+            gauge = Gauge(process.pid)
+            wait_until_idle(gauge, 20.0, idle_seconds=TRIMMED_SECONDS if not found else 0.1)
+            found[name] = Idle(gauge.rss() / MIB, modules[name])
+        yield found
+
+
+@pytest.mark.parametrize(("by", "limit"), [("url", 28.5), ("kubeconfig", 30.5), ("pod", 30.5)])
+def test_an_idle_process_takes_little(
+    by: str, limit: float, idle_processes: dict[str, Idle], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A kubeconfig needs a YAML parser, which takes more memory in Python 3.13."""
-    target = "http://127.0.0.1:1" if by == "url" else str(write_contexts(tmp_path / "config", "shop"))
-    lean, full = resident(CONNECTED, target), resident(FULL_CLIENT, target)
+    """Over TLS, but for a plain URL. It follows one object."""
+    found, full = idle_processes[by], idle_processes["kubernetes_asyncio"].mib
     with capsys.disabled():
-        print(f"\nidle, connected by {by}: kinform {lean:.1f} MiB, kubernetes_asyncio alone {full:.1f} MiB")
-    assert lean <= limit
-    assert lean < full - 25
+        print(f"\nidle, connected by {by}: kinform {found.mib:.1f} MiB, kubernetes_asyncio alone {full:.1f} MiB")
+    assert not found.modules & {"aiohttp", "kubernetes_asyncio"}
+    assert ("yaml" in found.modules) is (by == "kubeconfig")
+    assert found.mib <= limit
+    assert found.mib < full - 25
+
+
+def test_an_idle_watch_over_tls_takes_little(capsys: pytest.CaptureFixture[str]) -> None:
+    """A watch has received 40 pods, in large reads, before it is idle."""
+    served = {"resource": "pods", "objects": 40, "seed": 0, "corpus": None}
+    with Process(SERVER, **served, certificate=str(CERTIFICATES / "server.pem")) as server:
+        url = server.do("open")["url"]
+        with start(WATCHES, url, str(CERTIFICATES / "ca.pem")) as process:
+            assert process.stdin is not None
+            found = []
+            for count in (20, 180):
+                process.stdin.write(f"{count}\n")
+                process.stdin.flush()
+                ready(process)
+                wait_until_idle(Gauge(process.pid), 20.0, idle_seconds=2.5)
+                found.append(Gauge(process.pid).rss())
+            process.stdin.close()
+            assert process.wait(10) == 0
+    each = (found[1] - found[0]) / 180 / 1024
+    with capsys.disabled():
+        print(f"\n200 idle watches over TLS: {each:.1f} KiB each")
+    assert each <= 96

@@ -8,18 +8,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
 from kinform._errors import TransportError
 from kinform._transport import dial
+from kinform._transport.access import ClusterAccess
 from kinform._transport.connection import connect
 from kinform._transport.http_client import HttpClient
 from tests.net.http1_peer import Peer
 from tests.net.listener import Listener, listening, unresponsive
+from tests.support.kubeconfig import write_contexts
 from tests.support.loops import on_each_loop, open_sockets, other_tasks, pending_timers
-from tests.support.scripted_server import scripted_server
+from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.tls import server_context
 from tests.support.transports import PODS, client_of, get
 
@@ -225,3 +228,41 @@ async def test_the_end_of_a_connection_ends_a_request_that_connects() -> None:
             async with asyncio.timeout(1):
                 await opening
         await before.none(sockets=1)
+
+
+@on_each_loop
+async def test_cancel_during_the_end_of_a_connection_leaves_nothing(tmp_path: Path) -> None:
+    ending = asyncio.Event()
+
+    async def load() -> ClusterAccess:
+        try:
+            return await asyncio.Event().wait()  # type: ignore[return-value]
+        finally:
+            ending.set()
+            await asyncio.sleep(0.02)  # as an exec plugin takes to end
+
+    async def use() -> None:
+        async with connect(config) as api:
+            held.append(await api.open(PODS))
+            api._source.load = load  # type: ignore[method-assign]
+            refreshing.append(asyncio.create_task(api.refresh_credentials()))
+            await asyncio.sleep(0.01)
+
+    held, refreshing = list[Any](), list[asyncio.Task[bool]]()
+    async with scripted_server(silent_body) as server:
+        config = write_contexts(tmp_path / "config", "shop", url=server.url)
+        before = Leftovers()
+        using = asyncio.create_task(use())
+        await ending.wait()
+        using.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await using
+        with pytest.raises(TransportError):
+            await anext(held[0].chunks())
+        assert await refreshing[0] is False
+        await server.requests[0].disconnected.wait()
+        await before.none()
+
+
+async def silent_body(request: ReceivedRequest) -> None:
+    await request.start_chunked()
