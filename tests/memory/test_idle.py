@@ -185,7 +185,7 @@ def test_an_idle_watch_over_tls_takes_little(capsys: pytest.CaptureFixture[str])
                 process.stdin.write(f"{count}\n")
                 process.stdin.flush()
                 ready(process)
-                wait_until_idle(Gauge(process.pid), 20.0, idle_seconds=2.5)
+                wait_until_idle(Gauge(process.pid), 20.0, idle_seconds=1.0)
                 found.append(Gauge(process.pid).rss())
             process.stdin.close()
             assert process.wait(10) == 0
