@@ -26,7 +26,7 @@ RULES: tuple[tuple[str, Callable[[str, str], bool]], ...] = (
     ("encoded JSON", lambda function, _: function.startswith(("json_encode", "msgspec_json_encode"))),
     ("loaded modules", lambda function, file: "importlib" in file or function.startswith("_dl_open")),
     ("certificates", lambda _, file: file.endswith("/ssl.py")),
-    ("sockets and aiohttp", lambda function, file: function.startswith("sock_") or _any(file, "aiohttp/", "llhttp")),
+    ("sockets and HTTP", lambda function, file: function.startswith("sock_") or _any(file, "aiohttp/", "httptools/")),
     ("bodies and lines", lambda _, file: file.endswith("memory/wire.py") or "kinform/_transport/" in file),
     ("kinform: other C code", lambda function, file: "kinform_ext" in file or function.startswith(C_PREFIXES)),
     ("kinform: Python code", lambda _, file: file.startswith(f"{ROOT}kinform/")),

@@ -344,8 +344,9 @@ class Http1Connection(asyncio.BufferedProtocol):
                 response.connection_closed()
             if not response.complete:
                 part = "head" if response.head is None else "body"
-                why = getattr(error, "strerror", None) or "the server closed the connection"
-                self._failure = f"{why} before the end of the {part}"
+                self._failure = f"the server closed the connection before the end of the {part}"
+                if reason := getattr(error, "strerror", None):
+                    self._failure = f"the connection broke before the end of the {part}: {reason}"
                 self._cause = error
         self._wake()
 
