@@ -145,24 +145,28 @@ class Informer:
 
     # Waits
 
-    async def synced(self, timeout: float | None = None, *, allow_partial: bool = False) -> None:
+    async def synced(self, timeout: float | None = None, *, allow_partial: bool = False, wait: bool = False) -> None:
         """Waits until the first complete state of every stream is in the store.
 
         A state from a snapshot can be read at once, but is not synced yet. It is synced when the server has accepted
         a watch that continues from it: when the first event or bookmark of this watch arrives, or after half a second
         without a refusal. `synced` does not wait for handlers of any kind.
 
+        If `synced` raises a refusal, the informer continues to send requests: it recovers when the refusal ends.
+
         Args:
             timeout: Seconds to wait; None: no limit.
             allow_partial: Do not wait for streams that the server refuses (401, 403, 404).
+            wait: Wait until such a refusal ends, instead of raising it.
 
         Raises:
-            ForbiddenError: The timeout passed, and a stream is forbidden. The error names this stream.
-            TimeoutError: The timeout passed. The error names the state of each stream.
+            UnauthorizedError, ForbiddenError, NotFoundError: The server has refused the request of a stream twice in
+                a row, and `wait` is False; or it refuses the request at the timeout. The error names this stream.
+            TimeoutError: The timeout passed. The error names the state of each stream, and its cause.
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
-        await self._collection.wait_synced(timeout, allow_partial=allow_partial)
+        await self._collection.wait_synced(timeout, allow_partial=allow_partial, wait=wait)
 
     async def wait_for(self, resource_version: str, timeout: float | None = None) -> None:
         """Waits until the store has reached a resourceVersion.

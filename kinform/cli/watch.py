@@ -153,7 +153,7 @@ async def _run_until_first(*coroutines: Awaitable[None]) -> None:
 async def _fail_unless_synced(informer: Informer, progress: ProgressReporter, timeout: float | None) -> None:
     """Raises Failure if the initial sync takes longer than the timeout. Never returns."""
     try:
-        await informer.synced(timeout)
+        await informer.synced(timeout, wait=True)
     except TimeoutError as error:
         code = UNAVAILABLE if progress.last_error is None else failure(progress.last_error).code
         raise Failure(str(error), code) from None
