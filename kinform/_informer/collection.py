@@ -85,6 +85,7 @@ class Collection:
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
         self._progress = asyncio.Event()
+        self._ended = asyncio.Event()  # failed or closed
         self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
 
     # Life
@@ -95,6 +96,7 @@ class Collection:
         Raises:
             KinformError: The last handle has closed the collection already.
         """
+        dispatcher.started = True
         async with self._open_lock:
             if self._closed:
                 raise KinformError(f"{self.spec.resource}: the collection is closed; make another one")
@@ -159,6 +161,7 @@ class Collection:
                 await self.keeper.write()
         finally:
             self._dispatchers.remove(dispatcher)
+            self._ended.set()
             self.wake()
 
     def _follow(self, namespace: str, resource_version: str = "") -> None:
@@ -181,6 +184,7 @@ class Collection:
             why = error if isinstance(error, KinformError) else type(error).__name__
             log.error("%s: failed: %s", stream.name, why)
             self.failure = error
+            self._ended.set()
             for dispatcher in self._dispatchers:
                 dispatcher.close_readers()
         finally:
@@ -260,6 +264,13 @@ class Collection:
             return not missing
 
         await self._wait_until(synced, timeout, "not synced", raise_refusal=True)
+
+    async def wait_failed(self) -> Exception:
+        """Waits until the collection fails. See `Informer.failed`."""
+        while self.failure is None:
+            self._check_running()
+            await self._ended.wait()
+        return self.failure
 
     async def wait_for(self, resource_version: str, timeout: float | None) -> None:
         """Waits until every stream has reached a resourceVersion. See `Informer.wait_for`."""

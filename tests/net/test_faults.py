@@ -36,7 +36,7 @@ from kinform.testing import (
     Unauthorized,
     Unavailable,
 )
-from tests.net.informers import expected_object, in_sync, quick
+from tests.net.informers import expected_object, fails, in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -512,7 +512,8 @@ class TestRefused:
 
     async def test_a_bad_request_is_raised_and_not_retried(self, server, api):
         scope = kinform.Scope(field_selector="spec.nonsense=1")
-        async with kinform.Informer(api, PODS, scope=scope, options=quick()) as pods:
+        informer = kinform.Informer(api, PODS, scope=scope, options=quick())
+        async with fails(informer, kinform.BadRequestError) as pods:
             with pytest.raises(kinform.BadRequestError):
                 await pods.synced(timeout=10)
             assert pods.state == "failed"

@@ -9,7 +9,7 @@ import pytest
 
 import kinform
 from kinform.testing import Forbidden, InternalError
-from tests.net.informers import in_sync, quick
+from tests.net.informers import fails, in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -429,7 +429,8 @@ async def test_a_failure_is_reported_once_for_any_number_of_pages(server):
 async def test_a_memory_limit_stops_the_informer_and_names_the_sizes(server):
     server.generate(PODS, 300)
     async with kinform.connect(server.url) as api:
-        async with kinform.Informer(api, PODS, memory_limit=50_000, options=quick()) as pods:
+        informer = kinform.Informer(api, PODS, memory_limit=50_000, options=quick())
+        async with fails(informer, kinform.MemoryLimitError) as pods:
             with pytest.raises(
                 kinform.MemoryLimitError, match=r"v1/pods: the memory.held_bytes of \d+ objects is \d+, .* 50000 bytes;"
             ) as caught:

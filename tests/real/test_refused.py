@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 import kinform
-from tests.net.informers import quick
+from tests.net.informers import fails, quick
 from tests.support.clusters import DEFINITIONS, RealCluster, real_cluster
 from tests.support.controlplane.pool import ControlPlanePool
 from tests.support.recording import RecordingTransport
@@ -122,7 +122,7 @@ async def test_without_watch_list_it_lists_and_does_not_try_again(control_plane_
             async with kinform.Informer(recording, "v1/namespaces", options=quick()) as namespaces:
                 await namespaces.synced(timeout=20)
             assert len(recording.watch_lists) == 2  # remembered for one resource only
-            async with informer(recording, real, initial="stream") as configs:
+            async with fails(informer(recording, real, initial="stream"), kinform.BadRequestError) as configs:
                 with pytest.raises(kinform.BadRequestError, match="422"):
                     await configs.synced(timeout=20)
                 assert configs.state == "failed"
