@@ -205,13 +205,16 @@ class DecodeError(KinformError):
 
     Attributes:
         key: `"namespace/name"` or `"name"`.
-        path: Path of the value that does not fit, `$.spec.replicas`; `""` if unknown.
+        path: Path of the field of the type that does not fit, `$.spec.replicas`; `""` if unknown. Keys of a dict are
+            contents of the object: the path has `[...]` instead.
+        why: `"missing"`, `"expected int, got str"`, `"unknown field"`, or `""` for other reasons.
     """
 
-    def __init__(self, key: str, path: str = "") -> None:
-        super().__init__(f"{key}: cannot be decoded" + (f" at {path}" if path else ""))
+    def __init__(self, key: str, path: str = "", why: str = "") -> None:
+        super().__init__(f"{key}: cannot be decoded" + (f" at {path}" if path else "") + (f": {why}" if why else ""))
         self.key = key
         self.path = path
+        self.why = why
 
 
 class SnapshotError(KinformError):

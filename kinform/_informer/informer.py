@@ -137,6 +137,7 @@ class Informer:
             peak_bytes=writer.peak_bytes,
             stale=self.store.stale,
             undecodable=dispatcher.undecodable,
+            undecodable_reads=self.store.undecodable_reads,
             queue_depth=dispatcher.queue_depth,
             changes_depth=dispatcher.changes_depth,
             dropped_old=dispatcher.dropped_old,
@@ -159,7 +160,7 @@ class Informer:
         Args:
             timeout: Seconds to wait; None: no limit.
             allow_partial: Do not wait for streams that the server refuses (401, 403, 404).
-            wait: Wait until such a refusal ends, instead of raising it.
+            wait: Wait until such a refusal ends, instead of raising it. Has no effect with `allow_partial`.
 
         Raises:
             UnauthorizedError, ForbiddenError, NotFoundError: The server has refused the request of a stream twice in

@@ -246,6 +246,8 @@ async def test_an_undecodable_object_is_skipped_counted_and_logged(server, caplo
             assert informer.store.raw("shop/bad") is not None
             with pytest.raises(kinform.DecodeError, match="shop/bad"):
                 informer.store.get("shop/bad")
+            assert [key for key, _ in informer.store.items(on_undecodable="skip")] == ["shop/good"]
+            assert (informer.stats().undecodable, informer.stats().undecodable_reads) == (1, 1)
     assert "shop/bad" in caplog.text
 
 
