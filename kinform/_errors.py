@@ -17,10 +17,24 @@
     └── MemoryLimitError     collection: its store takes more memory than `memory_limit`
 
 The word before the colon says where the cause is; below StatusError, it is the HTTP status. Messages name resource,
-key, path, status and byte offset only. They never show object contents, which may be a Secret.
+key, path, status and byte offset, and quote what a server says about a refusal. They never show object contents, which
+may be a Secret.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+
+import msgspec
+
+from kinform._printable import printable
+
+# Characters of the texts of a server that an error keeps. The length of a name is limited by Kubernetes.
+MAX_REASON = 100
+MAX_MESSAGE = 1000
+MAX_NAME = 253
+MAX_CAUSES = 10
 
 
 class KinformError(Exception):
@@ -43,13 +57,34 @@ class OptionError(KinformError, ValueError):
         self.allowed = allowed
 
 
+class StatusCause(msgspec.Struct, frozen=True, gc=False):
+    """A cause that the server gives for its answer.
+
+    Attributes:
+        reason: The reason, such as `"FieldValueInvalid"`; or `""`.
+        message: The explanation for people, or `""`.
+        field: The path of the field that caused it, or `""`.
+    """
+
+    reason: str = ""
+    message: str = ""
+    field: str = ""
+
+
 class StatusError(KinformError):
     """The API server answered with an HTTP error status, or sent an ERROR watch event.
+
+    `reason`, `message`, `details` and `causes` are the words of the server. They are empty if the answer is not a
+    Kubernetes Status, such as the answer of a proxy. Control characters in them are escaped, long texts are cut, and
+    at most ten causes are kept.
 
     Attributes:
         resource: The requested resource, `"v1/pods"`, or `"v1/pods in shop"` for one namespace.
         status: The HTTP status, or the code in the ERROR event.
-        reason: The Kubernetes reason, such as `"Expired"`; `""` if the answer has none.
+        reason: The Kubernetes reason, such as `"Expired"`.
+        message: The explanation for people. It names users, permissions and fields.
+        details: The object or resource that the answer is about: any of `"name"`, `"group"`, `"kind"` and `"uid"`.
+        causes: The causes.
         verb: The verb of the request, `"list"` or `"watch"`.
         retry_after: Seconds to wait, as requested by the server, or None.
     """
@@ -60,14 +95,31 @@ class StatusError(KinformError):
         status: int,
         reason: str = "",
         *,
+        message: str = "",
+        details: Mapping[str, str] = {},
+        causes: Iterable[StatusCause] = (),
         verb: str = "list",
         retry_after: float | None = None,
     ) -> None:
-        why = f" {reason}" if reason else ""
-        super().__init__(f"{verb} {resource}: the server answered {status}{why}")
         self.resource = resource
         self.status = status
-        self.reason = reason
+        self.reason = printable(reason, MAX_REASON)
+        self.message = printable(message, MAX_MESSAGE)
+        self.details = {
+            name: printable(details[name], MAX_NAME) for name in ("name", "group", "kind", "uid") if details.get(name)
+        }
+        self.causes = tuple(
+            StatusCause(
+                printable(cause.reason, MAX_REASON),
+                printable(cause.message, MAX_MESSAGE),
+                printable(cause.field, MAX_NAME),
+            )
+            for cause in islice(causes, MAX_CAUSES)
+        )
+        why = f" {self.reason}" if self.reason else ""
+        if self.message and self.message != self.reason:
+            why += f": {self.message}"
+        super().__init__(f"{verb} {resource}: the server answered {status}{why}")
         self.verb = verb
         self.retry_after = retry_after
 
@@ -153,13 +205,16 @@ class DecodeError(KinformError):
 
     Attributes:
         key: `"namespace/name"` or `"name"`.
-        path: Path of the value that does not fit, `$.spec.replicas`; `""` if unknown.
+        path: Path of the field of the type that does not fit, `$.spec.replicas`; `""` if unknown. Keys of a dict are
+            contents of the object: the path has `[...]` instead.
+        why: `"missing"`, `"expected int, got str"`, `"unknown field"`, or `""` for other reasons.
     """
 
-    def __init__(self, key: str, path: str = "") -> None:
-        super().__init__(f"{key}: cannot be decoded" + (f" at {path}" if path else ""))
+    def __init__(self, key: str, path: str = "", why: str = "") -> None:
+        super().__init__(f"{key}: cannot be decoded" + (f" at {path}" if path else "") + (f": {why}" if why else ""))
         self.key = key
         self.path = path
+        self.why = why
 
 
 class SnapshotError(KinformError):

@@ -11,8 +11,11 @@ from kinform._errors import DecodeError
 
 T = TypeVar("T")
 
-# A msgspec message ends with the path and may quote values before it. Only the path is copied.
-_PATH = r"at `(\$[^`]*)`$"
+# The messages of msgspec may quote values. Only names of the type, and names of JSON types, are copied from them.
+_PATH = re.compile(r" - at (?:`key` in )?`(\$[^`]*)`\Z")
+_MISSING = re.compile(r"Object missing required field `([^`]*)`")
+_EXPECTED = re.compile(r"Expected `([\w |]+)`, got `(\w+)`")
+_UNKNOWN = "Object contains unknown field"
 
 
 class Meta(msgspec.Struct, frozen=True, gc=False):
@@ -73,5 +76,24 @@ def decode_object(decoder: msgspec.json.Decoder[T], key: str, raw: bytes) -> T:
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        found = re.search(_PATH, str(error))
-        raise DecodeError(key, found.group(1) if found else "") from None
+        raise DecodeError(key, *_place(error)) from None
+
+
+def _place(error: Exception) -> tuple[str, str]:
+    """Returns the path in the type at which an object does not fit, and the reason."""
+    text = str(error)
+    if text.startswith(_UNKNOWN):  # the name of the field, any text, can look like a path
+        return "", "unknown field"
+    of_type = error.__cause__ is not None  # the text of an exception that the type raised can quote anything
+    if of_type:
+        text = text.removeprefix(str(error.__cause__))
+    found = _PATH.search(text)
+    path = found[1] if found else ""
+    what = text[: found.start()] if found else text
+    if of_type:
+        return path, ""
+    if missing := _MISSING.fullmatch(what):
+        return f"{path or '$'}.{missing[1]}", "missing"
+    if expected := _EXPECTED.fullmatch(what):
+        return path, f"expected {expected[1]}, got {expected[2]}"
+    return path, ""

@@ -156,6 +156,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
             chunk, like `memory_limit`.
         stale: Number of objects that the store has in an old version, because a newer version was skipped.
         undecodable: Number of events that were not dispatched, because an object does not fit the type.
+        undecodable_reads: Number of objects that reads with `on_undecodable="skip"` left out. Each read counts.
         queue_depth: Number of events and keys that wait for handlers. Objects that were in the store before a handler
             was added are not counted.
         changes_depth: Number of events that wait in each `changes()`.
@@ -172,6 +173,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     peak_bytes: int
     stale: int
     undecodable: int
+    undecodable_reads: int
     queue_depth: int
     changes_depth: list[int]
     dropped_old: int

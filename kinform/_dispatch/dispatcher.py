@@ -15,6 +15,7 @@ from kinform._dispatch.event_decoder import EventDecoder
 from kinform._dispatch.handlers import Handlers
 from kinform._dispatch.key_handlers import KeyHandlers
 from kinform._dispatch.queue import Entry, Queue
+from kinform._errors import KinformError
 from kinform_ext._table import Change, Version
 
 Present = Callable[[], Iterator[Version]]
@@ -32,14 +33,17 @@ class Dispatcher:
     Attributes:
         handlers: The functions that take objects.
         key_handlers: The functions that take keys.
+        started: True as soon as the informer starts. Before that, nothing can be read.
     """
 
     def __init__(self, type: Any, name: str, bound: int) -> None:
         self._decoder = EventDecoder(type, name)
+        self._name = name
         self._bound = bound
         self._readers: weakref.WeakSet[Changes] = weakref.WeakSet()
         self.handlers = Handlers(self._decoder, name, bound)
         self.key_handlers = KeyHandlers(name)
+        self.started = False
 
     def dispatch(self, change: Change) -> None:
         """Passes one change to all listeners."""
@@ -68,9 +72,20 @@ class Dispatcher:
             synced: True if the first complete state has come in already.
             failure: Gives the error that the reader raises at its end; None: it ends without an error.
         """
-        reader = Changes(self._decoder, Queue(self._bound), present(), synced=synced, failure=failure)
+        reader = Changes(
+            self._decoder,
+            Queue(self._bound),
+            present(),
+            synced=synced,
+            check_started=self._check_started,
+            failure=failure,
+        )
         self._readers.add(reader)
         return reader
+
+    def _check_started(self) -> None:
+        if not self.started:
+            raise KinformError(f"{self._name}: the informer has not started: enter its `async with` block first")
 
     def close_readers(self) -> None:
         """Ends all `changes()`; what waits in them is dropped."""

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
-from kinform._errors import ForbiddenError, KinformError, OptionError
+from kinform._errors import KinformError, OptionError, StatusError
 from kinform._listwatch.stream import Stream
 from kinform._options import Scope, Snapshot
 from kinform._spec import CollectionSpec
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 log = logging.getLogger("kinform.informer")
 
 REFUSED: tuple[State, ...] = ("unauthorized", "forbidden", "not_found")
+
+# One refusal may be a short fault: an expired token, or a CRD that the server is about to serve.
+ANSWERS_UNTIL_RAISED = 2
 
 
 class Collection:
@@ -82,6 +85,7 @@ class Collection:
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
         self._progress = asyncio.Event()
+        self._ended = asyncio.Event()  # failed or closed
         self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
 
     # Life
@@ -92,6 +96,7 @@ class Collection:
         Raises:
             KinformError: The last handle has closed the collection already.
         """
+        dispatcher.started = True
         async with self._open_lock:
             if self._closed:
                 raise KinformError(f"{self.spec.resource}: the collection is closed; make another one")
@@ -156,6 +161,7 @@ class Collection:
                 await self.keeper.write()
         finally:
             self._dispatchers.remove(dispatcher)
+            self._ended.set()
             self.wake()
 
     def _follow(self, namespace: str, resource_version: str = "") -> None:
@@ -178,6 +184,7 @@ class Collection:
             why = error if isinstance(error, KinformError) else type(error).__name__
             log.error("%s: failed: %s", stream.name, why)
             self.failure = error
+            self._ended.set()
             for dispatcher in self._dispatchers:
                 dispatcher.close_readers()
         finally:
@@ -244,16 +251,26 @@ class Collection:
         progress, self._progress = self._progress, asyncio.Event()
         progress.set()
 
-    async def wait_synced(self, timeout: float | None, *, allow_partial: bool) -> None:
+    async def wait_synced(self, timeout: float | None, *, allow_partial: bool = False, wait: bool = False) -> None:
         """Waits for the first complete state of every stream. See `Informer.synced`."""
 
         def synced() -> bool:
-            return all(
-                stream.last_sync is not None or (allow_partial and stream.state in REFUSED)
-                for stream in self.streams.values()
-            )
+            missing = [stream for stream in self.streams.values() if stream.last_sync is None]
+            refused = [stream for stream in missing if stream.state in REFUSED]
+            if allow_partial:
+                return len(missing) == len(refused)
+            if not wait:
+                _raise_refusal(stream for stream in refused if stream.refusals >= ANSWERS_UNTIL_RAISED)
+            return not missing
 
-        await self._wait_until(synced, timeout, "not synced", raise_forbidden=True)
+        await self._wait_until(synced, timeout, "not synced", raise_refusal=True)
+
+    async def wait_failed(self) -> Exception:
+        """Waits until the collection fails. See `Informer.failed`."""
+        while self.failure is None:
+            self._check_running()
+            await self._ended.wait()
+        return self.failure
 
     async def wait_for(self, resource_version: str, timeout: float | None) -> None:
         """Waits until every stream has reached a resourceVersion. See `Informer.wait_for`."""
@@ -265,7 +282,7 @@ class Collection:
         )
 
     async def _wait_until(
-        self, holds: Callable[[], bool], timeout: float | None, what: str, *, raise_forbidden: bool = False
+        self, holds: Callable[[], bool], timeout: float | None, what: str, *, raise_refusal: bool = False
     ) -> None:
         """Waits until a condition holds; it is tested after each progress of a stream.
 
@@ -273,7 +290,7 @@ class Collection:
             holds: The condition. It may raise to end the wait.
             timeout: Seconds to wait; None: no limit.
             what: The missing event, for the TimeoutError.
-            raise_forbidden: At the timeout, raise the ForbiddenError of a stream instead.
+            raise_refusal: At the timeout, raise the error of a stream that the server refuses instead.
 
         Raises:
             TimeoutError: At the timeout; names the state of each stream.
@@ -290,9 +307,8 @@ class Collection:
                         return
                     await progress.wait()
         except TimeoutError:
-            for stream in self.streams.values():
-                if raise_forbidden and isinstance(stream.error, ForbiddenError):
-                    raise stream.error from None
+            if raise_refusal:
+                _raise_refusal(stream for stream in self.streams.values() if stream.state in REFUSED)
             states = ", ".join(f"{stream.name}: {_state(stream)}" for stream in self.streams.values())
             raise TimeoutError(f"{what} after {timeout:g} s; {states}") from None
 
@@ -356,8 +372,18 @@ def _log_failure(task: asyncio.Task[None]) -> None:
         log.error("%s: failed with %s", task.get_name(), type(error).__name__)
 
 
+def _raise_refusal(streams: Iterable[Stream]) -> None:
+    for stream in streams:
+        if isinstance(stream.error, StatusError):
+            raise stream.error.with_traceback(None) from None
+
+
 def _state(stream: Stream) -> str:
-    return f"{stream.state} ({stream.error})" if stream.error is not None else stream.state
+    if stream.error is None:
+        return stream.state
+    # An error is kept until progress. While a request is under way, it is the past and not the cause of the wait.
+    present = stream.state in (*REFUSED, "retrying", "failed")
+    return f"{stream.state} ({stream.error})" if present else f"{stream.state}, last error: {stream.error}"
 
 
 def _number(resource_version: str) -> int:

@@ -34,9 +34,9 @@ class Informer:
     `async with` starts it, once, and the end of the block stops it. The informer recovers from every temporary fault
     of network or server. Readers always see the last complete state. `state` and `stats()` say what is wrong.
 
-    An informer that fails stays in the state `"failed"` until the end of the block. `synced`, `wait_for` and `changes`
-    raise the error, `stats().streams` has its text, and the logger `kinform.informer` writes it. No handler is called
-    for it, and the end of the block does not raise it.
+    An informer that fails stays in the state `"failed"` until the end of the block. `failed` returns the error at once.
+    `synced`, `wait_for` and `changes` raise it, `stats().streams` has its text, and the logger `kinform.informer`
+    writes it. The end of the block raises it as well, unless the block itself raises.
 
     Args:
         api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.
@@ -117,6 +117,8 @@ class Informer:
             await self._collection.close(self._dispatcher, self._tasks)
         finally:  # readers must see the end, even if this is cancelled
             self._dispatcher.close()
+        if error is None and self._collection.failure is not None:
+            raise self._collection.failure.with_traceback(None)
 
     @property
     def state(self) -> State:
@@ -135,6 +137,7 @@ class Informer:
             peak_bytes=writer.peak_bytes,
             stale=self.store.stale,
             undecodable=dispatcher.undecodable,
+            undecodable_reads=self.store.undecodable_reads,
             queue_depth=dispatcher.queue_depth,
             changes_depth=dispatcher.changes_depth,
             dropped_old=dispatcher.dropped_old,
@@ -145,24 +148,39 @@ class Informer:
 
     # Waits
 
-    async def synced(self, timeout: float | None = None, *, allow_partial: bool = False) -> None:
+    async def synced(self, timeout: float | None = None, *, allow_partial: bool = False, wait: bool = False) -> None:
         """Waits until the first complete state of every stream is in the store.
 
         A state from a snapshot can be read at once, but is not synced yet. It is synced when the server has accepted
         a watch that continues from it: when the first event or bookmark of this watch arrives, or after half a second
         without a refusal. `synced` does not wait for handlers of any kind.
 
+        If `synced` raises a refusal, the informer continues to send requests: it recovers when the refusal ends.
+
         Args:
             timeout: Seconds to wait; None: no limit.
             allow_partial: Do not wait for streams that the server refuses (401, 403, 404).
+            wait: Wait until such a refusal ends, instead of raising it. Has no effect with `allow_partial`.
 
         Raises:
-            ForbiddenError: The timeout passed, and a stream is forbidden. The error names this stream.
-            TimeoutError: The timeout passed. The error names the state of each stream.
+            UnauthorizedError, ForbiddenError, NotFoundError: The server has refused the request of a stream twice in
+                a row, and `wait` is False; or it refuses the request at the timeout. The error names this stream.
+            TimeoutError: The timeout passed. The error names the state of each stream, and its cause.
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
-        await self._collection.wait_synced(timeout, allow_partial=allow_partial)
+        await self._collection.wait_synced(timeout, allow_partial=allow_partial, wait=wait)
+
+    async def failed(self) -> Exception:
+        """Waits until the informer fails, and returns the error.
+
+        An informer recovers from all faults that can be temporary. It fails if the server says that the request is
+        wrong, if the store takes more than `memory_limit`, or if a custom transport raises an unexpected error.
+
+        Raises:
+            KinformError: The informer has not started, or has stopped without a failure.
+        """
+        return await self._collection.wait_failed()
 
     async def wait_for(self, resource_version: str, timeout: float | None = None) -> None:
         """Waits until the store has reached a resourceVersion.
@@ -245,9 +263,10 @@ class Informer:
         It yields an `Added` for each object in the store at the time of the call, one `Synced`, and then each change.
         Each object is decoded when the reader reaches it. A slow reader gets the newest version of each object: if
         more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
-        stops.
+        stops. An iterator that is made before the start can be read after it.
 
         Raises:
+            KinformError: In the iteration: the informer has not started.
             StatusError: In the iteration: the server refuses the request, and a retry cannot succeed.
             MemoryLimitError: In the iteration: the store takes more than `memory_limit`.
         """

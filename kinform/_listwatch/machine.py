@@ -149,7 +149,7 @@ class ListWatchMachine:
     def accepted(self) -> Init | None:
         """Handles a status of 200. Returns `Init` if a new state begins."""
         self._called("accepted")
-        self._counters.unauthorized = 0
+        self._counters.unauthorized = self._counters.refusals = 0
         if isinstance(self._phase, Watching):
             self.state = "live"
             return None
@@ -229,6 +229,11 @@ class ListWatchMachine:
             self.state = "stopped"
 
     @property
+    def refusals(self) -> int:
+        """Answers of 401, 403 or 404 in a row, all with the same status."""
+        return self._counters.refusals
+
+    @property
     def silence(self) -> float:
         """Seconds without a byte after which the current connection counts as dead."""
         if not isinstance(self._phase, Watching):
@@ -275,8 +280,7 @@ class ListWatchMachine:
         self._close()
         kind, verdict = judge_refusal(status, self._phase, self._counters, event=event)
         verb = "list" if isinstance(self._phase, Listing | Paging) else "watch"
-        retry_after = retry_after if retry_after is not None else status.retry_after
-        self.error = kind(self.name, status.code, status.reason, verb=verb, retry_after=retry_after)
+        self.error = status.error(kind, self.name, verb=verb, retry_after=retry_after)
         self.reload_credentials |= isinstance(self.error, UnauthorizedError)
         self._move(verdict, self.error)
 
@@ -322,9 +326,10 @@ class ListWatchMachine:
         match wait:
             case Wait.NONE:
                 return 0.0
-            case Wait.SLOWLY:
+            # Asks soon after the first refusal, so that a caller who waits for the first state knows early.
+            case Wait.SLOWLY if self.resource_version or self._counters.refusals > 1:
                 seconds = backoff.refused
-            case Wait.BACKOFF:
+            case _:
                 seconds = min(backoff.maximum, backoff.initial * 2.0 ** min(self._counters.failures, 64))
                 self._counters.failures += 1
                 if isinstance(error, StatusError) and error.retry_after is not None:

@@ -61,3 +61,5 @@ class Counters(msgspec.Struct):
     empty_watches: int = 0  # watches without progress, even if the relists between them succeed; until progress
     stream_tries: int = 0  # accepted WatchLists; until a state is complete
     unauthorized: int = 0  # answers of 401; until a request is accepted
+    refusals: int = 0  # answers with `refused_status`; until a request is accepted
+    refused_status: int = 0  # the last of 401, 403 and 404 that was answered

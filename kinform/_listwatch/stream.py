@@ -107,6 +107,11 @@ class Stream:
         return self._machine.state
 
     @property
+    def refusals(self) -> int:
+        """Answers of 401, 403 or 404 in a row, all with the same status."""
+        return self._machine.refusals
+
+    @property
     def error(self) -> KinformError | None:
         """The last failure. None if there was no failure, or if progress came after it."""
         return self._machine.error

@@ -80,7 +80,7 @@ class Wait(enum.Enum):
 
     NONE = "none"
     BACKOFF = "backoff"
-    SLOWLY = "`Backoff.refused`"
+    SLOWLY = "`Backoff.refused`, but backoff after the first refusal of an informer without objects"
 
 
 class Transition(msgspec.Struct, frozen=True, gc=False):

@@ -34,6 +34,9 @@ def judge_refusal(
         event: The refusal is an ERROR event in the body, not an HTTP status.
     """
     error, verdict = _judge_status(status)
+    if verdict in (Verdict.UNAUTHORIZED, Verdict.FORBIDDEN, Verdict.NOT_FOUND):
+        counters.refusals = counters.refusals + 1 if status.code == counters.refused_status else 1
+        counters.refused_status = status.code
     match phase:
         # An ERROR event of 500 means that the server's etcd cannot report its progress. It never will.
         case Streaming() if status.code == 422 or (event and status.code == 500):
@@ -81,7 +84,7 @@ def judge_end(
 
 
 def _judge_status(status: Status) -> tuple[type[StatusError], Verdict]:
-    too_large = status.caused_by("ResourceVersionTooLarge") or "Too large resource version" in status.message
+    too_large = status.caused_by("ResourceVersionTooLarge") or "Too large resource version" in (status.message or "")
     if status.code == 410 or status.reason in ("Expired", "Gone") or too_large:
         return ExpiredError, Verdict.RELIST
     match status.code:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 import msgspec
 
-from kinform._errors import OptionError
+from kinform._checks import require_one_of
+from kinform._errors import DecodeError, OptionError
 from kinform._objects import Meta, decode_object
-from kinform._selectors import parse_label_selector, required_labels
+from kinform._selectors import LabelMatch, parse_label_selector, required_labels
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
+from kinform._throttled_log import ThrottledLog
 from kinform_ext._table import Ids
 
+log = logging.getLogger("kinform.store")
+
 T = TypeVar("T")
+OnUndecodable = Literal["raise", "skip"]
 
 
 class Store(Generic[T]):
@@ -29,6 +35,8 @@ class Store(Generic[T]):
         self._index_numbers = {name: number for number, name in enumerate(contents.indexes)}
         self._index_of_path = {path: number for number, path in enumerate(contents.indexes.values())}
         self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(type)
+        self._log = ThrottledLog(log)
+        self._undecodable_reads = 0
 
     def __len__(self) -> int:
         return len(self._contents.table)
@@ -83,7 +91,13 @@ class Store(Generic[T]):
         """
         return self._contents.table.ids(namespace).keys()
 
-    def items(self, namespace: str | None = None, *, label_selector: str = "") -> Iterator[tuple[str, T]]:
+    def items(
+        self,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        on_undecodable: OnUndecodable = "raise",
+    ) -> Iterator[tuple[str, T]]:
         """Iterates over the keys and objects that the store has at the time of the call.
 
         Later writes do not affect the iteration. Objects that are replaced or deleted during the iteration stay in
@@ -93,33 +107,57 @@ class Store(Generic[T]):
             namespace: Only objects of this namespace. None: all.
             label_selector: Only objects whose labels match. If the selector is `app=web`, for example, and the store
                 has an index of `metadata.labels.app`, only the objects with `app=web` are decoded.
+            on_undecodable: `"raise"`: raise the error of an object that does not fit the type, and end the iteration.
+                `"skip"`: leave out such objects. The store counts them in `undecodable_reads`, and logs one of them in
+                ten minutes.
 
         Raises:
-            OptionError: The selector is not valid.
+            OptionError: The selector or `on_undecodable` is not valid.
             DecodeError: The iterator reached an object that does not fit the type of the store.
         """
+        require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
         matches = parse_label_selector(label_selector, field="label_selector") if label_selector else None
-        table, ids = self._contents.table, self._matching_ids(namespace, label_selector)
-        found = ((table.key_of(id), table.raw_of(id)) for id in ids)
-        return (
-            (key, decode_object(self._decoder, key, raw))
-            for key, raw in found
-            if matches is None or matches(_labels(key, raw))
-        )
+        return self._decoded(self._matching_ids(namespace, label_selector), matches, on_undecodable)
 
-    def index(self, name: str, value: str) -> list[T]:
+    def values(
+        self,
+        namespace: str | None = None,
+        *,
+        label_selector: str = "",
+        on_undecodable: OnUndecodable = "raise",
+    ) -> Iterator[T]:
+        """Iterates over the objects that the store has at the time of the call.
+
+        Like `items`, but without the keys.
+
+        Args:
+            namespace: Only objects of this namespace. None: all.
+            label_selector: Only objects whose labels match.
+            on_undecodable: `"raise"` or `"skip"`.
+
+        Raises:
+            OptionError: The selector or `on_undecodable` is not valid.
+            DecodeError: The iterator reached an object that does not fit the type of the store.
+        """
+        return map(itemgetter(1), self.items(namespace, label_selector=label_selector, on_undecodable=on_undecodable))
+
+    def index(self, name: str, value: str, *, on_undecodable: OnUndecodable = "raise") -> list[T]:
         """Returns the objects that have this value in the index, sorted by key.
 
         All objects come from the same state.
 
+        Args:
+            name: The name of the index.
+            value: The value.
+            on_undecodable: `"raise"` or `"skip"`: see `items`.
+
         Raises:
-            OptionError: The store has no index of this name.
+            OptionError: The store has no index of this name, or `on_undecodable` is not valid.
             DecodeError: An object does not fit the type of the store.
         """
-        table = self._contents.table
-        ids = table.index_ids(self._index_number(name), value)
-        found = [(key := table.key_of(id), decode_object(self._decoder, key, table.raw_of(id))) for id in ids]
-        return [each for _, each in sorted(found, key=itemgetter(0))]
+        require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
+        ids = self._contents.table.index_ids(self._index_number(name), value)
+        return [found for _, found in sorted(self._decoded(ids, None, on_undecodable), key=itemgetter(0))]
 
     def index_keys(self, name: str, value: str) -> list[str]:
         """Returns the sorted keys of the objects that have this value in the index.
@@ -141,6 +179,38 @@ class Store(Generic[T]):
     def stale(self) -> int:
         """Number of objects in an old version, because a newer version was skipped."""
         return self._contents.table.stale
+
+    @property
+    def undecodable_reads(self) -> int:
+        """Number of objects that reads left out, because they do not fit the type.
+
+        An object counts once for each read.
+        """
+        return self._undecodable_reads
+
+    def _decoded(
+        self, ids: Iterable[int], matches: LabelMatch | None, on_undecodable: OnUndecodable
+    ) -> Iterator[tuple[str, T]]:
+        table = self._contents.table
+
+        def read(id: int) -> tuple[str, T] | None:
+            key, raw = table.key_of(id), table.raw_of(id)
+            try:
+                if matches is not None and not matches(_labels(key, raw)):
+                    return None
+                return key, decode_object(self._decoder, key, raw)
+            except Exception as error:  # code of the type, such as `__post_init__`, may raise anything
+                if on_undecodable == "raise":
+                    raise
+                self._report_undecodable(key, error)
+                return None
+
+        yield from filter(None, map(read, ids))  # holds no decoded object while it waits
+
+    def _report_undecodable(self, key: str, error: Exception) -> None:
+        self._undecodable_reads += 1
+        why = str(error) if isinstance(error, DecodeError) else f"{key}: {type(error).__name__}"  # may quote anything
+        self._log.warning("undecodable", f"{self._contents.name}: object skipped: {why}")
 
     def _matching_ids(self, namespace: str | None, label_selector: str) -> Ids:
         for label, value in required_labels(label_selector) if self._index_of_path else ():

@@ -125,7 +125,7 @@ async def _watch(arguments: Arguments) -> None:
                 await _run_until_first(
                     print_output(informer, stdout, arguments),
                     progress.follow(informer),
-                    _fail_unless_synced(informer, progress, arguments.timeout),
+                    _raise_failures(informer, progress, arguments.timeout),
                     _wait_for_closed_pipe(stdout),
                 )
         finally:
@@ -150,14 +150,14 @@ async def _run_until_first(*coroutines: Awaitable[None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _fail_unless_synced(informer: Informer, progress: ProgressReporter, timeout: float | None) -> None:
-    """Raises Failure if the initial sync takes longer than the timeout. Never returns."""
+async def _raise_failures(informer: Informer, progress: ProgressReporter, timeout: float | None) -> None:
+    """Raises Failure if the initial sync times out, or the error of a failed informer."""
     try:
-        await informer.synced(timeout)
+        await informer.synced(timeout, wait=True)
     except TimeoutError as error:
         code = UNAVAILABLE if progress.last_error is None else failure(progress.last_error).code
         raise Failure(str(error), code) from None
-    await asyncio.Event().wait()
+    raise await informer.failed()
 
 
 async def _wait_for_closed_pipe(stdout: StdoutWriter) -> None:

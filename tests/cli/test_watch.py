@@ -141,7 +141,7 @@ async def test_missing_permissions_exit_with_77(server: Server) -> None:
     server.fault(Forbidden(), times=None)
     ended = await run("watch", "v1/pods", "--server", server.url, "--timeout", "1")
     assert ended.code == 77
-    assert "403 Forbidden" in ended.err
+    assert '403 Forbidden: pods is forbidden: User "jane" cannot list resource "pods"' in ended.err
     assert ended.out == ""
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from kinform._errors import ProtocolError
 from kinform._events import Skipped
-from kinform._listwatch.frames import Bookmark, Frames, ListEnd, Skip, Status, read_status
+from kinform._listwatch.frames import Bookmark, Cause, Details, Frames, ListEnd, Skip, Status, read_status
 from kinform._store.reader import store
 from kinform_ext._scan import Batch
 
@@ -84,3 +84,13 @@ def test_a_malformed_control_frame_raises_without_its_content():
     assert "hunter2" not in str(caught.value)
     assert caught.value.__cause__ is not None
     assert "hunter2" not in str(caught.value.__cause__)
+
+
+def test_an_error_event_with_an_impossible_code_is_malformed():
+    with pytest.raises(ProtocolError, match="malformed ERROR"):
+        frames(b'{"type":"ERROR","object":{"code":%b}}' % (b"9" * 4_000))
+
+
+def test_a_status_may_have_null_for_any_text():
+    body = b'{"code":1,"reason":null,"message":null,"details":{"name":null,"causes":[{"field":null}]}}'
+    assert read_status(403, body) == Status(403, None, None, Details(name=None, causes=[Cause(field=None)]))

@@ -12,6 +12,7 @@ from kinform._errors import (
     ForbiddenError,
     ProtocolError,
     StalledError,
+    StatusCause,
     StatusError,
     TransportError,
 )
@@ -431,9 +432,21 @@ class TestRefused:
         machine = make_machine()
         machine.request()
         machine.refused(Status(403, "Forbidden"))
-        assert (machine.state, machine.delay) == ("forbidden", 30.0)
+        assert (machine.state, machine.delay, machine.refusals) == ("forbidden", 0.8, 1)
         assert isinstance(machine.error, ForbiddenError)
         assert params(machine) == {"limit": "500"}
+        machine.refused(Status(403, "Forbidden"))
+        assert (machine.state, machine.delay, machine.refusals) == ("forbidden", 30.0, 2)
+
+    def test_refusals_are_counted_while_their_status_is_the_same(self):
+        machine = make_machine(initial="stream")
+        for status, refusals in ((403, 1), (404, 1), (404, 2), (503, 2), (404, 3), (401, 1), (401, 2)):
+            machine.request()
+            machine.refused(Status(status))
+            assert machine.refusals == refusals
+        machine.request()
+        machine.accepted()
+        assert machine.refusals == 0
 
     def test_a_forbidden_watch_keeps_its_resource_version(self):
         machine = listed(make_machine())
@@ -482,9 +495,19 @@ class TestRefused:
         with pytest.raises(BadRequestError):
             machine.refused(Status(400))
 
-    def test_errors_leave_out_the_message_of_the_server(self):
+    def test_errors_have_the_message_of_the_server(self):
         machine = make_machine(namespace="shop")
         machine.request()
-        machine.refused(Status(500, "InternalError", "the password is hunter2"))
-        assert str(machine.error) == "list v1/pods in shop: the server answered 500 InternalError"
-        assert isinstance(machine.error, StatusError)
+        causes = [Cause("FieldValueInvalid", "must be set", "spec.a"), Cause()]
+        machine.refused(Status(500, "InternalError", "no quorum", Details(kind="pods", group="", causes=causes)))
+        error = machine.error
+        assert isinstance(error, StatusError)
+        assert str(error) == "list v1/pods in shop: the server answered 500 InternalError: no quorum"
+        assert (error.reason, error.message, error.details) == ("InternalError", "no quorum", {"kind": "pods"})
+        assert error.causes == (StatusCause("FieldValueInvalid", "must be set", "spec.a"), StatusCause())
+
+    def test_a_message_that_repeats_the_reason_is_printed_once(self):
+        machine = make_machine()
+        machine.request()
+        machine.refused(Status(401, "Unauthorized", "Unauthorized"))
+        assert str(machine.error) == "list v1/pods: the server answered 401 Unauthorized"

@@ -6,9 +6,12 @@ A store must have the objects that the simulator has, each in the same version.
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+import pytest
 
 import kinform
 from kinform.testing import Server
@@ -21,6 +24,20 @@ QUICK = kinform.WatchOptions(
 def quick(**changes: Any) -> kinform.WatchOptions:
     """Returns options with a short backoff."""
     return msgspec.structs.replace(QUICK, **changes)
+
+
+@asynccontextmanager
+async def fails(informer: kinform.Informer, error: type[Exception]) -> AsyncIterator[kinform.Informer]:
+    """Runs an informer that fails. The end of its block must raise the error."""
+    left = False
+    try:
+        async with informer:
+            yield informer
+            left = True
+    except error:
+        assert left
+    else:
+        pytest.fail(f"the end of the block raised no {error.__name__}")
 
 
 def versions(store: kinform.Store[Any]) -> dict[str, tuple[str, str]]:

@@ -15,7 +15,7 @@ import kinform
 from kinform import _throttled_log
 from kinform._listwatch import stream
 from kinform.testing import Forbidden, Gone, Hangup, InternalError, MalformedObject, NotFound, Unauthorized
-from tests.net.informers import in_sync, quick
+from tests.net.informers import fails, in_sync, quick
 from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.waiting import until
 
@@ -207,7 +207,7 @@ class Broken:
 
 
 async def test_a_bug_in_a_transport_is_raised_instead_of_a_hang(caplog):
-    async with kinform.Informer(Broken(), PODS, options=quick()) as pods:
+    async with fails(kinform.Informer(Broken(), PODS, options=quick()), RuntimeError) as pods:
         with pytest.raises(RuntimeError):
             await pods.synced(timeout=10)
         assert pods.state == "failed"

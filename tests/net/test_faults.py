@@ -36,7 +36,7 @@ from kinform.testing import (
     Unauthorized,
     Unavailable,
 )
-from tests.net.informers import expected_object, in_sync, quick
+from tests.net.informers import expected_object, fails, in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -415,6 +415,13 @@ def object_in_sync(pods: kinform.Informer, server: Server, key: str) -> bool:
     return meta is not None and (meta.uid, meta.resource_version) == server.versions(PODS)[key]
 
 
+REFUSALS = {
+    "forbidden": kinform.ForbiddenError,
+    "unauthorized": kinform.UnauthorizedError,
+    "not_found": kinform.NotFoundError,
+}
+
+
 class TestRefused:
     @pytest.mark.parametrize(
         ("fault", "state"),
@@ -430,16 +437,58 @@ class TestRefused:
         server.fault(fault, times=None)
         async with kinform.Informer(api, PODS, options=quick()) as pods:
             await until(lambda: pods.state == state)
-            with pytest.raises(TimeoutError if state != "forbidden" else kinform.ForbiddenError, match=r"v1/pods"):
-                await pods.synced(timeout=0.3)
+            with pytest.raises(REFUSALS[state], match=r"v1/pods"):
+                await pods.synced(timeout=10)
             await pods.synced(timeout=5, allow_partial=True)
             lines = len(caplog.records)
             sent = len(server.requests)
             await server.wait_for_request(count=sent + 4, timeout=10)
             assert len(caplog.records) <= lines + 1
+            waiting = asyncio.create_task(pods.synced(timeout=10, wait=True))
             server.heal()
-            await pods.synced(timeout=10)
+            await waiting
             assert in_sync(pods.store, server, PODS)
+
+    async def test_a_refusal_raises_at_the_second_answer(self, server, api):
+        server.fault(NotFound(), times=None)
+        options = quick(initial="list", backoff=kinform.Backoff(initial=0.05))
+        async with kinform.Informer(api, PODS, options=options) as pods:
+            with pytest.raises(kinform.NotFoundError, match="could not find the requested resource"):
+                await pods.synced(timeout=10)
+            assert len(server.requests) == 2
+
+    async def test_wait_is_not_ended_by_a_refusal(self, server, api):
+        server.fault(Forbidden(), times=None)
+        async with kinform.Informer(api, PODS, options=quick()) as pods:
+            waiting = asyncio.create_task(pods.synced(timeout=10, wait=True))
+            await server.wait_for_request(count=5, timeout=10)
+            assert not waiting.done()
+            server.heal()
+            await waiting
+
+    async def test_a_timeout_names_the_present_cause(self, server, api):
+        server.generate(PODS, 3)
+        server.fault(Forbidden(), times=3)
+        server.fault(Stall(after=1), times=None)
+        async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
+            await until(lambda: pods.state == "syncing")
+            with pytest.raises(TimeoutError, match=r"v1/pods: syncing, last error: .*403"):
+                await pods.synced(timeout=0.1)
+
+    @pytest.mark.parametrize("event", [False, True])
+    async def test_a_hostile_status_is_bounded_and_escaped(self, server, api, caplog, event):
+        server.generate(PODS, 3)
+        words = "\n\x1b[2J" + "x" * 20_000
+        server.fault(InternalError(message=words, event=event), on="watch")
+        seen = []
+        async with kinform.Informer(api, PODS, options=quick(initial="list", on_error=seen.append)):
+            await until(lambda: seen)
+            assert (seen[0].status, seen[0].reason) == (500, "InternalError")
+            shown = [seen[0].message, str(seen[0]), *(record.getMessage() for record in caplog.records)]
+        for text in shown:
+            assert text.isprintable()
+            assert len(text) < 1_300
+            assert r"\n\x1b[2Jxxx" in text
 
     async def test_a_forbidden_watch_leaves_the_list_readable(self, server, api):
         server.generate(PODS, 3)
@@ -463,7 +512,8 @@ class TestRefused:
 
     async def test_a_bad_request_is_raised_and_not_retried(self, server, api):
         scope = kinform.Scope(field_selector="spec.nonsense=1")
-        async with kinform.Informer(api, PODS, scope=scope, options=quick()) as pods:
+        informer = kinform.Informer(api, PODS, scope=scope, options=quick())
+        async with fails(informer, kinform.BadRequestError) as pods:
             with pytest.raises(kinform.BadRequestError):
                 await pods.synced(timeout=10)
             assert pods.state == "failed"

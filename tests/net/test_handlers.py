@@ -9,7 +9,7 @@ import pytest
 
 import kinform
 from kinform.testing import Forbidden, InternalError
-from tests.net.informers import in_sync, quick
+from tests.net.informers import fails, in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -246,6 +246,8 @@ async def test_an_undecodable_object_is_skipped_counted_and_logged(server, caplo
             assert informer.store.raw("shop/bad") is not None
             with pytest.raises(kinform.DecodeError, match="shop/bad"):
                 informer.store.get("shop/bad")
+            assert [key for key, _ in informer.store.items(on_undecodable="skip")] == ["shop/good"]
+            assert (informer.stats().undecodable, informer.stats().undecodable_reads) == (1, 1)
     assert "shop/bad" in caplog.text
 
 
@@ -429,7 +431,8 @@ async def test_a_failure_is_reported_once_for_any_number_of_pages(server):
 async def test_a_memory_limit_stops_the_informer_and_names_the_sizes(server):
     server.generate(PODS, 300)
     async with kinform.connect(server.url) as api:
-        async with kinform.Informer(api, PODS, memory_limit=50_000, options=quick()) as pods:
+        informer = kinform.Informer(api, PODS, memory_limit=50_000, options=quick())
+        async with fails(informer, kinform.MemoryLimitError) as pods:
             with pytest.raises(
                 kinform.MemoryLimitError, match=r"v1/pods: the memory.held_bytes of \d+ objects is \d+, .* 50000 bytes;"
             ) as caught:

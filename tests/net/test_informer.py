@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 import kinform
-from tests.net.informers import quick
+from tests.net.informers import fails, quick
 from tests.support.clusters import Cluster
 from tests.support.waiting import until
 
@@ -147,7 +147,8 @@ async def test_selectors_are_evaluated_by_the_server(cluster, api):
         await cluster.replace("a", labels={"app": "db"})
         await until(lambda: list(configs.store.keys()) == [f"{cluster.namespace}/b"])
     scope = kinform.Scope(namespaces=[cluster.namespace], field_selector="spec.nonsense=1")
-    async with kinform.Informer(api, cluster.resource, scope=scope, options=quick()) as configs:
+    failing = kinform.Informer(api, cluster.resource, scope=scope, options=quick())
+    async with fails(failing, kinform.BadRequestError) as configs:
         with pytest.raises(kinform.BadRequestError):
             await configs.synced(timeout=20)
 

@@ -13,7 +13,7 @@ import pytest
 
 import kinform
 from kinform.testing import Server, Stall
-from tests.net.informers import in_sync, quick, versions
+from tests.net.informers import fails, in_sync, quick, versions
 from tests.support.clusters import Cluster
 from tests.support.waiting import until
 
@@ -258,7 +258,7 @@ async def test_an_old_file_is_refused(server, api, path):
 async def test_a_snapshot_above_the_memory_limit_is_refused(server, api, path):
     server.generate(PODS, 200)
     await run_once(api, path)
-    async with informer(api, path, memory_limit=1000) as pods:
+    async with fails(informer(api, path, memory_limit=1000), kinform.MemoryLimitError) as pods:
         assert "memory_limit" in pods.stats().snapshot.refused
         with pytest.raises(kinform.MemoryLimitError):
             await pods.synced(timeout=10)

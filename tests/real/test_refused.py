@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 import kinform
-from tests.net.informers import quick
+from tests.net.informers import fails, quick
 from tests.support.clusters import DEFINITIONS, RealCluster, real_cluster
 from tests.support.controlplane.pool import ControlPlanePool
 from tests.support.recording import RecordingTransport
@@ -58,14 +58,16 @@ async def test_without_rights_the_state_is_forbidden_until_granted(real, caplog)
     try:
         async with recording_as(real, "unprivileged") as recording, informer(recording, real) as configs:
             await until(lambda: configs.state == "forbidden")
-            with pytest.raises(kinform.ForbiddenError, match=f"v1/configmaps in {real.namespace}.*403"):
-                await configs.synced(timeout=0.2)
+            with pytest.raises(kinform.ForbiddenError, match=f"v1/configmaps in {real.namespace}.*403") as caught:
+                await configs.synced(timeout=20)
+            assert 'cannot list resource "configmaps"' in caught.value.message
+            assert (caught.value.reason, caught.value.details) == ("Forbidden", {"kind": "configmaps"})
             lines, sent, start = len(caplog.records), len(recording.requests), time.monotonic()
             await until(lambda: len(recording.requests) > sent + 5)
             assert time.monotonic() - start > 5 * 0.1  # `Backoff.refused` of `quick`
             assert len(caplog.records) <= lines + 1
             await real.control_plane.grant("unprivileged", ["list", "watch"])
-            await configs.synced(timeout=20)
+            await configs.synced(timeout=20, wait=True)
             assert has_objects(configs, real, "a")
     finally:
         await real.control_plane.revoke("unprivileged")
@@ -75,8 +77,8 @@ async def test_an_unknown_token_gives_the_state_unauthorized(real):
     async with kinform.connect(real.url, token="unknown", ca=str(real.control_plane.ca)) as api:
         async with informer(api, real) as configs:
             await until(lambda: configs.state == "unauthorized")
-            with pytest.raises(TimeoutError, match=r"unauthorized .*401"):
-                await configs.synced(timeout=0.1)
+            with pytest.raises(kinform.UnauthorizedError, match="401 Unauthorized"):
+                await configs.synced(timeout=20)
 
 
 async def test_a_resource_can_be_deleted_and_created_again(real):
@@ -120,7 +122,7 @@ async def test_without_watch_list_it_lists_and_does_not_try_again(control_plane_
             async with kinform.Informer(recording, "v1/namespaces", options=quick()) as namespaces:
                 await namespaces.synced(timeout=20)
             assert len(recording.watch_lists) == 2  # remembered for one resource only
-            async with informer(recording, real, initial="stream") as configs:
+            async with fails(informer(recording, real, initial="stream"), kinform.BadRequestError) as configs:
                 with pytest.raises(kinform.BadRequestError, match="422"):
                     await configs.synced(timeout=20)
                 assert configs.state == "failed"

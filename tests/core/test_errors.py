@@ -1,0 +1,42 @@
+"""Errors: what they show of the words of a server, and how much."""
+
+from __future__ import annotations
+
+import pytest
+
+from kinform._errors import MAX_CAUSES, StatusCause, StatusError
+from kinform._printable import printable
+
+HOSTILE = "line\nline\r\x1b[2J\x00\x9b\u2028\u202e\ud800" * 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("Grüße, 世界", "Grüße, 世界"),
+        ("a\nb\tc\x1b[31m", r"a\nb\tc\x1b[31m"),
+        ("\u202e\U000e0001", r"\u202e\U000e0001"),
+        ("\ud800", r"\ud800"),
+        (None, ""),
+        ("x" * 21, "x" * 17 + "..."),
+        ("\n" * 21, r"\n" * 8 + r"\..."),
+    ],
+)
+def test_control_characters_are_escaped_and_length_is_bounded(text, shown):
+    assert printable(text, 20) == shown
+
+
+def test_no_word_of_a_server_is_unbounded_or_unprintable():
+    cause = StatusCause(HOSTILE, HOSTILE, HOSTILE)
+    details = {"name": HOSTILE, "kind": "", "group": HOSTILE, HOSTILE: HOSTILE}
+    error = StatusError("v1/pods", 403, HOSTILE, message=HOSTILE, details=details, causes=[cause] * 1_000)
+    assert len(error.causes) == MAX_CAUSES
+    assert sorted(error.details) == ["group", "name"]
+    shown = [error.reason, error.message, *error.details.values(), str(error)]
+    for each in error.causes:
+        shown += [each.reason, each.message, each.field]
+    for text in shown:
+        assert text.isprintable()
+        assert r"line\nline\r\x1b[2J\x00" in text
+        assert len(text) < 1_300
