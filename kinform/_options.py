@@ -271,6 +271,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     A snapshot is loaded completely or not at all. kinform refuses a file that is truncated, damaged, in another format,
     or from another cluster, resource, scope, pruning or transform. Then it logs a warning and lists the collection.
 
+    kinform writes only to a free path, or over a snapshot that it wrote itself. If there is anything else at the path,
+    such as a text file, a FIFO, a device or a symbolic link, the start of the informer raises a `SnapshotError`, and so
+    does the start of a second informer with the same path.
+
     kinform cannot detect every restore of etcd from a backup. After a restore the same resourceVersion may identify
     another state. Objects that do not change afterwards can then stay wrong in the copy. Delete the files after a
     restore, or set `max_age`.
@@ -284,14 +288,18 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
             resourceVersion of the file, and the informer lists the collection.
         interval: Approximate seconds between two writes while the collection changes. Each pause varies at random.
             The informer also writes the file when it stops.
+        allow_insecure_permissions: True: accept a file or folder that belongs to another user, or that its group or all
+            users can write to. By default, the start of the informer raises a `SnapshotError` for it, because other
+            users could then change what the informer reads. A folder may belong to root in any case.
 
     Raises:
-        OptionError: `path` is not a path, or a time is not positive.
+        OptionError: `path` is not a path, a time is not positive, or a flag is not True or False.
     """
 
     path: str | os.PathLike[str]
     max_age: float | None = None
     interval: float = 300.0
+    allow_insecure_permissions: bool = False
 
     def __post_init__(self) -> None:
         if not _is_path(self.path):
@@ -299,6 +307,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         if self.max_age is not None:
             require_positive("Snapshot.max_age", self.max_age)
         require_positive("Snapshot.interval", self.interval)
+        require_instance("Snapshot.allow_insecure_permissions", self.allow_insecure_permissions, bool, "True or False")
 
     @classmethod
     def of(cls, snapshot: Snapshot | str | os.PathLike[str]) -> Snapshot:
