@@ -22,6 +22,8 @@ key, path, status and byte offset only. They never show object contents, which m
 
 from __future__ import annotations
 
+from kinform._plurals import plural_of
+
 
 class KinformError(Exception):
     """Base class of all kinform exceptions."""
@@ -88,7 +90,16 @@ class ForbiddenError(StatusError):
 
 
 class NotFoundError(StatusError):
-    """404: the server does not know the resource. A CRD may be installed later."""
+    """404: the server does not know the resource. A CRD may be installed later.
+
+    The message suggests the plural if the resource seems to be a singular.
+    """
+
+    def __str__(self) -> str:
+        resource = self.resource.partition(" ")[0]
+        path, slash, word = resource.rpartition("/")
+        plural = plural_of(word)
+        return super().__str__() + (f"; did you mean {path}{slash}{plural}?" if plural != word else "")
 
 
 class ExpiredError(StatusError):

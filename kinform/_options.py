@@ -25,6 +25,7 @@ from kinform._checks import (
 )
 from kinform._errors import KinformError, OptionError
 from kinform._paths.prune_program import Program, compile_prune
+from kinform._plurals import plural_of
 from kinform._selectors import check_field_selector, parse_label_selector
 
 Start = Literal["auto", "list", "stream"]
@@ -53,7 +54,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     plural: str
 
     def __post_init__(self) -> None:
-        if self.group == "core":
+        if self.group in ("core", "api", "apis"):  # in URLs, /api/ is the core group, and /apis/ contains the others
             raise OptionError("Resource.group", self.group, '"" for the core group, as in "v1/pods"')
         if self.group != "":
             require_match("Resource.group", self.group, _DNS_NAME, '"" for the core group, or a DNS name like "apps"')
@@ -74,11 +75,12 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         allowed = '"version/plural" or "group/version/plural", like "v1/pods" or "apps/v1/deployments"'
         parts = resource.split("/") if isinstance(resource, str) else []
         if len(parts) not in (2, 3) or not parts[0]:
-            raise OptionError("resource", resource, allowed)
+            raise OptionError("resource", resource, f"{allowed}{_suggest_resource(parts)}")
         try:
             return cls(group="/".join(parts[:-2]), version=parts[-2], plural=parts[-1])
         except OptionError as error:
-            raise OptionError("resource", resource, f"{allowed}; {error.value!r} is not {error.allowed}") from None
+            why = f"{error.value!r} is not {error.allowed}{_suggest_resource(parts)}"
+            raise OptionError("resource", resource, f"{allowed}; {why}") from None
 
     def __str__(self) -> str:
         return f"{self.api_version}/{self.plural}"
@@ -92,6 +94,20 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Returns the URL path of the collection, for one namespace or for all (None)."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         return f"{root}/namespaces/{namespace}/{self.plural}" if namespace else f"{root}/{self.plural}"
+
+
+def _suggest_resource(parts: list[str]) -> str:
+    """Returns a hint for an error: the resource of a URL path, or of a kind; or `""`."""
+    parts = [part for part in parts if part]
+    if parts[:1] in (["api"], ["apis"], ["core"]):
+        del parts[0]
+    if len(parts) not in (2, 3):
+        return ""
+    try:
+        meant = Resource(group="/".join(parts[:-2]), version=parts[-2], plural=plural_of(parts[-1]))
+    except OptionError:
+        return ""
+    return f'; did you mean "{meant}"?'
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
