@@ -149,10 +149,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 class Prune(msgspec.Struct, frozen=True, kw_only=True):
     """Selects the fields of each object to keep. Works on bytes, without decoding.
 
-    A path consists of names, joined by dots. `["a.b/c"]` is a name that contains dots. `[*]` is each element of a list,
-    or each value of an object. `keep` and `keep_last` apply first, then `drop`. `kind`, `apiVersion`, and `name`,
-    `namespace`, `uid` and `resourceVersion` in `metadata` are always kept. Objects and lists on the way to a path are
-    kept too, even if they become empty.
+    A path consists of names, joined by dots. `["a.b/c"]` is a name that contains dots or slashes. `[*]` is each element
+    of a list, or each value of an object. `keep` and `keep_last` apply first, then `drop`. `kind`, `apiVersion`, and
+    `name`, `namespace`, `uid` and `resourceVersion` in `metadata` are always kept. Objects and lists on the way to a
+    path are kept too, even if they become empty.
 
     Attributes:
         drop: Paths to drop.
