@@ -35,6 +35,7 @@ MAX_REASON = 100
 MAX_MESSAGE = 1000
 MAX_NAME = 253
 MAX_CAUSES = 10
+from kinform._plurals import plural_of
 
 
 class KinformError(Exception):
@@ -140,7 +141,16 @@ class ForbiddenError(StatusError):
 
 
 class NotFoundError(StatusError):
-    """404: the server does not know the resource. A CRD may be installed later."""
+    """404: the server does not know the resource. A CRD may be installed later.
+
+    The message suggests the plural if the resource seems to be a singular.
+    """
+
+    def __str__(self) -> str:
+        resource = self.resource.partition(" ")[0]
+        path, slash, word = resource.rpartition("/")
+        plural = plural_of(word)
+        return super().__str__() + (f"; did you mean {path}{slash}{plural}?" if plural != word else "")
 
 
 class ExpiredError(StatusError):
@@ -220,7 +230,8 @@ class DecodeError(KinformError):
 class SnapshotError(KinformError):
     """A snapshot cannot be written, or must not be loaded.
 
-    An informer never raises it. It logs the error and continues without the snapshot.
+    An informer raises it at its start if kinform must not replace the file, or if another informer uses the path. All
+    other errors are logged, and the informer continues without the snapshot.
 
     Attributes:
         path: Path of the file.

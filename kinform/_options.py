@@ -25,6 +25,7 @@ from kinform._checks import (
 )
 from kinform._errors import KinformError, OptionError
 from kinform._paths.prune_program import Program, compile_prune
+from kinform._plurals import plural_of
 from kinform._selectors import check_field_selector, parse_label_selector
 
 Start = Literal["auto", "list", "stream"]
@@ -53,7 +54,7 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     plural: str
 
     def __post_init__(self) -> None:
-        if self.group == "core":
+        if self.group in ("core", "api", "apis"):  # in URLs, /api/ is the core group, and /apis/ contains the others
             raise OptionError("Resource.group", self.group, '"" for the core group, as in "v1/pods"')
         if self.group != "":
             require_match("Resource.group", self.group, _DNS_NAME, '"" for the core group, or a DNS name like "apps"')
@@ -74,11 +75,12 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         allowed = '"version/plural" or "group/version/plural", like "v1/pods" or "apps/v1/deployments"'
         parts = resource.split("/") if isinstance(resource, str) else []
         if len(parts) not in (2, 3) or not parts[0]:
-            raise OptionError("resource", resource, allowed)
+            raise OptionError("resource", resource, f"{allowed}{_suggest_resource(parts)}")
         try:
             return cls(group="/".join(parts[:-2]), version=parts[-2], plural=parts[-1])
         except OptionError as error:
-            raise OptionError("resource", resource, f"{allowed}; {error.value!r} is not {error.allowed}") from None
+            why = f"{error.value!r} is not {error.allowed}{_suggest_resource(parts)}"
+            raise OptionError("resource", resource, f"{allowed}; {why}") from None
 
     def __str__(self) -> str:
         return f"{self.api_version}/{self.plural}"
@@ -92,6 +94,20 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """Returns the URL path of the collection, for one namespace or for all (None)."""
         root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
         return f"{root}/namespaces/{namespace}/{self.plural}" if namespace else f"{root}/{self.plural}"
+
+
+def _suggest_resource(parts: list[str]) -> str:
+    """Returns a hint for an error: the resource of a URL path, or of a kind; or `""`."""
+    parts = [part for part in parts if part]
+    if parts[:1] in (["api"], ["apis"], ["core"]):
+        del parts[0]
+    if len(parts) not in (2, 3):
+        return ""
+    try:
+        meant = Resource(group="/".join(parts[:-2]), version=parts[-2], plural=plural_of(parts[-1]))
+    except OptionError:
+        return ""
+    return f'; did you mean "{meant}"?'
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,10 +149,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
 class Prune(msgspec.Struct, frozen=True, kw_only=True):
     """Selects the fields of each object to keep. Works on bytes, without decoding.
 
-    A path consists of names, joined by dots. `["a.b/c"]` is a name that contains dots. `[*]` is each element of a list,
-    or each value of an object. `keep` and `keep_last` apply first, then `drop`. `kind`, `apiVersion`, and `name`,
-    `namespace`, `uid` and `resourceVersion` in `metadata` are always kept. Objects and lists on the way to a path are
-    kept too, even if they become empty.
+    A path consists of names, joined by dots. `["a.b/c"]` is a name that contains dots or slashes. `[*]` is each element
+    of a list, or each value of an object. `keep` and `keep_last` apply first, then `drop`. `kind`, `apiVersion`, and
+    `name`, `namespace`, `uid` and `resourceVersion` in `metadata` are always kept. Objects and lists on the way to a
+    path are kept too, even if they become empty.
 
     Attributes:
         drop: Paths to drop.
@@ -271,6 +287,10 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     A snapshot is loaded completely or not at all. kinform refuses a file that is truncated, damaged, in another format,
     or from another cluster, resource, scope, pruning or transform. Then it logs a warning and lists the collection.
 
+    kinform writes only to a free path, or over a snapshot that it wrote itself. If there is anything else at the path,
+    such as a text file, a FIFO, a device or a symbolic link, the start of the informer raises a `SnapshotError`, and so
+    does the start of a second informer with the same path.
+
     kinform cannot detect every restore of etcd from a backup. After a restore the same resourceVersion may identify
     another state. Objects that do not change afterwards can then stay wrong in the copy. Delete the files after a
     restore, or set `max_age`.
@@ -284,14 +304,18 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
             resourceVersion of the file, and the informer lists the collection.
         interval: Approximate seconds between two writes while the collection changes. Each pause varies at random.
             The informer also writes the file when it stops.
+        allow_insecure_permissions: True: accept a file or folder that belongs to another user, or that its group or all
+            users can write to. By default, the start of the informer raises a `SnapshotError` for it, because other
+            users could then change what the informer reads. A folder may belong to root in any case.
 
     Raises:
-        OptionError: `path` is not a path, or a time is not positive.
+        OptionError: `path` is not a path, a time is not positive, or a flag is not True or False.
     """
 
     path: str | os.PathLike[str]
     max_age: float | None = None
     interval: float = 300.0
+    allow_insecure_permissions: bool = False
 
     def __post_init__(self) -> None:
         if not _is_path(self.path):
@@ -299,6 +323,7 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
         if self.max_age is not None:
             require_positive("Snapshot.max_age", self.max_age)
         require_positive("Snapshot.interval", self.interval)
+        require_instance("Snapshot.allow_insecure_permissions", self.allow_insecure_permissions, bool, "True or False")
 
     @classmethod
     def of(cls, snapshot: Snapshot | str | os.PathLike[str]) -> Snapshot:

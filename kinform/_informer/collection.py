@@ -72,7 +72,7 @@ class Collection:
         self.streams: dict[str, Stream] = {}
         self.keeper: SnapshotKeeper | None = None
         if snapshot is not None:
-            from kinform._snapshot.keeper import SnapshotKeeper  # and hashlib, tempfile: memory that few processes need
+            from kinform._snapshot.keeper import SnapshotKeeper  # and hashlib: memory that few processes need
 
             self.keeper = SnapshotKeeper(snapshot, transport, spec, self.writer, self.streams)
         self.running = False
@@ -95,6 +95,7 @@ class Collection:
 
         Raises:
             KinformError: The last handle has closed the collection already.
+            SnapshotError: kinform must not use the path of the snapshot.
         """
         dispatcher.started = True
         async with self._open_lock:
@@ -160,6 +161,8 @@ class Collection:
                 self.writer.catch_up()  # an interrupted sweep would keep the snapshot from being written
                 await self.keeper.write()
         finally:
+            if self.keeper is not None:
+                self.keeper.release()
             self._dispatchers.remove(dispatcher)
             self._ended.set()
             self.wake()

@@ -8,8 +8,11 @@ from typing import Any
 import msgspec
 
 from kinform._errors import OptionError
-from kinform._paths.grammar import STAR, Path, format_path, parse
+from kinform._paths.grammar import STAR, Path, format_path
+from kinform._paths.index_program import parse_indexes
 from kinform._paths.prune_program import DROP, KEEP, Program
+
+_TYPES = "dict, or a type that msgspec decodes a JSON object to: Struct, dataclass, TypedDict or attrs class"
 
 
 def check_type(type: Any, program: Program | None, cause: str = "pruning") -> None:
@@ -21,13 +24,16 @@ def check_type(type: Any, program: Program | None, cause: str = "pruning") -> No
         cause: The option that drops fields, for the message.
 
     Raises:
-        OptionError: The type is not supported by msgspec, or a required field is dropped. The message names it.
+        OptionError: The type is not supported by msgspec, no JSON object decodes to it, or a required field is
+            dropped. The message names the field.
     """
     try:
         msgspec.json.Decoder(type)
         info = msgspec.inspect.type_info(type)
     except (TypeError, NameError) as error:
-        raise OptionError("type", type, f"dict, or a type that msgspec decodes to ({error})") from None
+        raise OptionError("type", type, f"{_TYPES} ({error})") from None
+    if not _accepts_object(info):
+        raise OptionError("type", type, _TYPES)
     for path in _required(info, (), frozenset()):
         if program is not None and not _keeps(program, path):
             raise OptionError(
@@ -44,14 +50,11 @@ def check_indexes(indexes: Mapping[str, str], program: Program | None, cause: st
         cause: The option that drops fields, for the message.
 
     Raises:
-        OptionError: A path is not valid, or it is dropped. The message names the index and the path.
+        OptionError: A name is empty, or a path is not valid or dropped. The message names the index and the path.
     """
-    if not isinstance(indexes, Mapping):
-        raise OptionError("indexes", indexes, 'a dict from name to path, like {"node": "spec.nodeName"}')
-    for name, text in indexes.items():
-        path = parse(text, field=f"indexes[{name!r}]")
+    for name, path in parse_indexes(indexes).items():
         if program is not None and not _keeps(program, path):
-            raise OptionError(f"indexes[{name!r}]", text, f"a path that {cause} does not drop")
+            raise OptionError(f"indexes[{name!r}]", indexes[name], f"a path that {cause} does not drop")
 
 
 def _keeps(program: Program, path: Path) -> bool:
@@ -64,6 +67,28 @@ def _keeps(program: Program, path: Path) -> bool:
         if node == DROP:
             return False
     return True
+
+
+def _accepts_object(info: msgspec.inspect.Type) -> bool:
+    """Returns whether a type accepts an object that contains the object `metadata`."""
+    match info:
+        case msgspec.inspect.Metadata(type=inner):
+            return _accepts_object(inner)
+        case msgspec.inspect.UnionType(types=types):
+            return any(map(_accepts_object, types))
+        case msgspec.inspect.StructType(array_like=array_like):
+            return not array_like
+        case msgspec.inspect.DictType(value_type=value):
+            return _accepts_object(value)
+        case msgspec.inspect.CustomType(cls=cls):  # msgspec only checks that the decoded value is an instance
+            return issubclass(dict, cls)
+    return isinstance(
+        info,
+        msgspec.inspect.AnyType
+        | msgspec.inspect.RawType
+        | msgspec.inspect.DataclassType
+        | msgspec.inspect.TypedDictType,
+    )
 
 
 def _required(info: msgspec.inspect.Type, at: Path, within: frozenset[type]) -> Iterator[Path]:

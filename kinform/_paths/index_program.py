@@ -1,4 +1,4 @@
-"""Compiles the paths of indexes to one program.
+"""Parses the paths of indexes, and compiles them to one program.
 
 The program reads the values of all indexes in one walk over the bytes of an object. `Postings` runs it and holds the
 values.
@@ -6,10 +6,12 @@ values.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-from kinform._paths.grammar import STAR, Path, format_path
+from kinform._errors import OptionError
+from kinform._paths.grammar import STAR, Path, did_you_mean, format_path, parse
+from kinform._paths.known_fields import kind_of
 from kinform._paths.trie import Children, build_trie
 
 NOWHERE: Final = -1
@@ -18,6 +20,35 @@ IndexNode: TypeAlias = tuple[Children, int, tuple[int, ...]]
 A target is the index of a node, or `NOWHERE`."""
 
 _IndexState: TypeAlias = frozenset[tuple[int, Path]]  # index and the rest of its path
+
+
+def parse_indexes(indexes: Mapping[str, str]) -> dict[str, Path]:
+    """Parses the path of each index.
+
+    Raises:
+        OptionError: The argument is not a mapping, a name is empty, or a path is not valid or cannot lead to a scalar.
+            The message names the index and the path.
+    """
+    if not isinstance(indexes, Mapping):
+        raise OptionError("indexes", indexes, 'a dict from name to path, like {"node": "spec.nodeName"}')
+    return {_check_name(name): _parse_index(name, text) for name, text in indexes.items()}
+
+
+def _check_name(name: str) -> str:
+    if not isinstance(name, str) or not name:
+        raise OptionError("indexes", name, 'a name that is not empty, as in {"node": "spec.nodeName"}')
+    return name
+
+
+def _parse_index(name: str, text: str) -> Path:
+    field = f"indexes[{name!r}]"
+    path = parse(text, field=field)
+    kind = kind_of(path)
+    if kind in ("an object", "a list"):
+        values = (*path, STAR)
+        hint = did_you_mean(values if kind_of(values) == "a scalar" else None)
+        raise OptionError(field, text, f"the path of strings, numbers or booleans{hint}: {format_path(path)} is {kind}")
+    return path
 
 
 def compile_index(paths: Sequence[Path]) -> tuple[IndexNode, ...]:

@@ -9,6 +9,7 @@ import msgspec
 
 from kinform._errors import OptionError
 from kinform._paths.grammar import STAR, Path, format_path, parse
+from kinform._paths.known_fields import kind_of
 from kinform._paths.trie import Children, build_trie
 
 KEEP: Final = -1
@@ -40,12 +41,12 @@ def compile_prune(drop: Iterable[str], keep: Iterable[str], keep_last: Mapping[s
         The program, or None if it would prune nothing.
 
     Raises:
-        OptionError: A path is not valid, a `drop` path covers a mandatory field, a number is below 1, or the paths
-            overlap too much.
+        OptionError: A path is not valid, a `drop` path covers a mandatory field, a `keep_last` path is not that of a
+            list, a number is below 1, or the paths overlap too much.
     """
     drops = frozenset(map(_parse_drop, drop))
     keeps = frozenset(parse(text, field="Prune.keep") for text in keep)
-    lasts = frozenset((parse(text, field="Prune.keep_last"), _check_count(n)) for text, n in keep_last.items())
+    lasts = frozenset((_parse_keep_last(text), _check_count(n)) for text, n in keep_last.items())
     if not (drops or keeps or lasts):
         return None
     start = _PruneState(keeps.union(MANDATORY) if keeps else None, drops, lasts)
@@ -106,6 +107,14 @@ def _parse_drop(text: str) -> Path:
     for field in MANDATORY:
         if len(path) <= len(field) and all(a in (b, STAR) for a, b in zip(path, field, strict=False)):
             raise OptionError("Prune.drop", text, f"a path that does not cover {format_path(field)}")
+    return path
+
+
+def _parse_keep_last(text: str) -> Path:
+    path = parse(text, field="Prune.keep_last")
+    kind = kind_of(path)
+    if kind not in (None, "a list"):
+        raise OptionError("Prune.keep_last", text, f"the path of a list: {format_path(path)} is {kind}")
     return path
 
 

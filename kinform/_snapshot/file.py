@@ -16,13 +16,10 @@ All integers are little-endian. The contents are used only after the end piece i
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
-import stat
 import struct
 import sys
-import tempfile
 import threading
 import time
 import zlib
@@ -32,11 +29,10 @@ from typing import BinaryIO
 
 import msgspec
 
-from kinform._errors import SnapshotError
+from kinform._snapshot.location import SNAPSHOT_MAGIC, Location
 from kinform._store.contents import StoreContents
 from kinform_ext._table import Loader
 
-SNAPSHOT_MAGIC = b"kinform\x00"
 # Incremented with every change of the layout of this file, of a dump, of the records of the table, or of the header.
 SNAPSHOT_FORMAT = 2
 PIECE_BYTES = 64 << 10  # of a dump in one piece; its last item may exceed this
@@ -122,11 +118,13 @@ class Loaded(msgspec.Struct, frozen=True):
 # Writing
 
 
-def write_snapshot(path: str, header: Header, dump: Iterator[bytes], objects: int, cancelled: threading.Event) -> int:
+def write_snapshot(
+    location: Location, header: Header, dump: Iterator[bytes], objects: int, cancelled: threading.Event
+) -> int:
     """Writes a snapshot, and replaces the old file once all bytes are on the disk.
 
     Args:
-        path: Path of the file.
+        location: The path of the file.
         header: The header.
         dump: The dump in pieces. Each is written before the next is requested.
         objects: Number of objects in all pieces.
@@ -136,29 +134,27 @@ def write_snapshot(path: str, header: Header, dump: Iterator[bytes], objects: in
         Size of the file in bytes.
 
     Raises:
+        SnapshotError: The file or its folder is not one that kinform may write to. It is unchanged.
         OSError: The write failed or was cancelled. The temporary file is removed, and the old file is unchanged.
     """
-    folder, name = os.path.split(os.path.abspath(path))
-    _remove_leftovers(folder, name)
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".tmp", dir=folder)  # mode 0600
-    try:
-        with open(descriptor, "wb", buffering=0) as file:
-            with suppress(OSError):  # some file systems have no locks
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            writer = _FileWriter(file)
-            writer.piece(b"H", msgspec.json.encode(header))
-            for piece in dump:
-                if cancelled.is_set():
-                    raise InterruptedError(errno.EINTR, "cancelled")
-                writer.piece(b"D", piece)
-            writer.end(objects)
-            os.fsync(file.fileno())
-            os.replace(temporary, os.path.join(folder, name))
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(folder)
+    with location.folder() as folder:
+        file, temporary = location.create_temporary(folder)
+        try:
+            with file:
+                writer = _FileWriter(file)
+                writer.piece(b"H", msgspec.json.encode(header))
+                for piece in dump:
+                    if cancelled.is_set():
+                        raise InterruptedError(errno.EINTR, "cancelled")
+                    writer.piece(b"D", piece)
+                writer.end(objects)
+                os.fsync(file.fileno())
+                location.replace(folder, temporary)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(temporary, dir_fd=folder)
+            raise
+        _sync_folder(folder)
     return writer.size
 
 
@@ -189,25 +185,12 @@ class _FileWriter:
         self.size += len(data)
 
 
-def _remove_leftovers(folder: str, name: str) -> None:
-    """Removes temporary files of killed writers. A running writer holds a lock."""
-    for entry in os.listdir(folder):
-        if entry.startswith(f".{name}.") and entry.endswith(".tmp"):
-            temporary = os.path.join(folder, entry)
-            with suppress(OSError), open(temporary, "rb") as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(temporary)
-
-
-def _sync_folder(folder: str) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def _sync_folder(folder: int) -> None:
     try:
-        os.fsync(descriptor)
+        os.fsync(folder)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # not supported by this file system
             raise
-    finally:
-        os.close(descriptor)
 
 
 # Reading
@@ -228,7 +211,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_snapshot(
-    path: str, origin: Origin, contents: StoreContents, bounds: Bounds, cancelled: threading.Event
+    location: Location, origin: Origin, contents: StoreContents, bounds: Bounds, cancelled: threading.Event
 ) -> Loaded | None:
     """Loads a snapshot into empty contents.
 
@@ -236,7 +219,7 @@ def read_snapshot(
     of the file.
 
     Args:
-        path: Path of the file.
+        location: The path of the file.
         origin: The origin that the snapshot must have.
         contents: The contents to fill. Discard them if this raises.
         bounds: The bounds. The memory of the contents is checked after each slice.
@@ -246,23 +229,16 @@ def read_snapshot(
         The snapshot; None if there is no file.
 
     Raises:
-        SnapshotError: The file cannot be read, is damaged, is out of bounds, or has another origin. Or the load was
-            cancelled.
+        SnapshotError: The file cannot be read, is damaged, is out of bounds, or has another origin; kinform did not
+            write it; or the load was cancelled.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # O_NONBLOCK: opening a pipe would block
+        with location.folder() as folder, location.open(folder) as file:
+            return _load(_FileReader(location, file, bounds), origin, contents, bounds, cancelled)
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SnapshotError(path, f"cannot be read: {error.strerror}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise SnapshotError(path, "not a regular file")
-    with open(descriptor, "rb", buffering=0) as file:
-        try:
-            return _load(_FileReader(path, file, bounds), origin, contents, bounds, cancelled)
-        except OSError as error:
-            raise SnapshotError(path, f"cannot be read: {error.strerror}") from error
+        raise location.error(f"cannot be read: {error.strerror}") from error
 
 
 def _load(
@@ -322,8 +298,8 @@ class _FileReader:
         objects: Number of objects according to the end piece.
     """
 
-    def __init__(self, path: str, file: BinaryIO, bounds: Bounds) -> None:
-        self._path = path
+    def __init__(self, location: Location, file: BinaryIO, bounds: Bounds) -> None:
+        self.error = location.error
         self._file = file
         self._max_piece = PIECE_BYTES + 2 * bounds.object_bytes  # the last item of a piece: a name and an object
         self._digest = hashlib.blake2b(digest_size=32)
@@ -332,16 +308,11 @@ class _FileReader:
         self.objects = 0
         self._size = os.fstat(file.fileno()).st_size
 
-    def error(self, why: str) -> SnapshotError:
-        return SnapshotError(self._path, why)
-
     def header(self) -> Header:
         """Reads the preface and the first piece."""
         if self._size < _PREFACE.size:
             raise self.error("not a snapshot, or truncated")
-        magic, format = _PREFACE.unpack(self._read(_PREFACE.size))
-        if magic != SNAPSHOT_MAGIC:
-            raise self.error("not a snapshot")
+        _, format = _PREFACE.unpack(self._read(_PREFACE.size))
         if format != SNAPSHOT_FORMAT:
             raise self.error(f"has format {format}; this version of kinform reads format {SNAPSHOT_FORMAT}")
         kind, content, _ = self._piece(MAX_HEADER_BYTES)

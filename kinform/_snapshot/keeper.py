@@ -1,7 +1,7 @@
 """Schedules snapshot writes, and loads the snapshot at start.
 
-Decides and counts; `file` knows the format. A fault of the disk is logged and counted, and the informer continues
-without a snapshot.
+Decides and counts; `file` knows the format, and `location` the files that kinform may replace. A fault of the disk is
+logged and counted, and the informer continues without a snapshot.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -32,6 +33,7 @@ from kinform._snapshot.file import (
     read_snapshot,
     write_snapshot,
 )
+from kinform._snapshot.location import Location
 from kinform._spec import CollectionSpec
 from kinform._stats import SnapshotStats
 from kinform._store.writer import Writer
@@ -67,7 +69,9 @@ class SnapshotKeeper:
         streams: Mapping[str, Stream],
     ) -> None:
         self._snapshot = snapshot
-        self._path = os.fspath(snapshot.path)
+        self._location = Location(
+            os.fspath(snapshot.path), allow_insecure_permissions=snapshot.allow_insecure_permissions
+        )
         self._transport = transport
         self._writer = writer
         self._streams = streams
@@ -96,10 +100,26 @@ class SnapshotKeeper:
         )
 
     async def load(self) -> Loaded | None:
-        """Loads the file; returns None if the file does not exist.
+        """Claims the path and loads the file; returns None if the file does not exist.
 
-        A file that is refused is logged with the reason, and gives None as well.
+        A snapshot that is refused is logged with the reason, and gives None as well.
+
+        Raises:
+            SnapshotError: The path has a file that kinform must not replace, or another informer uses it.
         """
+        try:
+            with suppress(OSError):  # a failing disk stops no informer; reading or writing reports it
+                await _threaded(lambda _: self._location.claim())
+            return await self._load()
+        except BaseException:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Releases the path for other informers."""
+        self._location.release()
+
+    async def _load(self) -> Loaded | None:
         self._origin = msgspec.structs.replace(
             self._origin, cluster=await cluster_uid(self._transport), place=server_digest(self._transport)
         )
@@ -108,12 +128,12 @@ class SnapshotKeeper:
             max_age=self._snapshot.max_age, object_bytes=self._object_bytes, held_bytes=self._writer.memory_limit
         )
         try:
-            loaded = await _threaded(partial(read_snapshot, self._path, self._origin, fresh, bounds))
+            loaded = await _threaded(partial(read_snapshot, self._location, self._origin, fresh, bounds))
         except SnapshotError as error:
             self._refuse(error)
             return None
         except Exception as error:
-            self._refuse(SnapshotError(self._path, f"cannot be loaded: {type(error).__name__}"))
+            self._refuse(self._location.error(f"cannot be loaded: {type(error).__name__}"))
             return None
         if loaded is not None:
             self._loaded = True
@@ -152,17 +172,23 @@ class SnapshotKeeper:
                 self._file_bytes = await self._write(header, dump)
             finally:
                 dump.close()
+        except SnapshotError as error:
+            self._fail(error)
         except OSError as error:
-            self._fail(SnapshotError(self._path, f"cannot be written: {error.strerror or type(error).__name__}"))
+            self._fail(self._location.error(f"cannot be written: {error.strerror or type(error).__name__}"))
         except Exception as error:
-            self._fail(SnapshotError(self._path, f"cannot be written: {type(error).__name__}"))
+            self._fail(self._location.error(f"cannot be written: {type(error).__name__}"))
         else:
             self._written, self._error = versions, None
             self._writes += 1
             self._last_write = time.monotonic()
 
     async def _write(self, header: Header, dump: Dump) -> int:
-        return await _threaded(partial(write_snapshot, self._path, header, _pieces(dump), len(dump)))
+        def work(cancelled: threading.Event) -> int:
+            self._location.claim()  # if that failed at start
+            return write_snapshot(self._location, header, _pieces(dump), len(dump), cancelled)
+
+        return await _threaded(work)
 
     def _refuse(self, error: SnapshotError) -> None:
         self._refused = error

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from kinform._paths.grammar import parse
-from kinform._paths.index_program import compile_index
+from kinform._paths.index_program import compile_index, parse_indexes
 from kinform._stats import MemoryUsage
 from kinform_ext._table import Postings, Table, Version
 
@@ -27,13 +26,13 @@ class StoreContents:
         indexes: Name of each index, and its parsed path. The table identifies an index by its position in this dict.
 
     Raises:
-        OptionError: A path is not valid.
+        OptionError: A name is empty, or a path is not valid or cannot lead to a value.
     """
 
     def __init__(self, name: str, indexes: Mapping[str, str]) -> None:
         self.name = name
+        self.indexes = parse_indexes(indexes)
         self._index_paths = dict(indexes)
-        self.indexes = {name: parse(path, field=f"indexes[{name!r}]") for name, path in indexes.items()}
         self.table = Table(Postings(compile_index(list(self.indexes.values()))) if indexes else None)
 
     def empty_copy(self) -> StoreContents:

@@ -12,6 +12,7 @@ import msgspec
 from kinform._checks import require_one_of
 from kinform._errors import DecodeError, OptionError
 from kinform._objects import Meta, decode_object
+from kinform._paths.conflicts import check_type
 from kinform._selectors import LabelMatch, parse_label_selector, required_labels
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
@@ -251,7 +252,8 @@ def store(*, type: type[Any] = dict, indexes: Mapping[str, str] = {}, name: str 
         name: Name of the collection in messages.
 
     Raises:
-        OptionError: A path is not valid.
+        OptionError: No object decodes to the type, a name of an index is empty, or a path is not valid.
     """
+    check_type(type, None)
     contents = StoreContents(name, indexes)
     return Writer(contents), Store(contents, type)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kinform._errors import OptionError
+from kinform._errors import NotFoundError, OptionError
 from kinform._options import Backoff, Prune, Resource, Scope, WatchOptions
 
 
@@ -37,6 +37,57 @@ def test_a_malformed_resource_is_refused(text):
         Resource.of(text)
     assert caught.value.value == text
     assert "version/plural" in caught.value.allowed
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("api/v1/pods", "v1/pods"),
+        ("/api/v1/pods", "v1/pods"),
+        ("apis/apps/v1/deployments", "apps/v1/deployments"),
+        ("/apis/apps/v1/deployments/", "apps/v1/deployments"),
+        ("v1/Pod", "v1/pods"),
+        ("core/v1/pods", "v1/pods"),
+        ("networking.k8s.io/v1/NetworkPolicy", "networking.k8s.io/v1/networkpolicies"),
+    ],
+)
+def test_a_resource_in_another_notation_gets_a_hint(text, meant):
+    with pytest.raises(OptionError, match=r"^resource: ") as caught:
+        Resource.of(text)
+    assert str(caught.value).endswith(f'; did you mean "{meant}"?')
+
+
+@pytest.mark.parametrize("text", ["pods", "", "api", "v1/Pods and more", "apis/apps/deployments"])
+def test_a_resource_without_a_valid_guess_gets_no_hint(text):
+    with pytest.raises(OptionError) as caught:
+        Resource.of(text)
+    assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize("group", ["api", "apis", "core"])
+def test_a_part_of_a_url_is_not_a_group(group):
+    with pytest.raises(OptionError, match=r"Resource\.group"):
+        Resource(group=group, version="v1", plural="pods")
+
+
+@pytest.mark.parametrize(
+    ("resource", "meant"),
+    [
+        ("v1/pod", "v1/pods"),
+        ("v1/pod in shop", "v1/pods"),
+        ("networking.k8s.io/v1/ingress", "networking.k8s.io/v1/ingresses"),
+        ("networking.k8s.io/v1/networkpolicy", "networking.k8s.io/v1/networkpolicies"),
+        ("gateway.networking.k8s.io/v1/gateway", "gateway.networking.k8s.io/v1/gateways"),
+        ("example.com/v1/switch", "example.com/v1/switches"),
+    ],
+)
+def test_404_for_a_singular_suggests_the_plural(resource, meant):
+    assert str(NotFoundError(resource, 404, "NotFound")).endswith(f"; did you mean {meant}?")
+
+
+@pytest.mark.parametrize("resource", ["v1/pods", "v1/endpoints in shop", "example.com/v1/widgets"])
+def test_404_for_a_plural_suggests_nothing(resource):
+    assert str(NotFoundError(resource, 404)) == f"list {resource}: the server answered 404"
 
 
 def test_a_single_string_as_namespaces_is_refused():

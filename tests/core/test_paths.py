@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from kinform import OptionError
 from kinform._paths.grammar import STAR, Path, format_path, parse
+from kinform._paths.index_program import parse_indexes
 from kinform._paths.prune_program import DROP, KEEP, Program, compile_prune
 from kinform._paths.trie import MAX_NODES
 
@@ -26,7 +27,9 @@ from kinform._paths.trie import MAX_NODES
         ('["a.b"].c[*][*]["d"]', ("a.b", "c", STAR, STAR, "d")),
         ('[""]', ("",)),
         (r'["\"\\\u0061\ud83d\ude00"]', ('"\\a\U0001f600',)),
-        ("f:spec.k8s/é-_*", ("f:spec", "k8s/é-_*")),
+        ("f:spec.é-_", ("f:spec", "é-_")),
+        ('f:spec["k8s/*{}$\\\\"]', ("f:spec", "k8s/*{}$\\")),
+        ('a["$ref"]', ("a", "$ref")),
     ],
 )  # fmt: skip
 def test_a_path_parses_to_its_steps(text: str, path: Path) -> None:
@@ -55,6 +58,14 @@ def test_a_path_parses_to_its_steps(text: str, path: Path) -> None:
         ('a["b]', 3, "a JSON string"),
         ('a["b\\q"]', 5, "a JSON string"),
         ('a["\\ud800"]', 4, "surrogate"),
+        ("$", 1, "a name"),
+        ("$a", 1, "a name"),
+        ("a.$b", 3, "a name"),
+        ("a/b", 2, "a dot or a bracket"),
+        ("a.*", 3, "a name"),
+        ("a*", 2, "a dot or a bracket"),
+        ("{a}", 1, "a name"),
+        ("a\\.b", 2, "a dot or a bracket"),
     ],
 )
 def test_an_error_points_at_the_character(text: str, character: int, allowed: str) -> None:
@@ -64,6 +75,103 @@ def test_an_error_points_at_the_character(text: str, character: int, allowed: st
     assert allowed in str(caught.value)
     assert f"{text[: character - 1]}^{text[character - 1 :]}" in str(caught.value)
     assert (caught.value.field, caught.value.value) == ("Prune.drop", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("metadata.labels.app.kubernetes.io/name", 'metadata.labels["app.kubernetes.io/name"]'),
+        ("metadata.labels.team/name", 'metadata.labels["team/name"]'),
+        ("metadata.labels.app.kubernetes.io", 'metadata.labels["app.kubernetes.io"]'),
+        (r"metadata.labels.app\.kubernetes\.io/name", 'metadata.labels["app.kubernetes.io/name"]'),
+        ("metadata.labels['app.kubernetes.io/name']", 'metadata.labels["app.kubernetes.io/name"]'),
+        ("metadata.labels[app.kubernetes.io/name]", 'metadata.labels["app.kubernetes.io/name"]'),
+        ("spec.selector.matchLabels.app.kubernetes.io/name", 'spec.selector.matchLabels["app.kubernetes.io/name"]'),
+        ("status.capacity.nvidia.com/gpu", 'status.capacity["nvidia.com/gpu"]'),
+        ("$.spec", "spec"),
+        ("$.spec.containers[*].image", "spec.containers[*].image"),
+        ("$['spec']['nodeName']", "spec.nodeName"),
+        ("{.spec.nodeName}", "spec.nodeName"),
+        (".spec.nodeName", "spec.nodeName"),
+        ("spec/nodeName", "spec.nodeName"),
+        ("/spec/nodeName", "spec.nodeName"),
+        ("/metadata/labels/app", "metadata.labels.app"),
+        ("containers.*.image", "containers[*].image"),
+        ("*.image", "[*].image"),
+        ("spec.containers[0].image", "spec.containers[*].image"),
+        (".spec.containers[].image", "spec.containers[*].image"),
+        ("metadata.ownerReferences.kind", "metadata.ownerReferences[*].kind"),
+    ],
+)
+def test_another_notation_gets_a_hint(text: str, meant: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        parse(text, field="Prune.drop")
+    assert f"(did you mean {meant}?)" in str(caught.value)
+    assert parse(meant, field="Prune.drop")
+
+
+@pytest.mark.parametrize("text", ["", "..", "$", "a b", "a[", "metadata.name.first", "kind.x", "metadata.uid[*]"])
+def test_no_hint_without_a_valid_guess(text: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        parse(text, field="Prune.drop")
+    assert "did you mean" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("metadata.labels.a.b", "metadata.labels.a is a scalar"),
+        ("metadata.annotations[*].a", "metadata.annotations[*] is a scalar"),
+        ("metadata.name.first", "metadata.name is a scalar"),
+        ("apiVersion.group", "apiVersion is a scalar"),
+        ("metadata.finalizers.first", "metadata.finalizers is a list"),
+        ("metadata.finalizers[*].name", "metadata.finalizers[*] is a scalar"),
+    ],
+)
+def test_a_path_through_a_known_field_must_fit_it(text: str, why: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        parse(text, field="Prune.keep")
+    assert str(caught.value).endswith(why)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["metadata.labels", "metadata.labels[*]", "metadata.later.x", "metadata[*].x", "metadata.ownerReferences[*].kind",
+     "metadata.managedFields[*].fieldsV1[*]", "spec.template.metadata.labels.a.b", "x.y.z"],
+)  # fmt: skip
+def test_a_path_that_may_match_is_accepted(text: str) -> None:
+    assert parse(text, field="Prune.keep")
+
+
+@pytest.mark.parametrize("path", ["metadata.name", "metadata.labels", "metadata", "metadata.labels.app"])
+def test_keep_last_of_a_field_that_is_no_list_is_refused(path: str) -> None:
+    with pytest.raises(OptionError, match=r"Prune\.keep_last: .*the path of a list: .* is "):
+        compile_prune((), (), {path: 3})
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("metadata", "metadata is an object"),
+        ("metadata.labels", r"\(did you mean metadata\.labels\[\*\]\?\): metadata\.labels is an object"),
+        ("metadata.finalizers", r"\(did you mean metadata\.finalizers\[\*\]\?\): metadata\.finalizers is a list"),
+        ("metadata.ownerReferences", "metadata.ownerReferences is a list"),
+    ],
+)
+def test_an_index_on_an_object_or_a_list_is_refused(path: str, why: str) -> None:
+    with pytest.raises(OptionError, match=rf"^indexes\['x'\]: .*{why}$"):
+        parse_indexes({"x": path})
+
+
+@pytest.mark.parametrize("name", ["", None, 7])
+def test_an_index_without_a_name_is_refused(name: Any) -> None:
+    with pytest.raises(OptionError, match=r"^indexes: .*a name that is not empty"):
+        parse_indexes({name: "spec.nodeName"})
+
+
+def test_indexes_that_are_no_mapping_are_refused() -> None:
+    with pytest.raises(OptionError, match=r"^indexes: .*a dict from name to path"):
+        parse_indexes(["spec.nodeName"])  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("wrong", [None, 7, ("a", "b"), b"a"])

@@ -19,6 +19,7 @@ import pytest
 from kinform._errors import OptionError, SnapshotError
 from kinform._options import Snapshot, WatchOptions
 from kinform._snapshot.file import PIECE_BYTES, Bounds, Header, Loaded, Origin, read_snapshot, write_snapshot
+from kinform._snapshot.location import SNAPSHOT_MAGIC, Location
 from kinform._store.contents import StoreContents
 from kinform._store.reader import store
 from kinform._store.writer import Writer
@@ -77,7 +78,9 @@ def pieces(dump: Dump, size: int = PIECE_BYTES) -> Iterator[bytes]:
 def save(writer: Writer, path: Any, *, size: int = PIECE_BYTES, **header: Any) -> bytes:
     """Writes a snapshot of a writer and returns the bytes of the file."""
     dump = Dump(writer.contents.table)
-    written = write_snapshot(str(path), header_of(writer, **header), pieces(dump, size), len(dump), threading.Event())
+    written = write_snapshot(
+        Location(str(path)), header_of(writer, **header), pieces(dump, size), len(dump), threading.Event()
+    )
     data: bytes = path.read_bytes()
     assert len(data) == written
     return data
@@ -85,7 +88,7 @@ def save(writer: Writer, path: Any, *, size: int = PIECE_BYTES, **header: Any) -
 
 def load(path: Any, *, origin: Origin = ORIGIN, indexes: dict[str, str] | None = None, **bounds: Any) -> Loaded | None:
     return read_snapshot(
-        str(path), origin, StoreContents("v1/pods", indexes or {}), Bounds(**bounds), threading.Event()
+        Location(str(path)), origin, StoreContents("v1/pods", indexes or {}), Bounds(**bounds), threading.Event()
     )
 
 
@@ -206,13 +209,14 @@ class TestDamage:
 
     def test_a_pipe_or_a_folder_is_refused_without_blocking(self, tmp_path):
         os.mkfifo(tmp_path / "pipe")
-        assert refused(tmp_path / "pipe") == "not a regular file"
-        assert refused(tmp_path) == "not a regular file"
+        (tmp_path / "folder").mkdir()
+        assert refused(tmp_path / "pipe") == "it is a FIFO, not a regular file"
+        assert refused(tmp_path / "folder") == "it is a folder, not a regular file"
 
     def test_a_file_without_read_permission_is_refused(self, tmp_path, monkeypatch):
         save(filled(), tmp_path / "s")
 
-        def denied(*_: object) -> int:
+        def denied(*_: object, **__: object) -> int:
             raise PermissionError(errno.EACCES, "Permission denied")
 
         monkeypatch.setattr(os, "open", denied)
@@ -273,7 +277,8 @@ class TestWriting:
         before = os.umask(0)
         try:
             monkeypatch.setattr(os, "fsync", lambda fd: modes.append(stat.S_IMODE(os.fstat(fd).st_mode)))
-            (tmp_path / "s").write_bytes(b"old, and readable by all")
+            (tmp_path / "s").write_bytes(SNAPSHOT_MAGIC + b"old, and readable by all")
+            (tmp_path / "s").chmod(0o644)
             save(filled(), tmp_path / "s")
         finally:
             os.umask(before)
@@ -290,7 +295,7 @@ class TestWriting:
     def test_a_failed_write_leaves_only_the_old_file(self, tmp_path, monkeypatch, failing):
         old = save(filled(3), tmp_path / "s")
 
-        def full(*_: object) -> None:
+        def full(*_: object, **__: object) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         monkeypatch.setattr(os, failing, full)
@@ -299,20 +304,11 @@ class TestWriting:
         assert [found.name for found in tmp_path.iterdir()] == ["s"]
         assert (tmp_path / "s").read_bytes() == old
 
-    def test_the_next_writer_removes_the_file_of_a_killed_writer(self, tmp_path):
-        writer = filled(3)
-        save(writer, tmp_path / "s")
-        (tmp_path / ".s.abc.tmp").write_bytes(b"half")
-        (tmp_path / ".other.abc.tmp").write_bytes(b"half")
-        assert raws(load(tmp_path / "s").contents) == raws(writer.contents)
-        save(writer, tmp_path / "s")
-        assert sorted(found.name for found in tmp_path.iterdir()) == [".other.abc.tmp", "s"]
-
     def test_a_cancelled_write_leaves_no_file(self, tmp_path):
         writer, cancelled = filled(3), threading.Event()
         cancelled.set()
         with pytest.raises(InterruptedError):
-            write_snapshot(str(tmp_path / "s"), header_of(writer), iter([b"x"]), 1, cancelled)
+            write_snapshot(Location(str(tmp_path / "s")), header_of(writer), iter([b"x"]), 1, cancelled)
         assert not list(tmp_path.iterdir())
 
     def test_a_file_holds_one_state_despite_concurrent_writes(self, tmp_path):
@@ -328,7 +324,7 @@ class TestWriting:
                 writer.apply("till", batch(obj(f"p{step}", namespace="till"), verb="DELETED"), initial=False)
                 writer.contents.table.compact(1 << 20)
 
-        write_snapshot(str(tmp_path / "s"), header_of(writer), changing(), len(dump), threading.Event())
+        write_snapshot(Location(str(tmp_path / "s")), header_of(writer), changing(), len(dump), threading.Event())
         assert raws(writer.contents) != expected
         assert raws(load(tmp_path / "s").contents) == expected
 
@@ -348,7 +344,13 @@ class TestOptions:
             Snapshot(path="s", **{field: value})
 
     def test_a_path_gets_the_default_options(self, tmp_path):
-        assert Snapshot.of(tmp_path / "s") == Snapshot(path=tmp_path / "s", max_age=None, interval=300.0)
+        assert Snapshot.of(tmp_path / "s") == Snapshot(
+            path=tmp_path / "s", max_age=None, interval=300.0, allow_insecure_permissions=False
+        )
+
+    def test_a_flag_must_be_true_or_false(self):
+        with pytest.raises(OptionError, match=r"Snapshot\.allow_insecure_permissions"):
+            Snapshot(path="s", allow_insecure_permissions=1)
 
     @pytest.mark.parametrize("value", [-1, float("inf"), "1", True])
     def test_an_invalid_jitter_is_refused(self, value):

@@ -25,6 +25,7 @@ import pytest
 from kinform._errors import SnapshotError
 from kinform._snapshot import file
 from kinform._snapshot.file import Bounds, Header, Origin, read_snapshot
+from kinform._snapshot.location import SNAPSHOT_MAGIC, Location
 from kinform._store.contents import StoreContents
 from kinform_ext._table import Loader, Table
 from tests.core.dumps import (
@@ -68,7 +69,7 @@ def seal(dump: Iterable[bytes], objects: int, *, streams: Any = None, origin: Or
     """Makes a file with valid checksums."""
     streams = STREAMS if streams is None else streams
     header = Header(origin=origin, byteorder=sys.byteorder, taken=time.time(), streams=streams)
-    made = bytearray(struct.pack("<8sH", file.SNAPSHOT_MAGIC, file.SNAPSHOT_FORMAT))
+    made = bytearray(struct.pack("<8sH", SNAPSHOT_MAGIC, file.SNAPSHOT_FORMAT))
 
     def add(kind: bytes, content: bytes) -> None:
         start = struct.pack("<cI", kind, len(content))
@@ -83,7 +84,9 @@ def seal(dump: Iterable[bytes], objects: int, *, streams: Any = None, origin: Or
 
 def read(path: Path, *, origin: Origin = ORIGIN, indexes: dict[str, str] | None = None, **bounds: Any) -> StoreContents:
     contents = StoreContents("v1/pods", indexes or {})
-    loaded = read_snapshot(str(path), origin, contents, Bounds(**bounds), threading.Event())
+    loaded = read_snapshot(
+        Location(str(path), allow_insecure_permissions=True), origin, contents, Bounds(**bounds), threading.Event()
+    )
     assert loaded is not None
     return contents
 
@@ -238,7 +241,13 @@ class TestBounds:
         (tmp_path / "s").write_bytes(seal(dump, len(dump)))
         contents, bounds = StoreContents("v1/pods", {}), Bounds(held_bytes=1 << 20)
         with pytest.raises(SnapshotError, match="memory_limit"):
-            read_snapshot(str(tmp_path / "s"), ORIGIN, contents, bounds, threading.Event())
+            read_snapshot(
+                Location(str(tmp_path / "s"), allow_insecure_permissions=True),
+                ORIGIN,
+                contents,
+                bounds,
+                threading.Event(),
+            )
         assert len(contents.table) < 2_000
 
     def test_a_piece_above_the_bound_is_refused(self, tmp_path):
@@ -253,7 +262,13 @@ class TestBounds:
         (tmp_path / "s").write_bytes(seal(dump, (1 << 64) - 1))
         contents = StoreContents("v1/pods", {})
         with pytest.raises(SnapshotError, match="number of objects"):
-            read_snapshot(str(tmp_path / "s"), ORIGIN, contents, Bounds(), threading.Event())
+            read_snapshot(
+                Location(str(tmp_path / "s"), allow_insecure_permissions=True),
+                ORIGIN,
+                contents,
+                Bounds(),
+                threading.Event(),
+            )
         size = (tmp_path / "s").stat().st_size
         assert contents.table.stats()["map_bytes"] < load(dump).stats()["map_bytes"] + size
 
@@ -263,7 +278,9 @@ class TestBounds:
         cancelled.set()
         contents = StoreContents("v1/pods", {})
         with pytest.raises(SnapshotError, match="cancelled"):
-            read_snapshot(str(tmp_path / "s"), ORIGIN, contents, Bounds(), cancelled)
+            read_snapshot(
+                Location(str(tmp_path / "s"), allow_insecure_permissions=True), ORIGIN, contents, Bounds(), cancelled
+            )
         assert len(contents.table) == 0
 
     @pytest.mark.parametrize("objects", [[16 << 20], [(16 << 20) - 1] * 50], ids=["one too large", "many"])

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import collections
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, TypedDict
+
 import msgspec
 import pytest
 
@@ -68,6 +73,51 @@ def test_a_field_of_another_type_is_refused(field, value):
 def test_a_type_that_needs_a_dropped_field_is_refused():
     with pytest.raises(kinform.OptionError, match="spec"):
         CollectionSpec.of("v1/pods", prune=Prune(drop=["spec"])).check_readable(Pod, {})
+
+
+class Plain:
+    spec: dict[str, str]
+
+
+class Array(msgspec.Struct, array_like=True):
+    spec: Spec
+
+
+@dataclasses.dataclass
+class Data:
+    spec: Spec
+
+
+class Typed(TypedDict):
+    spec: Spec
+
+
+@pytest.mark.parametrize(
+    "type",
+    [int, str, bytes, list, None, int | str, Literal["a"], Plain, collections.OrderedDict, Array, dict[str, int], 7],
+)
+def test_a_type_that_no_object_decodes_to_is_refused(type):
+    with pytest.raises(kinform.OptionError, match=r"^type: .*expected dict, or a type"):
+        CollectionSpec.of("v1/pods").check_readable(type, {})
+    with pytest.raises(kinform.OptionError, match=r"^type: "):
+        kinform.store(type=type)
+
+
+@pytest.mark.parametrize(
+    "type",
+    [dict, dict[str, Any], Mapping[str, Any], Any, object, msgspec.Raw, Pod, Pod | None, Data, Typed,
+     Annotated[Pod, msgspec.Meta(extra={"a": 1})]],
+)  # fmt: skip
+def test_a_type_that_objects_decode_to_is_accepted(type):
+    CollectionSpec.of("v1/pods").check_readable(type, {})
+    kinform.store(type=type)
+
+
+def test_an_index_without_a_name_is_refused():
+    with pytest.raises(kinform.OptionError, match="indexes: '' is not allowed; expected a name that is not empty"):
+        CollectionSpec.of("v1/pods").check_readable(dict, {"": "spec.nodeName"})
+    with pytest.raises(kinform.OptionError, match="indexes: '' is not allowed"):
+        kinform.store(indexes={"": "spec.nodeName"})
 
 
 def test_metadata_only_refuses_a_type_that_needs_the_spec():

@@ -37,16 +37,17 @@ def text_of(path: FieldPath) -> str:
 
 
 def compiled(prune: dict[str, Any]) -> tuple[dict[str, Any], Program | None]:
-    """Returns a prune without the drops that are refused, and its program."""
-    prune = dict(prune)
-    prune["drop"] = [path for path in prune.get("drop", []) if accepted(path)]
-    drop, keep = ([text_of(path) for path in prune.get(name, [])] for name in ("drop", "keep"))
-    return prune, compile_prune(drop, keep, {text_of(path): n for path, n in prune.get("keep_last", {}).items()})
+    """Returns a prune without the paths that are refused, and its program."""
+    drop, keep = ([path for path in prune.get(name, []) if accepted(name, path)] for name in ("drop", "keep"))
+    keep_last = {path: n for path, n in prune.get("keep_last", {}).items() if accepted("keep_last", path)}
+    program = compile_prune(map(text_of, drop), map(text_of, keep), {text_of(path): n for path, n in keep_last.items()})
+    return {"drop": drop, "keep": keep, "keep_last": keep_last}, program
 
 
-def accepted(path: FieldPath) -> bool:
+def accepted(name: str, path: FieldPath) -> bool:
+    paths = {text_of(path): 1}
     try:
-        compile_prune([text_of(path)], (), {})
+        compile_prune(**{"drop": (), "keep": (), "keep_last": {}, name: paths})
     except OptionError:
         return False
     return True

@@ -244,3 +244,10 @@ async def test_a_proxy_that_cuts_and_stalls_loses_nothing(cluster, proxy):
             await until(lambda: configs.state == "retrying")
             proxy.resume_forwarding()
             await agrees(configs, cluster)
+
+
+async def test_a_singular_that_the_server_lacks_suggests_the_plural(api, cluster):
+    async with kinform.Informer(api, "v1/pod", options=quick()) as informer:
+        await until(lambda: informer.state == "not_found", within=20)
+        (stream,) = informer.stats().streams.values()
+        assert stream.error.endswith("; did you mean v1/pods?")

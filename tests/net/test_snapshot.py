@@ -6,6 +6,8 @@ import asyncio
 import errno
 import logging
 import os
+import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -320,6 +322,7 @@ async def test_a_snapshot_written_during_a_storm_can_be_resumed(server, api, pat
             written = pods.stats().snapshot.writes
             await until(lambda written=written: pods.stats().snapshot.writes > written)
             copy = path.with_suffix(f".{round}")
+            copy.touch(0o600)
             copy.write_bytes(path.read_bytes())
     before = lists(server)
     for round in range(10):
@@ -385,3 +388,122 @@ async def test_starts_from_snapshots_agree_with_the_server(cluster: Cluster, pat
             assert third.stats().snapshot.loaded
             await until(lambda: held(third) == expected, within=20)
             await third.synced(timeout=20)
+
+
+def make_fifo(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def make_device(path: Path) -> None:
+    try:
+        os.mknod(path, 0o600 | stat.S_IFCHR, os.makedev(1, 3))
+    except PermissionError:
+        pytest.skip("only root can make a device")
+
+
+def make_symlink(path: Path) -> None:
+    path.with_name("target").write_bytes(b"kinform\0 and more")
+    path.symlink_to("target")
+
+
+@pytest.mark.parametrize(
+    ("make", "why"),
+    [
+        (lambda path: path.write_text("shopping: milk\n"), "not a snapshot of kinform"),
+        (lambda path: path.write_bytes(b""), "not a snapshot of kinform"),
+        (make_fifo, "a FIFO"),
+        (make_device, "a device"),
+        (make_symlink, "a symbolic link"),
+        (Path.mkdir, "a folder"),
+    ],
+    ids=["text", "empty", "fifo", "device", "symlink", "folder"],
+)
+async def test_a_foreign_file_raises_at_start_and_stays(server, api, path, make, why):
+    put(server, "a")
+    make(path)
+    before = path.lstat(), sorted(path.parent.iterdir())
+    for _ in range(2):  # a failed start releases the path
+        with pytest.raises(kinform.SnapshotError) as caught:
+            async with asyncio.timeout(10):
+                await run_once(api, path)
+        assert why in caught.value.why
+        assert str(path) in str(caught.value)
+    assert (path.lstat(), sorted(path.parent.iterdir())) == before
+    assert not server.requests
+
+
+async def test_a_file_that_appears_later_is_never_replaced(server, api, path):
+    put(server, "a")
+    async with informer(api, kinform.Snapshot(path=path, interval=0.02)) as pods:
+        path.write_text("shopping: milk\n")
+        await pods.synced(timeout=10)
+        await until(lambda: pods.stats().snapshot.failures >= 2)
+        assert "not a snapshot of kinform" in pods.stats().snapshot.error
+        assert pods.state == "live"
+        path.unlink()
+        await until(lambda: pods.stats().snapshot.writes)
+        assert pods.stats().snapshot.error is None
+
+
+async def test_a_fifo_named_like_a_temporary_file_stays(server, api, path):
+    put(server, "a")
+    fifo = path.with_name(f".{path.name}.0123456789abcdef.tmp")
+    os.mkfifo(fifo)
+    async with asyncio.timeout(10):
+        await run_once(api, path)
+    assert stat.S_ISFIFO(fifo.lstat().st_mode)
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])
+async def test_a_folder_that_others_can_write_to_is_refused(server, api, path, mode):
+    put(server, "a")
+    path.parent.chmod(mode)
+    with pytest.raises(kinform.SnapshotError, match=rf"{path}: .*others can write .*\(mode {mode:04o}\)"):
+        await run_once(api, path)
+    await run_once(api, kinform.Snapshot(path=path, allow_insecure_permissions=True))
+
+
+@pytest.mark.parametrize("mode", [0o620, 0o602])
+async def test_a_file_that_others_can_write_to_is_refused(server, api, path, mode):
+    put(server, "a")
+    await run_once(api, path)
+    path.chmod(mode)
+    with pytest.raises(kinform.SnapshotError, match=rf"{path}: .*others can write .*\(mode {mode:04o}\)"):
+        await run_once(api, path)
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    async with informer(api, kinform.Snapshot(path=path, allow_insecure_permissions=True)) as pods:
+        assert pods.stats().snapshot.loaded
+
+
+async def test_a_second_informer_on_one_path_raises(server, api, path):
+    put(server, "a")
+    (path.parent / "link").symlink_to(path.parent)
+    async with informer(api, path) as pods:
+        for same in (path, path.parent / "link" / path.name):
+            with pytest.raises(kinform.SnapshotError, match=f"{same}: another informer uses it"):
+                await run_once(api, same)
+        await run_once(api, path.with_name("other"))
+        await pods.synced(timeout=10)
+    async with informer(api, path) as pods:
+        assert pods.stats().snapshot.loaded
+    assert sorted(found.name for found in path.parent.iterdir()) == ["link", "other", "pods.kinform"]
+
+
+async def test_a_path_in_use_by_another_process_raises(server, api, path):
+    put(server, "a")
+    program = (
+        "import sys; from kinform._snapshot.location import Location;"
+        "Location(sys.argv[1], allow_insecure_permissions=False).claim(); print(flush=True); sys.stdin.read()"
+    )
+    other = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, path, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    try:
+        await other.stdout.readline()
+        with pytest.raises(kinform.SnapshotError, match="another informer uses it"):
+            await run_once(api, path)
+    finally:
+        other.kill()
+        await other.communicate()
+    await run_once(api, path)  # the lock of a killed process does not last
+    assert list(path.parent.iterdir()) == [path]
