@@ -28,6 +28,7 @@ from itertools import islice
 
 import msgspec
 
+from kinform._plurals import plural_of
 from kinform._printable import printable
 
 # Characters of the texts of a server that an error keeps. The length of a name is limited by Kubernetes.
@@ -35,7 +36,6 @@ MAX_REASON = 100
 MAX_MESSAGE = 1000
 MAX_NAME = 253
 MAX_CAUSES = 10
-from kinform._plurals import plural_of
 
 
 class KinformError(Exception):
