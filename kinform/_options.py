@@ -179,11 +179,12 @@ DEFAULT_PRUNE = Prune(drop=["metadata.managedFields"])
 class Backoff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Delays between retries.
 
-    Only progress resets the backoff: a complete state, a watch event with a new resourceVersion, a bookmark with a new
-    resourceVersion, or a watch that lasted at least `Backoff.maximum` seconds. An accepted connection is not progress.
+    Only progress resets the backoff: a complete state, a watch event or a bookmark with a higher resourceVersion, or a
+    watch that lasted at least `Backoff.maximum` seconds. An accepted connection is not progress.
 
     Attributes:
-        initial: Seconds to wait after the first failure. Each further failure doubles the wait.
+        initial: Seconds to wait after the first failure. Each further failure doubles the wait. It is also the shortest
+            time from one watch to the next if there was no failure.
         maximum: Upper limit of the wait in seconds. The jitter is added after this limit is applied.
         jitter: A random time is added to each wait, from 0 to `jitter` times the wait. It prevents that many clients
             retry at the same moment.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import re
 import time
@@ -88,6 +89,7 @@ class Stream:
         self._program = spec.prune.program()
         self._options = spec.options
         self._log = ThrottledLog(log)
+        self._last_request = -math.inf
         self._machine = ListWatchMachine(
             spec,
             namespace,
@@ -149,8 +151,9 @@ class Stream:
         self._machine.abandoned()  # an iteration that was broken off may have left a connection
         try:
             while True:
-                if self._machine.delay:
-                    await asyncio.sleep(self._machine.delay)
+                since_last = time.monotonic() - self._last_request
+                if (wait := max(self._machine.delay, self._machine.interval - since_last)) > 0:
+                    await asyncio.sleep(wait)
                 async with aclosing(self._connection()) as connection:
                     async for step in connection:
                         yield step
@@ -165,7 +168,8 @@ class Stream:
 
     async def _connection(self) -> AsyncGenerator[Step, None]:
         """Sends one request, and yields the steps of the answer."""
-        machine, started = self._machine, time.monotonic()
+        machine = self._machine
+        started = self._last_request = time.monotonic()
         failure: TransportError | ProtocolError | None = None
         reported = machine.error  # kept until progress; a LIST page is not progress
         response: Response | None = None
@@ -199,7 +203,7 @@ class Stream:
                         break
                     self.last_byte = time.monotonic()
                     for frame in frames.feed(chunk):
-                        step = machine.take(frame)
+                        step = machine.take(frame, self.last_byte - started)
                         self._note(frame)
                         if step is not None:
                             yield step
