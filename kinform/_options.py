@@ -223,9 +223,10 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         watch_timeout: Seconds after which the server should end a watch. For each watch, kinform sends a random value
             between this number and twice this number.
         headers_timeout: Seconds to wait for the response headers. While a state arrives, this is also the longest wait
-            between two chunks of the body.
-        silence_timeout: Seconds without a byte after which kinform considers a watch dead and connects again. None: the
-            timeout that was sent with the watch plus 15 seconds, or 200 seconds if that is shorter.
+            for the next complete object.
+        silence_timeout: Seconds without a complete event or bookmark after which kinform considers a watch dead and
+            connects again. None: the timeout that was sent with the watch plus 15 seconds, or 200 seconds if that is
+            shorter.
         max_object_bytes: Size limit of an object on the wire, in bytes. Larger objects are skipped and reported.
         backoff: Delays between retries.
         start_jitter: The first request of a stream is delayed by a random number of seconds from 0 to this value. Use

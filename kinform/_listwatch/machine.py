@@ -241,7 +241,7 @@ class ListWatchMachine:
 
     @property
     def silence(self) -> float:
-        """Seconds without a byte after which the current connection counts as dead."""
+        """Seconds without a complete frame after which the connection counts as dead."""
         if not isinstance(self._phase, Watching):
             return self._options.headers_timeout
         if self._options.silence_timeout is not None:

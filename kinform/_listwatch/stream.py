@@ -174,6 +174,7 @@ class Stream:
         reported = machine.error  # kept until progress; a LIST page is not progress
         response: Response | None = None
         frame: Frame | None
+        complete: list[Frame] | None
         step: Step | None
         request = machine.request()
         resumed: asyncio.TimerHandle | None = None
@@ -196,13 +197,17 @@ class Stream:
                     max_object_bytes=self._options.max_object_bytes,
                 )
                 chunks = aiter(response.chunks())
+                heard = time.monotonic()  # white space and a frame that does not end are silence, too
                 while not machine.close_requested:
-                    chunk = await self._within(machine.silence, anext(chunks, None))
+                    chunk = await self._within(machine.silence, anext(chunks, None), since=heard)
                     if chunk is None:
                         frames.finish()
                         break
                     self.last_byte = time.monotonic()
-                    for frame in frames.feed(chunk):
+                    complete = frames.feed(chunk)
+                    if not complete and self.last_byte - heard > machine.silence:  # the data never let a timer run
+                        raise self._stalled(machine.silence)
+                    for frame in complete:
                         step = machine.take(frame, self.last_byte - started)
                         self._note(frame)
                         if step is not None:
@@ -213,8 +218,10 @@ class Stream:
                             self.last_sync = self.last_byte
                         if machine.close_requested:
                             break
+                    if complete:
+                        heard = time.monotonic()
                     # The next chunk may take hours: release the last one, up to a MiB.
-                    chunk = frame = step = None
+                    chunk = complete = frame = step = None
                     self.on_progress()
                     await asyncio.sleep(0)  # a body that has already arrived would block the loop
         except (TransportError, ProtocolError) as error:
@@ -230,12 +237,17 @@ class Stream:
             self._report(machine.error)
         self.on_progress()
 
-    async def _within(self, seconds: float, awaitable: Awaitable[T]) -> T:
+    async def _within(self, seconds: float, awaitable: Awaitable[T], *, since: float | None = None) -> T:
+        """Waits for a result until some seconds after `since`, or from now on."""
+        passed = 0.0 if since is None else time.monotonic() - since
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds - passed):
                 return await awaitable
         except TimeoutError as error:
-            raise StalledError(f"{self.name}: no data for {seconds:g} s") from error
+            raise self._stalled(seconds) from error
+
+    def _stalled(self, seconds: float) -> StalledError:
+        return StalledError(f"{self.name}: no complete data for {seconds:g} s")
 
     async def _reload_credentials(self) -> None:
         self._machine.reload_credentials = False
