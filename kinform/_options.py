@@ -195,11 +195,12 @@ DEFAULT_PRUNE = Prune(drop=["metadata.managedFields"])
 class Backoff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Delays between retries.
 
-    Only progress resets the backoff: a complete state, a watch event with a new resourceVersion, a bookmark with a new
-    resourceVersion, or a watch that lasted at least `Backoff.maximum` seconds. An accepted connection is not progress.
+    Only progress resets the backoff: a complete state, a watch event or a bookmark with a higher resourceVersion, or a
+    watch that lasted at least `Backoff.maximum` seconds. An accepted connection is not progress.
 
     Attributes:
-        initial: Seconds to wait after the first failure. Each further failure doubles the wait.
+        initial: Seconds to wait after the first failure. Each further failure doubles the wait. It is also the shortest
+            time from one watch to the next if there was no failure.
         maximum: Upper limit of the wait in seconds. The jitter is added after this limit is applied.
         jitter: A random time is added to each wait, from 0 to `jitter` times the wait. It prevents that many clients
             retry at the same moment.
@@ -238,9 +239,10 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         watch_timeout: Seconds after which the server should end a watch. For each watch, kinform sends a random value
             between this number and twice this number.
         headers_timeout: Seconds to wait for the response headers. While a state arrives, this is also the longest wait
-            between two chunks of the body.
-        silence_timeout: Seconds without a byte after which kinform considers a watch dead and connects again. None: the
-            timeout that was sent with the watch plus 15 seconds, or 200 seconds if that is shorter.
+            for the next complete object.
+        silence_timeout: Seconds without a complete event or bookmark after which kinform considers a watch dead and
+            connects again. None: the timeout that was sent with the watch plus 15 seconds, or 200 seconds if that is
+            shorter.
         max_object_bytes: Size limit of an object on the wire, in bytes. Larger objects are skipped and reported.
         backoff: Delays between retries.
         start_jitter: The first request of a stream is delayed by a random number of seconds from 0 to this value. Use

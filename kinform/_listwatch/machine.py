@@ -22,7 +22,7 @@ from kinform._listwatch.call_order import Expected, expected_after
 from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip, Status
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
 from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, Verdict, Wait
-from kinform._listwatch.verdicts import judge_end, judge_refusal
+from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal
 from kinform._options import Resource
 from kinform._spec import CollectionSpec
 from kinform._stats import State
@@ -54,8 +54,8 @@ class ListWatchMachine:
 
     The order of calls is: `request`, then `accepted`, `refused` or `ended`. After `accepted` any number of `take`,
     until one sets `close_requested` or the body ends; then `ended`, unless `close_requested` is set. Before the next
-    `request`, wait `delay` seconds. Any other order raises `CallOrderError`. `abandoned`, `give_up` and `stop` are
-    legal at any time.
+    `request`, wait `delay` seconds, and until `interval` seconds after the last one. Any other order raises
+    `CallOrderError`. `abandoned`, `give_up` and `stop` are legal at any time.
 
     Args:
         spec: The collection to follow. The machine ignores the namespaces of its scope.
@@ -71,6 +71,7 @@ class ListWatchMachine:
         resource_version: The state is complete and current up to it; `""` before the first complete state.
         error: The last failure, or None since the last progress.
         delay: Seconds to wait before the next request.
+        interval: Seconds that must pass between the last request and the next one.
         close_requested: The caller must close the current connection.
         reload_credentials: The last answer was 401: read the credentials again before the next request.
     """
@@ -98,9 +99,11 @@ class ListWatchMachine:
         self.resource_version = resource_version
         self.error: KinformError | None = None
         self.delay = spec.options.start_jitter * random() if spec.options.start_jitter else 0.0
+        self.interval = 0.0
         self.close_requested = False
         self.reload_credentials = False
-        self._phase: PhaseData = Watching() if resource_version else self._start()
+        self._has_state = bool(resource_version)
+        self._phase: PhaseData = Watching(resource_version) if resource_version else self._start()
 
     # The calls, in their order
 
@@ -114,12 +117,13 @@ class ListWatchMachine:
         params = [(name, value) for name, value in selectors if value]
         watch = True
         match self._phase:
-            case Listing(unpaged) | Paging(_, unpaged):
+            case Listing() | Paging() as phase:
                 watch = False
-                if page_size and not unpaged:
+                phase.pages.first_key = ""
+                if page_size and not phase.unpaged:
                     params.append(("limit", str(page_size)))
-                if isinstance(self._phase, Paging):
-                    params.append(("continue", self._phase.token))
+                if isinstance(phase, Paging):
+                    params.append(("continue", phase.token))
             case Streaming() as phase:
                 phase.bookmarks = 0
                 params += [
@@ -130,7 +134,7 @@ class ListWatchMachine:
                     ("timeoutSeconds", str(self._timeout)),
                 ]
             case Watching() as phase:
-                phase.progress = False
+                phase.accepted = phase.progress = False
                 params += [
                     ("watch", "true"),
                     ("allowWatchBookmarks", "true"),
@@ -151,9 +155,10 @@ class ListWatchMachine:
         self._called("accepted")
         self._counters.unauthorized = self._counters.refusals = 0
         if isinstance(self._phase, Watching):
+            self._phase.accepted = True
             self.state = "live"
             return None
-        self.state = "relisting" if self.resource_version else "syncing"
+        self.state = "relisting" if self._has_state else "syncing"
         if isinstance(self._phase, Streaming):
             self._counters.stream_tries += 1
         return None if isinstance(self._phase, Paging) else Init()
@@ -165,10 +170,14 @@ class ListWatchMachine:
             StatusError: The server refuses this request, and a retry cannot succeed.
         """
         self._called("refused")
-        self._refuse(status, retry_after, event=False)
+        self._refuse(status, retry_after, 0.0, event=False)
 
-    def take(self, frame: Frame) -> Step | None:
+    def take(self, frame: Frame, elapsed: float = 0.0) -> Step | None:
         """Takes the next frame of the body, and returns the step that it makes.
+
+        Args:
+            frame: The frame.
+            elapsed: Seconds since the request.
 
         Raises:
             StatusError: The frame is a refusal, and a retry cannot succeed.
@@ -178,6 +187,8 @@ class ListWatchMachine:
         initial = not isinstance(phase, Watching)
         match frame:
             case Batch():
+                if isinstance(phase, Listing | Paging):
+                    phase.pages.first_key = phase.pages.first_key or frame.key(0)
                 self._reached(frame.last_resource_version)
                 return Applied(frame, initial)
             case Skip():
@@ -187,7 +198,7 @@ class ListWatchMachine:
                 self._close()
                 if not frame.page:
                     return self._complete(frame.resource_version)
-                self._move(Verdict.NEXT_PAGE, token=frame.page)
+                self._end_page(frame.page)
             case Bookmark(end, True) if isinstance(phase, Streaming):
                 return self._complete(end)
             case Bookmark() if isinstance(phase, Streaming):
@@ -198,7 +209,7 @@ class ListWatchMachine:
             case Bookmark():
                 self._reached(frame.resource_version)
             case Status():
-                self._refuse(frame, None, event=True)
+                self._refuse(frame, None, elapsed, event=True)
         return None
 
     def ended(self, error: TransportError | ProtocolError | None, elapsed: float) -> None:
@@ -235,7 +246,7 @@ class ListWatchMachine:
 
     @property
     def silence(self) -> float:
-        """Seconds without a byte after which the current connection counts as dead."""
+        """Seconds without a complete frame after which the connection counts as dead."""
         if not isinstance(self._phase, Watching):
             return self._options.headers_timeout
         if self._options.silence_timeout is not None:
@@ -252,22 +263,30 @@ class ListWatchMachine:
     # Progress
 
     def _complete(self, resource_version: str) -> InitDone:
-        self._move(Verdict.COMPLETE)
         self.resource_version = resource_version
+        self._has_state = True
+        self._move(Verdict.COMPLETE)
         self._counters.stream_tries = 0
         if not self._counters.empty_watches:  # otherwise the next watch has to prove that it works
             self._progressed()
         return InitDone(resource_version)
 
     def _reached(self, resource_version: str) -> None:
-        if not isinstance(self._phase, Watching):  # a part of a state has no resourceVersion of its own
+        watch = self._phase
+        if not resource_version or not isinstance(watch, Watching):  # a part of a state has none of its own
             return
-        if resource_version and resource_version == self.resource_version:  # a repetition is no progress
-            return
-        if resource_version:
-            self.resource_version = resource_version
-        self._phase.progress = True
-        self._progressed()
+        self.resource_version = resource_version
+        if _is_newer(resource_version, watch.highest):
+            watch.highest = resource_version
+            watch.progress = True
+            self._progressed()
+
+    def _end_page(self, token: str) -> None:
+        assert isinstance(self._phase, Listing | Paging)
+        verdict = judge_page(token, self._phase)
+        if verdict is Verdict.ENDLESS_LIST:
+            self.error = ProtocolError(f"list {self.name}: the pages of the list have no end")
+        self._move(verdict, token=token)
 
     def _progressed(self) -> None:
         self._counters.failures = self._counters.empty_watches = 0
@@ -276,9 +295,16 @@ class ListWatchMachine:
 
     # Failures
 
-    def _refuse(self, status: Status, retry_after: float | None, *, event: bool) -> None:
+    def _refuse(self, status: Status, retry_after: float | None, elapsed: float, *, event: bool) -> None:
         self._close()
-        kind, verdict = judge_refusal(status, self._phase, self._counters, event=event)
+        kind, verdict = judge_refusal(
+            status,
+            elapsed,
+            self._phase,
+            self._counters,
+            event=event,
+            long_enough=self._options.backoff.maximum,
+        )
         verb = "list" if isinstance(self._phase, Listing | Paging) else "watch"
         self.error = status.error(kind, self.name, verb=verb, retry_after=retry_after)
         self.reload_credentials |= isinstance(self.error, UnauthorizedError)
@@ -299,6 +325,9 @@ class ListWatchMachine:
             case Next.NOTHING:
                 assert error is not None
                 raise error
+            # Without a resourceVersion it is unknown what happened between two watches.
+            case Next.RESUME if not self.resource_version:
+                self._phase = self._start()
             case Next.START:
                 self._phase = self._start()
             case Next.LIST:
@@ -310,10 +339,13 @@ class ListWatchMachine:
                 self._phase = Listing(unpaged=True)
             case Next.PAGE:
                 assert isinstance(self._phase, Listing | Paging)
-                self._phase = Paging(token, self._phase.unpaged)
-            case Next.WATCH:
-                self._phase = Watching(progress=True)
-        self.delay = self._wait(transition.wait, error)
+                self._phase = Paging(token, self._phase.unpaged, self._phase.pages)
+            case Next.WATCH:  # a streaming list continues as a watch
+                self._phase = Watching(self.resource_version, accepted=True, progress=bool(self.resource_version))
+        backoff = self._options.backoff
+        jitter = 1 + backoff.jitter * self._random() if transition.wait is not Wait.NONE else 1.0
+        self.interval = backoff.initial * jitter if transition.wait is Wait.INTERVAL else 0.0
+        self.delay = self._wait(transition.wait, error) * jitter
 
     def _start(self) -> Listing | Streaming:
         if self._options.initial == "stream":
@@ -324,14 +356,26 @@ class ListWatchMachine:
     def _wait(self, wait: Wait, error: KinformError | None) -> float:
         backoff = self._options.backoff
         match wait:
-            case Wait.NONE:
+            case Wait.NONE | Wait.INTERVAL:
                 return 0.0
             # Asks soon after the first refusal, so that a caller who waits for the first state knows early.
-            case Wait.SLOWLY if self.resource_version or self._counters.refusals > 1:
-                seconds = backoff.refused
+            case Wait.SLOWLY if self._has_state or self._counters.refusals > 1:
+                return backoff.refused
             case _:
                 seconds = min(backoff.maximum, backoff.initial * 2.0 ** min(self._counters.failures, 64))
                 self._counters.failures += 1
                 if isinstance(error, StatusError) and error.retry_after is not None:
                     seconds = max(seconds, min(error.retry_after, MAX_RETRY_AFTER))
-        return seconds * (1 + backoff.jitter * self._random())
+                return seconds
+
+
+def _is_newer(resource_version: str, other: str) -> bool:
+    """Returns whether a resourceVersion is progress after another.
+
+    It is a higher number. If one is not a number, any other text is progress.
+    Source: KEP-5504 (comparable resourceVersions).
+    """
+    # Without `int`, which refuses numbers of many digits.
+    if resource_version.isdecimal() and other.isdecimal():
+        return (len(resource_version), resource_version) > (len(other), other)
+    return resource_version != other

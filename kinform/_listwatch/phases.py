@@ -22,11 +22,30 @@ class Phase(enum.Enum):
     WATCH = "The changes after a complete state"
 
 
+class Pages(msgspec.Struct):
+    """The pages of one LIST so far. Notices a LIST that has no end."""
+
+    count: int = 0
+    first_key: str = ""  # of the page that comes in
+    seen: set[int] = msgspec.field(default_factory=set)  # hashes of tokens and first keys: a token may be long
+
+    def end_page(self, token: str) -> bool:
+        """Adds the page that came in. Returns whether its token or first key came before."""
+        found = {hash(("token", token))}
+        if self.first_key:
+            found.add(hash(("key", self.first_key)))
+        repeated = not self.seen.isdisjoint(found)
+        self.seen |= found
+        self.count += 1
+        return repeated
+
+
 class Listing(msgspec.Struct):
     """The first page of a LIST comes in. A second try begins a new state."""
 
     phase: ClassVar[Phase] = Phase.LIST
-    unpaged: bool = False  # a token expired, and the tokens of another try might expire too
+    unpaged: bool = False  # the pages of an earlier try expired or had no end, and those of another try might as well
+    pages: Pages = msgspec.field(default_factory=Pages)
 
 
 class Paging(msgspec.Struct):
@@ -35,6 +54,7 @@ class Paging(msgspec.Struct):
     phase: ClassVar[Phase] = Phase.PAGE
     token: str
     unpaged: bool
+    pages: Pages
 
 
 class Streaming(msgspec.Struct):
@@ -48,6 +68,8 @@ class Watching(msgspec.Struct):
     """The state is complete. Changes since the last resourceVersion come in."""
 
     phase: ClassVar[Phase] = Phase.WATCH
+    highest: str = ""  # the highest resourceVersion so far; a server may send lower ones afterwards
+    accepted: bool = False  # the server has accepted the current request
     progress: bool = False  # the current connection brought something new
 
 
@@ -59,6 +81,7 @@ class Counters(msgspec.Struct):
 
     failures: int = 0  # exponent of the backoff; until progress
     empty_watches: int = 0  # watches without progress, even if the relists between them succeed; until progress
+    relists: int = 0  # relists after a failed watch; until a watch lasts
     stream_tries: int = 0  # accepted WatchLists; until a state is complete
     unauthorized: int = 0  # answers of 401; until a request is accepted
     refusals: int = 0  # answers with `refused_status`; until a request is accepted

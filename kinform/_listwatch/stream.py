@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import os
 import re
 import time
@@ -88,6 +89,7 @@ class Stream:
         self._program = spec.prune.program()
         self._options = spec.options
         self._log = ThrottledLog(log)
+        self._last_request = -math.inf
         self._machine = ListWatchMachine(
             spec,
             namespace,
@@ -154,8 +156,9 @@ class Stream:
         self._machine.abandoned()  # an iteration that was broken off may have left a connection
         try:
             while True:
-                if self._machine.delay:
-                    await asyncio.sleep(self._machine.delay)
+                since_last = time.monotonic() - self._last_request
+                if (wait := max(self._machine.delay, self._machine.interval - since_last)) > 0:
+                    await asyncio.sleep(wait)
                 async with aclosing(self._connection()) as connection:
                     async for step in connection:
                         yield step
@@ -170,11 +173,13 @@ class Stream:
 
     async def _connection(self) -> AsyncGenerator[Step, None]:
         """Sends one request, and yields the steps of the answer."""
-        machine, started = self._machine, time.monotonic()
+        machine = self._machine
+        started = self._last_request = time.monotonic()
         failure: TransportError | ProtocolError | None = None
         reported = machine.error  # kept until progress; a LIST page is not progress
         response: Response | None = None
         frame: Frame | None
+        complete: list[Frame] | None
         step: Step | None
         request = machine.request()
         resumed: asyncio.TimerHandle | None = None
@@ -197,14 +202,18 @@ class Stream:
                     max_object_bytes=self._options.max_object_bytes,
                 )
                 chunks = aiter(response.chunks())
+                heard = time.monotonic()  # white space and a frame that does not end are silence, too
                 while not machine.close_requested:
-                    chunk = await self._within(machine.silence, anext(chunks, None))
+                    chunk = await self._within(machine.silence, anext(chunks, None), since=heard)
                     if chunk is None:
                         frames.finish()
                         break
                     self.last_byte = time.monotonic()
-                    for frame in frames.feed(chunk):
-                        step = machine.take(frame)
+                    complete = frames.feed(chunk)
+                    if not complete and self.last_byte - heard > machine.silence:  # the data never let a timer run
+                        raise self._stalled(machine.silence)
+                    for frame in complete:
+                        step = machine.take(frame, self.last_byte - started)
                         self._note(frame)
                         if step is not None:
                             yield step
@@ -214,8 +223,10 @@ class Stream:
                             self.last_sync = self.last_byte
                         if machine.close_requested:
                             break
+                    if complete:
+                        heard = time.monotonic()
                     # The next chunk may take hours: release the last one, up to a MiB.
-                    chunk = frame = step = None
+                    chunk = complete = frame = step = None
                     self.on_progress()
                     await asyncio.sleep(0)  # a body that has already arrived would block the loop
         except (TransportError, ProtocolError) as error:
@@ -231,12 +242,17 @@ class Stream:
             self._report(machine.error)
         self.on_progress()
 
-    async def _within(self, seconds: float, awaitable: Awaitable[T]) -> T:
+    async def _within(self, seconds: float, awaitable: Awaitable[T], *, since: float | None = None) -> T:
+        """Waits for a result until some seconds after `since`, or from now on."""
+        passed = 0.0 if since is None else time.monotonic() - since
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds - passed):
                 return await awaitable
         except TimeoutError as error:
-            raise StalledError(f"{self.name}: no data for {seconds:g} s") from error
+            raise self._stalled(seconds) from error
+
+    def _stalled(self, seconds: float) -> StalledError:
+        return StalledError(f"{self.name}: no complete data for {seconds:g} s")
 
     async def _reload_credentials(self) -> None:
         self._machine.reload_credentials = False

@@ -19,6 +19,9 @@ MAX_STREAM_TRIES = 2
 # After this number of watches in a row without progress the resourceVersion counts as expired: some resources answer
 # one that is too old with an empty watch instead of 410.
 MAX_EMPTY_WATCHES = 3
+# A LIST with more pages is requested again in one page. A server whose `continue` tokens have no end would fill the
+# memory otherwise.
+MAX_PAGES = 2_000
 
 
 @enum.unique
@@ -30,6 +33,11 @@ class Verdict(enum.Enum):
         "(the bookmark that marks the end of the initial events)"
     )
     NEXT_PAGE = "A page arrived that has a `continue` token"
+    PAGE_LATER = "The conditions of NEXT_PAGE, but the LIST was requested in one page after a LIST in pages failed"
+    ENDLESS_LIST = (
+        "A page arrived that has a `continue` token, and the token or the first object of the page came before "
+        f"in this LIST, or the LIST has {MAX_PAGES:,} pages"
+    )
     RESUME = (
         "The server ended a watch without an error, "
         "and the watch made progress or lasted at least `Backoff.maximum` seconds"
@@ -46,12 +54,13 @@ class Verdict(enum.Enum):
     UNSUPPORTED = "The server answered 422 to a WatchList, or sent an ERROR event of 500 in it"
     RELIST = "The server answered 410, or it has not reached the resourceVersion"
     RELIST_LATER = (
-        "For a watch, one of: (a) the conditions of RELIST, after at least one other failed watch; "
+        "For a watch, one of: (a) the conditions of RELIST, after at least one other failed watch, "
+        "or after another RELIST or RELIST_LATER since the last watch of at least `Backoff.maximum` seconds; "
         f"(b) 400, 406, 415 or 422, if fewer than {MAX_EMPTY_WATCHES} watches failed before this one; "
         f"(c) the conditions of RETRY, and at least {MAX_EMPTY_WATCHES} failed watches, including this one"
     )
     RELOAD = "The first 401 since the last accepted request"
-    UNAUTHORIZED = "A further 401 since the last accepted request"
+    UNAUTHORIZED = "A further 401 since the last accepted request, or an ERROR event of 401"
     FORBIDDEN = "403"
     NOT_FOUND = "404"
     FATAL = (
@@ -65,6 +74,7 @@ class Next(enum.Enum):
     """The next request."""
 
     AGAIN = "the same"
+    RESUME = "the same watch"
     START = "start over"
     LIST = "LIST"
     LIST_ALWAYS = "LIST, also at later starts"
@@ -79,6 +89,7 @@ class Wait(enum.Enum):
     """The wait before the next request."""
 
     NONE = "none"
+    INTERVAL = "`Backoff.initial` since the last request"
     BACKOFF = "backoff"
     SLOWLY = "`Backoff.refused`, but backoff after the first refusal of an informer without objects"
 
@@ -101,28 +112,33 @@ LIST, PAGE, STREAM, STREAM_ONLY, WATCH = Phase
 
 # fmt: off
 ROWS: tuple[tuple[Verdict, tuple[Phase, ...], Next, Wait, State | None], ...] = (
-    (Verdict.COMPLETE,     (LIST, PAGE, STREAM, STREAM_ONLY),        Next.WATCH,       Wait.NONE,    "live"),
-    (Verdict.NEXT_PAGE,    (LIST, PAGE),                             Next.PAGE,        Wait.NONE,    None),
-    (Verdict.RESUME,       (WATCH,),                                 Next.AGAIN,       Wait.NONE,    None),
-    (Verdict.RETRY,        (LIST, PAGE, STREAM_ONLY, WATCH),         Next.AGAIN,       Wait.BACKOFF, "retrying"),
-    (Verdict.RETRY,        (STREAM,),                                Next.START,       Wait.BACKOFF, "retrying"),
-    (Verdict.UNFINISHED,   (STREAM,),                                Next.LIST_ALWAYS, Wait.BACKOFF, "retrying"),
-    (Verdict.UNSUPPORTED,  (STREAM,),                                Next.LIST_ALWAYS, Wait.NONE,    None),
-    (Verdict.UNSUPPORTED,  (STREAM_ONLY,),                           Next.NOTHING,     Wait.NONE,    "failed"),
-    (Verdict.RELIST,       (WATCH,),                                 Next.START,       Wait.NONE,    "relisting"),
-    (Verdict.RELIST,       (LIST, STREAM_ONLY),                      Next.AGAIN,       Wait.BACKOFF, "retrying"),
-    (Verdict.RELIST,       (PAGE,),                                  Next.WHOLE_LIST,  Wait.BACKOFF, "retrying"),
-    (Verdict.RELIST,       (STREAM,),                                Next.START,       Wait.BACKOFF, "retrying"),
-    (Verdict.RELIST_LATER, (WATCH,),                                 Next.START,       Wait.BACKOFF, "retrying"),
-    (Verdict.RELOAD,       (LIST, PAGE, STREAM, STREAM_ONLY, WATCH), Next.AGAIN,       Wait.NONE,    "unauthorized"),
-    (Verdict.UNAUTHORIZED, (LIST, PAGE, STREAM, STREAM_ONLY, WATCH), Next.AGAIN,       Wait.SLOWLY,  "unauthorized"),
-    (Verdict.FORBIDDEN,    (LIST, PAGE, STREAM_ONLY, WATCH),         Next.AGAIN,       Wait.SLOWLY,  "forbidden"),
-    (Verdict.FORBIDDEN,    (STREAM,),                                Next.LIST,        Wait.NONE,    None),
-    (Verdict.NOT_FOUND,    (LIST, PAGE, STREAM, STREAM_ONLY),        Next.AGAIN,       Wait.SLOWLY,  "not_found"),
-    (Verdict.NOT_FOUND,    (WATCH,),                                 Next.START,       Wait.SLOWLY,  "not_found"),
-    (Verdict.FATAL,        (LIST, STREAM_ONLY, WATCH),               Next.NOTHING,     Wait.NONE,    "failed"),
-    (Verdict.FATAL,        (PAGE,),                                  Next.WHOLE_LIST,  Wait.BACKOFF, "retrying"),
-    (Verdict.FATAL,        (STREAM,),                                Next.LIST,        Wait.NONE,    None),
+    (Verdict.COMPLETE,     (LIST, PAGE, STREAM, STREAM_ONLY),        Next.WATCH,       Wait.NONE,     "live"),
+    (Verdict.NEXT_PAGE,    (LIST, PAGE),                             Next.PAGE,        Wait.NONE,     None),
+    (Verdict.PAGE_LATER,   (LIST, PAGE),                             Next.PAGE,        Wait.INTERVAL, None),
+    (Verdict.ENDLESS_LIST, (PAGE,),                                  Next.WHOLE_LIST,  Wait.BACKOFF,  "retrying"),
+    (Verdict.RESUME,       (WATCH,),                                 Next.RESUME,      Wait.INTERVAL, None),
+    (Verdict.RETRY,        (LIST, PAGE, STREAM_ONLY),                Next.AGAIN,       Wait.BACKOFF,  "retrying"),
+    (Verdict.RETRY,        (WATCH,),                                 Next.RESUME,      Wait.BACKOFF,  "retrying"),
+    (Verdict.RETRY,        (STREAM,),                                Next.START,       Wait.BACKOFF,  "retrying"),
+    (Verdict.UNFINISHED,   (STREAM,),                                Next.LIST_ALWAYS, Wait.BACKOFF,  "retrying"),
+    (Verdict.UNSUPPORTED,  (STREAM,),                                Next.LIST_ALWAYS, Wait.NONE,     None),
+    (Verdict.UNSUPPORTED,  (STREAM_ONLY,),                           Next.NOTHING,     Wait.NONE,     "failed"),
+    (Verdict.RELIST,       (WATCH,),                                 Next.START,       Wait.INTERVAL, "relisting"),
+    (Verdict.RELIST,       (LIST, STREAM_ONLY),                      Next.AGAIN,       Wait.BACKOFF,  "retrying"),
+    (Verdict.RELIST,       (PAGE,),                                  Next.WHOLE_LIST,  Wait.BACKOFF,  "retrying"),
+    (Verdict.RELIST,       (STREAM,),                                Next.START,       Wait.BACKOFF,  "retrying"),
+    (Verdict.RELIST_LATER, (WATCH,),                                 Next.START,       Wait.BACKOFF,  "retrying"),
+    (Verdict.RELOAD,       (LIST, PAGE, STREAM, STREAM_ONLY, WATCH), Next.AGAIN,       Wait.NONE,     "unauthorized"),
+    (Verdict.UNAUTHORIZED, (LIST, PAGE, STREAM, STREAM_ONLY),        Next.AGAIN,       Wait.SLOWLY,   "unauthorized"),
+    (Verdict.UNAUTHORIZED, (WATCH,),                                 Next.RESUME,      Wait.SLOWLY,   "unauthorized"),
+    (Verdict.FORBIDDEN,    (LIST, PAGE, STREAM_ONLY),                Next.AGAIN,       Wait.SLOWLY,   "forbidden"),
+    (Verdict.FORBIDDEN,    (WATCH,),                                 Next.RESUME,      Wait.SLOWLY,   "forbidden"),
+    (Verdict.FORBIDDEN,    (STREAM,),                                Next.LIST,        Wait.NONE,     None),
+    (Verdict.NOT_FOUND,    (LIST, PAGE, STREAM, STREAM_ONLY),        Next.AGAIN,       Wait.SLOWLY,   "not_found"),
+    (Verdict.NOT_FOUND,    (WATCH,),                                 Next.START,       Wait.SLOWLY,   "not_found"),
+    (Verdict.FATAL,        (LIST, STREAM_ONLY, WATCH),               Next.NOTHING,     Wait.NONE,     "failed"),
+    (Verdict.FATAL,        (PAGE,),                                  Next.WHOLE_LIST,  Wait.BACKOFF,  "retrying"),
+    (Verdict.FATAL,        (STREAM,),                                Next.LIST,        Wait.NONE,     None),
 )
 # fmt: on
 

@@ -18,20 +18,35 @@ from kinform._errors import (
     UnauthorizedError,
 )
 from kinform._listwatch.frames import Status
-from kinform._listwatch.phases import Counters, Phase, PhaseData, Streaming, Watching
-from kinform._listwatch.transitions import MAX_EMPTY_WATCHES, MAX_STREAM_TRIES, Verdict
+from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
+from kinform._listwatch.transitions import MAX_EMPTY_WATCHES, MAX_PAGES, MAX_STREAM_TRIES, Verdict
+
+
+def judge_page(token: str, phase: Listing | Paging) -> Verdict:
+    """Returns the verdict on a page that has a `continue` token, and counts the page."""
+    if phase.pages.end_page(token) or phase.pages.count >= MAX_PAGES:
+        return Verdict.ENDLESS_LIST
+    return Verdict.PAGE_LATER if phase.unpaged else Verdict.NEXT_PAGE
 
 
 def judge_refusal(
-    status: Status, phase: PhaseData, counters: Counters, *, event: bool
+    status: Status,
+    elapsed: float,
+    phase: PhaseData,
+    counters: Counters,
+    *,
+    event: bool,
+    long_enough: float,
 ) -> tuple[type[StatusError], Verdict]:
     """Returns the error and the verdict for a refusal.
 
     Args:
         status: The refusal.
+        elapsed: Seconds since the request.
         phase: The phase in which it came.
         counters: Updated.
         event: The refusal is an ERROR event in the body, not an HTTP status.
+        long_enough: Seconds after which a watch that brought nothing counts as progress.
     """
     error, verdict = _judge_status(status)
     if verdict in (Verdict.UNAUTHORIZED, Verdict.FORBIDDEN, Verdict.NOT_FOUND):
@@ -41,13 +56,13 @@ def judge_refusal(
         # An ERROR event of 500 means that the server's etcd cannot report its progress. It never will.
         case Streaming() if status.code == 422 or (event and status.code == 500):
             return error, Verdict.UNSUPPORTED
-        case Watching(progress):
-            if progress:
-                counters.empty_watches = 0
+        case Watching():
+            _count_progress(phase, elapsed, counters, long_enough)
             verdict = _judge_refused_watch(verdict, status.code, counters, event=event)
     if verdict is Verdict.UNAUTHORIZED:
         counters.unauthorized += 1
-        return error, Verdict.RELOAD if counters.unauthorized == 1 else verdict
+        # An accepted request starts the counter over. So each of many ERROR events would be the first 401.
+        return error, Verdict.RELOAD if counters.unauthorized == 1 and not event else verdict
     return error, verdict
 
 
@@ -72,14 +87,12 @@ def judge_end(
         case Streaming(Phase.STREAM) if counters.stream_tries >= MAX_STREAM_TRIES:
             # A failure of the network says nothing about the server's abilities.
             return Verdict.UNFINISHED if error is None or isinstance(error, StalledError) else Verdict.RETRY
-        case Watching(progress):
-            if progress or elapsed >= long_enough:
-                counters.failures = counters.empty_watches = 0
-                if error is None:
-                    return Verdict.RESUME
+        case Watching():
+            if _count_progress(phase, elapsed, counters, long_enough) and error is None:
+                return Verdict.RESUME
             counters.empty_watches += _server_answered(error)
             if counters.empty_watches >= MAX_EMPTY_WATCHES:
-                return Verdict.RELIST_LATER
+                return _relist(counters)
     return Verdict.RETRY
 
 
@@ -104,14 +117,37 @@ def _judge_refused_watch(verdict: Verdict, code: int, counters: Counters, *, eve
     match verdict:
         case Verdict.RETRY:
             counters.empty_watches += event  # an HTTP status says nothing about the resourceVersion
-            return Verdict.RELIST_LATER if counters.empty_watches >= MAX_EMPTY_WATCHES else verdict
+            return _relist(counters) if counters.empty_watches >= MAX_EMPTY_WATCHES else verdict
         case Verdict.RELIST:
             counters.empty_watches += 1
-            return Verdict.RELIST_LATER if before else verdict
+            return _relist(counters, at_once=not before)
         case Verdict.FATAL if code != 405 and before < MAX_EMPTY_WATCHES:  # the resourceVersion may be what is wrong
             counters.empty_watches += 1
-            return Verdict.RELIST_LATER
+            return _relist(counters)
     return verdict
+
+
+def _relist(counters: Counters, *, at_once: bool = False) -> Verdict:
+    """Returns the verdict on a failed watch after which a complete state is necessary.
+
+    A state is expensive for the server. So the waits grow with each one until a watch lasts, even if the watches
+    between them make progress.
+    """
+    counters.relists += 1
+    if at_once and counters.relists == 1:
+        return Verdict.RELIST
+    counters.failures = max(counters.failures, counters.relists - 2)
+    return Verdict.RELIST_LATER
+
+
+def _count_progress(watch: Watching, elapsed: float, counters: Counters, long_enough: float) -> bool:
+    """Returns whether a watch made progress or lasted. If so, counters start over."""
+    lasted = watch.accepted and elapsed >= long_enough  # a connection may also take long to fail
+    if lasted:
+        counters.relists = 0
+    if lasted or watch.progress:
+        counters.failures = counters.empty_watches = 0
+    return lasted or watch.progress
 
 
 def _server_answered(error: TransportError | ProtocolError | None) -> bool:

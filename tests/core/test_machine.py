@@ -100,7 +100,7 @@ class TestStart:
         asked = [params(machine)]
         assert machine.accepted() == Init()
         for token in ("a", "b"):
-            assert isinstance(machine.take(batch("web")), Applied)
+            assert isinstance(machine.take(batch(f"web-{token}")), Applied)
             assert machine.take(ListEnd("7", token)) is None
             assert machine.close_requested
             asked.append(params(machine))
@@ -240,7 +240,7 @@ class TestExpired:
         machine = listed(make_machine())
         refuse(machine, status, event=event)
         assert isinstance(machine.error, ExpiredError)
-        assert machine.delay == 0
+        assert (machine.delay, machine.interval) == (0, 0.8)
         assert machine.state == "relisting"
         assert params(machine) == {"limit": "500"}
         assert machine.accepted() == Init()
@@ -357,6 +357,7 @@ class TestWaiting:
             machine.ended(StalledError("silence"), 200.0)
             assert machine.delay == pytest.approx(0.8)
             assert params(machine)["resourceVersion"] == "5"
+            machine.accepted()
 
     def test_a_malformed_frame_resumes_and_a_third_relists(self):
         machine = watching(make_machine())

@@ -109,6 +109,10 @@ LIST_FRAMES = BATCHES | SKIPS | st.builds(ListEnd, VERSIONS, st.sampled_from([""
 WATCH_FRAMES = BATCHES | SKIPS | st.builds(Bookmark, VERSIONS, st.booleans()) | STATUSES
 
 
+# Without a wait: a streaming list, a LIST after it, a watch after that, and each again after a 401.
+MAX_HASTY = 6
+
+
 def check_request(request: Request) -> None:
     params = dict(request.params)
     assert len(params) == len(request.params)
@@ -126,10 +130,15 @@ def test_any_legal_sequence_leads_to_a_legal_request(data):
     draw = data.draw
     machine = make_machine(draw(st.sampled_from(["list", "stream", "auto"])), page_size=draw(st.sampled_from([0, 500])))
     initial = False  # between Init and InitDone
+    hasty = 0  # requests in a row without a wait, without later pages
     try:
         for _ in range(draw(st.integers(1, 30))):
             request = machine.request()
             check_request(request)
+            if machine.delay or machine.interval:
+                hasty = 0
+            hasty += "continue" not in dict(request.params)
+            assert hasty <= MAX_HASTY
             match draw(st.sampled_from(["accepted", "accepted", "refused", "ended"])):
                 case "refused":
                     machine.refused(draw(STATUSES), retry_after=draw(st.sampled_from([None, 7.0, 1e9])))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import kinform
-from kinform.testing import Gone, MalformedObject, Server
+from kinform.testing import Gone, Hangup, MalformedObject, Server
 from tests.net.informers import in_sync, quick
 from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
@@ -158,22 +158,25 @@ async def test_a_relist_notifies_only_of_real_changes(server, api, resource):
 
 
 class Aggregated:
-    """Takes uid and resourceVersion out of what passes, as aggregated APIs have none."""
+    """Takes uid and resourceVersion out of what passes, as aggregated APIs have none.
+
+    Its watches bring no events.
+    """
 
     def __init__(self, inner: kinform.Transport) -> None:
         self._inner = inner
         self.identity = self
-        self.usage = b"5"
+        self.usage = {b"n1": b"5", b"n2": b"5"}
 
     async def open(self, request: kinform.Request) -> Any:
-        return AggregatedAnswer(await self._inner.open(request), self)
+        return AggregatedAnswer(await self._inner.open(request), None if request.watch else self)
 
     async def refresh_credentials(self) -> bool:
         return False
 
 
 class AggregatedAnswer:
-    def __init__(self, inner: Any, owner: Aggregated) -> None:
+    def __init__(self, inner: Any, owner: Aggregated | None) -> None:
         self._inner = inner
         self._owner = owner
         self.status = inner.status
@@ -182,9 +185,10 @@ class AggregatedAnswer:
     async def chunks(self) -> Any:
         async for _ in self._inner.chunks():
             pass
+        if self._owner is None:
+            return
         items = b",".join(
-            b'{"metadata":{"name":"%s"},"usage":%s}' % (name, usage)
-            for name, usage in ((b"n1", b"5"), (b"n2", self._owner.usage))
+            b'{"metadata":{"name":"%s"},"usage":%s}' % (name, usage) for name, usage in self._owner.usage.items()
         )
         yield b'{"kind":"NodeMetricsList","apiVersion":"metrics.example.com/v1","metadata":{},"items":[%s]}' % items
 
@@ -207,11 +211,31 @@ async def test_without_uid_and_version_changed_bytes_are_an_update(server, api):
         assert {type(change) for change in received} == {kinform.Added, kinform.Synced}
         await server.wait_for_request(on="list", count=len(server.requests) + 2)
         assert nodes.stats().changes_depth == [0]
-        aggregated.usage = b"7"
+        aggregated.usage[b"n2"] = b"7"
         async with asyncio.timeout(10):
             change = await anext(changes)
         assert (type(change), change.key) == (kinform.Updated, "n2")
         assert (change.old["usage"], change.object["usage"]) == (5, 7)
+
+
+@pytest.mark.parametrize("cut", [True, False])
+async def test_without_versions_a_watch_that_ends_leads_to_a_relist(server, api, cut):
+    server.register(METRICS, kind="NodeMetrics", namespaced=False)
+    aggregated = Aggregated(api)
+    async with kinform.Informer(aggregated, METRICS, options=quick(initial="list")) as nodes:
+        changes = nodes.changes()
+        await nodes.synced(timeout=10)
+        await server.wait_for_watchers(1)
+        last = nodes.store["n2"]
+        del aggregated.usage[b"n2"]
+        if cut:
+            server.interrupt(Hangup(after=0))
+        else:
+            server.disconnect()
+        async with asyncio.timeout(10):
+            received = [await anext(changes) for _ in range(4)]
+        assert received[3] == kinform.Deleted("n2", last, True)
+        assert set(nodes.store) == {"n1"}
 
 
 @pytest.mark.parametrize("readable", [True, False])

@@ -117,7 +117,36 @@ async def test_silence_is_measured_by_our_deadline_not_the_clients():
             start = time.monotonic()
             await until(lambda: len(server.requests) == 3)
             assert 1.3 < time.monotonic() - start < 5
-            assert "no data for 1.5 s" in pods.stats().streams[""].error
+            assert "no complete data for 1.5 s" in pods.stats().streams[""].error
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "pause"),
+    [
+        (b"", b" \n", 0.05),
+        (b'{"type":"MODIFIED","object":{"metadata":{"name":"', b"x", 0.05),
+        (b"", b" " * 65536, 0.0),
+    ],
+    ids=["white space", "a frame without an end", "a flood of white space"],
+)
+@pytest.mark.parametrize("kind", ["watch", "list"])
+async def test_data_that_completes_nothing_is_silence(kind, first, then, pause):
+    async def answer(call: ReceivedRequest) -> None:
+        if (("watch", "true") in call.params) != (kind == "watch") or len(server.requests) > 2:
+            await listed_then_nothing(call)
+            return
+        await call.start_chunked()
+        await call.send_chunk(first or b" ")
+        while not call.disconnected.is_set():
+            await call.send_chunk(then)
+            await asyncio.sleep(pause)
+
+    timeouts = {"silence_timeout": 0.3} if kind == "watch" else {"headers_timeout": 0.3}
+    async with scripted_server(answer) as server, kinform.connect(server.url) as api:
+        async with kinform.Informer(api, PODS, options=quick(initial="list", **timeouts)) as pods:
+            await until(lambda: "no complete data for 0.3 s" in (pods.stats().streams[""].error or ""))
+            await pods.synced(timeout=10)
+            await until(lambda: len(server.requests) > 2)
 
 
 async def test_a_refusal_with_an_endless_body_is_closed():

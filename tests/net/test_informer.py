@@ -194,7 +194,7 @@ async def test_streams_resume_after_the_server_was_frozen(cluster, api):
         await configs.synced(timeout=20)
         await cluster.freeze()
         await until(lambda: configs.state == "retrying")
-        assert "no data" in configs.stats().streams[cluster.namespace].error
+        assert "no complete data" in configs.stats().streams[cluster.namespace].error
         await cluster.thaw()
         await cluster.create("b")
         await agrees(configs, cluster, within=60)

@@ -1,0 +1,45 @@
+"""An event loop with a virtual clock: a wait ends at once, and moves the clock on.
+
+Hours of waiting take milliseconds, and a program that only waits behaves the same in each run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Coroutine
+from types import SimpleNamespace
+from typing import Any, TypeVar
+from unittest.mock import patch
+
+from kinform._listwatch import stream
+
+T = TypeVar("T")
+
+
+class _VirtualSelector(selectors.SelectSelector):
+    """Moves the clock on instead of waiting."""
+
+    now = 0.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        assert timeout is not None, "nothing is scheduled: the program would wait forever"
+        self.now += max(timeout, 0.0)
+        return super().select(0)
+
+
+class _VirtualLoop(asyncio.SelectorEventLoop):
+    def __init__(self) -> None:
+        self._virtual = _VirtualSelector()
+        super().__init__(self._virtual)
+
+    def time(self) -> float:
+        return self._virtual.now
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Runs a program in virtual time, from 0. Streams have the same clock."""
+    with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
+        clock = SimpleNamespace(monotonic=runner.get_loop().time, time=runner.get_loop().time)
+        with patch.object(stream, "time", clock):
+            return runner.run(main)
