@@ -194,7 +194,8 @@ class Connection:
     async def _use(self, access: ClusterAccess) -> None:
         """Uses other credentials from the next request on.
 
-        If the server, a certificate or the proxy is another one, all connections and open responses are closed.
+        If the server, the proxy, a certificate or the impersonated user is another one, all connections and open
+        responses are closed.
         """
         client, target = self._require_open(), _target_of(access)
         if target == self._target:
@@ -223,12 +224,12 @@ class Connection:
 
 
 def _target_of(access: ClusterAccess) -> tuple[object, ...]:
-    """Returns what connections depend on: the server, the proxy and the certificates.
+    """Returns what open responses depend on: server, proxy, certificates, headers.
 
     A rotation may write new certificates to the same path, so that the time and the size of each file count.
     """
     return (
-        *(access.server, access.verify, access.tls_server_name, access.proxy_url),
+        *(access.server, access.verify, access.tls_server_name, access.proxy_url, access.headers),
         *(access.ca_data, access.certificate_data, access.key_data),
         *(_state_of(path) for path in (access.ca_file, access.certificate_file, access.key_file)),
     )

@@ -188,6 +188,21 @@ async def test_the_error_names_a_missing_exec_plugin(tmp_path: Path) -> None:
             pass
 
 
+async def test_an_impersonated_user_is_exchanged_for_both_clients(tmp_path: Path) -> None:
+    def user(*groups: str) -> dict[str, Any]:
+        return {"token": "t", "as": "jane", "as-groups": list(groups)}
+
+    async with scripted_server() as server:
+        path = write_contexts(tmp_path / "one", "shop", url=server.url, user=user("dev", "ops"))
+        async with connect(path) as api:
+            for groups in (["ops"], []):
+                (await api.open(PODS)).close()
+                await api.api_client.call_api("/x", "GET", _preload_content=False)
+                write_contexts(path, "shop", url=server.url, user=user(*groups))
+                assert await api.refresh_credentials() is True
+    assert [request.headers["impersonate-group"] for request in server.requests] == ["dev, ops"] * 2 + ["ops"] * 2
+
+
 # --- certificates
 
 
