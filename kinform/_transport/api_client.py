@@ -25,6 +25,7 @@ from multidict import CIMultiDict
 
 from kinform._errors import OptionError, TransportError
 from kinform._transport.base import CHUNK_BYTES, Request, Response
+from kinform._transport.chunk_reader import ChunkReader
 from kinform._transport.lean_import import ApiClient
 
 _log = logging.getLogger("kinform.transport")
@@ -168,7 +169,7 @@ class _OpenResponses:
 _open_responses: WeakKeyDictionary[ApiClient, _OpenResponses] = WeakKeyDictionary()
 
 
-class _StreamedResponse:
+class _StreamedResponse(ChunkReader):
     """A Response whose body is read from the connection, through aiohttp."""
 
     def __init__(self, response: aiohttp.ClientResponse, path: str, open_responses: _OpenResponses) -> None:
@@ -178,36 +179,6 @@ class _StreamedResponse:
         open_responses.responses.add(self)
         self.status = response.status
         self.headers: Mapping[str, str] = response.headers
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        return self  # not a generator: the loop needs a task to close one that was not exhausted
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = b""
-        try:
-            chunk = await self._read(CHUNK_BYTES)
-        finally:
-            if not chunk:
-                self.close()
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
-
-    async def head(self, limit: int) -> bytes:
-        parts: list[bytes] = []
-        left = limit
-        try:
-            while left > 0 and (chunk := await self._read(min(left, CHUNK_BYTES))):
-                parts.append(chunk)
-                left -= len(chunk)
-        except TransportError:
-            pass  # the caller has the status, which says more than a truncated error text
-        finally:
-            self.close()
-        return b"".join(parts)
 
     async def _read(self, limit: int) -> bytes:
         if self._open_responses is None:

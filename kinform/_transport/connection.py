@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import ssl
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -65,7 +64,7 @@ class Connection:
 
     kinform reads credentials again, because they can change: a pod's token and a kubeconfig's `tokenFile`
     before each request, the credentials of an exec plugin when they expire, and all of them after a 401.
-    After a 401, and after a TLS handshake that failed, kinform also replaces certificates that have changed.
+    After a 401, and after a request without a response, kinform also replaces certificates that have changed.
     This closes the open streams, and they resume.
     """
 
@@ -108,13 +107,15 @@ class Connection:
         """Reads the credentials. Sends nothing to the cluster.
 
         Raises:
-            OptionError: The kubeconfig is incomplete or cannot be read, or the connection was entered before.
+            OptionError: The kubeconfig is incomplete or cannot be read, a certificate cannot be loaded, the proxy is
+                not supported, or the connection was entered before.
             TransportError: Its exec or auth plugin failed.
         """
         if self._client or self._closed:
             raise OptionError("connect", self, "a connection that has not been entered before")
         access = await self._source.load()
-        self._client, self._target = self._client_for(access), _target_of(access)
+        self._target = _target_of(access)  # before the files are read, so that a later change is noticed
+        self._client = self._client_for(access)
         return self
 
     async def __aexit__(
@@ -137,7 +138,7 @@ class Connection:
         """See `Transport.open`.
 
         Raises:
-            OptionError: The connection is not open, or the proxy or the `tls-server-name` is not valid.
+            OptionError: The connection is not open, or the `tls-server-name` is not valid.
             TransportError: There was no response.
         """
         self._require_open()
@@ -146,8 +147,10 @@ class Connection:
         client = self._require_open()
         try:
             return await client.open(request)
-        except TransportError as error:
-            if isinstance(error.__cause__, ssl.SSLError) and client is self._client:
+        except TransportError:
+            # Not only after a failed handshake: in TLS 1.3 a server refuses a client certificate after it, and many
+            # servers do not say why.
+            if client is self._client:
                 await self._use_changed_files(client.access)
             raise
 
@@ -176,7 +179,7 @@ class Connection:
         return True
 
     async def _use_changed_files(self, access: ClusterAccess) -> None:
-        """Loads the certificates again after a failed handshake, if a file has changed."""
+        """Loads the certificates again if a file has changed."""
         try:
             await self._use(access)
         except (OptionError, OSError) as error:
@@ -191,7 +194,8 @@ class Connection:
     async def _use(self, access: ClusterAccess) -> None:
         """Uses other credentials from the next request on.
 
-        If the server, a certificate or the proxy is another one, all connections and open responses are closed.
+        If the server, the proxy, a certificate or the impersonated user is another one, all connections and open
+        responses are closed.
         """
         client, target = self._require_open(), _target_of(access)
         if target == self._target:
@@ -220,14 +224,23 @@ class Connection:
 
 
 def _target_of(access: ClusterAccess) -> tuple[object, ...]:
-    """Returns what connections depend on: the server, the proxy and the certificates.
+    """Returns what open responses depend on: server, proxy, certificates, headers.
 
     A rotation may write new certificates to the same path, so that the time and the size of each file count.
     """
-    files = (access.ca_file, access.certificate_file, access.key_file)
-    states = ((path, os.stat(path)) for path in files if path)
     return (
-        *(access.server, access.verify, access.tls_server_name, access.proxy_url),
+        *(access.server, access.verify, access.tls_server_name, access.proxy_url, access.headers),
         *(access.ca_data, access.certificate_data, access.key_data),
-        *((path, state.st_mtime_ns, state.st_size) for path, state in states),
+        *(_state_of(path) for path in (access.ca_file, access.certificate_file, access.key_file)),
     )
+
+
+def _state_of(path: str | None) -> tuple[object, ...] | None:
+    """Returns what differs after a file is written, or None if there is no such file."""
+    if path is None:
+        return None
+    try:
+        state = os.stat(path)
+    except OSError:  # reported when the certificate is loaded
+        return None
+    return path, state.st_mtime_ns, state.st_size

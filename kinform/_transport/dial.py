@@ -10,7 +10,7 @@ import socket
 import ssl
 from contextlib import suppress
 
-from kinform._errors import OptionError, TransportError
+from kinform._errors import TransportError
 from kinform._transport.http1 import Http1Connection
 from kinform._transport.proxy import Proxy, connect_through, format_address
 from kinform._transport.tls import describe_tls_error
@@ -60,8 +60,6 @@ class Dialer:
                     connection = await self._connect()
                 finally:
                     self._deadlines.discard(deadline)
-        except OptionError:
-            raise
         except (OSError, UnicodeError) as error:  # UnicodeError: a name that DNS does not allow
             why = "the connection was closed" if self._closed else f"cannot connect to {where}: {_describe(error)}"
             raise TransportError(why, reached=False) from error

@@ -51,8 +51,8 @@ class HttpClient:
     """Sends requests to one server as one user.
 
     Attributes:
-        access: The server and the credentials. Another one is used from the next request on; its server, its proxy
-            and its certificates have to be the same.
+        access: The server and the credentials. Another one is used from the next request on; its server, its proxy,
+            its certificates and its headers have to be the same.
 
     Raises:
         OptionError: A certificate or a key cannot be loaded, or the proxy is not supported.

@@ -34,27 +34,26 @@ def lend_client(access: Callable[[], ClusterAccess]) -> ApiClient:
         authorize(configuration)
     with _files_of(access(), configuration):
         api_client = ApiClient(configuration)
-    _ignore_environment(api_client)
-    for name, value in access().headers:
-        api_client.set_default_header(name, value)
+    _prepare_session(api_client, access())
     return api_client
 
 
 async def renew_client(api_client: ApiClient, access: ClusterAccess) -> None:
-    """Makes the client use another server or other certificates.
+    """Makes the client use another server, other certificates or other headers.
 
     Its open responses are closed.
     """
     before = api_client.rest_client
     with _files_of(access, api_client.configuration):
         api_client.rest_client = type(before)(api_client.configuration)
-    _ignore_environment(api_client)
+    _prepare_session(api_client, access)
     await before.close()
 
 
-def _ignore_environment(api_client: ApiClient) -> None:
-    """Makes aiohttp send no password of `.netrc`. The configuration sets the proxy."""
-    api_client.rest_client.pool_manager._trust_env = False
+def _prepare_session(api_client: ApiClient, access: ClusterAccess) -> None:
+    session = api_client.rest_client.pool_manager
+    session._trust_env = False  # else it sends a password of `.netrc`; the configuration sets the proxy
+    session.headers.extend(access.headers)  # the client's own default headers cannot have a name twice
 
 
 @contextmanager

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from kinform._errors import TransportError
 from kinform._transport.base import CHUNK_BYTES
+from kinform._transport.chunk_reader import ChunkReader
 from kinform._transport.http1 import Http1Connection, HttpError
 
 if TYPE_CHECKING:
     from kinform._transport.gzip_body import GzipBody
 
 
-class StreamedResponse:
+class StreamedResponse(ChunkReader):
     """A `Response` whose body is read from its connection."""
 
     def __init__(
@@ -38,35 +39,6 @@ class StreamedResponse:
             self._body = GzipBody(connection)
         elif encoding != "identity":
             raise TransportError(f"{path}: the response has the content coding {encoding[:40]!r}")
-
-    def chunks(self) -> AsyncIterator[bytes]:
-        return self  # not a generator: the loop needs a task to close one that was not exhausted
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        chunk = b""
-        try:
-            chunk = await self._read(CHUNK_BYTES)
-        finally:
-            if not chunk:
-                self.close()
-        if not chunk:
-            raise StopAsyncIteration
-        return chunk
-
-    async def head(self, limit: int) -> bytes:
-        parts, left = list[bytes](), limit
-        try:
-            while left > 0 and (chunk := await self._read(min(left, CHUNK_BYTES))):
-                parts.append(chunk)
-                left -= len(chunk)
-        except TransportError:
-            pass  # the caller has the status, which says more than a truncated error text
-        finally:
-            self.close()
-        return b"".join(parts)
 
     async def whole(self, most: int) -> bytes:
         """Returns the body, then closes the response.

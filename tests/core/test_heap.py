@@ -28,3 +28,18 @@ def test_one_trim_runs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     _heap.start_trim()
     assert started.acquire(timeout=10)
     assert _heap._thread is not first
+
+
+def test_a_thread_that_cannot_start_is_left_to_the_next_trim(monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed = threading.Event()
+    monkeypatch.setattr(_heap, "_thread", None)
+    monkeypatch.setattr(_heap, "trim_heap", trimmed.set)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        _heap.start_trim()
+    _heap.start_trim()
+    assert trimmed.wait(10)

@@ -8,7 +8,9 @@ import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from kinform._transport.http1 import Head, Http1Connection
+import pytest
+
+from kinform._transport.http1 import Head, Http1Connection, HttpError
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 
@@ -96,3 +98,12 @@ async def body_of(connection: Http1Connection) -> bytes:
     while part := await connection.read():
         parts.append(part)
     return b"".join(parts)
+
+
+async def is_closed(connection: Http1Connection, peer: Peer) -> None:
+    """Waits until the client has closed the connection, which then takes no request."""
+    await peer.disconnected()
+    assert connection.closed
+    assert not connection.reusable
+    with pytest.raises(HttpError):
+        await connection.request(GET)

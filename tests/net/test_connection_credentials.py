@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
-from kinform._errors import TransportError
+from kinform._errors import OptionError, TransportError
+from kinform._transport.access import ClusterAccess
 from kinform._transport.base import Request
 from kinform._transport.connection import connect
+from kinform._transport.http_client import HttpClient
 from tests.support.kubeconfig import write_contexts
 from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
@@ -186,6 +188,21 @@ async def test_the_error_names_a_missing_exec_plugin(tmp_path: Path) -> None:
             pass
 
 
+async def test_an_impersonated_user_is_exchanged_for_both_clients(tmp_path: Path) -> None:
+    def user(*groups: str) -> dict[str, Any]:
+        return {"token": "t", "as": "jane", "as-groups": list(groups)}
+
+    async with scripted_server() as server:
+        path = write_contexts(tmp_path / "one", "shop", url=server.url, user=user("dev", "ops"))
+        async with connect(path) as api:
+            for groups in (["ops"], []):
+                (await api.open(PODS)).close()
+                await api.api_client.call_api("/x", "GET", _preload_content=False)
+                write_contexts(path, "shop", url=server.url, user=user(*groups))
+                assert await api.refresh_credentials() is True
+    assert [request.headers["impersonate-group"] for request in server.requests] == ["dev, ops"] * 2 + ["ops"] * 2
+
+
 # --- certificates
 
 
@@ -239,6 +256,62 @@ async def test_a_changed_ca_is_read_after_a_failed_handshake(tmp_path: Path) -> 
         with pytest.raises(TransportError, match="certificate verify failed"):
             await api.open(PODS)
         (await api.open(PODS)).close()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_changed_certificate_is_read_after_a_refusal(tmp_path: Path, version: ssl.TLSVersion) -> None:
+    context = server_context()  # which refuses without an alert, and in TLS 1.3 after the handshake of the client
+    context.verify_mode, context.minimum_version, context.maximum_version = ssl.CERT_REQUIRED, version, version
+    mine = tmp_path / "mine.pem"
+    shutil.copy(CERTIFICATES / "stranger.pem", mine)
+    async with scripted_server(tls=context) as server:
+        cluster = {"server": server.url, "certificate-authority": str(CERTIFICATES / "ca.pem")}
+        user = {"client-certificate": "mine.pem", "client-key": "mine.pem"}
+        path = write_contexts(tmp_path / "one", "shop", user=user, clusters=[{"name": "shop", "cluster": cluster}])
+        async with connect(path) as api:
+            with pytest.raises(TransportError):
+                await api.open(PODS)
+            mine.write_bytes((CERTIFICATES / "first.pem").read_bytes())
+            with pytest.raises(TransportError):
+                await api.open(PODS)
+            (await api.open(PODS)).close()
+
+
+async def test_a_file_that_changes_while_it_is_loaded_is_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ca = tmp_path / "ca.pem"
+    shutil.copy(CERTIFICATES / "first.pem", ca)  # some other certificate
+
+    def load(access: ClusterAccess) -> HttpClient:
+        client = HttpClient(access)
+        shutil.copy(CERTIFICATES / "ca.pem", ca)
+        return client
+
+    async with scripted_server(tls=server_context()) as server:
+        with monkeypatch.context() as patched:
+            patched.setattr("kinform._transport.connection.HttpClient", load)
+            api = await connect(server.url, ca=ca).__aenter__()
+        with pytest.raises(TransportError, match="certificate verify failed"):
+            await api.open(PODS)
+        (await api.open(PODS)).close()
+        await api.__aexit__(None, None, None)
+
+
+async def test_a_missing_certificate_is_an_error_at_the_start(tmp_path: Path) -> None:
+    ca = tmp_path / "ca.pem"
+    shutil.copy(CERTIFICATES / "ca.pem", ca)
+    api = connect("https://127.0.0.1:1", ca=ca)
+    ca.unlink()
+    with pytest.raises(OptionError, match=r"ca\.pem cannot be loaded"):
+        await api.__aenter__()
+
+
+@pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+async def test_a_proxy_is_refused_at_the_start(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "socks5://proxy.example")
+    with pytest.raises(OptionError, match="socks5:// proxies are not supported"):
+        await connect("https://api.example").__aenter__()
 
 
 async def test_a_cancelled_request_leaves_the_refresh_running(tmp_path: Path) -> None:

@@ -1,27 +1,17 @@
-"""Http1Connection against a raw server.
-
-Covers framing, limits, broken connections, cancellation and slow readers.
-"""
+"""Responses that Http1Connection accepts and refuses: framing, errors, limits."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import ssl
 import tracemalloc
-import weakref
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 
 import pytest
 
-from kinform._transport.base import CHUNK_BYTES
-from kinform._transport.http1 import HEAD_BYTES, MAX_INTERIM, QUEUE_BYTES, Http1Connection, HttpError
-from kinform._transport.read_buffer import READ_BYTES
-from tests.net.http1_peer import GET, Peer, body_of, connected, exchange, start
+from kinform._transport.http1 import HEAD_BYTES, MAX_INTERIM, HttpError
+from tests.net.http1_peer import body_of, connected, exchange, is_closed, start
+from tests.net.tls_peer import encrypted
 from tests.support.loops import on_each_loop
-from tests.support.scripted_server import Handler, ReceivedRequest, scripted_server
-from tests.support.tls import CERTIFICATES, server_context
 
 SECRET = b"hunter2"  # in each malformed response; must not be in an error
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -253,15 +243,7 @@ async def test_a_malformed_head_is_refused(response: bytes, message: str) -> Non
             await exchange(connection, peer, response)
         assert SECRET.decode() not in repr(refused.value)
         assert connection.answered
-        await _is_closed(connection, peer)
-
-
-async def _is_closed(connection: Http1Connection, peer: Peer) -> None:
-    await peer.disconnected()
-    assert connection.closed
-    assert not connection.reusable
-    with pytest.raises(HttpError):
-        await connection.request(GET)
+        await is_closed(connection, peer)
 
 
 BAD_BODIES = {
@@ -299,7 +281,7 @@ async def test_a_malformed_body_is_read_up_to_its_error(body: bytes, readable: b
         with pytest.raises(HttpError, match=message) as refused:
             await connection.read()
         assert SECRET.decode() not in repr(refused.value)
-        await _is_closed(connection, peer)
+        await is_closed(connection, peer)
 
 
 # --- limits
@@ -344,6 +326,18 @@ async def test_an_endless_part_is_refused(begin: bytes, repeated: bytes, message
 
 
 @on_each_loop
+@pytest.mark.parametrize(("begin", "repeated", "message"), ENDLESS.values(), ids=ENDLESS)
+async def test_an_endless_part_over_tls_is_refused(begin: bytes, repeated: bytes, message: str) -> None:
+    async with encrypted() as (connection, server):
+        waiting = await server.start(connection)
+        await server.send(begin)
+        await server.send_until_disconnected(repeated)
+        with pytest.raises(HttpError, match=message):
+            await waiting
+        assert connection.closed
+
+
+@on_each_loop
 async def test_a_head_may_have_exactly_64_kib() -> None:
     for more in (0, 1):
         async with connected() as (connection, peer):
@@ -377,415 +371,3 @@ async def test_many_long_extensions_are_read() -> None:
             await peer.send(b"1;%b\r\na\r\n" % (b"x" * 3000))
         await peer.send(END)
         assert await body == (200, b"a" * 100)
-
-
-# --- connections that break
-
-
-def _cuts(*responses: bytes) -> Iterator[bytes]:
-    for response in responses:
-        yield from (response[:at] for at in range(len(response)))
-
-
-CUT_HEADS = [*_cuts(OK + b"Content-Length: 2\r\n\r\n", b"HTTP/1.1 103 X\r\n\r\n" + OK)]
-CUT_BODIES = [
-    *(OK + b"Content-Length: 2\r\n\r\n" + cut for cut in _cuts(b"ab")),
-    *(CHUNKED + cut for cut in _cuts(b"2;x=y\r\nab\r\n1\r\nc\r\n0\r\nX: y\r\n\r\n")),
-]
-
-
-@on_each_loop
-@pytest.mark.parametrize("how", ["close", "reset"])
-async def test_a_head_that_breaks_off_is_an_error(how: str) -> None:
-    for response in CUT_HEADS:
-        async with connected() as (connection, peer):
-            waiting = asyncio.create_task(connection.request(GET))
-            assert await peer.receive() == GET
-            await peer.send(response)
-            getattr(peer, how)()
-            with pytest.raises(HttpError, match="before the end of the head"):
-                await waiting
-            assert connection.closed
-            if how == "close":
-                assert connection.answered is bool(response)
-
-
-@on_each_loop
-@pytest.mark.parametrize("how", ["close", "reset"])
-async def test_a_body_that_breaks_off_is_an_error(how: str) -> None:
-    for response in CUT_BODIES:
-        async with connected() as (connection, peer):
-            await exchange(connection, peer, response)
-            getattr(peer, how)()
-            with pytest.raises(HttpError, match="before the end of the body"):
-                await body_of(connection)
-            assert connection.closed
-
-
-@on_each_loop
-async def test_a_reset_ends_no_body_that_lasts_until_close() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, OK + b"\r\nabc")
-        assert await connection.read() == b"abc"
-        peer.reset()
-        with pytest.raises(HttpError, match="before the end of the body") as broken:
-            await connection.read()
-        assert isinstance(broken.value.__cause__, ConnectionResetError)
-
-
-@on_each_loop
-async def test_what_arrived_before_the_end_is_still_read() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, CHUNKED + b"1\r\na\r\n")
-        peer.close()
-        await _until_closed(connection)
-        assert await connection.read() == b"a"
-        with pytest.raises(HttpError, match="before the end of the body"):
-            await connection.read()
-
-
-async def _until_closed(connection: Http1Connection) -> None:
-    while not connection.closed:
-        await asyncio.sleep(0)
-
-
-@on_each_loop
-@pytest.mark.parametrize("served", [False, True])
-async def test_unasked_bytes_close_an_idle_connection(served: bool) -> None:
-    async with connected() as (connection, peer):
-        if served:
-            await exchange(connection, peer, OK + SIZED)
-            assert await body_of(connection) == b"a"
-        assert connection.reusable
-        await peer.send(b"H")
-        await peer.disconnected()
-        await _is_closed(connection, peer)
-
-
-@on_each_loop
-async def test_an_idle_connection_notices_that_the_server_closes() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, OK + SIZED)
-        assert await body_of(connection) == b"a"
-        peer.close()
-        await _until_closed(connection)
-        assert not connection.reusable
-
-
-@on_each_loop
-async def test_answered_shows_if_a_byte_has_arrived() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, OK + SIZED)
-        assert await body_of(connection) == b"a"
-        assert connection.answered
-        waiting = asyncio.create_task(connection.request(GET))
-        await asyncio.sleep(0)
-        assert not connection.answered
-        peer.close()
-        with pytest.raises(HttpError, match="before the end of the head"):
-            await waiting
-        assert not connection.answered
-
-
-# --- close, cancellation, order of calls
-
-
-@on_each_loop
-async def test_close_wakes_a_waiting_call() -> None:
-    for response in (b"", OK, CHUNKED, OK + b"\r\n"):
-        async with connected() as (connection, peer):
-            waiting = await start(connection, peer)
-            await peer.send(response)
-            await asyncio.sleep(0.01)
-            connection.close()
-            connection.close()
-            with pytest.raises(HttpError, match="closed"):
-                await waiting
-            await _is_closed(connection, peer)
-
-
-@on_each_loop
-async def test_after_close_an_unread_body_is_an_error() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, OK + SIZED)
-        connection.close()
-        with pytest.raises(HttpError, match="closed"):
-            await connection.read()
-
-
-@on_each_loop
-async def test_bytes_after_close_are_ignored() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, CHUNKED)
-        connection.close()
-        connection.get_buffer(-1)[:6] = b"1\r\na\r\n"
-        connection.buffer_updated(6)  # a transport that had read them before it was closed
-        with pytest.raises(HttpError, match="closed"):
-            await connection.read()
-
-
-@on_each_loop
-async def test_close_before_the_connection_is_made() -> None:
-    connection = Http1Connection()
-    assert not connection.reusable
-    connection.close()
-    with pytest.raises(HttpError, match="closed"):
-        await connection.request(GET)
-
-
-@on_each_loop
-@pytest.mark.parametrize("arrived", [b"", OK, CHUNKED, CHUNKED + b"1\r\na\r\n"])
-async def test_cancellation_leaves_nothing_behind(arrived: bytes) -> None:
-    async with connected() as (connection, peer):
-        waiting = await start(connection, peer)
-        await peer.send(arrived)
-        await asyncio.sleep(0.01)
-        waiting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await waiting
-        connection.close()
-        await peer.disconnected()
-        assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-@on_each_loop
-async def test_a_cancelled_read_loses_no_bytes() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, CHUNKED)
-        waiting = asyncio.create_task(connection.read())
-        await asyncio.sleep(0)
-        await peer.send(b"1\r\na\r\n")
-        while not connection._queue:  # the reader is woken, and cancelled before it runs
-            await asyncio.sleep(0)
-            waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        await peer.send(END)
-        assert (b"" if waiting.cancelled() else waiting.result()) + await body_of(connection) == b"a"
-
-
-@on_each_loop
-async def test_a_request_during_a_response_is_a_wrong_call() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, CHUNKED)
-        assert not connection.reusable
-        with pytest.raises(RuntimeError, match="not read to its end"):
-            await connection.request(GET)
-        await peer.send(ONE)
-        while not connection._queue:
-            await asyncio.sleep(0)
-        assert not connection.reusable  # complete, but not read
-        assert await body_of(connection) == b"a"
-        assert connection.reusable
-
-
-@on_each_loop
-async def test_a_closed_connection_leaves_no_reference_cycle() -> None:
-    gc.collect()
-    gc.disable()
-    try:
-        for response in (OK + SIZED, CHUNKED + b"1\r\na", OK + b"X: ", b"nothing", OK + b"\r\n"):
-            async with connected() as (connection, peer):
-                waiting = await start(connection, peer)
-                await peer.send(response)
-                await asyncio.sleep(0.01)
-                connection.close()
-                with suppress(HttpError):
-                    await waiting
-                await peer.disconnected()
-                gone = weakref.ref(connection._response)
-                connection._response = None
-                del waiting
-                await asyncio.sleep(0)  # the loop holds the task in the callback that runs now
-                assert gone() is None
-    finally:
-        gc.enable()
-
-
-# --- slow readers
-
-
-@on_each_loop
-async def test_a_slow_reader_pauses_the_socket() -> None:
-    chunk = b"10000\r\n" + b"x" * 65536 + b"\r\n"
-    total = 512  # 32 MiB
-    async with connected() as (connection, peer):
-        sent = 0
-
-        async def serve() -> None:
-            nonlocal sent
-            for _ in range(total):
-                await peer.send(chunk)
-                sent += 1
-            await peer.send(END)
-
-        await exchange(connection, peer, CHUNKED)
-        serving = asyncio.create_task(serve())
-        before = -1
-        while sent != before:
-            before = sent
-            await asyncio.sleep(0.05)
-        assert sent < total / 2
-        assert connection._queued <= QUEUE_BYTES + READ_BYTES
-        read = 0
-        while part := await connection.read():
-            assert len(part) <= CHUNK_BYTES
-            read += len(part)
-            assert connection._queued <= QUEUE_BYTES + READ_BYTES
-        assert read == total * 65536
-        await serving
-        assert connection.reusable
-
-
-@on_each_loop
-async def test_tiny_reads_do_not_pile_up() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, CHUNKED)
-        assert connection.transport is not None
-        sent = 0
-        while connection.transport.is_reading():
-            await peer.send(b"2\r\nab\r\n")
-            await asyncio.sleep(0)
-            sent += 2
-            assert sent < 32768
-        assert len(connection._queue) < 8192
-        await peer.send(END)
-        assert await body_of(connection) == b"ab" * (sent // 2)
-
-
-@on_each_loop
-async def test_tiny_chunks_take_bounded_memory() -> None:
-    chunks = b"2\r\nab\r\n" * (1 << 18)
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, CHUNKED)
-        serving = asyncio.create_task(peer.send(chunks + END))
-        tracemalloc.start()
-        try:
-            read = 0
-            while part := await connection.read():
-                read += len(part)
-            assert tracemalloc.get_traced_memory()[1] < 8 << 20  # of one read
-        finally:
-            tracemalloc.stop()
-        assert read == 2 << 18
-        await serving
-
-
-@on_each_loop
-async def test_a_read_returns_at_most_its_limit() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, OK + b"Content-Length: 10\r\n\r\n0123456789")
-        parts = []
-        while part := await connection.read(4):
-            assert type(part) is bytes
-            parts.append(part)
-        assert b"".join(parts) == b"0123456789"
-        assert max(map(len, parts)) <= 4
-        assert connection.reusable
-
-
-@on_each_loop
-async def test_the_chunks_of_one_read_are_joined() -> None:
-    async with connected() as (connection, peer):
-        await exchange(connection, peer, CHUNKED)
-        await peer.send(b"1\r\na\r\n" * 100)
-        assert await connection.read() == b"a" * 100
-
-
-# --- TLS
-
-
-def trusting() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=CERTIFICATES / "ca.pem")
-
-
-@asynccontextmanager
-async def connected_over_tls(handler: Handler) -> AsyncIterator[Http1Connection]:
-    """Connects to a scripted server over TLS."""
-    async with scripted_server(handler, tls=server_context()) as server:
-        host, port = server.url.removeprefix("https://").split(":")
-        loop = asyncio.get_running_loop()
-        _, connection = await loop.create_connection(Http1Connection, host, int(port), ssl=trusting())
-        try:
-            yield connection
-        finally:
-            connection.close()
-            await asyncio.sleep(0)
-
-
-@on_each_loop
-async def test_responses_over_tls_are_read() -> None:
-    async def handle(request: ReceivedRequest) -> None:
-        await request.start_chunked()
-        for _ in range(64):
-            await request.send_chunk(b"x" * 65536)
-        await request.send(END)
-
-    async with connected_over_tls(handle) as connection:
-        for _ in range(2):
-            assert (await connection.request(GET)).status == 200
-            await asyncio.sleep(0.05)
-            assert connection._queued <= QUEUE_BYTES + READ_BYTES
-            assert len(await body_of(connection)) == 64 * 65536
-            assert connection.reusable
-
-
-@on_each_loop
-@pytest.mark.parametrize("name", ENDLESS)
-async def test_an_endless_part_over_tls_is_refused(name: str) -> None:
-    begin, repeated, message = ENDLESS[name]
-
-    async def handle(request: ReceivedRequest) -> None:
-        await request.send(begin)
-        while True:
-            await request.send(repeated)
-
-    async with connected_over_tls(handle) as connection:
-        with pytest.raises(HttpError, match=message):
-            await _status_and_body(connection)
-        assert connection.closed
-
-
-async def _status_and_body(connection: Http1Connection) -> tuple[int, bytes]:
-    head = await connection.request(GET)
-    return head.status, await body_of(connection)
-
-
-@on_each_loop
-@pytest.mark.parametrize("response", [b"", OK, CHUNKED + b"3\r\na", OK + b"Content-Length: 3\r\n\r\na"])
-async def test_a_response_over_tls_that_breaks_off_is_an_error(response: bytes) -> None:
-    async def handle(request: ReceivedRequest) -> None:
-        await request.send(response)
-        request.close()
-
-    async with connected_over_tls(handle) as connection:
-        with pytest.raises(HttpError, match="before the end of the"):
-            await _status_and_body(connection)
-
-
-@on_each_loop
-@pytest.mark.parametrize("established", [b"HTTP/1.0 200 Connection established\r\n\r\n", OK + b"\r\n"])
-async def test_a_tunnel_goes_on_as_a_new_connection(established: bytes) -> None:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(established)
-        await writer.start_tls(server_context())
-        for _ in range(2):
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(CHUNKED + ONE)
-        await reader.read()
-        writer.close()
-
-    loop = asyncio.get_running_loop()
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        _, connection = await loop.create_connection(Http1Connection, *server.sockets[0].getsockname())
-        assert connection.transport is not None
-        connect = b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n"
-        assert (await connection.request(connect, bodiless=True)).status == 200
-        transport = await loop.start_tls(connection.transport, connection, trusting(), server_hostname="127.0.0.1")
-        assert transport is not None
-        connection.upgrade(transport)
-        for _ in range(2):
-            assert connection.reusable
-            assert await _status_and_body(connection) == (200, b"a")
-        connection.close()
-        await asyncio.sleep(0.01)

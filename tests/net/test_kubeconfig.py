@@ -377,6 +377,10 @@ def gcp_user(folder: Path, token: str) -> dict[str, Any]:
     return {"auth-provider": {"name": "gcp", "config": {"cmd-path": "/bin/cat", "cmd-args": str(answer)}}}
 
 
+of_kubernetes_asyncio = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")  # from 3.12 on
+
+
+@of_kubernetes_asyncio
 async def test_a_renewed_token_of_a_provider_is_saved(tmp_path: Path) -> None:
     user = gcp_user(tmp_path, "t1") | {"as": "jane"}
     access = await load_one(tmp_path, user, {"tls-server-name": "name"})
@@ -394,6 +398,7 @@ async def test_a_file_that_is_listed_twice_is_saved_once(tmp_path: Path) -> None
     assert "access-token: t1" in path.read_text()
 
 
+@of_kubernetes_asyncio
 async def test_a_valid_oidc_token_is_used(tmp_path: Path) -> None:
     token = f"e30.{encoded(json.dumps({'exp': 4_000_000_000}))}.x".replace("=", "")
     user = {"auth-provider": {"name": "oidc", "config": {"id-token": token}}}

@@ -18,6 +18,7 @@ from kinform._transport.http_client import HttpClient
 from kinform._transport.proxy import Proxy, ProxyError, connect_through, find_proxy
 from kinform._transport.tls import client_context
 from tests.support.http_proxy import ESTABLISHED, HttpProxy, http_proxy
+from tests.support.loops import on_each_loop
 from tests.support.scripted_server import ScriptedServer, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
 
@@ -269,6 +270,7 @@ def access_through(proxy: HttpProxy, server: str, user: str = "") -> ClusterAcce
     return ClusterAccess(server=server, proxy_url=url, ca_file=str(CERTIFICATES / "ca.pem"))
 
 
+@on_each_loop
 async def test_an_https_request_goes_through_a_tunnel() -> None:
     async with tls_server() as (server, address), http_proxy() as proxy:
         client = HttpClient(access_through(proxy, server.url))
@@ -358,7 +360,10 @@ async def test_a_407_tells_whether_a_password_was_sent(user: str, message: str) 
         client.close()
 
 
-@pytest.mark.parametrize("response", [b"HTTP/1.1 201 Created\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"])
+@on_each_loop
+@pytest.mark.parametrize(
+    "response", [b"HTTP/1.1 201 Created\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.0 200 OK\r\n\r\n"]
+)
 async def test_any_2xx_opens_a_tunnel(response: bytes) -> None:
     async with tls_server() as (server, address), http_proxy(response, target=address) as proxy:
         client = HttpClient(access_through(proxy, server.url))

@@ -1,10 +1,9 @@
-"""TLS: the certificates of both sides, errors in words, and encrypted connections."""
+"""TLS: the certificates of both sides, and errors in words."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 import socket
 import ssl
 import stat
@@ -20,12 +19,10 @@ import pytest
 from kinform._errors import OptionError, TransportError
 from kinform._transport.access import ClusterAccess
 from kinform._transport.base import Request
-from kinform._transport.http1 import QUEUE_BYTES, Http1Connection, HttpError
 from kinform._transport.http_client import HttpClient
 from kinform._transport.tls import client_context
-from kinform._transport.tls_transport import READ_BYTES, start_tls
-from tests.net.http1_peer import GET, Peer, body_of, connected
-from tests.support.loops import on_each_loop
+from tests.net.http1_peer import Peer
+from tests.net.tls_peer import TlsPeer
 from tests.support.scripted_server import ScriptedServer, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
 
@@ -57,51 +54,6 @@ async def status_of(access: ClusterAccess) -> int:
 
 
 # --- servers
-
-
-class TlsPeer:
-    """The server's end of an encrypted connection."""
-
-    def __init__(self, peer: Peer, context: ssl.SSLContext | None = None) -> None:
-        self.peer = peer
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = (context or server_context()).wrap_bio(self._incoming, self._outgoing, server_side=True)
-
-    async def handshake(self) -> None:
-        """Completes the handshake. If it fails, the client gets an alert."""
-        while True:
-            try:
-                self._tls.do_handshake()
-                return
-            except ssl.SSLWantReadError:
-                pass
-            finally:
-                await self.peer.send(self._outgoing.read())
-            self._incoming.write(await self.peer.receive())
-
-    def encrypt(self, data: bytes) -> bytes:
-        """Returns the TLS records of the data."""
-        while data:
-            data = data[self._tls.write(data) :]
-        return self._outgoing.read()
-
-    def close_notify(self) -> bytes:
-        """Returns the TLS record that ends the connection."""
-        with pytest.raises(ssl.SSLWantReadError):
-            self._tls.unwrap()
-        return self._outgoing.read()
-
-    async def receive(self, size: int) -> bytes:
-        """Returns `size` bytes that the client sent."""
-        received = b""
-        while len(received) < size:
-            try:
-                received += self._tls.read(size)
-            except ssl.SSLWantReadError:
-                data = await self.peer.receive()
-                assert data, "the client closed the connection"
-                self._incoming.write(data)
-        return received
 
 
 @asynccontextmanager
@@ -333,223 +285,3 @@ async def test_a_tls_server_behind_an_http_url_is_an_error() -> None:
         with pytest.raises(TransportError) as caught:
             await status_of(ClusterAccess(server=server.url.replace("https", "http")))
         assert caught.value.reached
-
-
-# --- encrypted connections
-
-
-@asynccontextmanager
-async def encrypted() -> AsyncIterator[tuple[Http1Connection, TlsPeer]]:
-    """Connects an Http1Connection with a peer over TLS."""
-    async with connected() as (connection, peer):
-        server = TlsPeer(peer)
-        shaking = asyncio.create_task(server.handshake())
-        assert connection.transport is not None
-        connection.upgrade(await start_tls(connection.transport, connection, client_context(access()), "127.0.0.1"))
-        await shaking
-        yield connection, server
-
-
-async def request(connection: Http1Connection, server: TlsPeer, response: bytes) -> None:
-    """Sends a request and the records of the head of the response."""
-    waiting = asyncio.create_task(connection.request(GET))
-    assert await server.receive(len(GET)) == GET
-    await server.peer.send(server.encrypt(response))
-    await waiting
-
-
-UNTIL_CLOSE = b"HTTP/1.1 200 OK\r\n\r\n"
-
-
-@on_each_loop
-async def test_a_large_body_arrives_unchanged() -> None:
-    body = random.Random(1).randbytes(8 * READ_BYTES + 5)
-    async with encrypted() as (connection, server):
-        await request(connection, server, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
-        sending = asyncio.create_task(server.peer.send(server.encrypt(body)))
-        assert await body_of(connection) == body
-        await sending
-        assert connection.reusable
-
-
-@on_each_loop
-async def test_connections_that_share_a_buffer_keep_apart() -> None:
-    bodies = [random.Random(seed).randbytes(3 * READ_BYTES) for seed in range(5)]
-
-    async def exchange(body: bytes) -> bytes:
-        async with encrypted() as (connection, server):
-            await request(connection, server, b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body))
-            reading = asyncio.create_task(body_of(connection))
-            rest = server.encrypt(body)
-            while rest:
-                size = random.Random(len(rest)).randint(1, 50_000)
-                await server.peer.send(rest[:size])
-                rest = rest[size:]
-                await asyncio.sleep(0)
-            return await reading
-
-    assert await asyncio.gather(*map(exchange, bodies)) == bodies
-
-
-@on_each_loop
-async def test_records_may_arrive_byte_by_byte() -> None:
-    async with encrypted() as (connection, server):
-        await request(connection, server, b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n")
-        reading = asyncio.create_task(body_of(connection))
-        for byte in server.encrypt(b"01234") + server.encrypt(b"56789"):
-            await server.peer.send(bytes([byte]))
-            await asyncio.sleep(0)
-        assert await reading == b"0123456789"
-
-
-@on_each_loop
-async def test_a_large_request_arrives_unchanged() -> None:
-    data = random.Random(2).randbytes(1_000_000)
-    async with encrypted() as (connection, server):
-        sending = asyncio.create_task(connection.request(data))
-        assert await server.receive(len(data)) == data
-        await server.peer.send(server.encrypt(b"HTTP/1.1 204 No Content\r\n\r\n"))
-        assert (await sending).status == 204
-
-
-@on_each_loop
-async def test_close_notify_ends_a_body_without_a_length() -> None:
-    async with encrypted() as (connection, server):
-        await request(connection, server, UNTIL_CLOSE)
-        await server.peer.send(server.encrypt(b"body") + server.close_notify())
-        assert await body_of(connection) == b"body"
-        assert connection.closed
-        await server.peer.disconnected()
-
-
-@on_each_loop
-async def test_a_body_without_a_length_needs_a_close_notify() -> None:
-    async with encrypted() as (connection, server):
-        await request(connection, server, UNTIL_CLOSE)
-        await server.peer.send(server.encrypt(b"body"))
-        server.peer.close()
-        assert await connection.read() == b"body"
-        with pytest.raises(HttpError, match="without a TLS close_notify"):
-            await connection.read()
-
-
-@on_each_loop
-async def test_a_damaged_record_closes_the_connection() -> None:
-    async with encrypted() as (connection, server):
-        await request(connection, server, UNTIL_CLOSE)
-        good, bad = server.encrypt(b"good"), bytearray(server.encrypt(b"hunter2"))
-        bad[-1] ^= 1
-        await server.peer.send(good + bad)
-        assert await connection.read() == b"good"
-        with pytest.raises(HttpError, match="TLS failed: decryption failed or bad record mac") as caught:
-            await connection.read()
-        assert SECRET not in str(caught.value)
-        await server.peer.disconnected()
-
-
-@on_each_loop
-async def test_plain_bytes_on_an_encrypted_connection_close_it() -> None:
-    async with encrypted() as (connection, server):
-        await request(connection, server, UNTIL_CLOSE)
-        await server.peer.send(b"hunter2")
-        with pytest.raises(HttpError) as caught:
-            await connection.read()
-        assert SECRET not in str(caught.value)
-        await server.peer.disconnected()
-
-
-@on_each_loop
-async def test_a_reset_is_an_error() -> None:
-    async with encrypted() as (connection, server):
-        await request(connection, server, UNTIL_CLOSE)
-        server.peer.reset()
-        with pytest.raises(HttpError):
-            await connection.read()
-
-
-@on_each_loop
-async def test_a_slow_reader_stops_the_server() -> None:
-    async with encrypted() as (connection, server):
-        await request(connection, server, b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n")
-        sending = asyncio.create_task(server.peer.send(server.encrypt(bytes(16 << 20))))
-        await asyncio.sleep(0.2)
-        assert not sending.done()
-        queued = sum(len(piece) for piece in connection._queue)
-        assert QUEUE_BYTES <= queued <= QUEUE_BYTES + 2 * READ_BYTES
-        received = 0
-        while received < 16 << 20:
-            received += len(await connection.read())
-        await sending
-
-
-@on_each_loop
-async def test_close_in_a_body_wakes_the_reader() -> None:
-    async with encrypted() as (connection, server):
-        await request(connection, server, UNTIL_CLOSE)
-        reading = asyncio.create_task(connection.read())
-        await asyncio.sleep(0)
-        connection.close()
-        with pytest.raises(HttpError):
-            await reading
-        await server.peer.disconnected()
-
-
-# --- handshakes that fail
-
-
-async def try_to_start(connection: Http1Connection) -> None:
-    assert connection.transport is not None
-    await start_tls(connection.transport, connection, client_context(access()), "127.0.0.1")
-
-
-@pytest.mark.parametrize("data", [b"hunter2\r\n\r\n", b"\x16\x03\x03\xff\xff hunter2", b"\x15\x03\x01\x00\x02\x02\x28"])
-@on_each_loop
-async def test_garbage_instead_of_a_handshake_is_an_error(data: bytes) -> None:
-    async with connected() as (connection, peer):
-        starting = asyncio.create_task(try_to_start(connection))
-        await peer.receive()
-        await peer.send(data)
-        with pytest.raises(ssl.SSLError):
-            await starting
-        await peer.disconnected()
-
-
-@on_each_loop
-async def test_a_server_that_closes_in_the_handshake_is_an_error() -> None:
-    async with connected() as (connection, peer):
-        starting = asyncio.create_task(try_to_start(connection))
-        await peer.receive()
-        peer.close()
-        with pytest.raises(ConnectionAbortedError, match="closed the connection during the TLS handshake"):
-            await starting
-
-
-@on_each_loop
-async def test_cancel_in_the_handshake_closes_the_connection() -> None:
-    async with connected() as (connection, peer):
-        starting = asyncio.create_task(try_to_start(connection))
-        await peer.receive()
-        starting.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await starting
-        await peer.disconnected()
-
-
-@on_each_loop
-async def test_close_in_the_handshake_is_an_error() -> None:
-    async with connected() as (connection, peer):
-        starting = asyncio.create_task(try_to_start(connection))
-        await peer.receive()
-        connection.close()
-        with pytest.raises(ConnectionAbortedError):
-            await starting
-        await peer.disconnected()
-
-
-@on_each_loop
-async def test_a_closed_connection_cannot_start_tls() -> None:
-    async with connected() as (connection, _):
-        connection.close()
-        await asyncio.sleep(0)
-        with pytest.raises(ConnectionAbortedError, match="before the TLS handshake"):
-            await try_to_start(connection)

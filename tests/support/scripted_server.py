@@ -23,7 +23,7 @@ class ReceivedRequest:
         method: The method, in upper case.
         path: The path, without the query.
         params: The query parameters in order.
-        headers: The headers by lower-case name.
+        headers: The headers by lower-case name; the values of a repeated one are joined by `", "`.
         body: The body.
         connection: The number of the connection, from 1.
         client_certificate: The client's certificate, or None.
@@ -165,7 +165,10 @@ async def _read_request(reader: asyncio.StreamReader) -> tuple[str, str, dict[st
     try:
         lines = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         pairs = (line.split(": ", 1) for line in lines[1:] if line)
-        headers = {name.lower(): value for name, value in pairs}
+        headers = dict[str, str]()
+        for name, value in pairs:
+            before = headers.get(name.lower())
+            headers[name.lower()] = value if before is None else f"{before}, {value}"
         body = await reader.readexactly(int(headers.get("content-length", 0)))
     except asyncio.IncompleteReadError:
         return None
