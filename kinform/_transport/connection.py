@@ -116,6 +116,8 @@ class Connection:
         access = await self._source.load()
         self._target = _target_of(access)  # before the files are read, so that a later change is noticed
         self._client = self._client_for(access)
+        if not access.verify:
+            _log.warning("%s: the certificate of the server is not verified", self._source)
         return self
 
     async def __aexit__(

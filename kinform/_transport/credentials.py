@@ -93,7 +93,8 @@ def _url_source(
     url: str, context: str | None, token: str | None, ca: str | os.PathLike[str] | None, verify: bool
 ) -> UrlSource:
     if not is_server_url(url):
-        raise OptionError("connect.target", _HIDDEN if "@" in url else url, SERVER_URL)  # it may contain a password
+        is_secret = "@" in url or "?" in url or "#" in url  # it may contain a password or a token
+        raise OptionError("connect.target", _HIDDEN if is_secret else url, SERVER_URL)
     if context is not None:
         raise OptionError("connect.context", context, "None, since the target is a URL")
     if token is not None and not is_token(token):

@@ -21,6 +21,7 @@ from typing import Any
 
 import msgspec
 
+from kinform._printable import printable
 from kinform._transport.access import ClusterAccess
 from kinform._transport.authorization import TOKEN, CredentialError, bearer_token, is_token
 from kinform._transport.kubeconfig import Section
@@ -177,7 +178,7 @@ async def _run(command: list[str], environment: dict[str, str]) -> bytes:
     if process.too_long:
         raise CredentialError(f"it printed more than {MAX_OUTPUT_BYTES} bytes")
     if returncode := transport.get_returncode():
-        text = process.errors.decode(errors="replace").strip()
+        text = printable(process.errors.decode(errors="replace").strip(), MAX_STDERR_BYTES)
         raise CredentialError(f"it returned {returncode}" + (f". {text}" if text else ""))
     return bytes(process.output)
 

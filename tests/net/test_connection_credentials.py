@@ -348,3 +348,24 @@ async def test_api_client_sends_no_password_of_netrc(tmp_path: Path, monkeypatch
         await api.api_client.call_api("/x", "GET", _preload_content=False)
     assert server.authorizations == ["Bearer t0"]
     assert anonymous.authorizations == [None]
+
+
+async def test_a_server_that_is_not_verified_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    async with scripted_server(tls=server_context()) as server, connect(server.url, verify=False) as api:
+        for _ in range(2):
+            (await api.open(PODS)).close()
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        f"{server.url}: the certificate of the server is not verified"
+    ]
+
+
+async def test_the_stderr_of_a_plugin_cannot_control_a_terminal(tmp_path: Path) -> None:
+    plugin = ExecPlugin(tmp_path)
+    (tmp_path / "plugin.py").write_text("import sys; sys.exit('a\\n\\x1b[31mred' + 'x' * 10_000)")
+    with pytest.raises(TransportError) as caught:
+        async with connect(plugin.kubeconfig()):
+            pass
+    text = str(caught.value)
+    assert r"a\n\x1b[31mred" in text
+    assert text.isprintable()
+    assert len(text) < 5_000
