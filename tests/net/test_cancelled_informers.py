@@ -7,15 +7,18 @@ import gc
 import random
 from pathlib import Path
 
+import pytest
+
 import kinform
 from kinform.testing import Server
 from tests.net.informers import quick
 from tests.support.loops import on_each_loop, open_sockets, other_tasks
+from tests.support.tls import CERTIFICATES, tls_front
 from tests.support.waiting import until
 
-INFORMERS = 500  # on each loop
+INFORMERS = 250  # on each loop, with and without TLS
 AT_ONCE = 10
-MAX_ITERATIONS = 30
+MAX_ITERATIONS = 40
 """Iterations of the event loop. Some informers are cancelled before they connect, and some when they are synced."""
 SPARE_MAPPINGS = 8
 
@@ -46,18 +49,20 @@ async def follow(api: kinform.Connection, random_: random.Random) -> bool:
     return synced
 
 
+@pytest.mark.parametrize("tls", [False, True])
 @on_each_loop
-async def test_cancelled_informers_leave_no_task_socket_or_mapping() -> None:
+async def test_cancelled_informers_leave_no_task_socket_or_mapping(tls: bool) -> None:
     asyncio.get_running_loop().set_debug(False)  # which takes more time than all the rest
     seed = random.randrange(1 << 32)
     print(f"seed {seed}")
     random_ = random.Random(seed)
-    async with Server() as server:
+    async with Server() as server, tls_front(server.url) as front:
         server.generate("v1/pods", 20)
         tasks, sockets = other_tasks(), open_sockets()
 
         async def follow_some(count: int) -> int:
-            async with kinform.connect(server.url) as api:
+            target, ca = (front, CERTIFICATES / "ca.pem") if tls else (server.url, None)
+            async with kinform.connect(target, ca=ca) as api:
                 return sum([await follow(api, random_) for _ in range(count)])
 
         await follow_some(5)
