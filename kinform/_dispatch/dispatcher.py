@@ -105,6 +105,11 @@ class Dispatcher:
         return self._decoder.undecodable
 
     @property
+    def handler_errors(self) -> int:
+        """Calls of handlers of all kinds that raised."""
+        return self.handlers.invoke.errors + self.key_handlers.invoke.errors
+
+    @property
     def queue_depth(self) -> int:
         """Events and keys that wait for handlers."""
         return self.handlers.queue.depth + self.key_handlers.depth

@@ -45,7 +45,9 @@ class Informer:
         prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
         indexes: Maps the name of each index to the path of the field by which the index finds objects.
         type: The type that objects are decoded to: `dict`, or any type that msgspec decodes to.
-        transform: Takes the pruned bytes of an object. Returns the bytes to store, or None to store nothing.
+        transform: Takes the pruned bytes of an object. Returns the bytes to store, a JSON object, or None to store
+            nothing. If it raises or returns anything else, the object is stored without it: see
+            `stats().transform_errors`.
         options: How the streams start, and how long they wait.
         snapshot: The path of a file, or a `Snapshot`. A start from a snapshot sends no LIST, and its objects can be
             read at once. Until the server accepts a watch that continues from it, the informer is not synced, and
@@ -142,6 +144,8 @@ class Informer:
             queue_depth=dispatcher.queue_depth,
             changes_depth=dispatcher.changes_depth,
             dropped_old=dispatcher.dropped_old,
+            handler_errors=dispatcher.handler_errors,
+            transform_errors=writer.transform_errors,
             transform_seconds=writer.transform_seconds,
             snapshot=None if keeper is None else keeper.stats(),
             streams={namespace: stream.stats() for namespace, stream in collection.streams.items()},
@@ -229,7 +233,9 @@ class Informer:
 
         A handler may be a coroutine function. Handlers run one at a time, in the order of the changes. A slow handler
         never delays the stream: its events wait. If more than `queue_bound` wait, events of the same object are
-        merged. An exception is logged with the key, and stops nothing. All handlers of one event get the same object.
+        merged. An exception is counted in `stats().handler_errors` and stops nothing. For each handler, the log has at
+        most one line in ten minutes, with the key and the type of the exception. At the level DEBUG, it has each
+        exception with its text. All handlers of one event get the same object.
         """
         return self._add_handler("added", handler)
 
@@ -252,7 +258,7 @@ class Informer:
         no object. A key is in the queue at most once, even if its object changes many times before the call. At the
         call, the store has the last of these versions or a newer one, or no object if it was deleted. These handlers
         run one at a time, in another task than the handlers of `on_add`, `on_update` and `on_delete`. So there is no
-        order between the two groups. An exception is logged with the key, and stops nothing.
+        order between the two groups. An exception is counted and logged as by `on_add`, and stops nothing.
         """
         self._collection.enable_notifications(keys_only=True)
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
