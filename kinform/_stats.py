@@ -38,7 +38,8 @@ STATE_MEANINGS: dict[State, str] = {
     "not_found": "404, until the resource exists",
     "failed": "kinform gave up: a retry of the refused request cannot succeed, the store exceeds its `memory_limit`, "
     "or another error was raised",
-    "stopped": "The `async with` block of the informer was left, or the iteration over a stream ended",
+    "stopped": "The `async with` block of the informer was left, or the iteration over a stream ended, or this process "
+    "was forked after the start",
 }
 
 # From best to worst. An informer reports the worst state of its streams.

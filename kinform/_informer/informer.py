@@ -38,6 +38,10 @@ class Informer:
     `synced`, `wait_for` and `changes` raise it, `stats().streams` has its text, and the logger `kinform.informer`
     writes it. The end of the block raises it as well, unless the block itself raises.
 
+    An informer belongs to the event loop in which it starts. From then on, use it only in this loop and its thread.
+    Reads of `store` are the exception: they work from any thread, and in a process that is forked later, which keeps
+    the state at the fork. All other methods except `stats` raise a `KinformError` at the call.
+
     Args:
         api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
@@ -113,6 +117,10 @@ class Informer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        binding = self._dispatcher.binding
+        if binding.forked:
+            return  # tasks, connections and the snapshot belong to the parent process
+        binding.check()
         self._stopped = True
         for task in self._tasks:
             task.cancel()
@@ -126,7 +134,7 @@ class Informer:
     @property
     def state(self) -> State:
         """The worst state of all streams. It is `"live"` only if all streams are live."""
-        return "stopped" if self._stopped else self._collection.state
+        return "stopped" if self._stopped or self._dispatcher.binding.forked else self._collection.state
 
     def stats(self) -> Stats:
         """Returns the current counts and sizes, and the seconds since the last events."""
@@ -174,6 +182,7 @@ class Informer:
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
+        self._dispatcher.binding.check()
         await self._collection.wait_synced(timeout, allow_partial=allow_partial, wait=wait)
 
     async def failed(self) -> Exception:
@@ -185,6 +194,7 @@ class Informer:
         Raises:
             KinformError: The informer has not started, or has stopped without a failure.
         """
+        self._dispatcher.binding.check()
         return await self._collection.wait_failed()
 
     async def wait_for(self, resource_version: str, timeout: float | None = None) -> None:
@@ -203,6 +213,7 @@ class Informer:
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
+        self._dispatcher.binding.check()
         await self._collection.wait_for(resource_version, timeout)
 
     async def add_namespace(self, namespace: str) -> None:
@@ -214,6 +225,7 @@ class Informer:
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
+        self._dispatcher.binding.check()
         await self._collection.add_namespace(namespace)
 
     async def remove_namespace(self, namespace: str) -> None:
@@ -224,6 +236,7 @@ class Informer:
         Raises:
             OptionError: The informer follows all namespaces, or does not follow this one.
         """
+        self._dispatcher.binding.check()
         await self._collection.remove_namespace(namespace)
 
     # Listeners
@@ -260,6 +273,7 @@ class Informer:
         run one at a time, in another task than the handlers of `on_add`, `on_update` and `on_delete`. So there is no
         order between the two groups. An exception is counted and logged as by `on_add`, and stops nothing.
         """
+        self._dispatcher.binding.check()
         self._collection.enable_notifications(keys_only=True)
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
         return handler
@@ -273,16 +287,19 @@ class Informer:
         stops. An iterator that is made before the start can be read after it.
 
         Raises:
-            KinformError: In the iteration: the informer has not started.
+            KinformError: This is not the event loop of the informer; or, in the iteration: the informer has not
+                started.
             StatusError: In the iteration: the server refuses the request, and a retry cannot succeed.
             MemoryLimitError: In the iteration: the store takes more than `memory_limit`.
         """
+        self._dispatcher.binding.check()
         changes = self._collection.changes(self._dispatcher)
         if self._stopped:
             changes.queue.close()
         return changes
 
     def _add_handler(self, event_kind: EventKind, handler: F) -> F:
+        self._dispatcher.binding.check()
         self._collection.enable_notifications()
         present = self._collection.present() if event_kind == "added" and self._tasks else None
         return self._dispatcher.handlers.add(event_kind, handler, present)

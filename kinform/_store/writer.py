@@ -13,11 +13,12 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from threading import get_ident
 from typing import Any
 
 import msgspec
 
-from kinform._errors import MemoryLimitError
+from kinform._errors import KinformError, MemoryLimitError
 from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._heap import start_trim
 from kinform._options import Transform
@@ -76,6 +77,7 @@ class Writer:
         self._incomplete: set[str] = set()  # open streams that skipped an object without a key
         self._writes = 0
         self._background_lock = asyncio.Lock()
+        self._thread = 0  # the one that writes, as soon as one does
         self._log = ThrottledLog(log)
 
     async def write(self, stream: str, step: Step, owner: object = None) -> None:
@@ -88,7 +90,9 @@ class Writer:
 
         Raises:
             MemoryLimitError: The store takes more than `memory_limit`.
+            KinformError: Another thread has written before.
         """
+        self._check_thread()
         match step:
             case Init():
                 self.begin(stream, owner)
@@ -239,6 +243,11 @@ class Writer:
 
     def _number(self, stream: str) -> int:
         return self._numbers.setdefault(stream, len(self._numbers))
+
+    def _check_thread(self) -> None:
+        self._thread = self._thread or get_ident()
+        if self._thread != get_ident():
+            raise KinformError(f"{self.contents.name}: this thread is not the one that wrote first: write in that one")
 
     def _check_memory(self) -> None:
         if self.memory_limit is None and not self._open:
