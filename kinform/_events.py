@@ -79,6 +79,9 @@ class Added(msgspec.Struct, frozen=True, gc=False):
     key: str
     object: Any
 
+    def __repr__(self) -> str:  # never the contents: it may be a Secret
+        return f"Added({self.key!r})"
+
 
 class Updated(msgspec.Struct, frozen=True, gc=False):
     """The store has a new version of an object.
@@ -94,6 +97,9 @@ class Updated(msgspec.Struct, frozen=True, gc=False):
     object: Any
     old: Any
 
+    def __repr__(self) -> str:  # never the contents: it may be a Secret
+        return f"Updated({self.key!r})"
+
 
 class Deleted(msgspec.Struct, frozen=True, gc=False):
     """The store no longer has an object.
@@ -108,6 +114,9 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
     key: str
     object: Any
     synthetic: bool
+
+    def __repr__(self) -> str:  # never the contents: it may be a Secret
+        return f"Deleted({self.key!r}, synthetic={self.synthetic})"
 
 
 class Synced(msgspec.Struct, frozen=True, gc=False):

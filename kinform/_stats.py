@@ -38,7 +38,8 @@ STATE_MEANINGS: dict[State, str] = {
     "not_found": "404, until the resource exists",
     "failed": "kinform gave up: a retry of the refused request cannot succeed, the store exceeds its `memory_limit`, "
     "or another error was raised",
-    "stopped": "The `async with` block of the informer was left, or the iteration over a stream ended",
+    "stopped": "The `async with` block of the informer was left, or the iteration over a stream ended, or this process "
+    "was forked after the start",
 }
 
 # From best to worst. An informer reports the worst state of its streams.
@@ -161,6 +162,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
             was added are not counted.
         changes_depth: Number of events that wait in each `changes()`.
         dropped_old: Number of `Updated` events without `old`, because too many old versions were waiting.
+        handler_errors: Number of calls of handlers that raised.
+        transform_errors: Number of objects that were stored without the transformation, because `transform` raised or
+            returned something else than bytes with a JSON object.
         transform_seconds: Total seconds spent in `transform`.
         snapshot: Statistics of the snapshot; None if the informer has none.
         streams: Statistics of each stream, by namespace; `""` is the stream of all namespaces.
@@ -177,6 +181,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     queue_depth: int
     changes_depth: list[int]
     dropped_old: int
+    handler_errors: int
+    transform_errors: int
     transform_seconds: float
     snapshot: SnapshotStats | None
     streams: dict[str, StreamStats]

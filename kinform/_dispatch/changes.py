@@ -27,14 +27,14 @@ class Changes:
         present: Iterator[Version],
         *,
         synced: bool,
-        check_started: Callable[[], None],
+        check: Callable[[], None],
         failure: Callable[[], Exception | None],
     ) -> None:
         self.queue = queue
         self._decoder = decoder
         self._present: Iterator[Version] | None = present
         self._synced_pending = synced
-        self._check_started = check_started
+        self._check = check
         self._failure = failure
         self._time_slice = TimeSlice()
 
@@ -42,7 +42,7 @@ class Changes:
         return self
 
     async def __anext__(self) -> Event:
-        self._check_started()  # it would wait forever
+        self._check()  # not started, or in another thread, it would wait forever
         while entry := await self._next():
             if event := self._decoder(entry):
                 return event

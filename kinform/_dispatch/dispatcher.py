@@ -16,6 +16,7 @@ from kinform._dispatch.handlers import Handlers
 from kinform._dispatch.key_handlers import KeyHandlers
 from kinform._dispatch.queue import Entry, Queue
 from kinform._errors import KinformError
+from kinform._loop_binding import LoopBinding
 from kinform_ext._table import Change, Version
 
 Present = Callable[[], Iterator[Version]]
@@ -33,7 +34,7 @@ class Dispatcher:
     Attributes:
         handlers: The functions that take objects.
         key_handlers: The functions that take keys.
-        started: True as soon as the informer starts. Before that, nothing can be read.
+        binding: The event loop of the informer, as soon as it starts. Before that, nothing can be read.
     """
 
     def __init__(self, type: Any, name: str, bound: int) -> None:
@@ -43,7 +44,7 @@ class Dispatcher:
         self._readers: weakref.WeakSet[Changes] = weakref.WeakSet()
         self.handlers = Handlers(self._decoder, name, bound)
         self.key_handlers = KeyHandlers(name)
-        self.started = False
+        self.binding = LoopBinding(name)
 
     def dispatch(self, change: Change) -> None:
         """Passes one change to all listeners."""
@@ -77,14 +78,15 @@ class Dispatcher:
             Queue(self._bound),
             present(),
             synced=synced,
-            check_started=self._check_started,
+            check=self._check,
             failure=failure,
         )
         self._readers.add(reader)
         return reader
 
-    def _check_started(self) -> None:
-        if not self.started:
+    def _check(self) -> None:
+        self.binding.check()
+        if not self.binding.bound:
             raise KinformError(f"{self._name}: the informer has not started: enter its `async with` block first")
 
     def close_readers(self) -> None:
@@ -103,6 +105,11 @@ class Dispatcher:
     def undecodable(self) -> int:
         """Events that were skipped, because the object did not fit the type."""
         return self._decoder.undecodable
+
+    @property
+    def handler_errors(self) -> int:
+        """Calls of handlers of all kinds that raised."""
+        return self.handlers.invoke.errors + self.key_handlers.invoke.errors
 
     @property
     def queue_depth(self) -> int:

@@ -11,7 +11,7 @@ from typing import Literal, TypeVar
 
 from kinform._checks import require_callable
 from kinform._dispatch.event_decoder import EventDecoder
-from kinform._dispatch.invoke import Handler, TimeSlice, invoke
+from kinform._dispatch.invoke import Handler, Invoker, TimeSlice
 from kinform._dispatch.queue import Entry, Queue
 from kinform._events import Added, Deleted, Updated
 from kinform_ext._table import Change, Version
@@ -21,12 +21,22 @@ EventKind = Literal["added", "updated", "deleted"]
 
 
 class Handlers:
-    """The handlers of one informer, and the changes that wait for them."""
+    """The handlers of one informer, and the changes that wait for them.
+
+    Args:
+        decoder: Decodes the changes.
+        name: The name of the informer, for the log.
+        bound: Changes up to which nothing is merged.
+
+    Attributes:
+        queue: The changes that wait.
+        invoke: Calls the handlers.
+    """
 
     def __init__(self, decoder: EventDecoder, name: str, bound: int) -> None:
         self.queue = Queue(bound)
         self._decoder = decoder
-        self._name = name
+        self.invoke = Invoker(name)
         self._time_slice = TimeSlice()
         # With each handler the number of the last change before it was registered.
         self._registered: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
@@ -80,6 +90,6 @@ class Handlers:
         for handler in handlers:
             match event:
                 case Updated(_, new, old):
-                    await invoke(handler, self._name, entry.key, old, new)
+                    await self.invoke(handler, entry.key, old, new)
                 case Added(_, found) | Deleted(_, found):
-                    await invoke(handler, self._name, entry.key, found)
+                    await self.invoke(handler, entry.key, found)

@@ -1,6 +1,6 @@
 """Calls a user's function on the event loop, and limits time slices.
 
-Logs what the function raises. Never decides which function to call, or with what.
+Logs and counts what the function raises. Never decides which function to call, or with what.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ import asyncio
 import inspect
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Generator
+from types import coroutine
 from typing import Any
+
+from kinform._throttled_log import ThrottledLog
 
 log = logging.getLogger("kinform.informer")
 
@@ -39,23 +42,81 @@ class TimeSlice:
             self._since = time.perf_counter()
 
 
-async def invoke(handler: Handler, name: str, key: str, *arguments: object) -> None:
-    """Calls a handler, and awaits an awaitable result. Logs what it raises.
+class Invoker:
+    """Calls handlers one at a time, in one task, and awaits awaitable results.
+
+    A handler stops nothing: an exception is logged and counted. If a handler cancels its own task, which is the task of
+    other handlers, too, the cancellation is taken back. A cancellation from elsewhere ends the task.
 
     Args:
-        handler: The user's function.
         name: The name of the informer, for the log.
-        key: The key of the object, for the log.
-        arguments: The arguments of the handler.
+
+    Attributes:
+        errors: Number of calls that raised.
     """
-    try:
-        result = handler(*arguments)
-        if result is not None and inspect.isawaitable(result):
-            await result
-    except (Exception, asyncio.CancelledError) as error:
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._log = ThrottledLog(log)
+        self._own_cancellations = 0  # of the task, by the handler that runs now
+        self.errors = 0
+
+    async def __call__(self, handler: Handler, key: str, *arguments: object) -> None:
+        """Calls a handler with these arguments, because of the object with this key."""
         task = asyncio.current_task()
-        # Others may cancel what a handler awaits: that is no reason to end this task.
-        if isinstance(error, asyncio.CancelledError) and (task is None or task.cancelling()):
-            raise
-        what = getattr(handler, "__qualname__", type(handler).__name__)
-        log.exception("%s: handler %s raised at %s", name, what, key)
+        assert task is not None
+        try:
+            try:
+                result = handler(*arguments)
+            finally:
+                self._own_cancellations = task.cancelling()
+            if result is not None and inspect.isawaitable(result):
+                await self._steps(result, task)
+            if task.cancelling():  # not delivered yet, or caught by the handler
+                raise asyncio.CancelledError
+        except (Exception, asyncio.CancelledError) as error:
+            if task.cancelling():
+                await self._take_back(task)
+            self._report(handler, key, error)
+
+    @coroutine
+    def _steps(self, result: Awaitable[Any], task: asyncio.Task[Any]) -> Generator[Any, Any, None]:
+        """Awaits a result, and counts the cancellations of the task in each step."""
+        steps = result.__await__()
+        error: BaseException | None = None
+        while True:
+            before = task.cancelling()
+            try:
+                waits_for = next(steps) if error is None else steps.throw(error)
+            except StopIteration:
+                return
+            finally:
+                error = None  # with its traceback, it would keep this frame alive
+                self._own_cancellations += max(task.cancelling() - before, 0)
+            try:
+                yield waits_for
+            except BaseException as raised:
+                error = raised
+
+    async def _take_back(self, task: asyncio.Task[Any]) -> None:
+        """Takes back the counted cancellations.
+
+        Raises:
+            CancelledError: The task was cancelled from elsewhere, too.
+        """
+        for _ in range(min(self._own_cancellations, task.cancelling())):
+            task.uncancel()
+        if task.cancelling():
+            raise asyncio.CancelledError
+        try:
+            await asyncio.sleep(0)  # before Python 3.13, `uncancel` leaves an undelivered cancellation
+        except asyncio.CancelledError:
+            if task.cancelling():
+                raise
+
+    def _report(self, handler: Handler, key: str, error: BaseException) -> None:
+        self.errors += 1
+        name, what = getattr(handler, "__qualname__", type(handler).__name__), type(error).__name__
+        message = f"{self._name}: handler {name} raised {what} at {key}"
+        self._log.error(f"{name} {id(handler)}", message)
+        log.debug("%s", message, exc_info=error)  # its text may quote the object

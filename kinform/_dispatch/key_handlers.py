@@ -13,7 +13,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 
 from kinform._checks import require_callable
-from kinform._dispatch.invoke import Handler, TimeSlice, invoke
+from kinform._dispatch.invoke import Handler, Invoker, TimeSlice
 
 
 class KeyHandlers:
@@ -21,12 +21,16 @@ class KeyHandlers:
 
     Args:
         name: The name of the informer, for the log.
+
+    Attributes:
+        invoke: Calls the handlers.
     """
 
     def __init__(self, name: str) -> None:
-        self._name = name
-        self._handlers: list[Handler] = []
-        self._waiting: OrderedDict[str, None] = OrderedDict()
+        self.invoke = Invoker(name)
+        self._registrations: list[tuple[Handler, int]] = []  # with the number of the last change before
+        self._waiting: OrderedDict[str, int] = OrderedDict()  # with the number of the newest change
+        self._changes = 0
         self._present: deque[tuple[Handler, Iterator[str]]] = deque()
         self._pushed = asyncio.Event()
         self._time_slice = TimeSlice()
@@ -43,20 +47,19 @@ class KeyHandlers:
             OptionError: The handler is not callable.
         """
         require_callable("handler", handler)
-        self._handlers.append(handler)
+        self._registrations.append((handler, self._changes))
         self._present.append((handler, present))
         self._pushed.set()
 
     def push(self, key: str) -> None:
         """Queues a key, if there is a handler."""
-        if self._handlers:
-            self._waiting[key] = None
-            self._pushed.set()
+        self.push_all((key,))
 
     def push_all(self, keys: Iterable[str]) -> None:
         """Queues keys, if there is a handler."""
-        if self._handlers:
-            self._waiting.update(dict.fromkeys(keys))
+        if self._registrations:
+            self._changes += 1
+            self._waiting.update(dict.fromkeys(keys, self._changes))
             self._pushed.set()
 
     async def run(self) -> None:
@@ -64,14 +67,18 @@ class KeyHandlers:
         while True:
             await self._pushed.wait()
             self._pushed.clear()
-            while self._present:
-                handler, keys = self._present.popleft()
-                for key in keys:
-                    await self._time_slice.end()
-                    await invoke(handler, self._name, key, key)
-            while self._waiting:
+            while self._present or self._waiting:
                 if self._time_slice.is_over:
                     await self._time_slice.end()
-                key, _ = self._waiting.popitem(last=False)
-                for handler in self._handlers:
-                    await invoke(handler, self._name, key, key)
+                if self._present:
+                    await self._call_for_present(*self._present.popleft())
+                    continue
+                key, number = self._waiting.popitem(last=False)
+                for handler, since in self._registrations.copy():
+                    if number > since:
+                        await self.invoke(handler, key, key)
+
+    async def _call_for_present(self, handler: Handler, keys: Iterator[str]) -> None:
+        for key in keys:
+            await self._time_slice.end()
+            await self.invoke(handler, key, key)

@@ -97,7 +97,7 @@ class Collection:
             KinformError: The last handle has closed the collection already.
             SnapshotError: kinform must not use the path of the snapshot.
         """
-        dispatcher.started = True
+        dispatcher.binding.bind()
         async with self._open_lock:
             if self._closed:
                 raise KinformError(f"{self.spec.resource}: the collection is closed; make another one")

@@ -38,6 +38,10 @@ class Informer:
     `synced`, `wait_for` and `changes` raise it, `stats().streams` has its text, and the logger `kinform.informer`
     writes it. The end of the block raises it as well, unless the block itself raises.
 
+    An informer belongs to the event loop in which it starts. From then on, use it only in this loop and its thread.
+    Reads of `store` are the exception: they work from any thread, and in a process that is forked later, which keeps
+    the state at the fork. All other methods except `stats` raise a `KinformError` at the call.
+
     Args:
         api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
@@ -45,7 +49,9 @@ class Informer:
         prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
         indexes: Maps the name of each index to the path of the field by which the index finds objects.
         type: The type that objects are decoded to: `dict`, or any type that msgspec decodes to.
-        transform: Takes the pruned bytes of an object. Returns the bytes to store, or None to store nothing.
+        transform: Takes the pruned bytes of an object. Returns the bytes to store, a JSON object, or None to store
+            nothing. If it raises or returns anything else, the object is stored without it: see
+            `stats().transform_errors`.
         options: How the streams start, and how long they wait.
         snapshot: The path of a file, or a `Snapshot`. A start from a snapshot sends no LIST, and its objects can be
             read at once. Until the server accepts a watch that continues from it, the informer is not synced, and
@@ -111,6 +117,10 @@ class Informer:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        binding = self._dispatcher.binding
+        if binding.forked:
+            return  # tasks, connections and the snapshot belong to the parent process
+        binding.check()
         self._stopped = True
         for task in self._tasks:
             task.cancel()
@@ -124,7 +134,7 @@ class Informer:
     @property
     def state(self) -> State:
         """The worst state of all streams. It is `"live"` only if all streams are live."""
-        return "stopped" if self._stopped else self._collection.state
+        return "stopped" if self._stopped or self._dispatcher.binding.forked else self._collection.state
 
     def stats(self) -> Stats:
         """Returns the current counts and sizes, and the seconds since the last events."""
@@ -142,6 +152,8 @@ class Informer:
             queue_depth=dispatcher.queue_depth,
             changes_depth=dispatcher.changes_depth,
             dropped_old=dispatcher.dropped_old,
+            handler_errors=dispatcher.handler_errors,
+            transform_errors=writer.transform_errors,
             transform_seconds=writer.transform_seconds,
             snapshot=None if keeper is None else keeper.stats(),
             streams={namespace: stream.stats() for namespace, stream in collection.streams.items()},
@@ -170,6 +182,7 @@ class Informer:
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
+        self._dispatcher.binding.check()
         await self._collection.wait_synced(timeout, allow_partial=allow_partial, wait=wait)
 
     async def failed(self) -> Exception:
@@ -181,6 +194,7 @@ class Informer:
         Raises:
             KinformError: The informer has not started, or has stopped without a failure.
         """
+        self._dispatcher.binding.check()
         return await self._collection.wait_failed()
 
     async def wait_for(self, resource_version: str, timeout: float | None = None) -> None:
@@ -199,6 +213,7 @@ class Informer:
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
+        self._dispatcher.binding.check()
         await self._collection.wait_for(resource_version, timeout)
 
     async def add_namespace(self, namespace: str) -> None:
@@ -210,6 +225,7 @@ class Informer:
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
+        self._dispatcher.binding.check()
         await self._collection.add_namespace(namespace)
 
     async def remove_namespace(self, namespace: str) -> None:
@@ -220,6 +236,7 @@ class Informer:
         Raises:
             OptionError: The informer follows all namespaces, or does not follow this one.
         """
+        self._dispatcher.binding.check()
         await self._collection.remove_namespace(namespace)
 
     # Listeners
@@ -229,7 +246,9 @@ class Informer:
 
         A handler may be a coroutine function. Handlers run one at a time, in the order of the changes. A slow handler
         never delays the stream: its events wait. If more than `queue_bound` wait, events of the same object are
-        merged. An exception is logged with the key, and stops nothing. All handlers of one event get the same object.
+        merged. An exception is counted in `stats().handler_errors` and stops nothing. For each handler, the log has at
+        most one line in ten minutes, with the key and the type of the exception. At the level DEBUG, it has each
+        exception with its text. All handlers of one event get the same object.
         """
         return self._add_handler("added", handler)
 
@@ -252,8 +271,9 @@ class Informer:
         no object. A key is in the queue at most once, even if its object changes many times before the call. At the
         call, the store has the last of these versions or a newer one, or no object if it was deleted. These handlers
         run one at a time, in another task than the handlers of `on_add`, `on_update` and `on_delete`. So there is no
-        order between the two groups. An exception is logged with the key, and stops nothing.
+        order between the two groups. An exception is counted and logged as by `on_add`, and stops nothing.
         """
+        self._dispatcher.binding.check()
         self._collection.enable_notifications(keys_only=True)
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
         return handler
@@ -267,16 +287,19 @@ class Informer:
         stops. An iterator that is made before the start can be read after it.
 
         Raises:
-            KinformError: In the iteration: the informer has not started.
+            KinformError: This is not the event loop of the informer; or, in the iteration: the informer has not
+                started.
             StatusError: In the iteration: the server refuses the request, and a retry cannot succeed.
             MemoryLimitError: In the iteration: the store takes more than `memory_limit`.
         """
+        self._dispatcher.binding.check()
         changes = self._collection.changes(self._dispatcher)
         if self._stopped:
             changes.queue.close()
         return changes
 
     def _add_handler(self, event_kind: EventKind, handler: F) -> F:
+        self._dispatcher.binding.check()
         self._collection.enable_notifications()
         present = self._collection.present() if event_kind == "added" and self._tasks else None
         return self._dispatcher.handlers.add(event_kind, handler, present)

@@ -13,14 +13,18 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
+from threading import get_ident
 from typing import Any
 
-from kinform._errors import MemoryLimitError
+import msgspec
+
+from kinform._errors import KinformError, MemoryLimitError
 from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._heap import start_trim
 from kinform._options import Transform
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
+from kinform._throttled_log import ThrottledLog
 from kinform_ext._scan import Batch
 from kinform_ext._table import CHANGES, KEYS, NOTHING, Change
 
@@ -47,6 +51,8 @@ class Writer:
         transform: A function that takes the pruned bytes of an object. It returns the bytes to store, or None to store
             nothing.
         transform_seconds: Seconds spent in `transform`.
+        transform_errors: Objects that were stored without the transformation, because `transform` raised or returned
+            something else.
         wire_bytes: Bytes of all objects received, as the server sent them.
         memory_limit: Largest `held_bytes` that is allowed; None: no limit.
         peak_bytes: The largest `held_bytes` while the last complete state came in.
@@ -59,6 +65,7 @@ class Writer:
         self.key_listener: Callable[[list[str]], None] | None = None
         self.transform: Transform | None = None
         self.transform_seconds = 0.0
+        self.transform_errors = 0
         self.wire_bytes = 0
         self.memory_limit: int | None = None
         self.peak_bytes = 0
@@ -66,9 +73,12 @@ class Writer:
         self._numbers: dict[str, int] = {}  # of streams, as the table knows them
         self._open: dict[str, object] = {}  # streams between begin and commit, with their owners
         self._unswept: set[str] = set()  # streams whose last commit or drop is not swept yet
+        self._dropping: set[str] = set()  # streams whose drop is not finished
         self._incomplete: set[str] = set()  # open streams that skipped an object without a key
         self._writes = 0
         self._background_lock = asyncio.Lock()
+        self._thread = 0  # the one that writes, as soon as one does
+        self._log = ThrottledLog(log)
 
     async def write(self, stream: str, step: Step, owner: object = None) -> None:
         """Applies one step of a stream; yields to the event loop during a sweep.
@@ -80,7 +90,9 @@ class Writer:
 
         Raises:
             MemoryLimitError: The store takes more than `memory_limit`.
+            KinformError: Another thread has written before.
         """
+        self._check_thread()
         match step:
             case Init():
                 self.begin(stream, owner)
@@ -152,9 +164,10 @@ class Writer:
         return self._finish_slice(stream, changes, more)
 
     def catch_up(self) -> None:
-        """Finishes all sweeps now: a new listener gets later changes only."""
+        """Finishes all sweeps and drops now: a new listener gets later changes only."""
         for stream in self._numbers:
-            while self.sweep(stream):
+            advance = self.drop if stream in self._dropping else self.sweep
+            while advance(stream):
                 pass
 
     def abort(self, stream: str, owner: object = None) -> None:
@@ -173,7 +186,10 @@ class Writer:
         """
         self._open.pop(stream, None)
         self._unswept.add(stream)
+        self._dropping.add(stream)
         changes, more = self._table.drop(self._number(stream), SWEEP_OBJECTS, self._listens)
+        if not more:
+            self._dropping.discard(stream)
         return self._finish_slice(stream, changes, more)
 
     # Background
@@ -228,6 +244,11 @@ class Writer:
     def _number(self, stream: str) -> int:
         return self._numbers.setdefault(stream, len(self._numbers))
 
+    def _check_thread(self) -> None:
+        self._thread = self._thread or get_ident()
+        if self._thread != get_ident():
+            raise KinformError(f"{self.contents.name}: this thread is not the one that wrote first: write in that one")
+
     def _check_memory(self) -> None:
         if self.memory_limit is None and not self._open:
             return
@@ -281,14 +302,44 @@ class Writer:
         assert self.transform is not None
         start = time.perf_counter()
         try:
-            return self.transform(raw)
+            found = self.transform(raw)
+            if found is not None:
+                _require_json_object(found)
+            return found
         except Exception as error:
-            # The message of the error may quote the object.
-            log.error("%s: transform raised %s; the object stays untransformed", key, type(error).__name__)
+            self._report_transform(key, error)
             return raw
         finally:
             self.transform_seconds += time.perf_counter() - start
 
+    def _report_transform(self, key: str, error: Exception) -> None:
+        self.transform_errors += 1
+        name = getattr(self.transform, "__qualname__", type(self.transform).__name__)
+        why = str(error) if isinstance(error, _NotJsonObjectError) else f"raised {type(error).__name__}"
+        message = f"{self.contents.name}: transform {name} {why} at {key}; the object is stored without it"
+        self._log.error("transform", message)
+        log.debug("%s", message, exc_info=error)  # its text may quote the object
+
     def _contains(self, key: str, uid: str) -> bool:
         meta = self._table.meta(key)
         return meta is not None and (not uid or not meta[2] or meta[2] == uid)
+
+
+class _JsonObject(msgspec.Struct):
+    """Decodes from every JSON object, and keeps nothing of it."""
+
+
+_json_object = msgspec.json.Decoder(_JsonObject)
+
+
+class _NotJsonObjectError(Exception):
+    """The result of a transform cannot be stored."""
+
+
+def _require_json_object(found: object) -> None:
+    if type(found) is not bytes:
+        raise _NotJsonObjectError(f"returned {type(found).__name__}, not bytes or None,")
+    try:
+        _json_object.decode(found)
+    except (msgspec.DecodeError, RecursionError):
+        raise _NotJsonObjectError("returned bytes that are no JSON object") from None

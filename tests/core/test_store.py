@@ -417,7 +417,35 @@ class TestTransform:
         kept.writer.transform = transform
         kept.relist(obj("a", password="hunter2"))
         assert "shop/a" in kept.store
-        assert "shop/a: transform raised ValueError" in caplog.text
+        assert "store: transform " in caplog.text
+        assert "transform raised ValueError at shop/a; the object is stored without it" in caplog.text
+        assert "hunter2" not in caplog.text
+
+    @pytest.mark.parametrize(
+        ("returned", "why"),
+        [
+            ("{}", "returned str, not bytes or None,"),
+            (bytearray(b"{}"), "returned bytearray, not bytes or None,"),
+            (b"", "returned bytes that are no JSON object"),
+            (b"hunter2", "returned bytes that are no JSON object"),
+            (b"[]", "returned bytes that are no JSON object"),
+            (b'{"a":1}}', "returned bytes that are no JSON object"),
+            (b'{"a":' * 100_000, "returned bytes that are no JSON object"),
+        ],
+        ids=["str", "bytearray", "empty", "text", "array", "more", "deep"],
+    )
+    def test_a_result_that_cannot_be_stored_keeps_the_object(self, caplog, returned, why):
+        kept = Kept()
+        kept.relist(obj("a"), obj("b"))
+        before = kept.store.raw("shop/a")
+        kept.writer.transform = lambda raw: returned
+        kept.relist(obj("a"), obj("b"), obj("c"))
+        kept.live("MODIFIED", obj("c", rv=2))
+        assert kept.store.raw("shop/a") == before
+        assert kept.store.meta("shop/c").resource_version == "2"
+        assert kept.writer.transform_errors == 4
+        (record,) = caplog.records  # of four
+        assert f"<lambda> {why} at shop/a; the object is stored without it" in record.getMessage()
         assert "hunter2" not in caplog.text
 
 

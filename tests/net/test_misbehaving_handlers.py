@@ -1,0 +1,160 @@
+"""Handlers and transforms that raise, cancel their own task, or return no JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+import kinform
+from tests.net.informers import in_sync, quick
+from tests.support.waiting import until
+
+PODS = "v1/pods"
+
+
+def cancel_own_task() -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+
+
+def cancel_at_once(*_: object) -> None:
+    cancel_own_task()
+
+
+async def cancel_and_wait(*_: object) -> None:
+    cancel_own_task()
+    await asyncio.sleep(0)
+
+
+async def cancel_after_a_wait(*_: object) -> None:
+    await asyncio.sleep(0)
+    cancel_own_task()
+
+
+async def cancel_and_catch(*_: object) -> None:
+    cancel_own_task()
+    try:
+        await asyncio.sleep(0)
+    except asyncio.CancelledError:
+        await asyncio.sleep(0)
+
+
+def cancel_twice_and_raise(*_: object) -> None:
+    cancel_own_task()
+    cancel_own_task()
+    raise ZeroDivisionError
+
+
+CANCEL = [cancel_at_once, cancel_and_wait, cancel_after_a_wait, cancel_and_catch, cancel_twice_and_raise]
+
+
+@pytest.mark.parametrize("register", ["on_add", "on_change"])
+@pytest.mark.parametrize("handler", CANCEL)
+async def test_a_handler_that_cancels_its_own_task_stops_nothing(server, pods, caplog, register, handler):
+    keys = server.generate(PODS, 3)
+    received = []
+    getattr(pods, register)(handler)
+    getattr(pods, register)(received.append)
+    async with pods:
+        await until(lambda: len(received) == 3)
+        assert pods.stats().handler_errors == 3
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    what = "ZeroDivisionError" if handler is cancel_twice_and_raise else "CancelledError"
+    assert record.getMessage().rpartition(" at ")[0] == f"{PODS}: handler {handler.__name__} raised {what}"
+    assert record.getMessage().rpartition(" at ")[2] in keys
+
+
+@pytest.mark.parametrize("register", ["on_add", "on_change"])
+async def test_a_handler_that_catches_cancellation_ends_with_the_block(server, pods, register):
+    server.generate(PODS, 3)
+    started, calls = asyncio.Event(), []
+
+    @getattr(pods, register)
+    async def stubborn(found):
+        calls.append(found)
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.sleep(0)
+
+    async with pods:
+        await started.wait()
+    assert len(calls) == 1
+
+
+async def test_a_handler_may_use_timeouts_and_groups(server, pods):
+    server.generate(PODS, 3)
+    ends = []
+
+    @pods.on_add
+    async def busy(pod):
+        try:
+            async with asyncio.timeout(0):
+                await asyncio.Event().wait()
+        except TimeoutError:
+            ends.append("timeout")
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+                await asyncio.Event().wait()
+        except* ZeroDivisionError:
+            ends.append("group")
+
+    async def fail() -> None:
+        raise ZeroDivisionError
+
+    async with pods:
+        await until(lambda: len(ends) == 6)
+        assert pods.stats().handler_errors == 0
+    assert ends == ["timeout", "group"] * 3
+
+
+@pytest.mark.parametrize("register", ["on_add", "on_change"])
+async def test_a_handler_that_always_raises_is_logged_once(server, pods, caplog, register):
+    server.generate(PODS, 20)
+    received = []
+
+    def broken(found):
+        raise ValueError("hunter2")
+
+    getattr(pods, register)(broken)
+    getattr(pods, register)(received.append)
+    with caplog.at_level(logging.INFO, "kinform"):
+        async with pods:
+            await until(lambda: len(received) == 20)
+            assert pods.stats().handler_errors == 20
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert f"{PODS}: handler {broken.__qualname__} raised ValueError at " in record.getMessage()
+    assert "hunter2" not in caplog.text
+
+
+async def test_the_log_at_debug_has_the_text_of_an_exception(server, pods, caplog):
+    server.generate(PODS, 2)
+
+    @pods.on_add
+    def broken(pod):
+        raise ValueError("quoted")
+
+    with caplog.at_level(logging.DEBUG, "kinform.informer"):
+        async with pods:
+            await until(lambda: pods.stats().handler_errors == 2)
+    assert caplog.text.count("ValueError: quoted") == 2
+
+
+async def test_a_transform_that_returns_text_does_not_end_the_informer(server, caplog):
+    keys = server.generate(PODS, 3)
+    async with (
+        kinform.connect(server.url) as api,
+        kinform.Informer(api, PODS, transform=lambda raw: raw.decode(), options=quick()) as pods,
+    ):
+        await pods.synced(timeout=10)
+        server.touch(PODS, keys[0])
+        await until(lambda: in_sync(pods.store, server, PODS))
+        assert pods.stats().transform_errors == 4
+        assert pods.state == "live"
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.getMessage().startswith(f"{PODS}: transform ")
