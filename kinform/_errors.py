@@ -23,7 +23,7 @@ may be a Secret.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 
 import msgspec
@@ -36,6 +36,7 @@ MAX_REASON = 100
 MAX_MESSAGE = 1000
 MAX_NAME = 253
 MAX_CAUSES = 10
+MAX_NAMED_KEYS = 5  # in a message
 
 
 class KinformError(Exception):
@@ -190,21 +191,38 @@ class ProtocolError(KinformError):
 class SkippedError(KinformError):
     """An object is skipped, for the reason in `why`.
 
-    The stream continues with the next object.
+    The stream continues with the next object. `synced` and `wait_for` raise it with all `keys` if these objects could
+    not be fetched before the timeout.
 
     Attributes:
         resource: The resource, `"v1/pods"`, or `"v1/pods in shop"` for one namespace.
-        key: `"namespace/name"` or `"name"`; None if the key cannot be read.
-        why: `"oversized"`, `"malformed"`, `"too deep"` (nested too deeply) or `"unknown event type"`.
-        offset: Offset of the object in the response body, in bytes.
-        size: Size of the object on the wire, in bytes.
+        key: `"namespace/name"` or `"name"`; None if the key cannot be read. The first of several keys.
+        keys: All keys. Instead of keys that cannot be read, it has one `"(unknown keys)"`.
+        why: `"oversized"`, `"malformed"`, `"too deep"` (nested too deeply) or `"unknown event type"`. From `synced` and
+            `wait_for`: the time that passed.
+        offset: Offset of the object in the response body, in bytes; None from `synced` and `wait_for`.
+        size: Size of the object on the wire, in bytes; None from `synced` and `wait_for`.
     """
 
-    def __init__(self, resource: str, key: str | None, why: str, *, offset: int, size: int) -> None:
+    def __init__(
+        self,
+        resource: str,
+        key: str | None,
+        why: str,
+        *,
+        offset: int | None = None,
+        size: int | None = None,
+        keys: Sequence[str] = (),
+    ) -> None:
         name = key if key is not None else "an object with an unreadable key"
-        super().__init__(f"{resource}: skipped {name}: {why}, {size} bytes at byte {offset}")
+        if len(keys) > 1:
+            name = ", ".join(keys[:MAX_NAMED_KEYS])
+            name += f" and {len(keys) - MAX_NAMED_KEYS} more" if len(keys) > MAX_NAMED_KEYS else ""
+        where = "" if offset is None else f", {size} bytes at byte {offset}"
+        super().__init__(f"{resource}: skipped {name}: {why}{where}")
         self.resource = resource
         self.key = key
+        self.keys = tuple(keys) or (() if key is None else (key,))
         self.why = why
         self.offset = offset
         self.size = size

@@ -108,7 +108,7 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
         key: `"namespace/name"` or `"name"`.
         object: Its last known state, decoded.
         synthetic: True if the server did not send the deletion. kinform derived it from a relist, from a new
-            object of the same name, or from the removal of a namespace.
+            object of the same name, from a fetch of a skipped object, or from the removal of a namespace.
     """
 
     key: str

@@ -25,6 +25,9 @@ State = Literal[
     "stopped",
 ]
 
+# Stands for skipped objects whose keys are unknown, among the keys of others.
+UNKNOWN_KEYS = "(unknown keys)"
+
 # Printed in docs/reference/states.md.
 STATE_MEANINGS: dict[State, str] = {
     "starting": "The server has not answered yet",
@@ -70,6 +73,8 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         seconds_since_bookmark: Seconds since the last bookmark; None before the first.
         seconds_since_sync: Seconds since the last complete state; None before the first. After a start from a snapshot:
             seconds since the server accepted a watch that continues from the snapshot.
+        degraded: Keys of skipped objects that kinform has not received since: the store lacks them or has an old
+            version. At most 100 keys, then `"(unknown keys)"` if there are others.
         skipped: Number of objects that were skipped: see `SkippedError`.
         errors: Number of errors from which the stream recovered. Includes skipped objects.
     """
@@ -80,6 +85,7 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seconds_since_byte: float | None
     seconds_since_bookmark: float | None
     seconds_since_sync: float | None
+    degraded: list[str]
     skipped: int
     errors: int
 
@@ -156,6 +162,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         peak_bytes: The largest `memory.held_bytes` while the last complete state was received. Measured after each
             chunk, like `memory_limit`.
         stale: Number of objects that the store has in an old version, because a newer version was skipped.
+        degraded: Keys of skipped objects that kinform has not received since, of all streams: the store lacks them or
+            has an old version. kinform requests them again. For each stream at most 100 keys, then `"(unknown keys)"`
+            if there are others.
         undecodable: Number of events that were not dispatched, because an object does not fit the type.
         undecodable_reads: Number of objects that reads with `on_undecodable="skip"` left out. Each read counts.
         queue_depth: Number of events and keys that wait for handlers. Objects that were in the store before a handler
@@ -176,6 +185,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     memory: MemoryUsage
     peak_bytes: int
     stale: int
+    degraded: list[str]
     undecodable: int
     undecodable_reads: int
     queue_depth: int
@@ -186,6 +196,29 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     transform_seconds: float
     snapshot: SnapshotStats | None
     streams: dict[str, StreamStats]
+
+
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """The health of an informer, at the time of the call.
+
+    Attributes:
+        ok: True if the store is a complete and recent copy. See `Informer.health`.
+        state: The worst state of the streams.
+        reason: Why `ok` is False; `""` if it is True. One line, without contents of objects.
+        age_seconds: Seconds since the store was last known to be a current copy: since the last complete event or
+            bookmark of a watch, or the last complete state. The largest of all streams; None before the first.
+        degraded: Keys of skipped objects that kinform has not received since: `Stats.degraded`.
+        consecutive_failures: Failures in a row without progress. The largest of all streams.
+        last_error: The last error; None if there was progress since.
+    """
+
+    ok: bool
+    state: State
+    reason: str
+    age_seconds: float | None
+    degraded: list[str]
+    consecutive_failures: int
+    last_error: str | None
 
 
 def worst(states: Iterable[State]) -> State:

@@ -364,6 +364,7 @@ cdef class _TableStreams(_TableStorage):
     cdef kt_found find_in_stream(self, Py_ssize_t stream, const kr_text *key)
     cdef bint has_other_uid(self, uint32_t id, const kr_identity *identity) noexcept
     cdef int unstage(self, uint32_t stream, kt_found found) except -1
+    cdef void clear_stale(self, Py_ssize_t stream, kr_byte *record) noexcept
     cdef int sweep_key(self, uint32_t stream, kt_found found, list changes) except -1
     cdef int sweep_slice(self, uint32_t number, Py_ssize_t limit, list changes) except -1
     cdef int remove(self, uint32_t id, list changes, bint synthetic) except -1

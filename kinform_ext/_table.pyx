@@ -183,6 +183,7 @@ cdef class Table(_TableStreams):
             found = self.found_of(incoming)
         if found.plain != KR_NONE:
             if self.is_same(found.plain, incoming):
+                self.clear_stale(incoming.stream, kt_record(&self.t, found.plain))
                 return 0
             recreated = self.has_other_uid(found.plain, &incoming.identity)
             if changes is not None and not self.keys_only:

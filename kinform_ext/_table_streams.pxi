@@ -57,6 +57,14 @@ cdef class _TableStreams(_TableStorage):
             self.t.stale += 1
         return True
 
+    cdef void clear_stale(self, Py_ssize_t stream, kr_byte *record) noexcept:
+        """Records that a swept version is the newest one after all."""
+        cdef kt_stream *s = &self.t.stream[stream]
+        if kt_is_stale(s, kr_word(record)):
+            kr_set_word(record, kr_word(record) & ~s.stale_bit)
+            s.stale -= 1
+            self.t.stale -= 1
+
     def commit(self, Py_ssize_t stream, bint sweep_missing=True):
         """Completes a relist: readers see the new state at once.
 

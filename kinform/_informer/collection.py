@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
-from kinform._errors import KinformError, OptionError, StatusError
+from kinform._errors import MAX_NAMED_KEYS, KinformError, OptionError, SkippedError, StatusError
+from kinform._informer.healer import Healer
 from kinform._listwatch.stream import Stream
 from kinform._options import Scope, Snapshot
 from kinform._spec import CollectionSpec
-from kinform._stats import State, worst
+from kinform._stats import UNKNOWN_KEYS, Health, State, worst
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
@@ -82,6 +84,7 @@ class Collection:
         self._closed = False
         self._open_lock = asyncio.Lock()  # a second handle waits while the first one starts
         self._dispatchers: list[Dispatcher] = []
+        self._healers: dict[str, Healer] = {}
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
         self._progress = asyncio.Event()
@@ -153,6 +156,8 @@ class Collection:
         self._closed = True
         self.running = False
         own = [*self._stream_tasks.values(), *self._background_tasks]
+        for healer in self._healers.values():
+            own += healer.stop()
         for task in own:
             task.cancel()
         try:
@@ -169,7 +174,13 @@ class Collection:
 
     def _follow(self, namespace: str, resource_version: str = "") -> None:
         stream = Stream(self._transport, self.spec, namespace=namespace, resource_version=resource_version)
-        stream.on_progress = self.wake
+        healer = self._healers[namespace] = Healer(self._transport, self.spec, stream, self.writer)
+
+        def progress() -> None:
+            healer.update()
+            self.wake()
+
+        stream.on_progress = progress
         self.streams[namespace] = stream
         self._stream_tasks[namespace] = asyncio.create_task(self._fill(stream), name=f"kinform {stream.name}")
 
@@ -188,6 +199,7 @@ class Collection:
             log.error("%s: failed: %s", stream.name, why)
             self.failure = error
             self._ended.set()
+            self._healers[stream.namespace].stop()
             for dispatcher in self._dispatchers:
                 dispatcher.close_readers()
         finally:
@@ -245,6 +257,48 @@ class Collection:
         """The worst state of all streams. It is `"live"` only if all streams are live."""
         return "failed" if self.failure is not None else worst(stream.state for stream in self.streams.values())
 
+    @property
+    def degraded(self) -> list[str]:
+        """The keys of the skipped objects of all streams."""
+        return [key for stream in self.streams.values() for key in stream.healing.degraded]
+
+    def health(self, max_age: float | None) -> Health:
+        """Returns the health. See `Informer.health`."""
+        now = time.monotonic()
+        streams = list(self.streams.values())
+        seen = [stream.last_current for stream in streams]
+        times = [then for then in seen if then is not None]
+        age = now - min(times) if times and len(times) == len(seen) else None
+        failing = max(streams, key=lambda stream: (stream.error is not None, stream.failures), default=None)
+        error = failing.error if failing is not None else None
+        state, degraded = self.state, self.degraded
+        if self.failure is not None:
+            reason = (
+                f"failed: {self.failure if isinstance(self.failure, KinformError) else type(self.failure).__name__}"
+            )
+        elif not self.running:
+            reason = "the informer is not running"
+        elif age is None or not self.synced:
+            reason = f"not synced: {state}"
+        elif degraded:
+            reason = f"skipped: {', '.join(degraded[:MAX_NAMED_KEYS])}"
+            reason += f" and {len(degraded) - MAX_NAMED_KEYS} more" if len(degraded) > MAX_NAMED_KEYS else ""
+        elif max_age is None and state != "live":
+            reason = state
+        elif max_age is not None and age > max_age:
+            reason = f"no news for {age:.0f} s: {state}"
+        else:
+            reason = ""
+        return Health(
+            ok=not reason,
+            state=state,
+            reason=f"{self.spec.resource}: {reason}" if reason else "",
+            age_seconds=age,
+            degraded=degraded,
+            consecutive_failures=max((stream.failures for stream in streams), default=0),
+            last_error=None if error is None else str(error),
+        )
+
     def wake(self) -> None:
         """Wakes all waits: states, errors or resourceVersions may have changed."""
         if not self.synced and self.streams and all(s.last_sync is not None for s in self.streams.values()):
@@ -254,7 +308,14 @@ class Collection:
         progress, self._progress = self._progress, asyncio.Event()
         progress.set()
 
-    async def wait_synced(self, timeout: float | None, *, allow_partial: bool = False, wait: bool = False) -> None:
+    async def wait_synced(
+        self,
+        timeout: float | None,
+        *,
+        allow_partial: bool = False,
+        wait: bool = False,
+        allow_skipped: bool = False,
+    ) -> None:
         """Waits for the first complete state of every stream. See `Informer.synced`."""
 
         def synced() -> bool:
@@ -266,7 +327,7 @@ class Collection:
                 _raise_refusal(stream for stream in refused if stream.refusals >= ANSWERS_UNTIL_RAISED)
             return not missing
 
-        await self._wait_until(synced, timeout, "not synced", raise_refusal=True)
+        await self._wait_until(synced, timeout, "not synced", raise_refusal=True, allow_skipped=allow_skipped)
 
     async def wait_failed(self) -> Exception:
         """Waits until the collection fails. See `Informer.failed`."""
@@ -275,17 +336,24 @@ class Collection:
             await self._ended.wait()
         return self.failure
 
-    async def wait_for(self, resource_version: str, timeout: float | None) -> None:
+    async def wait_for(self, resource_version: str, timeout: float | None, *, allow_skipped: bool = False) -> None:
         """Waits until every stream has reached a resourceVersion. See `Informer.wait_for`."""
         wanted = _number(resource_version)
         await self._wait_until(
             lambda: all(_number(stream.resource_version or "0") >= wanted for stream in self.streams.values()),
             timeout,
             f"resourceVersion {resource_version} not seen",
+            allow_skipped=allow_skipped,
         )
 
     async def _wait_until(
-        self, holds: Callable[[], bool], timeout: float | None, what: str, *, raise_refusal: bool = False
+        self,
+        holds: Callable[[], bool],
+        timeout: float | None,
+        what: str,
+        *,
+        raise_refusal: bool = False,
+        allow_skipped: bool = True,
     ) -> None:
         """Waits until a condition holds; it is tested after each progress of a stream.
 
@@ -293,9 +361,11 @@ class Collection:
             holds: The condition. It may raise to end the wait.
             timeout: Seconds to wait; None: no limit.
             what: The missing event, for the TimeoutError.
+            allow_skipped: Do not wait until the skipped objects are received.
             raise_refusal: At the timeout, raise the error of a stream that the server refuses instead.
 
         Raises:
+            SkippedError: At the timeout, if only skipped objects are missing.
             TimeoutError: At the timeout; names the state of each stream.
             KinformError: The collection has stopped or failed. If it has failed: the error that ended it.
         """
@@ -306,14 +376,21 @@ class Collection:
                     if self.failure is not None:
                         raise self.failure.with_traceback(None)  # raised again and again it would collect frames
                     self._check_running()
-                    if holds():
+                    if holds() and (allow_skipped or not self.degraded):
                         return
                     await progress.wait()
         except TimeoutError:
+            if not allow_skipped and holds():
+                raise self._skipped(f"not received again after {timeout:g} s") from None
             if raise_refusal:
                 _raise_refusal(stream for stream in self.streams.values() if stream.state in REFUSED)
             states = ", ".join(f"{stream.name}: {_state(stream)}" for stream in self.streams.values())
             raise TimeoutError(f"{what} after {timeout:g} s; {states}") from None
+
+    def _skipped(self, why: str) -> SkippedError:
+        keys = self.degraded
+        known = [key for key in keys if key != UNKNOWN_KEYS]
+        return SkippedError(str(self.spec.resource), known[0] if known else None, why, keys=keys)
 
     def _check_running(self) -> None:
         if not self.running:
@@ -346,8 +423,9 @@ class Collection:
             task = self._stream_tasks.pop(namespace)
             del self.streams[namespace]
             task.cancel()
+            healing = self._healers.pop(namespace).stop()
             try:
-                await asyncio.gather(task, return_exceptions=True)
+                await asyncio.gather(task, *healing, return_exceptions=True)
                 while self.writer.drop(namespace):
                     await asyncio.sleep(0)
             except asyncio.CancelledError:  # a namespace that is half removed could not be followed again

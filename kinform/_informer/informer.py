@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+import msgspec
+
 from kinform._checks import require_integer
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
@@ -21,7 +23,7 @@ from kinform._errors import KinformError
 from kinform._informer.collection import Collection, start_background
 from kinform._options import Prune, Resource, Scope, Snapshot, Transform, WatchOptions
 from kinform._spec import CollectionSpec
-from kinform._stats import State, Stats
+from kinform._stats import Health, State, Stats
 from kinform._store.reader import Store
 from kinform._transport.adapter import as_transport
 
@@ -40,7 +42,7 @@ class Informer:
 
     An informer belongs to the event loop in which it starts. From then on, use it only in this loop and its thread.
     Reads of `store` are the exception: they work from any thread, and in a process that is forked later, which keeps
-    the state at the fork. All other methods except `stats` raise a `KinformError` at the call.
+    the state at the fork. All other methods except `stats` and `health` raise a `KinformError` at the call.
 
     Args:
         api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.
@@ -147,6 +149,7 @@ class Informer:
             memory=writer.memory_usage(),
             peak_bytes=writer.peak_bytes,
             stale=self.store.stale,
+            degraded=collection.degraded,
             undecodable=dispatcher.undecodable,
             undecodable_reads=self.store.undecodable_reads,
             queue_depth=dispatcher.queue_depth,
@@ -159,10 +162,36 @@ class Informer:
             streams={namespace: stream.stats() for namespace, stream in collection.streams.items()},
         )
 
+    def health(self, max_age: float | None = None) -> Health:
+        """Returns whether the store is a complete and recent copy, and why not.
+
+        `ok` is False if the informer is not synced, has stopped or failed, if this process was forked after the start,
+        or if `degraded` names skipped objects. An object that stays larger than `max_object_bytes` keeps `ok` False:
+        raise the limit, or read the other fields.
+
+        Args:
+            max_age: Largest `age_seconds` for which `ok` is True. The server sends a bookmark about once a minute, so
+                use more than 60. None: `ok` is True only in the state `"live"`.
+        """
+        health = self._collection.health(max_age)
+        if self._dispatcher.binding.forked:
+            why = "this process was forked after the start"
+            return msgspec.structs.replace(health, ok=False, state=self.state, reason=f"{self.resource}: {why}")
+        return msgspec.structs.replace(health, state=self.state)
+
     # Waits
 
-    async def synced(self, timeout: float | None = None, *, allow_partial: bool = False, wait: bool = False) -> None:
+    async def synced(
+        self,
+        timeout: float | None = None,
+        *,
+        allow_partial: bool = False,
+        wait: bool = False,
+        allow_skipped: bool = False,
+    ) -> None:
         """Waits until the first complete state of every stream is in the store.
+
+        If an object was skipped, because it is malformed or oversized, `synced` waits until kinform has received it.
 
         A state from a snapshot can be read at once, but is not synced yet. It is synced when the server has accepted
         a watch that continues from it: when the first event or bookmark of this watch arrives, or after half a second
@@ -174,16 +203,18 @@ class Informer:
             timeout: Seconds to wait; None: no limit.
             allow_partial: Do not wait for streams that the server refuses (401, 403, 404).
             wait: Wait until such a refusal ends, instead of raising it. Has no effect with `allow_partial`.
+            allow_skipped: Do not wait for skipped objects.
 
         Raises:
             UnauthorizedError, ForbiddenError, NotFoundError: The server has refused the request of a stream twice in
                 a row, and `wait` is False; or it refuses the request at the timeout. The error names this stream.
+            SkippedError: The timeout passed, and only skipped objects are missing. The error names their keys.
             TimeoutError: The timeout passed. The error names the state of each stream, and its cause.
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.wait_synced(timeout, allow_partial=allow_partial, wait=wait)
+        await self._collection.wait_synced(timeout, allow_partial=allow_partial, wait=wait, allow_skipped=allow_skipped)
 
     async def failed(self) -> Exception:
         """Waits until the informer fails, and returns the error.
@@ -197,24 +228,29 @@ class Informer:
         self._dispatcher.binding.check()
         return await self._collection.wait_failed()
 
-    async def wait_for(self, resource_version: str, timeout: float | None = None) -> None:
+    async def wait_for(
+        self, resource_version: str, timeout: float | None = None, *, allow_skipped: bool = False
+    ) -> None:
         """Waits until the store has reached a resourceVersion.
 
         Use it to read your own writes. If the collection has no changes, only a bookmark brings a newer
-        resourceVersion. The server sends one about once a minute, so the wait can take that long.
+        resourceVersion. The server sends one about once a minute, so the wait can take that long. If an object was
+        skipped, `wait_for` also waits until kinform has received it.
 
         Args:
             resource_version: The resourceVersion in the API server's answer to a write; a number.
             timeout: Seconds to wait; None: no limit.
+            allow_skipped: Do not wait for skipped objects.
 
         Raises:
             ValueError: This resourceVersion, or the resourceVersion of a stream, is not a number.
+            SkippedError: The timeout passed, and only skipped objects are missing. The error names their keys.
             TimeoutError: The timeout passed. The error names the state of each stream.
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.wait_for(resource_version, timeout)
+        await self._collection.wait_for(resource_version, timeout, allow_skipped=allow_skipped)
 
     async def add_namespace(self, namespace: str) -> None:
         """Follows one more namespace; returns when its objects are in the store.

@@ -18,12 +18,12 @@ from kinform._errors import (
     UnauthorizedError,
 )
 from kinform._events import Applied, Init, InitDone, Skipped, Step
-from kinform._listwatch.call_order import Expected, expected_after
+from kinform._listwatch.call_order import CallOrderError, Expected, expected_after
 from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip, Status
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
 from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, Verdict, Wait
 from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal
-from kinform._options import Resource
+from kinform._options import Resource, Scope
 from kinform._spec import CollectionSpec
 from kinform._stats import State
 from kinform._transport.base import Request
@@ -53,7 +53,8 @@ class ListWatchMachine:
     """The state machine of one stream: all namespaces, or one.
 
     The order of calls is: `request`, then `accepted`, `refused` or `ended`. After `accepted` any number of `take`,
-    until one sets `close_requested` or the body ends; then `ended`, unless `close_requested` is set. Before the next
+    until one sets `close_requested` or the body ends; then `ended`, unless `close_requested` is set. In a watch,
+    `relist` may take the place of `take`; it sets `close_requested`. Before the next
     `request`, wait `delay` seconds, and until `interval` seconds after the last one. Any other order raises
     `CallOrderError`. `abandoned`, `give_up` and `stop` are legal at any time.
 
@@ -145,7 +146,7 @@ class ListWatchMachine:
         return Request(
             path=self._resource.path(self._namespace),
             params=tuple(params),
-            accept=_METADATA_ONLY.format("" if watch else "List") if scope.metadata_only else "application/json",
+            accept=accept_header(scope, watch=watch),
             gzip=self._options.compression == "gzip" and not watch,
             watch=watch,
         )
@@ -222,6 +223,13 @@ class ListWatchMachine:
         self._called("ended")
         self._end(error, elapsed)
 
+    def relist(self) -> None:
+        """Handles that the caller needs a new complete state, in the middle of a watch."""
+        if self._expected is not Expected.BODY or not isinstance(self._phase, Watching):
+            raise CallOrderError(f"{self.name}: relist() was called, expected a watch")
+        self._close()
+        self._move(Verdict.HEAL)
+
     def abandoned(self) -> None:
         """Handles that the caller closed the current connection, if there was one."""
         self._expected = Expected.REQUEST
@@ -238,6 +246,16 @@ class ListWatchMachine:
         """Sets the state after the last use."""
         if self.state != "failed":
             self.state = "stopped"
+
+    @property
+    def watching(self) -> bool:
+        """True if the state is complete, and all further changes come from a watch."""
+        return isinstance(self._phase, Watching)
+
+    @property
+    def failures(self) -> int:
+        """Failures in a row, until progress."""
+        return max(self._counters.failures, self._counters.refusals)
 
     @property
     def refusals(self) -> int:
@@ -367,6 +385,11 @@ class ListWatchMachine:
                 if isinstance(error, StatusError) and error.retry_after is not None:
                     seconds = max(seconds, min(error.retry_after, MAX_RETRY_AFTER))
                 return seconds
+
+
+def accept_header(scope: Scope, *, watch: bool) -> str:
+    """Returns the Accept header of a LIST or a WATCH."""
+    return _METADATA_ONLY.format("" if watch else "List") if scope.metadata_only else "application/json"
 
 
 def _is_newer(resource_version: str, other: str) -> bool:

@@ -12,7 +12,7 @@ import os
 import re
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import TypeVar
 
@@ -24,8 +24,9 @@ from kinform._errors import (
     StalledError,
     TransportError,
 )
-from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Step
+from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Skipped, Step
 from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip, read_status
+from kinform._listwatch.healing import Healing
 from kinform._listwatch.machine import Capabilities, ListWatchMachine
 from kinform._objects import Object
 from kinform._options import Prune, Resource, Scope, WatchOptions
@@ -65,6 +66,8 @@ class Stream:
         last_bookmark: Time of the last bookmark; None before the first.
         last_sync: Time of the last complete state; None before the first. For a state from a snapshot: the time when
             the server accepted a watch that continues from it.
+        last_current: Time at which the stream last had all changes of the server; None before the first.
+        healing: The skipped objects that the stream has not received since.
         on_progress: A function that kinform calls after each chunk of a body, and each time that a connection has ended
             or failed. Any attribute may have changed.
     """
@@ -84,12 +87,17 @@ class Stream:
         self.last_byte: float | None = None
         self.last_bookmark: float | None = None
         self.last_sync: float | None = None
+        self.last_current: float | None = None
+        self.healing = Healing(spec.options.backoff, _random_fraction)
         self.on_progress: Callable[[], None] = lambda: None
         self._transport = transport
         self._program = spec.prune.program()
         self._options = spec.options
         self._log = ThrottledLog(log)
         self._last_request = -math.inf
+        self._relist_requested = False
+        self._failure: KinformError | None = None
+        self._deadline: asyncio.Timeout | None = None  # of the wait for the next chunk
         self._machine = ListWatchMachine(
             spec,
             namespace,
@@ -118,6 +126,11 @@ class Stream:
         """The last failure. None if there was no failure, or if progress came after it."""
         return self._machine.error
 
+    @property
+    def failures(self) -> int:
+        """Failures in a row, until progress."""
+        return self._machine.failures
+
     async def __aiter__(self) -> AsyncGenerator[WatcherEvent, None]:
         async with aclosing(self.steps()) as steps:
             async for step in steps:
@@ -140,9 +153,27 @@ class Stream:
             seconds_since_byte=since(self.last_byte),
             seconds_since_bookmark=since(self.last_bookmark),
             seconds_since_sync=since(self.last_sync),
+            degraded=list(self.healing.degraded),
             skipped=self.skipped,
             errors=self.errors,
         )
+
+    def relist(self) -> None:
+        """Requests a new complete state instead of the rest of the watch.
+
+        Without a running watch, kinform does it at the start of the next one. Has no effect while a state comes in.
+        """
+        if self._machine.watching:
+            self._relist_requested = True
+            self._interrupt()
+
+    def fail(self, error: KinformError) -> None:
+        """Ends the iteration with an error.
+
+        It does so at once during a watch, otherwise at the start of the next one.
+        """
+        self._failure = error
+        self._interrupt()
 
     async def steps(self) -> AsyncGenerator[Step, None]:
         """Yields the events of the stream in batches, which are called steps.
@@ -193,6 +224,8 @@ class Stream:
                 )
             else:
                 if init := machine.accepted():
+                    self._relist_requested = False
+                    self.healing.begin()
                     yield init
                 elif self.last_sync is None and machine.state == "live":
                     resumed = asyncio.get_running_loop().call_later(RESUMED_AFTER_SECONDS, self._resumed)
@@ -204,7 +237,12 @@ class Stream:
                 chunks = aiter(response.chunks())
                 heard = time.monotonic()  # white space and a frame that does not end are silence, too
                 while not machine.close_requested:
-                    chunk = await self._within(machine.silence, anext(chunks, None), since=heard)
+                    chunk = await self._next(chunks, machine.silence, since=heard)
+                    if self._failure is not None:
+                        raise self._failure
+                    if self._relist_requested:
+                        machine.relist()
+                        break
                     if chunk is None:
                         frames.finish()
                         break
@@ -219,12 +257,15 @@ class Stream:
                             yield step
                         # Only now: the iterating code has taken the step.
                         self.resource_version = machine.resource_version
+                        self._heal(step)
                         if isinstance(step, InitDone) or (self.last_sync is None and machine.state == "live"):
                             self.last_sync = self.last_byte
                         if machine.close_requested:
                             break
                     if complete:
                         heard = time.monotonic()
+                        if machine.watching:
+                            self.last_current = heard
                     # The next chunk may take hours: release the last one, up to a MiB.
                     chunk = complete = frame = step = None
                     self.on_progress()
@@ -239,14 +280,31 @@ class Stream:
         if not machine.close_requested:
             machine.ended(failure, time.monotonic() - started)
         if machine.error is not None and machine.error is not reported:
-            self._report(machine.error)
+            self.report(machine.error)
         self.on_progress()
 
-    async def _within(self, seconds: float, awaitable: Awaitable[T], *, since: float | None = None) -> T:
-        """Waits for a result until some seconds after `since`, or from now on."""
-        passed = 0.0 if since is None else time.monotonic() - since
+    def _interrupt(self) -> None:
+        if self._deadline is not None:
+            self._deadline.reschedule(asyncio.get_running_loop().time())
+
+    async def _next(self, chunks: AsyncIterator[bytes], seconds: float, *, since: float) -> bytes | None:
+        """Waits for the next chunk; `relist` and `fail` end the wait."""
+        if self._relist_requested or self._failure is not None:
+            return None
         try:
-            async with asyncio.timeout(seconds - passed):
+            async with asyncio.timeout(seconds + since - time.monotonic()) as self._deadline:
+                return await anext(chunks, None)
+        except TimeoutError as error:
+            if self._relist_requested or self._failure is not None:
+                return None
+            raise self._stalled(seconds) from error
+        finally:
+            self._deadline = None
+
+    async def _within(self, seconds: float, awaitable: Awaitable[T]) -> T:
+        """Waits for a result."""
+        try:
+            async with asyncio.timeout(seconds):
                 return await awaitable
         except TimeoutError as error:
             raise self._stalled(seconds) from error
@@ -259,21 +317,35 @@ class Stream:
         try:
             await self._transport.refresh_credentials()
         except KinformError as error:
-            self._report(error)
+            self.report(error)
 
     def _note(self, frame: Frame) -> None:
         if isinstance(frame, Bookmark):
             self.last_bookmark = self.last_byte
         elif isinstance(frame, Skip):
             self.skipped += 1
-            self._report(SkippedError(self.name, frame.key, frame.reason, offset=frame.offset, size=frame.size))
+            self.report(SkippedError(self.name, frame.key, frame.reason, offset=frame.offset, size=frame.size))
+
+    def _heal(self, step: Step | None) -> None:
+        """Updates what is degraded, as soon as the iterating code has taken a step."""
+        healing = self.healing
+        match step:
+            case Applied(batch, initial) if healing.expects(initial=initial):
+                for i in range(len(batch)):
+                    healing.receive(batch.key(i), initial=initial)
+            case Skipped("DELETED", str(key), initial):
+                healing.receive(key, initial=initial)
+            case Skipped(_, key, initial):
+                healing.skip(key, time.monotonic(), initial=initial)
+            case InitDone():
+                healing.complete(time.monotonic())
 
     def _resumed(self) -> None:
         if self.last_sync is None and self._machine.state == "live":
             self.last_sync = time.monotonic()
             self.on_progress()
 
-    def _report(self, error: KinformError) -> None:
+    def report(self, error: KinformError) -> None:
         """Counts an error that the stream recovers from, logs it, calls `on_error`."""
         self.errors += 1
         self._log.warning(f"{type(error).__name__} {getattr(error, 'status', '')}", str(error))

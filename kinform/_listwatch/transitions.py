@@ -59,6 +59,7 @@ class Verdict(enum.Enum):
         f"(b) 400, 406, 415 or 422, if fewer than {MAX_EMPTY_WATCHES} watches failed before this one; "
         f"(c) the conditions of RETRY, and at least {MAX_EMPTY_WATCHES} failed watches, including this one"
     )
+    HEAL = "A watch skipped an object whose key is unknown, and the wait until the relist is over"
     RELOAD = "The first 401 since the last accepted request"
     UNAUTHORIZED = "A further 401 since the last accepted request, or an ERROR event of 401"
     FORBIDDEN = "403"
@@ -128,6 +129,7 @@ ROWS: tuple[tuple[Verdict, tuple[Phase, ...], Next, Wait, State | None], ...] = 
     (Verdict.RELIST,       (PAGE,),                                  Next.WHOLE_LIST,  Wait.BACKOFF,  "retrying"),
     (Verdict.RELIST,       (STREAM,),                                Next.START,       Wait.BACKOFF,  "retrying"),
     (Verdict.RELIST_LATER, (WATCH,),                                 Next.START,       Wait.BACKOFF,  "retrying"),
+    (Verdict.HEAL,         (WATCH,),                                 Next.START,       Wait.INTERVAL, "relisting"),
     (Verdict.RELOAD,       (LIST, PAGE, STREAM, STREAM_ONLY, WATCH), Next.AGAIN,       Wait.NONE,     "unauthorized"),
     (Verdict.UNAUTHORIZED, (LIST, PAGE, STREAM, STREAM_ONLY),        Next.AGAIN,       Wait.SLOWLY,   "unauthorized"),
     (Verdict.UNAUTHORIZED, (WATCH,),                                 Next.RESUME,      Wait.SLOWLY,   "unauthorized"),

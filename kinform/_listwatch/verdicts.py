@@ -96,6 +96,11 @@ def judge_end(
     return Verdict.RETRY
 
 
+def error_of(status: Status) -> type[StatusError]:
+    """Returns the error for a refusal."""
+    return _judge_status(status)[0]
+
+
 def _judge_status(status: Status) -> tuple[type[StatusError], Verdict]:
     too_large = status.caused_by("ResourceVersionTooLarge") or "Too large resource version" in (status.message or "")
     if status.code == 410 or status.reason in ("Expired", "Gone") or too_large:

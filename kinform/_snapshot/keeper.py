@@ -157,6 +157,10 @@ class SnapshotKeeper:
         resumable = all(name in versions or stream.last_sync is None for name, stream in self._streams.items())
         if not versions or not resumable or versions == self._written or not self._writer.idle:
             return
+        if any(stream.healing.is_degraded for stream in self._streams.values()):
+            # A start from the file would continue after the skipped events, and never know of them.
+            self._fail(self._location.error("not written, because the store lacks skipped objects"))
+            return
         namespaces = None if self._origin.namespaces is None else tuple(sorted(self._streams))
         numbers = self._writer.numbers(versions)
         header = Header(

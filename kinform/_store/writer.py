@@ -144,6 +144,25 @@ class Writer:
         else:
             self._table.skip(number, skipped.key, skipped.initial)
 
+    def heal(self, stream: str, key: str, batch: Batch | None) -> None:
+        """Replaces an object that was skipped. The stream must not have a staged state.
+
+        Args:
+            stream: The stream that skipped it.
+            key: Its key.
+            batch: The newest version of the object alone; None if it does not exist any more.
+
+        Raises:
+            MemoryLimitError: The store takes more than `memory_limit`.
+        """
+        if batch is not None:
+            self.apply(stream, batch, initial=False)
+            return
+        deleted = self._table.delete(self._number(stream), key, self._listens)
+        if self._listens == CHANGES and deleted:
+            deleted = [Change(key, old=change.old, synthetic=True) for change in deleted]
+        self._notify(deleted)
+
     def commit(self, stream: str) -> None:
         """Makes the staged state the one that readers see; `sweep` has to follow."""
         del self._open[stream]

@@ -302,6 +302,20 @@ class TestSkipped:
         kept.live("MODIFIED", obj("a", rv=10))
         assert kept.store.stale == 0
 
+    def test_the_old_object_is_not_stale_if_it_arrives_again(self, kept):
+        kept.writer.skip("", self.skip("shop/a", initial=False))
+        kept.live("MODIFIED", obj("a"))
+        assert (kept.store.stale, kept.notified()) == (0, [])
+
+    def test_healing_replaces_or_deletes_a_skipped_object(self, kept):
+        for key in ("shop/a", "shop/b"):
+            kept.writer.skip("", self.skip(key, initial=False))
+        kept.writer.heal("", "shop/a", batch(obj("a", rv=10)))
+        kept.writer.heal("", "shop/b", None)
+        kept.writer.heal("", "shop/missing", None)
+        assert kept.notified() == [("updated", "shop/a", "10", "1", False), ("deleted", "shop/b", None, "1", True)]
+        assert kept.store.stale == 0
+
     def test_in_a_stream_the_staged_object_stays_and_is_stale(self, kept):
         kept.writer.begin("")
         kept.writer.apply("", batch(obj("a", rv=5), obj("d", rv=5)), initial=True)

@@ -111,9 +111,10 @@ class Stream:
             if old is not None and not new.succeeds(old):
                 del self.seen[new.key]
                 self.stale.discard(new.key)
-        elif old is None or not old.same(new):
-            self.seen[new.key] = new
+        else:
             self.stale.discard(new.key)
+            if old is None or not old.same(new):
+                self.seen[new.key] = new
 
     def skip(self, key: str) -> bool:
         if self.staged is None:

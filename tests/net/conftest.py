@@ -1,4 +1,4 @@
-"""The fixture that the tests of listeners share."""
+"""The fixtures that tests of informers share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import kinform
+from kinform._informer.healer import Healer
 from kinform.testing import Server
 from tests.net.informers import quick
 
@@ -16,3 +17,9 @@ async def pods(server: Server) -> AsyncIterator[kinform.Informer]:
     """An informer on pods of the simulator that has not been started."""
     async with kinform.connect(server.url) as api:
         yield kinform.Informer(api, "v1/pods", options=quick())
+
+
+@pytest.fixture
+def unhealed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Informers do not request skipped objects again."""
+    monkeypatch.setattr(Healer, "update", lambda healer: None)

@@ -239,7 +239,7 @@ async def test_without_versions_a_watch_that_ends_leads_to_a_relist(server, api,
 
 
 @pytest.mark.parametrize("readable", [True, False])
-async def test_an_unreadable_object_in_a_relist_is_not_deleted(server, api, readable, caplog):
+async def test_an_unreadable_object_in_a_relist_is_not_deleted(server, api, unhealed, readable, caplog):
     keys = server.generate(PODS, 6)
     async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
         await pods.synced(timeout=10)

@@ -152,6 +152,8 @@ async def test_a_forked_process_can_read_the_state_at_the_fork(server, tmp_path)
             for call in CALLS.values():
                 with pytest.raises(kinform.KinformError, match="was forked after the start"):
                     step(call(pods))
+            assert not pods.health().ok
+            assert "was forked after the start" in pods.health().reason
             step(pods.__aexit__(None, None, None))
             assert not snapshot.exists()
 

@@ -1,0 +1,105 @@
+"""Fetches one object, in the form in which a stream of its collection receives it.
+
+The request is a LIST with the field selector `metadata.name`, not a GET of the object. So it needs no other
+permission than the stream, the server applies the selectors of the scope, and the answer for a missing object has a
+resourceVersion. The API server reads one key of etcd for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from kinform._errors import ProtocolError, SkippedError, StalledError
+from kinform._listwatch.frames import Frame, Frames, ListEnd, Skip, Status, read_status
+from kinform._listwatch.machine import accept_header
+from kinform._listwatch.verdicts import error_of
+from kinform._spec import CollectionSpec
+from kinform._transport.base import Request, Response, Transport
+from kinform_ext._scan import Batch
+
+ERROR_BODY_BYTES = 64 << 10
+
+
+class Fetched(msgspec.Struct, frozen=True, gc=False):
+    """The answer of the server.
+
+    Attributes:
+        batch: The object alone; None if it does not exist in the scope.
+        resource_version: The resourceVersion of the object; without an object: the one at which it was missing.
+    """
+
+    batch: Batch | None
+    resource_version: str
+
+
+async def fetch(transport: Transport, spec: CollectionSpec, key: str, *, name: str) -> Fetched:
+    """Fetches the newest version of an object.
+
+    Args:
+        transport: The transport to the cluster.
+        spec: The collection.
+        key: The key of the object.
+        name: The name of the stream, for messages.
+
+    Raises:
+        SkippedError: The object is still malformed or oversized.
+        StatusError: The server refuses the request.
+        TransportError: The connection failed, or was silent for `headers_timeout` seconds.
+        ProtocolError: The body is not a LIST of this object.
+    """
+    seconds = spec.options.headers_timeout
+    response: Response | None = None
+    try:
+        async with asyncio.timeout(seconds):
+            response = await transport.open(request_of(spec, key))
+            if response.status != 200:
+                status = read_status(response.status, await response.head(ERROR_BODY_BYTES))
+                raise status.error(error_of(status), name, verb="list")
+            return await _read(response, spec, key, name)
+    except TimeoutError as error:
+        raise StalledError(f"{name}: {key} did not arrive within {seconds:g} s") from error
+    finally:
+        if response is not None:
+            response.close()
+
+
+def request_of(spec: CollectionSpec, key: str) -> Request:
+    """Returns the request for one object."""
+    namespace, _, name = key.rpartition("/")
+    scope = spec.scope
+    selector = f"metadata.name={name}"
+    if scope.field_selector:
+        selector += f",{scope.field_selector}"
+    params = [("fieldSelector", selector)]
+    if scope.label_selector:
+        params.append(("labelSelector", scope.label_selector))
+    return Request(
+        path=spec.resource.path(namespace),
+        params=tuple(params),
+        accept=accept_header(scope, watch=False),
+    )
+
+
+async def _read(response: Response, spec: CollectionSpec, key: str, name: str) -> Fetched:
+    frames = Frames("list", spec.prune.program(), max_object_bytes=spec.options.max_object_bytes)
+    found: Batch | None = None
+    async for chunk in response.chunks():
+        for frame in frames.feed(chunk):
+            match frame:
+                case Batch() if found is None and len(frame) == 1 and frame.key(0) == key:
+                    found = frame
+                case Skip():
+                    raise SkippedError(name, frame.key or key, frame.reason, offset=frame.offset, size=frame.size)
+                case ListEnd():
+                    return Fetched(found, found.resource_version(0) if found is not None else frame.resource_version)
+                case _:
+                    raise _unexpected(frame, name, key)
+    frames.finish()
+    raise ProtocolError(f"list {name}: the body ended before the end of the list")
+
+
+def _unexpected(frame: Frame, name: str, key: str) -> ProtocolError:
+    what = "a Status" if isinstance(frame, Status) else "other objects"
+    return ProtocolError(f"list {name}: the server answered {what} to a request for {key}")
