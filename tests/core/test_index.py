@@ -153,11 +153,11 @@ def test_indexes_hold_transformed_values():
     assert kept.store.index_values("node") == ["n7"]
 
 
-def test_an_object_that_is_not_json_is_found_by_key_only():
+def test_an_object_is_indexed_as_it_came_if_transform_fails():
     kept = Kept(indexes={"node": "spec.nodeName"})
     kept.writer.transform = lambda raw: raw[: len(raw) // 2]
     kept.relist(pod("a", "n1"))
-    assert kept.store.index_values("node") == []
+    assert kept.store.index_values("node") == ["n1"]
     assert "shop/a" in kept.store
 
 
