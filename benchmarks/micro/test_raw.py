@@ -18,8 +18,8 @@ from benchmarks.micro.pods import Pods, State, read_each
 from benchmarks.micro.stores import DictOfBytes, DictOfDicts, Kinform, through
 
 RIVALS = ("kinform", "dict of bytes", *(f"dict of dicts, {name}" for name in MODULES))
-FORMS = ("sibling", "template", "frame")
-"""Forms of `Table.form_of`. Few pods or none have another one."""
+FORMS = ("sibling", "template")
+"""Forms of `Table.form_of`. Hardly a pod has another one: a frame of a collection with templates is one itself."""
 MIN_PODS_OF_EACH_FORM = 2_000
 """With fewer pods, a form may be missing."""
 
