@@ -59,6 +59,7 @@ class KinformPeer:
         self._options = kinform.WatchOptions(
             initial="auto" if metadata else mode,  # type: ignore[arg-type]
             compression="gzip" if gzip else "identity",
+            backoff=kinform.Backoff(initial=0.1, maximum=0.5),  # relists follow each other faster than in a cluster
         )
         self._informer: kinform.Informer
         self._started: list[kinform.Connection | kinform.Informer] = []

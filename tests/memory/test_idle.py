@@ -132,7 +132,7 @@ def idle_processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
     served = {"resource": "pods", "objects": 1, "seed": 0, "corpus": None}
     with ExitStack() as stack:
         plain = stack.enter_context(Process(SERVER, **served)).do("open")["url"]
-        secure = stack.enter_context(Process(SERVER, **served, certificate=str(CERTIFICATES / "server.pem")))
+        secure = stack.enter_context(Process(SERVER, **served, tls=True))
         url = secure.do("open")["url"]
         host, port = url.removeprefix("https://").split(":")
         cluster = {"server": url, "certificate-authority": str(CERTIFICATES / "ca.pem")}
@@ -176,7 +176,7 @@ def test_an_idle_process_takes_little(
 def test_an_idle_watch_over_tls_takes_little(capsys: pytest.CaptureFixture[str]) -> None:
     """A watch has received 40 pods, in large reads, before it is idle."""
     served = {"resource": "pods", "objects": 40, "seed": 0, "corpus": None}
-    with Process(SERVER, **served, certificate=str(CERTIFICATES / "server.pem")) as server:
+    with Process(SERVER, **served, tls=True) as server:
         url = server.do("open")["url"]
         with start(WATCHES, url, str(CERTIFICATES / "ca.pem")) as process:
             assert process.stdin is not None

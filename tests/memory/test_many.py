@@ -20,13 +20,13 @@ SUBJECT = python("benchmarks/store/many.py")
 @pytest.mark.parametrize(("tls", "most"), [(False, 0.22), (True, 0.28)])
 def test_each_of_many_small_informers_takes_little(tls: bool, most: float, capsys: pytest.CaptureFixture[str]) -> None:
     """The limit over TLS is below the 0.5 MiB of asyncio and OpenSSL by default."""
-    certificate, ca = (str(CERTIFICATES / name) if tls else None for name in ("server.pem", "ca.pem"))
+    ca = str(CERTIFICATES / "ca.pem") if tls else None
     served: dict[str, Any] = {
         "resource": "services",
         "objects": OBJECTS,
         "seed": 0,
         "corpus": None,
-        "certificate": certificate,
+        "tls": tls,
     }
     with Process(SERVER, **served) as server:
         about = server.do("open")
