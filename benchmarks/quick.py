@@ -45,7 +45,7 @@ class Gate(msgspec.Struct, frozen=True):
 
 
 GATES = (
-    Gate("memory at rest after the first sync, above idle", ("kinform", "sync_held"), ("naive", "sync_held"), 0.055),
+    Gate("memory at rest after the first sync, above idle", ("kinform", "sync_held"), ("naive", "sync_held"), 0.035),
     Gate("peak of the first sync, above idle", ("kinform", "sync_peak"), ("naive", "sync_peak"), 0.06),
     Gate("peak of a relist, all changed, above idle", ("kinform", "relist_peak"), ("naive", "relist_peak"), 0.04),
     Gate("peak of a relist without a store, above idle", ("events", "relist_peak"), ("naive", "relist_peak"), 0.015),
@@ -57,8 +57,8 @@ GATES = (
         ("", "msgspec, Raw members"),
         0.4,
     ),
-    Gate("read of the JSON of one object", ("raw, random order", "kinform"), ("", "dict of dicts, msgspec"), 0.9),
-    Gate("store of a new object", ("put, new pods", "kinform"), ("", "dict of dicts, json"), 1.6),
+    Gate("read of the JSON of one object", ("raw, random order", "kinform"), ("", "dict of dicts, msgspec"), 0.6),
+    Gate("store of a new object", ("put, new pods", "kinform"), ("", "dict of dicts, json"), 1.4),
     Gate("store of a changed object", ("put, changed pods", "kinform"), ("", "dict of dicts, json"), 0.6),
     Gate(
         "store of an unchanged object in a relist", ("relist, nothing changed", "kinform"), ("", "dict of bytes"), 0.2
