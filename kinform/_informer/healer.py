@@ -13,7 +13,7 @@ import time
 
 from kinform._errors import KinformError, MemoryLimitError, StatusError
 from kinform._listwatch.fetch import fetch
-from kinform._listwatch.healing import is_reached
+from kinform._listwatch.resource_versions import is_reached
 from kinform._listwatch.stream import Stream
 from kinform._spec import CollectionSpec
 from kinform._store.writer import Writer

@@ -165,14 +165,3 @@ class Healing:
 
     def _wait(self, first: float, failures: int, maximum: float) -> float:
         return min(maximum, first * 2.0 ** min(failures, 64)) * (1 + self._backoff.jitter * self._random())
-
-
-def is_reached(resource_version: str, stream_version: str) -> bool:
-    """Returns whether a stream has reached a resourceVersion.
-
-    resourceVersions that are not numbers have no order: then the answer is yes.
-    """
-    if not (resource_version.isdecimal() and stream_version.isdecimal()):
-        return True
-    # Without `int`, which refuses numbers of many digits.
-    return (len(resource_version), resource_version) <= (len(stream_version), stream_version)

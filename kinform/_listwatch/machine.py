@@ -21,6 +21,7 @@ from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._listwatch.call_order import CallOrderError, Expected, expected_after
 from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip, Status
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
+from kinform._listwatch.resource_versions import is_newer
 from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, Verdict, Wait
 from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal
 from kinform._options import Resource, Scope
@@ -294,7 +295,7 @@ class ListWatchMachine:
         if not resource_version or not isinstance(watch, Watching):  # a part of a state has none of its own
             return
         self.resource_version = resource_version
-        if _is_newer(resource_version, watch.highest):
+        if is_newer(resource_version, watch.highest):
             watch.highest = resource_version
             watch.progress = True
             self._progressed()
@@ -390,15 +391,3 @@ class ListWatchMachine:
 def accept_header(scope: Scope, *, watch: bool) -> str:
     """Returns the Accept header of a LIST or a WATCH."""
     return _METADATA_ONLY.format("" if watch else "List") if scope.metadata_only else "application/json"
-
-
-def _is_newer(resource_version: str, other: str) -> bool:
-    """Returns whether a resourceVersion is progress after another.
-
-    It is a higher number. If one is not a number, any other text is progress.
-    Source: KEP-5504 (comparable resourceVersions).
-    """
-    # Without `int`, which refuses numbers of many digits.
-    if resource_version.isdecimal() and other.isdecimal():
-        return (len(resource_version), resource_version) > (len(other), other)
-    return resource_version != other

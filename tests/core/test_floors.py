@@ -31,7 +31,7 @@ ROOMS = {
     "_paths": Room("", "*"),
     "vocabulary": Room("_paths", "*"),
     "_transport": Room("vocabulary", "base adapter connection cluster_identity"),
-    "_listwatch": Room("vocabulary _paths _transport", "stream fetch healing"),
+    "_listwatch": Room("vocabulary _paths _transport", "stream fetch resource_versions"),
     "_store": Room("vocabulary _paths", "contents writer reader"),
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),
     "_snapshot": Room("vocabulary _transport _listwatch _store", "keeper"),
