@@ -47,7 +47,8 @@ class ReadBuffer:
 
 
 class _OfThread(threading.local):
-    buffer: ReadBuffer | None = None
+    def __init__(self) -> None:
+        self.plaintext, self.ciphertext = ReadBuffer(), ReadBuffer()
 
 
 _of_thread = _OfThread()
@@ -55,6 +56,9 @@ _of_thread = _OfThread()
 
 def read_buffer() -> ReadBuffer:
     """Returns the buffer of this thread."""
-    if _of_thread.buffer is None:
-        _of_thread.buffer = ReadBuffer()
-    return _of_thread.buffer
+    return _of_thread.plaintext
+
+
+def ciphertext_buffer() -> ReadBuffer:
+    """Returns the buffer of this thread for what is to be decrypted."""
+    return _of_thread.ciphertext

@@ -14,24 +14,15 @@ from __future__ import annotations
 import asyncio
 import errno
 import ssl
-import threading
 from collections.abc import Callable
 from typing import Any, cast
 
 from kinform._errors import OptionError
-from kinform._transport.read_buffer import ReadBuffer
+from kinform._transport.read_buffer import ciphertext_buffer
 from kinform._transport.tls import describe_tls_error
 
 READ_BYTES = 128 << 10  # the fastest of 64 to 256 KiB
 PIECE_BYTES = 32 << 10  # two TLS records
-
-
-class _OfThread(threading.local):
-    def __init__(self) -> None:
-        self.ciphertext = ReadBuffer()
-
-
-_of_thread = _OfThread()
 
 
 async def start_tls(
@@ -85,7 +76,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         self._read = cast(Callable[[int, memoryview], int], self._tls.read)  # typeshed knows the other form only
         self._handshake_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._established = False
-        self._ciphertext = _of_thread.ciphertext
+        self._ciphertext = ciphertext_buffer()
         self._plaintext = memoryview(b"")  # the buffer of the protocol, of which `_filled` bytes are in use
         self._filled = 0
         self._error: Exception | None = None
