@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Generator
 from types import coroutine
 from typing import Any
 
+from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog, function_name
 
 log = logging.getLogger("kinform.informer")
@@ -117,5 +118,5 @@ class Invoker:
     def _report(self, handler: Handler, key: str, error: BaseException) -> None:
         self.errors += 1
         name = function_name(handler)
-        message = f"{self._name}: handler {name} raised {type(error).__name__} at {key}"
+        message = f"{self._name}: handler {name} raised {type(error).__name__} at {printable(key)}"
         self._log.exception(f"{name} {id(handler)}", message, error)

@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
-from kinform._errors import MAX_NAMED_KEYS, KinformError, OptionError, SkippedError, StatusError
+from kinform._errors import KinformError, OptionError, SkippedError, StatusError
 from kinform._informer.healer import Healer
 from kinform._listwatch.stream import Stream
 from kinform._options import Scope, Snapshot
+from kinform._printable import listed
 from kinform._spec import CollectionSpec
 from kinform._stats import UNKNOWN_KEYS, Health, State, worst
 from kinform._store.contents import StoreContents
@@ -50,6 +51,7 @@ class Collection:
 
     Attributes:
         spec: The identity of the collection.
+        name: Its name in logs and errors.
         writer: Fills the store.
         keeper: Its snapshot, or None.
         streams: By namespace, `""` for all.
@@ -68,7 +70,8 @@ class Collection:
         memory_limit: int | None,
     ) -> None:
         self.spec = spec
-        self.writer = Writer(StoreContents(str(spec.resource), indexes))
+        self.name = spec.name()
+        self.writer = Writer(StoreContents(self.name, indexes))
         self.writer.memory_limit = memory_limit
         self.writer.transform = spec.transform
         self.streams: dict[str, Stream] = {}
@@ -103,7 +106,7 @@ class Collection:
         dispatcher.binding.bind()
         async with self._open_lock:
             if self._closed:
-                raise KinformError(f"{self.spec.resource}: the collection is closed; make another one")
+                raise KinformError(f"{self.name}: the collection is closed; make another one")
             if self.running:
                 self.writer.catch_up()  # so that the new handle is notified only of later changes
                 self._dispatchers.append(dispatcher)
@@ -130,12 +133,9 @@ class Collection:
                 self._dispatch_present(dispatcher)
         for namespace in self.spec.scope.namespaces or ("",):
             self._follow(namespace, resource_versions.get(namespace, ""))
-        resource = self.spec.resource
-        self._background_tasks.append(
-            start_background(self.writer.run_background(), f"kinform background of {resource}")
-        )
+        self._background_tasks.append(start_background(self.name, "compaction", self.writer.run_background()))
         if self.keeper is not None:
-            self._background_tasks.append(start_background(self.keeper.run(), f"kinform snapshot of {resource}"))
+            self._background_tasks.append(start_background(self.name, "snapshot", self.keeper.run()))
         self.running = True
 
     async def close(self, dispatcher: Dispatcher, tasks: Sequence[asyncio.Task[None]] = ()) -> None:
@@ -281,8 +281,7 @@ class Collection:
         elif age is None or not self.synced:
             reason = f"not synced: {state}"
         elif degraded:
-            reason = f"skipped: {', '.join(degraded[:MAX_NAMED_KEYS])}"
-            reason += f" and {len(degraded) - MAX_NAMED_KEYS} more" if len(degraded) > MAX_NAMED_KEYS else ""
+            reason = f"skipped: {listed(degraded)}"
         elif max_age is None and state != "live":
             reason = state
         elif max_age is not None and age > max_age:
@@ -292,7 +291,7 @@ class Collection:
         return Health(
             ok=not reason,
             state=state,
-            reason=f"{self.spec.resource}: {reason}" if reason else "",
+            reason=f"{self.name}: {reason}" if reason else "",
             age_seconds=age,
             degraded=degraded,
             consecutive_failures=max((stream.failures for stream in streams), default=0),
@@ -390,11 +389,11 @@ class Collection:
     def _skipped(self, why: str) -> SkippedError:
         keys = self.degraded
         known = [key for key in keys if key != UNKNOWN_KEYS]
-        return SkippedError(str(self.spec.resource), known[0] if known else None, why, keys=keys)
+        return SkippedError(self.name, known[0] if known else None, why, keys=keys)
 
     def _check_running(self) -> None:
         if not self.running:
-            raise KinformError(f"{self.spec.resource}: the informer is not running")
+            raise KinformError(f"{self.name}: the informer is not running")
 
     # Namespaces
 
@@ -441,16 +440,22 @@ class Collection:
         self._check_running()
 
 
-def start_background(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """Starts a task that the rest can do without. Its failure is logged."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_log_failure)
+def start_background(name: str, what: str, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+    """Starts a task that the rest can do without. Its failure is logged.
+
+    Args:
+        name: The name of the collection.
+        what: The part of the informer that the task is, in a word.
+        work: The task.
+    """
+
+    def log_failure(task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s: the %s failed: %s", name, what, type(error).__name__)
+
+    task = asyncio.create_task(work, name=f"kinform {what} of {name}")
+    task.add_done_callback(log_failure)
     return task
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("%s: failed with %s", task.get_name(), type(error).__name__)
 
 
 def _raise_refusal(streams: Iterable[Stream]) -> None:

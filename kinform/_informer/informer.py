@@ -100,19 +100,22 @@ class Informer:
             snapshot=None if snapshot is None else Snapshot.of(snapshot),
             memory_limit=memory_limit,
         )
-        self._dispatcher = Dispatcher(type, str(spec.resource), queue_bound)
+        self._dispatcher = Dispatcher(type, self._collection.name, queue_bound)
         self.store: Store[Any] = Store(self._collection.writer.contents, type)
         self._entered = self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
+    def __repr__(self) -> str:
+        return f"<kinform.Informer of {self._collection.name}: {self.state}, {len(self.store)} objects>"
+
     async def __aenter__(self) -> Informer:
         if self._entered:
-            raise KinformError(f"{self.resource}: an informer can be started only once; make another one")
+            raise KinformError(f"{self._collection.name}: an informer can be started only once; make another one")
         self._entered = True
         await self._collection.open(self._dispatcher)
         self._tasks = [
-            start_background(self._dispatcher.handlers.run(), f"kinform handlers of {self.resource}"),
-            start_background(self._dispatcher.key_handlers.run(), f"kinform key handlers of {self.resource}"),
+            start_background(self._collection.name, "handlers", self._dispatcher.handlers.run()),
+            start_background(self._collection.name, "key handlers", self._dispatcher.key_handlers.run()),
         ]
         return self
 
@@ -175,8 +178,8 @@ class Informer:
         """
         health = self._collection.health(max_age)
         if self._dispatcher.binding.forked:
-            why = "this process was forked after the start"
-            return msgspec.structs.replace(health, ok=False, state=self.state, reason=f"{self.resource}: {why}")
+            why = f"{self._collection.name}: this process was forked after the start"
+            return msgspec.structs.replace(health, ok=False, state=self.state, reason=why)
         return msgspec.structs.replace(health, state=self.state)
 
     # Waits

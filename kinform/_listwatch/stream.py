@@ -108,7 +108,7 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """The resource, and the namespace if there is one."""
+        """The name in logs and errors: the resource, the namespace and the selectors."""
         return self._machine.name
 
     @property
@@ -232,6 +232,7 @@ class Stream:
                 frames = Frames(
                     "watch" if request.watch else "list",
                     self._program,
+                    name=self.name,
                     max_object_bytes=self._options.max_object_bytes,
                 )
                 chunks = aiter(response.chunks())
@@ -348,7 +349,10 @@ class Stream:
     def report(self, error: KinformError) -> None:
         """Counts an error that the stream recovers from, logs it, calls `on_error`."""
         self.errors += 1
-        self._log.warning(f"{type(error).__name__} {getattr(error, 'status', '')}", str(error))
+        text = str(error)
+        if self.name not in text:  # an error of the transport, which knows no stream
+            text = f"{self.name}: {text}"
+        self._log.warning(f"{type(error).__name__} {getattr(error, 'status', '')}", text)
         if (on_error := self._options.on_error) is not None:
             try:
                 on_error(error)

@@ -22,6 +22,7 @@ from kinform._errors import KinformError, MemoryLimitError
 from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._heap import start_trim
 from kinform._options import Transform
+from kinform._printable import printable
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
 from kinform._throttled_log import ThrottledLog, function_name
@@ -336,7 +337,7 @@ class Writer:
         self.transform_errors += 1
         why = str(error) if isinstance(error, _NotJsonObjectError) else f"raised {type(error).__name__}"
         what = f"transform {function_name(self.transform)} {why}"
-        message = f"{self.contents.name}: {what} at {key}; the object is stored without it"
+        message = f"{self.contents.name}: {what} at {printable(key)}; the object is stored without it"
         self._log.exception("transform", message, error)
 
     def _contains(self, key: str, uid: str) -> bool:
