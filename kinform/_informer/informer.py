@@ -20,7 +20,8 @@ from kinform._dispatch.handlers import EventKind
 from kinform._dispatch.invoke import Handler
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._errors import KinformError
-from kinform._informer.collection import Collection, start_background
+from kinform._informer.background import start_background
+from kinform._informer.collection import Collection
 from kinform._options import Prune, Resource, Scope, Snapshot, Transform, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
@@ -165,18 +166,19 @@ class Informer:
             streams={namespace: stream.stats() for namespace, stream in collection.streams.items()},
         )
 
-    def health(self, max_age: float | None = None) -> Health:
+    def health(self, max_age: float | None = None, *, allow_skipped: bool = False) -> Health:
         """Returns whether the store is a complete and recent copy, and why not.
 
         `ok` is False if the informer is not synced, has stopped or failed, if this process was forked after the start,
-        or if `degraded` names skipped objects. An object that stays larger than `max_object_bytes` keeps `ok` False:
-        raise the limit, or read the other fields.
+        or if `degraded` names skipped objects. An object that stays larger than `max_object_bytes` keeps `ok` False
+        until you raise the limit. So use `allow_skipped` where one object must not count, such as in a liveness probe.
 
         Args:
             max_age: Largest `age_seconds` for which `ok` is True. The server sends a bookmark about once a minute, so
                 use more than 60. None: `ok` is True only in the state `"live"`.
+            allow_skipped: Skipped objects do not make `ok` False.
         """
-        health = self._collection.health(max_age)
+        health = self._collection.health(max_age, allow_skipped=allow_skipped)
         if self._dispatcher.binding.forked:
             why = f"{self._collection.name}: this process was forked after the start"
             return msgspec.structs.replace(health, ok=False, state=self.state, reason=why)
@@ -217,7 +219,10 @@ class Informer:
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.wait_synced(timeout, allow_partial=allow_partial, wait=wait, allow_skipped=allow_skipped)
+        collection = self._collection
+        await collection.waits.synced(
+            collection.streams.values, timeout, allow_partial=allow_partial, wait=wait, allow_skipped=allow_skipped
+        )
 
     async def failed(self) -> Exception:
         """Waits until the informer fails, and returns the error.
@@ -253,19 +258,37 @@ class Informer:
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.wait_for(resource_version, timeout, allow_skipped=allow_skipped)
+        collection = self._collection
+        await collection.waits.reached(
+            collection.streams.values, resource_version, timeout, allow_skipped=allow_skipped
+        )
 
-    async def add_namespace(self, namespace: str) -> None:
+    async def add_namespace(
+        self, namespace: str, timeout: float | None = None, *, wait: bool = False, allow_skipped: bool = False
+    ) -> None:
         """Follows one more namespace; returns when its objects are in the store.
+
+        It waits and raises as `synced` does, but for this namespace alone. If it raises a refusal or a timeout, or is
+        cancelled, the informer still follows the namespace.
+
+        Args:
+            namespace: The name of the namespace.
+            timeout: Seconds to wait; None: no limit.
+            wait: Wait until a refusal ends, instead of raising it.
+            allow_skipped: Do not wait for skipped objects.
 
         Raises:
             OptionError: The informer follows all namespaces, or this is not a valid name.
             KinformError: The namespace was removed again before its objects arrived.
+            UnauthorizedError, ForbiddenError, NotFoundError: The server has refused the request twice in a row, and
+                `wait` is False; or it refuses the request at the timeout.
+            SkippedError: The timeout passed, and only skipped objects are missing. The error names their keys.
+            TimeoutError: The timeout passed. The error names the state of the stream, and its cause.
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.add_namespace(namespace)
+        await self._collection.add_namespace(namespace, timeout, wait=wait, allow_skipped=allow_skipped)
 
     async def remove_namespace(self, namespace: str) -> None:
         """Stops following a namespace, and removes its objects from the store.
@@ -317,13 +340,18 @@ class Informer:
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
         return handler
 
-    def changes(self) -> Changes:
+    def changes(self, *, allow_skipped: bool = False) -> Changes:
         """Returns an async iterator over the objects in the store and all later changes.
 
-        It yields an `Added` for each object in the store at the time of the call, one `Synced`, and then each change.
+        It yields an `Added` for each object in the store at the time of the call, one `Synced`, and each change.
+        `Synced` comes as soon as the objects that came before are a complete copy, which is when `synced` returns. If
+        an object was skipped, because it is malformed or oversized, `Synced` comes after kinform has received it.
         Each object is decoded when the reader reaches it. A slow reader gets the newest version of each object: if
         more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
         stops. An iterator that is made before the start can be read after it.
+
+        Args:
+            allow_skipped: `Synced` does not wait for skipped objects.
 
         Raises:
             KinformError: This is not the event loop of the informer; or, in the iteration: the informer has not
@@ -332,7 +360,7 @@ class Informer:
             MemoryLimitError: In the iteration: the store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        changes = self._collection.changes(self._dispatcher)
+        changes = self._collection.changes(self._dispatcher, allow_skipped=allow_skipped)
         if self._stopped:
             changes.queue.close()
         return changes
