@@ -343,7 +343,7 @@ class Stream:
 
     def _resumed(self) -> None:
         if self.last_sync is None and self._machine.state == "live":
-            self.last_sync = time.monotonic()
+            self.last_sync = self.last_current = time.monotonic()
             self.on_progress()
 
     def report(self, error: KinformError) -> None:
