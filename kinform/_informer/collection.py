@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Se
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._errors import MAX_NAMED_KEYS, KinformError, OptionError, SkippedError, StatusError
@@ -83,7 +84,7 @@ class Collection:
         self._transport = transport
         self._closed = False
         self._open_lock = asyncio.Lock()  # a second handle waits while the first one starts
-        self._dispatchers: list[Dispatcher] = []
+        self._dispatchers: list[Dispatcher[Any]] = []
         self._healers: dict[str, Healer] = {}
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
@@ -93,7 +94,7 @@ class Collection:
 
     # Life
 
-    async def open(self, dispatcher: Dispatcher) -> None:
+    async def open(self, dispatcher: Dispatcher[Any]) -> None:
         """Adds a handle by its dispatcher. The first handle starts the streams.
 
         Raises:
@@ -138,7 +139,7 @@ class Collection:
             self._background_tasks.append(start_background(self.keeper.run(), f"kinform snapshot of {resource}"))
         self.running = True
 
-    async def close(self, dispatcher: Dispatcher, tasks: Sequence[asyncio.Task[None]] = ()) -> None:
+    async def close(self, dispatcher: Dispatcher[Any], tasks: Sequence[asyncio.Task[None]] = ()) -> None:
         """Removes a handle, and waits for its tasks.
 
         The last handle stops all tasks, then writes the snapshot.
@@ -230,10 +231,10 @@ class Collection:
         for dispatcher in self._dispatchers:
             dispatcher.key_handlers.push_all(keys)
 
-    def _dispatch_present(self, dispatcher: Dispatcher) -> None:
+    def _dispatch_present(self, dispatcher: Dispatcher[Any]) -> None:
         dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
 
-    def changes(self, dispatcher: Dispatcher) -> Changes:
+    def changes(self, dispatcher: Dispatcher[T]) -> Changes[T]:
         """Returns a new reader of `changes()`. It is closed if the collection has failed.
 
         A dispatcher that is not open yet gets the present state when it opens.

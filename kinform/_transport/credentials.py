@@ -50,9 +50,11 @@ class CredentialSource(Protocol):
             OptionError: The files are incomplete, or not valid.
             TransportError: An exec plugin or an auth provider failed, or a token file cannot be read.
         """
+        ...
 
     def expired(self) -> bool:
         """Returns whether the credentials are known to have expired."""
+        ...
 
 
 def find_source(

@@ -330,8 +330,8 @@ class Http1Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> None:
         self._lost(None)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._lost(error)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(exc)
 
     def _lost(self, error: Exception | None) -> None:
         if self.closed:

@@ -152,9 +152,9 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             when = "without a TLS close_notify" if self._established else "during the TLS handshake"
             self._error = ConnectionAbortedError(errno.ECONNABORTED, f"the server closed the connection {when}")
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         protocol, self._protocol = self._protocol, None
-        error = self._error or error
+        error = self._error or exc
         if not self._established:
             if not self._handshake_ended.done():
                 self._handshake_ended.set_exception(error or ConnectionAbortedError("the connection was closed"))
