@@ -29,14 +29,13 @@ from itertools import islice
 import msgspec
 
 from kinform._plurals import plural_of
-from kinform._printable import printable
+from kinform._printable import listed, printable
 
 # Characters of the texts of a server that an error keeps. The length of a name is limited by Kubernetes.
 MAX_REASON = 100
 MAX_MESSAGE = 1000
 MAX_NAME = 253
 MAX_CAUSES = 10
-MAX_NAMED_KEYS = 5  # in a message
 
 
 class KinformError(Exception):
@@ -81,7 +80,8 @@ class StatusError(KinformError):
     at most ten causes are kept.
 
     Attributes:
-        resource: The requested resource, `"v1/pods"`, or `"v1/pods in shop"` for one namespace.
+        resource: The requested resource, with its namespace and its selectors if it has them:
+            `"v1/pods in shop (labels app=web)"`.
         status: The HTTP status, or the code in the ERROR event.
         reason: The Kubernetes reason, such as `"Expired"`.
         message: The explanation for people. It names users, permissions and fields.
@@ -195,7 +195,7 @@ class SkippedError(KinformError):
     not be fetched before the timeout.
 
     Attributes:
-        resource: The resource, `"v1/pods"`, or `"v1/pods in shop"` for one namespace.
+        resource: The resource, with its namespace and its selectors if it has them: see `StatusError`.
         key: `"namespace/name"` or `"name"`; None if the key cannot be read. The first of several keys.
         keys: All keys. Instead of keys that cannot be read, it has one `"(unknown keys)"`.
         why: `"oversized"`, `"malformed"`, `"too deep"` (nested too deeply) or `"unknown event type"`. From `synced` and
@@ -214,10 +214,11 @@ class SkippedError(KinformError):
         size: int | None = None,
         keys: Sequence[str] = (),
     ) -> None:
-        name = key if key is not None else "an object with an unreadable key"
+        name = "an object with an unreadable key"
         if len(keys) > 1:
-            name = ", ".join(keys[:MAX_NAMED_KEYS])
-            name += f" and {len(keys) - MAX_NAMED_KEYS} more" if len(keys) > MAX_NAMED_KEYS else ""
+            name = listed(keys)
+        elif key is not None:
+            name = printable(key)
         where = "" if offset is None else f", {size} bytes at byte {offset}"
         super().__init__(f"{resource}: skipped {name}: {why}{where}")
         self.resource = resource
@@ -239,7 +240,8 @@ class DecodeError(KinformError):
     """
 
     def __init__(self, key: str, path: str = "", why: str = "") -> None:
-        super().__init__(f"{key}: cannot be decoded" + (f" at {path}" if path else "") + (f": {why}" if why else ""))
+        what = f"{printable(key)}: cannot be decoded"
+        super().__init__(what + (f" at {path}" if path else "") + (f": {why}" if why else ""))
         self.key = key
         self.path = path
         self.why = why
@@ -268,7 +270,7 @@ class MemoryLimitError(KinformError):
     kinform compares `stats().memory.held_bytes` with the limit. The informer stops and does not start again.
 
     Attributes:
-        resource: The resource, `"v1/pods"`.
+        resource: The resource, with its namespaces and its selectors if it has them: see `StatusError`.
         objects: Number of objects in the store, including those of an unfinished list.
         held_bytes: Bytes that the store takes: `stats().memory.held_bytes`.
         pruned_bytes: Bytes of the objects as pruned JSON.

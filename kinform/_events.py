@@ -121,7 +121,7 @@ class Deleted(msgspec.Struct, Generic[T], frozen=True, gc=False):
 
 
 class Synced(msgspec.Struct, frozen=True, gc=False):
-    """The initial state is complete. All later events are changes.
+    """The initial state is complete: no object is missing. Later events are changes.
 
     Attributes:
         key: Always `""`. It exists so that every event has a key.

@@ -50,13 +50,13 @@ class LoopBinding:
             return
         if os.getpid() != self._process:
             raise KinformError(
-                f"{self._name}: this process was forked after the start; here the store can be read, but its objects "
-                "no longer change, and nothing else works"
+                f"{self._name}: this process was forked after the start; here stores can be read, but their objects no "
+                "longer change, and nothing else works"
             )
         if get_ident() != self._thread:
             raise KinformError(
                 f"{self._name}: called from another thread than the one of its event loop; from other threads, only "
-                "reads of the store are allowed. Use `loop.call_soon_threadsafe` or `asyncio.run_coroutine_threadsafe`"
+                "reads of stores are allowed. Use `loop.call_soon_threadsafe` or `asyncio.run_coroutine_threadsafe`"
             )
         if _running_loop() not in (None, self._loop):
             raise KinformError(f"{self._name}: called from another event loop than the one in which it was started")

@@ -249,7 +249,8 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         backoff: Delays between retries.
         start_jitter: The first request of a stream is delayed by a random number of seconds from 0 to this value. Use
             it to spread the requests of many processes that start at the same time.
-        on_error: Called with each error from which the stream recovers. An exception that it raises is logged.
+        on_error: Called with each error from which the stream recovers. If it raises, the log has one line in ten
+            minutes, and at the level DEBUG each exception with its text.
 
     Raises:
         OptionError: A value is out of range.

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 
-def printable(text: str | None, limit: int) -> str:
+# A key is a namespace of at most 63 characters, a slash, and a name of at most 253.
+MAX_KEY = 320
+MAX_LISTED = 5
+
+
+def printable(text: str | None, limit: int = MAX_KEY) -> str:
     """Escapes control characters of a text, and cuts it at `limit` characters.
 
     Escapes all characters that Python does not regard as printable. These include line ends, the sequences that
@@ -12,3 +18,9 @@ def printable(text: str | None, limit: int) -> str:
     start = (text or "")[: limit + 1]
     shown = "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in start)
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
+
+
+def listed(names: Sequence[str]) -> str:
+    """Lists at most `MAX_LISTED` names, such as keys, and counts the others."""
+    shown = ", ".join(printable(name) for name in names[:MAX_LISTED])
+    return shown if len(names) <= MAX_LISTED else f"{shown} and {len(names) - MAX_LISTED} more"

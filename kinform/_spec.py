@@ -15,9 +15,12 @@ from kinform._checks import require_callable, require_instance
 from kinform._decoding import check_type
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Transform, WatchOptions
 from kinform._paths.conflicts import check_indexes
+from kinform._printable import listed, printable
 
 # The parts of an object that a metadata-only request returns.
 _METADATA = Prune(keep=["metadata"]).program()
+
+MAX_SELECTOR = 100  # characters of a selector in a message
 
 
 class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,6 +68,20 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
             transform=transform,
             options=WatchOptions() if options is None else options,
         )
+
+    def name(self, namespace: str = "") -> str:
+        """Names the collection in logs and errors: resource, namespaces, selectors.
+
+        An example is `"v1/pods in shop (labels app=web, fields status.phase=Running)"`.
+
+        Args:
+            namespace: Names the stream of this namespace instead; `""`: the whole collection.
+        """
+        namespaces = [namespace] if namespace else self.scope.namespaces or ()
+        name = f"{self.resource} in {listed(tuple(namespaces))}" if namespaces else str(self.resource)
+        selectors = (("labels", self.scope.label_selector), ("fields", self.scope.field_selector))
+        shown = ", ".join(f"{of} {printable(selector, MAX_SELECTOR)}" for of, selector in selectors if selector)
+        return f"{name} ({shown})" if shown else name
 
     def check_readable(self, type: Any, indexes: Mapping[str, str]) -> None:
         """Checks that objects keep all that a type requires and that indexes read.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from typing import Any
 
 REPEAT_SECONDS = 600.0
 
@@ -23,6 +25,14 @@ class ThrottledLog:
         """Logs the message as an error; limited as a warning is."""
         self._throttle(logging.ERROR, category, message)
 
+    def exception(self, category: str, message: str, error: BaseException) -> None:
+        """Logs that a function of the user has raised.
+
+        The error is limited. At the level DEBUG, each exception is logged with its text, which may quote an object.
+        """
+        self.error(category, message)
+        self._log.debug("%s", message, exc_info=error)
+
     def _throttle(self, level: int, category: str, message: str) -> None:
         last, suppressed = self._logged.get(category, (float("-inf"), 0))
         now = time.monotonic()
@@ -31,3 +41,8 @@ class ThrottledLog:
             return
         self._logged[category] = (now, 0)
         self._log.log(level, "%s%s", message, f" (and {suppressed} similar ones since the last)" if suppressed else "")
+
+
+def function_name(function: Callable[..., Any]) -> str:
+    """Returns the name of a user's function; of another callable, that of its class."""
+    return getattr(function, "__qualname__", type(function).__name__)

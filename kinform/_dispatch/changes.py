@@ -21,6 +21,11 @@ class Changes(Generic[T]):
     """The async iterator that `Informer.changes` returns.
 
     Yields `Added`, `Synced`, `Updated` and `Deleted`.
+
+    Attributes:
+        queue: The changes that wait.
+        allow_skipped: `Synced` does not wait for skipped objects.
+        synced: True if `Synced` was queued or read.
     """
 
     def __init__(
@@ -30,16 +35,24 @@ class Changes(Generic[T]):
         present: Iterator[Version],
         *,
         synced: bool,
+        allow_skipped: bool,
         check: Callable[[], None],
         failure: Callable[[], Exception | None],
     ) -> None:
         self.queue = queue
+        self.allow_skipped = allow_skipped
+        self.synced = self._synced_pending = synced
         self._decoder = decoder
         self._present: Iterator[Version] | None = present
-        self._synced_pending = synced
         self._check = check
         self._failure = failure
         self._time_slice = TimeSlice()
+
+    def notify_synced(self) -> None:
+        """Queues `Synced`, unless it was queued before."""
+        if not self.synced:
+            self.synced = True
+            self.queue.push(Entry("synced"))
 
     def __aiter__(self) -> AsyncIterator[Event[T]]:
         return self

@@ -61,17 +61,30 @@ class Dispatcher(Generic[T]):
         for reader in list(self._readers):
             reader.queue.push(Entry("present", present=present()))
 
-    def dispatch_synced(self) -> None:
-        """Notifies the readers of `changes()` that the first complete state has come in."""
-        for reader in list(self._readers):
-            reader.queue.push(Entry("synced"))
+    @property
+    def awaits_synced(self) -> bool:
+        """True if a reader of `changes()` has not been notified of a complete copy."""
+        return any(not reader.synced for reader in list(self._readers))
 
-    def changes(self, present: Present, *, synced: bool, failure: Callable[[], Exception | None]) -> Changes[T]:
+    def dispatch_synced(self, *, complete: bool) -> None:
+        """Notifies each reader of `changes()`, once, that a complete state has come in.
+
+        Args:
+            complete: The state lacks no skipped object. Otherwise only readers that allow this are notified.
+        """
+        for reader in list(self._readers):
+            if complete or reader.allow_skipped:
+                reader.notify_synced()
+
+    def changes(
+        self, present: Present, *, synced: bool, allow_skipped: bool, failure: Callable[[], Exception | None]
+    ) -> Changes[T]:
         """Returns a new reader of `changes()`.
 
         Args:
             present: Gives the objects that the reader gets first, as added.
-            synced: True if the first complete state has come in already.
+            synced: True if these objects are a complete copy.
+            allow_skipped: See `dispatch_synced`.
             failure: Gives the error that the reader raises at its end; None: it ends without an error.
         """
         reader = Changes(
@@ -79,6 +92,7 @@ class Dispatcher(Generic[T]):
             Queue(self._bound),
             present(),
             synced=synced,
+            allow_skipped=allow_skipped,
             check=self._check,
             failure=failure,
         )

@@ -13,6 +13,7 @@ from kinform._decoding import T, decode_object, make_decoder
 from kinform._dispatch.queue import Entry
 from kinform._errors import DecodeError
 from kinform._events import Added, Deleted, Event, Synced, Updated
+from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog
 from kinform_ext._table import Version
 
@@ -51,7 +52,7 @@ class EventDecoder(Generic[T]):
         except DecodeError as error:
             self._skip(str(error))
         except Exception as error:  # code of the type, such as `__post_init__`, may raise and quote anything
-            self._skip(f"{entry.key}: {type(error).__name__}")
+            self._skip(f"{printable(entry.key)}: {type(error).__name__}")
         return None
 
     def _skip(self, why: str) -> None:

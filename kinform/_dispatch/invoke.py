@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Generator
 from types import coroutine
 from typing import Any
 
-from kinform._throttled_log import ThrottledLog
+from kinform._printable import printable
+from kinform._throttled_log import ThrottledLog, function_name
 
 log = logging.getLogger("kinform.informer")
 
@@ -116,7 +117,6 @@ class Invoker:
 
     def _report(self, handler: Handler, key: str, error: BaseException) -> None:
         self.errors += 1
-        name, what = getattr(handler, "__qualname__", type(handler).__name__), type(error).__name__
-        message = f"{self._name}: handler {name} raised {what} at {key}"
-        self._log.error(f"{name} {id(handler)}", message)
-        log.debug("%s", message, exc_info=error)  # its text may quote the object
+        name = function_name(handler)
+        message = f"{self._name}: handler {name} raised {type(error).__name__} at {printable(key)}"
+        self._log.exception(f"{name} {id(handler)}", message, error)

@@ -9,20 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
-from kinform._errors import MAX_NAMED_KEYS, KinformError, OptionError, SkippedError, StatusError
+from kinform._errors import KinformError, OptionError
+from kinform._informer.background import start_background
 from kinform._informer.healer import Healer
+from kinform._informer.health import assess
+from kinform._informer.waits import Waits, degraded_keys, is_degraded
 from kinform._listwatch.stream import Stream
 from kinform._options import Scope, Snapshot
 from kinform._spec import CollectionSpec
-from kinform._stats import UNKNOWN_KEYS, Health, State, worst
+from kinform._stats import Health, State, worst
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
@@ -32,11 +34,6 @@ if TYPE_CHECKING:
     from kinform._snapshot.keeper import SnapshotKeeper
 
 log = logging.getLogger("kinform.informer")
-
-REFUSED: tuple[State, ...] = ("unauthorized", "forbidden", "not_found")
-
-# One refusal may be a short fault: an expired token, or a CRD that the server is about to serve.
-ANSWERS_UNTIL_RAISED = 2
 
 
 class Collection:
@@ -51,12 +48,13 @@ class Collection:
 
     Attributes:
         spec: The identity of the collection.
+        name: Its name in logs and errors.
         writer: Fills the store.
         keeper: Its snapshot, or None.
         streams: By namespace, `""` for all.
         running: True between the first `open` and the last `close`.
         failure: The error that ended it, or None.
-        synced: True as soon as every stream has received its first complete state.
+        waits: The waits for its streams.
     """
 
     def __init__(
@@ -69,7 +67,8 @@ class Collection:
         memory_limit: int | None,
     ) -> None:
         self.spec = spec
-        self.writer = Writer(StoreContents(str(spec.resource), indexes))
+        self.name = spec.name()
+        self.writer = Writer(StoreContents(self.name, indexes))
         self.writer.memory_limit = memory_limit
         self.writer.transform = spec.transform
         self.streams: dict[str, Stream] = {}
@@ -80,15 +79,14 @@ class Collection:
             self.keeper = SnapshotKeeper(snapshot, transport, spec, self.writer, self.streams)
         self.running = False
         self.failure: Exception | None = None
-        self.synced = False
+        self.waits = Waits(self.name, self._check_alive)
         self._transport = transport
-        self._closed = False
+        self._started = self._closed = False
         self._open_lock = asyncio.Lock()  # a second handle waits while the first one starts
         self._dispatchers: list[Dispatcher[Any]] = []
         self._healers: dict[str, Healer] = {}
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
-        self._progress = asyncio.Event()
         self._ended = asyncio.Event()  # failed or closed
         self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
 
@@ -104,13 +102,12 @@ class Collection:
         dispatcher.binding.bind()
         async with self._open_lock:
             if self._closed:
-                raise KinformError(f"{self.spec.resource}: the collection is closed; make another one")
+                raise KinformError(f"{self.name}: the collection is closed; make another one")
             if self.running:
                 self.writer.catch_up()  # so that the new handle is notified only of later changes
                 self._dispatchers.append(dispatcher)
                 self._dispatch_present(dispatcher)
-                if self.synced:
-                    dispatcher.dispatch_synced()
+                self._dispatch_synced(dispatcher)
                 if self.failure is not None:
                     dispatcher.close_readers()
                 return
@@ -131,13 +128,10 @@ class Collection:
                 self._dispatch_present(dispatcher)
         for namespace in self.spec.scope.namespaces or ("",):
             self._follow(namespace, resource_versions.get(namespace, ""))
-        resource = self.spec.resource
-        self._background_tasks.append(
-            start_background(self.writer.run_background(), f"kinform background of {resource}")
-        )
+        self._background_tasks.append(start_background(self.name, "compaction", self.writer.run_background()))
         if self.keeper is not None:
-            self._background_tasks.append(start_background(self.keeper.run(), f"kinform snapshot of {resource}"))
-        self.running = True
+            self._background_tasks.append(start_background(self.name, "snapshot", self.keeper.run()))
+        self.running = self._started = True
 
     async def close(self, dispatcher: Dispatcher[Any], tasks: Sequence[asyncio.Task[None]] = ()) -> None:
         """Removes a handle, and waits for its tasks.
@@ -234,7 +228,12 @@ class Collection:
     def _dispatch_present(self, dispatcher: Dispatcher[Any]) -> None:
         dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
 
-    def changes(self, dispatcher: Dispatcher[T]) -> Changes[T]:
+    def _dispatch_synced(self, dispatcher: Dispatcher[Any]) -> None:
+        """Notifies the readers that have waited for a complete copy, if it is one."""
+        if dispatcher.awaits_synced and self._synced:
+            dispatcher.dispatch_synced(complete=not is_degraded(self.streams.values()))
+
+    def changes(self, dispatcher: Dispatcher[T], *, allow_skipped: bool = False) -> Changes[T]:
         """Returns a new reader of `changes()`. It is closed if the collection has failed.
 
         A dispatcher that is not open yet gets the present state when it opens.
@@ -242,7 +241,8 @@ class Collection:
         self.enable_notifications()
         opened = self._closed or dispatcher in self._dispatchers
         present = self.present if opened else lambda: iter(())
-        changes = dispatcher.changes(present, synced=opened and self.synced, failure=lambda: self.failure)
+        synced = opened and self._synced and (allow_skipped or not is_degraded(self.streams.values()))
+        changes = dispatcher.changes(present, synced=synced, allow_skipped=allow_skipped, failure=lambda: self.failure)
         if self.failure is not None:
             changes.queue.close()
         return changes
@@ -261,74 +261,30 @@ class Collection:
     @property
     def degraded(self) -> list[str]:
         """The keys of the skipped objects of all streams."""
-        return [key for stream in self.streams.values() for key in stream.healing.degraded]
+        return degraded_keys(self.streams.values())
 
-    def health(self, max_age: float | None) -> Health:
+    @property
+    def _synced(self) -> bool:
+        """True if every stream has received its first complete state."""
+        return self._started and all(stream.last_sync is not None for stream in self.streams.values())
+
+    def health(self, max_age: float | None, *, allow_skipped: bool) -> Health:
         """Returns the health. See `Informer.health`."""
-        now = time.monotonic()
-        streams = list(self.streams.values())
-        seen = [stream.last_current for stream in streams]
-        times = [then for then in seen if then is not None]
-        age = now - min(times) if times and len(times) == len(seen) else None
-        failing = max(streams, key=lambda stream: (stream.error is not None, stream.failures), default=None)
-        error = failing.error if failing is not None else None
-        state, degraded = self.state, self.degraded
-        if self.failure is not None:
-            reason = (
-                f"failed: {self.failure if isinstance(self.failure, KinformError) else type(self.failure).__name__}"
-            )
-        elif not self.running:
-            reason = "the informer is not running"
-        elif age is None or not self.synced:
-            reason = f"not synced: {state}"
-        elif degraded:
-            reason = f"skipped: {', '.join(degraded[:MAX_NAMED_KEYS])}"
-            reason += f" and {len(degraded) - MAX_NAMED_KEYS} more" if len(degraded) > MAX_NAMED_KEYS else ""
-        elif max_age is None and state != "live":
-            reason = state
-        elif max_age is not None and age > max_age:
-            reason = f"no news for {age:.0f} s: {state}"
-        else:
-            reason = ""
-        return Health(
-            ok=not reason,
-            state=state,
-            reason=f"{self.spec.resource}: {reason}" if reason else "",
-            age_seconds=age,
-            degraded=degraded,
-            consecutive_failures=max((stream.failures for stream in streams), default=0),
-            last_error=None if error is None else str(error),
+        return assess(
+            self.name,
+            list(self.streams.values()),
+            state=self.state,
+            running=self.running,
+            failure=self.failure,
+            max_age=max_age,
+            allow_skipped=allow_skipped,
         )
 
     def wake(self) -> None:
         """Wakes all waits: states, errors or resourceVersions may have changed."""
-        if not self.synced and self.streams and all(s.last_sync is not None for s in self.streams.values()):
-            self.synced = True
-            for dispatcher in self._dispatchers:
-                dispatcher.dispatch_synced()
-        progress, self._progress = self._progress, asyncio.Event()
-        progress.set()
-
-    async def wait_synced(
-        self,
-        timeout: float | None,
-        *,
-        allow_partial: bool = False,
-        wait: bool = False,
-        allow_skipped: bool = False,
-    ) -> None:
-        """Waits for the first complete state of every stream. See `Informer.synced`."""
-
-        def synced() -> bool:
-            missing = [stream for stream in self.streams.values() if stream.last_sync is None]
-            refused = [stream for stream in missing if stream.state in REFUSED]
-            if allow_partial:
-                return len(missing) == len(refused)
-            if not wait:
-                _raise_refusal(stream for stream in refused if stream.refusals >= ANSWERS_UNTIL_RAISED)
-            return not missing
-
-        await self._wait_until(synced, timeout, "not synced", raise_refusal=True, allow_skipped=allow_skipped)
+        for dispatcher in self._dispatchers:
+            self._dispatch_synced(dispatcher)
+        self.waits.wake()
 
     async def wait_failed(self) -> Exception:
         """Waits until the collection fails. See `Informer.failed`."""
@@ -337,69 +293,18 @@ class Collection:
             await self._ended.wait()
         return self.failure
 
-    async def wait_for(self, resource_version: str, timeout: float | None, *, allow_skipped: bool = False) -> None:
-        """Waits until every stream has reached a resourceVersion. See `Informer.wait_for`."""
-        wanted = _number(resource_version)
-        await self._wait_until(
-            lambda: all(_number(stream.resource_version or "0") >= wanted for stream in self.streams.values()),
-            timeout,
-            f"resourceVersion {resource_version} not seen",
-            allow_skipped=allow_skipped,
-        )
-
-    async def _wait_until(
-        self,
-        holds: Callable[[], bool],
-        timeout: float | None,
-        what: str,
-        *,
-        raise_refusal: bool = False,
-        allow_skipped: bool = True,
-    ) -> None:
-        """Waits until a condition holds; it is tested after each progress of a stream.
-
-        Args:
-            holds: The condition. It may raise to end the wait.
-            timeout: Seconds to wait; None: no limit.
-            what: The missing event, for the TimeoutError.
-            allow_skipped: Do not wait until the skipped objects are received.
-            raise_refusal: At the timeout, raise the error of a stream that the server refuses instead.
-
-        Raises:
-            SkippedError: At the timeout, if only skipped objects are missing.
-            TimeoutError: At the timeout; names the state of each stream.
-            KinformError: The collection has stopped or failed. If it has failed: the error that ended it.
-        """
-        try:
-            async with asyncio.timeout(timeout):
-                while True:
-                    progress = self._progress
-                    if self.failure is not None:
-                        raise self.failure.with_traceback(None)  # raised again and again it would collect frames
-                    self._check_running()
-                    if holds() and (allow_skipped or not self.degraded):
-                        return
-                    await progress.wait()
-        except TimeoutError:
-            if not allow_skipped and holds():
-                raise self._skipped(f"not received again after {timeout:g} s") from None
-            if raise_refusal:
-                _raise_refusal(stream for stream in self.streams.values() if stream.state in REFUSED)
-            states = ", ".join(f"{stream.name}: {_state(stream)}" for stream in self.streams.values())
-            raise TimeoutError(f"{what} after {timeout:g} s; {states}") from None
-
-    def _skipped(self, why: str) -> SkippedError:
-        keys = self.degraded
-        known = [key for key in keys if key != UNKNOWN_KEYS]
-        return SkippedError(str(self.spec.resource), known[0] if known else None, why, keys=keys)
+    def _check_alive(self) -> None:
+        if self.failure is not None:
+            raise self.failure.with_traceback(None)  # raised again and again it would collect frames
+        self._check_running()
 
     def _check_running(self) -> None:
         if not self.running:
-            raise KinformError(f"{self.spec.resource}: the informer is not running")
+            raise KinformError(f"{self.name}: the informer is not running")
 
     # Namespaces
 
-    async def add_namespace(self, namespace: str) -> None:
+    async def add_namespace(self, namespace: str, timeout: float | None, *, wait: bool, allow_skipped: bool) -> None:
         """Follows one more namespace. See `Informer.add_namespace`."""
         async with self._namespace_lock:
             self._check_namespaced()
@@ -408,12 +313,12 @@ class Collection:
                 self._follow(namespace)
         stream = self.streams[namespace]
 
-        def synced() -> bool:
+        def streams() -> list[Stream]:
             if self.streams.get(namespace) is not stream:
                 raise KinformError(f"{stream.name}: the namespace was removed again")
-            return stream.last_sync is not None
+            return [stream]
 
-        await self._wait_until(synced, None, "not synced")
+        await self.waits.synced(streams, timeout, wait=wait, allow_skipped=allow_skipped)
 
     async def remove_namespace(self, namespace: str) -> None:
         """Stops following a namespace. See `Informer.remove_namespace`."""
@@ -440,35 +345,3 @@ class Collection:
         if self.spec.scope.namespaces is None:
             raise OptionError("Scope.namespaces", None, "names of namespaces: this informer follows all of them")
         self._check_running()
-
-
-def start_background(work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
-    """Starts a task that the rest can do without. Its failure is logged."""
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_log_failure)
-    return task
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (error := task.exception()) is not None:
-        log.error("%s: failed with %s", task.get_name(), type(error).__name__)
-
-
-def _raise_refusal(streams: Iterable[Stream]) -> None:
-    for stream in streams:
-        if isinstance(stream.error, StatusError):
-            raise stream.error.with_traceback(None) from None
-
-
-def _state(stream: Stream) -> str:
-    if stream.error is None:
-        return stream.state
-    # An error is kept until progress. While a request is under way, it is the past and not the cause of the wait.
-    present = stream.state in (*REFUSED, "retrying", "failed")
-    return f"{stream.state} ({stream.error})" if present else f"{stream.state}, last error: {stream.error}"
-
-
-def _number(resource_version: str) -> int:
-    if not isinstance(resource_version, str) or not resource_version.isdecimal():
-        raise ValueError(f"resourceVersion {resource_version!r} is not a number: expected decimal digits")
-    return int(resource_version)

@@ -15,6 +15,7 @@ from kinform._errors import KinformError, MemoryLimitError, StatusError
 from kinform._listwatch.fetch import fetch
 from kinform._listwatch.resource_versions import is_reached
 from kinform._listwatch.stream import Stream
+from kinform._printable import printable
 from kinform._spec import CollectionSpec
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
@@ -93,7 +94,7 @@ class Healer:
             stream.report(error)
         except Exception as error:
             # The text of an error that is not ours, such as a bug of a transport, may quote anything.
-            log.error("%s: a fetch of %s failed: %s", stream.name, key, type(error).__name__)
+            log.error("%s: a fetch of %s failed: %s", stream.name, printable(key), type(error).__name__)
         finally:
             self._task = None
             healing.fail(key, time.monotonic(), at_least)  # no effect if the key is healed

@@ -20,7 +20,8 @@ from kinform._dispatch.dispatcher import Dispatcher
 from kinform._dispatch.handlers import EventKind
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._errors import KinformError
-from kinform._informer.collection import Collection, start_background
+from kinform._informer.background import start_background
+from kinform._informer.collection import Collection
 from kinform._options import Prune, Resource, Scope, Snapshot, Transform, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
@@ -103,19 +104,22 @@ class Informer(Generic[T]):
             snapshot=None if snapshot is None else Snapshot.of(snapshot),
             memory_limit=memory_limit,
         )
-        self._dispatcher = Dispatcher(type, str(spec.resource), queue_bound)
+        self._dispatcher = Dispatcher(type, self._collection.name, queue_bound)
         self.store = Store(self._collection.writer.contents, type)
         self._entered = self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
+    def __repr__(self) -> str:
+        return f"<kinform.Informer of {self._collection.name}: {self.state}, {len(self.store)} objects>"
+
     async def __aenter__(self) -> Informer[T]:
         if self._entered:
-            raise KinformError(f"{self.resource}: an informer can be started only once; make another one")
+            raise KinformError(f"{self._collection.name}: an informer can be started only once; make another one")
         self._entered = True
         await self._collection.open(self._dispatcher)
         self._tasks = [
-            start_background(self._dispatcher.handlers.run(), f"kinform handlers of {self.resource}"),
-            start_background(self._dispatcher.key_handlers.run(), f"kinform key handlers of {self.resource}"),
+            start_background(self._collection.name, "handlers", self._dispatcher.handlers.run()),
+            start_background(self._collection.name, "key handlers", self._dispatcher.key_handlers.run()),
         ]
         return self
 
@@ -135,11 +139,6 @@ class Informer(Generic[T]):
             self._dispatcher.close()
         if error is None and self._collection.failure is not None:
             raise self._collection.failure.with_traceback(None)
-
-    def __repr__(self) -> str:
-        scope = self._collection.spec.scope
-        where = "" if scope == Scope() else f" {scope!r}"
-        return f"<Informer of {self.resource}{where}: {self.state}, {len(self.store)} objects>"
 
     @property
     def state(self) -> State:
@@ -170,21 +169,22 @@ class Informer(Generic[T]):
             streams={namespace: stream.stats() for namespace, stream in collection.streams.items()},
         )
 
-    def health(self, max_age: float | None = None) -> Health:
+    def health(self, max_age: float | None = None, *, allow_skipped: bool = False) -> Health:
         """Returns whether the store is a complete and recent copy, and why not.
 
         `ok` is False if the informer is not synced, has stopped or failed, if this process was forked after the start,
-        or if `degraded` names skipped objects. An object that stays larger than `max_object_bytes` keeps `ok` False:
-        raise the limit, or read the other fields.
+        or if `degraded` names skipped objects. An object that stays larger than `max_object_bytes` keeps `ok` False
+        until you raise the limit. So use `allow_skipped` where one object must not count, such as in a liveness probe.
 
         Args:
             max_age: Largest `age_seconds` for which `ok` is True. The server sends a bookmark about once a minute, so
                 use more than 60. None: `ok` is True only in the state `"live"`.
+            allow_skipped: Skipped objects do not make `ok` False.
         """
-        health = self._collection.health(max_age)
+        health = self._collection.health(max_age, allow_skipped=allow_skipped)
         if self._dispatcher.binding.forked:
-            why = "this process was forked after the start"
-            return msgspec.structs.replace(health, ok=False, state=self.state, reason=f"{self.resource}: {why}")
+            why = f"{self._collection.name}: this process was forked after the start"
+            return msgspec.structs.replace(health, ok=False, state=self.state, reason=why)
         return msgspec.structs.replace(health, state=self.state)
 
     # Waits
@@ -222,7 +222,10 @@ class Informer(Generic[T]):
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.wait_synced(timeout, allow_partial=allow_partial, wait=wait, allow_skipped=allow_skipped)
+        collection = self._collection
+        await collection.waits.synced(
+            collection.streams.values, timeout, allow_partial=allow_partial, wait=wait, allow_skipped=allow_skipped
+        )
 
     async def failed(self) -> Exception:
         """Waits until the informer fails, and returns the error.
@@ -258,19 +261,37 @@ class Informer(Generic[T]):
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.wait_for(resource_version, timeout, allow_skipped=allow_skipped)
+        collection = self._collection
+        await collection.waits.reached(
+            collection.streams.values, resource_version, timeout, allow_skipped=allow_skipped
+        )
 
-    async def add_namespace(self, namespace: str) -> None:
+    async def add_namespace(
+        self, namespace: str, timeout: float | None = None, *, wait: bool = False, allow_skipped: bool = False
+    ) -> None:
         """Follows one more namespace; returns when its objects are in the store.
+
+        It waits and raises as `synced` does, but for this namespace alone. If it raises a refusal or a timeout, or is
+        cancelled, the informer still follows the namespace.
+
+        Args:
+            namespace: The name of the namespace.
+            timeout: Seconds to wait; None: no limit.
+            wait: Wait until a refusal ends, instead of raising it.
+            allow_skipped: Do not wait for skipped objects.
 
         Raises:
             OptionError: The informer follows all namespaces, or this is not a valid name.
             KinformError: The namespace was removed again before its objects arrived.
+            UnauthorizedError, ForbiddenError, NotFoundError: The server has refused the request twice in a row, and
+                `wait` is False; or it refuses the request at the timeout.
+            SkippedError: The timeout passed, and only skipped objects are missing. The error names their keys.
+            TimeoutError: The timeout passed. The error names the state of the stream, and its cause.
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.add_namespace(namespace)
+        await self._collection.add_namespace(namespace, timeout, wait=wait, allow_skipped=allow_skipped)
 
     async def remove_namespace(self, namespace: str) -> None:
         """Stops following a namespace, and removes its objects from the store.
@@ -325,13 +346,18 @@ class Informer(Generic[T]):
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
         return handler
 
-    def changes(self) -> Changes[T]:
+    def changes(self, *, allow_skipped: bool = False) -> Changes[T]:
         """Returns an async iterator over the objects in the store and all later changes.
 
-        It yields an `Added` for each object in the store at the time of the call, one `Synced`, and then each change.
+        It yields an `Added` for each object in the store at the time of the call, one `Synced`, and each change.
+        `Synced` comes as soon as the objects that came before are a complete copy, which is when `synced` returns. If
+        an object was skipped, because it is malformed or oversized, `Synced` comes after kinform has received it.
         Each object is decoded when the reader reaches it. A slow reader gets the newest version of each object: if
         more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
         stops. An iterator that is made before the start can be read after it.
+
+        Args:
+            allow_skipped: `Synced` does not wait for skipped objects.
 
         Raises:
             KinformError: This is not the event loop of the informer; or, in the iteration: the informer has not
@@ -340,7 +366,7 @@ class Informer(Generic[T]):
             MemoryLimitError: In the iteration: the store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        changes = self._collection.changes(self._dispatcher)
+        changes = self._collection.changes(self._dispatcher, allow_skipped=allow_skipped)
         if self._stopped:
             changes.queue.close()
         return changes

@@ -15,6 +15,7 @@ from kinform._errors import ProtocolError, SkippedError, StalledError
 from kinform._listwatch.frames import Frame, Frames, ListEnd, Skip, Status, read_status
 from kinform._listwatch.machine import accept_header
 from kinform._listwatch.verdicts import error_of
+from kinform._printable import printable
 from kinform._spec import CollectionSpec
 from kinform._transport.base import Request, Response, Transport
 from kinform_ext._scan import Batch
@@ -59,7 +60,7 @@ async def fetch(transport: Transport, spec: CollectionSpec, key: str, *, name: s
                 raise status.error(error_of(status), name, verb="list")
             return await _read(response, spec, key, name)
     except TimeoutError as error:
-        raise StalledError(f"{name}: {key} did not arrive within {seconds:g} s") from error
+        raise StalledError(f"{name}: {printable(key)} did not arrive within {seconds:g} s") from error
     finally:
         if response is not None:
             response.close()
@@ -83,7 +84,7 @@ def request_of(spec: CollectionSpec, key: str) -> Request:
 
 
 async def _read(response: Response, spec: CollectionSpec, key: str, name: str) -> Fetched:
-    frames = Frames("list", spec.prune.program(), max_object_bytes=spec.options.max_object_bytes)
+    frames = Frames("list", spec.prune.program(), name=name, max_object_bytes=spec.options.max_object_bytes)
     found: Batch | None = None
     async for chunk in response.chunks():
         for frame in frames.feed(chunk):
@@ -102,4 +103,4 @@ async def _read(response: Response, spec: CollectionSpec, key: str, name: str) -
 
 def _unexpected(frame: Frame, name: str, key: str) -> ProtocolError:
     what = "a Status" if isinstance(frame, Status) else "other objects"
-    return ProtocolError(f"list {name}: the server answered {what} to a request for {key}")
+    return ProtocolError(f"list {name}: the server answered {what} to a request for {printable(key)}")

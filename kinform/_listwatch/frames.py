@@ -132,9 +132,18 @@ class Frames:
     """Splits one response body into frames.
 
     Buffers at most one object, up to `max_object_bytes`, and the batches of one chunk.
+
+    Args:
+        body: The kind of the body.
+        program: Selects the fields to keep.
+        name: The name of the stream, for errors.
+        max_object_bytes: Larger objects are skipped.
     """
 
-    def __init__(self, body: Literal["list", "watch"], program: Program | None, *, max_object_bytes: int) -> None:
+    def __init__(
+        self, body: Literal["list", "watch"], program: Program | None, *, name: str, max_object_bytes: int
+    ) -> None:
+        self._what = f"{body} {name}"
         self._scanner = Scanner(body, program, max_object_bytes=max_object_bytes)
 
     def feed(self, chunk: bytes) -> list[Frame]:
@@ -146,7 +155,7 @@ class Frames:
         try:
             return [item if isinstance(item, Batch) else _control_frame(item) for item in self._scanner.feed(chunk)]
         except ValueError as error:
-            raise ProtocolError(str(error), self._scanner.offset) from error
+            raise ProtocolError(f"{self._what}: {error}", self._scanner.offset) from error
 
     def finish(self) -> None:
         """Takes the end of the body.
@@ -157,7 +166,7 @@ class Frames:
         try:
             self._scanner.finish()
         except ValueError as error:
-            raise ProtocolError(str(error), self._scanner.offset) from error
+            raise ProtocolError(f"{self._what}: {error}", self._scanner.offset) from error
 
 
 class _BookmarkMetadata(msgspec.Struct, gc=False):

@@ -68,7 +68,7 @@ class ListWatchMachine:
             relists only if the server refuses that.
 
     Attributes:
-        name: The resource, and the namespace if there is one, for messages.
+        name: The name of the stream, for messages: see `CollectionSpec.name`.
         state: The state that users see.
         resource_version: The state is complete and current up to it; `""` before the first complete state.
         error: The last failure, or None since the last progress.
@@ -96,7 +96,7 @@ class ListWatchMachine:
         self._timeout = 0  # of the last request: seconds after which the server ends the watch
         self._expected = Expected.REQUEST
         self._counters = Counters()
-        self.name = f"{spec.resource} in {namespace}" if namespace else str(spec.resource)
+        self.name = spec.name(namespace)
         self.state: State = "stale" if resource_version else "starting"
         self.resource_version = resource_version
         self.error: KinformError | None = None

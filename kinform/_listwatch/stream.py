@@ -32,7 +32,7 @@ from kinform._objects import Object
 from kinform._options import Prune, Resource, Scope, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._stats import State, StreamStats
-from kinform._throttled_log import ThrottledLog
+from kinform._throttled_log import ThrottledLog, function_name
 from kinform._transport.adapter import as_transport
 from kinform._transport.base import Response, Transport
 
@@ -108,7 +108,7 @@ class Stream:
 
     @property
     def name(self) -> str:
-        """The resource, and the namespace if there is one."""
+        """The name in logs and errors: the resource, the namespace and the selectors."""
         return self._machine.name
 
     @property
@@ -232,6 +232,7 @@ class Stream:
                 frames = Frames(
                     "watch" if request.watch else "list",
                     self._program,
+                    name=self.name,
                     max_object_bytes=self._options.max_object_bytes,
                 )
                 chunks = aiter(response.chunks())
@@ -348,12 +349,16 @@ class Stream:
     def report(self, error: KinformError) -> None:
         """Counts an error that the stream recovers from, logs it, calls `on_error`."""
         self.errors += 1
-        self._log.warning(f"{type(error).__name__} {getattr(error, 'status', '')}", str(error))
-        if self._options.on_error is not None:
+        text = str(error)
+        if self.name not in text:  # an error of the transport, which knows no stream
+            text = f"{self.name}: {text}"
+        self._log.warning(f"{type(error).__name__} {getattr(error, 'status', '')}", text)
+        if (on_error := self._options.on_error) is not None:
             try:
-                self._options.on_error(error)
-            except Exception:
-                log.exception("%s: on_error raised", self.name)
+                on_error(error)
+            except (Exception, asyncio.CancelledError) as raised:  # a function that awaits nothing is not cancelled
+                message = f"{self.name}: on_error {function_name(on_error)} raised {type(raised).__name__}"
+                self._log.exception("on_error", message, raised)
 
 
 def events_of(step: Step) -> Iterator[WatcherEvent]:

@@ -83,6 +83,7 @@ class SnapshotKeeper:
         self._failures = 0
         self._file_bytes = 0
         self._last_write: float | None = None
+        self._name = spec.name()
         self._origin = _origin(spec)
         # A transform may make objects larger than they were on the wire.
         self._object_bytes = spec.options.max_object_bytes if spec.transform is None else MAX_OBJECT_BYTES
@@ -196,12 +197,12 @@ class SnapshotKeeper:
 
     def _refuse(self, error: SnapshotError) -> None:
         self._refused = error
-        log.warning("%s: snapshot refused, starting with a new list: %s", self._origin.resource, error)
+        log.warning("%s: snapshot refused, starting with a new list: %s", self._name, error)
 
     def _fail(self, error: SnapshotError) -> None:
         self._error = error
         self._failures += 1
-        log.warning("%s: %s", self._origin.resource, error)
+        log.warning("%s: %s", self._name, error)
 
 
 def _pieces(dump: Dump) -> Iterator[bytes]:

@@ -13,6 +13,7 @@ from kinform._checks import require_one_of
 from kinform._decoding import DICT, T, check_type, decode_object, make_decoder
 from kinform._errors import DecodeError, OptionError
 from kinform._objects import Meta
+from kinform._printable import printable
 from kinform._selectors import LabelMatch, parse_label_selector, required_labels
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
@@ -209,7 +210,8 @@ class Store(Generic[T]):
 
     def _report_undecodable(self, key: str, error: Exception) -> None:
         self._undecodable_reads += 1
-        why = str(error) if isinstance(error, DecodeError) else f"{key}: {type(error).__name__}"  # may quote anything
+        # The text of an error that is not ours may quote anything.
+        why = str(error) if isinstance(error, DecodeError) else f"{printable(key)}: {type(error).__name__}"
         self._log.warning("undecodable", f"{self._contents.name}: object skipped: {why}")
 
     def _matching_ids(self, namespace: str | None, label_selector: str) -> Ids:

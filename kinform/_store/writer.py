@@ -22,9 +22,10 @@ from kinform._errors import KinformError, MemoryLimitError
 from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._heap import start_trim
 from kinform._options import Transform
+from kinform._printable import printable
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
-from kinform._throttled_log import ThrottledLog
+from kinform._throttled_log import ThrottledLog, function_name
 from kinform_ext._scan import Batch
 from kinform_ext._table import CHANGES, KEYS, NOTHING, Change
 
@@ -325,19 +326,19 @@ class Writer:
             if found is not None:
                 _require_json_object(found)
             return found
-        except Exception as error:
+        except (Exception, asyncio.CancelledError) as error:  # a function that awaits nothing is not cancelled
             self._report_transform(key, error)
             return raw
         finally:
             self.transform_seconds += time.perf_counter() - start
 
-    def _report_transform(self, key: str, error: Exception) -> None:
+    def _report_transform(self, key: str, error: BaseException) -> None:
+        assert self.transform is not None
         self.transform_errors += 1
-        name = getattr(self.transform, "__qualname__", type(self.transform).__name__)
         why = str(error) if isinstance(error, _NotJsonObjectError) else f"raised {type(error).__name__}"
-        message = f"{self.contents.name}: transform {name} {why} at {key}; the object is stored without it"
-        self._log.error("transform", message)
-        log.debug("%s", message, exc_info=error)  # its text may quote the object
+        what = f"transform {function_name(self.transform)} {why}"
+        message = f"{self.contents.name}: {what} at {printable(key)}; the object is stored without it"
+        self._log.exception("transform", message, error)
 
     def _contains(self, key: str, uid: str) -> bool:
         meta = self._table.meta(key)

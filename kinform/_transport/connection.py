@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kinform._errors import OptionError, TransportError
+from kinform._loop_binding import LoopBinding
 from kinform._transport.access import ClusterAccess
 from kinform._transport.base import Request, Response
 from kinform._transport.credentials import CredentialSource, find_source
@@ -62,6 +63,10 @@ class Connection:
     `Transport`, so you can pass it to informers. Any number of informers can share it, because it does not
     limit the number of its HTTP connections. The end of the block closes every HTTP connection still in use.
 
+    A connection belongs to the event loop in which it is entered. In another event loop or thread, and in a process
+    that is forked later, each use raises a `KinformError` at the call. In such a process, the end of the block does
+    nothing: the HTTP connections belong to the parent process.
+
     kinform reads credentials again, because they can change: a pod's token and a kubeconfig's `tokenFile`
     before each request, the credentials of an exec plugin when they expire, and all of them after a 401.
     After a 401, and after a request without a response, kinform also replaces certificates that have changed.
@@ -70,6 +75,7 @@ class Connection:
 
     def __init__(self, source: CredentialSource) -> None:
         self._source = source
+        self._binding = LoopBinding(str(source))
         self._client: HttpClient | None = None
         self._api_client: ApiClient | None = None
         self._closed = False
@@ -94,6 +100,7 @@ class Connection:
         closes it.
 
         Raises:
+            KinformError: This is not the event loop of the connection.
             OptionError: The connection is not open.
         """
         self._require_open()
@@ -113,6 +120,7 @@ class Connection:
         """
         if self._client or self._closed:
             raise OptionError("connect", self, "a connection that has not been entered before")
+        self._binding.bind()
         access = await self._source.load()
         self._target = _target_of(access)  # before the files are read, so that a later change is noticed
         self._client = self._client_for(access)
@@ -123,6 +131,9 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._binding.forked:
+            return  # the sockets belong to the parent process
+        self._binding.check()
         self._closed = True
         client, self._client = self._client, None
         if client is not None:
@@ -140,6 +151,7 @@ class Connection:
         """See `Transport.open`.
 
         Raises:
+            KinformError: This is not the event loop of the connection.
             OptionError: The connection is not open, or the `tls-server-name` is not valid.
             TransportError: There was no response.
         """
@@ -161,6 +173,10 @@ class Connection:
 
         Returns:
             False if there is no source to read again, or if the reading failed. kinform logs a failure.
+
+        Raises:
+            KinformError: This is not the event loop of the connection.
+            OptionError: The connection is not open.
         """
         self._require_open()
         if not self._source.can_reload:
@@ -220,6 +236,7 @@ class Connection:
             raise OptionError("connect.target", str(self._source), why) from error
 
     def _require_open(self) -> HttpClient:
+        self._binding.check()
         if self._client is None:
             raise OptionError("api", self, "a connection inside its `async with` block")
         return self._client

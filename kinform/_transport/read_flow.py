@@ -30,7 +30,7 @@ class ReadFlow:
         self._full = False
 
     def note_read(self, nbytes: int) -> None:
-        """Starts a collection if this read and the one before were small and close together."""
+        """Starts a collection after two small reads in quick succession."""
         now = self._loop.time()
         if nbytes < SMALL_READ_BYTES and now - self._ready_since < COLLECT_SECONDS and not self._collecting:
             self._collecting = True

@@ -175,7 +175,7 @@ async def _print_events(informer: Informer[Any], stdout: StdoutWriter, arguments
     from kinform.cli._progress import object_count
 
     encode = _as_json if arguments.output == "json" else _line_encoder(informer)
-    async for change in informer.changes():
+    async for change in informer.changes(allow_skipped=True):
         match change:
             case Added(key, obj):
                 line = encode("ADDED", key, obj)
@@ -184,7 +184,9 @@ async def _print_events(informer: Informer[Any], stdout: StdoutWriter, arguments
             case Deleted(key, obj, synthetic):
                 line = encode("DELETED", key, obj, "missing after a relist" if synthetic else "")
             case Synced(key):
-                line = encode("SYNCED", key, None, object_count(len(informer.store)))
+                degraded = len(informer.stats().degraded)
+                skipped = f", {degraded} skipped" if degraded else ""
+                line = encode("SYNCED", key, None, f"{object_count(len(informer.store))}{skipped}")
         stdout.write(line)
         await stdout.drain()
 

@@ -14,7 +14,7 @@ from kinform_ext._scan import Batch
 
 
 def frames(body: bytes, kind: str = "watch", limit: int = 16 << 20) -> list[object]:
-    return list(Frames(kind, None, max_object_bytes=limit).feed(body))
+    return list(Frames(kind, None, name="v1/pods", max_object_bytes=limit).feed(body))
 
 
 @pytest.mark.parametrize(

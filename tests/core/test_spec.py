@@ -57,6 +57,23 @@ def test_order_and_repetition_do_not_matter_and_specs_are_keys():
     assert {one: "shared"}[other] == "shared"
 
 
+@pytest.mark.parametrize(
+    ("scope", "namespace", "name"),
+    [
+        (Scope(), "", "v1/pods"),
+        (Scope(), "shop", "v1/pods in shop"),
+        (Scope(namespaces=["shop", "till"]), "", "v1/pods in shop, till"),
+        (Scope(namespaces=["shop", "till"]), "till", "v1/pods in till"),
+        (Scope(namespaces=list("abcdefg")), "", "v1/pods in a, b, c, d, e and 2 more"),
+        (Scope(label_selector="app in (web, db)"), "", "v1/pods (labels app in (web, db))"),
+        (Scope(label_selector="a=b", field_selector="c=d"), "shop", "v1/pods in shop (labels a=b, fields c=d)"),
+        (Scope(field_selector="a=" + "b" * 200), "", f"v1/pods (fields a={'b' * 95}...)"),
+    ],
+)
+def test_the_name_has_the_namespaces_and_the_selectors(scope, namespace, name):
+    assert CollectionSpec.of("v1/pods", scope).name(namespace) == name
+
+
 def test_a_resource_that_is_not_parsed_is_refused():
     with pytest.raises(kinform.OptionError, match="resource: 'v1/pods' is not allowed"):
         CollectionSpec(resource="v1/pods")

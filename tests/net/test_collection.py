@@ -41,7 +41,7 @@ async def test_handles_share_one_stream_until_the_last_one_leaves(server):
     async with kinform.connect(server.url) as api:
         collection, first, second = collection_of(api), dispatcher(), dispatcher()
         await collection.open(first)
-        await collection.wait_synced(10, allow_partial=False)
+        await collection.waits.synced(collection.streams.values, 10)
         await collection.open(second)
         await server.wait_for_watchers(1)
         await collection.close(first)
@@ -58,7 +58,7 @@ async def test_a_handle_that_opens_late_gets_the_present_state(server):
     async with kinform.connect(server.url) as api:
         collection, first, second = collection_of(api), dispatcher(), dispatcher()
         await collection.open(first)
-        await collection.wait_synced(10, allow_partial=False)
+        await collection.waits.synced(collection.streams.values, 10)
         late = collection.changes(second)
         await collection.open(second)
         expected = [*(("Added", key) for key in sorted(keys)), ("Synced", "")]
@@ -76,7 +76,7 @@ async def test_each_handle_gets_every_change(server):
         readers = [collection.changes(each) for each in handles]
         for each in handles:
             await collection.open(each)
-        await collection.wait_synced(10, allow_partial=False)
+        await collection.waits.synced(collection.streams.values, 10)
         (key,) = server.generate(PODS, 1)
         for reader in readers:
             assert await read(reader, 2) == [("Synced", ""), ("Added", key)]
@@ -125,6 +125,6 @@ async def test_a_second_handle_starts_if_the_first_one_failed_to(server, monkeyp
         await collection.open(second)
         with pytest.raises(RuntimeError):
             await opening
-        await collection.wait_synced(10, allow_partial=False)
+        await collection.waits.synced(collection.streams.values, 10)
         await collection.close(second)
         await server.wait_for_watchers(0)

@@ -544,15 +544,6 @@ class TestRefused:
             with pytest.raises(TimeoutError, match=r"not synced after 0\.3 s; v1/pods: retrying .*500"):
                 await pods.synced(timeout=0.3)
 
-    async def test_an_exception_in_on_error_is_logged(self, server, api, caplog):
-        def explode(error):
-            raise RuntimeError("boom")
-
-        server.fault(InternalError())
-        async with kinform.Informer(api, PODS, options=quick(on_error=explode)) as pods:
-            await pods.synced(timeout=10)
-        assert "on_error raised" in caplog.text
-
 
 class TestObjects:
     async def test_a_new_object_of_the_same_name_is_a_delete_and_an_add(self, server, api):

@@ -393,7 +393,7 @@ async def test_removing_a_namespace_ends_a_waiting_add_with_an_error(server):
         scope = kinform.Scope(namespaces=["shop"])
         async with kinform.Informer(api, PODS, scope=scope, options=quick()) as pods:
             await pods.synced(timeout=10)
-            adding = asyncio.create_task(pods.add_namespace("till"))
+            adding = asyncio.create_task(pods.add_namespace("till", wait=True))
             await until(lambda: "till" in pods.stats().streams)
             await pods.remove_namespace("till")
             with pytest.raises(kinform.KinformError, match="v1/pods in till: the namespace was removed again"):

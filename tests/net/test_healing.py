@@ -1,4 +1,4 @@
-"""Skipped objects make an informer degraded, until it has received them again."""
+"""Skipped objects: they are requested again, and never replace a newer version."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import kinform
 from kinform._informer import healer
 from kinform._listwatch.fetch import Fetched
 from kinform._spec import CollectionSpec
-from kinform.testing import Forbidden, Gone, MalformedObject, Oversized, Server
+from kinform.testing import Forbidden, Gone, MalformedObject, Server
 from tests.net.informers import fails, in_sync, quick
 from tests.support.waiting import until
 
@@ -28,62 +28,6 @@ async def api(server):
 def fetches(server: Server) -> list[str]:
     """Returns the field selectors of the lists that were received for one object."""
     return [request.params["fieldSelector"] for request in server.requests if "metadata.name" in str(request.params)]
-
-
-@pytest.mark.parametrize("initial", ["list", "stream"])
-@pytest.mark.parametrize("readable", [True, False])
-async def test_synced_waits_for_a_skipped_object(server, api, initial, readable):
-    server.generate(PODS, 50)
-    server.fault(MalformedObject(after=4, readable_key=readable))
-    async with kinform.Informer(api, PODS, options=quick(initial=initial)) as pods:
-        await pods.synced(timeout=10)
-        assert in_sync(pods.store, server, PODS)
-        assert pods.stats().degraded == []
-        assert pods.health().ok
-    assert len(fetches(server)) == (1 if readable else 0)
-
-
-@pytest.mark.parametrize("fault", [MalformedObject(), Oversized(bytes=1_000_000), MalformedObject(readable_key=False)])
-async def test_wait_for_waits_for_a_skipped_event(server, api, fault):
-    keys = server.generate(PODS, 5)
-    async with kinform.Informer(api, PODS, options=quick(max_object_bytes=100_000)) as pods:
-        await pods.synced(timeout=10)
-        server.interrupt(fault)
-        server.touch(PODS, keys[0])
-        server.touch(PODS, keys[1])
-        await pods.wait_for(server.resource_version, timeout=10)
-        await until(lambda: in_sync(pods.store, server, PODS))
-        assert pods.stats().stale == 0
-        assert pods.health().ok
-
-
-async def test_timeouts_name_the_skipped_keys(server, api):
-    keys = server.generate(PODS, 5)
-    server.fault(MalformedObject(after=2))
-    async with kinform.Informer(api, PODS, options=quick(backoff=SLOW)) as pods:
-        await pods.synced(timeout=10, allow_skipped=True)
-        (missing,) = set(keys) - set(pods.store)
-        for wait in (pods.synced(timeout=0.05), pods.wait_for("1", timeout=0.05)):
-            with pytest.raises(kinform.SkippedError, match=f"skipped {missing}: not received again") as caught:
-                await wait
-            assert caught.value.key == missing
-            assert caught.value.keys == (missing,)
-        await pods.wait_for("1", timeout=10, allow_skipped=True)
-        assert pods.stats().degraded == [missing]
-        health = pods.health(max_age=1000)
-        assert (health.ok, health.degraded, health.state) == (False, [missing], "live")
-        assert missing in health.reason
-
-
-async def test_an_unknown_key_is_said_to_be_unknown(server, api):
-    server.generate(PODS, 5)
-    server.fault(MalformedObject(after=2, readable_key=False))
-    async with kinform.Informer(api, PODS, options=quick(backoff=SLOW)) as pods:
-        with pytest.raises(kinform.SkippedError, match="unreadable key") as caught:
-            await pods.synced(timeout=0.3)
-        assert caught.value.key is None
-        assert caught.value.keys == ("(unknown keys)",)
-        assert pods.stats().degraded == ["(unknown keys)"]
 
 
 async def test_an_oversized_object_is_fetched_with_growing_waits(server, api):
@@ -188,43 +132,6 @@ async def test_nothing_is_left_of_a_fetch_after_the_block(server, api):
     assert {task for task in asyncio.all_tasks() if "kinform" in task.get_name()} <= before
     assert pods.health().state == "stopped"
     assert not pods.health().ok
-
-
-async def test_a_degraded_store_is_not_written_to_a_snapshot(server, api, tmp_path):
-    keys = server.generate(PODS, 3)
-    path = tmp_path / "pods.kinform"
-    async with kinform.Informer(api, PODS, options=quick(backoff=SLOW), snapshot=path) as pods:
-        await pods.synced(timeout=10)
-        server.interrupt(MalformedObject())
-        server.touch(PODS, keys[0])
-        await until(lambda: pods.stats().degraded == [keys[0]])
-    assert not path.exists()
-
-
-async def test_health_says_how_old_the_copy_is(server, api):
-    server.generate(PODS, 3)
-    pods = kinform.Informer(api, PODS, options=quick())
-    assert pods.health() == kinform.Health(
-        ok=False,
-        state="starting",
-        reason="v1/pods: the informer is not running",
-        age_seconds=None,
-        degraded=[],
-        consecutive_failures=0,
-        last_error=None,
-    )
-    async with pods:
-        await pods.synced(timeout=10)
-        assert pods.health().ok
-        await server.stop()
-        await until(lambda: pods.health().consecutive_failures >= 2)
-        health = pods.health()
-        assert (health.ok, health.reason) == (False, "v1/pods: retrying")
-        assert health.last_error is not None
-        assert health.age_seconds is not None
-        assert pods.health(max_age=1000).ok
-        assert not pods.health(max_age=health.age_seconds / 2).ok
-        await server.start()
 
 
 @pytest.mark.parametrize(("ahead", "healed"), [(-1, True), (0, True), (1, False)])

@@ -1,4 +1,4 @@
-"""Informers in the wrong event loop, thread or process: an error at the call."""
+"""Informers and connections in the wrong loop, thread or process: an error."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import pytest
 
 import kinform
 from kinform._events import Init
+from kinform._transport.base import Request
 from tests.net.informers import quick
 from tests.support.waiting import until
 
@@ -31,6 +32,11 @@ CALLS: dict[str, Call] = {
     "wait_for": lambda pods: pods.wait_for("1", timeout=1),
     "add_namespace": lambda pods: pods.add_namespace("shop"),
     "remove_namespace": lambda pods: pods.remove_namespace("shop"),
+}
+USES: dict[str, Callable[[kinform.Connection], Any]] = {
+    "open": lambda api: api.open(Request(path="/version", params=())),
+    "refresh_credentials": lambda api: api.refresh_credentials(),
+    "api_client": lambda api: api.api_client,
 }
 SYNC_CALLS = ("on_add", "on_update", "on_delete", "on_change", "changes")
 
@@ -128,6 +134,54 @@ async def test_a_second_thread_that_writes_raises():
     await writer.write("", Init())
     with pytest.raises(kinform.KinformError, match="store: this thread is not the one that wrote first"):
         await asyncio.to_thread(asyncio.run, writer.write("", Init()))
+
+
+@pytest.mark.parametrize("use", USES)
+async def test_a_connection_in_another_loop_and_thread_raises(server, use):
+    async def run(api: kinform.Connection) -> None:
+        result = USES[use](api)
+        if asyncio.iscoroutine(result):
+            await result
+
+    async with kinform.connect(server.url, token="xyzzy") as api:
+        with pytest.raises(kinform.KinformError, match=f"^{server.url}: called from another thread") as caught:
+            await asyncio.to_thread(asyncio.run, run(api))
+        assert "xyzzy" not in str(caught.value)
+        await run(api)
+
+
+async def test_a_connection_that_is_left_in_another_thread_stays_open(server):
+    async with kinform.connect(server.url) as api:
+        with pytest.raises(kinform.KinformError, match="called from another thread"):
+            await asyncio.to_thread(asyncio.run, api.__aexit__(None, None, None))
+        (await api.open(Request(path="/version", params=()))).close()
+
+
+async def test_an_informer_in_another_loop_than_its_connection_fails(server):
+    async def start(api: kinform.Connection) -> None:
+        async with kinform.Informer(api, PODS) as pods:
+            await pods.synced(timeout=10)
+
+    async with kinform.connect(server.url) as api:
+        with pytest.raises(kinform.KinformError, match=f"^{server.url}: called from another thread"):
+            await asyncio.to_thread(asyncio.run, start(api))
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of a process with threads
+async def test_a_connection_in_a_forked_process_raises_and_stays_open(server):
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS, options=quick()) as pods:
+        await pods.synced(timeout=10)
+
+        def look() -> None:
+            for use in USES.values():
+                with pytest.raises(kinform.KinformError, match=f"^{server.url}: this process was forked"):
+                    step(use(api))
+            step(api.__aexit__(None, None, None))
+
+        assert in_child(look) == ""
+        server.generate(PODS, 1)
+        await until(lambda: len(pods.store))
+        assert pods.state == "live"
 
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # of a process with threads

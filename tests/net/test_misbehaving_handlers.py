@@ -1,4 +1,4 @@
-"""Handlers and transforms that raise, cancel their own task, or return no JSON."""
+"""Handlers, `on_error` and transforms that misbehave, and what the log says."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import pytest
 
 import kinform
+from kinform.testing import InternalError
 from tests.net.informers import in_sync, quick
 from tests.support.waiting import until
 
@@ -158,3 +159,35 @@ async def test_a_transform_that_returns_text_does_not_end_the_informer(server, c
         assert pods.state == "live"
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert record.getMessage().startswith(f"{PODS}: transform ")
+
+
+@pytest.mark.parametrize("error", [ValueError("hunter2"), asyncio.CancelledError("hunter2")])
+async def test_an_on_error_that_always_raises_is_logged_once(server, caplog, error):
+    def broken(_):
+        raise error
+
+    server.fault(InternalError(), times=5)
+    with caplog.at_level(logging.INFO, "kinform"):
+        async with (
+            kinform.connect(server.url) as api,
+            kinform.Informer(api, PODS, options=quick(on_error=broken)) as pods,
+        ):
+            await pods.synced(timeout=10)
+            assert pods.stats().streams[""].errors == 5
+    (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert record.getMessage() == f"{PODS}: on_error {broken.__qualname__} raised {type(error).__name__}"
+    assert "hunter2" not in caplog.text
+
+
+async def test_a_transform_that_raises_cancelled_error_ends_nothing(server):
+    def broken(raw):
+        raise asyncio.CancelledError
+
+    server.generate(PODS, 3)
+    async with (
+        kinform.connect(server.url) as api,
+        kinform.Informer(api, PODS, transform=broken, options=quick()) as pods,
+    ):
+        await pods.synced(timeout=10)
+        assert pods.stats().transform_errors == 3
+        assert in_sync(pods.store, server, PODS)

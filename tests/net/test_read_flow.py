@@ -1,4 +1,4 @@
-"""The flow of reads: small reads in quick succession are collected, and a full queue stops reading."""
+"""Small reads in quick succession are collected. A full queue stops reading."""
 
 from __future__ import annotations
 

@@ -1,0 +1,150 @@
+"""The waits for the streams of a collection: for a state, for a resourceVersion.
+
+Each wait tests its condition after each progress of a stream. Never changes a stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable
+
+from kinform._errors import SkippedError, StatusError
+from kinform._listwatch.stream import Stream
+from kinform._stats import UNKNOWN_KEYS, State
+
+REFUSED: tuple[State, ...] = ("unauthorized", "forbidden", "not_found")
+
+# One refusal may be a short fault: an expired token, or a CRD that the server is about to serve.
+ANSWERS_UNTIL_RAISED = 2
+
+Streams = Callable[[], Collection[Stream]]
+
+
+class Waits:
+    """The waits of one collection.
+
+    Args:
+        name: The name of the collection, for errors.
+        check: Raises an error if the collection has failed, or is not running.
+    """
+
+    def __init__(self, name: str, check: Callable[[], None]) -> None:
+        self._name = name
+        self._check = check
+        self._progress = asyncio.Event()
+
+    def wake(self) -> None:
+        """Wakes all waits: states, errors or resourceVersions may have changed."""
+        progress, self._progress = self._progress, asyncio.Event()
+        progress.set()
+
+    async def synced(
+        self,
+        streams: Streams,
+        timeout: float | None,
+        *,
+        allow_partial: bool = False,
+        wait: bool = False,
+        allow_skipped: bool = False,
+    ) -> None:
+        """Waits for the first complete state of every stream. See `Informer.synced`."""
+
+        def synced() -> bool:
+            missing = [stream for stream in streams() if stream.last_sync is None]
+            refused = [stream for stream in missing if stream.state in REFUSED]
+            if allow_partial:
+                return len(missing) == len(refused)
+            if not wait:
+                _raise_refusal(stream for stream in refused if stream.refusals >= ANSWERS_UNTIL_RAISED)
+            return not missing
+
+        await self._until(synced, streams, timeout, "not synced", raise_refusal=True, allow_skipped=allow_skipped)
+
+    async def reached(
+        self, streams: Streams, resource_version: str, timeout: float | None, *, allow_skipped: bool
+    ) -> None:
+        """Waits until every stream has reached a resourceVersion. See `Informer.wait_for`."""
+        wanted = _number(resource_version)
+        await self._until(
+            lambda: all(_number(stream.resource_version or "0") >= wanted for stream in streams()),
+            streams,
+            timeout,
+            f"resourceVersion {resource_version} not seen",
+            allow_skipped=allow_skipped,
+        )
+
+    async def _until(
+        self,
+        holds: Callable[[], bool],
+        streams: Streams,
+        timeout: float | None,
+        what: str,
+        *,
+        allow_skipped: bool,
+        raise_refusal: bool = False,
+    ) -> None:
+        """Waits until a condition holds.
+
+        Args:
+            holds: The condition. It may raise to end the wait.
+            streams: Gives the streams that it is about.
+            timeout: Seconds to wait; None: no limit.
+            what: The missing event, for the TimeoutError.
+            allow_skipped: Do not wait until the skipped objects are received.
+            raise_refusal: At the timeout, raise the error of a stream that the server refuses instead.
+
+        Raises:
+            SkippedError: At the timeout, if only skipped objects are missing.
+            TimeoutError: At the timeout; names the state of each stream.
+            KinformError: The collection has stopped or failed. If it has failed: the error that ended it.
+        """
+        try:
+            async with asyncio.timeout(timeout):
+                while True:
+                    progress = self._progress
+                    self._check()
+                    if holds() and (allow_skipped or not is_degraded(streams())):
+                        return
+                    await progress.wait()
+        except TimeoutError:
+            if not allow_skipped and holds():
+                raise self._skipped(streams(), f"not received again after {timeout:g} s") from None
+            if raise_refusal:
+                _raise_refusal(stream for stream in streams() if stream.state in REFUSED)
+            states = ", ".join(f"{stream.name}: {_state(stream)}" for stream in streams())
+            raise TimeoutError(f"{what} after {timeout:g} s; {states}") from None
+
+    def _skipped(self, streams: Iterable[Stream], why: str) -> SkippedError:
+        keys = degraded_keys(streams)
+        known = [key for key in keys if key != UNKNOWN_KEYS]
+        return SkippedError(self._name, known[0] if known else None, why, keys=keys)
+
+
+def degraded_keys(streams: Iterable[Stream]) -> list[str]:
+    """Returns the keys of the skipped objects of these streams."""
+    return [key for stream in streams for key in stream.healing.degraded]
+
+
+def is_degraded(streams: Iterable[Stream]) -> bool:
+    """Returns whether one of these streams has skipped objects."""
+    return any(stream.healing.is_degraded for stream in streams)
+
+
+def _raise_refusal(streams: Iterable[Stream]) -> None:
+    for stream in streams:
+        if isinstance(stream.error, StatusError):
+            raise stream.error.with_traceback(None) from None
+
+
+def _state(stream: Stream) -> str:
+    if stream.error is None:
+        return stream.state
+    # An error is kept until progress. While a request is under way, it is the past and not the cause of the wait.
+    present = stream.state in (*REFUSED, "retrying", "failed")
+    return f"{stream.state} ({stream.error})" if present else f"{stream.state}, last error: {stream.error}"
+
+
+def _number(resource_version: str) -> int:
+    if not isinstance(resource_version, str) or not resource_version.isdecimal():
+        raise ValueError(f"resourceVersion {resource_version!r} is not a number: expected decimal digits")
+    return int(resource_version)
