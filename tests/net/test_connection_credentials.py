@@ -9,15 +9,18 @@ import logging
 import shutil
 import ssl
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kinform._errors import OptionError, TransportError
+from kinform._transport import connection
 from kinform._transport.access import ClusterAccess
 from kinform._transport.base import Request
-from kinform._transport.connection import connect
+from kinform._transport.connection import MIN_RENEWAL_SECONDS, connect
 from kinform._transport.http_client import HttpClient
 from tests.support.kubeconfig import write_contexts
 from tests.support.scripted_server import ReceivedRequest, scripted_server
@@ -65,6 +68,12 @@ class ExecPlugin:
     @property
     def runs(self) -> int:
         return len((self.folder / "runs").read_text())
+
+
+@pytest.fixture
+def always_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removes the minimum time between two renewals."""
+    monkeypatch.setattr(connection, "MIN_RENEWAL_SECONDS", 0.0)
 
 
 def seconds_from_now(seconds: float) -> str:
@@ -121,25 +130,37 @@ async def test_refresh_of_a_bad_kubeconfig_keeps_old_credentials(
     assert "secret" not in caplog.text
 
 
-async def test_an_exec_plugin_runs_once_while_its_token_is_valid(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seconds", "runs"), [(3600, 1), (60, 1), (25, 2), (-3600, 2)])
+async def test_an_exec_plugin_runs_half_a_minute_before_the_expiry(
+    tmp_path: Path, seconds: float, runs: int, always_renewed: None
+) -> None:
     plugin = ExecPlugin(tmp_path)
-    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(3600)})
-    async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
-        for _ in range(3):
-            (await api.open(PODS)).close()
-    assert plugin.runs == 1
-    assert server.authorizations == ["Bearer t1"] * 3
-
-
-async def test_an_exec_plugin_runs_again_when_its_token_expires(tmp_path: Path) -> None:
-    plugin = ExecPlugin(tmp_path)
-    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(10)})
+    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(seconds)})
     async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
         plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(3600)})
-        for _ in range(2):
+        for _ in range(3):
+            (await api.open(PODS)).close()
+    assert plugin.runs == runs
+    assert server.authorizations == [f"Bearer t{runs}"] * 3
+
+
+@pytest.mark.parametrize("status", [{"token": "t#", "expirationTimestamp": "2026-01-02T03:04:05Z"}, None])
+async def test_an_expired_token_does_not_run_the_plugin_each_time(
+    tmp_path: Path, status: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = ExecPlugin(tmp_path)
+    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(-1)})
+    async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
+        plugin.set_status(status)
+        for _ in range(3):
+            (await api.open(PODS)).close()
+        assert plugin.runs == 1
+        now = time.monotonic() + MIN_RENEWAL_SECONDS
+        monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda: now))
+        for _ in range(3):
             (await api.open(PODS)).close()
     assert plugin.runs == 2
-    assert server.authorizations == ["Bearer t2"] * 2
+    assert server.authorizations == ["Bearer t1"] * 3 + ["Bearer t1" if status is None else "Bearer t2"] * 3
 
 
 async def test_concurrent_refreshes_run_the_exec_plugin_once(tmp_path: Path) -> None:
@@ -314,7 +335,7 @@ async def test_a_proxy_is_refused_at_the_start(variable: str, monkeypatch: pytes
         await connect("https://api.example").__aenter__()
 
 
-async def test_a_cancelled_request_leaves_the_refresh_running(tmp_path: Path) -> None:
+async def test_a_cancelled_request_leaves_the_refresh_running(tmp_path: Path, always_renewed: None) -> None:
     plugin = ExecPlugin(tmp_path)
     plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(10)})
     async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:

@@ -179,16 +179,6 @@ async def test_a_plugin_gives_the_expiration(tmp_path: Path, stamp: str) -> None
     assert access.expires == datetime.datetime(2030, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 
 
-async def test_credentials_expire_half_a_minute_early(tmp_path: Path) -> None:
-    for seconds, expired in ((3600, False), (25, True), (-3600, True)):
-        stamp = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
-        status = {"clientCertificateData": "c", "clientKeyData": "k", "expirationTimestamp": stamp.isoformat()}
-        source = kubeconfig(tmp_path, printing(status))
-        assert source.expired() is False
-        await source.load()
-        assert source.expired() is expired
-
-
 @pytest.mark.parametrize("version", ["v1", "v1beta1", "v1alpha1"])
 async def test_three_versions_are_accepted(tmp_path: Path, version: str) -> None:
     version = f"client.authentication.k8s.io/{version}"
