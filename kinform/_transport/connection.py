@@ -149,7 +149,7 @@ class Connection:
         """See `Transport.open`.
 
         Raises:
-            OptionError: The connection is not open, or the `tls-server-name` is not valid.
+            OptionError: The connection is not open.
             TransportError: There was no response.
         """
         if self._renewal_due(self._require_open().access):

@@ -25,7 +25,7 @@ from urllib.parse import quote
 import msgspec
 
 from kinform._errors import OptionError
-from kinform._transport.access import SERVER_URL, ClusterAccess, is_server_url
+from kinform._transport.access import SERVER_NAME, SERVER_URL, ClusterAccess, is_server_name, is_server_url
 from kinform._transport.authorization import TOKEN, basic_password, bearer_token, is_token, token_file
 
 # The characters of a header name (RFC 9110, "token"), without `%`: client-go's `headerKeyEscape`.
@@ -151,6 +151,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         server = cluster.text("server").rstrip("/")
         if not is_server_url(server):
             raise cluster.error("server", SERVER_URL)
+        server_name = cluster.text("tls-server-name")
+        if server_name and not is_server_name(server_name):
+            raise cluster.error("tls-server-name", SERVER_NAME)
         ca_file = ca_data = certificate_file = certificate_data = key_file = key_data = None
         if _is_https(server):
             ca_file, ca_data = cluster.pem("certificate-authority")
@@ -162,7 +165,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             verify=not cluster.flag("insecure-skip-tls-verify"),
             ca_file=ca_file,
             ca_data=ca_data,
-            tls_server_name=cluster.text("tls-server-name") or None,
+            tls_server_name=server_name or None,
             certificate_file=certificate_file,
             certificate_data=certificate_data,
             key_file=key_file,

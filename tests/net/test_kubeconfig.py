@@ -268,6 +268,11 @@ async def test_impersonation_needs_a_user(tmp_path: Path, fields: Any) -> None:
     assert "`as` of the user of context 'shop'" in await error_of(tmp_path, fields)
 
 
+@pytest.mark.parametrize("name", ["name", "api.shop_1.example", "münchen.example", "10.0.0.1", "fd00::1", "x" * 63])
+async def test_a_server_name_is_a_host_name_or_an_address(tmp_path: Path, name: str) -> None:
+    assert (await load_one(tmp_path, cluster={"tls-server-name": name})).tls_server_name == name
+
+
 # --- errors
 
 
@@ -279,6 +284,13 @@ async def test_impersonation_needs_a_user(tmp_path: Path, fields: Any) -> None:
         ({}, {"server": ["secret"]}, "`server` of the cluster of"),
         ({}, {"insecure-skip-tls-verify": "secret"}, "true or false in `insecure-skip-tls-verify`"),
         ({}, {"insecure-skip-tls-verify": "false"}, "true or false in `insecure-skip-tls-verify`"),
+        ({}, {"tls-server-name": "https://secret"}, "a host name or an IP address in `tls-server-name` of"),
+        ({}, {"tls-server-name": "secret:443"}, "`tls-server-name` of the cluster of"),
+        ({}, {"tls-server-name": ".secret"}, "`tls-server-name` of the cluster of"),
+        ({}, {"tls-server-name": "secret."}, "`tls-server-name` of the cluster of"),
+        ({}, {"tls-server-name": "secret" * 11}, "`tls-server-name` of the cluster of"),
+        ({}, {"tls-server-name": "secret." * 40 + "x"}, "`tls-server-name` of the cluster of"),
+        ({}, {"tls-server-name": "*.secret"}, "`tls-server-name` of the cluster of"),
         ({}, {"certificate-authority-data": "secret"}, "base64 text in `certificate-authority-data`"),
         ({}, {"certificate-authority": "none"}, "`certificate-authority` of the cluster of"),
         ({"client-certificate": "none"}, {}, "`client-certificate` of the user of"),
