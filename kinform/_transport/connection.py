@@ -98,11 +98,11 @@ class Connection:
         """A client of kubernetes_asyncio with the same credentials, for other calls.
 
         kinform makes it at the first use: this imports aiohttp and kubernetes_asyncio, which take about 15 MiB. It has
-        HTTP connections of its own, without a limit, and follows redirects, as aiohttp does. The end of the block
-        closes it.
+        HTTP connections of its own, without a limit, and follows redirects, as aiohttp does. It verifies certificates
+        as kinform does. The end of the block closes it.
 
         Raises:
-            OptionError: The connection is not open.
+            OptionError: The connection is not open, or a certificate cannot be loaded.
         """
         self._require_open()
         if self._api_client is None:

@@ -324,12 +324,3 @@ async def test_connections_are_not_limited() -> None:
         assert len(server.requests) == server.connections == 150
         for response in responses:
             response.close()
-
-
-async def test_api_client_is_a_full_client_with_the_credentials() -> None:
-    from kubernetes_asyncio.client import CoreV1Api, V1PodList
-
-    async with scripted_server() as server, connect(server.url, token="t0") as api:
-        pods = await CoreV1Api(api.api_client).list_pod_for_all_namespaces()
-        assert isinstance(pods, V1PodList)
-        assert server.authorizations == ["Bearer t0"]

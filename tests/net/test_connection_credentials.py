@@ -209,21 +209,6 @@ async def test_the_error_names_a_missing_exec_plugin(tmp_path: Path) -> None:
             pass
 
 
-async def test_an_impersonated_user_is_exchanged_for_both_clients(tmp_path: Path) -> None:
-    def user(*groups: str) -> dict[str, Any]:
-        return {"token": "t", "as": "jane", "as-groups": list(groups)}
-
-    async with scripted_server() as server:
-        path = write_contexts(tmp_path / "one", "shop", url=server.url, user=user("dev", "ops"))
-        async with connect(path) as api:
-            for groups in (["ops"], []):
-                (await api.open(PODS)).close()
-                await api.api_client.call_api("/x", "GET", _preload_content=False)
-                write_contexts(path, "shop", url=server.url, user=user(*groups))
-                assert await api.refresh_credentials() is True
-    assert [request.headers["impersonate-group"] for request in server.requests] == ["dev, ops"] * 2 + ["ops"] * 2
-
-
 # --- certificates
 
 
@@ -356,19 +341,6 @@ async def test_the_end_of_the_block_ends_a_refresh(tmp_path: Path) -> None:
         refreshing = asyncio.create_task(api.refresh_credentials())
         await asyncio.sleep(0.2)
     assert await refreshing is False
-
-
-async def test_api_client_sends_no_password_of_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("default login me password secret\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    async with scripted_server() as server, connect(server.url, token="t0") as api:
-        await api.api_client.call_api("/x", "GET", auth_settings=["BearerToken"], _preload_content=False)
-    async with scripted_server() as anonymous, connect(anonymous.url) as api:
-        await api.api_client.call_api("/x", "GET", _preload_content=False)
-    assert server.authorizations == ["Bearer t0"]
-    assert anonymous.authorizations == [None]
 
 
 async def test_a_server_that_is_not_verified_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
