@@ -23,6 +23,7 @@ from kinform._transport.base import Request
 from kinform._transport.connection import MIN_RENEWAL_SECONDS, connect
 from kinform._transport.http_client import HttpClient
 from tests.support.kubeconfig import write_contexts
+from tests.support.loops import on_each_loop
 from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
 
@@ -81,6 +82,7 @@ def seconds_from_now(seconds: float) -> str:
     return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)).strftime("%FT%TZ")
 
 
+@on_each_loop
 async def test_a_token_file_is_read_for_each_request(tmp_path: Path) -> None:
     async with scripted_server() as server:
         path = write_contexts(tmp_path / "one", "shop", url=server.url, user={"tokenFile": "tokens/now"})
@@ -97,6 +99,7 @@ async def test_a_token_file_is_read_for_each_request(tmp_path: Path) -> None:
     assert server.authorizations == ["Bearer first", "Bearer second"]
 
 
+@on_each_loop
 async def test_a_token_is_preferred_to_a_token_file(tmp_path: Path) -> None:
     async with scripted_server() as server:
         user = {"token": "written", "tokenFile": str(tmp_path / "none")}
@@ -105,6 +108,7 @@ async def test_a_token_is_preferred_to_a_token_file(tmp_path: Path) -> None:
     assert server.authorizations == ["Bearer written"]
 
 
+@on_each_loop
 async def test_refresh_reads_the_kubeconfig_again(tmp_path: Path) -> None:
     async with scripted_server() as server:
         path = write_contexts(tmp_path / "one", "shop", url=server.url, user={"token": "old"})
@@ -116,6 +120,7 @@ async def test_refresh_reads_the_kubeconfig_again(tmp_path: Path) -> None:
     assert server.authorizations == ["Bearer old", "Bearer new"]
 
 
+@on_each_loop
 async def test_refresh_of_a_bad_kubeconfig_keeps_old_credentials(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -131,6 +136,7 @@ async def test_refresh_of_a_bad_kubeconfig_keeps_old_credentials(
 
 
 @pytest.mark.parametrize(("seconds", "runs"), [(3600, 1), (60, 1), (25, 2), (-3600, 2)])
+@on_each_loop
 async def test_an_exec_plugin_runs_half_a_minute_before_the_expiry(
     tmp_path: Path, seconds: float, runs: int, always_renewed: None
 ) -> None:
@@ -145,6 +151,7 @@ async def test_an_exec_plugin_runs_half_a_minute_before_the_expiry(
 
 
 @pytest.mark.parametrize("status", [{"token": "t#", "expirationTimestamp": "2026-01-02T03:04:05Z"}, None])
+@on_each_loop
 async def test_an_expired_token_does_not_run_the_plugin_each_time(
     tmp_path: Path, status: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +170,7 @@ async def test_an_expired_token_does_not_run_the_plugin_each_time(
     assert server.authorizations == ["Bearer t1"] * 3 + ["Bearer t1" if status is None else "Bearer t2"] * 3
 
 
+@on_each_loop
 async def test_concurrent_refreshes_run_the_exec_plugin_once(tmp_path: Path) -> None:
     plugin = ExecPlugin(tmp_path)
     plugin.set_status({"token": "t#"})
@@ -174,6 +182,7 @@ async def test_concurrent_refreshes_run_the_exec_plugin_once(tmp_path: Path) -> 
     assert server.authorizations == ["Bearer t2"]
 
 
+@on_each_loop
 async def test_cancel_of_one_refresh_leaves_it_to_the_others(tmp_path: Path) -> None:
     plugin = ExecPlugin(tmp_path)
     plugin.set_status({"token": "t#"})
@@ -185,6 +194,7 @@ async def test_cancel_of_one_refresh_leaves_it_to_the_others(tmp_path: Path) -> 
         assert first.cancelled()
 
 
+@on_each_loop
 async def test_the_error_of_an_exec_plugin_contains_its_stderr(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -202,6 +212,7 @@ async def test_the_error_of_an_exec_plugin_contains_its_stderr(
     assert "no luck today" in caplog.text
 
 
+@on_each_loop
 async def test_the_error_names_a_missing_exec_plugin(tmp_path: Path) -> None:
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin"}}
     with pytest.raises(TransportError, match="no-such-plugin"):
@@ -212,6 +223,7 @@ async def test_the_error_names_a_missing_exec_plugin(tmp_path: Path) -> None:
 # --- certificates
 
 
+@on_each_loop
 async def test_refresh_exchanges_certificates_and_ends_open_streams(tmp_path: Path) -> None:
     context = server_context()
     context.verify_mode = ssl.CERT_REQUIRED
@@ -251,6 +263,7 @@ async def test_refresh_exchanges_certificates_and_ends_open_streams(tmp_path: Pa
     assert seen == ["first", "first", "second"]
 
 
+@on_each_loop
 async def test_a_changed_ca_is_read_after_a_failed_handshake(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     shutil.copy(CERTIFICATES / "first.pem", ca)  # some other certificate
@@ -265,6 +278,7 @@ async def test_a_changed_ca_is_read_after_a_failed_handshake(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@on_each_loop
 async def test_a_changed_certificate_is_read_after_a_refusal(tmp_path: Path, version: ssl.TLSVersion) -> None:
     context = server_context()  # which refuses without an alert, and in TLS 1.3 after the handshake of the client
     context.verify_mode, context.minimum_version, context.maximum_version = ssl.CERT_REQUIRED, version, version
@@ -283,6 +297,7 @@ async def test_a_changed_certificate_is_read_after_a_refusal(tmp_path: Path, ver
             (await api.open(PODS)).close()
 
 
+@on_each_loop
 async def test_a_file_that_changes_while_it_is_loaded_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +319,7 @@ async def test_a_file_that_changes_while_it_is_loaded_is_read_again(
         await api.__aexit__(None, None, None)
 
 
+@on_each_loop
 async def test_a_missing_certificate_is_an_error_at_the_start(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     shutil.copy(CERTIFICATES / "ca.pem", ca)
@@ -314,12 +330,14 @@ async def test_a_missing_certificate_is_an_error_at_the_start(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+@on_each_loop
 async def test_a_proxy_is_refused_at_the_start(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "socks5://proxy.example")
     with pytest.raises(OptionError, match="socks5:// proxies are not supported"):
         await connect("https://api.example").__aenter__()
 
 
+@on_each_loop
 async def test_a_cancelled_request_leaves_the_refresh_running(tmp_path: Path, always_renewed: None) -> None:
     plugin = ExecPlugin(tmp_path)
     plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(10)})
@@ -333,6 +351,7 @@ async def test_a_cancelled_request_leaves_the_refresh_running(tmp_path: Path, al
     assert server.authorizations == ["Bearer t2"]
 
 
+@on_each_loop
 async def test_the_end_of_the_block_ends_a_refresh(tmp_path: Path) -> None:
     plugin = ExecPlugin(tmp_path)
     plugin.set_status({"token": "t#"})
@@ -343,6 +362,7 @@ async def test_the_end_of_the_block_ends_a_refresh(tmp_path: Path) -> None:
     assert await refreshing is False
 
 
+@on_each_loop
 async def test_a_server_that_is_not_verified_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted_server(tls=server_context()) as server, connect(server.url, verify=False) as api:
         for _ in range(2):
@@ -352,6 +372,7 @@ async def test_a_server_that_is_not_verified_is_warned_of_once(caplog: pytest.Lo
     ]
 
 
+@on_each_loop
 async def test_the_stderr_of_a_plugin_cannot_control_a_terminal(tmp_path: Path) -> None:
     plugin = ExecPlugin(tmp_path)
     (tmp_path / "plugin.py").write_text("import sys; sys.exit('a\\n\\x1b[31mred' + 'x' * 10_000)")

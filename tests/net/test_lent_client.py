@@ -14,6 +14,7 @@ from kinform._errors import OptionError, TransportError
 from kinform._transport.connection import Connection, connect
 from tests.support.http_proxy import http_proxy
 from tests.support.kubeconfig import write_contexts
+from tests.support.loops import on_each_loop
 from tests.support.scripted_server import ScriptedServer, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
 from tests.support.transports import PODS
@@ -37,6 +38,7 @@ async def ask_twice(api: Connection) -> None:
     await api.api_client.call_api("/x", "GET", auth_settings=["BearerToken"], _preload_content=False)
 
 
+@on_each_loop
 async def test_api_client_is_a_full_client_with_the_credentials() -> None:
     from kubernetes_asyncio.client import CoreV1Api, V1PodList
 
@@ -46,6 +48,7 @@ async def test_api_client_is_a_full_client_with_the_credentials() -> None:
         assert server.authorizations == ["Bearer t0"]
 
 
+@on_each_loop
 async def test_an_impersonated_user_is_exchanged_for_both_clients(tmp_path: Path) -> None:
     def user(*groups: str) -> dict[str, Any]:
         return {"token": "t", "as": "jane", "as-groups": list(groups)}
@@ -61,6 +64,7 @@ async def test_an_impersonated_user_is_exchanged_for_both_clients(tmp_path: Path
     assert [request.headers["impersonate-group"] for request in server.requests] == ["dev, ops"] * 2 + ["ops"] * 2
 
 
+@on_each_loop
 async def test_api_client_sends_no_password_of_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("default login me password secret\n")
@@ -80,6 +84,7 @@ async def test_api_client_sends_no_password_of_netrc(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("name", "ca"), [("server", "ca"), ("lax", "lax-ca"), ("server", "server")], ids=["strict", "lax", "no root"]
 )
+@on_each_loop
 async def test_both_clients_accept_the_same_certificates(name: str, ca: str) -> None:
     """The lax CA breaks rules of RFC 5280 that Python 3.13 checks by default."""
     async with server_with(name) as server, connect(server.url, ca=CERTIFICATES / f"{ca}.pem") as api:
@@ -87,6 +92,7 @@ async def test_both_clients_accept_the_same_certificates(name: str, ca: str) -> 
     assert len(server.requests) == 2
 
 
+@on_each_loop
 async def test_both_clients_refuse_the_same_certificates() -> None:
     from aiohttp import ClientConnectorCertificateError
 
@@ -97,6 +103,7 @@ async def test_both_clients_refuse_the_same_certificates() -> None:
             await api.api_client.call_api("/x", "GET", _preload_content=False)
 
 
+@on_each_loop
 async def test_both_clients_use_inline_certificates_and_the_name(tmp_path: Path) -> None:
     async with server_with("named", mutual=True) as server:
         cluster = {
@@ -116,6 +123,7 @@ async def test_both_clients_use_inline_certificates_and_the_name(tmp_path: Path)
     assert names == ["first", "first", "second", "second"]
 
 
+@on_each_loop
 async def test_both_clients_use_the_proxy_of_the_kubeconfig(tmp_path: Path) -> None:
     async with server_with("server") as server, http_proxy() as proxy:
         cluster = {
@@ -131,6 +139,7 @@ async def test_both_clients_use_the_proxy_of_the_kubeconfig(tmp_path: Path) -> N
     assert all(f"Proxy-Authorization: Basic {credentials}" in head for head in proxy.heads)
 
 
+@on_each_loop
 async def test_a_certificate_that_has_gone_is_an_option_error(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     ca.write_bytes((CERTIFICATES / "ca.pem").read_bytes())

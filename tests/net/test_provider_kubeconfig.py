@@ -17,6 +17,7 @@ import yaml
 from kinform._transport.access import ClusterAccess
 from kinform._transport.credentials import KubeconfigSource
 from tests.support.kubeconfig import write_contexts
+from tests.support.loops import on_each_loop
 
 # From Python 3.12 on, kubernetes_asyncio uses deprecated functions.
 pytestmark = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")
@@ -37,6 +38,7 @@ def gcp_user(folder: Path, token: str) -> dict[str, Any]:
     return {"auth-provider": {"name": "gcp", "config": {"cmd-path": "/bin/cat", "cmd-args": str(answer)}}}
 
 
+@on_each_loop
 async def test_a_renewed_token_of_a_provider_is_saved(tmp_path: Path) -> None:
     user = gcp_user(tmp_path, "t1") | {"as": "jane"}
     cluster = {"name": "shop", "cluster": {"server": "https://127.0.0.1:1", "tls-server-name": "name"}}
