@@ -1,4 +1,4 @@
-"""The flow of reads from a socket: stops it for a full queue, and collects what comes in small parts.
+"""Stops reads from a socket for a full queue, and collects small reads.
 
 A kube-apiserver sends each watch event by itself. A read, its decryption and the wake-up of the reader cost more CPU
 time than the event. So after two small reads in quick succession the socket is not read for some milliseconds, while

@@ -255,11 +255,11 @@ async def test_a_singular_that_the_server_lacks_suggests_the_plural(api, cluster
 
 async def test_repr_names_resource_scope_state_and_objects(cluster, api):
     pods = informer(api, cluster)
-    where = f"v1/configmaps Scope(namespaces=('{cluster.namespace}',))"
-    assert repr(pods) == f"<Informer of {where}: starting, 0 objects>"
+    name = f"<kinform.Informer of v1/configmaps in {cluster.namespace}: "
+    assert repr(pods) == f"{name}starting, 0 objects>"
     async with pods:
         await cluster.create("a")
         await pods.synced(20)
         await until(lambda: len(pods.store) > 0)
-        assert repr(pods).startswith(f"<Informer of {where}: live, ")
-    assert ": stopped, " in repr(pods)
+        assert repr(pods).startswith(f"{name}live, ")
+    assert repr(pods).startswith(f"{name}stopped, ")
