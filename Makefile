@@ -45,6 +45,8 @@ lint: $(VENV)/.lint
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
+	@$(RUN) mypy tests/typing/*.py
+	@$(BIN)/basedpyright --level error
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint kinform_ext
 	@$(RUN) mypy.stubtest --concise kinform_ext
 	@$(BIN)/check-manifest --quiet --no-build-isolation

@@ -6,10 +6,11 @@ A store yields `Added`, `Updated`, `Deleted` and `Synced`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Generic
 
 import msgspec
 
+from kinform._decoding import T
 from kinform._objects import Object
 from kinform_ext._scan import Batch
 
@@ -68,7 +69,7 @@ class Delete(msgspec.Struct, frozen=True, gc=False):
     object: Object
 
 
-class Added(msgspec.Struct, frozen=True, gc=False):
+class Added(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """The store has a new object.
 
     Attributes:
@@ -77,13 +78,13 @@ class Added(msgspec.Struct, frozen=True, gc=False):
     """
 
     key: str
-    object: Any
+    object: T
 
     def __repr__(self) -> str:  # never the contents: it may be a Secret
         return f"Added({self.key!r})"
 
 
-class Updated(msgspec.Struct, frozen=True, gc=False):
+class Updated(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """The store has a new version of an object.
 
     Attributes:
@@ -94,14 +95,14 @@ class Updated(msgspec.Struct, frozen=True, gc=False):
     """
 
     key: str
-    object: Any
-    old: Any
+    object: T
+    old: T | None
 
     def __repr__(self) -> str:  # never the contents: it may be a Secret
         return f"Updated({self.key!r})"
 
 
-class Deleted(msgspec.Struct, frozen=True, gc=False):
+class Deleted(msgspec.Struct, Generic[T], frozen=True, gc=False):
     """The store no longer has an object.
 
     Attributes:
@@ -112,7 +113,7 @@ class Deleted(msgspec.Struct, frozen=True, gc=False):
     """
 
     key: str
-    object: Any
+    object: T
     synthetic: bool
 
     def __repr__(self) -> str:  # never the contents: it may be a Secret
@@ -154,6 +155,9 @@ class Skipped(msgspec.Struct, frozen=True, gc=False):
     key: str | None
     initial: bool
 
+
+Event = Added[T] | Updated[T] | Deleted[T] | Synced
+"""An event of a store, whose objects have the type of the reader."""
 
 Step = Init | Applied | Skipped | InitDone
 """A stream gives steps to a store: `Init`, then batches, then `InitDone`, and then the batches of the watch."""

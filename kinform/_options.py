@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from typing import Literal, get_args
 
 import msgspec
@@ -31,6 +32,7 @@ from kinform._selectors import check_field_selector, parse_label_selector
 Start = Literal["auto", "list", "stream"]
 Compression = Literal["identity", "gzip"]
 Transform = Callable[[bytes], bytes | None]
+Strings = tuple[str, ...] | list[str] | AbstractSet[str]  # not a single string, which is iterable, too
 
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _DNS_NAME = re.compile(rf"{_DNS_LABEL.pattern}(?:\.{_DNS_LABEL.pattern})*")
@@ -110,7 +112,7 @@ def _suggest_resource(parts: list[str]) -> str:
     return f'; did you mean "{meant}"?'
 
 
-class Scope(msgspec.Struct, frozen=True, kw_only=True):
+class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """Selects objects of a resource. The server sends only these objects.
 
     Attributes:
@@ -125,7 +127,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True):
         OptionError: A namespace or a selector is not valid.
     """
 
-    namespaces: tuple[str, ...] | Iterable[str] | None = None
+    namespaces: Strings | None = None
     label_selector: str = ""
     field_selector: str = ""
     metadata_only: bool = False
@@ -165,8 +167,8 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
         OptionError: A path is not valid, a `drop` path covers a field that is always kept, or n is below 1.
     """
 
-    drop: tuple[str, ...] | Iterable[str] = ()
-    keep: tuple[str, ...] | Iterable[str] = ()
+    drop: Strings = ()
+    keep: Strings = ()
     keep_last: Mapping[str, int] = {}
 
     def __post_init__(self) -> None:

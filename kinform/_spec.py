@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 
 from kinform._checks import require_callable, require_instance
+from kinform._decoding import check_type
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Transform, WatchOptions
-from kinform._paths.conflicts import check_indexes, check_type
+from kinform._paths.conflicts import check_indexes
 from kinform._printable import listed, printable
 
 # The parts of an object that a metadata-only request returns.

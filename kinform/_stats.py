@@ -223,4 +223,5 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 def worst(states: Iterable[State]) -> State:
     """Returns the worst of the states, or `"starting"` if there are no states."""
-    return max(states, key=_FROM_BEST_TO_WORST.index, default="starting")
+    known = list(states)
+    return max(known, key=_FROM_BEST_TO_WORST.index) if known else "starting"

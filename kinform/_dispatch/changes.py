@@ -7,14 +7,17 @@ streams.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Generic
 
-from kinform._dispatch.event_decoder import Event, EventDecoder
+from kinform._decoding import T
+from kinform._dispatch.event_decoder import EventDecoder
 from kinform._dispatch.invoke import TimeSlice
 from kinform._dispatch.queue import Entry, Queue
+from kinform._events import Event
 from kinform_ext._table import Version
 
 
-class Changes:
+class Changes(Generic[T]):
     """The async iterator that `Informer.changes` returns.
 
     Yields `Added`, `Synced`, `Updated` and `Deleted`.
@@ -27,7 +30,7 @@ class Changes:
 
     def __init__(
         self,
-        decoder: EventDecoder,
+        decoder: EventDecoder[T],
         queue: Queue,
         present: Iterator[Version],
         *,
@@ -51,10 +54,10 @@ class Changes:
             self.synced = True
             self.queue.push(Entry("synced"))
 
-    def __aiter__(self) -> AsyncIterator[Event]:
+    def __aiter__(self) -> AsyncIterator[Event[T]]:
         return self
 
-    async def __anext__(self) -> Event:
+    async def __anext__(self) -> Event[T]:
         self._check()  # not started, or in another thread, it would wait forever
         while entry := await self._next():
             if event := self._decoder(entry):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Generic
 
+from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.event_decoder import EventDecoder
 from kinform._dispatch.handlers import Handlers
@@ -23,7 +24,7 @@ Present = Callable[[], Iterator[Version]]
 """Returns an iterator over all objects that the store has at the time of the call."""
 
 
-class Dispatcher:
+class Dispatcher(Generic[T]):
     """Passes each change of a collection to all listeners.
 
     Args:
@@ -37,11 +38,11 @@ class Dispatcher:
         binding: The event loop of the informer, as soon as it starts. Before that, nothing can be read.
     """
 
-    def __init__(self, type: Any, name: str, bound: int) -> None:
+    def __init__(self, type: type[T], name: str, bound: int) -> None:
         self._decoder = EventDecoder(type, name)
         self._name = name
         self._bound = bound
-        self._readers: weakref.WeakSet[Changes] = weakref.WeakSet()
+        self._readers: weakref.WeakSet[Changes[T]] = weakref.WeakSet()
         self.handlers = Handlers(self._decoder, name, bound)
         self.key_handlers = KeyHandlers(name)
         self.binding = LoopBinding(name)
@@ -77,7 +78,7 @@ class Dispatcher:
 
     def changes(
         self, present: Present, *, synced: bool, allow_skipped: bool, failure: Callable[[], Exception | None]
-    ) -> Changes:
+    ) -> Changes[T]:
         """Returns a new reader of `changes()`.
 
         Args:

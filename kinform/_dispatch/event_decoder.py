@@ -7,24 +7,20 @@ no record.
 from __future__ import annotations
 
 import logging
-from typing import Any
+from typing import Generic
 
-import msgspec
-
+from kinform._decoding import T, decode_object, make_decoder
 from kinform._dispatch.queue import Entry
 from kinform._errors import DecodeError
-from kinform._events import Added, Deleted, Synced, Updated
-from kinform._objects import decode_object
+from kinform._events import Added, Deleted, Event, Synced, Updated
 from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog
 from kinform_ext._table import Version
 
 log = logging.getLogger("kinform.informer")
 
-Event = Added | Updated | Deleted | Synced
 
-
-class EventDecoder:
+class EventDecoder(Generic[T]):
     """Decodes a queue entry to an event.
 
     Args:
@@ -35,13 +31,13 @@ class EventDecoder:
         undecodable: Entries that were skipped, because an object did not fit the type.
     """
 
-    def __init__(self, type: Any, name: str) -> None:
-        self._decoder = msgspec.json.Decoder(type)
+    def __init__(self, type: type[T], name: str) -> None:
+        self._decoder = make_decoder(type)
         self._name = name
         self._log = ThrottledLog(log)
         self.undecodable = 0
 
-    def __call__(self, entry: Entry) -> Event | None:
+    def __call__(self, entry: Entry) -> Event[T] | None:
         """Returns the event, or None for an object that cannot be decoded."""
         try:
             match entry.kind, entry.new, entry.old:
@@ -63,10 +59,10 @@ class EventDecoder:
         self.undecodable += 1
         self._log.warning("undecodable", f"{self._name}: event skipped: {why}")
 
-    def _decode(self, version: Version) -> Any:
+    def _decode(self, version: Version) -> T:
         return decode_object(self._decoder, version.key, version.raw())
 
-    def _decode_old(self, old: Version | None) -> Any:
+    def _decode_old(self, old: Version | None) -> T | None:
         try:
             return None if old is None else self._decode(old)
         except Exception:

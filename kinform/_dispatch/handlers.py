@@ -7,20 +7,20 @@ One call at a time. All handlers of an informer share a queue, so that for one o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal, TypeVar
+from typing import Generic, Literal
 
 from kinform._checks import require_callable
+from kinform._decoding import T
 from kinform._dispatch.event_decoder import EventDecoder
 from kinform._dispatch.invoke import Handler, Invoker, TimeSlice
 from kinform._dispatch.queue import Entry, Queue
 from kinform._events import Added, Deleted, Updated
 from kinform_ext._table import Change, Version
 
-F = TypeVar("F", bound=Handler)
 EventKind = Literal["added", "updated", "deleted"]
 
 
-class Handlers:
+class Handlers(Generic[T]):
     """The handlers of one informer, and the changes that wait for them.
 
     Args:
@@ -33,7 +33,7 @@ class Handlers:
         invoke: Calls the handlers.
     """
 
-    def __init__(self, decoder: EventDecoder, name: str, bound: int) -> None:
+    def __init__(self, decoder: EventDecoder[T], name: str, bound: int) -> None:
         self.queue = Queue(bound)
         self._decoder = decoder
         self.invoke = Invoker(name)
@@ -41,7 +41,7 @@ class Handlers:
         # With each handler the number of the last change before it was registered.
         self._registered: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
 
-    def add(self, event_kind: EventKind, handler: F, present: Iterator[Version] | None = None) -> F:
+    def add(self, event_kind: EventKind, handler: Handler, present: Iterator[Version] | None = None) -> None:
         """Registers a handler for later changes.
 
         Args:
@@ -58,7 +58,6 @@ class Handlers:
         self.queue.seal()
         if present is not None:
             self.queue.push(Entry("present", only=handler, present=present))
-        return handler
 
     def push(self, change: Change) -> None:
         """Queues a change, if there is a handler."""

@@ -11,8 +11,9 @@ import asyncio
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._errors import KinformError, OptionError
@@ -82,7 +83,7 @@ class Collection:
         self._transport = transport
         self._started = self._closed = False
         self._open_lock = asyncio.Lock()  # a second handle waits while the first one starts
-        self._dispatchers: list[Dispatcher] = []
+        self._dispatchers: list[Dispatcher[Any]] = []
         self._healers: dict[str, Healer] = {}
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
@@ -91,7 +92,7 @@ class Collection:
 
     # Life
 
-    async def open(self, dispatcher: Dispatcher) -> None:
+    async def open(self, dispatcher: Dispatcher[Any]) -> None:
         """Adds a handle by its dispatcher. The first handle starts the streams.
 
         Raises:
@@ -133,7 +134,7 @@ class Collection:
             self._background_tasks.append(start_background(self.name, "snapshot", self.keeper.run()))
         self.running = self._started = True
 
-    async def close(self, dispatcher: Dispatcher, tasks: Sequence[asyncio.Task[None]] = ()) -> None:
+    async def close(self, dispatcher: Dispatcher[Any], tasks: Sequence[asyncio.Task[None]] = ()) -> None:
         """Removes a handle, and waits for its tasks.
 
         The last handle stops all tasks, then writes the snapshot.
@@ -225,15 +226,15 @@ class Collection:
         for dispatcher in self._dispatchers:
             dispatcher.key_handlers.push_all(keys)
 
-    def _dispatch_present(self, dispatcher: Dispatcher) -> None:
+    def _dispatch_present(self, dispatcher: Dispatcher[Any]) -> None:
         dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
 
-    def _dispatch_synced(self, dispatcher: Dispatcher) -> None:
+    def _dispatch_synced(self, dispatcher: Dispatcher[Any]) -> None:
         """Notifies the readers that have waited for a complete copy, if it is one."""
         if dispatcher.awaits_synced and self._synced:
             dispatcher.dispatch_synced(complete=not is_degraded(self.streams.values()))
 
-    def changes(self, dispatcher: Dispatcher, *, allow_skipped: bool = False) -> Changes:
+    def changes(self, dispatcher: Dispatcher[T], *, allow_skipped: bool = False) -> Changes[T]:
         """Returns a new reader of `changes()`. It is closed if the collection has failed.
 
         A dispatcher that is not open yet gets the present state when it opens.

@@ -7,17 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
 from kinform._checks import require_integer
+from kinform._decoding import DICT, T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._dispatch.handlers import EventKind
-from kinform._dispatch.invoke import Handler
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._errors import KinformError
 from kinform._informer.background import start_background
@@ -26,12 +26,13 @@ from kinform._options import Prune, Resource, Scope, Snapshot, Transform, WatchO
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
 from kinform._store.reader import Store
-from kinform._transport.adapter import as_transport
+from kinform._transport.adapter import ApiClient, as_transport
+from kinform._transport.base import Transport
 
-F = TypeVar("F", bound=Handler)
+R = TypeVar("R")
 
 
-class Informer:
+class Informer(Generic[T]):
     """A live copy of a collection.
 
     `async with` starts it, once, and the end of the block stops it. The informer recovers from every temporary fault
@@ -51,7 +52,9 @@ class Informer:
         scope: The objects to request. Default: all.
         prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
         indexes: Maps the name of each index to the path of the field by which the index finds objects.
-        type: The type that objects are decoded to: `dict`, or any type that msgspec decodes to.
+        type: The type that objects are decoded to: `dict`, any type that msgspec decodes to, or a model of a Kubernetes
+            client, like `kubernetes_asyncio.client.V1Pod`. A model needs all fields that it requires, such as
+            `spec.containers`: do not prune them. The client itself decodes to its models, much slower than msgspec.
         transform: Takes the pruned bytes of an object. Returns the bytes to store, a JSON object, or None to store
             nothing. If it raises or returns anything else, the object is stored without it: see
             `stats().transform_errors`.
@@ -74,13 +77,13 @@ class Informer:
 
     def __init__(
         self,
-        api: object,
+        api: Transport | ApiClient,
         resource: Resource | str,
         *,
         scope: Scope | None = None,
         prune: Prune | None = None,
         indexes: Mapping[str, str] | None = None,
-        type: Any = dict,
+        type: type[T] = DICT,  # type: ignore[assignment]
         transform: Transform | None = None,
         options: WatchOptions | None = None,
         snapshot: Snapshot | str | os.PathLike[str] | None = None,
@@ -102,14 +105,14 @@ class Informer:
             memory_limit=memory_limit,
         )
         self._dispatcher = Dispatcher(type, self._collection.name, queue_bound)
-        self.store: Store[Any] = Store(self._collection.writer.contents, type)
+        self.store = Store(self._collection.writer.contents, type)
         self._entered = self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
     def __repr__(self) -> str:
         return f"<kinform.Informer of {self._collection.name}: {self.state}, {len(self.store)} objects>"
 
-    async def __aenter__(self) -> Informer:
+    async def __aenter__(self) -> Informer[T]:
         if self._entered:
             raise KinformError(f"{self._collection.name}: an informer can be started only once; make another one")
         self._entered = True
@@ -303,7 +306,7 @@ class Informer:
 
     # Listeners
 
-    def on_add(self, handler: F) -> F:
+    def on_add(self, handler: Callable[[T], R]) -> Callable[[T], R]:
         """Calls `handler(object)` for each object in the store, then for each added one.
 
         A handler may be a coroutine function. Handlers run one at a time, in the order of the changes. A slow handler
@@ -312,21 +315,24 @@ class Informer:
         most one line in ten minutes, with the key and the type of the exception. At the level DEBUG, it has each
         exception with its text. All handlers of one event get the same object.
         """
-        return self._add_handler("added", handler)
+        self._add_handler("added", handler)
+        return handler
 
-    def on_update(self, handler: F) -> F:
+    def on_update(self, handler: Callable[[T | None, T], R]) -> Callable[[T | None, T], R]:
         """Calls `handler(old, new)` for each changed object.
 
         `old` may be None: see `Updated`. A new handler is not called for changes before its registration, such as
         those of an earlier relist, even if other handlers have not received these changes yet.
         """
-        return self._add_handler("updated", handler)
+        self._add_handler("updated", handler)
+        return handler
 
-    def on_delete(self, handler: F) -> F:
+    def on_delete(self, handler: Callable[[T], R]) -> Callable[[T], R]:
         """Calls `handler(object)` with the last known state of each deleted object."""
-        return self._add_handler("deleted", handler)
+        self._add_handler("deleted", handler)
+        return handler
 
-    def on_change(self, handler: F) -> F:
+    def on_change(self, handler: Callable[[str], R]) -> Callable[[str], R]:
         """Calls `handler(key)` for each key in the store, then for each changed object.
 
         Additions and deletions are changes, too. Use it for a controller that reads the store itself: the call decodes
@@ -340,7 +346,7 @@ class Informer:
         self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
         return handler
 
-    def changes(self, *, allow_skipped: bool = False) -> Changes:
+    def changes(self, *, allow_skipped: bool = False) -> Changes[T]:
         """Returns an async iterator over the objects in the store and all later changes.
 
         It yields an `Added` for each object in the store at the time of the call, one `Synced`, and each change.
@@ -365,8 +371,8 @@ class Informer:
             changes.queue.close()
         return changes
 
-    def _add_handler(self, event_kind: EventKind, handler: F) -> F:
+    def _add_handler(self, event_kind: EventKind, handler: Callable[..., object]) -> None:
         self._dispatcher.binding.check()
         self._collection.enable_notifications()
         present = self._collection.present() if event_kind == "added" and self._tasks else None
-        return self._dispatcher.handlers.add(event_kind, handler, present)
+        self._dispatcher.handlers.add(event_kind, handler, present)

@@ -12,10 +12,13 @@ from kinform._paths.grammar import STAR, Path, format_path
 from kinform._paths.index_program import parse_indexes
 from kinform._paths.prune_program import DROP, KEEP, Program
 
-_TYPES = "dict, or a type that msgspec decodes a JSON object to: Struct, dataclass, TypedDict or attrs class"
+_TYPES = (
+    "dict, a model of a Kubernetes client, or a type that msgspec decodes a JSON object to: Struct, dataclass, "
+    "TypedDict or attrs class"
+)
 
 
-def check_type(type: Any, program: Program | None, cause: str = "pruning") -> None:
+def check_required_fields(type: Any, program: Program | None, cause: str = "pruning") -> None:
     """Checks that a program keeps every required field of the type.
 
     Args:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Generic, Literal, get_args
 
 import msgspec
 
 from kinform._checks import require_one_of
+from kinform._decoding import DICT, T, check_type, decode_object, make_decoder
 from kinform._errors import DecodeError, OptionError
-from kinform._objects import Meta, decode_object
-from kinform._paths.conflicts import check_type
+from kinform._objects import Meta
 from kinform._printable import printable
 from kinform._selectors import LabelMatch, parse_label_selector, required_labels
 from kinform._store.contents import StoreContents
@@ -22,7 +22,6 @@ from kinform_ext._table import Ids
 
 log = logging.getLogger("kinform.store")
 
-T = TypeVar("T")
 OnUndecodable = Literal["raise", "skip"]
 
 
@@ -36,7 +35,7 @@ class Store(Generic[T]):
         self._contents = contents
         self._index_numbers = {name: number for number, name in enumerate(contents.indexes)}
         self._index_of_path = {path: number for number, path in enumerate(contents.indexes.values())}
-        self._decoder: msgspec.json.Decoder[T] = msgspec.json.Decoder(type)
+        self._decoder = make_decoder(type)
         self._log = ThrottledLog(log)
         self._undecodable_reads = 0
 
@@ -245,11 +244,17 @@ def _labels(key: str, raw: bytes) -> dict[str, str]:
     return decode_object(_labels_decoder, key, raw).metadata.labels or {}
 
 
-def store(*, type: type[Any] = dict, indexes: Mapping[str, str] = {}, name: str = "store") -> tuple[Writer, Store[Any]]:
+def store(
+    *,
+    type: type[T] = DICT,  # type: ignore[assignment]
+    indexes: Mapping[str, str] = {},
+    name: str = "store",
+) -> tuple[Writer, Store[T]]:
     """Makes an empty store and returns its writer and its reader.
 
     Args:
-        type: The type that objects are decoded to: `dict`, or any type that msgspec decodes to.
+        type: The type that objects are decoded to: `dict`, any type that msgspec decodes to, or a model of a Kubernetes
+            client, like `V1Pod`.
         indexes: Maps the name of each index to the path of the field by which the index finds objects.
         name: Name of the collection in messages.
 

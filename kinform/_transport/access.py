@@ -6,6 +6,8 @@ A credential source makes it, and the HTTP client uses it. Nothing here reads a 
 from __future__ import annotations
 
 import datetime
+import ipaddress
+import re
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
@@ -24,6 +26,25 @@ def is_server_url(url: str) -> bool:
         return False
     known = parts.scheme in ("http", "https") and parts.hostname and "@" not in parts.netloc
     return bool(known) and url.isascii() and url.isprintable() and not any(sign in url for sign in " ?#")
+
+
+SERVER_NAME = "a host name or an IP address"
+_HOST_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*", re.ASCII)
+
+
+def is_server_name(name: str) -> bool:
+    """Returns whether this is a `SERVER_NAME`, which a certificate can have."""
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        pass
+    else:
+        return True
+    try:
+        ascii_name = name.encode("idna").decode()
+    except UnicodeError:
+        return False
+    return len(ascii_name) <= 253 and _HOST_NAME.fullmatch(ascii_name) is not None
 
 
 class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):

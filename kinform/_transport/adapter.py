@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, Protocol
 
 from kinform._errors import OptionError
 from kinform._transport.base import Transport
+
+
+class ApiClient(Protocol):
+    """An `ApiClient` of kubernetes_asyncio, for type checkers."""
+
+    configuration: Any
+    rest_client: Any
+
+    def close(self) -> Coroutine[Any, Any, Any]: ...
 
 
 def as_transport(api: object) -> Transport:

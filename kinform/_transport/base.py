@@ -55,18 +55,21 @@ class Response(Protocol):
         Raises:
             TransportError: The connection broke, or the body ended too early.
         """
+        ...
 
     async def head(self, limit: int) -> bytes:
         """Returns at most `limit` bytes of the body, then closes the response.
 
         Returns less if the connection breaks.
         """
+        ...
 
     def close(self) -> None:
         """Closes the response at once, also in the middle of the body.
 
         Idempotent. Never raises.
         """
+        ...
 
 
 @runtime_checkable
@@ -93,6 +96,7 @@ class Transport(Protocol):
             TransportError: There was no response: the connection was refused or cut, the server is unreachable, or a
                 certificate is not valid.
         """
+        ...
 
     async def refresh_credentials(self) -> bool:
         """Reads the credentials again, after a 401.
@@ -100,3 +104,4 @@ class Transport(Protocol):
         Returns:
             False if there is no source to read them from.
         """
+        ...

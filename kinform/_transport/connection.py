@@ -7,8 +7,10 @@ sent is set in `credentials`. Never touches the network before the block is ente
 from __future__ import annotations
 
 import asyncio
+import datetime
 import logging
 import os
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -22,6 +24,11 @@ from kinform._transport.http_client import HttpClient
 
 if TYPE_CHECKING:
     from kinform._transport.lean_import import ApiClient
+
+RENEW_EARLY_SECONDS = 30.0
+"""Seconds before the end of the credentials at which they are read again."""
+MIN_RENEWAL_SECONDS = 10.0
+"""A request reads expired credentials again only if they were not read in this time, with or without success."""
 
 _log = logging.getLogger("kinform.connection")
 
@@ -68,7 +75,7 @@ class Connection:
     nothing: the HTTP connections belong to the parent process.
 
     kinform reads credentials again, because they can change: a pod's token and a kubeconfig's `tokenFile`
-    before each request, the credentials of an exec plugin when they expire, and all of them after a 401.
+    before each request, the credentials of an exec plugin shortly before they expire, and all of them after a 401.
     After a 401, and after a request without a response, kinform also replaces certificates that have changed.
     This closes the open streams, and they resume.
     """
@@ -81,6 +88,7 @@ class Connection:
         self._closed = False
         self._refresh: asyncio.Task[bool] | None = None
         self._target: tuple[object, ...] = ()
+        self._read_at = 0.0  # monotonic time of the last reading of the credentials
 
     def __repr__(self) -> str:
         state = "open" if self._client else "closed" if self._closed else "not open yet"
@@ -96,12 +104,12 @@ class Connection:
         """A client of kubernetes_asyncio with the same credentials, for other calls.
 
         kinform makes it at the first use: this imports aiohttp and kubernetes_asyncio, which take about 15 MiB. It has
-        HTTP connections of its own, without a limit, and follows redirects, as aiohttp does. The end of the block
-        closes it.
+        HTTP connections of its own, without a limit, and follows redirects, as aiohttp does. It verifies certificates
+        as kinform does. The end of the block closes it.
 
         Raises:
             KinformError: This is not the event loop of the connection.
-            OptionError: The connection is not open.
+            OptionError: The connection is not open, or a certificate cannot be loaded.
         """
         self._require_open()
         if self._api_client is None:
@@ -122,6 +130,7 @@ class Connection:
             raise OptionError("connect", self, "a connection that has not been entered before")
         self._binding.bind()
         access = await self._source.load()
+        self._read_at = time.monotonic()
         self._target = _target_of(access)  # before the files are read, so that a later change is noticed
         self._client = self._client_for(access)
         if not access.verify:
@@ -152,11 +161,10 @@ class Connection:
 
         Raises:
             KinformError: This is not the event loop of the connection.
-            OptionError: The connection is not open, or the `tls-server-name` is not valid.
+            OptionError: The connection is not open.
             TransportError: There was no response.
         """
-        self._require_open()
-        if self._source.expired():
+        if self._renewal_due(self._require_open().access):
             await self.refresh_credentials()
         client = self._require_open()
         try:
@@ -194,7 +202,14 @@ class Connection:
         except (OptionError, TransportError, OSError, ValueError) as error:
             _log.warning("%s: the credentials cannot be read again: %s", self._source, error)
             return False
+        finally:
+            self._read_at = time.monotonic()
         return True
+
+    def _renewal_due(self, access: ClusterAccess) -> bool:
+        if access.expires is None or time.monotonic() - self._read_at < MIN_RENEWAL_SECONDS:
+            return False
+        return access.expires - datetime.datetime.now(datetime.UTC) <= datetime.timedelta(seconds=RENEW_EARLY_SECONDS)
 
     async def _use_changed_files(self, access: ClusterAccess) -> None:
         """Loads the certificates again if a file has changed."""

@@ -2,8 +2,8 @@
 
 A source gives the server's address, the token and the certificates. Look here for:
 
-- token rotation: a `tokenFile` and a pod's token are read for each request, an exec plugin runs again when its
-  credentials expire, and `load` reads everything again. `connection.Connection` calls `load` after a 401.
+- token rotation: a `tokenFile` and a pod's token are read for each request, and `load` reads everything again, which
+  runs an exec plugin. `connection.Connection` calls `load` before the credentials expire, and after a 401.
 - a TLS certificate that is not accepted: a source says which CA to trust, whether to verify, and which client
   certificate to send.
 
@@ -15,7 +15,6 @@ Source: client-go's `rest.InClusterConfig`, and its loading rules for `$KUBECONF
 
 from __future__ import annotations
 
-import datetime
 import os
 import ssl
 from pathlib import Path
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
     from kinform._transport.kubeconfig import Context
 
 _HIDDEN = "(not shown)"
-_EXPIRY_MARGIN = datetime.timedelta(seconds=30)
 
 
 class CredentialSource(Protocol):
@@ -50,9 +48,7 @@ class CredentialSource(Protocol):
             OptionError: The files are incomplete, or not valid.
             TransportError: An exec plugin or an auth provider failed, or a token file cannot be read.
         """
-
-    def expired(self) -> bool:
-        """Returns whether the credentials are known to have expired."""
+        ...
 
 
 def find_source(
@@ -143,9 +139,6 @@ class UrlSource:
     def __str__(self) -> str:
         return self._url
 
-    def expired(self) -> bool:
-        return False
-
     async def load(self) -> ClusterAccess:
         return ClusterAccess(
             server=self._url,
@@ -175,9 +168,6 @@ class InClusterSource:
         missing += [str(path) for path in paths if not path.is_file()]
         return f"a pod's service account (missing: {', '.join(missing)})" if missing else ""
 
-    def expired(self) -> bool:
-        return False  # the token is read for each request
-
     async def load(self) -> ClusterAccess:
         if missing := self.missing():
             raise OptionError("connect.target", None, missing)
@@ -203,13 +193,9 @@ class KubeconfigSource:
     def __init__(self, paths: str, context: str | None) -> None:
         self._paths = paths
         self._context = context
-        self._expires: datetime.datetime | None = None
 
     def __str__(self) -> str:
         return f"kubeconfig {self._paths}" + (f", context {self._context}" if self._context else "")
-
-    def expired(self) -> bool:
-        return self._expires is not None and datetime.datetime.now(datetime.UTC) >= self._expires - _EXPIRY_MARGIN
 
     async def load(self) -> ClusterAccess:
         # Imported here: a pod needs neither this nor the YAML parser.
@@ -217,14 +203,12 @@ class KubeconfigSource:
 
         context = Kubeconfig(self._paths).context(self._context)
         try:
-            access = await _add_credentials(context, context.access())
+            return await _add_credentials(context, context.access())
         except OptionError:
             raise
         except (OSError, ValueError) as error:
             text = f"{self}: getting credentials failed: {str(error)[:500]}"
             raise TransportError(text, reached=False) from None
-        self._expires = access.expires
-        return access
 
 
 async def _add_credentials(context: Context, access: ClusterAccess) -> ClusterAccess:

@@ -47,7 +47,6 @@ class Dialer:
         Cancellation leaves no socket open.
 
         Raises:
-            OptionError: The name of the server is not one that a certificate can have.
             TransportError: There is no connection within CONNECT_SECONDS.
         """
         where = format_address(self._host, self._port)

@@ -18,6 +18,7 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpResponsePars
 
 from kinform._transport.base import CHUNK_BYTES
 from kinform._transport.read_buffer import ReadBuffer, read_buffer
+from kinform._transport.read_flow import ReadFlow
 
 HEAD_BYTES = 64 << 10  # with the interim responses before it
 LINE_BYTES = 4 << 10  # between two chunks, in reads that bring no byte of the body
@@ -211,7 +212,7 @@ class Http1Connection(asyncio.BufferedProtocol):
         self._response: _IncomingResponse | None = None
         self._queue: deque[bytes | memoryview] = deque()
         self._queued = 0  # bytes in the queue
-        self._paused = False
+        self._flow: ReadFlow | None = None
         self._failure: str | None = None
         self._cause: BaseException | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -269,10 +270,8 @@ class Http1Connection(asyncio.BufferedProtocol):
             self._queue.appendleft(view[limit:])
             piece = view[:limit]
         self._queued -= len(piece)
-        if self._paused and not self._queue:
-            self._paused = False
-            if self.transport is not None and not self.closed:
-                self.transport.resume_reading()
+        if self._flow is not None and not self._queue:
+            self._flow.set_full(False)
         return bytes(piece)  # of bytes: the same object
 
     def close(self) -> None:
@@ -289,12 +288,14 @@ class Http1Connection(asyncio.BufferedProtocol):
     def upgrade(self, transport: asyncio.Transport) -> None:
         """Goes on over `transport`, which encrypts the connection, as a new one."""
         self.transport = transport
+        self._flow = ReadFlow(transport)
         self._response = None
 
     # Callbacks of asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)  # that of uvloop is no subclass
+        self._flow = ReadFlow(self.transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         response = self._response
@@ -321,17 +322,17 @@ class Http1Connection(asyncio.BufferedProtocol):
         if self._failure is not None or response.overrun:
             self._abort()
             return
-        if self._queued + len(self._queue) * _PIECE_OVERHEAD_BYTES > QUEUE_BYTES and not self._paused:
-            assert self.transport is not None
-            self._paused = True
-            self.transport.pause_reading()
+        if self._flow is not None and not response.complete:
+            self._flow.note_read(nbytes)
+            if self._queued + len(self._queue) * _PIECE_OVERHEAD_BYTES > QUEUE_BYTES:
+                self._flow.set_full(True)
         self._wake()
 
     def eof_received(self) -> None:
         self._lost(None)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._lost(error)
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(exc)
 
     def _lost(self, error: Exception | None) -> None:
         if self.closed:

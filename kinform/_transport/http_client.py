@@ -80,7 +80,7 @@ class HttpClient:
             ("Accept", request.accept),
             ("Accept-Encoding", "gzip" if request.gzip and not request.watch else "identity"),
         ]
-        return await self._send("GET", request.path, request.params, headers, b"")
+        return await self._send("GET", request.path, request.params, headers, b"", asyncio.Event())
 
     async def call(
         self,
@@ -96,18 +96,21 @@ class HttpClient:
 
         Raises:
             TransportError: There was no response within `seconds`, it broke off, or it is larger than MAX_BODY_BYTES.
+                If it is not `reached`, the server has got nothing of the request.
         """
         headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
         if body:
             headers += [("Content-Type", content_type)]
         if body or method != "GET":
             headers += [("Content-Length", str(len(body)))]
+        sent = asyncio.Event()
         try:
             async with asyncio.timeout(seconds):
-                response = await self._send(method, path, params, headers, body)
+                response = await self._send(method, path, params, headers, body, sent)
                 return Reply(response.status, response.headers, await response.whole(MAX_BODY_BYTES))
         except TimeoutError:
-            raise TransportError(f"{path}: no response within {seconds:g} s") from None
+            missing, reached = ("response", True) if sent.is_set() else ("connection", False)
+            raise TransportError(f"{path}: no {missing} within {seconds:g} s", reached=reached) from None
 
     def close_responses(self) -> None:
         """Closes all open responses, as `Response.close` does. Their readers wake."""
@@ -124,11 +127,22 @@ class HttpClient:
         self._idle.close()
 
     async def _send(
-        self, method: str, path: str, params: tuple[tuple[str, str], ...], headers: list[tuple[str, str]], body: bytes
+        self,
+        method: str,
+        path: str,
+        params: tuple[tuple[str, str], ...],
+        headers: list[tuple[str, str]],
+        body: bytes,
+        sent: asyncio.Event,
     ) -> StreamedResponse:
+        """Sends a request and returns its response.
+
+        Sets `sent` when there is a connection for it.
+        """
         data = self._head(method, path, params, headers) + body
         idle = self._idle.take()
         if idle is not None:
+            sent.set()
             try:
                 return await self._exchange(idle, method, path, data)
             except TransportError:
@@ -138,6 +152,7 @@ class HttpClient:
             connection = await self._dialer.connect()
         except TransportError as error:
             raise TransportError(f"{path}: {error}", reached=False) from error.__cause__
+        sent.set()
         return await self._exchange(connection, method, path, data)
 
     async def _exchange(self, connection: Http1Connection, method: str, path: str, data: bytes) -> StreamedResponse:

@@ -25,7 +25,7 @@ from urllib.parse import quote
 import msgspec
 
 from kinform._errors import OptionError
-from kinform._transport.access import SERVER_URL, ClusterAccess, is_server_url
+from kinform._transport.access import SERVER_NAME, SERVER_URL, ClusterAccess, is_server_name, is_server_url
 from kinform._transport.authorization import TOKEN, basic_password, bearer_token, is_token, token_file
 
 # The characters of a header name (RFC 9110, "token"), without `%`: client-go's `headerKeyEscape`.
@@ -129,14 +129,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         name: The name of the context.
         cluster: The fields of the cluster.
+        user_name: The name of the user, or `""`.
         user: The fields of the user; empty if the context has no user.
-        user_file: The whole file that has the user, as it was parsed.
     """
 
     name: str
     cluster: Section
+    user_name: str
     user: Section
-    user_file: dict[str, Any]
 
     def __repr__(self) -> str:
         return f"<Context {self.name!r}>"
@@ -151,6 +151,9 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         server = cluster.text("server").rstrip("/")
         if not is_server_url(server):
             raise cluster.error("server", SERVER_URL)
+        server_name = cluster.text("tls-server-name")
+        if server_name and not is_server_name(server_name):
+            raise cluster.error("tls-server-name", SERVER_NAME)
         ca_file = ca_data = certificate_file = certificate_data = key_file = key_data = None
         if _is_https(server):
             ca_file, ca_data = cluster.pem("certificate-authority")
@@ -162,7 +165,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             verify=not cluster.flag("insecure-skip-tls-verify"),
             ca_file=ca_file,
             ca_data=ca_data,
-            tls_server_name=cluster.text("tls-server-name") or None,
+            tls_server_name=server_name or None,
             certificate_file=certificate_file,
             certificate_data=certificate_data,
             key_file=key_file,
@@ -200,15 +203,13 @@ class Kubeconfig:
         """
         self.paths = paths
         self.current_context = ""
-        self._documents: dict[str, dict[str, Any]] = {}
         self._entries: dict[str, dict[str, Section]] = {kind: {} for kind in ("clusters", "contexts", "users")}
         files = [os.path.expanduser(path) for path in paths.split(os.pathsep) if path]
         files = [path for path in dict.fromkeys(files) if os.path.exists(path)]
         if not files:
             raise OptionError("connect.target", paths, "kubeconfig files of which at least one exists")
         for path in files:
-            self._documents[path] = _read(path)
-            self._merge(Section(self._documents[path], path, "the file"))
+            self._merge(read_file(path))
 
     def context(self, name: str | None) -> Context:
         """Returns a context by its name, or the current context.
@@ -225,11 +226,12 @@ class Kubeconfig:
             raise OptionError("connect.context", chosen, f"a context of {self.paths}, which has {list(contexts)}")
         context = _fields(contexts[chosen], "context", f"context {chosen!r}")
         cluster = self._referred(context, "cluster", chosen)
-        if context.text("user") or _is_https(cluster.text("server")):
+        user_name = context.text("user")
+        if user_name or _is_https(cluster.text("server")):
             user = self._referred(context, "user", chosen)
         else:
             user = Section({}, context.path, f"the user of context {chosen!r}")
-        return Context(name=chosen, cluster=cluster, user=user, user_file=self._documents[user.path])
+        return Context(name=chosen, cluster=cluster, user_name=user_name, user=user)
 
     def _referred(self, context: Section, field: str, name: str) -> Section:
         """Returns the cluster or the user that a context refers to."""
@@ -272,7 +274,12 @@ def _fields(entry: Section, field: str, owner: str) -> Section:
     return Section({} if section is None else section.fields, entry.path, owner)
 
 
-def _read(path: str) -> dict[str, Any]:
+def read_file(path: str) -> Section:
+    """Returns the top-level mapping of a kubeconfig.
+
+    Raises:
+        OptionError: The file cannot be read, or is not a YAML mapping.
+    """
     # Imported here: a pod needs no YAML, 0.8 MiB.
     import yaml
 
@@ -286,10 +293,10 @@ def _read(path: str) -> dict[str, Any]:
         allowed = f"a kubeconfig that is valid YAML ({type(error).__name__}{where})"
         raise OptionError("connect.target", path, allowed) from None
     if document is None:  # an empty file, as kubectl takes it
-        return {}
+        document = {}
     if not isinstance(document, dict):
         raise OptionError("connect.target", path, "a kubeconfig: a YAML mapping")
-    return document
+    return Section(document, path, "the file")
 
 
 def _impersonation_headers(user: Section) -> Iterator[tuple[str, str]]:

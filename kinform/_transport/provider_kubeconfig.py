@@ -8,17 +8,23 @@ Source: kubernetes_asyncio's `config/kube_config.py`.
 
 from __future__ import annotations
 
+import errno
 import logging
-from pathlib import Path
+import os
+import stat
 
 import msgspec
 
+from kinform._errors import OptionError
 from kinform._transport.access import ClusterAccess
 from kinform._transport.authorization import TOKEN, CredentialError, bearer_token, is_token
-from kinform._transport.kubeconfig import Context
+from kinform._transport.kubeconfig import Context, read_file
 from kinform._transport.lean_import import Configuration
 
 # Shared with `connection`: one logger for all that happens to a connection (docs/reference/logs.md).
+_IRREPLACEABLE = (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS)
+"""Errors that say that a file cannot be replaced. Not ENOSPC: a file that is overwritten could lose its end."""
+
 _log = logging.getLogger("kinform.connection")
 
 
@@ -55,10 +61,53 @@ async def ask_provider(context: Context, access: ClusterAccess) -> ClusterAccess
 
 
 def _save(context: Context) -> None:
+    """Writes the fields of the user into its file.
+
+    Reads the file again, because other programs may have written it in the meantime.
+    """
     import yaml
 
     path = context.user.path
     try:
-        Path(path).write_text(yaml.safe_dump(context.user_file, default_flow_style=False))
+        file = read_file(path)
+        for entry in file.sections("users"):
+            if entry.text("name") == context.user_name:
+                entry.fields["user"] = context.user.fields
+                _replace(os.path.realpath(path), yaml.safe_dump(file.fields, default_flow_style=False))
+                return
+        why = "its user is no longer in the file"
+    except OptionError:
+        why = "the file is no longer valid"
     except OSError as error:
-        _log.warning("kubeconfig %s: a renewed token cannot be saved: %s", path, error.strerror)
+        why = error.strerror or type(error).__name__
+    _log.warning("kubeconfig %s: a renewed token cannot be saved: %s", path, why)
+
+
+def _replace(path: str, text: str) -> None:
+    """Replaces a file in one step, so that no other program reads half of it.
+
+    Overwrites a file that cannot be replaced, such as one that is mounted by itself into a container.
+    """
+    import tempfile
+
+    data, state = text.encode(), os.stat(path)
+    folder, name = os.path.split(path)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{name}-", dir=folder)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fchown(descriptor, state.st_uid, state.st_gid)
+                os.fchmod(descriptor, stat.S_IMODE(state.st_mode))
+                os.fsync(descriptor)
+            os.replace(temporary, path)
+        except BaseException:
+            os.unlink(temporary)
+            raise
+    except OSError as error:
+        if error.errno not in _IRREPLACEABLE:
+            raise
+        with open(path, "r+b") as file:  # not "wb", which would empty it first
+            file.write(data)
+            file.truncate()

@@ -17,7 +17,6 @@ import ssl
 from collections.abc import Callable
 from typing import Any, cast
 
-from kinform._errors import OptionError
 from kinform._transport.read_buffer import ciphertext_buffer
 from kinform._transport.tls import describe_tls_error
 
@@ -40,8 +39,8 @@ async def start_tls(
         server_name: The name or the IP address in the server's certificate.
 
     Raises:
-        OptionError: The name is not one that a certificate can have.
-        OSError: The handshake failed; an ssl.SSLError if TLS is the reason.
+        OSError: The handshake failed, or the name is not one that a certificate can have; an ssl.SSLError if TLS is the
+            reason.
     """
     if transport.is_closing():  # its end was reported to the protocol before
         raise ConnectionAbortedError(errno.ECONNABORTED, "the connection was closed before the TLS handshake")
@@ -72,7 +71,7 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
         try:
             self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_name)
         except ValueError:
-            raise OptionError("connect.target", server_name, "a server name that a certificate can have") from None
+            raise OSError(errno.EINVAL, "no certificate can have the name of the server") from None
         self._read = cast(Callable[[int, memoryview], int], self._tls.read)  # typeshed knows the other form only
         self._handshake_ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._established = False
@@ -152,9 +151,9 @@ class TlsTransport(asyncio.Transport, asyncio.BufferedProtocol):
             when = "without a TLS close_notify" if self._established else "during the TLS handshake"
             self._error = ConnectionAbortedError(errno.ECONNABORTED, f"the server closed the connection {when}")
 
-    def connection_lost(self, error: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:
         protocol, self._protocol = self._protocol, None
-        error = self._error or error
+        error = self._error or exc
         if not self._established:
             if not self._handshake_ended.done():
                 self._handshake_ended.set_exception(error or ConnectionAbortedError("the connection was closed"))

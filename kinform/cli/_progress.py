@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kinform._errors import KinformError
 from kinform.cli._process_memory import mib
@@ -67,7 +67,7 @@ class ProgressReporter:
         else:
             print(line, file=sys.stderr, flush=True)
 
-    async def follow(self, informer: Informer) -> None:
+    async def follow(self, informer: Informer[Any]) -> None:
         """Reports the informer's states until the task is cancelled."""
         previous = None
         next_line = time.monotonic() + FIRST_LINE_SECONDS
@@ -85,7 +85,7 @@ class ProgressReporter:
                 previous = state
             await asyncio.sleep(POLL_SECONDS)
 
-    def _report_state(self, informer: Informer, previous: str | None, state: str) -> None:
+    def _report_state(self, informer: Informer[Any], previous: str | None, state: str) -> None:
         if state == "live":
             if self.last_error is not None:
                 self.write_line(f"{self._resource}: live again, {object_count(len(informer.store))}")
@@ -114,5 +114,5 @@ def object_count(count: int) -> str:
     return f"{count:,} object{'' if count == 1 else 's'}"
 
 
-def _sync_progress(informer: Informer) -> str:
+def _sync_progress(informer: Informer[Any]) -> str:
     return f"{informer.resource}: {informer.state}, {mib(informer.stats().wire_bytes)} MiB received"

@@ -115,7 +115,7 @@ async def _watch(arguments: Arguments) -> None:
     prune, options = Prune(drop=drop, keep=arguments.keep), WatchOptions(on_error=progress.report_error)
     async with connection as api:
         # msgspec.Raw keeps the bytes as they are. A struct without fields decodes nothing.
-        decoded_type = msgspec.Raw if arguments.output == "json" else _NoFields
+        decoded_type: type[Any] = msgspec.Raw if arguments.output == "json" else _NoFields
         informer = Informer(api, arguments.resource, scope=scope, prune=prune, type=decoded_type, options=options)
         progress.silence_loggers()
         stdout = StdoutWriter()
@@ -150,7 +150,7 @@ async def _run_until_first(*coroutines: Awaitable[None]) -> None:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _raise_failures(informer: Informer, progress: ProgressReporter, timeout: float | None) -> None:
+async def _raise_failures(informer: Informer[Any], progress: ProgressReporter, timeout: float | None) -> None:
     """Raises Failure if the initial sync times out, or the error of a failed informer."""
     try:
         await informer.synced(timeout, wait=True)
@@ -170,7 +170,7 @@ async def _wait_for_closed_pipe(stdout: StdoutWriter) -> None:
         raise Failure(f"cannot write to standard output: {stdout.error.strerror}", OUTPUT)
 
 
-async def _print_events(informer: Informer, stdout: StdoutWriter, arguments: Arguments) -> None:
+async def _print_events(informer: Informer[Any], stdout: StdoutWriter, arguments: Arguments) -> None:
     from kinform import Added, Deleted, Synced, Updated
     from kinform.cli._progress import object_count
 
@@ -199,7 +199,7 @@ def use_colour(stream: Any) -> bool:
     return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
-def _line_encoder(informer: Informer) -> Callable[..., bytes]:
+def _line_encoder(informer: Informer[Any]) -> Callable[..., bytes]:
     from datetime import datetime
 
     colour = use_colour(sys.stdout)
@@ -220,7 +220,7 @@ def _as_json(event: str, key: str, obj: msgspec.Raw | None, remark: str = "") ->
     return b'{"type":"%b","key":%b,"object":%b}\n' % (event.encode(), msgspec.json.encode(key), raw)
 
 
-async def _print_stats(informer: Informer, stdout: StdoutWriter, arguments: Arguments) -> None:
+async def _print_stats(informer: Informer[Any], stdout: StdoutWriter, arguments: Arguments) -> None:
     import shutil
     from datetime import datetime
 

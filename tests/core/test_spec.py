@@ -114,7 +114,7 @@ class Typed(TypedDict):
     [int, str, bytes, list, None, int | str, Literal["a"], Plain, collections.OrderedDict, Array, dict[str, int], 7],
 )
 def test_a_type_that_no_object_decodes_to_is_refused(type):
-    with pytest.raises(kinform.OptionError, match=r"^type: .*expected dict, or a type"):
+    with pytest.raises(kinform.OptionError, match=r"^type: .*expected dict, a model of"):
         CollectionSpec.of("v1/pods").check_readable(type, {})
     with pytest.raises(kinform.OptionError, match=r"^type: "):
         kinform.store(type=type)

@@ -16,6 +16,7 @@ from kinform._transport.adapter import as_transport
 from kinform._transport.api_client import ApiClientTransport
 from kinform._transport.base import Request
 from kinform._transport.lean_import import ApiClient
+from tests.support.loops import on_each_loop
 from tests.support.scripted_server import ReceivedRequest, ScriptedServer, scripted_server
 from tests.support.transports import PODS, api_client_transport, body_of
 
@@ -34,12 +35,14 @@ async def test_the_only_timeout_is_the_one_for_connecting() -> None:
     assert timeouts == [aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=None)]
 
 
+@on_each_loop
 async def test_the_client_keeps_no_closed_response() -> None:
     async with scripted_server() as server, api_client_transport(server.url) as transport:
         (await transport.open(PODS)).close()
         assert transport.api_client.last_response is None
 
 
+@on_each_loop
 async def test_the_client_stays_open_and_a_closed_one_is_refused() -> None:
     async with scripted_server() as server:
         async with api_client_transport(server.url) as transport:
@@ -63,6 +66,7 @@ async def open_responses(server: ScriptedServer, caplog: pytest.LogCaptureFixtur
     return [record.message for record in caplog.records if record.name == "kinform.transport"]
 
 
+@on_each_loop
 async def test_one_warning_is_logged_near_the_connection_limit(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted_server(hold) as server:
         messages = await open_responses(server, caplog, limit=10, count=10)
@@ -71,6 +75,7 @@ async def test_one_warning_is_logged_near_the_connection_limit(caplog: pytest.Lo
 
 
 @pytest.mark.parametrize(("limit", "count"), [(10, 8), (0, 12)])
+@on_each_loop
 async def test_no_warning_is_logged_below_the_connection_limit(
     caplog: pytest.LogCaptureFixture, limit: int, count: int
 ) -> None:
@@ -78,6 +83,7 @@ async def test_no_warning_is_logged_below_the_connection_limit(
         assert await open_responses(server, caplog, limit, count) == []
 
 
+@on_each_loop
 async def test_closed_connections_do_not_count_towards_the_limit(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted_server() as server, api_client_transport(server.url, limit=3) as transport:
         responses = []
@@ -88,6 +94,7 @@ async def test_closed_connections_do_not_count_towards_the_limit(caplog: pytest.
 
 
 @pytest.mark.parametrize("awaited", [False, True])
+@on_each_loop
 async def test_refresh_runs_a_sync_or_async_hook_of_the_client(awaited: bool) -> None:
     async with scripted_server() as server, api_client_transport(server.url, token="old") as transport:
         runs: list[str] = []
@@ -106,6 +113,7 @@ async def test_refresh_runs_a_sync_or_async_hook_of_the_client(awaited: bool) ->
     assert server.authorizations == ["Bearer new"]
 
 
+@on_each_loop
 async def test_a_failing_hook_is_reported_without_its_message(caplog: pytest.LogCaptureFixture) -> None:
     def fail(configuration: Any) -> None:
         raise RuntimeError("secret")
@@ -134,6 +142,7 @@ class ApiException(Exception):
 
 
 @pytest.mark.parametrize("body", [b"too many", "too many"])
+@on_each_loop
 async def test_a_client_that_raises_on_a_status_gives_a_response(body: bytes | str) -> None:
     async def call_api(*arguments: object, **rest: object) -> None:
         raise ApiException(429, body)
@@ -149,6 +158,7 @@ async def test_a_client_that_raises_on_a_status_gives_a_response(body: bytes | s
         response.close()
 
 
+@on_each_loop
 async def test_a_client_error_without_a_status_is_a_transport_error() -> None:
     async def call_api(*arguments: object, **rest: object) -> None:
         raise ApiException(0, None)
@@ -185,6 +195,7 @@ class SerializingClient:
     async def close(self) -> None: ...
 
 
+@on_each_loop
 async def test_a_client_that_serializes_first_is_supported() -> None:
     async with scripted_server() as server, api_client_transport(server.url) as inner:
         transport = as_transport(SerializingClient(inner.api_client))
@@ -207,6 +218,7 @@ def test_an_object_that_is_not_a_client_is_refused(api: object) -> None:
         as_transport(api)
 
 
+@on_each_loop
 async def test_transports_over_one_client_have_the_same_identity() -> None:
     async with api_client_transport("http://127.0.0.1:1") as transport:
         other = as_transport(transport.api_client)

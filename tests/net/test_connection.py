@@ -14,6 +14,7 @@ from kinform._transport.base import Request
 from kinform._transport.connection import connect
 from kinform._transport.credentials import InClusterSource
 from tests.support.kubeconfig import write_contexts
+from tests.support.loops import on_each_loop
 from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
 
@@ -89,6 +90,7 @@ def in_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return token
 
 
+@on_each_loop
 async def test_a_service_account_token_is_read_for_each_request(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +137,7 @@ def test_the_error_lists_every_place_that_was_tried(tmp_path: Path) -> None:
         assert tried in str(caught.value)
 
 
+@on_each_loop
 async def test_a_url_keeps_its_path_prefix_and_sends_the_token() -> None:
     async with scripted_server() as server, connect(f"{server.url}/k8s/c-1/", token="t0") as api:
         (await api.open(PODS)).close()
@@ -274,6 +277,7 @@ async def test_the_error_of_an_auth_provider_shows_no_kubeconfig_text(tmp_path: 
 # --- open and close
 
 
+@on_each_loop
 async def test_a_connection_is_a_transport_inside_its_block() -> None:
     async with scripted_server() as server:
         api = connect(server.url)
@@ -297,6 +301,7 @@ async def test_a_connection_is_a_transport_inside_its_block() -> None:
             await api.__aenter__()
 
 
+@on_each_loop
 async def test_the_end_of_the_block_wakes_readers() -> None:
     async def hold(request: ReceivedRequest) -> None:
         await request.start_chunked()
@@ -315,6 +320,7 @@ async def test_the_end_of_the_block_wakes_readers() -> None:
                 await broken
 
 
+@on_each_loop
 async def test_connections_are_not_limited() -> None:
     async def hold(request: ReceivedRequest) -> None:
         await request.start_chunked()
@@ -324,12 +330,3 @@ async def test_connections_are_not_limited() -> None:
         assert len(server.requests) == server.connections == 150
         for response in responses:
             response.close()
-
-
-async def test_api_client_is_a_full_client_with_the_credentials() -> None:
-    from kubernetes_asyncio.client import CoreV1Api, V1PodList
-
-    async with scripted_server() as server, connect(server.url, token="t0") as api:
-        pods = await CoreV1Api(api.api_client).list_pod_for_all_namespaces()
-        assert isinstance(pods, V1PodList)
-        assert server.authorizations == ["Bearer t0"]

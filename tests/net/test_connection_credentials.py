@@ -9,17 +9,21 @@ import logging
 import shutil
 import ssl
 import sys
+import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kinform._errors import OptionError, TransportError
+from kinform._transport import connection
 from kinform._transport.access import ClusterAccess
 from kinform._transport.base import Request
-from kinform._transport.connection import connect
+from kinform._transport.connection import MIN_RENEWAL_SECONDS, connect
 from kinform._transport.http_client import HttpClient
 from tests.support.kubeconfig import write_contexts
+from tests.support.loops import on_each_loop
 from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
 
@@ -67,11 +71,18 @@ class ExecPlugin:
         return len((self.folder / "runs").read_text())
 
 
+@pytest.fixture
+def always_renewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Removes the minimum time between two renewals."""
+    monkeypatch.setattr(connection, "MIN_RENEWAL_SECONDS", 0.0)
+
+
 def seconds_from_now(seconds: float) -> str:
     """Returns an `expirationTimestamp`."""
     return (datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)).strftime("%FT%TZ")
 
 
+@on_each_loop
 async def test_a_token_file_is_read_for_each_request(tmp_path: Path) -> None:
     async with scripted_server() as server:
         path = write_contexts(tmp_path / "one", "shop", url=server.url, user={"tokenFile": "tokens/now"})
@@ -88,6 +99,7 @@ async def test_a_token_file_is_read_for_each_request(tmp_path: Path) -> None:
     assert server.authorizations == ["Bearer first", "Bearer second"]
 
 
+@on_each_loop
 async def test_a_token_is_preferred_to_a_token_file(tmp_path: Path) -> None:
     async with scripted_server() as server:
         user = {"token": "written", "tokenFile": str(tmp_path / "none")}
@@ -96,6 +108,7 @@ async def test_a_token_is_preferred_to_a_token_file(tmp_path: Path) -> None:
     assert server.authorizations == ["Bearer written"]
 
 
+@on_each_loop
 async def test_refresh_reads_the_kubeconfig_again(tmp_path: Path) -> None:
     async with scripted_server() as server:
         path = write_contexts(tmp_path / "one", "shop", url=server.url, user={"token": "old"})
@@ -107,6 +120,7 @@ async def test_refresh_reads_the_kubeconfig_again(tmp_path: Path) -> None:
     assert server.authorizations == ["Bearer old", "Bearer new"]
 
 
+@on_each_loop
 async def test_refresh_of_a_bad_kubeconfig_keeps_old_credentials(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -121,27 +135,42 @@ async def test_refresh_of_a_bad_kubeconfig_keeps_old_credentials(
     assert "secret" not in caplog.text
 
 
-async def test_an_exec_plugin_runs_once_while_its_token_is_valid(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("seconds", "runs"), [(3600, 1), (60, 1), (25, 2), (-3600, 2)])
+@on_each_loop
+async def test_an_exec_plugin_runs_half_a_minute_before_the_expiry(
+    tmp_path: Path, seconds: float, runs: int, always_renewed: None
+) -> None:
     plugin = ExecPlugin(tmp_path)
-    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(3600)})
-    async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
-        for _ in range(3):
-            (await api.open(PODS)).close()
-    assert plugin.runs == 1
-    assert server.authorizations == ["Bearer t1"] * 3
-
-
-async def test_an_exec_plugin_runs_again_when_its_token_expires(tmp_path: Path) -> None:
-    plugin = ExecPlugin(tmp_path)
-    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(10)})
+    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(seconds)})
     async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
         plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(3600)})
-        for _ in range(2):
+        for _ in range(3):
+            (await api.open(PODS)).close()
+    assert plugin.runs == runs
+    assert server.authorizations == [f"Bearer t{runs}"] * 3
+
+
+@pytest.mark.parametrize("status", [{"token": "t#", "expirationTimestamp": "2026-01-02T03:04:05Z"}, None])
+@on_each_loop
+async def test_an_expired_token_does_not_run_the_plugin_each_time(
+    tmp_path: Path, status: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plugin = ExecPlugin(tmp_path)
+    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(-1)})
+    async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
+        plugin.set_status(status)
+        for _ in range(3):
+            (await api.open(PODS)).close()
+        assert plugin.runs == 1
+        now = time.monotonic() + MIN_RENEWAL_SECONDS
+        monkeypatch.setattr(connection, "time", SimpleNamespace(monotonic=lambda: now))
+        for _ in range(3):
             (await api.open(PODS)).close()
     assert plugin.runs == 2
-    assert server.authorizations == ["Bearer t2"] * 2
+    assert server.authorizations == ["Bearer t1"] * 3 + ["Bearer t1" if status is None else "Bearer t2"] * 3
 
 
+@on_each_loop
 async def test_concurrent_refreshes_run_the_exec_plugin_once(tmp_path: Path) -> None:
     plugin = ExecPlugin(tmp_path)
     plugin.set_status({"token": "t#"})
@@ -153,6 +182,7 @@ async def test_concurrent_refreshes_run_the_exec_plugin_once(tmp_path: Path) -> 
     assert server.authorizations == ["Bearer t2"]
 
 
+@on_each_loop
 async def test_cancel_of_one_refresh_leaves_it_to_the_others(tmp_path: Path) -> None:
     plugin = ExecPlugin(tmp_path)
     plugin.set_status({"token": "t#"})
@@ -164,6 +194,7 @@ async def test_cancel_of_one_refresh_leaves_it_to_the_others(tmp_path: Path) -> 
         assert first.cancelled()
 
 
+@on_each_loop
 async def test_the_error_of_an_exec_plugin_contains_its_stderr(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -181,6 +212,7 @@ async def test_the_error_of_an_exec_plugin_contains_its_stderr(
     assert "no luck today" in caplog.text
 
 
+@on_each_loop
 async def test_the_error_names_a_missing_exec_plugin(tmp_path: Path) -> None:
     user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-plugin"}}
     with pytest.raises(TransportError, match="no-such-plugin"):
@@ -188,24 +220,10 @@ async def test_the_error_names_a_missing_exec_plugin(tmp_path: Path) -> None:
             pass
 
 
-async def test_an_impersonated_user_is_exchanged_for_both_clients(tmp_path: Path) -> None:
-    def user(*groups: str) -> dict[str, Any]:
-        return {"token": "t", "as": "jane", "as-groups": list(groups)}
-
-    async with scripted_server() as server:
-        path = write_contexts(tmp_path / "one", "shop", url=server.url, user=user("dev", "ops"))
-        async with connect(path) as api:
-            for groups in (["ops"], []):
-                (await api.open(PODS)).close()
-                await api.api_client.call_api("/x", "GET", _preload_content=False)
-                write_contexts(path, "shop", url=server.url, user=user(*groups))
-                assert await api.refresh_credentials() is True
-    assert [request.headers["impersonate-group"] for request in server.requests] == ["dev, ops"] * 2 + ["ops"] * 2
-
-
 # --- certificates
 
 
+@on_each_loop
 async def test_refresh_exchanges_certificates_and_ends_open_streams(tmp_path: Path) -> None:
     context = server_context()
     context.verify_mode = ssl.CERT_REQUIRED
@@ -245,6 +263,7 @@ async def test_refresh_exchanges_certificates_and_ends_open_streams(tmp_path: Pa
     assert seen == ["first", "first", "second"]
 
 
+@on_each_loop
 async def test_a_changed_ca_is_read_after_a_failed_handshake(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     shutil.copy(CERTIFICATES / "first.pem", ca)  # some other certificate
@@ -259,6 +278,7 @@ async def test_a_changed_ca_is_read_after_a_failed_handshake(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@on_each_loop
 async def test_a_changed_certificate_is_read_after_a_refusal(tmp_path: Path, version: ssl.TLSVersion) -> None:
     context = server_context()  # which refuses without an alert, and in TLS 1.3 after the handshake of the client
     context.verify_mode, context.minimum_version, context.maximum_version = ssl.CERT_REQUIRED, version, version
@@ -277,6 +297,7 @@ async def test_a_changed_certificate_is_read_after_a_refusal(tmp_path: Path, ver
             (await api.open(PODS)).close()
 
 
+@on_each_loop
 async def test_a_file_that_changes_while_it_is_loaded_is_read_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,6 +319,7 @@ async def test_a_file_that_changes_while_it_is_loaded_is_read_again(
         await api.__aexit__(None, None, None)
 
 
+@on_each_loop
 async def test_a_missing_certificate_is_an_error_at_the_start(tmp_path: Path) -> None:
     ca = tmp_path / "ca.pem"
     shutil.copy(CERTIFICATES / "ca.pem", ca)
@@ -308,13 +330,15 @@ async def test_a_missing_certificate_is_an_error_at_the_start(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("variable", ["HTTPS_PROXY", "https_proxy"])
+@on_each_loop
 async def test_a_proxy_is_refused_at_the_start(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(variable, "socks5://proxy.example")
     with pytest.raises(OptionError, match="socks5:// proxies are not supported"):
         await connect("https://api.example").__aenter__()
 
 
-async def test_a_cancelled_request_leaves_the_refresh_running(tmp_path: Path) -> None:
+@on_each_loop
+async def test_a_cancelled_request_leaves_the_refresh_running(tmp_path: Path, always_renewed: None) -> None:
     plugin = ExecPlugin(tmp_path)
     plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(10)})
     async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
@@ -327,6 +351,7 @@ async def test_a_cancelled_request_leaves_the_refresh_running(tmp_path: Path) ->
     assert server.authorizations == ["Bearer t2"]
 
 
+@on_each_loop
 async def test_the_end_of_the_block_ends_a_refresh(tmp_path: Path) -> None:
     plugin = ExecPlugin(tmp_path)
     plugin.set_status({"token": "t#"})
@@ -337,19 +362,7 @@ async def test_the_end_of_the_block_ends_a_refresh(tmp_path: Path) -> None:
     assert await refreshing is False
 
 
-async def test_api_client_sends_no_password_of_netrc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    netrc = tmp_path / "netrc"
-    netrc.write_text("default login me password secret\n")
-    netrc.chmod(0o600)
-    monkeypatch.setenv("NETRC", str(netrc))
-    async with scripted_server() as server, connect(server.url, token="t0") as api:
-        await api.api_client.call_api("/x", "GET", auth_settings=["BearerToken"], _preload_content=False)
-    async with scripted_server() as anonymous, connect(anonymous.url) as api:
-        await api.api_client.call_api("/x", "GET", _preload_content=False)
-    assert server.authorizations == ["Bearer t0"]
-    assert anonymous.authorizations == [None]
-
-
+@on_each_loop
 async def test_a_server_that_is_not_verified_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     async with scripted_server(tls=server_context()) as server, connect(server.url, verify=False) as api:
         for _ in range(2):
@@ -359,6 +372,7 @@ async def test_a_server_that_is_not_verified_is_warned_of_once(caplog: pytest.Lo
     ]
 
 
+@on_each_loop
 async def test_the_stderr_of_a_plugin_cannot_control_a_terminal(tmp_path: Path) -> None:
     plugin = ExecPlugin(tmp_path)
     (tmp_path / "plugin.py").write_text("import sys; sys.exit('a\\n\\x1b[31mred' + 'x' * 10_000)")

@@ -18,6 +18,7 @@ from kinform._transport import exec_plugin
 from kinform._transport.access import ClusterAccess
 from kinform._transport.credentials import KubeconfigSource
 from tests.support.kubeconfig import write_contexts
+from tests.support.loops import on_each_loop
 from tests.support.tls import CERTIFICATES
 
 V1 = "client.authentication.k8s.io/v1"
@@ -90,6 +91,7 @@ async def until_ended(pids: list[int]) -> None:
 # --- what a plugin gets
 
 
+@on_each_loop
 async def test_a_plugin_gets_arguments_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FROM_OUTSIDE", "outer")
     monkeypatch.setenv("FROM_BOTH", "outer")
@@ -104,6 +106,7 @@ async def test_a_plugin_gets_arguments_and_environment(tmp_path: Path, monkeypat
     assert info == {"apiVersion": V1, "kind": "ExecCredential", "spec": {"interactive": False}}
 
 
+@on_each_loop
 async def test_a_plugin_gets_the_cluster_if_it_asks(tmp_path: Path) -> None:
     script = f"{SAVE_INFO} > {tmp_path}/info; {printing({'token': 't0'})}"
     cluster = {
@@ -139,6 +142,7 @@ async def test_a_plugin_gets_the_cluster_if_it_asks(tmp_path: Path) -> None:
     }
 
 
+@on_each_loop
 async def test_a_command_path_is_relative_to_the_kubeconfig(tmp_path: Path) -> None:
     plugin = tmp_path / "bin/plugin"
     plugin.parent.mkdir()
@@ -147,6 +151,7 @@ async def test_a_command_path_is_relative_to_the_kubeconfig(tmp_path: Path) -> N
     assert authorization(await load(tmp_path, "", command="./bin/plugin", args=None)) == "Bearer t0"
 
 
+@on_each_loop
 async def test_a_plugin_has_no_terminal(tmp_path: Path) -> None:
     script = f"cat; (: </dev/tty) 2>/dev/null && exit 3; {printing({'token': 't0'})}"
     assert authorization(await load(tmp_path, script, interactiveMode="IfAvailable")) == "Bearer t0"
@@ -155,6 +160,7 @@ async def test_a_plugin_has_no_terminal(tmp_path: Path) -> None:
 # --- what a plugin gives
 
 
+@on_each_loop
 async def test_a_plugin_may_give_a_client_certificate(tmp_path: Path) -> None:
     user = {"client-certificate": str(CERTIFICATES / "first.pem"), "token": "unused"}
     status = {"clientCertificateData": "certificate", "clientKeyData": "key"}
@@ -165,6 +171,7 @@ async def test_a_plugin_may_give_a_client_certificate(tmp_path: Path) -> None:
     assert (access.certificate_data, authorization(access)) == ("certificate", "Bearer t1")
 
 
+@on_each_loop
 async def test_a_token_of_a_plugin_keeps_the_users_certificate(tmp_path: Path) -> None:
     user = {"client-certificate": str(CERTIFICATES / "first.pem"), "token": "unused", "as": "jane"}
     access = await load(tmp_path, printing({"token": "t1"}), user)
@@ -174,22 +181,14 @@ async def test_a_token_of_a_plugin_keeps_the_users_certificate(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("stamp", ["2030-01-02T03:04:05Z", "2030-01-02T04:04:05+01:00", "2030-01-02T03:04:05"])
+@on_each_loop
 async def test_a_plugin_gives_the_expiration(tmp_path: Path, stamp: str) -> None:
     access = await load(tmp_path, printing({"token": "t0", "expirationTimestamp": stamp}))
     assert access.expires == datetime.datetime(2030, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
 
 
-async def test_credentials_expire_half_a_minute_early(tmp_path: Path) -> None:
-    for seconds, expired in ((3600, False), (25, True), (-3600, True)):
-        stamp = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=seconds)
-        status = {"clientCertificateData": "c", "clientKeyData": "k", "expirationTimestamp": stamp.isoformat()}
-        source = kubeconfig(tmp_path, printing(status))
-        assert source.expired() is False
-        await source.load()
-        assert source.expired() is expired
-
-
 @pytest.mark.parametrize("version", ["v1", "v1beta1", "v1alpha1"])
+@on_each_loop
 async def test_three_versions_are_accepted(tmp_path: Path, version: str) -> None:
     version = f"client.authentication.k8s.io/{version}"
     access = await load(tmp_path, printing({"token": "t0"}, version), apiVersion=version)
@@ -213,6 +212,7 @@ async def test_three_versions_are_accepted(tmp_path: Path, version: str) -> None
         (printing({"token": "secret", "clientKeyData": "secret"}), "without a certificate"),
     ],
 )
+@on_each_loop
 async def test_an_invalid_output_is_not_shown(tmp_path: Path, script: str, why: str) -> None:
     assert why in await error_of(tmp_path, script)
 
@@ -244,6 +244,7 @@ async def test_an_invalid_plugin_is_not_run(tmp_path: Path, fields: Any, field: 
     assert not (tmp_path / "ran").exists()
 
 
+@on_each_loop
 async def test_a_missing_command_comes_with_its_hint(tmp_path: Path) -> None:
     text = await error_of(tmp_path, "", command="no-such-plugin", installHint="Get it at example.com.\n")
     assert text.endswith("exec plugin no-such-plugin: No such file or directory. Get it at example.com.")
@@ -254,6 +255,7 @@ async def test_a_missing_command_comes_with_its_hint(tmp_path: Path) -> None:
 # --- how a plugin ends
 
 
+@on_each_loop
 async def test_the_error_has_the_beginning_of_stderr(tmp_path: Path) -> None:
     script = r"printf 'no luck\377 ' >&2; head -c 300000 /dev/zero | tr '\0' x >&2; exit 7"
     text = await error_of(tmp_path, script)
@@ -262,6 +264,7 @@ async def test_the_error_has_the_beginning_of_stderr(tmp_path: Path) -> None:
     assert "it returned -9" in await error_of(tmp_path, "kill -9 $$")
 
 
+@on_each_loop
 async def test_a_plugin_that_does_not_end_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exec_plugin, "TIMEOUT_SECONDS", 0.3)
     script = f"trap '' TERM; sleep 60 & echo $$ $! > {tmp_path}/pids; wait; sleep 60"
@@ -270,6 +273,7 @@ async def test_a_plugin_that_does_not_end_is_killed(tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("delay", ["", "sleep 0.1; "])  # cancelled while it starts, or while it runs
+@on_each_loop
 async def test_a_cancelled_load_kills_the_plugin(tmp_path: Path, delay: str) -> None:
     loading = asyncio.create_task(load(tmp_path, f"{delay}sleep 60 & echo $$ $! > {tmp_path}/pids; wait"))
     pids = await pids_in(tmp_path / "pids", 2)
@@ -279,6 +283,7 @@ async def test_a_cancelled_load_kills_the_plugin(tmp_path: Path, delay: str) -> 
     await until_ended(pids)
 
 
+@on_each_loop
 async def test_a_plugin_that_prints_too_much_is_killed(tmp_path: Path) -> None:
     text = await error_of(tmp_path, f"echo $$ > {tmp_path}/pids; exec yes")
     assert f"printed more than {exec_plugin.MAX_OUTPUT_BYTES} bytes" in text
@@ -287,6 +292,7 @@ async def test_a_plugin_that_prints_too_much_is_killed(tmp_path: Path) -> None:
     assert authorization(await load(tmp_path, more + printing({"token": "t0"}))) == "Bearer t0"
 
 
+@on_each_loop
 async def test_a_child_that_holds_the_pipes_is_not_awaited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(exec_plugin, "PIPE_SECONDS", 0.1)
     script = f"sleep 60 & echo $! > {tmp_path}/pids; {printing({'token': 't0'})}"

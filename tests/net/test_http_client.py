@@ -217,9 +217,20 @@ async def half_a_body(request: ReceivedRequest) -> None:
 @on_each_loop
 async def test_a_small_request_has_a_deadline(respond: Respond) -> None:
     async with scripted_server(respond) as server, client_of(server.url) as client:
-        with pytest.raises(TransportError, match=r"^/x: no response within 0\.05 s$"):
+        with pytest.raises(TransportError, match=r"^/x: no response within 0\.05 s$") as caught:
             await client.call("PUT", "/x", body=b"{}", seconds=0.05)
+        assert caught.value.reached
         await server.requests[0].disconnected.wait()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@on_each_loop
+async def test_a_deadline_while_connecting_says_not_reached(scheme: str) -> None:
+    with unresponsive() as port:
+        async with client_of(f"{scheme}://127.0.0.1:{port}") as client:
+            with pytest.raises(TransportError, match=r"^/x: no connection within 0\.05 s$") as caught:
+                await client.call("PUT", "/x", body=b"{}", seconds=0.05)
+            assert not caught.value.reached
 
 
 @on_each_loop

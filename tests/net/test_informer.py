@@ -251,3 +251,15 @@ async def test_a_singular_that_the_server_lacks_suggests_the_plural(api, cluster
         await until(lambda: informer.state == "not_found", within=20)
         (stream,) = informer.stats().streams.values()
         assert stream.error.endswith("; did you mean v1/pods?")
+
+
+async def test_repr_names_resource_scope_state_and_objects(cluster, api):
+    pods = informer(api, cluster)
+    name = f"<kinform.Informer of v1/configmaps in {cluster.namespace}: "
+    assert repr(pods) == f"{name}starting, 0 objects>"
+    async with pods:
+        await cluster.create("a")
+        await pods.synced(20)
+        await until(lambda: len(pods.store) > 0)
+        assert repr(pods).startswith(f"{name}live, ")
+    assert repr(pods).startswith(f"{name}stopped, ")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -269,6 +268,11 @@ async def test_impersonation_needs_a_user(tmp_path: Path, fields: Any) -> None:
     assert "`as` of the user of context 'shop'" in await error_of(tmp_path, fields)
 
 
+@pytest.mark.parametrize("name", ["name", "api.shop_1.example", "münchen.example", "10.0.0.1", "fd00::1", "x" * 63])
+async def test_a_server_name_is_a_host_name_or_an_address(tmp_path: Path, name: str) -> None:
+    assert (await load_one(tmp_path, cluster={"tls-server-name": name})).tls_server_name == name
+
+
 # --- errors
 
 
@@ -280,6 +284,13 @@ async def test_impersonation_needs_a_user(tmp_path: Path, fields: Any) -> None:
         ({}, {"server": ["secret"]}, "`server` of the cluster of"),
         ({}, {"insecure-skip-tls-verify": "secret"}, "true or false in `insecure-skip-tls-verify`"),
         ({}, {"insecure-skip-tls-verify": "false"}, "true or false in `insecure-skip-tls-verify`"),
+        ({}, {"tls-server-name": "https://secret"}, "a host name or an IP address in `tls-server-name` of"),
+        ({}, {"tls-server-name": "secret:443"}, "`tls-server-name` of the cluster of"),
+        ({}, {"tls-server-name": ".secret"}, "`tls-server-name` of the cluster of"),
+        ({}, {"tls-server-name": "secret."}, "`tls-server-name` of the cluster of"),
+        ({}, {"tls-server-name": "secret" * 11}, "`tls-server-name` of the cluster of"),
+        ({}, {"tls-server-name": "secret." * 40 + "x"}, "`tls-server-name` of the cluster of"),
+        ({}, {"tls-server-name": "*.secret"}, "`tls-server-name` of the cluster of"),
         ({}, {"certificate-authority-data": "secret"}, "base64 text in `certificate-authority-data`"),
         ({}, {"certificate-authority": "none"}, "`certificate-authority` of the cluster of"),
         ({"client-certificate": "none"}, {}, "`client-certificate` of the user of"),
@@ -367,42 +378,7 @@ async def test_any_value_loads_or_is_an_error_of_kinform(tmp_path: Path, user: A
         assert all(value.isprintable() for _, value in access.headers)
 
 
-# --- auth providers and imports
-
-
-def gcp_user(folder: Path, token: str) -> dict[str, Any]:
-    """Returns a user whose provider prints a token that expires in the past."""
-    answer = folder / "answer"
-    answer.write_text(json.dumps({"credential": {"access_token": token, "token_expiry": "2020-01-01T00:00:00Z"}}))
-    return {"auth-provider": {"name": "gcp", "config": {"cmd-path": "/bin/cat", "cmd-args": str(answer)}}}
-
-
-of_kubernetes_asyncio = pytest.mark.filterwarnings("ignore:datetime.datetime.utc:DeprecationWarning")  # from 3.12 on
-
-
-@of_kubernetes_asyncio
-async def test_a_renewed_token_of_a_provider_is_saved(tmp_path: Path) -> None:
-    user = gcp_user(tmp_path, "t1") | {"as": "jane"}
-    access = await load_one(tmp_path, user, {"tls-server-name": "name"})
-    assert authorization(access) == "Bearer t1"
-    assert (access.tls_server_name, access.headers) == ("name", (("Impersonate-User", "jane"),))
-    assert "access-token: t1" in (tmp_path / "one").read_text()
-    (tmp_path / "answer").unlink()
-    user["auth-provider"]["config"] |= {"access-token": "t2", "expiry": "2120-01-01T00:00:00Z"}
-    assert authorization(await load_one(tmp_path, user)) == "Bearer t2"
-
-
-async def test_a_file_that_is_listed_twice_is_saved_once(tmp_path: Path) -> None:
-    path = write_contexts(tmp_path / "one", "shop", user=gcp_user(tmp_path, "t1"))
-    assert authorization(await load(path, path)) == "Bearer t1"
-    assert "access-token: t1" in path.read_text()
-
-
-@of_kubernetes_asyncio
-async def test_a_valid_oidc_token_is_used(tmp_path: Path) -> None:
-    token = f"e30.{encoded(json.dumps({'exp': 4_000_000_000}))}.x".replace("=", "")
-    user = {"auth-provider": {"name": "oidc", "config": {"id-token": token}}}
-    assert authorization(await load_one(tmp_path, user)) == f"Bearer {token}"
+# --- secrets and imports
 
 
 def test_no_repr_shows_a_credential(tmp_path: Path) -> None:
@@ -411,21 +387,6 @@ def test_no_repr_shows_a_credential(tmp_path: Path) -> None:
     for shown in (context, context.user, context.cluster, context.access()):
         assert "s3cret" not in repr(shown)
         assert encoded("s3cret") not in repr(shown)
-
-
-async def test_a_token_that_cannot_be_saved_is_logged(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def refuse(*_: object) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    user = gcp_user(tmp_path, "secret")
-    path = write_contexts(tmp_path / "one", "shop", user=user)
-    monkeypatch.setattr(Path, "write_text", refuse)
-    with caplog.at_level(logging.WARNING, logger="kinform"):
-        assert authorization(await load(path)) == "Bearer secret"
-    assert "a renewed token cannot be saved: Permission denied" in caplog.text
-    assert "secret" not in caplog.text
 
 
 def test_a_plain_kubeconfig_needs_no_kubernetes_asyncio(tmp_path: Path) -> None:

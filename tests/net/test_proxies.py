@@ -284,6 +284,7 @@ async def test_an_https_request_goes_through_a_tunnel() -> None:
     assert "proxy-authorization" not in server.requests[0].headers
 
 
+@on_each_loop
 async def test_the_server_name_is_that_of_the_server_behind_the_tunnel() -> None:
     async with tls_server() as (_, address), http_proxy(target=address) as proxy:
         client = HttpClient(access_through(proxy, "https://api.example:6443"))
@@ -294,6 +295,7 @@ async def test_the_server_name_is_that_of_the_server_behind_the_tunnel() -> None
     assert proxy.heads[0][0] == "CONNECT api.example:6443 HTTP/1.1"
 
 
+@on_each_loop
 async def test_connect_has_brackets_around_an_ipv6_address() -> None:
     async with tls_server() as (_, address), http_proxy(target=address) as proxy:
         client = HttpClient(access_through(proxy, "https://[2001:db8::1]:6443"))
@@ -303,6 +305,7 @@ async def test_connect_has_brackets_around_an_ipv6_address() -> None:
     assert proxy.heads[0][:2] == ["CONNECT [2001:db8::1]:6443 HTTP/1.1", "Host: [2001:db8::1]:6443"]
 
 
+@on_each_loop
 async def test_credentials_go_to_the_proxy_only() -> None:
     async with tls_server() as (server, _), http_proxy() as proxy:
         client = HttpClient(access_through(proxy, server.url, "us%65r:p%40ss@"))
@@ -312,6 +315,7 @@ async def test_credentials_go_to_the_proxy_only() -> None:
     assert "proxy-authorization" not in server.requests[0].headers
 
 
+@on_each_loop
 async def test_an_http_request_has_an_absolute_target() -> None:
     response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
     async with http_proxy(response) as proxy:
@@ -337,6 +341,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize(("response", "message"), REFUSALS.items())
+@on_each_loop
 async def test_a_refused_tunnel_is_a_clear_error(response: bytes, message: str) -> None:
     hang_up = not response.endswith(b"\n")
     async with http_proxy(response, tunnel=False, hang_up=hang_up) as proxy:
@@ -350,6 +355,7 @@ async def test_a_refused_tunnel_is_a_clear_error(response: bytes, message: str) 
 
 
 @pytest.mark.parametrize(("user", "message"), [("", "requires a"), (f"user:{SECRET}@", "does not accept the")])
+@on_each_loop
 async def test_a_407_tells_whether_a_password_was_sent(user: str, message: str) -> None:
     refusal = b'HTTP/1.1 407 Authenticate\r\nProxy-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n'
     async with http_proxy(refusal, tunnel=False) as proxy:
@@ -371,6 +377,7 @@ async def test_any_2xx_opens_a_tunnel(response: bytes) -> None:
         client.close()
 
 
+@on_each_loop
 async def test_bytes_after_the_head_of_the_proxy_close_the_tunnel() -> None:
     async with http_proxy(ESTABLISHED + b"hunter2", tunnel=False) as proxy:
         client = HttpClient(access_through(proxy, "https://api.example"))
@@ -382,6 +389,7 @@ async def test_bytes_after_the_head_of_the_proxy_close_the_tunnel() -> None:
 
 
 @pytest.mark.parametrize("response", [None, b"HTTP/1.1 200 OK\r\n", ESTABLISHED])
+@on_each_loop
 async def test_cancel_closes_the_connection_to_the_proxy(response: bytes | None) -> None:
     # A proxy that says nothing, one that sends half a head, and a server that stays silent behind the tunnel.
     async with (
@@ -400,6 +408,7 @@ async def test_cancel_closes_the_connection_to_the_proxy(response: bytes | None)
         await proxy.wait_until_closed()
 
 
+@on_each_loop
 async def test_a_closed_connection_is_an_error_of_the_proxy() -> None:
     async with http_proxy() as proxy:
         loop = asyncio.get_running_loop()
@@ -410,6 +419,7 @@ async def test_a_closed_connection_is_an_error_of_the_proxy() -> None:
             await connect_through(connection, Proxy("127.0.0.1", 1), "api.example", 443, context, "api.example")
 
 
+@on_each_loop
 async def test_an_unreachable_proxy_is_named() -> None:
     client = HttpClient(ClusterAccess(server="https://api.example", proxy_url="http://127.0.0.1:1"))
     with pytest.raises(TransportError, match=r"api\.example:443 through the proxy 127\.0\.0\.1:1: ") as caught:

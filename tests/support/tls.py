@@ -1,7 +1,8 @@
 """The TLS certificates of the tests, valid until 2120.
 
 Created for these tests and used nowhere else. `ca.pem` signed `server.pem`, for 127.0.0.1, and the client
-certificates `first.pem` and `second.pem`.
+certificates `first.pem` and `second.pem`. `lax-ca.pem` signed `lax.pem`; neither has the extensions that
+`ssl.VERIFY_X509_STRICT` requires.
 """
 
 from __future__ import annotations

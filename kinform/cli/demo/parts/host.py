@@ -28,9 +28,11 @@ class Part(Protocol):
     @property
     def objects(self) -> int:
         """The number of objects in the part. Read from another thread."""
+        ...
 
     async def close(self) -> None:
         """Releases all resources. Called last, and only if `open` succeeded."""
+        ...
 
 
 _stdout_lock = threading.Lock()

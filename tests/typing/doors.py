@@ -1,0 +1,85 @@
+"""Types that type checkers infer at each door. Checked by `make lint`, never run."""
+
+from __future__ import annotations
+
+from typing import Any, assert_type
+
+import kubernetes_asyncio
+import msgspec
+
+import kinform
+
+
+class Pod(msgspec.Struct):
+    """A pod, as far as these programs read it."""
+
+    metadata: dict[str, Any]
+
+
+async def an_informer_without_a_type_gives_dicts(api: kinform.Connection) -> None:
+    informer = kinform.Informer(api, "v1/pods")
+    assert_type(informer, kinform.Informer[dict[str, Any]])
+    assert_type(informer.store, kinform.Store[dict[str, Any]])
+    assert_type(informer.store.get("shop/web-0"), dict[str, Any] | None)
+    async with informer as entered:
+        assert_type(entered, kinform.Informer[dict[str, Any]])
+
+
+async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None:
+    async with kinform.Informer(api, "v1/pods", type=Pod, indexes={"node": "spec.nodeName"}) as pods:
+        assert_type(pods, kinform.Informer[Pod])
+        assert_type(pods.store.get("shop/web-0"), Pod | None)
+        assert_type(pods.store["shop/web-0"], Pod)
+        assert_type(pods.store.index("node", "node-7"), list[Pod])
+        for key, pod in pods.store.items():
+            assert_type(key, str)
+            assert_type(pod, Pod)
+        for pod in pods.store.values(namespace="shop", on_undecodable="skip"):
+            assert_type(pod, Pod)
+        async for change in pods.changes():
+            assert_type(change.key, str)
+            match change:
+                case kinform.Added(object=pod) | kinform.Deleted(object=pod):
+                    assert_type(pod, Pod)
+                case kinform.Updated(object=pod, old=old):
+                    assert_type(pod, Pod)
+                    assert_type(old, Pod | None)
+                case kinform.Synced():
+                    pass
+
+
+def handlers_take_objects_of_the_type(pods: kinform.Informer[Pod]) -> None:
+    @pods.on_add
+    def added(pod: Pod) -> None: ...
+
+    @pods.on_update
+    async def updated(old: Pod | None, new: Pod) -> None: ...
+
+    @pods.on_delete
+    async def deleted(pod: Pod) -> None: ...
+
+    @pods.on_change
+    def changed(key: str) -> None: ...
+
+    added(Pod({}))
+    pods.on_add(lambda pod: print(pod.metadata))
+
+
+def an_informer_takes_every_kind_of_api(
+    connection: kinform.Connection, transport: kinform.Transport, client: kubernetes_asyncio.client.ApiClient
+) -> None:
+    kinform.Informer(connection, "v1/pods")
+    kinform.Informer(transport, kinform.Resource(version="v1", plural="pods"))
+    kinform.Informer(client, "v1/pods", scope=kinform.Scope(namespaces=["shop"]))
+
+
+def a_store_has_the_type_of_its_reader() -> None:
+    _, dicts = kinform.store()
+    assert_type(dicts, kinform.Store[dict[str, Any]])
+    _, pods = kinform.store(type=Pod)
+    assert_type(pods, kinform.Store[Pod])
+
+
+def an_object_decodes_to_the_type(found: kinform.Object) -> None:
+    assert_type(found.decode(), dict[str, Any])
+    assert_type(found.decode(Pod), Pod)

@@ -1,0 +1,53 @@
+"""Mistakes that type checkers report. Checked by `make lint`, never run.
+
+Each ignored error must exist: both type checkers report an `ignore` that ignores nothing.
+"""
+
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+from __future__ import annotations
+
+import kinform
+from tests.typing.doors import Pod
+
+
+def options(api: kinform.Connection) -> None:
+    kinform.Scope(namespaces="shop")  # type: ignore[arg-type]
+    kinform.Prune(drop="metadata.managedFields")  # type: ignore[arg-type]
+    kinform.WatchOptions(initial="snapshot")  # type: ignore[arg-type]
+    kinform.Informer(42, "v1/pods")  # type: ignore[arg-type]
+    kinform.Informer(api, 42)  # type: ignore[arg-type]
+    kinform.Informer(api, "v1/pods", type=Pod({}))  # type: ignore[arg-type]
+    kinform.Informer(api, "v1/pods", selector="app=web")  # type: ignore[call-arg]
+
+
+def results(pods: kinform.Informer[Pod]) -> None:
+    pods.store.get("shop/web-0").metadata  # type: ignore[union-attr]  # noqa: B018
+    pods.store["shop/web-0"].spec  # type: ignore[attr-defined]  # noqa: B018
+    pods.store.index("node")  # type: ignore[call-arg]
+    pods.store.items(on_undecodable="ignore")  # type: ignore[arg-type]
+
+
+def handlers(pods: kinform.Informer[Pod]) -> None:
+    @pods.on_add  # type: ignore[arg-type]
+    def two_arguments(old: Pod, new: Pod) -> None: ...
+
+    @pods.on_update  # type: ignore[arg-type]
+    def one_argument(pod: Pod) -> None: ...
+
+    @pods.on_update  # type: ignore[arg-type]
+    def old_may_be_none(old: Pod, new: Pod) -> None: ...
+
+    @pods.on_delete  # type: ignore[arg-type]
+    def another_type(pod: kinform.Meta) -> None: ...
+
+    @pods.on_change  # type: ignore[arg-type]
+    def not_a_key(pod: Pod) -> None: ...
+
+
+async def an_event_needs_a_check_of_its_kind(pods: kinform.Informer[Pod]) -> None:
+    async for change in pods.changes():
+        change.object.metadata  # type: ignore[union-attr]  # noqa: B018
+
+
+def a_function_takes_an_informer_of_its_type(pods: kinform.Informer) -> None:
+    _ = an_event_needs_a_check_of_its_kind(pods)  # type: ignore[arg-type]
