@@ -13,13 +13,18 @@ from collections.abc import AsyncIterator, Awaitable, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Protocol
 
+import msgspec
+
 from benchmarks.harness.process import Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spread
 from benchmarks.soak.copies import Differences, Version
+from benchmarks.soak.follower import OPTIONS
 from benchmarks.soak.slope import MemoryRecord
 
 PROGRAM = "benchmarks/soak/follower.py"
+WAITS = ("headers_timeout", "silence_timeout", "watch_timeout", "max_object_bytes")
+"""Options of the follower that decide how long it takes to recover."""
 RECOVERY_SECONDS = 60.0
 """Seconds after the end of a fault after which a follower counts as stuck."""
 
@@ -145,6 +150,7 @@ class WatchedRun:
             "calls": report["calls"],
             "without_old": report["without_old"],
             "stuck": self.stuck,
+            "options": {name: getattr(OPTIONS, name) for name in WAITS} | msgspec.to_builtins(OPTIONS.backoff),
             "examples": [*self.differences.examples, *report["examples"]],
             "figures": {
                 "lost": self.differences.lost,
