@@ -1,6 +1,8 @@
 """Measures whether kinform stays right: a long run under random faults.
 
 simulator: a million changes of pods, under faults of all kinds that `kinform.testing` and a TCP proxy can produce.
+matrix: each of these faults, at each way to start.
+control-plane: a real kube-apiserver and etcd, which are killed, frozen and compacted.
 
 kinform runs in its own process. At checkpoints the load pauses, and two copies are compared with the server, object by
 object and value by value: the store, and the copy that handlers build from their events. The handlers also check the
@@ -16,7 +18,7 @@ from benchmarks.harness.arguments import count, only
 from benchmarks.harness.results import Record
 from benchmarks.harness.text import Column, rows, shown
 
-PARTS = ("simulator", "matrix")
+PARTS = ("simulator", "matrix", "control-plane")
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +28,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     text = "changes on the simulator; default: %(default)s"
     parser.add_argument("--events", type=count, default=1_000_000, metavar="N", help=text)
     parser.add_argument("--objects", type=count, default=2_000, metavar="N", help="pods; default: %(default)s")
+    text = "duration of the faults on a real control plane; default: %(default)s"
+    parser.add_argument("--seconds", type=count, default=600, metavar="N", help=text)
     only(parser, "faults")
 
 
 def measure(options: argparse.Namespace) -> Iterator[Record]:
     """Yields the records of each part."""
-    from benchmarks.soak import matrix, simulated
+    from benchmarks.soak import control_plane, matrix, simulated
 
-    parts = {"simulator": simulated.measure, "matrix": matrix.measure}
+    parts = {"simulator": simulated.measure, "matrix": matrix.measure, "control-plane": control_plane.measure}
     for name in PARTS:
         if options.kind in (None, name):
             for record in parts[name](options):
@@ -62,6 +66,12 @@ def table(records: list[Record]) -> str:
 def _lines(record: Record) -> Iterator[str]:
     figures = record.get("figures", {})
     match record["record"]:
+        case "absent":
+            yield f"{record['kind']}: absent: {record['why']}"
+        case "cell":
+            seconds = f"{figures['seconds']:.2f} s, {figures['requests']} requests"
+            state = "" if not _failed(record) else ": FAILED"
+            yield f"    {record['fault']}, {record['start']}: {seconds}{state}"
         case "run":
             faults = f"{record['faults']:,} faults of {record['kinds']} kinds"
             yield f"\n{record['kind']}: {record['events']:,} changes, {faults}"
@@ -81,5 +91,5 @@ def verdict(records: list[Record]) -> int:
 
 def _failed(record: Record) -> bool:
     figures = record.get("figures", {})
-    wrong = record.get("stuck") or not record.get("equal", True)
+    wrong = record.get("stuck") or not record.get("equal", True) or not record.get("bounded", True)
     return bool(wrong or any(figures.get(name) for name in ("lost", "invented", "wrong", "order")))

@@ -76,7 +76,7 @@ class PodLoad:
         """Writes once; returns the resourceVersion."""
         return self.write()
 
-    def pause(self) -> None:
+    async def pause(self) -> None:
         """Stops the writes until `resume`."""
         self._running.clear()
 

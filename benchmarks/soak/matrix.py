@@ -39,6 +39,8 @@ CHANGES = 100
 OBJECTS_BEFORE = 20
 LONGEST_OUTAGE = 1.5
 WITHIN = 30.0
+MAX_MORE_REQUESTS = 12
+"""The most requests that a fault may add to those of a start without one."""
 
 
 def measure(options: argparse.Namespace) -> list[Record]:
@@ -65,6 +67,9 @@ async def _measure(kinds: list[str], seed: int) -> list[Record]:
                         shown = ", ".join(f"{each['start']} {each['figures']['seconds']:.2f} s" for each in found)
                         print(f"matrix: {kind}: {shown}", file=sys.stderr, flush=True)
                         cells += found
+    normal = {each["start"]: each["figures"]["requests"] for each in cells[: len(STARTS)]}
+    for each in cells:
+        each["bounded"] = each["figures"]["requests"] <= normal[each["start"]] + MAX_MORE_REQUESTS
     return cells
 
 
@@ -96,7 +101,7 @@ class _Cell:
         await follower.reach(version, WITHIN)
         await strike
         at = await follower.reach(await load.probe(), WITHIN)
-        load.pause()
+        await load.pause()
         await follower.reach(await load.probe(), WITHIN)
         applied = not scene.server.faults_left
         scene.server.heal()

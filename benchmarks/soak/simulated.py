@@ -69,8 +69,7 @@ async def _strike_all(run: WatchedRun, scene: Scene, load: PodLoad, options: arg
         server.requests.clear()
         if load.made >= step * (run.checkpoints + 1):
             equal = await run.checkpoint()
-            faults = sum(map(len, run.recoveries.values()))
-            text = f"{load.made:,} events, {faults:,} faults, {time.monotonic() - start:.0f} s"
+            text = f"{load.made:,} events, {run.struck:,} faults, {time.monotonic() - start:.0f} s"
             print(f"simulator: {text}: {'equal' if equal else run.differences}", file=sys.stderr, flush=True)
     await run.checkpoint()
 

@@ -46,7 +46,7 @@ class Load(Protocol):
 
     async def run(self) -> None: ...
     async def probe(self) -> str: ...
-    def pause(self) -> None: ...
+    async def pause(self) -> None: ...
     def resume(self) -> None: ...
     async def truth(self) -> Mapping[str, Version]: ...
 
@@ -84,6 +84,7 @@ class WatchedRun:
     Attributes:
         differences: The differences between the copies and the truth, over all checkpoints.
         checkpoints: The number of checkpoints.
+        struck: The number of faults.
         stuck: Faults after which the follower did not recover.
         recoveries: Seconds to recover, by kind of fault.
     """
@@ -94,7 +95,7 @@ class WatchedRun:
         self._memory = MemoryRecord(follower.process.gauge, lambda: load.made)
         self._start = 0.0
         self.differences = Differences()
-        self.checkpoints = 0
+        self.checkpoints = self.struck = 0
         self.stuck: list[str] = []
         self.recoveries: dict[str, list[float]] = defaultdict(list)
 
@@ -113,6 +114,7 @@ class WatchedRun:
         Returns the seconds to recover, or None if the follower is stuck.
         """
         await fault
+        self.struck += 1
         version, start = await self._load.probe(), time.monotonic()
         at = await self._follower.reach(version)
         if at is None:
@@ -126,7 +128,7 @@ class WatchedRun:
 
         Returns whether both are equal to it.
         """
-        self._load.pause()
+        await self._load.pause()
         self.checkpoints += 1
         if await self._follower.reach(await self._load.probe()) is None:
             self.stuck.append("checkpoint")
@@ -143,7 +145,7 @@ class WatchedRun:
             "record": "run",
             "events": self._load.made,
             "seconds": seconds,
-            "faults": sum(map(len, self.recoveries.values())) + len(self.stuck),
+            "faults": self.struck,
             "kinds": len(self.recoveries),
             "checkpoints": self.checkpoints,
             "errors": report["errors"],

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import soak
 from benchmarks.harness.results import Record
+from benchmarks.soak import control_plane
 from benchmarks.soak.copies import Differences, content_digest
 from benchmarks.soak.faults import KINDS
 from benchmarks.soak.matrix import NO_FAULT, STARTS
@@ -120,7 +121,7 @@ def test_a_cell_of_the_matrix_is_right_and_bounded() -> None:
     assert soak.verdict(found) == 0
     kinds = (NO_FAULT, "connection closed in the middle of an object", "connections reset")
     assert [(each["fault"], each["start"]) for each in found] == [(kind, start) for kind in kinds for start in STARTS]
-    assert all(each["equal"] for each in found)
+    assert all(each["equal"] and each["bounded"] for each in found)
     assert all(each["loaded"] for each in found if each["start"] == "snapshot")
 
 
@@ -130,7 +131,19 @@ def test_a_wrong_copy_fails_the_command() -> None:
     assert soak.verdict([good | {"figures": {"lost": 0, "wrong": 1}}]) == 1
     assert soak.verdict([good | {"stuck": ["410"]}]) == 1
     assert soak.verdict([{"record": "cell", "equal": False, "figures": {}}]) == 1
+    assert soak.verdict([{"record": "cell", "equal": True, "bounded": False, "figures": {}}]) == 1
 
 
 def test_there_are_more_than_twenty_kinds_of_faults() -> None:
     assert len(KINDS) == len(set(KINDS)) > 20
+
+
+@pytest.mark.real
+def test_a_short_soak_on_a_real_control_plane(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control_plane, "OBJECTS", 30)
+    run, *faults = found = measured("--part", "control-plane", "--seconds", "1", "--only", "etcd compacted, and")
+    assert soak.verdict(found) == 0, run
+    assert run["tls"] is True
+    assert run["servers"]["etcd"]
+    assert run["calls"]["add"] >= 30
+    assert [each["fault"] for each in faults] == ["etcd compacted, and kube-apiserver killed and started"]
