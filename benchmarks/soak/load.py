@@ -20,7 +20,8 @@ PODS = "v1/pods"
 SLICE = 50
 """Writes before the event loop gets control."""
 PAUSE = 0.02
-"""Seconds between two slices, at least."""
+"""Seconds from one slice to the next, at least."""
+POLL = 0.02
 MAX_WAIT = 0.1
 """Seconds to wait until the open watches have sent a slice. A fault can keep a watch from that."""
 DELETIONS = 0.05
@@ -32,13 +33,20 @@ MAX_ABSENT = 0.05
 class PodLoad:
     """Writes to the pods of a server, in a task.
 
+    Args:
+        server: The server.
+        objects: The number of pods.
+        random: The generator of the changes.
+        pause: Seconds from one slice of changes to the next, at least.
+
     Attributes:
         made: The number of writes so far.
     """
 
-    def __init__(self, server: Server, objects: int, random: Random) -> None:
+    def __init__(self, server: Server, objects: int, random: Random, pause: float = PAUSE) -> None:
         self._server = server
         self._random = random
+        self._pause = pause
         self._present = server.generate(PODS, objects)
         self._absent: list[str] = []
         self._first = {key: _without_identity(server.get(PODS, key)) for key in self._present}
@@ -56,7 +64,7 @@ class PodLoad:
                 self.write()
             with suppress(TimeoutError):
                 await self._server.wait_until_sent(timeout=MAX_WAIT)
-            await asyncio.sleep(max(0.0, start + PAUSE - loop.time()))
+            await asyncio.sleep(max(0.0, start + self._pause - loop.time()))
 
     def write(self) -> str:
         """Writes once at random; returns the resourceVersion."""
@@ -88,7 +96,7 @@ class PodLoad:
         """Waits until this number of further writes were made."""
         wanted = self.made + writes
         while self.made < wanted:
-            await asyncio.sleep(PAUSE)
+            await asyncio.sleep(POLL)
 
     async def truth(self) -> dict[str, Version]:
         """Returns the pods of the server: uid, resourceVersion and digest by key."""

@@ -36,6 +36,8 @@ OBJECTS = 200
 PAGE_SIZE = 50
 CHANGES = 100
 """Changes that a start from a snapshot and a relist have to catch up with."""
+PAUSE = 0.2
+"""Seconds from one slice of changes to the next. Faults need changes, but few."""
 OBJECTS_BEFORE = 20
 LONGEST_OUTAGE = 1.5
 WITHIN = 30.0
@@ -53,7 +55,7 @@ async def _measure(kinds: list[str], seed: int) -> list[Record]:
     random, cells = Random(f"matrix {seed}"), list[Record]()
     server = Server(seed=seed, bookmark_interval=1.0)
     server.put("v1/namespaces", {"metadata": {"name": "kube-system"}})  # identifies the cluster of a snapshot
-    load = PodLoad(server, OBJECTS, random)
+    load = PodLoad(server, OBJECTS, random, PAUSE)
     with tempfile.TemporaryDirectory() as folder:
         async with server, Proxy(server.url) as proxy:
             follower, scene = Follower(PODS, proxy.url), Scene(server, proxy, random, LONGEST_OUTAGE)
@@ -69,6 +71,7 @@ async def _measure(kinds: list[str], seed: int) -> list[Record]:
                         cells += found
     normal = {each["start"]: each["figures"]["requests"] for each in cells[: len(STARTS)]}
     for each in cells:
+        each["objects"] = OBJECTS
         each["bounded"] = each["figures"]["requests"] <= normal[each["start"]] + MAX_MORE_REQUESTS
     return cells
 

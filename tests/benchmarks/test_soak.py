@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks import soak
 from benchmarks.harness.results import Record
-from benchmarks.soak import control_plane
+from benchmarks.soak import control_plane, matrix
 from benchmarks.soak.copies import Differences, content_digest
 from benchmarks.soak.faults import KINDS
 from benchmarks.soak.matrix import NO_FAULT, STARTS
@@ -116,7 +116,8 @@ def test_a_short_soak_finds_no_mistake() -> None:
     assert "simulator: " in soak.table(found)
 
 
-def test_a_cell_of_the_matrix_is_right_and_bounded() -> None:
+def test_each_start_under_a_fault_is_right_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(matrix, "OBJECTS", 50)
     found = measured("--part", "matrix", "--only", "closed in the middle", "--only", "connections reset")
     assert soak.verdict(found) == 0
     kinds = (NO_FAULT, "connection closed in the middle of an object", "connections reset")
