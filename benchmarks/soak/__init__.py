@@ -78,7 +78,8 @@ def _lines(record: Record) -> Iterator[str]:
             for title, name, unit in RUN:
                 if name in figures:
                     yield f"    {title:62}{shown(figures[name], unit):>14} {unit}".rstrip()
-            yield from (f"    {text}" for text in (*record["stuck"], *record["examples"]))
+            yield from (f"    did not recover: {text}" for text in record["stuck"])
+            yield from (f"    {text}" for text in record["examples"])
             yield "  seconds to recover: median, min, max"
         case "fault":
             yield from rows([(f"{record['fault']} ({record['count']})", "recovery", "s")], figures)

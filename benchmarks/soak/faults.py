@@ -73,13 +73,13 @@ class RequestFault(msgspec.Struct, frozen=True):
         make: Makes the fault; the argument is the number of objects before it.
         requests: The requests to which it can be applied.
         breaks_streams: It can also be applied to a watch that is open.
-        remembered: kinform remembers it for the life of a connection, so a soak would have it only once.
+        most: The most times that a soak has it. None: no limit.
     """
 
     make: Callable[[int], Fault]
     requests: Requests = "all"
     breaks_streams: bool = False
-    remembered: bool = False
+    most: int | None = None
 
 
 def is_state_request(request: RecordedRequest) -> bool:
@@ -99,6 +99,8 @@ MATCHES: dict[Requests, Callable[[RecordedRequest], bool]] = {
     "streaming list": is_streaming_list,
 }
 
+# kinform answers an unknown key by a relist, and waits twice as long before each further one. It remembers for the life
+# of a connection that a server has no streaming lists.
 REQUEST_FAULTS: dict[str, RequestFault] = {
     "connection closed before the status line": RequestFault(lambda after: Hangup()),
     "connection closed between two objects": RequestFault(lambda after: Hangup(after=after), breaks_streams=True),
@@ -111,7 +113,7 @@ REQUEST_FAULTS: dict[str, RequestFault] = {
     ),
     "malformed object": RequestFault(lambda after: MalformedObject(after=after), breaks_streams=True),
     "malformed object without a readable key": RequestFault(
-        lambda after: MalformedObject(after=after, readable_key=False), breaks_streams=True
+        lambda after: MalformedObject(after=after, readable_key=False), breaks_streams=True, most=4
     ),
     "malformed frame": RequestFault(lambda after: MalformedFrame(after=after), breaks_streams=True),
     "oversized object": RequestFault(lambda after: Oversized(after=after, bytes=OVERSIZED_BYTES), breaks_streams=True),
@@ -125,15 +127,13 @@ REQUEST_FAULTS: dict[str, RequestFault] = {
     "429 with `Retry-After`": RequestFault(lambda after: TooManyRequests(retry_after=1)),
     "500": RequestFault(lambda after: InternalError()),
     "500 as an ERROR event of a watch": RequestFault(
-        lambda after: InternalError(event=True, after=after), breaks_streams=True, remembered=True
+        lambda after: InternalError(event=True, after=after), breaks_streams=True, most=0
     ),
     "503": RequestFault(lambda after: Unavailable()),
     "504, resourceVersion too large": RequestFault(lambda after: ResourceVersionTooLarge()),
     "expired `continue` token": RequestFault(lambda after: Gone(), requests="later page"),
     "page with fewer objects than its limit": RequestFault(lambda after: ShortPage(items=1), requests="list"),
-    "streaming list refused with 422": RequestFault(
-        lambda after: Invalid(), requests="streaming list", remembered=True
-    ),
+    "streaming list refused with 422": RequestFault(lambda after: Invalid(), requests="streaming list", most=0),
     "streaming list without a bookmark": RequestFault(lambda after: NoBookmark(), requests="streaming list"),
     "streaming list with a bookmark that is not its end": RequestFault(
         lambda after: BookmarkWithoutEnd(), requests="streaming list"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -26,6 +27,8 @@ HISTORY = 20_000
 """Writes that the server keeps: a LIST under load must not be too old for its watch."""
 LONGEST_OUTAGE = 1.5
 CHECKPOINTS = 20
+QUIET_PARTS = 500
+"""Between two faults, there is this part of all changes without a fault."""
 MAX_OBJECTS_BEFORE = 200
 USE_SECONDS = 15.0
 """Seconds within which a fault must have found a request."""
@@ -60,6 +63,7 @@ async def _strike_all(run: WatchedRun, scene: Scene, load: PodLoad, options: arg
     step = options.events / CHECKPOINTS
     kinds = _kinds(scene.random, options)
     while load.made < options.events:
+        await load.wait_for(options.events // QUIET_PARTS)
         kind = next(kinds)
         if kind in OUTAGES:
             await run.strike(kind, OUTAGES[kind](scene))
@@ -76,11 +80,17 @@ async def _strike_all(run: WatchedRun, scene: Scene, load: PodLoad, options: arg
 
 def _kinds(random: Random, options: argparse.Namespace) -> Iterator[str]:
     """Yields the kinds in random order, without an end."""
-    kinds = [kind for kind in KINDS if selected(kind, options)]
-    kinds = [kind for kind in kinds if kind in OUTAGES or not REQUEST_FAULTS[kind].remembered]
+    number = 0
     while True:
+        kinds = [kind for kind in KINDS if selected(kind, options) and number < _most(kind)]
         random.shuffle(kinds)
         yield from kinds
+        number += 1
+
+
+def _most(kind: str) -> float:
+    most = None if kind in OUTAGES else REQUEST_FAULTS[kind].most
+    return math.inf if most is None else most
 
 
 async def _apply(fault: RequestFault, scene: Scene, load: PodLoad) -> None:
