@@ -27,6 +27,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("real",),
     ("scale",),
     ("scale", "--kind", "namespaces"),
+    ("soak",),
 )
 
 
