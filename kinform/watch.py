@@ -94,7 +94,7 @@ class Watch:
         self.return_type: Any = ""
         self.func: functools.partial[Awaitable[Any]]
         self._raw_return_type = return_type
-        self._on_expired = on_expired
+        self._on_expired: OnExpired = on_expired
         self._idle_timeout = idle_timeout
         self._dedup = dedup
         self._newest = newest
