@@ -68,7 +68,9 @@ class Connection:
 
     The connection is open only inside its `async with` block, and can be entered only once. It is a
     `Transport`, so you can pass it to informers. Any number of informers can share it, because it does not
-    limit the number of its HTTP connections. The end of the block closes every HTTP connection still in use.
+    limit the number of its HTTP connections. The start of the block reads the credentials. It raises `OptionError` if
+    they are incomplete or not supported, and `TransportError` if an exec plugin or an auth provider failed. It sends
+    nothing to the cluster. The end of the block closes every HTTP connection still in use.
 
     A connection belongs to the event loop in which it is entered. In another event loop or thread, and in a process
     that is forked later, each use raises a `KinformError` at the call. In such a process, the end of the block does
