@@ -101,7 +101,7 @@ class Watch:
         if "resource_version" in kwargs:
             self.resource_version = kwargs["resource_version"]
         self._stream = Stream(
-            func, args, kwargs, return_type=self._raw_return_type, clients=ASYNC_CLIENTS, options=self._options
+            func, args, kwargs, return_type=self._raw_return_type or None, clients=ASYNC_CLIENTS, options=self._options
         )
         return self
 

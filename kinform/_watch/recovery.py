@@ -41,7 +41,7 @@ class Recovery:
         idle_timeout: Seconds without a byte after which a connection is replaced, or None.
         newest: True: remember the largest resourceVersion. False: the last one.
         continues: False: the end of the response is the end of the stream, as for a log.
-        needs_version: True: a stream continues only from a resourceVersion.
+        needs_version: True: a stream without any resourceVersion does not continue.
 
     Attributes:
         resource_version: The resourceVersion to continue from, or None.
@@ -66,11 +66,12 @@ class Recovery:
         self._newest = newest
         self._continues = continues
         self._needs_version = needs_version
+        self._versioned = self.resource_version is not None  # a version was known at some time
         self._limit = arguments.get("timeout_seconds")
         self._endless = "timeout_seconds" not in arguments
         self._start = {"resource_version": self.resource_version} if "resource_version" in arguments else {}
         self._largest = ""  # resourceVersion of an event
-        self._initial = self.resource_version in (None, "", "0")  # the initial state is not known to be complete
+        self._initial = str(self.resource_version or "0") == "0"  # the initial state is not known to be complete
         self._last_data = 0.0  # time of the last bytes
         self._reached = False  # the server has answered once
         self._sent = 0.0  # time of the current request
@@ -105,6 +106,7 @@ class Recovery:
             self._initial = False
         if resource_version and (not (self._newest and self._largest) or is_newer(resource_version, self._largest)):
             self._largest = self.resource_version = resource_version
+            self._versioned = True
 
     def listed(self, resource_version: str) -> None:
         """Notes that the program gets all differences to a list."""
@@ -145,8 +147,8 @@ class Recovery:
 
     @property
     def _goes_on(self) -> bool:
-        """Whether another connection can follow an ordinary end."""
-        return self._endless and self._continues and not (self._needs_version and self.resource_version is None)
+        """Returns whether another connection can follow an ordinary end."""
+        return self._endless and self._continues and (self._versioned or not self._needs_version)
 
     def _judge(self, error: Exception, now: float) -> Exception | None:
         if isinstance(error, Ended):
@@ -154,7 +156,7 @@ class Recovery:
         if isinstance(error, Silent):
             return Ended() if self._limit else None
         if getattr(error, "status", None) == 410:
-            return None if self._retry_expired() else error
+            return self._judge_expired(error)
         if isinstance(error, TimeoutError) and self._reached:
             return None if self._endless else error
         if not (self._goes_on and (isinstance(error, ProtocolError) or is_lost(error))):
@@ -165,11 +167,13 @@ class Recovery:
             self._failing_since = now
         return None if now - self._failing_since < PATIENCE else error
 
-    def _retry_expired(self) -> bool:
+    def _judge_expired(self, error: Exception) -> Exception | None:
         if self._on_expired != "raise":
-            return True
-        retried, self._retried_expired = self._retried_expired, True
-        return self._goes_on and not retried
+            return None
+        if self._retried_expired or not (self._endless and self._continues):
+            return error
+        self._retried_expired = True
+        return None if self._goes_on else Ended()
 
     def _prepare(self, error: Exception, now: float, cut: bool) -> None:
         """Sets the arguments of the next request."""

@@ -1,6 +1,6 @@
-"""One stream of a Watch: its function, its options, and the way from a line to an event.
+"""A stream of a Watch: its function, its state, and its way from lines to events.
 
-Both doors use it: `kinform.watch`, and `kinform.sync.watch`, which differ as the originals do.
+`kinform.watch` and `kinform.sync.watch` share it. They differ as the originals do.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Stream:
         func: The function.
         args: Its arguments.
         kwargs: Its keyword arguments.
-        return_type: The type of objects, or None for that of the function.
+        return_type: The type of objects, `""` if it is unknown, or None for that of the function.
         clients: The packages that the function may belong to.
         options: The options of the Watch.
         blocking: False: as the Watch of the asyncio clients. True: as that of `kubernetes`.
@@ -62,6 +62,7 @@ class Stream:
         func: The function with the arguments of the next request.
         client: The client that the function belongs to.
         return_type: A class, a name, or `""`.
+        tracked: True: resourceVersions of events are remembered.
         log: True: the stream consists of the lines of a log.
         lines: The lines that were received.
         recovery: Decides what follows the end of a connection.
@@ -79,10 +80,10 @@ class Stream:
         blocking: bool = False,
     ) -> None:
         self.client = client_of(func, return_type, clients)
-        self.return_type = return_type or return_type_of(func, self.client)
+        self.return_type = return_type_of(func, self.client) if return_type is None else return_type
         follow = follows_a_log(func)
         self.log = follow if blocking else self.return_type in ("str", str)
-        self.tracked = bool(self.return_type) or not blocking
+        self.tracked = bool(self.return_type) or not blocking or kwargs.get("resource_version") is not None
         self.lines = Lines(ends=self.log and not blocking)
         self._strict = not blocking
         kwargs = {**kwargs, "follow" if follow else "watch": True}
