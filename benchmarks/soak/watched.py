@@ -92,7 +92,7 @@ class WatchedRun:
     def __init__(self, follower: Follower, load: Load) -> None:
         self._follower = follower
         self._load = load
-        self._memory = MemoryRecord(follower.process.gauge, lambda: load.made)
+        self._memory = MemoryRecord(follower.process.gauge)
         self._start = 0.0
         self.differences = Differences()
         self.checkpoints = self.struck = 0

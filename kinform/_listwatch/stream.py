@@ -23,6 +23,7 @@ from kinform._errors import (
     SkippedError,
     StalledError,
     TransportError,
+    release_frames,
 )
 from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Skipped, Step
 from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip, read_status
@@ -273,6 +274,7 @@ class Stream:
                     await asyncio.sleep(0)  # a body that has already arrived would block the loop
         except (TransportError, ProtocolError) as error:
             failure = error
+            release_frames(error)
         finally:
             if resumed is not None:
                 resumed.cancel()

@@ -41,8 +41,8 @@ ROOMS = {
     "__init__": Room("vocabulary _transport _listwatch _store _dispatch _informer", "*"),
     "public": Room("__init__ vocabulary testing", "*"),
 }
-PUBLIC = ("__main__", "cli")
-DROP_IN = ("watch",)  # public, too, but without a store
+PUBLIC = ("__main__", "cli", "sync")
+DROP_IN = ("watch", "sync.watch")  # public, too, but without a store
 
 # Modules of the standard library that asyncio, ssl and msgspec do not import: each takes 0.1 to 1 MiB.
 # A function that needs one imports it. `_snapshot` as a whole is imported at its first use.

@@ -1,0 +1,1 @@
+"""kinform for programs without an event loop."""
