@@ -102,6 +102,18 @@ class Connection:
         return self
 
     @property
+    def namespace(self) -> str:
+        """The namespace of the kubeconfig's context, or of the pod; otherwise `"default"`.
+
+        kinform does not use it. Use it for `Scope.namespaces`, as kubectl does without `-n`.
+
+        Raises:
+            KinformError: This is not the event loop of the connection.
+            OptionError: The connection is not open.
+        """
+        return self._require_open().access.namespace
+
+    @property
     def api_client(self) -> ApiClient:
         """A client of kubernetes_asyncio with the same credentials, for other calls.
 
