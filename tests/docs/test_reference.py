@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 import kinform
+import kinform.sync
 import kinform.testing
 from kinform._stats import State
 from kinform.cli import _exit_codes
@@ -31,9 +32,9 @@ def test_pages_are_up_to_date_with_the_code():
 
 def test_every_public_name_is_on_one_page():
     shown = [name for page in PAGES.values() for name in reference.names(page)]
-    for module in (kinform, kinform.testing):
+    for module in (kinform, kinform.sync, kinform.testing):
         for name in module.__all__:
-            if name != "testing":
+            if name != "testing" and (module is kinform or getattr(module, name) is not getattr(kinform, name, None)):
                 assert shown.count(f"{module.__name__}.{name}") == 1, f"{module.__name__}.{name}"
 
 

@@ -1,0 +1,134 @@
+"""The event loop of the process: one, in a daemon thread, while anything uses it.
+
+It starts with its first user and stops after the last one. A forked child has no loop until it has a user of its own.
+At the end of the program, users that are left are closed, so that no task and no connection is destroyed unfinished.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+EXIT_SECONDS = 5.0
+"""Seconds at the end of a program for closing what it has left open."""
+
+_log = logging.getLogger("kinform.sync")
+_lock = threading.Lock()
+_loops: list[EventLoop] = []  # of this process; the last one may take users, the others are stopping
+
+
+class User(Protocol):
+    """A user of the loop."""
+
+    def close_at_exit(self, timeout: float) -> None:
+        """Closes it; waits for at most this number of seconds."""
+        ...
+
+
+class EventLoop:
+    """An event loop in a thread. `use_loop` makes it.
+
+    Every method can be called from any thread.
+    """
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._loop = asyncio.new_event_loop()
+        self._users: dict[User, None] = {}  # in the order of their start
+        self._last_left = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="kinform event loop", daemon=True)
+        try:
+            self._thread.start()
+        except RuntimeError:  # the process has too many threads
+            self._loop.close()
+            raise
+
+    @property
+    def forked(self) -> bool:
+        """True in a process that was forked after the start of the loop."""
+        return os.getpid() != self._process
+
+    @property
+    def runs_here(self) -> bool:
+        """True if the calling thread runs this loop."""
+        return threading.current_thread() is self._thread
+
+    def submit(
+        self, function: Callable[P, Coroutine[Any, Any, R]], *args: P.args, **kwargs: P.kwargs
+    ) -> Future[R] | None:
+        """Starts a coroutine in the loop; returns None if the loop is stopping.
+
+        The future is always done in the end: if the loop stops first, the coroutine is cancelled.
+        """
+        with _lock:  # before the stop, which the loop gets after this coroutine
+            if not self._users:
+                return None
+            return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), self._loop)
+
+    def release(self, user: User) -> None:
+        """Removes a user. The loop stops after the last one."""
+        with _lock:
+            self._users.pop(user, None)
+            if not self._users:
+                self._loop.call_soon_threadsafe(self._last_left.set)
+
+    def join_if_stopping(self, timeout: float | None = None) -> None:
+        """Waits until the thread has ended, if the loop has no users."""
+        if not self._users:
+            self._thread.join(timeout)
+
+    def close_at_exit(self) -> None:
+        """Closes all users, the last one first, and waits until the thread has ended."""
+        for user in reversed(list(self._users)):
+            user.close_at_exit(EXIT_SECONDS)
+        self.join_if_stopping(EXIT_SECONDS)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            try:
+                runner.run(self._last_left.wait())
+            except BaseException as error:  # a function of the user has raised SystemExit
+                _log.error("the event loop of kinform.sync has ended: %s", type(error).__name__)
+            finally:
+                with _lock:
+                    self._users.clear()  # from now on, nothing is submitted
+        with _lock:
+            _loops.remove(self)
+
+
+def use_loop(user: User) -> EventLoop:
+    """Returns the loop of this process, with one more user. Starts it if necessary.
+
+    Raises:
+        RuntimeError: The process cannot start a thread.
+    """
+    with _lock:
+        if not _loops or not _loops[-1]._users:
+            _loops.append(EventLoop())
+        _loops[-1]._users[user] = None
+        return _loops[-1]
+
+
+def _close_at_exit() -> None:
+    for loop in _loops.copy():
+        loop.close_at_exit()
+
+
+def _forget_parent() -> None:
+    """Starts anew in a forked child: the threads of the parent do not run here."""
+    global _lock, _loops
+    _lock = threading.Lock()  # another thread of the parent may hold it
+    _loops = []
+
+
+atexit.register(_close_at_exit)
+os.register_at_fork(after_in_child=_forget_parent)
