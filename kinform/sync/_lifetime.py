@@ -92,10 +92,11 @@ class Lifetime:
 
     def close_at_exit(self, timeout: float) -> None:
         """Ends the lifetime at the end of the program."""
-        assert self._loop is not None
-        assert self._life is not None
-        self._loop.submit(self._request_leave, None)
-        wait([self._life], timeout)
+        with self._lock:  # a daemon thread may be at the start
+            loop, life = self._loop, self._life
+        if loop is not None and life is not None:
+            loop.submit(self._request_leave, None)
+            wait([life], timeout)
 
     async def _live(self, loop: EventLoop, entered: Future[None]) -> None:
         self._task = asyncio.current_task()

@@ -15,6 +15,8 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, ParamSpec, Protocol, TypeVar
 
+from kinform import KinformError
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -24,6 +26,7 @@ EXIT_SECONDS = 5.0
 _log = logging.getLogger("kinform.sync")
 _lock = threading.Lock()
 _loops: list[EventLoop] = []  # of this process; the last one may take users, the others are stopping
+_exiting = False
 
 
 class User(Protocol):
@@ -109,9 +112,12 @@ def use_loop(user: User) -> EventLoop:
     """Returns the loop of this process, with one more user. Starts it if necessary.
 
     Raises:
+        KinformError: The program ends.
         RuntimeError: The process cannot start a thread.
     """
     with _lock:
+        if _exiting:
+            raise KinformError("the program ends: nothing can be started any more")
         if not _loops or not _loops[-1]._users:
             _loops.append(EventLoop())
         _loops[-1]._users[user] = None
@@ -119,6 +125,9 @@ def use_loop(user: User) -> EventLoop:
 
 
 def _close_at_exit() -> None:
+    global _exiting
+    with _lock:
+        _exiting = True
     for loop in _loops.copy():
         loop.close_at_exit()
 
