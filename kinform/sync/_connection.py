@@ -11,6 +11,7 @@ from typing import Self
 
 import kinform
 from kinform import OptionError, Transport
+from kinform._transport.client_configuration import ClientConfiguration, ClientConfigurationSource
 from kinform._transport.credentials import CredentialSource, find_source
 from kinform.sync._lifetime import Lifetime
 
@@ -22,9 +23,31 @@ def connect(
     token: str | None = None,
     ca: str | os.PathLike[str] | None = None,
     verify: bool = True,
+    configuration: ClientConfiguration | None = None,
 ) -> Connection:
-    """Returns a connection to a cluster, to be entered with `with`."""
-    return Connection(find_source(target, context=context, token=token, ca=ca, verify=verify))
+    """Returns a connection to a cluster, to be entered with `with`.
+
+    See `kinform.connect`.
+
+    Args:
+        target: The path of a kubeconfig, or a URL. None: kinform looks for a cluster.
+        context: The context in the kubeconfig. None: its `current-context`.
+        token: A bearer token, for a URL only.
+        ca: A file with PEM certificates to trust, for an `https://` URL only.
+        verify: False accepts any certificate. For an `https://` URL only.
+        configuration: A `kubernetes.client.Configuration`, which has everything: the server, certificates, credentials
+            and the proxy. kinform reads its `api_key` before each request. If it has a `refresh_api_key_hook`, kinform
+            calls the hook in a thread, at most once a minute and after a 401.
+
+    Raises:
+        OptionError: An argument is not valid, or does not apply to this target; there are a configuration and another
+            argument; the configuration has a setting that kinform does not support; or no cluster was found.
+    """
+    if configuration is None:
+        return Connection(find_source(target, context=context, token=token, ca=ca, verify=verify))
+    if (target, context, token, ca, verify) != (None, None, None, None, True):
+        raise OptionError("connect.configuration", configuration, "None, or no other argument")
+    return Connection(ClientConfigurationSource(configuration))
 
 
 class Connection:

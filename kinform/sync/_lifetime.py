@@ -68,8 +68,9 @@ class Lifetime:
         try:
             self._result(entered)
         except BaseException:
-            if not life.done():
-                loop.submit(self._abort)  # it closes what it has entered
+            loop.submit(self._abort)  # if it was interrupted: closes what it has entered
+            if entered.done():
+                loop.join_if_stopping()
             raise
 
     def exit(self, error: BaseException | None) -> None:

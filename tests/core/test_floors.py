@@ -30,7 +30,7 @@ class Room(NamedTuple):
 ROOMS = {
     "_paths": Room("", "*"),
     "vocabulary": Room("_paths", "*"),
-    "_transport": Room("vocabulary", "base adapter connection cluster_identity credentials"),
+    "_transport": Room("vocabulary", "base adapter connection cluster_identity credentials client_configuration"),
     "_listwatch": Room("vocabulary _paths _transport", "stream fetch resource_versions"),
     "_store": Room("vocabulary _paths", "contents writer reader"),
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),

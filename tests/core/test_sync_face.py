@@ -23,7 +23,7 @@ ABSENT = {
     "Stream": {"error", "fail", "failures", "refusals", "report", "steps"},  # for informers; `stats` has the error
 }
 # Arguments of the blocking form alone: a coroutine has `asyncio.timeout`.
-ADDED = {"failed": {"timeout"}}
+ADDED = {"connect": {"configuration"}, "failed": {"timeout"}}
 ADDED_METHODS = {"Changes": {"next"}, "Stream": {"close"}}  # a coroutine is cancelled instead
 
 

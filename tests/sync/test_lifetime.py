@@ -200,11 +200,10 @@ async def test_a_call_from_the_loop_of_kinform_raises(server):
                 errors.append(str(caught.value))
             return raw
 
-        with (
-            kinform.sync.connect(server.url) as api,
-            kinform.sync.Informer(api, PODS, transform=transform) as pods,
-        ):
-            pods.synced(timeout=10)
+        with kinform.sync.connect(server.url) as api:
+            pods = kinform.sync.Informer(api, PODS, transform=transform)
+            with pods:
+                pods.synced(timeout=10)
 
     await asyncio.to_thread(program)
     assert len(errors) == len(CALLS) + len(LISTENERS) + 1
