@@ -68,6 +68,7 @@ class HandlerThread:
             assert self._ended is not None
             await self._ended
             self._thread.join()
+            self._thread = None
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()

@@ -1,7 +1,7 @@
 """The event loop of the process: one, in a daemon thread, while anything uses it.
 
 It starts with its first user and stops after the last one. A forked child has no loop until it has a user of its own.
-At the end of the program, users that are left are closed, so that no task and no connection is destroyed unfinished.
+At the end of the program, the loop ends all users, so that no task and no connection is destroyed unfinished.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 from kinform import KinformError
@@ -21,7 +21,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 EXIT_SECONDS = 5.0
-"""Seconds at the end of a program for closing what it has left open."""
+"""Seconds at the end of a program that kinform waits for the end of a user."""
 
 _log = logging.getLogger("kinform.sync")
 _lock = threading.Lock()
@@ -30,23 +30,27 @@ _exiting = False
 
 
 class User(Protocol):
-    """A user of the loop."""
+    """A user of the loop. The loop calls its methods."""
 
-    def close_at_exit(self, timeout: float) -> None:
-        """Closes it; waits for at most this number of seconds."""
+    async def live(self) -> None:
+        """Runs while the user needs the loop."""
+        ...
+
+    async def request_end(self) -> None:
+        """Makes `live` return soon."""
         ...
 
 
 class EventLoop:
     """An event loop in a thread. `use_loop` makes it.
 
-    Every method can be called from any thread.
+    Any thread can call its methods.
     """
 
     def __init__(self) -> None:
         self._process = os.getpid()
         self._loop = asyncio.new_event_loop()
-        self._users: dict[User, None] = {}  # in the order of their start
+        self._users: dict[User, Future[None]] = {}  # in the order of their start
         self._last_left = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="kinform event loop", daemon=True)
         try:
@@ -73,27 +77,38 @@ class EventLoop:
         The future is always done in the end: if the loop stops first, the coroutine is cancelled.
         """
         with _lock:  # before the stop, which the loop gets after this coroutine
-            if not self._users:
-                return None
-            return asyncio.run_coroutine_threadsafe(function(*args, **kwargs), self._loop)
+            return self._submit(function(*args, **kwargs)) if self._users else None
 
-    def release(self, user: User) -> None:
-        """Removes a user. The loop stops after the last one."""
-        with _lock:
-            self._users.pop(user, None)
-            if not self._users:
-                self._loop.call_soon_threadsafe(self._last_left.set)
-
-    def join_if_stopping(self, timeout: float | None = None) -> None:
+    def join_if_stopping(self) -> None:
         """Waits until the thread has ended, if the loop has no users."""
         if not self._users:
-            self._thread.join(timeout)
+            self._thread.join()
 
-    def close_at_exit(self) -> None:
-        """Closes all users, the last one first, and waits until the thread has ended."""
-        for user in reversed(list(self._users)):
-            user.close_at_exit(EXIT_SECONDS)
-        self.join_if_stopping(EXIT_SECONDS)
+    def end_users(self) -> None:
+        """Ends all users, the last one first, and waits until the thread has ended.
+
+        Gives up after `EXIT_SECONDS` for each.
+        """
+        for user, life in reversed(list(self._users.items())):
+            self.submit(user.request_end)
+            wait([life], EXIT_SECONDS)
+        self._thread.join(EXIT_SECONDS)
+
+    def _add(self, user: User) -> Future[None]:
+        life = self._users[user] = self._submit(self._live(user))
+        return life
+
+    def _submit(self, coroutine: Coroutine[Any, Any, R]) -> Future[R]:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop)
+
+    async def _live(self, user: User) -> None:
+        try:
+            await user.live()
+        finally:
+            with _lock:
+                self._users.pop(user, None)
+                if not self._users:
+                    self._last_left.set()
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -108,8 +123,11 @@ class EventLoop:
             _loops.remove(self)
 
 
-def use_loop(user: User) -> EventLoop:
-    """Returns the loop of this process, with one more user. Starts it if necessary.
+def use_loop(user: User) -> tuple[EventLoop, Future[None]]:
+    """Adds a user to the loop of this process. Starts the loop if necessary.
+
+    Returns:
+        The loop, and the future of `user.live`.
 
     Raises:
         KinformError: The program ends.
@@ -120,16 +138,15 @@ def use_loop(user: User) -> EventLoop:
             raise KinformError("the program ends: nothing can be started any more")
         if not _loops or not _loops[-1]._users:
             _loops.append(EventLoop())
-        _loops[-1]._users[user] = None
-        return _loops[-1]
+        return _loops[-1], _loops[-1]._add(user)
 
 
-def _close_at_exit() -> None:
+def _end_all() -> None:
     global _exiting
     with _lock:
         _exiting = True
     for loop in _loops.copy():
-        loop.close_at_exit()
+        loop.end_users()
 
 
 def _forget_parent() -> None:
@@ -139,5 +156,5 @@ def _forget_parent() -> None:
     _loops = []
 
 
-atexit.register(_close_at_exit)
+atexit.register(_end_all)
 os.register_at_fork(after_in_child=_forget_parent)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -109,11 +110,13 @@ async def test_a_failed_start_leaves_no_loop(server, tmp_path):
 async def test_a_second_start_raises(server):
     def program() -> None:
         with kinform.sync.connect(server.url) as api:
-            with pytest.raises(kinform.KinformError, match=f"^{server.url}: can be started only once"):
+            with pytest.raises(kinform.KinformError, match=f"^{server.url}: is started already"):
                 api.__enter__()
             with kinform.sync.Informer(api, PODS) as pods:
-                with pytest.raises(kinform.KinformError, match=r"^v1/pods: can be started only once"):
+                with pytest.raises(kinform.KinformError, match=r"^v1/pods: is started already"):
                     pods.__enter__()
+        with pytest.raises(kinform.OptionError, match="a connection that has not been entered before"):
+            api.__enter__()
 
     await asyncio.to_thread(program)
 
@@ -269,6 +272,26 @@ async def test_a_transport_runs_in_the_loop_of_kinform(server):
 
     await asyncio.to_thread(program)
     assert threads == {"kinform event loop"}
+
+
+async def test_an_informer_is_freed_without_the_garbage_collector(server):
+    def program() -> None:
+        with kinform.sync.connect(server.url) as api:
+            pods = kinform.sync.Informer(api, PODS)
+            pods.on_add(print)
+            with pods:
+                pods.synced(timeout=10)
+                for _ in pods.changes():
+                    break
+            freed = weakref.ref(pods), weakref.ref(pods._informer)
+            del pods, _
+            assert [found() for found in freed] == [None, None]
+
+    gc.disable()
+    try:
+        await asyncio.to_thread(program)
+    finally:
+        gc.enable()
 
 
 async def test_many_blocks_leave_no_object(server):
