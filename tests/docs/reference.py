@@ -20,6 +20,7 @@ from typing import Any
 import click
 import msgspec
 
+import kinform
 from kinform.cli._app import COMMANDS
 from tests.docs import constants, rooms
 from tests.docs.markdown import ROOT, pages
@@ -31,7 +32,7 @@ _PARAMETERS = {"Args": "Arguments", "Attributes": "Attributes", "Raises": "Raise
 
 # Public by name for the sake of other modules; their arguments are not public.
 _OMITTED_MEMBERS = {"event", "refusal"}
-_WITHOUT_MEMBERS = {"Writer", "Changes"}
+_WITHOUT_MEMBERS = {kinform.Writer, kinform.Changes}
 _WITHOUT_SIGNATURE = {"Changes", "Connection", "Store", "Stream", "Writer"}
 
 
@@ -78,7 +79,7 @@ def _public(name: str, found: Any) -> str:
     if bases:
         parts.append(f"A kind of {', '.join(f'`{base}`' for base in bases)}.\n")
     parts.append(_doc(found, fields or {}))
-    if name not in _WITHOUT_MEMBERS:
+    if found not in _WITHOUT_MEMBERS:
         parts += [_member(name, key, member) for key, member in vars(found).items() if _is_documented(key, member)]
     return "\n".join(parts)
 
