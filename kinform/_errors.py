@@ -32,7 +32,7 @@ from itertools import islice
 import msgspec
 
 from kinform._plurals import plural_of
-from kinform._printable import listed, printable
+from kinform._printable import listed, printable, without_documents
 
 # Characters of the texts of a server that an error keeps. The length of a name is limited by Kubernetes.
 MAX_REASON = 100
@@ -80,7 +80,7 @@ class StatusError(KinformError):
 
     `reason`, `message`, `details` and `causes` are the words of the server. They are empty if the answer is not a
     Kubernetes Status, such as the answer of a proxy. Control characters in them are escaped, long texts are cut, and
-    at most ten causes are kept.
+    at most ten causes are kept. `{...}` stands for text in braces, which may be an object.
 
     Attributes:
         resource: The requested resource, with its namespace and its selectors if it has them:
@@ -106,18 +106,19 @@ class StatusError(KinformError):
         causes: Iterable[StatusCause] = (),
         verb: str = "list",
         retry_after: float | None = None,
+        hint: str = "",
     ) -> None:
         self.resource = resource
         self.status = status
         self.reason = printable(reason, MAX_REASON)
-        self.message = printable(message, MAX_MESSAGE)
+        self.message = printable(without_documents(message), MAX_MESSAGE)
         self.details = {
             name: printable(details[name], MAX_NAME) for name in ("name", "group", "kind", "uid") if details.get(name)
         }
         self.causes = tuple(
             StatusCause(
                 printable(cause.reason, MAX_REASON),
-                printable(cause.message, MAX_MESSAGE),
+                printable(without_documents(cause.message), MAX_MESSAGE),
                 printable(cause.field, MAX_NAME),
             )
             for cause in islice(causes, MAX_CAUSES)
@@ -125,7 +126,7 @@ class StatusError(KinformError):
         why = f" {self.reason}" if self.reason else ""
         if self.message and self.message != self.reason:
             why += f": {self.message}"
-        super().__init__(f"{verb} {resource}: the server answered {status}{why}")
+        super().__init__(f"{verb} {resource}: the server answered {status}{why}" + (f"; {hint}" if hint else ""))
         self.verb = verb
         self.retry_after = retry_after
 

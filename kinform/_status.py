@@ -83,13 +83,14 @@ class Status(msgspec.Struct, frozen=True, gc=False):
             return AlreadyExistsError if self.reason == "AlreadyExists" else ConflictError
         return _KINDS.get(self.code, StatusError)
 
-    def error(self, resource: str, *, verb: str, retry_after: float | None = None) -> StatusError:
+    def error(self, resource: str, *, verb: str, retry_after: float | None = None, hint: str = "") -> StatusError:
         """Returns the error for the refusal of a request.
 
         Args:
             resource: The requested resource, for the message.
             verb: The verb of the request.
             retry_after: Seconds in the Retry-After header, which take precedence over those of the Status.
+            hint: The likely mistake, for the message; or `""`.
         """
         details = self.details or Details()
         error = self.kind(
@@ -103,6 +104,7 @@ class Status(msgspec.Struct, frozen=True, gc=False):
             ),
             verb=verb,
             retry_after=retry_after if retry_after is not None else self.retry_after,
+            hint=hint,
         )
         if isinstance(error, ExpiredError) and self.metadata is not None:
             error.rest = self.metadata.page or ""

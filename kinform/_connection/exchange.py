@@ -33,11 +33,13 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         verb: The verb: `"get"`.
         about: The object or the collection: `"v1/pods shop/web-0"`.
         request: The request.
+        hint: The likely mistake if the server does not know the path; or `""`.
     """
 
     verb: str
     about: str
     request: Request
+    hint: str = ""
 
     @property
     def is_read(self) -> bool:
@@ -119,4 +121,5 @@ async def _refusal(call: Call, response: Response) -> StatusError:
     finally:
         response.close()
     wait = read_retry_after(response.headers.get("Retry-After"))
-    return status.error(call.about, verb=call.verb, retry_after=wait)
+    is_unknown = status.code in (404, 405) and not (status.details and status.details.name)
+    return status.error(call.about, verb=call.verb, retry_after=wait, hint=call.hint if is_unknown else "")

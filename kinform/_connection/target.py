@@ -40,9 +40,21 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         namespace, slash, name = key.rpartition("/") if isinstance(key, str) else ("", "", "")
         if not is_segment(name) or (slash and not is_segment(namespace)):
             raise OptionError("key", key, KEY)
-        if subresource != "":
-            require_match("subresource", subresource, _SUBRESOURCE, 'a name in lower case like "status", or ""')
+        _check_subresource(subresource)
         return cls(resource=Resource.of(resource), namespace=namespace, name=name, subresource=subresource)
+
+    @classmethod
+    def of_names(cls, resource: Resource, namespace: str | None, name: str | None, subresource: str = "") -> Target:
+        """Returns the target for the names in the metadata of an object; None is missing.
+
+        Raises:
+            OptionError: A name is not valid.
+        """
+        for field, value in (("namespace", namespace), ("name", name)):
+            if value and not is_segment(value):
+                raise OptionError(f"obj.metadata.{field}", value, "a name without slashes, percent signs and spaces")
+        _check_subresource(subresource)
+        return cls(resource=resource, namespace=namespace or "", name=name or "", subresource=subresource)
 
     @property
     def key(self) -> str:
@@ -59,6 +71,11 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         if self.name:
             return f"{self.resource}{subresource} {self.key}"
         return f"{self.resource} in {self.namespace}" if self.namespace else str(self.resource)
+
+
+def _check_subresource(subresource: str) -> None:
+    if subresource != "":
+        require_match("subresource", subresource, _SUBRESOURCE, 'a name in lower case like "status", or ""')
 
 
 def is_segment(text: str) -> bool:
