@@ -42,7 +42,9 @@ class Dispatcher(Generic[T]):
         self._decoder = EventDecoder(type, name)
         self._name = name
         self._bound = bound
-        self._readers: weakref.WeakSet[Changes[T]] = weakref.WeakSet()
+        # By number. Unlike a set, it can be copied while another thread releases a reader.
+        self._readers: weakref.WeakValueDictionary[int, Changes[T]] = weakref.WeakValueDictionary()
+        self._made = 0  # readers
         self.handlers = Handlers(self._decoder, name, bound)
         self.key_handlers = KeyHandlers(name)
         self.binding = LoopBinding(name)
@@ -51,20 +53,20 @@ class Dispatcher(Generic[T]):
         """Passes one change to all listeners."""
         self.handlers.push(change)
         self.key_handlers.push(change.key)
-        for reader in list(self._readers):
+        for reader in self._alive():
             reader.queue.push(Entry.of(change))
 
     def dispatch_present(self, present: Present, keys: Iterator[str]) -> None:
         """Passes all objects of a state, and their keys, as added."""
         self.handlers.push_present(present())
         self.key_handlers.push_all(keys)
-        for reader in list(self._readers):
+        for reader in self._alive():
             reader.queue.push(Entry("present", present=present()))
 
     @property
     def awaits_synced(self) -> bool:
         """True if a reader of `changes()` has not been notified of a complete copy."""
-        return any(not reader.synced for reader in list(self._readers))
+        return any(not reader.synced for reader in self._alive())
 
     def dispatch_synced(self, *, complete: bool) -> None:
         """Notifies each reader of `changes()`, once, that a complete state has come in.
@@ -72,7 +74,7 @@ class Dispatcher(Generic[T]):
         Args:
             complete: The state lacks no skipped object. Otherwise only readers that allow this are notified.
         """
-        for reader in list(self._readers):
+        for reader in self._alive():
             if complete or reader.allow_skipped:
                 reader.notify_synced()
 
@@ -96,8 +98,12 @@ class Dispatcher(Generic[T]):
             check=self._check,
             failure=failure,
         )
-        self._readers.add(reader)
+        self._made += 1
+        self._readers[self._made] = reader
         return reader
+
+    def _alive(self) -> list[Changes[T]]:
+        return [reader for found in self._readers.valuerefs() if (reader := found()) is not None]
 
     def _check(self) -> None:
         self.binding.check()
@@ -106,7 +112,7 @@ class Dispatcher(Generic[T]):
 
     def close_readers(self) -> None:
         """Ends all `changes()`; what waits in them is dropped."""
-        for reader in list(self._readers):
+        for reader in self._alive():
             reader.queue.close()
 
     def close(self) -> None:
@@ -134,9 +140,9 @@ class Dispatcher(Generic[T]):
     @property
     def changes_depth(self) -> list[int]:
         """Events that wait in each `changes()`."""
-        return [reader.queue.depth for reader in list(self._readers)]
+        return [reader.queue.depth for reader in self._alive()]
 
     @property
     def dropped_old(self) -> int:
         """`Updated` events whose old version was released, because too many bytes waited."""
-        return self.handlers.queue.dropped_old + sum(reader.queue.dropped_old for reader in list(self._readers))
+        return self.handlers.queue.dropped_old + sum(reader.queue.dropped_old for reader in self._alive())

@@ -124,25 +124,37 @@ class Queue:
         self._pinned = self.depth = 0
         self._wake()
 
+    @property
+    def closed(self) -> bool:
+        """True after `close`."""
+        return self._closed
+
     async def pop(self) -> Entry | None:
         """Waits for the oldest change and removes it; returns None after `close`."""
-        while True:
-            while self._entries:
-                entry = self._entries.popleft()
-                if entry.kind == "void":
-                    continue
-                self.depth -= 1
-                if self._latest.get(entry.key) is entry:
-                    del self._latest[entry.key]
-                self._pinned -= _pinned(entry)
-                return entry
-            if self._closed:
-                return None
-            self._waiting = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiting
-            finally:
-                self._waiting = None
+        while (entry := self.pop_ready()) is None and not self._closed:
+            await self.wait()
+        return entry
+
+    def pop_ready(self) -> Entry | None:
+        """Removes the oldest change; returns None if no change waits."""
+        while self._entries:
+            entry = self._entries.popleft()
+            if entry.kind == "void":
+                continue
+            self.depth -= 1
+            if self._latest.get(entry.key) is entry:
+                del self._latest[entry.key]
+            self._pinned -= _pinned(entry)
+            return entry
+        return None
+
+    async def wait(self) -> None:
+        """Waits for the next `push` or `close`."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():

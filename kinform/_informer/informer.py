@@ -141,6 +141,11 @@ class Informer(Generic[T]):
             raise self._collection.failure.with_traceback(None)
 
     @property
+    def name(self) -> str:
+        """The name in logs and errors: the resource, the namespaces and the selectors."""
+        return self._collection.name
+
+    @property
     def state(self) -> State:
         """The worst state of all streams. It is `"live"` only if all streams are live."""
         return "stopped" if self._stopped or self._dispatcher.binding.forked else self._collection.state
@@ -166,7 +171,7 @@ class Informer(Generic[T]):
             transform_errors=writer.transform_errors,
             transform_seconds=writer.transform_seconds,
             snapshot=None if keeper is None else keeper.stats(),
-            streams={namespace: stream.stats() for namespace, stream in collection.streams.items()},
+            streams={namespace: stream.stats() for namespace, stream in collection.streams.copy().items()},
         )
 
     def health(self, max_age: float | None = None, *, allow_skipped: bool = False) -> Health:

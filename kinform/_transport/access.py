@@ -60,7 +60,7 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True, repr_omit_default
         certificate_data: The same as text. It has precedence.
         key_file: The private key of the certificate, a PEM file.
         key_data: The same as text. It has precedence.
-        proxy_url: The proxy for all requests. None: the environment decides.
+        proxy_url: The proxy for all requests; `""`: none. None: the environment decides.
         headers: Further headers of each request, such as those of impersonation.
         authorization: Returns the value of the Authorization header for a request, or None. May read a file, and
             raises OSError or ValueError if that fails.
