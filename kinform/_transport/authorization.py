@@ -56,5 +56,5 @@ def token_file(path: str | Path) -> Callable[[], str]:
 
 
 def _open_without_waiting(path: str, flags: int) -> int:
-    """Opens a file. A FIFO would otherwise block the event loop until another program opens it."""
+    """Opens a file. A FIFO would otherwise block the event loop."""
     return os.open(path, flags | os.O_NONBLOCK)
