@@ -32,6 +32,7 @@ COMMANDS = {
     "store": "benchmarks.store",
     "scope": "benchmarks.scope",
     "scale": "benchmarks.scale",
+    "soak": "benchmarks.soak",
     "report": "benchmarks.report",
 }
 """The module of each command."""
@@ -80,7 +81,7 @@ def run(name: str, command: ModuleType, arguments: list[str]) -> int:
         "seed": options.seed,
         "seconds": round(time.monotonic() - start, 1),
         "machine": where,
-        **({"kind": options.kind} if "kind" in options else {}),
+        **({"kind": options.kind} if getattr(options, "kind", None) else {}),
         **marks,
     }
     results.replace(options.results, about, found)

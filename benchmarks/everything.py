@@ -28,6 +28,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("real",),
     ("scale",),
     ("scale", "--kind", "namespaces"),
+    ("soak",),
 )
 
 

@@ -287,3 +287,13 @@ class MemoryLimitError(KinformError):
         self.held_bytes = held_bytes
         self.pruned_bytes = pruned_bytes
         self.limit_bytes = limit_bytes
+
+
+def release_frames(error: BaseException | None) -> None:
+    """Removes the tracebacks of an error that is kept, and those of its causes.
+
+    The frames of a traceback hold all their local variables: connections, bodies, and the error that was kept before.
+    """
+    while error is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

@@ -20,14 +20,14 @@ def plain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plain", action="store_true", help="measure over plain HTTP; default: over TLS")
 
 
-def only(parser: argparse.ArgumentParser) -> None:
-    """Adds the option that selects clients by parts of their names."""
-    text = "only clients with TEXT in their name; repeatable"
+def only(parser: argparse.ArgumentParser, things: str = "clients") -> None:
+    """Adds the option that selects clients, or other things, by parts of their names."""
+    text = f"only {things} with TEXT in their name; repeatable"
     parser.add_argument("--only", action="append", metavar="TEXT", help=text)
 
 
 def selected(name: str, options: argparse.Namespace) -> bool:
-    """Returns whether `--only` selects a client."""
+    """Returns whether `--only` selects a client, or another thing."""
     return not options.only or any(text in name for text in options.only)
 
 

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Mapping
 MIB = float(1 << 20)
 
 Column = tuple[str, str, str]
-"""A title, the figure's name in a record, and its unit: `"MiB"`, `"KiB"`, `"%"`, `"s"`, `"ms"`, `"us"` or `""`."""
+"""A title, the figure's name in a record, and its unit.
+
+The unit is `"MiB"`, `"KiB"`, `"%"`, `"s"`, `"ms"`, `"us"`, `"/s"` or `""`.
+"""
 
 UNITS = {"us": "µs"}
 """How a unit is written, if not by its name."""
@@ -30,6 +33,8 @@ def shown(value: float, unit: str) -> str:
             return f"{value * 1e3:,.1f}"
         case "us":
             return f"{value * 1e6:,.2f}"
+        case "/s":
+            return f"{value:,.2f}"
     return f"{value:,.0f}"
 
 

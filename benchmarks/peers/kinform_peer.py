@@ -21,6 +21,7 @@ from typing import Any
 import msgspec
 
 import kinform
+from benchmarks.harness.commands import carry_out
 from kinform._transport.credentials import InClusterSource
 
 TICK = 0.001
@@ -187,12 +188,8 @@ async def main(options: dict[str, Any]) -> None:
     """Carries out commands until standard input ends."""
     logging.getLogger("kinform").setLevel(logging.ERROR)  # the server's 410s are intended
     peer = KinformPeer(**options)
-    commands = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     try:
-        while line := await commands.readline():
-            command = json.loads(line)
-            print(json.dumps(await getattr(peer, command["do"])(**command["with"])), flush=True)
+        await carry_out(peer)
     finally:
         await peer.close()
 

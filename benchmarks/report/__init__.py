@@ -1,7 +1,8 @@
-"""Writes `docs/benchmarks.md`, its plots, and the tables that other pages quote.
+"""Writes the pages of benchmarks, their plots, and tables in other pages.
 
-Measures nothing: all figures come from the results file. In README.md and docs/explanation/compression.md, it replaces
-the text between `<!-- benchmarks: NAME -->` and `<!-- end -->`. A test fails if a page differs from the results file.
+The pages are `docs/benchmarks.md` and `docs/reliability.md`. Measures nothing: all figures come from the results file.
+In README.md and docs/explanation/compression.md, it replaces the text between `<!-- benchmarks: NAME -->` and
+`<!-- end -->`. A test fails if a page differs from the results file.
 """
 
 from __future__ import annotations

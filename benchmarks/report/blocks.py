@@ -1,4 +1,4 @@
-"""The documents with figures: the page, and blocks in other documents."""
+"""The documents with figures: two pages, and blocks in other documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from benchmarks.harness.results import CORPUS, Record, of, transport
 from benchmarks.report import tables
 from benchmarks.report.headline import headline
 from benchmarks.report.markdown import bullets
-from benchmarks.report.page import machine, page
+from benchmarks.report.page import page
+from benchmarks.report.reliability import reliability
+from benchmarks.report.runs import machine
 from benchmarks.store.blobs import HALF, NOTHING, OTHER
 
 README = (
@@ -34,6 +36,8 @@ def documents(records: list[Record]) -> dict[Path, str]:
     """Returns the text of each document."""
     records = headline(records)
     texts = {ROOT / "docs/benchmarks.md": page(records)}
+    if text := reliability(records):
+        texts[ROOT / "docs/reliability.md"] = text
     for name in ("README.md", "docs/explanation/compression.md"):
         path = ROOT / name
         texts[path] = BLOCK.sub(lambda found: _block(found[1], records, found[0]), path.read_text())

@@ -17,6 +17,15 @@ def fill(template: str, values: Mapping[str, str]) -> str:
     return re.sub(r"\n{3,}", "\n\n", PLACEHOLDER.sub(lambda found: values[found[1]], template))
 
 
+def complete(template: str, values: Mapping[str, str]) -> str:
+    """Fills a page, without each section that has an empty value.
+
+    A section is the text from a heading of any level below the first to the next.
+    """
+    sections = re.split(r"^(?=##)", template, flags=re.MULTILINE)
+    return fill("".join(each for each in sections if all(values[name] for name in PLACEHOLDER.findall(each))), values)
+
+
 def cell(figure: float | Figure | None, unit: str) -> str:
     """Formats the median with the largest distance of a round from it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from benchmarks.harness.results import Record, of, transport
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
 from benchmarks.report import tables
 from benchmarks.report.headline import transports
-from benchmarks.report.markdown import PLACEHOLDER, fill, table
+from benchmarks.report.markdown import complete, fill, table
+from benchmarks.report.runs import dates, machine, run_table
 from benchmarks.report.targets import STATES, check_targets
 from benchmarks.store.blobs import NOTHING
 
@@ -23,49 +23,8 @@ def page(records: list[Record]) -> str:
 
     Leaves out each section, from a heading to the next, that has a value without records.
     """
-    values = {name: value(records) for name, value in VALUES.items()}
-    sections = re.split(r"^(?=##)", (FOLDER / "page.md").read_text(), flags=re.MULTILINE)
-    complete = (each for each in sections if all(values[name] for name in PLACEHOLDER.findall(each)))
-    return fill("".join(complete), values)
-
-
-def machine(records: list[Record]) -> str:
-    """Lists the machine and the versions."""
-    about = _runs(records)[0]["machine"]
-    gib = about["memory_bytes"] / (1 << 30)
-    versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    peers = {
-        name: version
-        for each in of(records, "peers", record="peer")
-        for name, version in each["versions"].items()
-        if name not in ("python", *about["versions"])
-    }
-    others = ", ".join(f"{name} {version}" for name, version in sorted(peers.items()))
-    text = f"{about['cpu']}, {about['cores']} cores, {gib:.0f} GiB, {about['kernel']}, huge pages "
-    text += f"{about['transparent_huge_pages']}, {about['libc']}, {about['python']}, {versions}"
-    return text + (f"; other clients: {others}." if others else ".")
-
-
-def _runs(records: list[Record]) -> list[Record]:
-    return [each for each in records if each.get("record") == "about"]
-
-
-def _dates(records: list[Record]) -> str:
-    dates = sorted(each["machine"]["at"][:10] for each in _runs(records))
-    return dates[0] if dates[0] == dates[-1] else f"from {dates[0]} to {dates[-1]}"
-
-
-def _run_table(records: list[Record]) -> str:
-    rows = [
-        [
-            f"`{' '.join([each['benchmark'], *each['arguments']])}`",
-            f"{each['seconds']:,.0f}",
-            f"{each['machine']['load']}",
-            each["machine"]["commit"],
-        ]
-        for each in _runs(records)
-    ]
-    return table(["command", "duration, s", "load", "commit"], rows)
+    found = [each for each in records if each["benchmark"] != "soak"]  # which has a page of its own
+    return complete((FOLDER / "page.md").read_text(), {name: value(found) for name, value in VALUES.items()})
 
 
 def _peers(records: list[Record]) -> str:
@@ -126,9 +85,9 @@ def _blobs(records: list[Record]) -> list[Record]:
 
 VALUES: dict[str, Callable[[list[Record]], str]] = {
     "plots": lambda records: PLOTS,
-    "dates": _dates,
+    "dates": dates,
     "machine": machine,
-    "runs": _run_table,
+    "runs": run_table,
     "peers": _peers,
     "metadata_memory": lambda records: tables.peers(records, "pods", MEMORY, metadata=True),
     "metadata_cpu_time": lambda records: tables.peers(records, "pods", CPU_TIME, metadata=True),

@@ -120,14 +120,15 @@ class Collection:
 
     async def _start(self) -> None:
         loaded = await self.keeper.load() if self.keeper is not None else None
-        resource_versions: Mapping[str, str] = {}
         if loaded is not None:
-            resource_versions = loaded.resource_versions
             self.writer.adopt(loaded.contents, loaded.numbers)
             for dispatcher in self._dispatchers:
                 self._dispatch_present(dispatcher)
         for namespace in self.spec.scope.namespaces or ("",):
-            self._follow(namespace, resource_versions.get(namespace, ""))
+            self._follow(namespace, "" if loaded is None else loaded.resource_versions.get(namespace, ""))
+        if loaded is not None:
+            for namespace, keys in loaded.degraded.items():
+                self._healers[namespace].restore(keys)
         self._background_tasks.append(start_background(self.name, "compaction", self.writer.run_background()))
         if self.keeper is not None:
             self._background_tasks.append(start_background(self.name, "snapshot", self.keeper.run()))

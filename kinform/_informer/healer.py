@@ -10,13 +10,16 @@ import asyncio
 import logging
 import math
 import time
+from collections.abc import Iterable
 
 from kinform._errors import KinformError, MemoryLimitError, StatusError
+from kinform._events import Skipped
 from kinform._listwatch.fetch import fetch
 from kinform._listwatch.resource_versions import is_reached
 from kinform._listwatch.stream import Stream
 from kinform._printable import printable
 from kinform._spec import CollectionSpec
+from kinform._stats import UNKNOWN_KEYS
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
 
@@ -48,6 +51,14 @@ class Healer:
         due = self._stream.healing.due
         if self._task is None and due != self._timer_due and not self._stopped:
             self._arm(due, due - time.monotonic())
+
+    def restore(self, degraded: Iterable[str]) -> None:
+        """Takes over the skipped keys of a snapshot, and plans their requests."""
+        for known in degraded:
+            key = None if known == UNKNOWN_KEYS else known
+            self._stream.healing.skip(key, time.monotonic(), initial=False)
+            self._writer.skip(self._stream.namespace, Skipped("MODIFIED", key, initial=False))
+        self.update()
 
     def stop(self) -> list[asyncio.Task[None]]:
         """Cancels everything. Returns the tasks to wait for."""

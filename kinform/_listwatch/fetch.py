@@ -8,6 +8,7 @@ resourceVersion. The API server reads one key of etcd for it.
 from __future__ import annotations
 
 import asyncio
+import re
 
 import msgspec
 
@@ -70,7 +71,8 @@ def request_of(spec: CollectionSpec, key: str) -> Request:
     """Returns the request for one object."""
     namespace, _, name = key.rpartition("/")
     scope = spec.scope
-    selector = f"metadata.name={name}"
+    escaped = re.sub(r"([\\,=])", r"\\\1", name)  # the name of a Role may have any of them
+    selector = f"metadata.name={escaped}"
     if scope.field_selector:
         selector += f",{scope.field_selector}"
     params = [("fieldSelector", selector)]

@@ -23,7 +23,7 @@ from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip, Status
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
 from kinform._listwatch.resource_versions import is_newer
 from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, Verdict, Wait
-from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal
+from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal, judge_size
 from kinform._options import Resource, Scope
 from kinform._spec import CollectionSpec
 from kinform._stats import State
@@ -121,13 +121,13 @@ class ListWatchMachine:
         match self._phase:
             case Listing() | Paging() as phase:
                 watch = False
-                phase.pages.first_key = ""
+                phase.pages.begin_page()
                 if page_size and not phase.unpaged:
                     params.append(("limit", str(page_size)))
                 if isinstance(phase, Paging):
                     params.append(("continue", phase.token))
             case Streaming() as phase:
-                phase.bookmarks = 0
+                phase.bookmarks = phase.objects = 0
                 params += [
                     ("watch", "true"),
                     ("sendInitialEvents", "true"),
@@ -191,9 +191,13 @@ class ListWatchMachine:
             case Batch():
                 if isinstance(phase, Listing | Paging):
                     phase.pages.first_key = phase.pages.first_key or frame.key(0)
+                if self._is_endless(phase, len(frame)):
+                    return None
                 self._reached(frame.last_resource_version)
                 return Applied(frame, initial)
             case Skip():
+                if self._is_endless(phase, 1):
+                    return None
                 self._reached(frame.resource_version)
                 return Skipped(frame.verb, frame.key, initial)
             case ListEnd():
@@ -306,6 +310,20 @@ class ListWatchMachine:
         if verdict is Verdict.ENDLESS_LIST:
             self.error = ProtocolError(f"list {self.name}: the pages of the list have no end")
         self._move(verdict, token=token)
+
+    def _is_endless(self, phase: PhaseData, objects: int) -> bool:
+        """Counts objects of a state, and gives the request up if they are too many."""
+        if isinstance(phase, Watching):
+            return False
+        verb, limit = "watch", 0
+        if not isinstance(phase, Streaming):
+            verb, limit = "list", 0 if phase.unpaged else self._options.page_size
+        why = judge_size(objects, phase, limit)
+        if why:
+            self._close()
+            self.error = ProtocolError(f"{verb} {self.name}: {why}")
+            self._move(Verdict.ENDLESS_LIST)
+        return bool(why)
 
     def _progressed(self) -> None:
         self._counters.failures = self._counters.empty_watches = 0

@@ -27,7 +27,14 @@ class Pages(msgspec.Struct):
 
     count: int = 0
     first_key: str = ""  # of the page that comes in
+    page_objects: int = 0  # of the page that comes in
+    objects: int = 0  # of this page and all before it
     seen: set[int] = msgspec.field(default_factory=set)  # hashes of tokens and first keys: a token may be long
+
+    def begin_page(self) -> None:
+        """Handles that a page is requested, maybe again."""
+        self.objects -= self.page_objects
+        self.first_key, self.page_objects = "", 0
 
     def end_page(self, token: str) -> bool:
         """Adds the page that came in. Returns whether its token or first key came before."""
@@ -37,6 +44,7 @@ class Pages(msgspec.Struct):
         repeated = not self.seen.isdisjoint(found)
         self.seen |= found
         self.count += 1
+        self.page_objects = 0
         return repeated
 
 
@@ -62,6 +70,7 @@ class Streaming(msgspec.Struct):
 
     phase: Phase  # STREAM or STREAM_ONLY
     bookmarks: int = 0  # before the end bookmark, on the current connection
+    objects: int = 0  # on the current connection
 
 
 class Watching(msgspec.Struct):

@@ -23,6 +23,7 @@ from kinform._errors import (
     SkippedError,
     StalledError,
     TransportError,
+    release_frames,
 )
 from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Skipped, Step
 from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip, read_status
@@ -273,6 +274,7 @@ class Stream:
                     await asyncio.sleep(0)  # a body that has already arrived would block the loop
         except (TransportError, ProtocolError) as error:
             failure = error
+            release_frames(error)
         finally:
             if resumed is not None:
                 resumed.cancel()
@@ -343,7 +345,7 @@ class Stream:
 
     def _resumed(self) -> None:
         if self.last_sync is None and self._machine.state == "live":
-            self.last_sync = time.monotonic()
+            self.last_sync = self.last_current = time.monotonic()
             self.on_progress()
 
     def report(self, error: KinformError) -> None:

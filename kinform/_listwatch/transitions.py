@@ -22,6 +22,11 @@ MAX_EMPTY_WATCHES = 3
 # A LIST with more pages is requested again in one page. A server whose `continue` tokens have no end would fill the
 # memory otherwise.
 MAX_PAGES = 2_000
+# Some servers ignore the limit of a page. Beyond this number of further objects, the page counts as endless.
+MAX_UNASKED_OBJECTS = 100_000
+# Objects of a complete state. More of them, of 800 bytes each, would not fit into the largest etcd, of 8 GiB.
+# Source: etcd's "Storage size limit".
+MAX_STATE_OBJECTS = 10_000_000
 
 
 @enum.unique
@@ -36,7 +41,9 @@ class Verdict(enum.Enum):
     PAGE_LATER = "The conditions of NEXT_PAGE, but the LIST was requested in one page after a LIST in pages failed"
     ENDLESS_LIST = (
         "A page arrived that has a `continue` token, and the token or the first object of the page came before "
-        f"in this LIST, or the LIST has {MAX_PAGES:,} pages"
+        f"in this LIST, or the LIST has {MAX_PAGES:,} pages; "
+        f"or a page has more than {MAX_UNASKED_OBJECTS:,} objects beyond its limit, "
+        f"or a state more than {MAX_STATE_OBJECTS:,} objects"
     )
     RESUME = (
         "The server ended a watch without an error, "
@@ -116,7 +123,9 @@ ROWS: tuple[tuple[Verdict, tuple[Phase, ...], Next, Wait, State | None], ...] = 
     (Verdict.COMPLETE,     (LIST, PAGE, STREAM, STREAM_ONLY),        Next.WATCH,       Wait.NONE,     "live"),
     (Verdict.NEXT_PAGE,    (LIST, PAGE),                             Next.PAGE,        Wait.NONE,     None),
     (Verdict.PAGE_LATER,   (LIST, PAGE),                             Next.PAGE,        Wait.INTERVAL, None),
-    (Verdict.ENDLESS_LIST, (PAGE,),                                  Next.WHOLE_LIST,  Wait.BACKOFF,  "retrying"),
+    (Verdict.ENDLESS_LIST, (LIST, PAGE),                             Next.WHOLE_LIST,  Wait.BACKOFF,  "retrying"),
+    (Verdict.ENDLESS_LIST, (STREAM,),                                Next.START,       Wait.BACKOFF,  "retrying"),
+    (Verdict.ENDLESS_LIST, (STREAM_ONLY,),                           Next.AGAIN,       Wait.BACKOFF,  "retrying"),
     (Verdict.RESUME,       (WATCH,),                                 Next.RESUME,      Wait.INTERVAL, None),
     (Verdict.RETRY,        (LIST, PAGE, STREAM_ONLY),                Next.AGAIN,       Wait.BACKOFF,  "retrying"),
     (Verdict.RETRY,        (WATCH,),                                 Next.RESUME,      Wait.BACKOFF,  "retrying"),

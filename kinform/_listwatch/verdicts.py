@@ -19,7 +19,14 @@ from kinform._errors import (
 )
 from kinform._listwatch.frames import Status
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
-from kinform._listwatch.transitions import MAX_EMPTY_WATCHES, MAX_PAGES, MAX_STREAM_TRIES, Verdict
+from kinform._listwatch.transitions import (
+    MAX_EMPTY_WATCHES,
+    MAX_PAGES,
+    MAX_STATE_OBJECTS,
+    MAX_STREAM_TRIES,
+    MAX_UNASKED_OBJECTS,
+    Verdict,
+)
 
 
 def judge_page(token: str, phase: Listing | Paging) -> Verdict:
@@ -27,6 +34,28 @@ def judge_page(token: str, phase: Listing | Paging) -> Verdict:
     if phase.pages.end_page(token) or phase.pages.count >= MAX_PAGES:
         return Verdict.ENDLESS_LIST
     return Verdict.PAGE_LATER if phase.unpaged else Verdict.NEXT_PAGE
+
+
+def judge_size(objects: int, phase: Listing | Paging | Streaming, limit: int) -> str:
+    """Counts more objects of a state. Returns what has too many of them, or `""`.
+
+    Args:
+        objects: The number of these objects.
+        phase: The phase in which they came.
+        limit: The number of objects that was requested for a page; 0: all.
+    """
+    if isinstance(phase, Streaming):
+        phase.objects += objects
+        total = phase.objects
+    else:
+        phase.pages.objects += objects
+        phase.pages.page_objects += objects
+        total = phase.pages.objects
+        if limit and phase.pages.page_objects > limit + MAX_UNASKED_OBJECTS:
+            return (
+                f"a page of at most {limit:,} objects was requested, and has more than {MAX_UNASKED_OBJECTS:,} others"
+            )
+    return f"the state has more than {MAX_STATE_OBJECTS:,} objects" if total > MAX_STATE_OBJECTS else ""
 
 
 def judge_refusal(

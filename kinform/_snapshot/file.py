@@ -18,6 +18,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import struct
 import sys
 import threading
@@ -30,17 +31,20 @@ from typing import BinaryIO
 import msgspec
 
 from kinform._snapshot.location import SNAPSHOT_MAGIC, Location
+from kinform._stats import UNKNOWN_KEYS
 from kinform._store.contents import StoreContents
 from kinform_ext._table import Loader
 
 # Incremented with every change of the layout of this file, of a dump, of the records of the table, or of the header.
-SNAPSHOT_FORMAT = 2
+SNAPSHOT_FORMAT = 3
 PIECE_BYTES = 64 << 10  # of a dump in one piece; its last item may exceed this
 SLICE_BYTES = 1 << 20  # of objects that are loaded without releasing the GIL: up to about a millisecond
 MIN_RECORD_BYTES = 14  # of an object in a dump, whose name and JSON are as short as possible
 MAX_HEADER_BYTES = 16 << 20  # 65,536 namespaces with long names
 MAX_OBJECT_BYTES = 64 << 20  # of an object in a file, unless the reader states another bound
 
+# `namespace/name`, or `name` of a cluster-scoped object.
+_KEY = re.compile(r"(?:[a-z0-9][-a-z0-9]{0,62}/)?[^/%\x00-\x1f]{1,253}")
 _PREFACE = struct.Struct("<8sH")
 _PIECE = struct.Struct("<cII")
 _PIECE_START = struct.Struct("<cI")
@@ -93,12 +97,15 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         byteorder: Byte order of the machine. Numbers in records have it.
         taken: Time of the snapshot, in seconds since 1970.
         streams: By namespace: the number of the stream in its records, and its resourceVersion.
+        degraded: By namespace: the keys of the objects that the stream skipped and has not received since. The last
+            one is `UNKNOWN_KEYS` if there are others.
     """
 
     origin: Origin
     byteorder: str
     taken: float
     streams: dict[str, tuple[int, str]]
+    degraded: dict[str, tuple[str, ...]] = {}
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -108,11 +115,13 @@ class Loaded(msgspec.Struct, frozen=True):
         contents: Contents filled from the file.
         numbers: By namespace, the number of the stream in `contents`.
         resource_versions: By namespace, the resourceVersion to continue from.
+        degraded: By namespace, the keys of skipped objects: see `Header`.
     """
 
     contents: StoreContents
     numbers: dict[str, int]
     resource_versions: dict[str, str]
+    degraded: dict[str, tuple[str, ...]]
 
 
 # Writing
@@ -268,7 +277,7 @@ def _load(
     if reader.objects != len(contents.table):
         raise reader.error("damaged: the number of objects is wrong")
     versions = {namespace: version for namespace, (_, version) in header.streams.items()}
-    return Loaded(contents, numbers, versions)
+    return Loaded(contents, numbers, versions, header.degraded)
 
 
 def _check_header(reader: _FileReader, header: Header, origin: Origin, bounds: Bounds) -> None:
@@ -280,9 +289,18 @@ def _check_header(reader: _FileReader, header: Header, origin: Origin, bounds: B
         raise reader.error("damaged: it has a stream of another namespace")
     if len({number for number, _ in header.streams.values()}) < len(header.streams):
         raise reader.error("damaged: two streams have the same number")
+    for namespace, keys in header.degraded.items():
+        # A namespace becomes a part of the path of a request.
+        if namespace not in header.streams or not all(_may_have(namespace, key) for key in keys):
+            raise reader.error("damaged: it has a skipped key that its stream cannot have")
     age = time.time() - header.taken
     if bounds.max_age is not None and abs(age) > bounds.max_age:  # negative if the clock was changed
         raise reader.error(f"{age:.0f} s old; max_age is {bounds.max_age:g} s")
+
+
+def _may_have(namespace: str, key: str) -> bool:
+    """Returns whether the stream of a namespace may skip an object of this key."""
+    return key == UNKNOWN_KEYS or (_KEY.fullmatch(key) is not None and key.startswith(namespace and f"{namespace}/"))
 
 
 def _check_memory(reader: _FileReader, contents: StoreContents, bounds: Bounds) -> None:

@@ -75,7 +75,8 @@ class SnapshotKeeper:
         self._transport = transport
         self._writer = writer
         self._streams = streams
-        self._written: dict[str, str] = {}  # resourceVersions in the file, by namespace
+        # Resource versions and skipped keys in the file, by namespace.
+        self._written: tuple[dict[str, str], dict[str, tuple[str, ...]]] = ({}, {})
         self._loaded = False
         self._refused: SnapshotError | None = None
         self._error: SnapshotError | None = None
@@ -138,7 +139,7 @@ class SnapshotKeeper:
             return None
         if loaded is not None:
             self._loaded = True
-            self._written = dict(loaded.resource_versions)
+            self._written = dict(loaded.resource_versions), dict(loaded.degraded)
         return loaded
 
     async def run(self) -> None:
@@ -156,11 +157,9 @@ class SnapshotKeeper:
         versions = {name: stream.resource_version for name, stream in self._streams.items() if stream.resource_version}
         # A complete state without a resourceVersion cannot be continued after a restart.
         resumable = all(name in versions or stream.last_sync is None for name, stream in self._streams.items())
-        if not versions or not resumable or versions == self._written or not self._writer.idle:
-            return
-        if any(stream.healing.is_degraded for stream in self._streams.values()):
-            # A start from the file would continue after the skipped events, and never know of them.
-            self._fail(self._location.error("not written, because the store lacks skipped objects"))
+        # A start from the file continues after the skipped events, and has to know of them.
+        degraded = {name: keys for name in versions if (keys := self._streams[name].healing.degraded)}
+        if not versions or not resumable or (versions, degraded) == self._written or not self._writer.idle:
             return
         namespaces = None if self._origin.namespaces is None else tuple(sorted(self._streams))
         numbers = self._writer.numbers(versions)
@@ -169,6 +168,7 @@ class SnapshotKeeper:
             byteorder=sys.byteorder,
             taken=time.time(),
             streams={name: (numbers[name], version) for name, version in versions.items()},
+            degraded=degraded,
         )
         try:
             # No await before this: records and resourceVersions must be of one moment.
@@ -184,7 +184,7 @@ class SnapshotKeeper:
         except Exception as error:
             self._fail(self._location.error(f"cannot be written: {type(error).__name__}"))
         else:
-            self._written, self._error = versions, None
+            self._written, self._error = (versions, degraded), None
             self._writes += 1
             self._last_write = time.monotonic()
 

@@ -65,6 +65,7 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True, repr_omit_default
         authorization: Returns the value of the Authorization header for a request, or None. May read a file, and
             raises OSError or ValueError if that fails.
         expires: When the credentials expire. None: not known.
+        namespace: The namespace of the context or of the pod.
     """
 
     server: str
@@ -80,6 +81,7 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True, repr_omit_default
     headers: tuple[tuple[str, str], ...] = ()
     authorization: Callable[[], str | None] | None = None
     expires: datetime.datetime | None = None
+    namespace: str = "default"
 
     def __repr__(self) -> str:
         return f"<ClusterAccess {self.server}>"

@@ -68,7 +68,9 @@ class Connection:
 
     The connection is open only inside its `async with` block, and can be entered only once. It is a
     `Transport`, so you can pass it to informers. Any number of informers can share it, because it does not
-    limit the number of its HTTP connections. The end of the block closes every HTTP connection still in use.
+    limit the number of its HTTP connections. The start of the block reads the credentials. It raises `OptionError` if
+    they are incomplete or not supported, and `TransportError` if an exec plugin or an auth provider failed. It sends
+    nothing to the cluster. The end of the block closes every HTTP connection still in use.
 
     A connection belongs to the event loop in which it is entered. In another event loop or thread, and in a process
     that is forked later, each use raises a `KinformError` at the call. In such a process, the end of the block does
@@ -100,12 +102,26 @@ class Connection:
         return self
 
     @property
+    def namespace(self) -> str:
+        """The namespace of the kubeconfig's context, or of the pod; otherwise `"default"`.
+
+        kinform does not use it. Use it for `Scope.namespaces`, as kubectl does without `-n`.
+
+        Raises:
+            KinformError: This is not the event loop of the connection.
+            OptionError: The connection is not open.
+        """
+        return self._require_open().access.namespace
+
+    @property
     def api_client(self) -> ApiClient:
         """A client of kubernetes_asyncio with the same credentials, for other calls.
 
         kinform makes it at the first use: this imports aiohttp and kubernetes_asyncio, which take about 15 MiB. It has
         HTTP connections of its own, without a limit, and follows redirects, as aiohttp does. It verifies certificates
-        as kinform does. The end of the block closes it.
+        as kinform does. A call starts an exec plugin whose credentials are about to expire, but does not wait for it:
+        a call with credentials that have expired fails, and a later one has the new ones. The end of the block closes
+        the client.
 
         Raises:
             KinformError: This is not the event loop of the connection.
@@ -115,7 +131,7 @@ class Connection:
         if self._api_client is None:
             from kinform._transport.lent_client import lend_client  # imports aiohttp and kubernetes_asyncio
 
-            self._api_client = lend_client(lambda: self._require_open().access)
+            self._api_client = lend_client(self._access_for_client)
         return self._api_client
 
     async def __aenter__(self) -> Self:
@@ -189,11 +205,21 @@ class Connection:
         self._require_open()
         if not self._source.can_reload:
             return False
-        if self._refresh is None or self._refresh.done():
-            self._refresh = asyncio.create_task(self._reload())
-        refresh = self._refresh
+        refresh = self._start_refresh()
         await asyncio.wait([refresh])  # a caller that is cancelled leaves it to the others
         return not refresh.cancelled() and refresh.result()
+
+    def _start_refresh(self) -> asyncio.Task[bool]:
+        if self._refresh is None or self._refresh.done():
+            self._refresh = asyncio.create_task(self._reload())
+        return self._refresh
+
+    def _access_for_client(self) -> ClusterAccess:
+        """Returns the access for a call of `api_client`, which cannot wait for a refresh."""
+        access = self._require_open().access
+        if self._renewal_due(access):
+            self._start_refresh()
+        return access
 
     async def _reload(self) -> bool:
         try:

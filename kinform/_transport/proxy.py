@@ -11,16 +11,25 @@ from __future__ import annotations
 import base64
 import ipaddress
 import os
+import re
 import ssl
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import msgspec
 
 from kinform._errors import OptionError
+from kinform._printable import printable
 from kinform._transport.http1 import Http1Connection
 from kinform._transport.tls_transport import start_tls
 
+MAX_CHALLENGES = 1000
+"""Characters of a Proxy-Authenticate header that are read."""
+MAX_SCHEMES = 100
+"""Characters of the names of authentication schemes that an error shows."""
+
 _HIDDEN = "(not shown)"
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+_QUOTED = re.compile(r'"(\\.|[^"\\])*"')
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
@@ -226,7 +235,21 @@ async def _connect(connection: Http1Connection, proxy: Proxy, server: str) -> No
     except OSError as error:
         raise ProxyError(f"the proxy {where} did not answer CONNECT: {error}") from error
     if head.status == 407:
-        given = "does not accept the user and password" if proxy.authorization else "requires a user and password"
-        raise ProxyError(f"the proxy {where} {given} (407)")
+        raise ProxyError(f"the proxy {where} {_describe_407(proxy, head.headers.get('proxy-authenticate', ''))} (407)")
     if not 200 <= head.status < 300:
         raise ProxyError(f"the proxy {where} refused a connection to {server}: {head.status}")
+
+
+def _describe_407(proxy: Proxy, challenges: str) -> str:
+    """Describes what a proxy requires.
+
+    Args:
+        proxy: The proxy.
+        challenges: The value of its Proxy-Authenticate header (RFC 9110, section 11.6.1).
+    """
+    parts = _QUOTED.sub("", challenges[:MAX_CHALLENGES]).split(",")
+    words = [part.split(maxsplit=1)[0] for part in parts if part.strip()]
+    schemes = [word for word in words if _SCHEME.fullmatch(word)]  # else a parameter of the scheme before
+    if schemes and "basic" not in (scheme.lower() for scheme in schemes):
+        return f"requires {printable(' or '.join(schemes), MAX_SCHEMES)} authentication, and kinform has only Basic"
+    return "does not accept the user and password" if proxy.authorization else "requires a user and password"

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 
 SMALL_READ_BYTES = 32 << 10
-COLLECT_SECONDS = 0.004
+COLLECT_SECONDS = 0.01
 
 
 class ReadFlow:

@@ -2,11 +2,11 @@
 
 asyncio's own TLS keeps a read buffer of 256 KiB for each connection, and OpenSSL keeps an input buffer as large as the
 largest read. Here all connections of a thread read into one buffer, and OpenSSL gets its contents in pieces. So the
-reads are large, and a connection keeps at most 64 KiB.
+reads are large, and a connection keeps little.
 
 The TLS protocol itself is OpenSSL's. Uses nothing private of asyncio, and works on uvloop.
 
-Bound: PIECE_BYTES and one TLS record of 16 KiB wait in OpenSSL's input buffer.
+Bound: OpenSSL's input buffer has PIECE_BYTES, and one incomplete TLS record waits in it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kinform._transport.read_buffer import ciphertext_buffer
 from kinform._transport.tls import describe_tls_error
 
 READ_BYTES = 128 << 10  # the fastest of 64 to 256 KiB
-PIECE_BYTES = 32 << 10  # two TLS records
+PIECE_BYTES = 16 << 10  # twice as much decrypts 5 % faster, and takes 20 KiB more for each connection
 
 
 async def start_tls(

@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 
 from kinform.testing import _status
+from kinform.testing._discovery import discover
 from kinform.testing._encoding import dumps, indent
 from kinform.testing._faults import Answer, Empty, Fault, FaultQueue, Hangup, Stall, Trickle
 from kinform.testing._list import answer_list
@@ -151,6 +152,10 @@ class RequestHandler:
             raise fault.refusal(request, state.storage.revision)
         if request.path == "/version":
             return await responder.respond(200, _JSON, dumps(_VERSION))
+        if (
+            found := discover(request.path, [each.resource for each in state.storage.collections.values()])
+        ) is not None:
+            return await responder.respond(200, _JSON, dumps(found))
         if collection is None:
             raise self._unknown(request.path)
         responder.trickle = fault if isinstance(fault, Trickle) else None

@@ -76,12 +76,41 @@ static void ks_parse_time(ks_element *e, const kj_text *t)
     e->fraction = fraction;
 }
 
-/* Orders by the value of `type`; elements without a type come first. */
+/* Replaces each type that has escapes by its value, so that comparisons need not decode. Sets `*values` to the memory
+ * of these values, to be freed after the last comparison; NULL if no type has escapes. */
+static int ks_decode_types(ks_element *e, size_t n, unsigned char **values)
+{
+    size_t len = 0;
+    *values = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (e[i].type.at && e[i].type.has_escapes)
+            len += e[i].type.len;
+    if (!len)
+        return KJ_OK;
+    unsigned char *to = *values = (unsigned char *)malloc(len);
+    if (!to)
+        return KJ_NO_MEMORY;
+    for (size_t i = 0; i < n; i++) {
+        kj_text *type = &e[i].type;
+        if (!type->at || !type->has_escapes)
+            continue;
+        type->len = kj_unescape(type->at, type->len, to);
+        type->at = to;
+        type->has_escapes = 0;
+        to += type->len;
+    }
+    return KJ_OK;
+}
+
+/* Orders by the length of `type`, then by its value, so that equal types are neighbors; elements without a type come
+ * first. `ks_decode_types` has decoded the types. */
 static int ks_compare_types(const kj_text *a, const kj_text *b)
 {
     if (!a->at || !b->at)
         return (a->at != NULL) - (b->at != NULL);
-    return kj_compare(a->at, a->len, a->has_escapes, b->at, b->len, b->has_escapes);
+    if (a->len != b->len)
+        return a->len > b->len ? 1 : -1;
+    return memcmp(a->at, b->at, a->len);
 }
 
 /* Orders by type, then from the oldest to the newest; at equal times the later position is newer. */
@@ -143,6 +172,7 @@ out:
 static int ks_choose_elements(ks_element_stack *s, kj_ptr p, kj_ptr end, size_t last)
 {
     size_t base = s->count, n, run = 0;
+    unsigned char *values;
     int r = KJ_INCOMPLETE, typed = 0;
     ks_element *e;
     KJ_SKIP_SPACE(p, end, out);
@@ -183,11 +213,14 @@ static int ks_choose_elements(ks_element_stack *s, kj_ptr p, kj_ptr end, size_t 
             e[i].keep = n - i <= last;
         goto out;
     }
+    if ((r = ks_decode_types(e, n, &values)))
+        return r;
     qsort(e, n, sizeof *e, ks_compare_ages);
     for (size_t i = n; i-- > 0;) {
         run = i + 1 < n && !ks_compare_types(&e[i].type, &e[i + 1].type) ? run + 1 : 1;
         e[i].keep = run <= last;
     }
+    free(values);
     qsort(e, n, sizeof *e, ks_compare_positions);
 out:
     return r;

@@ -16,6 +16,8 @@ from benchmarks.peers.real import COLUMNS as REAL
 from benchmarks.peers.variants import COLUMNS as VARIANTS
 from benchmarks.scale import COLUMNS as SCALE
 from benchmarks.scale import GROWTH
+from benchmarks.soak import RUN
+from benchmarks.soak.matrix import NO_FAULT, STARTS
 from benchmarks.store.adversarial import COLUMNS as ADVERSARIAL
 from benchmarks.store.blobs import HALF, NOTHING, OTHER, SIZES, TIMES
 from benchmarks.store.idle import COLUMNS as IDLE
@@ -142,4 +144,18 @@ def all_records() -> list[Record]:
     records.append(
         {"benchmark": "scale", "record": "growth", "kind": "pods", "powers": powers, "slope_bytes": next(numbers)}
     )
-    return records
+    for kind in ("simulator", "control-plane"):
+        found = {name: next(numbers) * (MIB if unit == "MiB" else 1.0) for _, name, unit in RUN}
+        record = {"events": 5_000, "seconds": 300.0, "faults": 7, "kinds": 3, "checkpoints": 2, "objects": 50}
+        record |= {"calls": {"add": 4, "update": 5}, "stuck": [], "options": {"initial": 0.1}}
+        records.append({"benchmark": "soak", "record": "run", "kind": kind, **record, "figures": found})
+        record = {"fault": "410", "count": 3}
+        found = spreads(["recovery"])
+        records.append({"benchmark": "soak", "record": "fault", "kind": kind, **record, "figures": found})
+    for fault in (NO_FAULT, "410"):
+        for start in STARTS:
+            record = {"fault": fault, "start": start, "applied": True, "equal": True, "bounded": True, "objects": 50}
+            record |= {"loaded": True} if start == "snapshot" else {}
+            found = some(("seconds", "requests"))
+            records.append({"benchmark": "soak", "record": "cell", "kind": "matrix", **record, "figures": found})
+    return [*records, about("soak")]

@@ -36,11 +36,14 @@ ROOMS = {
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),
     "_snapshot": Room("vocabulary _transport _listwatch _store", "keeper"),
     "_informer": Room("vocabulary _transport _listwatch _store _dispatch _snapshot", "informer reflector"),
+    "_watch": Room("vocabulary _listwatch", "*"),
+    "dropin": Room("vocabulary _watch", "*"),
     "__init__": Room("vocabulary _transport _listwatch _store _dispatch _informer", "*"),
     "sync": Room("__init__ vocabulary _transport _listwatch _dispatch _informer", "*"),
     "public": Room("__init__ vocabulary testing", "*"),
 }
 PUBLIC = ("__main__", "cli")
+DROP_IN = ("watch", "sync.watch")  # public, too, but without a store
 
 # Modules of the standard library that asyncio, ssl and msgspec do not import: each takes 0.1 to 1 MiB.
 # A function that needs one imports it. `_snapshot` as a whole is imported at its first use.
@@ -51,6 +54,8 @@ LIGHT = {"concurrent.futures"}  # asyncio imports it, but not its thread pool, w
 def room(module: str) -> str:
     """The room of a module, which is named from `kinform` down: `_paths.grammar`."""
     first = module.split(".")[0]
+    if module in DROP_IN:
+        return "dropin"
     if first in ROOMS or first == "testing":
         return first
     return "public" if first in PUBLIC else "vocabulary"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from kinform._errors import ProtocolError, StalledError, TransportError
-from kinform._events import InitDone
-from kinform._listwatch.frames import Bookmark, ListEnd, Status
+from kinform._events import Init, InitDone
+from kinform._listwatch import verdicts
+from kinform._listwatch.frames import Bookmark, ListEnd, Skip, Status
 from kinform._listwatch.machine import ListWatchMachine
 from kinform._listwatch.phases import Phase
 from kinform._listwatch.transitions import MAX_PAGES, TRANSITIONS, Next, Verdict, Wait
@@ -213,6 +214,57 @@ class TestPages:
             machine.take(ListEnd("7", str(number)))
             asked = params(machine)
         assert number == MAX_PAGES
+
+    @pytest.fixture
+    def small(self, monkeypatch):
+        """A page may have two objects more than requested, and a state five."""
+        monkeypatch.setattr(verdicts, "MAX_UNASKED_OBJECTS", 2)
+        monkeypatch.setattr(verdicts, "MAX_STATE_OBJECTS", 5)
+
+    @pytest.mark.parametrize("frame", [batch("p3"), Skip("", "shop/p3", "1", "malformed", 0, 9)])
+    def test_a_page_above_its_limit_leads_to_a_list_in_one_page(self, small, frame):
+        machine = make_machine(page_size=1)
+        machine.request()
+        machine.accepted()
+        assert machine.take(batch("p0", "p1", "p2")) is not None
+        assert machine.take(frame) is None
+        assert machine.close_requested
+        assert str(machine.error) == (
+            "list v1/pods: a page of at most 1 objects was requested, and has more than 2 others"
+        )
+        assert (machine.state, machine.delay) == ("retrying", 0.8)
+        assert params(machine) == {}
+        assert machine.accepted() == Init()
+        assert machine.take(batch(*"abcde")) is not None
+        assert machine.take(ListEnd("7")) == InitDone("7")
+
+    @pytest.mark.parametrize("initial", ["list", "auto", "stream"])
+    def test_a_state_without_an_end_is_requested_slowly(self, small, initial):
+        machine = make_machine(initial, page_size=0)
+        for wait in (0.8, 1.6, 3.2):
+            machine.request()
+            assert machine.accepted() == Init()
+            assert machine.take(batch(*"abcde")) is not None
+            assert machine.take(batch("f")) is None
+            assert "the state has more than 5 objects" in str(machine.error)
+            assert (machine.state, machine.delay) == ("retrying", wait)
+        assert machine.request().watch == (initial == "stream")
+
+    def test_the_objects_of_all_pages_count(self, small):
+        machine = make_machine(page_size=3)
+        machine.request()
+        for first in ("a", "b"):
+            self.page(machine, first, first)
+        machine.accepted()
+        assert machine.take(batch("c", "c-2")) is None
+
+    def test_a_page_that_is_requested_again_starts_over(self, small):
+        machine = make_machine(page_size=1)
+        for _ in range(2):
+            machine.request()
+            machine.accepted()
+            assert machine.take(batch("a", "b", "c")) is not None
+            machine.ended(TransportError("cut"), 1.0)
 
     def test_pages_after_an_endless_list_are_requested_slowly(self):
         machine = make_machine()

@@ -18,7 +18,16 @@ import pytest
 
 from kinform._errors import OptionError, SnapshotError
 from kinform._options import Snapshot, WatchOptions
-from kinform._snapshot.file import PIECE_BYTES, Bounds, Header, Loaded, Origin, read_snapshot, write_snapshot
+from kinform._snapshot.file import (
+    PIECE_BYTES,
+    SNAPSHOT_FORMAT,
+    Bounds,
+    Header,
+    Loaded,
+    Origin,
+    read_snapshot,
+    write_snapshot,
+)
 from kinform._snapshot.location import SNAPSHOT_MAGIC, Location
 from kinform._store.contents import StoreContents
 from kinform._store.reader import store
@@ -222,11 +231,11 @@ class TestDamage:
         monkeypatch.setattr(os, "open", denied)
         assert refused(tmp_path / "s") == "cannot be read: Permission denied"
 
-    @pytest.mark.parametrize("format", [1, 3])
+    @pytest.mark.parametrize("format", [1, SNAPSHOT_FORMAT - 1, SNAPSHOT_FORMAT + 1])
     def test_another_format_is_refused(self, tmp_path, format):
         whole = save(filled(), tmp_path / "s")
         (tmp_path / "s").write_bytes(whole[:8] + format.to_bytes(2, "little") + whole[10:])
-        assert refused(tmp_path / "s") == f"has format {format}; this version of kinform reads format 2"
+        assert refused(tmp_path / "s") == f"has format {format}; this version of kinform reads format {SNAPSHOT_FORMAT}"
 
     def test_a_refusal_does_not_show_file_contents(self, tmp_path):
         path = tmp_path / "s"

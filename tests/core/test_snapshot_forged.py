@@ -24,7 +24,7 @@ import pytest
 
 from kinform._errors import SnapshotError
 from kinform._snapshot import file
-from kinform._snapshot.file import Bounds, Header, Origin, read_snapshot
+from kinform._snapshot.file import Bounds, Header, Loaded, Origin, read_snapshot
 from kinform._snapshot.location import SNAPSHOT_MAGIC, Location
 from kinform._store.contents import StoreContents
 from kinform_ext._table import Loader, Table
@@ -65,10 +65,10 @@ ORIGIN = Origin(
 STREAMS = {"": (0, "17")}
 
 
-def seal(dump: Iterable[bytes], objects: int, *, streams: Any = None, origin: Origin = ORIGIN) -> bytes:
+def seal(dump: Iterable[bytes], objects: int, *, streams: Any = None, origin: Origin = ORIGIN, **names: Any) -> bytes:
     """Makes a file with valid checksums."""
     streams = STREAMS if streams is None else streams
-    header = Header(origin=origin, byteorder=sys.byteorder, taken=time.time(), streams=streams)
+    header = Header(origin=origin, byteorder=sys.byteorder, taken=time.time(), streams=streams, **names)
     made = bytearray(struct.pack("<8sH", SNAPSHOT_MAGIC, file.SNAPSHOT_FORMAT))
 
     def add(kind: bytes, content: bytes) -> None:
@@ -82,13 +82,17 @@ def seal(dump: Iterable[bytes], objects: int, *, streams: Any = None, origin: Or
     return bytes(made)
 
 
-def read(path: Path, *, origin: Origin = ORIGIN, indexes: dict[str, str] | None = None, **bounds: Any) -> StoreContents:
+def loaded(path: Path, *, origin: Origin = ORIGIN, indexes: dict[str, str] | None = None, **bounds: Any) -> Loaded:
     contents = StoreContents("v1/pods", indexes or {})
-    loaded = read_snapshot(
+    found = read_snapshot(
         Location(str(path), allow_insecure_permissions=True), origin, contents, Bounds(**bounds), threading.Event()
     )
-    assert loaded is not None
-    return contents
+    assert found is not None
+    return found
+
+
+def read(path: Path, **options: Any) -> StoreContents:
+    return loaded(path, **options).contents
 
 
 def refused(path: Path, **options: Any) -> str:
@@ -207,6 +211,32 @@ class TestForged:
         origin = msgspec.structs.replace(ORIGIN, namespaces=("shop", "till"))
         (tmp_path / "s").write_bytes(seal([], 0, streams={"shop": (0, "1"), "till": (0, "1")}, origin=origin))
         assert "the same number" in refused(tmp_path / "s", origin=origin)
+
+    @pytest.mark.parametrize(
+        ("namespace", "keys"),
+        [
+            ("till", ["till/a"]),
+            ("", ["shop/a/b"]),
+            ("", ["../a"]),
+            ("", ["Shop/a"]),
+            ("", ["shop/"]),
+            ("", ["shop/a\n"]),
+            ("", ["s" * 64 + "/a"]),
+            ("shop", ["till/a"]),
+            ("shop", ["shopping/a"]),
+            ("shop", ["a"]),
+        ],
+    )
+    def test_a_skipped_key_of_another_stream_is_refused(self, tmp_path, namespace, keys):
+        streams = {namespace: (0, "1")} if namespace != "till" else None
+        origin = msgspec.structs.replace(ORIGIN, namespaces=("shop",)) if namespace == "shop" else ORIGIN
+        (tmp_path / "s").write_bytes(seal([], 0, streams=streams, origin=origin, degraded={namespace: keys}))
+        assert "a skipped key" in refused(tmp_path / "s", origin=origin)
+
+    def test_skipped_keys_are_loaded(self, tmp_path):
+        degraded = {"": ("shop/a", "system:a,b=c", "(unknown keys)")}
+        (tmp_path / "s").write_bytes(seal([], 0, degraded=degraded))
+        assert loaded(tmp_path / "s").degraded == degraded
 
     @pytest.mark.parametrize("count", [1, 3])
     def test_a_wrong_number_of_objects_is_refused(self, tmp_path, count):

@@ -1,6 +1,6 @@
 """`python -m tests.docs.load`: fills the table of docs/reference/server-load.md.
 
-The table is measured: a stream follows servers that behave badly, in virtual time. It stands between
+The table is measured: an informer follows servers that behave badly, in virtual time. It stands between
 `<!-- from simulated servers: load -->` and `<!-- end -->`. The rest of the page is written by hand.
 """
 
@@ -28,7 +28,7 @@ _INITIALS: tuple[Start, ...] = ("auto", "list")
 
 
 class Load(msgspec.Struct, frozen=True):
-    """The requests of one stream to one server.
+    """The requests of one informer to one server.
 
     Each number is the larger one of `initial="auto"` and `initial="list"`.
 

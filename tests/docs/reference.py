@@ -119,7 +119,8 @@ def _signature(name: str, found: Any) -> str:
             parts.append("*")
         annotation = _annotation(parameter.annotation)
         default = "" if parameter.default is parameter.empty else f" = {_value(parameter.default)}"
-        parts.append(f"{parameter.name}: {annotation}{default}")
+        stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
+        parts.append(f"{stars}{parameter.name}: {annotation}{default}")
     returns = "" if inspect.isclass(found) else f" -> {_annotation(signature.return_annotation)}"
     before = "async " if inspect.iscoroutinefunction(found) else ""
     line = f"{before}{name}({', '.join(parts)}){returns}"

@@ -11,7 +11,7 @@ import itertools
 import re
 from pathlib import Path
 
-from tests.core.test_floors import MODULES, ROOMS, room
+from tests.core.test_floors import DROP_IN, MODULES, PUBLIC, ROOMS, room
 from tests.docs.markdown import ROOT
 
 _LISTED = {".py", ".pyx", ".pxi", ".h"}
@@ -50,8 +50,8 @@ def _name(name: str) -> str:
     if name == "vocabulary":
         flat = [module for module in MODULES if room(module) == "vocabulary"]
         return f"vocabulary: {', '.join(f'`{module}`' for module in flat)}"
-    if name == "public":
-        return "public: `__main__`, `cli`"
+    if name in ("public", "dropin"):
+        return f"{name}: {', '.join(f'`{module}`' for module in (PUBLIC if name == 'public' else DROP_IN))}"
     return f"`{name}`"
 
 

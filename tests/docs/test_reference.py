@@ -15,7 +15,9 @@ import pytest
 
 import kinform
 import kinform.sync
+import kinform.sync.watch
 import kinform.testing
+import kinform.watch
 from kinform._stats import State
 from kinform.cli import _exit_codes
 from tests.core.test_floors import ROOMS
@@ -32,9 +34,10 @@ def test_pages_are_up_to_date_with_the_code():
 
 def test_every_public_name_is_on_one_page():
     shown = [name for page in PAGES.values() for name in reference.names(page)]
-    for module in (kinform, kinform.sync, kinform.testing):
+    for module in (kinform, kinform.sync, kinform.testing, kinform.watch, kinform.sync.watch):
         for name in module.__all__:
-            if name != "testing" and (module is kinform or getattr(module, name) is not getattr(kinform, name, None)):
+            shared = module is not kinform and getattr(module, name) is getattr(kinform, name, None)
+            if name != "testing" and not name.isupper() and not shared:
                 assert shown.count(f"{module.__name__}.{name}") == 1, f"{module.__name__}.{name}"
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from tests.support.loops import on_each_loop, open_sockets, other_tasks
 from tests.support.tls import CERTIFICATES, tls_front
 from tests.support.waiting import until
 
-INFORMERS = 250  # on each loop, with and without TLS
+INFORMERS = 500  # on each loop, with and without TLS
 AT_ONCE = 10
 MAX_ITERATIONS = 40
 """Iterations of the event loop. Some informers are cancelled before they connect, and some when they are synced."""
@@ -28,11 +30,16 @@ def mappings() -> int:
     return Path("/proc/self/maps").read_bytes().count(b"\n")
 
 
-async def follow(api: kinform.Connection, random_: random.Random) -> bool:
-    """Cancels an informer after a random time; returns whether it was synced."""
+async def follow(
+    connect: Callable[[], kinform.Connection], shared: kinform.Connection | None, random_: random.Random
+) -> bool:
+    """Cancels an informer after a random time; returns whether it was synced.
+
+    Without a shared connection, it has one of its own, which is cancelled with it.
+    """
     synced = False
 
-    async def run() -> None:
+    async def run(api: kinform.Connection) -> None:
         nonlocal synced
         options = quick(initial=random_.choice(["list", "stream"]))
         async with kinform.Informer(api, random_.choice(["v1/pods", "v1/services"]), options=options) as informer:
@@ -40,7 +47,11 @@ async def follow(api: kinform.Connection, random_: random.Random) -> bool:
             synced = True
             await asyncio.Event().wait()
 
-    task = asyncio.create_task(run())
+    async def connect_and_run() -> None:
+        async with connect() as api:
+            await run(api)
+
+    task = asyncio.create_task(run(shared) if shared is not None else connect_and_run())
     for _ in range(random_.randrange(MAX_ITERATIONS)):
         await asyncio.sleep(0)
     task.cancel()
@@ -59,13 +70,14 @@ async def test_cancelled_informers_leave_no_task_socket_or_mapping(tls: bool) ->
     async with Server() as server, tls_front(server.url) as front:
         server.generate("v1/pods", 20)
         tasks, sockets = other_tasks(), open_sockets()
+        target, ca = (front, CERTIFICATES / "ca.pem") if tls else (server.url, None)
+        connect = partial(kinform.connect, target, ca=ca)
 
         async def follow_some(count: int) -> int:
-            target, ca = (front, CERTIFICATES / "ca.pem") if tls else (server.url, None)
-            async with kinform.connect(target, ca=ca) as api:
-                return sum([await follow(api, random_) for _ in range(count)])
+            async with connect() as api:
+                return sum([await follow(connect, random_.choice([api, None]), random_) for _ in range(count)])
 
-        await follow_some(5)
+        await follow_some(10)
         before = mappings()
         synced = sum(await asyncio.gather(*(follow_some(INFORMERS // AT_ONCE) for _ in range(AT_ONCE))))
         print(f"{synced} of {INFORMERS} were synced")

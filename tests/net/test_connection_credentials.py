@@ -26,6 +26,7 @@ from tests.support.kubeconfig import write_contexts
 from tests.support.loops import on_each_loop
 from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
+from tests.support.waiting import until
 
 PODS = Request(path="/api/v1/pods", params=())
 
@@ -148,6 +149,21 @@ async def test_an_exec_plugin_runs_half_a_minute_before_the_expiry(
             (await api.open(PODS)).close()
     assert plugin.runs == runs
     assert server.authorizations == [f"Bearer t{runs}"] * 3
+
+
+@on_each_loop
+async def test_a_call_of_api_client_renews_credentials_for_later_ones(tmp_path: Path, always_renewed: None) -> None:
+    plugin = ExecPlugin(tmp_path)
+    plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(25)})
+    async with scripted_server() as server, connect(plugin.kubeconfig(server.url)) as api:
+        plugin.set_status({"token": "t#", "expirationTimestamp": seconds_from_now(3600)})
+
+        async def renewed() -> bool:
+            await api.api_client.call_api("/x", "GET", auth_settings=["BearerToken"], _preload_content=False)
+            return server.authorizations[-1] == "Bearer t2"
+
+        await until(renewed)
+    assert plugin.runs == 2
 
 
 @pytest.mark.parametrize("status", [{"token": "t#", "expirationTimestamp": "2026-01-02T03:04:05Z"}, None])

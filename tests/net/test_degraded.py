@@ -12,6 +12,7 @@ import kinform
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._informer.collection import Collection
 from kinform._spec import CollectionSpec
+from kinform._stats import UNKNOWN_KEYS
 from kinform._transport.adapter import as_transport
 from kinform.testing import Forbidden, MalformedObject, Oversized, Server
 from tests.net.informers import in_sync, quick
@@ -101,15 +102,53 @@ async def test_an_unknown_key_is_said_to_be_unknown(server, api):
         assert pods.stats().degraded == ["(unknown keys)"]
 
 
-async def test_a_degraded_store_is_not_written_to_a_snapshot(server, api, tmp_path):
+@pytest.mark.parametrize("readable", [True, False])
+async def test_a_start_from_a_snapshot_requests_skipped_objects(server, api, tmp_path, readable):
     keys = server.generate(PODS, 3)
     path = tmp_path / "pods.kinform"
     async with kinform.Informer(api, PODS, options=quick(backoff=SLOW), snapshot=path) as pods:
         await pods.synced(timeout=10)
-        server.interrupt(MalformedObject())
+        server.interrupt(MalformedObject(readable_key=readable))
         server.touch(PODS, keys[0])
-        await until(lambda: pods.stats().degraded == [keys[0]])
-    assert not path.exists()
+        await until(lambda: pods.stats().degraded)
+        degraded = pods.stats().degraded
+    assert degraded == [keys[0] if readable else UNKNOWN_KEYS]
+    server.requests.clear()
+    async with kinform.Informer(api, PODS, options=quick(), snapshot=path) as pods:
+        assert pods.stats().snapshot.loaded
+        assert pods.stats().degraded == degraded
+        assert pods.stats().stale == readable
+        changes = pods.changes()
+        received = [change async for change in until_synced(changes)]
+        assert [change.key for change in received if isinstance(change, kinform.Updated)] == [keys[0]]
+        await pods.synced(timeout=10)
+        assert in_sync(pods.store, server, PODS)
+        assert pods.stats().stale == 0
+        assert pods.health().ok
+    lists = [request for request in server.requests if request.path.endswith("/pods") and request.verb == "list"]
+    assert len(lists) == readable  # without a key, a streaming list
+    async with kinform.Informer(api, PODS, options=quick(), snapshot=path) as pods:
+        assert pods.stats().snapshot.loaded
+        assert pods.stats().degraded == []
+
+
+async def test_an_object_that_stays_oversized_stops_no_snapshot(server, api, tmp_path):
+    server.generate(PODS, 3)
+    server.put(PODS, {"metadata": {"name": "big", "namespace": "shop", "annotations": {"a": "x" * 200_000}}})
+    path = tmp_path / "pods.kinform"
+    for _ in range(2):
+        async with kinform.Informer(api, PODS, options=quick(max_object_bytes=100_000), snapshot=path) as pods:
+            await pods.synced(timeout=10, allow_skipped=True)
+            server.generate(PODS, 1)
+            await pods.wait_for(server.resource_version, timeout=10, allow_skipped=True)
+            assert pods.stats().degraded == ["shop/big"]
+        stats = pods.stats().snapshot
+        assert (stats.writes, stats.failures) == (1, 0)
+    assert stats.loaded
+    async with kinform.Informer(api, PODS, options=quick(), snapshot=path) as pods:
+        assert pods.stats().snapshot.loaded
+        await pods.synced(timeout=10)
+        assert in_sync(pods.store, server, PODS)
 
 
 @pytest.mark.parametrize("readable", [True, False])

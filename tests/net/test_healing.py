@@ -9,7 +9,7 @@ import pytest
 
 import kinform
 from kinform._informer import healer
-from kinform._listwatch.fetch import Fetched
+from kinform._listwatch.fetch import Fetched, request_of
 from kinform._spec import CollectionSpec
 from kinform.testing import Forbidden, Gone, MalformedObject, Server
 from tests.net.informers import fails, in_sync, quick
@@ -232,6 +232,23 @@ async def test_one_object_is_fetched_within_the_scope(cluster):
             absent = await healer.fetch(api, spec, f"{cluster.namespace}/{name}", name="maps")
             assert absent.batch is None
             assert int(absent.resource_version) >= int(here.resource_version)
+
+
+async def test_a_name_with_special_characters_is_fetched(real):
+    """The name of a Role may have the characters that separate field selectors."""
+    roles, name = "rbac.authorization.k8s.io/v1/roles", "a,b=c!=d\\e"
+    await real.create(name, resource=roles)
+    async with kinform.connect(real.url, **real.connect_options) as api:
+        key = f"{real.namespace}/{name}"
+        found = await healer.fetch(api, CollectionSpec.of(roles), key, name="roles")
+        assert found.batch is not None
+        assert found.batch.key(0) == key
+
+
+def test_special_characters_of_a_name_are_escaped():
+    request = request_of(CollectionSpec.of(PODS, kinform.Scope(field_selector="a=b")), "shop/a,b=c\\d")
+    assert request.path == "/api/v1/namespaces/shop/pods"
+    assert request.params == (("fieldSelector", r"metadata.name=a\,b\=c\\d,a=b"),)
 
 
 async def test_an_oversized_object_is_healed_when_it_shrinks(cluster):

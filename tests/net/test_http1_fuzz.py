@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
+from kinform._transport import read_flow
 from kinform._transport.http1 import QUEUE_BYTES, Http1Connection, HttpError
 from kinform._transport.read_buffer import READ_BYTES
 
@@ -215,8 +216,17 @@ class FakeTransport:
         assert not self.reading
         self.reading = True
 
+    def is_closing(self) -> bool:
+        return self.aborted
+
     def abort(self) -> None:
         self.aborted = True
+
+
+@pytest.fixture(autouse=True)
+def _without_collection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small reads follow each other without a wait, which would take most of the time."""
+    monkeypatch.setattr(read_flow, "COLLECT_SECONDS", -1.0)
 
 
 async def read(random: random.Random, data: bytes) -> Outcome:

@@ -354,16 +354,49 @@ async def test_a_refused_tunnel_is_a_clear_error(response: bytes, message: str) 
         await proxy.wait_until_closed()
 
 
+WITH_BASIC = (
+    "",
+    'Basic realm="x"',
+    f'Negotiate a==, bAsIc realm="a, {SECRET} \\"b", charset="UTF-8"',
+    "=",
+    "N\xff",
+    '"',
+    '"\\"' * 9_000,
+)
+WITHOUT_BASIC = {
+    "Negotiate": "Negotiate",
+    f'Digest realm="Basic, Basic", nonce={SECRET}, NTLM, Negotiate': "Digest or NTLM or Negotiate",
+    ", ".join(["Negotiate"] * 1_000): "Negotiate or Negotiate or ",
+}
+
+
+async def refused_with(proxy_authenticate: str, user: str) -> str:
+    """Returns the error of a proxy that answers CONNECT with 407."""
+    refusal = f"HTTP/1.1 407 Authenticate\r\nProxy-Authenticate: {proxy_authenticate}\r\nContent-Length: 0\r\n\r\n"
+    async with http_proxy(refusal.encode("latin-1"), tunnel=False) as proxy:
+        client = HttpClient(access_through(proxy, "https://api.example", user))
+        with pytest.raises(TransportError, match=r"\(407\)$") as caught:
+            await client.open(PODS)
+        client.close()
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("challenges", WITH_BASIC, ids=range(len(WITH_BASIC)))
 @pytest.mark.parametrize(("user", "message"), [("", "requires a"), (f"user:{SECRET}@", "does not accept the")])
 @on_each_loop
-async def test_a_407_tells_whether_a_password_was_sent(user: str, message: str) -> None:
-    refusal = b'HTTP/1.1 407 Authenticate\r\nProxy-Authenticate: Basic realm="x"\r\nContent-Length: 0\r\n\r\n'
-    async with http_proxy(refusal, tunnel=False) as proxy:
-        client = HttpClient(access_through(proxy, "https://api.example", user))
-        with pytest.raises(TransportError, match=rf"{message} user and password \(407\)") as caught:
-            await client.open(PODS)
-        assert SECRET not in str(caught.value)
-        client.close()
+async def test_a_407_tells_whether_a_password_was_sent(user: str, message: str, challenges: str) -> None:
+    assert f"{message} user and password (407)" in await refused_with(challenges, user)
+
+
+@pytest.mark.parametrize(("challenges", "schemes"), WITHOUT_BASIC.items(), ids=range(len(WITHOUT_BASIC)))
+async def test_a_407_without_basic_names_what_is_required(challenges: str, schemes: str) -> None:
+    for user in ("", f"user:{SECRET}@"):
+        error = await refused_with(challenges, user)
+        assert f"requires {schemes}" in error
+        assert error.endswith(" authentication, and kinform has only Basic (407)")
+        assert len(error) < 300
+        assert error.isprintable()
 
 
 @on_each_loop

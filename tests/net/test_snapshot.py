@@ -233,7 +233,7 @@ async def test_a_file_of_an_old_format_is_replaced_after_a_list(server, api, pat
     data = path.read_bytes()
     path.write_bytes(data[:8] + (1).to_bytes(2, "little") + data[10:])
     async with informer(api, path) as pods:
-        assert "has format 1; this version of kinform reads format 2" in pods.stats().snapshot.refused
+        assert "has format 1; this version of kinform reads format 3" in pods.stats().snapshot.refused
         await pods.synced(timeout=10)
         assert list(pods.store) == ["shop/a"]
     async with informer(api, path) as pods:

@@ -251,6 +251,7 @@ KINDS = {
     "customresourcedefinitions": "CustomResourceDefinition",
     "namespaces": "Namespace",
     "pods": "Pod",
+    "roles": "Role",
     "secrets": "Secret",
 }
 

@@ -14,7 +14,7 @@ import pytest
 
 from kinform._transport.read_buffer import ReadBuffer
 
-SECONDS = 20.0
+SECONDS = 60.0
 SERVER_FAILED = "Error on transport creation for incoming connection"
 """A test's server reports this in debug mode if a client gives up the TLS handshake."""
 

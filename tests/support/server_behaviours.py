@@ -26,6 +26,7 @@ NO_ANSWER = 0  # a status: the server accepts the connection and sends nothing
 REFUSED, CUT = -1, -2  # statuses: the connection fails before and after it is established
 
 End = Literal["clean", "cut"]
+Kind = Literal["list", "page", "stream", "watch", "fetch"]
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -48,12 +49,13 @@ class Ask(msgspec.Struct, frozen=True):
     """A request, as a behaviour sees it.
 
     Attributes:
-        kind: `"list"`, `"page"` (a later page), `"stream"` (a streaming list) or `"watch"`.
+        kind: `"list"`, `"page"` (a later page), `"stream"` (a streaming list), `"watch"`, or `"fetch"` (a LIST of one
+            object by its name).
         number: The number of this request, from 1.
         params: The query parameters.
     """
 
-    kind: Literal["list", "page", "stream", "watch"]
+    kind: Kind
     number: int
     params: Mapping[str, str]
 
@@ -77,11 +79,17 @@ def item(number: int, version: str) -> str:
     return json.dumps({"metadata": metadata})
 
 
+def list_of(objects: Iterable[str], *, version: str = "100", token: str = "") -> Answer:
+    """Returns a LIST, or a page of it, with these objects."""
+    metadata = json.dumps({"resourceVersion": version, "continue": token})
+    items = ",".join(objects)
+    return Answer(200, [f'{{"kind":"PodList","apiVersion":"v1","metadata":{metadata},"items":[{items}]}}'.encode()])
+
+
 def page(number: int = 0, *, version: str = "100", token: str = "", items: int = 2) -> Answer:
     """Returns a page of a LIST. Pages with different numbers have different objects."""
-    metadata = json.dumps({"resourceVersion": version, "continue": token})
-    objects = ",".join(item(number * items + i, version and "1") for i in range(items))
-    return Answer(200, [f'{{"kind":"PodList","apiVersion":"v1","metadata":{metadata},"items":[{objects}]}}'.encode()])
+    objects = (item(number * items + i, version and "1") for i in range(items))
+    return list_of(objects, version=version, token=token)
 
 
 def event(verb: str, version: str) -> bytes:
@@ -174,6 +182,61 @@ def _without_versions(ask: Ask) -> Answer:
     return page(version="") if ask.initial else Answer(200, [event("ADDED", "")])
 
 
+def _objects_without_end(ask: Ask) -> Answer:
+    numbers = itertools.count()
+    start = b'{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"1"},"items":[' + item(0, "1").encode()
+
+    def body() -> Iterable[bytes | float]:
+        yield start
+        while True:
+            yield "".join(f",{item(next(numbers), '1')}" for _ in range(1000)).encode()
+            yield 1.0
+
+    return Answer(200, body())
+
+
+def damaged(number: int, version: str, *, readable: bool = True) -> str:
+    """Returns a malformed object, whose key can be read or not."""
+    found = item(number, version)
+    return f'{found[:-1]},"spec":tru}}' if readable else found.replace('"name": "', '"name": tru, "is": "')
+
+
+def skips(objects: list[str], fetched: Answer) -> Behaviour:
+    """Returns a server that is healthy but for these objects of a complete state.
+
+    Args:
+        objects: The objects. Some are malformed.
+        fetched: The answer to a request for one of them.
+    """
+
+    def behave(ask: Ask) -> Answer:
+        watch = healthy(Ask("watch", ask.number, ask.params)) if "timeoutSeconds" in ask.params else Answer()
+        match ask.kind:
+            case "fetch":
+                return fetched
+            case "stream":
+                events = [f'{{"type":"ADDED","object":{each}}}\n'.encode() for each in objects]
+                return Answer(200, [*events, bookmark("100", end=True), *watch.body])
+            case "watch":
+                return watch
+        return list_of(objects)
+
+    return behave
+
+
+def skips_changes(readable: bool, fetched: Answer) -> Behaviour:
+    """Returns a server that sends a malformed change each second."""
+
+    def changes(ask: Ask) -> Iterable[bytes | float]:
+        for second in range(int(ask.params["timeoutSeconds"])):
+            version = str(1000 * ask.number + second)
+            yield f'{{"type":"MODIFIED","object":{damaged(0, version, readable=readable)}}}\n'.encode()
+            yield 1.0
+
+    watch = watches(lambda ask: Answer(200, changes(ask)))
+    return lambda ask: fetched if ask.kind == "fetch" else watch(ask)
+
+
 def _no_end_bookmark(ask: Ask) -> Answer:
     return Answer(200, [event("ADDED", "1"), FOREVER]) if ask.kind == "stream" else healthy(ask)
 
@@ -214,6 +277,14 @@ BEHAVIOURS: dict[str, Behaviour] = {
     "never ends the initial events of a streaming list": _no_end_bookmark,
     "repeats the `continue` token of a LIST": pages(lambda ask: page(ask.number, token="again")),
     "sends new `continue` tokens of a LIST without end": pages(lambda ask: page(ask.number, token=str(ask.number))),
+    "sends objects of one page without end": pages(_objects_without_end),
+    "has a malformed object": skips([damaged(0, "1")], list_of([damaged(0, "1")])),
+    "has a malformed object, and refuses requests for it with 403": skips([damaged(0, "1")], status(403, "Forbidden")),
+    "has a malformed object, and never answers requests for it": skips([damaged(0, "1")], Answer(NO_ANSWER)),
+    "has a malformed object without a key": skips([damaged(0, "1", readable=False)], Answer(NO_ANSWER)),
+    "has 200 malformed objects": skips([damaged(i, "1") for i in range(200)], list_of([damaged(0, "1")])),
+    "sends a malformed change each second": skips_changes(True, list_of([item(0, "1")])),
+    "sends a malformed change without a key each second": skips_changes(False, Answer(NO_ANSWER)),
 }
 
 
@@ -254,7 +325,9 @@ class BadTransport:
     async def open(self, request: kinform.Request) -> _BadResponse:
         params = dict(request.params)
         if request.watch:
-            kind: Literal["list", "page", "stream", "watch"] = "stream" if "sendInitialEvents" in params else "watch"
+            kind: Kind = "stream" if "sendInitialEvents" in params else "watch"
+        elif "fieldSelector" in params:
+            kind = "fetch"
         else:
             kind = "page" if "continue" in params else "list"
         self.asked.append((asyncio.get_running_loop().time(), kind))
@@ -275,17 +348,13 @@ def measure(behaviour: Behaviour, seconds: float, options: kinform.WatchOptions)
         Time and kind of each request.
 
     Raises:
-        KinformError: The stream has failed.
+        KinformError: The informer has failed.
     """
 
     async def follow() -> list[tuple[float, str]]:
         transport = BadTransport(behaviour)
-        try:
-            async with asyncio.timeout(seconds):
-                async for _ in kinform.watcher(transport, "v1/pods", options=options):
-                    pass
-        except TimeoutError:
-            pass
+        async with kinform.Informer(transport, "v1/pods", options=options):
+            await asyncio.sleep(seconds)
         return transport.asked
 
     with patch.object(stream, "_random_fraction", lambda: 0.0):  # the shortest waits, and the shortest watches

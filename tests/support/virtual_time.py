@@ -12,6 +12,7 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 from unittest.mock import patch
 
+from kinform._informer import healer
 from kinform._listwatch import stream
 
 T = TypeVar("T")
@@ -38,8 +39,8 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a program in virtual time, from 0. Streams have the same clock."""
+    """Runs a program in virtual time, from 0. Streams and healers have the same clock."""
     with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
         clock = SimpleNamespace(monotonic=runner.get_loop().time, time=runner.get_loop().time)
-        with patch.object(stream, "time", clock):
+        with patch.object(stream, "time", clock), patch.object(healer, "time", clock):
             return runner.run(main)

@@ -12,6 +12,7 @@ import sys
 from abc import abstractmethod
 from typing import Any
 
+from benchmarks.harness.commands import carry_out
 from benchmarks.peers.python.peer import Peer
 
 
@@ -97,11 +98,7 @@ def run(program: type[Follower]) -> None:
 
 async def _run(program: type[Follower]) -> None:
     follower = program(**json.loads(sys.argv[1]))
-    commands = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
     try:
-        while line := await commands.readline():
-            command = json.loads(line)
-            print(json.dumps(await getattr(follower, command["do"])(**command["with"])), flush=True)
+        await carry_out(follower)
     finally:
         await follower.end()

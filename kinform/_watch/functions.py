@@ -1,0 +1,132 @@
+"""Facts about a function of a client: its client, its return type, how it streams.
+
+Serves `kubernetes_asyncio`, `kubernetes.aio` and `kubernetes`. Imports none of them, except for a function that belongs
+to none of those that the program has imported.
+Source: `watch.py` of these clients.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+import pydoc
+import sys
+from collections.abc import Callable
+from typing import Any
+
+PYDOC_RETURN_LABEL = ":rtype:"
+PYDOC_FOLLOW_PARAM = ":param follow:"
+TYPE_LIST_SUFFIX = "List"
+
+ASYNC_CLIENTS = ("kubernetes_asyncio.client", "kubernetes.aio.client")
+SYNC_CLIENTS = ("kubernetes.client",)
+
+
+class Client:
+    """The package of a client, such as `kubernetes_asyncio.client`.
+
+    Attributes:
+        package: Its name. Its modules are imported at their first use.
+    """
+
+    def __init__(self, package: str) -> None:
+        self.package = package
+
+    @functools.cached_property
+    def api_exception(self) -> Any:
+        """The class of the errors that the program catches."""
+        return importlib.import_module(f"{self.package}.exceptions").ApiException
+
+    @functools.cached_property
+    def models(self) -> Any:
+        """The module of the models."""
+        return importlib.import_module(f"{self.package}.models")
+
+    @functools.cached_property
+    def api_client(self) -> Any:
+        """The class ApiClient."""
+        return importlib.import_module(f"{self.package}.api_client").ApiClient
+
+
+get_client = functools.cache(Client)
+
+
+def is_method_of_a_client(func: Any) -> bool:
+    """Returns whether a function is a method of an API object."""
+    return _api_client_of(func) is not None
+
+
+def _api_client_of(func: Any) -> Any:
+    while isinstance(func, functools.partial):
+        func = func.func
+    return getattr(getattr(func, "__self__", None), "api_client", None)
+
+
+def client_of(func: Any, return_type: Any, candidates: tuple[str, ...]) -> Client:
+    """Returns the client of a function.
+
+    This is the client of the API object that the function is a method of, or that of the return type. For any other
+    function, it is the first of `candidates` that the program has imported, or the first one.
+    """
+    for cls in type(_api_client_of(func)).__mro__:
+        if cls.__name__ == "ApiClient":
+            return get_client(cls.__module__.rpartition(".")[0])
+    module = getattr(return_type, "__module__", "")
+    known = [package for package in candidates if module.startswith(f"{package}.")]
+    known += [package for package in candidates if package in sys.modules]
+    return get_client(known[0] if known else candidates[0])
+
+
+def return_type_of(func: Callable[..., Any], client: Client) -> Any:
+    """Returns the type of the objects that a function streams: a name, a class, or "".
+
+    It is the return type of the function without the suffix `List`. The annotation counts first, then the docstring.
+    """
+    annotation = _annotation(func, client)
+    if inspect.isclass(annotation):
+        name = annotation.__name__
+        if name.endswith(TYPE_LIST_SUFFIX):
+            return getattr(client.models, name.removesuffix(TYPE_LIST_SUFFIX))
+        return annotation
+    if annotation is None:
+        for line in pydoc.getdoc(func).splitlines():
+            if line.startswith(PYDOC_RETURN_LABEL):
+                annotation = line.removeprefix(PYDOC_RETURN_LABEL).strip()
+                break
+    return (annotation or "").removesuffix(TYPE_LIST_SUFFIX)
+
+
+def _annotation(func: Callable[..., Any], client: Client) -> Any:
+    """Returns the annotated return type if it is a class or the name of a model."""
+    try:
+        found = inspect.signature(func).return_annotation
+    except (TypeError, ValueError):  # a callable without a signature
+        return None
+    if found is inspect.Signature.empty or found is Any:
+        return None
+    if isinstance(found, str):
+        return found if client.package in sys.modules and hasattr(client.models, found) else None
+    return found if inspect.isclass(found) else None
+
+
+def follows_a_log(func: Callable[..., Any]) -> bool:
+    """Returns whether a function streams by `follow=True` instead of `watch=True`."""
+    if PYDOC_FOLLOW_PARAM in pydoc.getdoc(func):
+        return True
+    try:
+        return "follow" in inspect.signature(func).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def without_preload(func: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
+    """Returns a function that returns the response before its body, and its arguments.
+
+    `kubernetes.aio` has a function of its own for this. The functions of other clients take `_preload_content`.
+    """
+    if inspect.ismethod(func):
+        raw = getattr(func.__self__, f"{func.__name__}_without_preload_content", None)
+        if raw is not None:
+            return raw, {}
+    return func, {"_preload_content": False}

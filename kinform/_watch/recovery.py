@@ -1,0 +1,195 @@
+"""Decides what follows the end of a connection: another request, or the end.
+
+Without sockets and clocks. Each refusal of the server still reaches the program, and each error of a stream with
+`timeout_seconds`. A stream without it survives lost connections for `PATIENCE` seconds.
+Source: `watch.py` of the clients; the backoff of client-go's reflector.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Literal
+
+from kinform._errors import ProtocolError
+from kinform._listwatch.resource_versions import is_newer
+from kinform._throttled_log import ThrottledLog
+from kinform._watch.failures import is_lost, is_unreached
+
+OnExpired = Literal["raise", "replay", "diff"]
+
+MIN_INTERVAL = 0.25  # seconds between two requests
+MAX_INTERVAL = 4.0  # seconds, after several connections without an event
+PATIENCE = 30.0  # seconds without an event, in which lost connections are replaced
+GRACE = 5.0  # seconds after `timeout_seconds`, in which the server must end the response
+SETTLED = 1.0  # seconds of a pause, before which the initial state came to its end
+
+
+class Ended(Exception):
+    """The response ended cleanly."""
+
+
+class Silent(Exception):
+    """The server sent nothing for too long."""
+
+
+class Recovery:
+    """State of one stream over all its connections.
+
+    Args:
+        arguments: The keyword arguments of the function. `resource_version` is set in them before a further request.
+        on_expired: The reaction to a 410.
+        idle_timeout: Seconds without a byte after which a connection is replaced, or None.
+        newest: True: remember the largest resourceVersion. False: the last one.
+        continues: False: the end of the response is the end of the stream, as for a log.
+        needs_version: True: a stream without any resourceVersion does not continue.
+
+    Attributes:
+        resource_version: The resourceVersion to continue from, or None.
+        relisting: True: a list must be compared with what the program knows, before the next request.
+    """
+
+    def __init__(
+        self,
+        arguments: dict[str, Any],
+        *,
+        on_expired: OnExpired,
+        idle_timeout: float | None,
+        newest: bool = True,
+        continues: bool = True,
+        needs_version: bool = False,
+    ) -> None:
+        self.resource_version: Any = arguments.get("resource_version")
+        self.relisting = False
+        self._arguments = arguments
+        self._on_expired = on_expired
+        self._idle_timeout = idle_timeout
+        self._newest = newest
+        self._continues = continues
+        self._needs_version = needs_version
+        self._versioned = self.resource_version is not None  # a version was known at some time
+        self._limit = arguments.get("timeout_seconds")
+        self._endless = "timeout_seconds" not in arguments
+        self._start = {"resource_version": self.resource_version} if "resource_version" in arguments else {}
+        self._largest = ""  # resourceVersion of an event
+        self._initial = str(self.resource_version or "0") == "0"  # the initial state is not known to be complete
+        self._last_data = 0.0  # time of the last bytes
+        self._reached = False  # the server has answered once
+        self._sent = 0.0  # time of the current request
+        self._fruitful = False  # the current connection had an event
+        self._barren = 0  # connections without an event since the last one with an event
+        self._failing_since: float | None = None
+        self._retried_expired = False
+        self._log = ThrottledLog(logging.getLogger("kinform.watch"))
+
+    def sending(self, now: float) -> None:
+        """Notes a request."""
+        self._sent = now
+        self._fruitful = False
+
+    def answered(self) -> None:
+        """Notes the headers of a successful response."""
+        self._reached = True
+
+    def arrived(self, asked: float, now: float) -> None:
+        """Notes data, and when the wait for it began."""
+        self._initial = self._initial and now - asked < SETTLED
+        self._last_data = now
+
+    def received(self, type: str, resource_version: str) -> None:
+        """Notes an event."""
+        if not self._fruitful:
+            self._fruitful = True
+            self._barren = 0
+            self._failing_since = None
+        self._retried_expired = False
+        if self._initial and type != "ADDED":
+            self._initial = False
+        if resource_version and (not (self._newest and self._largest) or is_newer(resource_version, self._largest)):
+            self._largest = self.resource_version = resource_version
+            self._versioned = True
+
+    def listed(self, resource_version: str) -> None:
+        """Notes that the program gets all differences to a list."""
+        self.relisting = self._initial = False
+        self._largest = self.resource_version = self._arguments["resource_version"] = resource_version
+
+    def patience(self, now: float) -> float | None:
+        """Returns the seconds to wait for the next byte; None: without a limit."""
+        if not self._continues:
+            return None  # a container may log nothing for hours
+        if self._limit:
+            return max(self._sent + float(self._limit), now) + GRACE - now
+        if self._largest or not self._fruitful or self.resource_version:
+            return self._idle_timeout
+        return None  # a new connection would repeat all events
+
+    def judge(self, error: Exception, now: float, *, cut: bool = False) -> Exception | None:
+        """Returns the error that ends the stream, or None if another request follows.
+
+        Args:
+            error: Why the connection ended.
+            now: The time.
+            cut: True: the last line is not complete.
+        """
+        if not self._fruitful:
+            self._barren += 1
+        final = self._judge(error, now)
+        if final is None:
+            self._prepare(error, now, cut)
+            if not isinstance(error, Ended):
+                self._log.warning(type(error).__name__, f"{type(error).__name__}: the watch connects again")
+        return final
+
+    def wait(self, now: float) -> float:
+        """Returns the seconds until the next request, or until the end is reported."""
+        interval = min(MIN_INTERVAL * 2.0 ** min(max(self._barren - 1, 0), 10), MAX_INTERVAL)
+        return max(self._sent + interval - now, 0.0)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Returns whether another connection can follow an ordinary end."""
+        return self._endless and self._continues and (self._versioned or not self._needs_version)
+
+    def _judge(self, error: Exception, now: float) -> Exception | None:
+        if isinstance(error, Ended):
+            return None if self._goes_on else error
+        if isinstance(error, Silent):
+            return Ended() if self._limit else None
+        if getattr(error, "status", None) == 410:
+            return self._judge_expired(error)
+        if isinstance(error, TimeoutError) and self._reached:
+            return None if self._endless else error
+        if not (self._goes_on and (isinstance(error, ProtocolError) or is_lost(error))):
+            return error
+        if is_unreached(error) and not self._reached:
+            return error
+        if self._failing_since is None:
+            self._failing_since = now
+        return None if now - self._failing_since < PATIENCE else error
+
+    def _judge_expired(self, error: Exception) -> Exception | None:
+        if self._on_expired != "raise":
+            return None
+        if self._retried_expired or not (self._endless and self._continues):
+            return error
+        self._retried_expired = True
+        return None if self._goes_on else Ended()
+
+    def _prepare(self, error: Exception, now: float, cut: bool) -> None:
+        """Sets the arguments of the next request."""
+        lost = (isinstance(error, ProtocolError) or is_lost(error)) and now - self._last_data < SETTLED
+        if getattr(error, "status", None) == 410 and self._on_expired != "raise":
+            self._start = {}
+            self._restart()
+        elif self._initial and (cut or lost):
+            self._restart()  # objects of the initial state may be missing
+        elif self.resource_version:
+            self._arguments["resource_version"] = self.resource_version
+
+    def _restart(self) -> None:
+        self.relisting = self._on_expired == "diff" and self._reached
+        self._arguments.pop("resource_version", None)
+        self._arguments.update(self._start)
+        self.resource_version = self._start.get("resource_version")
+        self._largest = ""
+        self._initial = True
