@@ -1,4 +1,7 @@
-"""Types that type checkers infer for kinform.sync. Checked by `make lint`, never run."""
+"""Types that type checkers infer for kinform.sync.
+
+Checked by `make lint`, never run.
+"""
 
 # pyright: reportUnnecessaryTypeIgnoreComment=true
 from __future__ import annotations
