@@ -98,6 +98,7 @@ cdef extern from "records/ids.h":
     ctypedef struct kr_ids:
         pass
 
+    uint32_t kr_ids_end(const kr_ids *ids) nogil
     bint kr_id_is_used(const kr_ids *ids, uint32_t id) nogil
     uint32_t kr_id_next_used(const kr_ids *ids, uint32_t id) nogil
     uint64_t kr_ids_bytes(const kr_ids *ids) nogil
@@ -331,9 +332,9 @@ ctypedef struct Incoming:
 @cython.final
 cdef class Postings:
     cdef kx_indexes x
+    cdef frozenset indexes  # numbers of the indexes of the program
+    cdef uint32_t purged  # the number of the value that `purge` continues at
 
-    cdef int load_node(self, uint32_t i, node) except -1
-    cdef int target(self, target) except? -1
     cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF
     cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL
 

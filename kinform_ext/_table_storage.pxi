@@ -14,6 +14,7 @@ from kinform_ext._indexes cimport (
 
 cdef enum:
     MAX_BYTES = 0x7FFFFFFF  # of a name, of the JSON, of a blob
+    BYTES_PER_RECORD = 64  # by which `reindex` counts a record, in addition to its JSON
     MOVED_PER_WRITTEN = 12  # bytes to move at most for each byte written: keeps the dead part below a twentieth
 
 # The buffers that the coders of all tables share. Only code that holds the GIL, and does not release it, uses it.
@@ -58,10 +59,9 @@ cdef class _TableStorage:
     """The part of a table that neither adds nor removes objects."""
 
     def __cinit__(self, Postings postings=None):
-        self.postings = postings
         if not kt_init(&self.t, &process, int.from_bytes(os.urandom(8), "little")):
             raise MemoryError
-        self.t.indexes = NULL if postings is None else &postings.x
+        self.use_postings(postings)
 
     def __dealloc__(self):
         kt_free(&self.t)
@@ -202,6 +202,42 @@ cdef class _TableStorage:
         return made
 
     # ---- indexes ----
+
+    def use_postings(self, Postings postings):
+        """Replaces the postings. New ones are empty until `reindex`."""
+        self.t.indexes = NULL if postings is None else &postings.x
+        self.postings = postings
+
+    @property
+    def ids_end(self):
+        """A bound: all ids in use are below it."""
+        return kr_ids_end(&self.t.ids)
+
+    def reindex(self, Py_ssize_t start, Py_ssize_t end, Py_ssize_t budget):
+        """Reads the values of versions again, by the present program of the postings.
+
+        Other writes can come between two calls.
+
+        Args:
+            start: The id to start at: 0, then what the last call returned.
+            end: The id to end before: `ids_end` when the program was loaded, as later writes are indexed by it.
+            budget: Bytes of JSON after which the call returns.
+
+        Returns:
+            The id to continue at, or -1 at the end.
+        """
+        cdef uint32_t id = kr_id_next_used(&self.t.ids, max(start, 0))
+        cdef bytes raw
+        while id != KR_NONE and id < end:
+            if budget <= 0:
+                return id
+            budget -= BYTES_PER_RECORD
+            if not kr_word(kt_record(&self.t, id)) & KR_LIMBO:
+                raw = self.read_raw(id)
+                self.index_json(id, <const kr_byte *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
+                budget -= PyBytes_GET_SIZE(raw)
+            id = kr_id_next_used(&self.t.ids, id + 1)
+        return -1
 
     def index_keys(self, Py_ssize_t index, str value not None):
         """Returns the keys that readers see under a value, in no particular order."""

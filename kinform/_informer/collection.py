@@ -121,7 +121,7 @@ class Collection:
     async def _start(self) -> None:
         loaded = await self.keeper.load() if self.keeper is not None else None
         if loaded is not None:
-            self.writer.adopt(loaded.contents, loaded.numbers)
+            await self.writer.adopt(loaded.contents, loaded.numbers)
             for dispatcher in self._dispatchers:
                 self._dispatch_present(dispatcher)
         for namespace in self.spec.scope.namespaces or ("",):

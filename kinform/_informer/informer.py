@@ -105,7 +105,7 @@ class Informer(Generic[T]):
             memory_limit=memory_limit,
         )
         self._dispatcher = Dispatcher(type, self._collection.name, queue_bound)
-        self.store = Store(self._collection.writer.contents, type)
+        self.store = Store(self._collection.writer.contents, type, indexes)
         self._entered = self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 

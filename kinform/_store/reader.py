@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from operator import itemgetter
-from typing import Generic, Literal, get_args
+from typing import Generic, Literal, TypeVar, get_args
 
 import msgspec
 
 from kinform._checks import require_one_of
 from kinform._decoding import DICT, T, check_type, decode_object, make_decoder
-from kinform._errors import DecodeError, OptionError
+from kinform._errors import DecodeError, KinformError, OptionError
 from kinform._objects import Meta
+from kinform._paths.index_program import parse_indexes
 from kinform._printable import printable
 from kinform._selectors import LabelMatch, parse_label_selector, required_labels
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
 from kinform._throttled_log import ThrottledLog
-from kinform_ext._table import Ids
+from kinform_ext._table import Ids, Table
 
 log = logging.getLogger("kinform.store")
+
+R = TypeVar("R")
 
 OnUndecodable = Literal["raise", "skip"]
 
@@ -31,10 +35,9 @@ class Store(Generic[T]):
     Keys are `"namespace/name"`, or `"name"` for cluster-scoped objects.
     """
 
-    def __init__(self, contents: StoreContents, type: type[T]) -> None:
+    def __init__(self, contents: StoreContents, type: type[T], indexes: Mapping[str, str] = {}) -> None:
         self._contents = contents
-        self._index_numbers = {name: number for number, name in enumerate(contents.indexes)}
-        self._index_of_path = {path: number for number, path in enumerate(contents.indexes.values())}
+        self._indexes = parse_indexes(indexes)
         self._decoder = make_decoder(type)
         self._log = ThrottledLog(log)
         self._undecodable_reads = 0
@@ -157,7 +160,7 @@ class Store(Generic[T]):
             DecodeError: An object does not fit the type of the store.
         """
         require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
-        ids = self._contents.table.index_ids(self._index_number(name), value)
+        ids = self._read_index(name, lambda table, number: table.index_ids(number, value))
         return [found for _, found in sorted(self._decoded(ids, None, on_undecodable), key=itemgetter(0))]
 
     def index_keys(self, name: str, value: str) -> list[str]:
@@ -166,7 +169,7 @@ class Store(Generic[T]):
         Raises:
             OptionError: The store has no index of this name.
         """
-        return sorted(self._contents.table.index_keys(self._index_number(name), value))
+        return sorted(self._read_index(name, lambda table, number: table.index_keys(number, value)))
 
     def index_values(self, name: str) -> list[str]:
         """Returns all values in the index, sorted. Each occurs in at least one object.
@@ -174,7 +177,7 @@ class Store(Generic[T]):
         Raises:
             OptionError: The store has no index of this name.
         """
-        return sorted(self._contents.table.index_values(self._index_number(name)))
+        return sorted(self._read_index(name, Table.index_values))
 
     @property
     def stale(self) -> int:
@@ -215,18 +218,25 @@ class Store(Generic[T]):
         self._log.warning("undecodable", f"{self._contents.name}: object skipped: {why}")
 
     def _matching_ids(self, namespace: str | None, label_selector: str) -> Ids:
-        for label, value in required_labels(label_selector) if self._index_of_path else ():
-            number = self._index_of_path.get(("metadata", "labels", label))
+        contents = self._contents
+        complete = contents.indexes.complete
+        for label, value in required_labels(label_selector) if complete else ():
+            number = complete.get(("metadata", "labels", label))
             if number is not None:
-                return self._contents.table.index_ids(number, value, namespace)
-        return self._contents.table.ids(namespace)
+                with suppress(IndexError):  # dropped just now
+                    return contents.table.index_ids(number, value, namespace)
+        return contents.table.ids(namespace)
 
-    def _index_number(self, name: str) -> int:
-        number = self._index_numbers.get(name)
-        if number is None:
-            known = " or ".join(map(repr, self._index_numbers))
+    def _read_index(self, name: str, read: Callable[[Table, int], R]) -> R:
+        path = self._indexes.get(name)
+        if path is None:
+            known = " or ".join(map(repr, self._indexes))
             raise OptionError("index", name, known or "no name, because the store has no indexes")
-        return number
+        number = self._contents.indexes.complete.get(path)
+        if number is not None:
+            with suppress(IndexError):  # dropped just now
+                return read(self._contents.table, number)
+        raise KinformError(f"{self._contents.name}: index {name!r} is not built yet, or its informer has stopped")
 
 
 class _Metadata(msgspec.Struct, gc=False):
@@ -263,4 +273,4 @@ def store(
     """
     check_type(type, None)
     contents = StoreContents(name, indexes)
-    return Writer(contents), Store(contents, type)
+    return Writer(contents), Store(contents, type, indexes)
