@@ -102,6 +102,16 @@ cdef class _TableStorage:
         cdef Py_ssize_t id = self.find(key)
         return None if id < 0 else self.meta_of(id)
 
+    def identity(self, str key not None):
+        """Returns the identity of a version: see `identity_of`. None: the key is missing."""
+        cdef Py_ssize_t id = self.find(key)
+        return None if id < 0 else self.pack_identity(id)
+
+    def identity_and_raw(self, str key not None):
+        """Returns the identity and the JSON of one version, or None."""
+        cdef Py_ssize_t id = self.find(key)
+        return None if id < 0 else (self.pack_identity(id), self.read_raw(id))
+
     # ---- reading by id ----
 
     def raw_of(self, Py_ssize_t id):
@@ -124,6 +134,14 @@ cdef class _TableStorage:
         its_uid = kr_uid_text(&v, uid)
         its_version = kr_rv_text(&v, number)
         return text(&namespace), text(&v.name), text(&its_uid), text(&its_version)
+
+    def identity_of(self, Py_ssize_t id):
+        """Returns uid and resourceVersion of a version in a packed form.
+
+        Versions with the same identity are the same. It is empty if the version lacks one of the two.
+        """
+        self.record(id)
+        return self.pack_identity(id)
 
     def key_of(self, Py_ssize_t id):
         """Returns the key of a version."""
@@ -161,6 +179,22 @@ cdef class _TableStorage:
         if not kc_decode(&self.t.coder, &v, &namespace, <kr_byte *>PyBytes_AS_STRING(raw)):
             raise MemoryError
         return raw
+
+    cdef bytes pack_identity(self, uint32_t id):
+        cdef kr_view v
+        cdef bytes packed
+        cdef kr_byte *to
+        cdef uint32_t size
+        kr_read(kt_record(&self.t, id), &v)
+        if not kr_has_uid_and_rv(v.form):
+            return b""
+        size = v.rv.len
+        packed = PyBytes_FromStringAndSize(NULL, 1 + sizeof(size) + size + v.uid.len)
+        to = <kr_byte *>PyBytes_AS_STRING(packed)
+        to[0] = v.form & (KR_RV_MASK | KR_UID_MASK)
+        memcpy(to + 1, &size, sizeof(size))
+        kr_put_text(kr_put_text(to + 1 + sizeof(size), &v.rv), &v.uid)
+        return packed
 
     cdef str key(self, const kr_text *namespace, const kr_text *name):
         cdef kr_byte small[320]

@@ -348,7 +348,7 @@ class Informer(Generic[T]):
         """
         self._dispatcher.binding.check()
         self._collection.enable_notifications(keys_only=True)
-        self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
+        self._dispatcher.key_handlers.add(handler, self._collection.present_keys() if self._tasks else iter(()))
         return handler
 
     def changes(self, *, allow_skipped: bool = False) -> Changes[T]:
