@@ -121,7 +121,7 @@ class Collection:
     async def _start(self) -> None:
         loaded = await self.keeper.load() if self.keeper is not None else None
         if loaded is not None:
-            self.writer.adopt(loaded.contents, loaded.numbers)
+            await self.writer.adopt(loaded.contents, loaded.numbers)
             for dispatcher in self._dispatchers:
                 self._dispatch_present(dispatcher)
         for namespace in self.spec.scope.namespaces or ("",):
@@ -227,7 +227,7 @@ class Collection:
             dispatcher.key_handlers.push_all(keys)
 
     def _dispatch_present(self, dispatcher: Dispatcher[Any]) -> None:
-        dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
+        dispatcher.dispatch_present(self.present, self.present_keys())
 
     def _dispatch_synced(self, dispatcher: Dispatcher[Any]) -> None:
         """Notifies the readers that have waited for a complete copy, if it is one."""
@@ -251,6 +251,10 @@ class Collection:
     def present(self) -> Iterator[Version]:
         """Returns all objects that the store has at the time of the call."""
         return self.writer.contents.versions()
+
+    def present_keys(self) -> Iterator[str]:
+        """Returns the keys of these objects."""
+        return self.writer.contents.table.ids().keys()
 
     # State and waits
 

@@ -67,6 +67,11 @@ class Informer(Generic[T]):
         memory_limit: Largest `stats().memory.held_bytes` that is allowed. If the store takes more, the informer fails
             with a `MemoryLimitError`. It does not include the cache that all stores of the process share.
         queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
+        decoded_cache: Number of decoded objects that the store keeps for further reads of the same versions; None:
+            none. It drops the least recently read object first. Reads then return the same object again, also to other
+            threads, so do not change it. The objects are in the memory of Python, and `memory_limit` does not include
+            them. For a program that reads all objects repeatedly, use at least their number: a smaller cache is full of
+            other objects when a loop begins again.
 
     Raises:
         OptionError: An option is not valid, or `type` or an index needs a path that pruning drops.
@@ -89,6 +94,7 @@ class Informer(Generic[T]):
         snapshot: Snapshot | str | os.PathLike[str] | None = None,
         memory_limit: int | None = None,
         queue_bound: int = DEFAULT_QUEUE_BOUND,
+        decoded_cache: int | None = None,
     ) -> None:
         if memory_limit is not None:
             require_integer("memory_limit", memory_limit, 1, "a positive number of bytes, or None")
@@ -105,7 +111,7 @@ class Informer(Generic[T]):
             memory_limit=memory_limit,
         )
         self._dispatcher = Dispatcher(type, self._collection.name, queue_bound)
-        self.store = Store(self._collection.writer.contents, type)
+        self.store = Store(self._collection.writer.contents, type, indexes, decoded_cache)
         self._entered = self._stopped = False
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -164,6 +170,7 @@ class Informer(Generic[T]):
             degraded=collection.degraded,
             undecodable=dispatcher.undecodable,
             undecodable_reads=self.store.undecodable_reads,
+            decoded_cache=self.store.decoded_cache,
             queue_depth=dispatcher.queue_depth,
             changes_depth=dispatcher.changes_depth,
             dropped_old=dispatcher.dropped_old,
@@ -348,7 +355,7 @@ class Informer(Generic[T]):
         """
         self._dispatcher.binding.check()
         self._collection.enable_notifications(keys_only=True)
-        self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
+        self._dispatcher.key_handlers.add(handler, self._collection.present_keys() if self._tasks else iter(()))
         return handler
 
     def changes(self, *, allow_skipped: bool = False) -> Changes[T]:

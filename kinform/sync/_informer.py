@@ -51,6 +51,7 @@ class Informer(Generic[T]):
         snapshot: Snapshot | str | os.PathLike[str] | None = None,
         memory_limit: int | None = None,
         queue_bound: int = DEFAULT_QUEUE_BOUND,
+        decoded_cache: int | None = None,
     ) -> None:
         self._informer = kinform.Informer(
             as_transport(api),
@@ -64,6 +65,7 @@ class Informer(Generic[T]):
             snapshot=snapshot,
             memory_limit=memory_limit,
             queue_bound=queue_bound,
+            decoded_cache=decoded_cache,
         )
         self.resource = self._informer.resource
         self.store = self._informer.store

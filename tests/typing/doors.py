@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
 from typing import Any, assert_type
 
 import kubernetes_asyncio
@@ -30,7 +31,13 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
         assert_type(pods, kinform.Informer[Pod])
         assert_type(pods.store.get("shop/web-0"), Pod | None)
         assert_type(pods.store["shop/web-0"], Pod)
+        assert_type(pods.store.get("shop/web-0", 7), Pod | int)
         assert_type(pods.store.index("node", "node-7"), list[Pod])
+        assert_type(pods.store.keys(), KeysView[str])
+        assert_type(pods.store.items(), ItemsView[str, Pod])
+        assert_type(pods.store.values("shop"), ValuesView[Pod])
+        assert_type(pods.store.items(label_selector="app=web"), Iterable[tuple[str, Pod]])
+        assert_type(pods.store.snapshot(), Mapping[str, Pod])
         for key, pod in pods.store.items():
             assert_type(key, str)
             assert_type(pod, Pod)
@@ -46,6 +53,11 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
                     assert_type(old, Pod | None)
                 case kinform.Synced():
                     pass
+
+
+def a_store_is_a_mapping(pods: kinform.Informer[Pod]) -> None:
+    mapping: Mapping[str, Pod] = pods.store
+    assert_type(dict(mapping), dict[str, Pod])
 
 
 def handlers_take_objects_of_the_type(pods: kinform.Informer[Pod]) -> None:

@@ -24,7 +24,9 @@ def results(pods: kinform.Informer[Pod]) -> None:
     pods.store.get("shop/web-0").metadata  # type: ignore[union-attr]  # noqa: B018
     pods.store["shop/web-0"].spec  # type: ignore[attr-defined]  # noqa: B018
     pods.store.index("node")  # type: ignore[call-arg]
-    pods.store.items(on_undecodable="ignore")  # type: ignore[arg-type]
+    pods.store["shop/web-0"] = Pod({})  # type: ignore[index]
+    len(pods.store.items(label_selector="app=web"))  # type: ignore[arg-type]
+    pods.store.items(on_undecodable="ignore")  # type: ignore[call-overload]
 
 
 def handlers(pods: kinform.Informer[Pod]) -> None:
