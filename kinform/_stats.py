@@ -13,6 +13,7 @@ import msgspec
 
 State = Literal[
     "starting",
+    "queued",
     "stale",
     "syncing",
     "live",
@@ -31,6 +32,7 @@ UNKNOWN_KEYS = "(unknown keys)"
 # Printed in docs/reference/states.md.
 STATE_MEANINGS: dict[State, str] = {
     "starting": "The server has not answered yet",
+    "queued": "The stream waits until it may request a complete copy: see `max_concurrent_syncs` of `Factory`",
     "stale": "The server has not answered yet; the objects of a snapshot can be read",
     "syncing": "The first copy of the collection is coming in",
     "live": "The copy of the collection is complete, and changes come in",
@@ -52,6 +54,7 @@ _FROM_BEST_TO_WORST: tuple[State, ...] = (
     "stale",
     "syncing",
     "starting",
+    "queued",
     "retrying",
     "stopped",
     "not_found",
@@ -128,6 +131,13 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     shared_bytes: int
 
 
+def add_up(usages: Iterable[MemoryUsage]) -> MemoryUsage:
+    """Returns the memory of several stores. The buffers that all share count once."""
+    found = list(usages)
+    sums = {field: sum(getattr(usage, field) for usage in found) for field in MemoryUsage.__struct_fields__}
+    return MemoryUsage(**{**sums, "shared_bytes": max((usage.shared_bytes for usage in found), default=0)})
+
+
 class SnapshotStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Statistics of a snapshot.
 
@@ -196,6 +206,32 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     transform_seconds: float
     snapshot: SnapshotStats | None
     streams: dict[str, StreamStats]
+
+
+class FactoryStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Statistics of a factory, at the time of the call.
+
+    Streams and stores that informers share count once.
+
+    Attributes:
+        state: The worst state of its informers.
+        informers: Number of informers that were not left.
+        collections: Number of different collections. Each has one store, and one stream or one for each namespace.
+        streams: Number of streams.
+        queued: Number of streams that wait because of `max_concurrent_syncs`.
+        objects: Number of objects in all stores.
+        wire_bytes: Bytes of all objects received since the start, as the server sent them.
+        memory: Memory of all stores.
+    """
+
+    state: State
+    informers: int
+    collections: int
+    streams: int
+    queued: int
+    objects: int
+    wire_bytes: int
+    memory: MemoryUsage
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):

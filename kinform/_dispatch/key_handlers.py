@@ -62,6 +62,11 @@ class KeyHandlers:
             self._waiting.update(dict.fromkeys(keys, self._changes))
             self._pushed.set()
 
+    def clear(self) -> None:
+        """Drops the keys that wait. Handlers stay registered."""
+        self._waiting.clear()
+        self._present.clear()
+
     async def run(self) -> None:
         """Calls handlers until cancelled."""
         while True:
