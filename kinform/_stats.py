@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 State = Literal[
+    "idle",
     "starting",
     "queued",
     "stale",
@@ -31,6 +32,8 @@ UNKNOWN_KEYS = "(unknown keys)"
 
 # Printed in docs/reference/states.md.
 STATE_MEANINGS: dict[State, str] = {
+    "idle": "The informer is lazy, and waits for its next use: it has no stream and no objects, and a read raises an "
+    "error",
     "starting": "The server has not answered yet",
     "queued": "The stream waits until it may request a complete copy: see `max_concurrent_syncs` of `Factory`",
     "stale": "The server has not answered yet; the objects of a snapshot can be read",
@@ -49,6 +52,7 @@ STATE_MEANINGS: dict[State, str] = {
 
 # From best to worst. An informer reports the worst state of its streams.
 _FROM_BEST_TO_WORST: tuple[State, ...] = (
+    "idle",
     "live",
     "relisting",
     "stale",
@@ -238,7 +242,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The health of an informer, at the time of the call.
 
     Attributes:
-        ok: True if the store is a complete and recent copy. See `Informer.health`.
+        ok: True if the store is a complete and recent copy, or idle. See `Informer.health`.
         state: The worst state of the streams.
         reason: Why `ok` is False; `""` if it is True. One line, without contents of objects.
         age_seconds: Seconds since the store was last known to be a current copy: since the last complete event or

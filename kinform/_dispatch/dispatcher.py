@@ -62,6 +62,13 @@ class Dispatcher(Generic[T]):
         self.ended.clear()
         self.handlers.queue.open()
 
+    @property
+    def has_listeners(self) -> bool:
+        """True if there is a handler of any kind, or a reader that has not ended."""
+        if self.handlers.registered or self.key_handlers.registered:
+            return True
+        return any(not reader.queue.closed for reader in list(self._readers))
+
     def dispatch(self, change: Change) -> None:
         """Passes one change to all listeners."""
         self.handlers.push(change)

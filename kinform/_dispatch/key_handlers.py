@@ -36,6 +36,11 @@ class KeyHandlers:
         self._time_slice = TimeSlice()
 
     @property
+    def registered(self) -> bool:
+        """True if there is a handler."""
+        return bool(self._registrations)
+
+    @property
     def depth(self) -> int:
         """Keys that wait."""
         return len(self._waiting)

@@ -59,6 +59,7 @@ class Queue:
         bound: Entries up to which nothing is merged.
 
     Attributes:
+        closed: True after `close`.
         depth: Entries that wait.
         pushed: Entries pushed so far.
         dropped_old: `Updated` entries whose old version was released.
@@ -69,7 +70,7 @@ class Queue:
         self._entries: deque[Entry] = deque()  # void entries included, until they are popped
         self._latest: dict[str, Entry] = {}
         self._pinned = 0
-        self._closed = False
+        self.closed = False
         self._waiting: asyncio.Future[None] | None = None
         self.depth = 0
         self.pushed = 0
@@ -80,7 +81,7 @@ class Queue:
 
         After `close` it does nothing.
         """
-        if self._closed:
+        if self.closed:
             return
         self.pushed += 1
         entry.number = self.pushed
@@ -118,11 +119,11 @@ class Queue:
 
     def open(self) -> None:
         """Takes changes again, after `close`."""
-        self._closed = False
+        self.closed = False
 
     def close(self) -> None:
         """Ends the queue and releases what waits."""
-        self._closed = True
+        self.closed = True
         self._entries.clear()
         self._latest.clear()
         self._pinned = self.depth = 0
@@ -140,7 +141,7 @@ class Queue:
                     del self._latest[entry.key]
                 self._pinned -= _pinned(entry)
                 return entry
-            if self._closed:
+            if self.closed:
                 return None
             self._waiting = asyncio.get_running_loop().create_future()
             try:

@@ -17,6 +17,7 @@ from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._errors import KinformError, OptionError
+from kinform._heap import start_trim
 from kinform._informer.background import start_background
 from kinform._informer.healer import Healer
 from kinform._informer.waits import Waits, degraded_keys, is_degraded
@@ -90,6 +91,7 @@ class Collection:
         self._healers: dict[str, Healer] = {}
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
+        self._notifies_of_keys = self._notifies_of_objects = False
         self._namespaces = spec.scope.namespaces or ("",)
         self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
         self._prepare(Writer(self.contents))
@@ -154,16 +156,20 @@ class Collection:
         if self.keeper is not None:
             self._background_tasks.append(start_background(self.name, "snapshot", self.keeper.run()))
         self.running = self._started = True
+        self._connect()
 
     def _restart(self) -> None:
         """Forgets the last run. Readers of the store continue with the new, empty state."""
-        before = self.writer
         self.contents.adopt(self.contents.empty_copy())
-        for part in (self.streams, self._healers, self._stream_tasks):
-            part.clear()
+        self.streams.clear()
         self._started = False
         self._prepare(Writer(self.contents))
-        self.writer.listener, self.writer.key_listener = before.listener, before.key_listener
+
+    def release(self) -> None:
+        """Releases the memory of the store, if no handle is open."""
+        if self._started and not self._dispatchers and self._stopping is None:
+            self._restart()
+            start_trim()
 
     async def close(self, dispatcher: Dispatcher[Any], tasks: Sequence[asyncio.Task[None]] = ()) -> None:
         """Removes a handle, and waits for its tasks.
@@ -195,6 +201,12 @@ class Collection:
                 self.writer.catch_up()  # an interrupted sweep would keep the snapshot from being written
                 await keeper.write()
         finally:
+            # Without cycles, what belongs to this run is freed when the next one starts, or with this object.
+            for stream in self.streams.values():
+                stream.on_progress = _do_nothing
+            for part in (self._healers, self._stream_tasks, self._background_tasks):
+                part.clear()
+            self.writer.listener = self.writer.key_listener = None
             if keeper is not None:
                 keeper.release()
             self._stopping.set_result(None)
@@ -252,8 +264,16 @@ class Collection:
         """
         self.writer.catch_up()
         if keys_only:
-            self.writer.key_listener = self._dispatch_keys
+            self._notifies_of_keys = True
         else:
+            self._notifies_of_objects = True
+        if self.running:
+            self._connect()
+
+    def _connect(self) -> None:
+        if self._notifies_of_keys:
+            self.writer.key_listener = self._dispatch_keys
+        if self._notifies_of_objects:
             self.writer.listener = self._dispatch
 
     def _dispatch(self, change: Change) -> None:
@@ -361,3 +381,6 @@ class Collection:
             raise OptionError("Scope.namespaces", None, "names of namespaces: this informer follows all of them")
         if not self.running:
             raise KinformError(f"{self.name}: the informer is not running")
+
+
+def _do_nothing() -> None: ...

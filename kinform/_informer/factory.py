@@ -19,7 +19,7 @@ from kinform._informer.informer import Informer
 from kinform._informer.sharing import NAME, SharedInformer, Sharing
 from kinform._listwatch.pacing import Pacing
 from kinform._listwatch.stream import Stream
-from kinform._options import Prune, Resource, Scope, Snapshot, Transform, WatchOptions
+from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
 from kinform._stats import FactoryStats, Health, add_up, worst
 from kinform._transport.adapter import ApiClient, as_transport
 from kinform._transport.base import Transport
@@ -96,6 +96,8 @@ class Factory:
         snapshot: Snapshot | str | os.PathLike[str] | None = None,
         memory_limit: int | None = None,
         queue_bound: int = DEFAULT_QUEUE_BOUND,
+        start: StartMode = "eager",
+        idle_timeout: float | None = None,
     ) -> Informer[T]:
         """Makes an informer, which shares its stream and its store with equal ones.
 
@@ -118,6 +120,8 @@ class Factory:
             snapshot: A file for all informers that share. Give it to the first one; the others have the same or None.
             memory_limit: The limit of their store. Give it to the first one; the others have the same or None.
             queue_bound: Number of events that can wait for a slow reader of this informer.
+            start: `"lazy"`: this informer uses the stream only from its first use on.
+            idle_timeout: Seconds without a use after which a lazy informer stops to use the stream.
 
         Raises:
             OptionError: An option is not valid, or contradicts that of an informer that shares the stream.
@@ -137,6 +141,8 @@ class Factory:
             snapshot=snapshot,
             memory_limit=memory_limit,
             queue_bound=queue_bound,
+            start=start,
+            idle_timeout=idle_timeout,
         )
         return informer
 
@@ -234,7 +240,8 @@ class Factory:
             allow_skipped: Skipped objects do not make `ok` False.
         """
         found = [informer.health(max_age, allow_skipped=allow_skipped) for informer in self.informers]
-        ages = [each.age_seconds for each in found if each.age_seconds is not None]
+        ages = [each.age_seconds for each in found if each.state != "idle"]
+        known = [age for age in ages if age is not None]
         reasons = [each.reason for each in found if each.reason]
         if not self._sharing.running or self._sharing.binding.forked:
             reasons.append(f"{NAME} is not running")
@@ -242,7 +249,7 @@ class Factory:
             ok=not reasons,
             state=worst(each.state for each in found),
             reason="; ".join(dict.fromkeys(reasons)),
-            age_seconds=max(ages) if ages and len(ages) == len(found) else None,
+            age_seconds=max(known) if known and len(known) == len(ages) else None,
             degraded=list(dict.fromkeys(key for each in found for key in each.degraded)),
             consecutive_failures=max((each.consecutive_failures for each in found), default=0),
             last_error=next((each.last_error for each in found if each.last_error is not None), None),

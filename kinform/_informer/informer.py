@@ -9,21 +9,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
-import msgspec
-
-from kinform._checks import require_integer
+from kinform._checks import require_integer, require_one_of, require_positive
 from kinform._decoding import DICT, T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._dispatch.handlers import EventKind
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
+from kinform._errors import OptionError
 from kinform._informer.collection import Collection
 from kinform._informer.handle import Handle
-from kinform._informer.health import assess
+from kinform._informer.lazy_store import LazyStore
+from kinform._informer.report import health_of, stats_of
 from kinform._listwatch.stream import Stream
-from kinform._options import Prune, Resource, Scope, Snapshot, Transform, WatchOptions
+from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
 from kinform._store.reader import Store
@@ -69,6 +69,13 @@ class Informer(Generic[T]):
         memory_limit: Largest `stats().memory.held_bytes` that is allowed. If the store takes more, the informer fails
             with a `MemoryLimitError`. It does not include the cache that all stores of the process share.
         queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
+        start: `"eager"`: the block starts the streams. `"lazy"`: the first use inside of the block starts them: a call
+            of `synced`, `wait_for`, `add_namespace` or `changes`, or a handler. Until then, `state` is `"idle"`.
+            Until a state is in the store, each read of a lazy store raises a `KinformError`, because it would look like
+            an empty collection.
+        idle_timeout: Seconds without a read of the store, a wait, a handler or a reader of `changes()` after which the
+            streams of a lazy informer stop, and the store releases its memory. `state` is `"idle"` again. The next use
+            starts anew, from the snapshot if there is one. None: they do not stop before the end of the block.
 
     Raises:
         OptionError: An option is not valid, or `type` or an index needs a path that pruning drops.
@@ -91,10 +98,18 @@ class Informer(Generic[T]):
         snapshot: Snapshot | str | os.PathLike[str] | None = None,
         memory_limit: int | None = None,
         queue_bound: int = DEFAULT_QUEUE_BOUND,
+        start: StartMode = "eager",
+        idle_timeout: float | None = None,
     ) -> None:
         if memory_limit is not None:
             require_integer("memory_limit", memory_limit, 1, "a positive number of bytes, or None")
         require_integer("queue_bound", queue_bound, 1, "a positive number of events")
+        require_one_of("start", start, get_args(StartMode))
+        lazy = start == "lazy"
+        if idle_timeout is not None:
+            if not lazy:
+                raise OptionError("idle_timeout", idle_timeout, 'None, unless start is "lazy"')
+            require_positive("idle_timeout", idle_timeout)
         spec = CollectionSpec.of(resource, scope, prune, transform, options)
         indexes = indexes if indexes is not None else {}
         spec.check_readable(type, indexes)
@@ -102,8 +117,9 @@ class Informer(Generic[T]):
         self.resource = spec.resource
         self._collection = self._collection_of(as_transport(api), spec, indexes, snapshot, memory_limit)
         self._dispatcher = Dispatcher(type, self._collection.name, queue_bound)
-        self._handle = Handle(self._collection, self._dispatcher)
-        self.store = Store(self._collection.contents, type)
+        self._handle = Handle(self._collection, self._dispatcher, lazy=lazy, idle_timeout=idle_timeout)
+        contents = self._collection.contents
+        self.store: Store[T] = LazyStore(contents, type, self._handle.note_read) if lazy else Store(contents, type)
 
     def _collection_of(
         self,
@@ -123,7 +139,7 @@ class Informer(Generic[T]):
     async def __aenter__(self) -> Informer[T]:
         self._handle.begin()
         try:
-            await self._handle.wait_open()
+            await self._handle.wait_entered()
         except BaseException:
             await self._leave()
             raise
@@ -151,54 +167,23 @@ class Informer(Generic[T]):
 
     def stats(self) -> Stats:
         """Returns the current counts and sizes, and the seconds since the last events."""
-        collection, dispatcher = self._collection, self._dispatcher
-        writer, keeper = collection.writer, collection.keeper
-        return Stats(
-            state=self.state,
-            objects=len(collection.contents.table),
-            wire_bytes=writer.wire_bytes,
-            memory=writer.memory_usage(),
-            peak_bytes=writer.peak_bytes,
-            stale=collection.contents.table.stale,
-            degraded=collection.degraded,
-            undecodable=dispatcher.undecodable,
-            undecodable_reads=self.store.undecodable_reads,
-            queue_depth=dispatcher.queue_depth,
-            changes_depth=dispatcher.changes_depth,
-            dropped_old=dispatcher.dropped_old,
-            handler_errors=dispatcher.handler_errors,
-            transform_errors=writer.transform_errors,
-            transform_seconds=writer.transform_seconds,
-            snapshot=None if keeper is None else keeper.stats(),
-            streams={namespace: stream.stats() for namespace, stream in collection.streams.items()},
-        )
+        reads = self.store.undecodable_reads
+        return stats_of(self._collection, self._dispatcher, self._handle, undecodable_reads=reads)
 
     def health(self, max_age: float | None = None, *, allow_skipped: bool = False) -> Health:
         """Returns whether the store is a complete and recent copy, and why not.
 
         `ok` is False if the informer is not synced, has stopped or failed, if this process was forked after the start,
-        or if `degraded` names skipped objects. An object that stays larger than `max_object_bytes` keeps `ok` False
-        until you raise the limit. So use `allow_skipped` where one object must not count, such as in a liveness probe.
+        or if `degraded` names skipped objects. An idle informer is ok: it has no copy that could be wrong. An object
+        that stays larger than `max_object_bytes` keeps `ok` False until you raise the limit. So use `allow_skipped`
+        where one object must not count, such as in a liveness probe.
 
         Args:
             max_age: Largest `age_seconds` for which `ok` is True. The server sends a bookmark about once a minute, so
                 use more than 60. None: `ok` is True only in the state `"live"`.
             allow_skipped: Skipped objects do not make `ok` False.
         """
-        collection, dispatcher = self._collection, self._dispatcher
-        health = assess(
-            collection.name,
-            list(collection.streams.values()),
-            state=self.state,
-            running=self._handle.opened,
-            failure=dispatcher.failure,
-            max_age=max_age,
-            allow_skipped=allow_skipped,
-        )
-        if dispatcher.binding.forked:
-            why = f"{collection.name}: this process was forked after the start"
-            return msgspec.structs.replace(health, ok=False, reason=why)
-        return health
+        return health_of(self._collection, self._dispatcher, self._handle, max_age=max_age, allow_skipped=allow_skipped)
 
     # Waits
 
@@ -235,14 +220,15 @@ class Informer(Generic[T]):
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.waits.synced(
-            self._handle.streams,
-            timeout,
-            opened=self._handle.wait_open,
-            allow_partial=allow_partial,
-            wait=wait,
-            allow_skipped=allow_skipped,
-        )
+        with self._handle.waiting():
+            await self._collection.waits.synced(
+                self._handle.streams,
+                timeout,
+                opened=self._handle.wait_open,
+                allow_partial=allow_partial,
+                wait=wait,
+                allow_skipped=allow_skipped,
+            )
 
     async def failed(self) -> Exception:
         """Waits until the informer fails, and returns the error.
@@ -284,13 +270,14 @@ class Informer(Generic[T]):
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.waits.reached(
-            self._handle.streams,
-            resource_version,
-            timeout,
-            opened=self._handle.wait_open,
-            allow_skipped=allow_skipped,
-        )
+        with self._handle.waiting():
+            await self._collection.waits.reached(
+                self._handle.streams,
+                resource_version,
+                timeout,
+                opened=self._handle.wait_open,
+                allow_skipped=allow_skipped,
+            )
 
     async def add_namespace(
         self, namespace: str, timeout: float | None = None, *, wait: bool = False, allow_skipped: bool = False
@@ -317,15 +304,17 @@ class Informer(Generic[T]):
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        added = await self._collection.add_namespace(namespace)
+        with self._handle.waiting():
+            await self._handle.wait_open()
+            added = await self._collection.add_namespace(namespace)
 
-        def streams() -> list[Stream]:
-            self._handle.check()
-            return added()
+            def streams() -> list[Stream]:
+                self._handle.check()
+                return added()
 
-        await self._collection.waits.synced(
-            streams, timeout, opened=self._handle.wait_open, wait=wait, allow_skipped=allow_skipped
-        )
+            await self._collection.waits.synced(
+                streams, timeout, opened=self._handle.wait_open, wait=wait, allow_skipped=allow_skipped
+            )
 
     async def remove_namespace(self, namespace: str) -> None:
         """Stops following a namespace, and removes its objects from the store.
@@ -336,6 +325,7 @@ class Informer(Generic[T]):
             OptionError: The informer follows all namespaces, or does not follow this one.
         """
         self._dispatcher.binding.check()
+        await self._handle.wait_open()
         await self._collection.remove_namespace(namespace)
 
     # Listeners
@@ -379,6 +369,7 @@ class Informer(Generic[T]):
         self._collection.enable_notifications(keys_only=True)
         keys = self._collection.contents.table.ids().keys() if self._handle.opened else iter(())
         self._dispatcher.key_handlers.add(handler, keys)
+        self._handle.start()
         return handler
 
     def changes(self, *, allow_skipped: bool = False) -> Changes[T]:
@@ -402,10 +393,13 @@ class Informer(Generic[T]):
         """
         self._dispatcher.binding.check()
         opened = self._handle.opened or self._handle.left
-        return self._collection.changes(self._dispatcher, opened=opened, allow_skipped=allow_skipped)
+        changes = self._collection.changes(self._dispatcher, opened=opened, allow_skipped=allow_skipped)
+        self._handle.start()
+        return changes
 
     def _add_handler(self, event_kind: EventKind, handler: Callable[..., object]) -> None:
         self._dispatcher.binding.check()
         self._collection.enable_notifications()
         present = self._collection.present() if event_kind == "added" and self._handle.opened else None
         self._dispatcher.handlers.add(event_kind, handler, present)
+        self._handle.start()

@@ -113,10 +113,10 @@ class Sharing:
         for informer in self.informers:
             informer._handle.begin()
         for informer in list(self.informers):
-            await informer._handle.wait_open()
+            await informer._handle.wait_entered()
 
     async def wait_opening(self) -> None:
-        """Waits until the collections of all informers are open, or have failed."""
+        """Waits until the collections that are being opened are open, or have failed."""
         for informer in list(self.informers):
             await informer._handle.wait_opening()
 
@@ -176,7 +176,7 @@ class SharedInformer(Informer[T]):
             self._sharing.add(self)
         self._in_block = True
         try:
-            await self._handle.wait_open()
+            await self._handle.wait_entered()
         except BaseException:
             await self._leave()
             raise

@@ -12,7 +12,7 @@ from benchmarks.harness.process import Process
 from benchmarks.harness.waiting import wait_until_idle
 from kinform.cli._process_memory import Gauge
 from tests.memory.conftest import SERVER
-from tests.memory.follower import TRIMMED_SECONDS
+from tests.memory.follower import MIB, TRIMMED_SECONDS, Source
 from tests.memory.test_idle import ready, start
 
 KIB = 1 << 10
@@ -66,6 +66,28 @@ async def main(url):
 asyncio.run(main(sys.argv[1]))
 """
 
+LAZY = """
+import asyncio, sys
+import kinform
+
+async def main(url):
+    async with (
+        kinform.connect(url) as api,
+        kinform.Informer(api, "v1/namespaces", start="lazy", idle_timeout=0.1) as namespaces,
+    ):
+        while line := await asyncio.to_thread(sys.stdin.readline):
+            reader = namespaces.changes()  # keeps it awake
+            await namespaces.synced(timeout=60)
+            print("ready", len(namespaces.store), flush=True)
+            await asyncio.to_thread(sys.stdin.readline)
+            await reader.aclose()
+            while namespaces.state != "idle":
+                await asyncio.sleep(0.1)
+            print("ready", flush=True)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
 
 @pytest.fixture(scope="module")
 def services() -> Iterator[str]:
@@ -93,6 +115,29 @@ def test_each_further_informer_takes_at_most_50_kib(services: str, capsys: pytes
     with capsys.disabled():
         print(f"\n{HANDLES} informers that share {OBJECTS} services with another one: {each:.1f} KiB each")
     assert each <= 50
+
+
+def test_an_idle_informer_returns_the_memory_of_its_store(
+    namespaces: Source, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The first use fills buffers that the process keeps. So the second one is measured."""
+    namespaces.process.do("reset")
+    held = []
+    with start(LAZY, namespaces.url) as process:
+        assert process.stdin is not None
+        for objects in (True, False, True, False):
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert bool(ready(process)) is objects
+            wait_until_idle(Gauge(process.pid), 30.0, idle_seconds=TRIMMED_SECONDS)
+            held.append(Gauge(process.pid).rss())
+        process.stdin.close()
+        assert process.wait(10) == 0
+    _, before, live, idle = held
+    with capsys.disabled():
+        print(f"\na lazy informer: {(live - before) / MIB:.1f} MiB, idle again {(idle - before) / MIB:.1f} MiB")
+    assert live - before >= 2 * MIB
+    assert idle - before <= 0.25 * (live - before)
 
 
 def test_starting_and_stopping_often_keeps_nothing(few_services: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,6 +48,12 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
                     pass
 
 
+async def a_lazy_informer_has_the_same_types(api: kinform.Connection) -> None:
+    pods = kinform.Informer(api, "v1/pods", type=Pod, start="lazy", idle_timeout=600)
+    assert_type(pods, kinform.Informer[Pod])
+    assert_type(pods.store, kinform.Store[Pod])
+
+
 async def a_factory_gives_informers_of_each_type(api: kinform.Connection) -> None:
     async with kinform.Factory(api, start_jitter=5.0, max_concurrent_syncs=4) as factory:
         assert_type(factory, kinform.Factory)

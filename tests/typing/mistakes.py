@@ -18,6 +18,7 @@ def options(api: kinform.Connection) -> None:
     kinform.Informer(api, 42)  # type: ignore[arg-type]
     kinform.Informer(api, "v1/pods", type=Pod({}))  # type: ignore[arg-type]
     kinform.Informer(api, "v1/pods", selector="app=web")  # type: ignore[call-arg]
+    kinform.Informer(api, "v1/pods", start="later")  # type: ignore[arg-type]
 
 
 def factories(api: kinform.Connection) -> None:
