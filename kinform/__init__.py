@@ -1,18 +1,22 @@
 """A memory-efficient Kubernetes informer: a live, correct, pruned copy of objects.
 
 `Informer` keeps a live store and notifies handlers. `reflector` fills a store from a stream. `watcher` streams events
-without a store. `kinform.testing` and `kinform.watch` are imported at their first use.
+without a store. `kinform.testing`, `kinform.watch` and `kinform.sync` are imported at their first use.
 """
 
 import importlib
 from types import ModuleType
 
+from kinform._connection.connection import Connection, connect
 from kinform._dispatch.changes import Changes
 from kinform._errors import (
+    AlreadyExistsError,
     BadRequestError,
+    ConflictError,
     DecodeError,
     ExpiredError,
     ForbiddenError,
+    InvalidError,
     KinformError,
     MemoryLimitError,
     NotFoundError,
@@ -37,16 +41,17 @@ from kinform._stats import FactoryStats, Health, MemoryUsage, SnapshotStats, Sta
 from kinform._store.reader import Store, store
 from kinform._store.writer import Writer
 from kinform._transport.base import Request, Response, Transport
-from kinform._transport.connection import Connection, connect
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Added",
+    "AlreadyExistsError",
     "Apply",
     "Backoff",
     "BadRequestError",
     "Changes",
+    "ConflictError",
     "Connection",
     "DecodeError",
     "Delete",
@@ -60,6 +65,7 @@ __all__ = [
     "Init",
     "InitApply",
     "InitDone",
+    "InvalidError",
     "KinformError",
     "MemoryLimitError",
     "MemoryUsage",
@@ -99,6 +105,6 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in ("testing", "watch"):  # `testing` imports a web server, which production code does not need
+    if name in ("sync", "testing", "watch"):  # `testing` imports a web server, which production code does not need
         return importlib.import_module(f"kinform.{name}")
     raise AttributeError(f"module 'kinform' has no attribute {name!r}")

@@ -1,6 +1,7 @@
 """The entry point of `kinform` and `python -m kinform`.
 
-Prints one line if the packages of the extra `cli` are missing.
+Prints one line if packages of the extra `cli` are missing. It names these packages and not the extra: so the command in
+it is right for each way in which kinform can be installed, such as from a clone.
 """
 
 from __future__ import annotations
@@ -8,14 +9,15 @@ from __future__ import annotations
 import importlib.util
 import sys
 
+EXTRA = ("click", "rich")  # the packages of the extra `cli`
+
 
 def main() -> None:
     """Runs the command line and exits with its code, or with 69 without click or rich."""
-    missing = [name for name in ("click", "rich") if importlib.util.find_spec(name) is None]
+    missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         print(
-            f"kinform: the command line needs {' and '.join(missing)}: "
-            "pip install 'kinform[cli]', or '.[cli]' in a clone",
+            f"kinform: the command line needs {' and '.join(missing)}: python -m pip install {' '.join(missing)}",
             file=sys.stderr,
         )
         sys.exit(69)

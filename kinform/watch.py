@@ -13,31 +13,26 @@ store. For a copy of a collection, use `kinform.Informer`.
 from __future__ import annotations
 
 import asyncio
-import functools
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
-from kinform._checks import require_instance, require_one_of, require_positive
-from kinform._errors import ProtocolError
-from kinform._watch.events import Event, is_json, parse_event
+from kinform._watch.events import Event
 from kinform._watch.functions import (
     ASYNC_CLIENTS,
     PYDOC_FOLLOW_PARAM,
     PYDOC_RETURN_LABEL,
     TYPE_LIST_SUFFIX,
-    Client,
     client_of,
     follows_a_log,
     return_type_of,
-    without_preload,
 )
-from kinform._watch.lines import Lines
-from kinform._watch.recovery import WATCH_ARGUMENTS, Ended, OnExpired, Recovery, Silent
+from kinform._watch.recovery import Ended, OnExpired, Silent
 from kinform._watch.refusals import MAX_BODY, is_refusal, refusal_of
-from kinform._watch.seen import Listed, Seen
+from kinform._watch.seen import Listed
+from kinform._watch.stream import Options, Stream, parse
 
 __all__ = ["PYDOC_FOLLOW_PARAM", "PYDOC_RETURN_LABEL", "TYPE_LIST_SUFFIX", "Watch"]
 
@@ -84,22 +79,12 @@ class Watch:
         dedup: bool = False,
         newest: bool = True,
     ) -> None:
-        require_one_of("Watch.on_expired", on_expired, ("raise", "replay", "diff"))
-        if idle_timeout is not None:
-            require_positive("Watch.idle_timeout", idle_timeout)
-        require_instance("Watch.dedup", dedup, bool, "True or False")
-        require_instance("Watch.newest", newest, bool, "True or False")
         self.resource_version: Any = None
         self.resp: Any = None
-        self.return_type: Any = ""
-        self.func: functools.partial[Awaitable[Any]]
         self._raw_return_type = return_type
-        self._on_expired: OnExpired = on_expired
-        self._idle_timeout = idle_timeout
-        self._dedup = dedup
-        self._newest = newest
+        self._options = Options(on_expired=on_expired, idle_timeout=idle_timeout, dedup=dedup, newest=newest)
         self._stop = False
-        self._lines = Lines()
+        self._stream: Stream
 
     def stream(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Self:
         """Returns this Watch as the stream of a function. Sends no request yet.
@@ -113,26 +98,22 @@ class Watch:
         """
         self._drop_response()
         self._stop = False
-        self._client = client_of(func, self._raw_return_type, ASYNC_CLIENTS)
-        self.return_type = self.get_return_type(func)
-        kwargs[self.get_watch_argument_name(func)] = True
-        func, added = without_preload(func)
-        kwargs |= added
         if "resource_version" in kwargs:
             self.resource_version = kwargs["resource_version"]
-        self.func = functools.partial(func, *args, **kwargs)
-        self._log = self.return_type in ("str", str)
-        self._lines = Lines(ends=self._log)
-        keep = self._on_expired == "diff"
-        self._seen = Seen(drop_repeated=self._dedup, keep=keep) if self._dedup or keep else None
-        self._recovery = Recovery(
-            self.func.keywords,
-            on_expired=self._on_expired,
-            idle_timeout=self._idle_timeout,
-            newest=self._newest,
-            continues=not self._log,
+        self._stream = Stream(
+            func, args, kwargs, return_type=self._raw_return_type or None, clients=ASYNC_CLIENTS, options=self._options
         )
         return self
+
+    @property
+    def func(self) -> Callable[[], Awaitable[Any]]:
+        """The function, with the arguments of the next request."""
+        return self._stream.func
+
+    @property
+    def return_type(self) -> Any:
+        """The type of `event["object"]` in the stream."""
+        return self._stream.return_type
 
     def stop(self) -> None:
         """Ends the stream before its next event. Does not wake a task that waits for it."""
@@ -153,8 +134,8 @@ class Watch:
             ProtocolError: The line is not JSON, or not a watch event.
             ApiException: The line is a Status or an ERROR event.
         """
-        client = getattr(self, "_client", None) or client_of(None, response_type, ASYNC_CLIENTS)
-        event = _parse(data.encode() if isinstance(data, str) else data, response_type, client)
+        client = client_of(None, response_type, ASYNC_CLIENTS)
+        event = parse(data.encode() if isinstance(data, str) else data, response_type, client, strict=True)
         self.resource_version = event.resource_version or self.resource_version
         return event
 
@@ -180,7 +161,7 @@ class Watch:
             TimeoutError: The time of `_request_timeout` is over, in a stream with `timeout_seconds`.
             aiohttp.ClientError: The connection failed.
         """
-        ready = self._lines.ready
+        stream, ready = self._stream, self._stream.lines.ready
         while True:
             try:
                 if self.resp is None and not ready:
@@ -189,7 +170,8 @@ class Watch:
                     raise StopAsyncIteration
                 if self.resp is not None and not ready:
                     await self._read()
-                event = self._take(ready.popleft()) if ready else None
+                event = stream.take(ready.popleft()) if ready else None
+                self.resource_version = stream.recovery.resource_version or self.resource_version
             except StopAsyncIteration:
                 raise
             except Exception as error:
@@ -202,8 +184,8 @@ class Watch:
         """Releases the connection. The Watch can be used again."""
         if self.resp is not None:
             self.resp.release()
-        self.resp = None
-        self._lines.clear()
+            self.resp = None
+            self._stream.lines.clear()
 
     async def __aenter__(self) -> Self:
         return self
@@ -214,15 +196,15 @@ class Watch:
         await self.close()
 
     async def _open(self) -> None:
-        if self._recovery.relisting:
+        if self._stream.recovery.relisting:
             await self._relist()
         else:
-            self.resp = await self._request(self.func)
-            self._recovery.answered()
+            self.resp = await self._request(self._stream.func)
+            self._stream.recovery.answered()
 
     async def _request(self, func: Callable[[], Awaitable[Any]]) -> Any:
         """Returns a successful response; raises the ApiException of any other."""
-        self._recovery.sending(time.monotonic())
+        self._stream.recovery.sending(time.monotonic())
         response = await self._in_time(func())
         if not is_refusal(response):
             return response
@@ -232,7 +214,7 @@ class Watch:
                 body += chunk
         finally:
             response.close()
-        raise refusal_of(response, body, self._client)
+        raise refusal_of(response, body, self._stream.client)
 
     async def _read(self) -> None:
         """Reads until a line is ready.
@@ -240,40 +222,26 @@ class Watch:
         Raises:
             Ended: The body has ended.
         """
-        content, lines = self.resp.content, self._lines
+        content, stream = self.resp.content, self._stream
         whole_lines = not _is_stream_reader(content)  # such as a fake with `readline` only, which aiohttp limits
-        while not lines.ready:
+        while not stream.lines.ready:
             asked = time.monotonic()
             data = await self._in_time(content.readline() if whole_lines else content.readany())
-            if data:
-                self._recovery.arrived(asked, time.monotonic())
-            if data and whole_lines:
-                lines.ready.append(data)
-            elif data:
-                lines.feed(data)
-            elif lines.rest and (self._log or is_json(lines.rest)):
-                lines.finish()
+            if not data:
+                if not stream.end():
+                    raise Ended
+                return
+            stream.recovery.arrived(asked, time.monotonic())
+            if whole_lines:
+                stream.lines.ready.append(data)
             else:
-                raise Ended
-
-    def _take(self, line: bytes) -> Any:
-        """Returns the event of a line, the line of a log, or None to go on."""
-        if self._log:
-            return line.decode()
-        if not line or line.isspace():
-            return None
-        event = _parse(line, self.return_type, self._client)
-        self._recovery.received(event["type"], event.resource_version)
-        self.resource_version = self._recovery.resource_version
-        return event if self._seen is None or self._seen.admit(event) else None
+                stream.lines.feed(data)
 
     async def _relist(self) -> None:
         """Requests a list, and makes lines of its differences to the known objects."""
-        assert self._seen is not None
-        arguments = {name: value for name, value in self.func.keywords.items() if name not in WATCH_ARGUMENTS}
         listed = Listed()
         while True:
-            response = await self._request(functools.partial(self.func.func, *self.func.args, **arguments))
+            response = await self._request(self._stream.list_func(listed))
             try:
                 while chunk := await self._in_time(response.content.readany()):
                     listed.feed(chunk)
@@ -282,17 +250,15 @@ class Watch:
             listed.end_page()
             if not listed.token:
                 break
-            arguments["_continue"] = listed.token
-        self._recovery.listed(listed.resource_version)
-        self._lines.ready.extend(self._seen.compare(listed))
+        self._stream.compare(listed)
 
     async def _recover(self, error: Exception) -> None:
         """Waits until the next request may be sent; or raises if the stream ends."""
-        now = time.monotonic()
-        final = self._recovery.judge(error, now, cut=bool(self._lines.rest))
+        recovery, now = self._stream.recovery, time.monotonic()
+        final = recovery.judge(error, now, cut=bool(self._stream.lines.rest))
         if final is None:
             self._drop_response()
-        await asyncio.sleep(self._recovery.wait(now))
+        await asyncio.sleep(recovery.wait(now))
         if self._stop or isinstance(final, Ended):
             raise StopAsyncIteration
         if final is not None:
@@ -301,12 +267,12 @@ class Watch:
     def _drop_response(self) -> None:
         if self.resp is not None:
             self.resp.close()
-        self.resp = None
-        self._lines.clear()
+            self.resp = None
+            self._stream.lines.clear()
 
     async def _in_time(self, awaitable: Awaitable[Any]) -> Any:
         """Awaits something of the server; raises Silent if it takes too long."""
-        seconds = self._recovery.patience(time.monotonic())
+        seconds = self._stream.recovery.patience(time.monotonic())
         deadline = asyncio.timeout(seconds)
         try:
             async with deadline:
@@ -315,14 +281,6 @@ class Watch:
             if deadline.expired():
                 raise Silent(f"the server sent nothing for {seconds:.0f} s") from None
             raise
-
-
-def _parse(line: bytes, return_type: Any, client: Client) -> Event:
-    line.decode()  # raises for bytes that are not UTF-8; the event is decoded later
-    event = parse_event(line, return_type, client)
-    if event["type"].upper() == "BOOKMARK" and not event.resource_version:
-        raise ProtocolError("Malformed JSON response for bookmark event, 'resourceVersion' is missing")
-    return event
 
 
 def _is_stream_reader(content: Any) -> bool:

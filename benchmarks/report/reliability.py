@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
@@ -65,13 +66,14 @@ def _setup(kind: str, server: str) -> Callable[[list[Record]], str]:
     def text(records: list[Record]) -> str:
         for each in _runs(records, kind):
             servers = " and ".join(f"{name} {version}" for name, version in each.get("servers", {}).items())
-            follows = f"kinform follows {each['objects']:,} {server.format(servers)} over {transport(each)}."
-            faults = f"{each['faults']:,} faults of {each['kinds']} kinds, and {each['checkpoints']} checkpoints"
             calls = [f"{each['calls'].get(kind, 0):,} {title}" for kind, title in EVENTS.items()]
-            return f"""\
-{follows} The same objects change, disappear and come back, and keep their sizes, so the memory of the process should
-not grow. In {each["seconds"] / 60:.0f} minutes, there were {each["events"]:,} changes, {faults}.
-The handlers got {", ".join(calls[:-1])} and {calls[-1]}."""
+            return _paragraph(
+                f"kinform follows {each['objects']:,} {server.format(servers)} over {transport(each)}.",
+                "The same objects change, disappear and come back, and keep their sizes, so the memory of the process",
+                f"should not grow. In {each['seconds'] / 60:.0f} minutes, there were {each['events']:,} changes,",
+                f"{each['faults']:,} faults of {each['kinds']} kinds, and {each['checkpoints']} checkpoints.",
+                f"The handlers got {', '.join(calls[:-1])} and {calls[-1]}.",
+            )
         return ""
 
     return text
@@ -79,13 +81,17 @@ The handlers got {", ".join(calls[:-1])} and {calls[-1]}."""
 
 def _options(records: list[Record]) -> str:
     for each in of(records, "soak", record="run"):
-        rows = [[f"`{_option(name)}`", f"{value:,g}"] for name, value in each["options"].items()]
+        rows = [[f"`{_option(name)}`", f"{value:,}"] for name, value in each["options"].items()]
         return table(["option", "value"], rows)
     return ""
 
 
 def _option(name: str) -> str:
     return name if name.endswith(("timeout", "bytes")) else f"Backoff.{name}"
+
+
+def _paragraph(*parts: str) -> str:
+    return textwrap.fill(" ".join(parts), 120, break_on_hyphens=False)
 
 
 def _matrix(records: list[Record]) -> str:
@@ -110,13 +116,15 @@ def _matrix_summary(records: list[Record]) -> str:
     cells = [each for each in of(records, "soak", record="cell") if each["applied"]]
     if not cells:
         return ""
-    same = [each for each in cells if each["equal"]]
-    few = [each for each in cells if each["bounded"]]
-    loaded = [each for each in cells if each.get("loaded")]
-    return f"""\
-They were equal in {len(same):,} of {len(cells):,} starts. In {len(few):,} of {len(cells):,} starts, kinform sent
-at most {MAX_MORE_REQUESTS} requests more than without a fault. {len(loaded)} starts read a snapshot. A start that fails
-one of the first two checks is bold."""
+    snapshots = [each for each in cells if each["start"] == "snapshot"]
+    equal, few = sum(each["equal"] for each in cells), sum(each["bounded"] for each in cells)
+    return _paragraph(
+        "Then both copies are compared with the server.",
+        f"They were equal in {equal:,} of {len(cells):,} starts.",
+        f"In {few:,} of {len(cells):,} starts, kinform sent at most",
+        f"{MAX_MORE_REQUESTS} requests more than without a fault. {sum(each['loaded'] for each in snapshots)} of",
+        f"{len(snapshots)} starts from a snapshot read it. A start that fails one of the first two checks is bold.",
+    )
 
 
 def _matrix_faults(records: list[Record]) -> str:

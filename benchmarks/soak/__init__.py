@@ -54,7 +54,7 @@ RUN: tuple[Column, ...] = (
     ("memory: third quarter of the run", "rss.third_quarter", "MiB"),
     ("memory: last quarter of the run", "rss.fourth_quarter", "MiB"),
     ("memory: largest", "rss.largest", "MiB"),
-    ("memory: slope over the second half, per million changes", "rss.slope", "MiB"),
+    ("memory: slope over the second half, per hour", "rss.slope", "MiB"),
 )
 
 

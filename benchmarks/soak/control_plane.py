@@ -25,7 +25,6 @@ from tests.support.proxy import Proxy
 OBJECTS = 500
 PAGE_SIZE = 100
 LONGEST_OUTAGE = 5.0
-FAULTS_PER_CHECKPOINT = 5
 
 
 class Scene:
@@ -150,6 +149,5 @@ async def _strike_all(run: WatchedRun, scene: Scene, random: Random, options: ar
         seconds = await run.strike(kind, FAULTS[kind](scene))
         shown = "STUCK" if seconds is None else f"{seconds:.2f} s to recover"
         print(f"control-plane: {passed:.0f} s: {kind}: {shown}", file=sys.stderr, flush=True)
-        if run.struck % FAULTS_PER_CHECKPOINT == 0 and not await run.checkpoint():
+        if not await run.checkpoint(content=True):
             print(f"control-plane: {run.differences}", file=sys.stderr, flush=True)
-    await run.checkpoint()

@@ -8,6 +8,9 @@ from typing import Any
 
 import msgspec
 
+EXAMPLES = 10
+"""Differences that are kept as text."""
+
 Version = Sequence[str]
 """The uid and the resourceVersion of an object, and in a copy of whole objects the digest of its content."""
 
@@ -33,10 +36,8 @@ class Differences(msgspec.Struct):
     wrong: int = 0
     examples: list[str] = []
 
-    @property
-    def total(self) -> int:
-        """The number of all differences."""
-        return self.lost + self.invented + self.wrong
+    def __str__(self) -> str:
+        return f"{self.lost} lost, {self.invented} invented, {self.wrong} wrong"
 
     def compare(self, truth: Mapping[str, Version], copy: Mapping[str, Version]) -> bool:
         """Adds the differences of a copy; returns whether it has none.
@@ -51,5 +52,6 @@ class Differences(msgspec.Struct):
         self.invented += len(invented)
         self.wrong += len(wrong)
         for what, keys in (("lost", lost), ("invented", invented), ("wrong", wrong)):
-            self.examples += [f"{what}: {key}" for key in sorted(keys)[:3]]
+            left = EXAMPLES - len(self.examples)
+            self.examples += [f"{what}: {key}" for key in sorted(keys)[:left]]
         return not (lost or invented or wrong)

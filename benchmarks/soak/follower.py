@@ -93,20 +93,21 @@ class FollowerProgram:
             return None
         return time.monotonic()
 
-    async def copies(self) -> dict[str, dict[str, list[str]]]:
+    async def copies(self, *, content: bool) -> dict[str, dict[str, list[str]]]:
         """Returns the store and the copy of the handlers.
 
-        Waits until the handlers were called for all events.
+        Waits until the handlers were called for all events. With `content`, the store has digests of its objects.
         """
         informer = self._informer
         while informer.stats().queue_depth:
             await asyncio.sleep(TICK)
         store: dict[str, list[str]] = {}
         for number, key in enumerate(informer.store.keys()):
-            if (raw := informer.store.raw(key)) is not None:
-                found = msgspec.json.decode(raw)
-                metadata = found["metadata"]
-                store[key] = [metadata["uid"], metadata["resourceVersion"], content_digest(found)]
+            if (meta := informer.store.meta(key)) is None:
+                continue
+            store[key] = [meta.uid, meta.resource_version]
+            if content:
+                store[key].append(content_digest(msgspec.json.decode(informer.store.raw(key) or b"{}")))
             if number % SLICE == 0:
                 await asyncio.sleep(0)
         return {"store": store, "handlers": {key: list(version) for key, version in self._copy.objects.items()}}

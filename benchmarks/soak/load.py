@@ -29,6 +29,8 @@ A fault can keep a watch from that. Without a watch, each slice waits so long, a
 """
 DELETIONS = 0.05
 """The share of writes that delete a pod. As many create one."""
+SKEW = 4
+"""Updates are skewed: half of the pods get a sixth of them, so that a lost event stays visible for seconds."""
 MAX_ABSENT = 0.05
 """The largest share of pods that do not exist."""
 
@@ -84,7 +86,7 @@ class PodLoad:
             key = self._take(self._present)
             self._absent.append(key)
             return self._server.delete(PODS, key)
-        return self._server.touch(PODS, self._present[self._random.randrange(len(self._present))])
+        return self._server.touch(PODS, self._present[int(len(self._present) * self._random.random() ** SKEW)])
 
     async def probe(self) -> str:
         """Writes once; returns the resourceVersion."""

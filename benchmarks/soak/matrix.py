@@ -109,7 +109,7 @@ class _Cell:
         applied = not scene.server.faults_left
         scene.server.heal()
         differences, report = Differences(), await follower.do("report")
-        truth, copies = await load.truth(), await follower.do("copies")
+        truth, copies = await load.truth(), await follower.do("copies", content=True)
         equal = [differences.compare(truth, copy) for copy in copies.values()]
         await follower.do("close")
         figures: dict[str, Any] = {"requests": report["requests"] - before}

@@ -26,7 +26,8 @@ from tests.support.proxy import Proxy
 HISTORY = 20_000
 """Writes that the server keeps: a LIST under load must not be too old for its watch."""
 LONGEST_OUTAGE = 1.5
-CHECKPOINTS = 20
+CONTENT_CHECKS = 20
+"""Comparisons of all values of all objects. After each fault, their versions are compared."""
 QUIET_PARTS = 500
 """Between two faults, there is this part of all changes without a fault."""
 MAX_OBJECTS_BEFORE = 200
@@ -60,7 +61,7 @@ async def _soak(options: argparse.Namespace) -> list[Record]:
 
 async def _strike_all(run: WatchedRun, scene: Scene, load: PodLoad, options: argparse.Namespace) -> None:
     server, start = scene.server, time.monotonic()
-    step = options.events / CHECKPOINTS
+    next_content = options.events / CONTENT_CHECKS
     kinds = _kinds(scene.random, options)
     while load.made < options.events:
         await load.wait_for(options.events // QUIET_PARTS)
@@ -71,11 +72,13 @@ async def _strike_all(run: WatchedRun, scene: Scene, load: PodLoad, options: arg
             await run.strike(kind, _apply(REQUEST_FAULTS[kind], scene, load))
         server.heal()
         server.requests.clear()
-        if load.made >= step * (run.checkpoints + 1):
-            equal = await run.checkpoint()
+        content = load.made >= next_content
+        equal = await run.checkpoint(content=content)
+        if content or not equal:
+            next_content = load.made + options.events / CONTENT_CHECKS
             text = f"{load.made:,} events, {run.struck:,} faults, {time.monotonic() - start:.0f} s"
             print(f"simulator: {text}: {'equal' if equal else run.differences}", file=sys.stderr, flush=True)
-    await run.checkpoint()
+    await run.checkpoint(content=True)
 
 
 def _kinds(random: Random, options: argparse.Namespace) -> Iterator[str]:

@@ -4,45 +4,44 @@ from __future__ import annotations
 
 import asyncio
 import statistics
-from collections.abc import Callable
+import time
 
 from kinform.cli._process_memory import Gauge
 
 PERIOD = 1.0
-MILLION = 1_000_000
+HOUR = 3600.0
 
 
 class MemoryRecord:
-    """Samples of a process: the number of events so far, and the resident bytes."""
+    """Samples of a process: the time in seconds, and the resident bytes."""
 
-    def __init__(self, gauge: Gauge, events: Callable[[], int]) -> None:
+    def __init__(self, gauge: Gauge) -> None:
         self._gauge = gauge
-        self._events = events
-        self._samples: list[tuple[int, int]] = []
+        self._samples: list[tuple[float, int]] = []
 
     async def run(self) -> None:
         """Takes a sample each second until it is cancelled."""
         while True:
-            self._samples.append((self._events(), self._gauge.rss()))
+            self._samples.append((time.monotonic(), self._gauge.rss()))
             await asyncio.sleep(PERIOD)
 
     def figures(self) -> dict[str, float]:
-        """Returns the memory in the second half of the events, and its slope.
+        """Returns the memory in the second half of the run, and its slope.
 
-        The slope is in bytes per million events, by least squares.
+        The slope is in bytes per hour, by least squares.
         """
-        end = self._samples[-1][0] if self._samples else 0
-        later = [sample for sample in self._samples if sample[0] >= end / 2]
-        third = [rss for events, rss in later if events < end * 3 / 4]
-        fourth = [rss for events, rss in later if events >= end * 3 / 4]
+        count = len(self._samples)
         found: dict[str, float] = {"rss.largest": max((rss for _, rss in self._samples), default=0)}
-        if third and fourth:
-            found |= {"rss.third_quarter": statistics.median(third), "rss.fourth_quarter": statistics.median(fourth)}
-            found["rss.slope"] = slope(later) * MILLION
+        if count >= 4:
+            later = self._samples[count // 2 :]
+            quarters = {"third": self._samples[count // 2 : count * 3 // 4], "fourth": self._samples[count * 3 // 4 :]}
+            for name, samples in quarters.items():
+                found[f"rss.{name}_quarter"] = statistics.median(rss for _, rss in samples)
+            found["rss.slope"] = slope(later) * HOUR
         return found
 
 
-def slope(samples: list[tuple[int, int]]) -> float:
+def slope(samples: list[tuple[float, int]]) -> float:
     """Returns the slope of the line through the samples, by least squares.
 
     It is 0 if there is no line.

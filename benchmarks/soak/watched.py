@@ -92,7 +92,7 @@ class WatchedRun:
     def __init__(self, follower: Follower, load: Load) -> None:
         self._follower = follower
         self._load = load
-        self._memory = MemoryRecord(follower.process.gauge, lambda: load.made)
+        self._memory = MemoryRecord(follower.process.gauge)
         self._start = 0.0
         self.differences = Differences()
         self.checkpoints = self.struck = 0
@@ -123,16 +123,20 @@ class WatchedRun:
         self.recoveries[kind].append(max(0.0, at - start))
         return at - start
 
-    async def checkpoint(self) -> bool:
+    async def checkpoint(self, *, content: bool) -> bool:
         """Pauses the load, and compares both copies with the truth.
 
-        Returns whether both are equal to it.
+        Args:
+            content: Compare all values of the objects in the store, not only their versions.
+
+        Returns:
+            True if both are equal to it.
         """
         await self._load.pause()
         self.checkpoints += 1
         if await self._follower.reach(await self._load.probe()) is None:
             self.stuck.append("checkpoint")
-        truth, copies = await self._load.truth(), await self._follower.do("copies")
+        truth, copies = await self._load.truth(), await self._follower.do("copies", content=content)
         equal = [self.differences.compare(truth, copy) for copy in copies.values()]
         self._load.resume()
         return all(equal)

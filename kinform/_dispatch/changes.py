@@ -58,16 +58,46 @@ class Changes(Generic[T]):
         return self
 
     async def __anext__(self) -> Event[T]:
-        self._check()  # not started, or in another thread, it would wait forever
-        while entry := await self._next():
-            if event := self._decoder(entry):
+        while entries := await self.take(1):
+            if event := self.decode(entries[0]):
                 return event
-        if failure := self._failure():
-            raise failure.with_traceback(None)  # an error that is raised again and again would collect frames
         raise StopAsyncIteration
 
-    async def _next(self) -> Entry | None:
+    async def take(self, most: int) -> list[Entry]:
+        """Waits for the next change, and removes it with others that wait already.
+
+        Removes nothing if it is cancelled.
+
+        Args:
+            most: Largest number of changes.
+
+        Returns:
+            The changes, for `decode`. An empty list is the end of the iteration.
+
+        Raises:
+            KinformError: As in the iteration.
+        """
+        self._check()  # not started, or in another thread, it would wait forever
         await self._time_slice.end()
+        while (entry := self._pop_ready()) is None:
+            if self.queue.closed:
+                if failure := self._failure():
+                    raise failure.with_traceback(None)  # an error that is raised again and again would collect frames
+                return []
+            await self.queue.wait()
+        entries = [entry]
+        while len(entries) < most and (entry := self._pop_ready()) is not None:
+            entries.append(entry)
+        return entries
+
+    def decode(self, entry: Entry) -> Event[T] | None:
+        """Returns the event, or None for an object that cannot be decoded.
+
+        Any thread may call it.
+        """
+        return self._decoder(entry)
+
+    def _pop_ready(self) -> Entry | None:
         while True:
             if self._present is not None:
                 if version := next(self._present, None):
@@ -76,12 +106,16 @@ class Changes(Generic[T]):
             if self._synced_pending:
                 self._synced_pending = False
                 return Entry("synced")
-            entry = await self.queue.pop()
+            entry = self.queue.pop_ready()
             if entry is None or entry.kind != "present":
                 return entry
             self._present = entry.present
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Ends the iteration; what waits is dropped."""
         self._present = None
         self.queue.close()
+
+    async def aclose(self) -> None:
+        """Ends the iteration, as `close` does."""
+        self.close()

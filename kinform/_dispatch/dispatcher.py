@@ -46,7 +46,9 @@ class Dispatcher(Generic[T]):
         self._decoder = EventDecoder(type, name)
         self._name = name
         self._bound = bound
-        self._readers: weakref.WeakSet[Changes[T]] = weakref.WeakSet()
+        # By number. Unlike a set, it can be copied while another thread releases a reader.
+        self._readers: weakref.WeakValueDictionary[int, Changes[T]] = weakref.WeakValueDictionary()
+        self._made = 0  # readers
         self.handlers = Handlers(self._decoder, name, bound)
         self.key_handlers = KeyHandlers(name)
         self.binding = LoopBinding(name)
@@ -67,26 +69,26 @@ class Dispatcher(Generic[T]):
         """True if there is a handler of any kind, or a reader that has not ended."""
         if self.handlers.registered or self.key_handlers.registered:
             return True
-        return any(not reader.queue.closed for reader in list(self._readers))
+        return any(not reader.queue.closed for reader in self._alive())
 
     def dispatch(self, change: Change) -> None:
         """Passes one change to all listeners."""
         self.handlers.push(change)
         self.key_handlers.push(change.key)
-        for reader in list(self._readers):
+        for reader in self._alive():
             reader.queue.push(Entry.of(change))
 
     def dispatch_present(self, present: Present, keys: Iterator[str]) -> None:
         """Passes all objects of a state, and their keys, as added."""
         self.handlers.push_present(present())
         self.key_handlers.push_all(keys)
-        for reader in list(self._readers):
+        for reader in self._alive():
             reader.queue.push(Entry("present", present=present()))
 
     @property
     def awaits_synced(self) -> bool:
         """True if a reader of `changes()` has not been notified of a complete copy."""
-        return any(not reader.synced for reader in list(self._readers))
+        return any(not reader.synced for reader in self._alive())
 
     def dispatch_synced(self, *, complete: bool) -> None:
         """Notifies each reader of `changes()`, once, that a complete state has come in.
@@ -94,7 +96,7 @@ class Dispatcher(Generic[T]):
         Args:
             complete: The state lacks no skipped object. Otherwise only readers that allow this are notified.
         """
-        for reader in list(self._readers):
+        for reader in self._alive():
             if complete or reader.allow_skipped:
                 reader.notify_synced()
 
@@ -117,8 +119,12 @@ class Dispatcher(Generic[T]):
         )
         if self.ended.is_set():
             reader.queue.close()
-        self._readers.add(reader)
+        self._made += 1
+        self._readers[self._made] = reader
         return reader
+
+    def _alive(self) -> list[Changes[T]]:
+        return [reader for found in self._readers.valuerefs() if (reader := found()) is not None]
 
     def _check(self) -> None:
         self.binding.check()
@@ -139,7 +145,7 @@ class Dispatcher(Generic[T]):
 
     def _end(self) -> None:
         self.ended.set()
-        for reader in list(self._readers):
+        for reader in self._alive():
             reader.queue.close()
 
     # Counts
@@ -162,9 +168,9 @@ class Dispatcher(Generic[T]):
     @property
     def changes_depth(self) -> list[int]:
         """Events that wait in each `changes()`."""
-        return [reader.queue.depth for reader in list(self._readers)]
+        return [reader.queue.depth for reader in self._alive()]
 
     @property
     def dropped_old(self) -> int:
         """`Updated` events whose old version was released, because too many bytes waited."""
-        return self.handlers.queue.dropped_old + sum(reader.queue.dropped_old for reader in list(self._readers))
+        return self.handlers.queue.dropped_old + sum(reader.queue.dropped_old for reader in self._alive())

@@ -59,7 +59,6 @@ class Queue:
         bound: Entries up to which nothing is merged.
 
     Attributes:
-        closed: True after `close`.
         depth: Entries that wait.
         pushed: Entries pushed so far.
         dropped_old: `Updated` entries whose old version was released.
@@ -70,7 +69,7 @@ class Queue:
         self._entries: deque[Entry] = deque()  # void entries included, until they are popped
         self._latest: dict[str, Entry] = {}
         self._pinned = 0
-        self.closed = False
+        self._closed = False
         self._waiting: asyncio.Future[None] | None = None
         self.depth = 0
         self.pushed = 0
@@ -81,7 +80,7 @@ class Queue:
 
         After `close` it does nothing.
         """
-        if self.closed:
+        if self._closed:
             return
         self.pushed += 1
         entry.number = self.pushed
@@ -119,35 +118,47 @@ class Queue:
 
     def open(self) -> None:
         """Takes changes again, after `close`."""
-        self.closed = False
+        self._closed = False
 
     def close(self) -> None:
         """Ends the queue and releases what waits."""
-        self.closed = True
+        self._closed = True
         self._entries.clear()
         self._latest.clear()
         self._pinned = self.depth = 0
         self._wake()
 
+    @property
+    def closed(self) -> bool:
+        """True after `close`."""
+        return self._closed
+
     async def pop(self) -> Entry | None:
         """Waits for the oldest change and removes it; returns None after `close`."""
-        while True:
-            while self._entries:
-                entry = self._entries.popleft()
-                if entry.kind == "void":
-                    continue
-                self.depth -= 1
-                if self._latest.get(entry.key) is entry:
-                    del self._latest[entry.key]
-                self._pinned -= _pinned(entry)
-                return entry
-            if self.closed:
-                return None
-            self._waiting = asyncio.get_running_loop().create_future()
-            try:
-                await self._waiting
-            finally:
-                self._waiting = None
+        while (entry := self.pop_ready()) is None and not self._closed:
+            await self.wait()
+        return entry
+
+    def pop_ready(self) -> Entry | None:
+        """Removes the oldest change; returns None if no change waits."""
+        while self._entries:
+            entry = self._entries.popleft()
+            if entry.kind == "void":
+                continue
+            self.depth -= 1
+            if self._latest.get(entry.key) is entry:
+                del self._latest[entry.key]
+            self._pinned -= _pinned(entry)
+            return entry
+        return None
+
+    async def wait(self) -> None:
+        """Waits for the next `push` or `close`."""
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
 
     def _wake(self) -> None:
         if self._waiting is not None and not self._waiting.done():

@@ -115,36 +115,54 @@ class Collection:
 
     # Life
 
-    async def open(self, dispatcher: Dispatcher[Any]) -> None:
+    async def open(self, dispatcher: Dispatcher[Any], indexes: Mapping[str, str] = {}) -> None:
         """Adds a handle by its dispatcher. The first handle starts the streams.
+
+        Args:
+            dispatcher: The dispatcher of the handle.
+            indexes: Indexes of this handle, in addition to those of the collection.
 
         Raises:
             SnapshotError: kinform must not use the path of the snapshot.
+            OptionError: The paths of all indexes overlap too much.
+            MemoryLimitError: With the indexes, the store takes more than `memory_limit`.
         """
         async with self._open_lock:
-            while self._stopping is not None:
-                await asyncio.shield(self._stopping)
-            if self.running:
-                self.writer.catch_up()  # so that the new handle is notified only of later changes
-                self._dispatchers.append(dispatcher)
-                self._dispatch_present(dispatcher)
-                self._dispatch_synced(dispatcher)
-                if self.failure is not None:
-                    dispatcher.fail(self.failure)
-                return
-            self._dispatchers.append(dispatcher)
+            await self._settle()
+            if indexes:
+                await self.writer.add_indexes(indexes)
             try:
-                await self._start()
+                await self._settle()  # the last handle may have left since
+                if self.running:
+                    self._join(dispatcher)
+                else:
+                    self._dispatchers.append(dispatcher)
+                    await self._start()
             except BaseException:
-                self._dispatchers.remove(dispatcher)
+                if dispatcher in self._dispatchers:
+                    self._dispatchers.remove(dispatcher)
+                await self.writer.drop_indexes(indexes)
                 raise
 
-    async def _start(self) -> None:
-        if self._started:
+    async def _settle(self) -> None:
+        """Waits for the end of a stop, and forgets a run that has ended."""
+        while self._stopping is not None:
+            await asyncio.shield(self._stopping)
+        if self._started and not self.running:
             self._restart()
+
+    def _join(self, dispatcher: Dispatcher[Any]) -> None:
+        self.writer.catch_up()  # so that the new handle is notified only of later changes
+        self._dispatchers.append(dispatcher)
+        self._dispatch_present(dispatcher)
+        self._dispatch_synced(dispatcher)
+        if self.failure is not None:
+            dispatcher.fail(self.failure)
+
+    async def _start(self) -> None:
         loaded = await self.keeper.load() if self.keeper is not None else None
         if loaded is not None:
-            self.writer.adopt(loaded.contents, loaded.numbers)
+            await self.writer.adopt(loaded.contents, loaded.numbers)
             for dispatcher in self._dispatchers:
                 self._dispatch_present(dispatcher)
         for namespace in self._namespaces:
@@ -171,7 +189,12 @@ class Collection:
             self._restart()
             start_trim()
 
-    async def close(self, dispatcher: Dispatcher[Any], tasks: Sequence[asyncio.Task[None]] = ()) -> None:
+    async def close(
+        self,
+        dispatcher: Dispatcher[Any],
+        tasks: Sequence[asyncio.Task[None]] = (),
+        indexes: Mapping[str, str] = {},
+    ) -> None:
         """Removes a handle, and waits for its tasks.
 
         The last handle stops all tasks, then writes the snapshot.
@@ -179,12 +202,16 @@ class Collection:
         Args:
             dispatcher: The dispatcher of the handle. One that is not open is ignored.
             tasks: The tasks of the handle, cancelled already.
+            indexes: The indexes of the handle, as for `open`.
         """
         if dispatcher not in self._dispatchers:
             return
         self._dispatchers.remove(dispatcher)
         if self._dispatchers:
-            await asyncio.gather(*tasks, return_exceptions=True)
+            try:
+                await self.writer.drop_indexes(indexes)
+            finally:
+                await asyncio.gather(*tasks, return_exceptions=True)
             return
         self.running = False
         self._stopping = asyncio.get_running_loop().create_future()
@@ -196,7 +223,10 @@ class Collection:
         for task in own:
             task.cancel()
         try:
-            await asyncio.gather(*tasks, *own, return_exceptions=True)  # waits for all, even if it is cancelled
+            try:
+                await self.writer.drop_indexes(indexes)
+            finally:
+                await asyncio.gather(*tasks, *own, return_exceptions=True)  # waits for all, even if it is cancelled
             if keeper is not None and failure is None:
                 self.writer.catch_up()  # an interrupted sweep would keep the snapshot from being written
                 await keeper.write()
@@ -285,7 +315,7 @@ class Collection:
             dispatcher.key_handlers.push_all(keys)
 
     def _dispatch_present(self, dispatcher: Dispatcher[Any]) -> None:
-        dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
+        dispatcher.dispatch_present(self.present, self.present_keys())
 
     def _dispatch_synced(self, dispatcher: Dispatcher[Any]) -> None:
         """Notifies the readers that have waited for a complete copy, if it is one."""
@@ -308,6 +338,10 @@ class Collection:
     def present(self) -> Iterator[Version]:
         """Returns all objects that the store has at the time of the call."""
         return self.writer.contents.versions()
+
+    def present_keys(self) -> Iterator[str]:
+        """Returns the keys of these objects."""
+        return self.writer.contents.table.ids().keys()
 
     # State and waits
 

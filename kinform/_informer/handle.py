@@ -10,7 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Collection as Several
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -34,6 +34,7 @@ class Handle:
         idle_timeout: Seconds without a use after which a lazy handle closes the collection; None: never.
 
     Attributes:
+        indexes: Indexes of this handle alone, in addition to those of the collection.
         entered: The block of the informer, or of its factory, was entered and not left.
         left: The block was left.
         started: The collection is open or being opened.
@@ -48,6 +49,7 @@ class Handle:
         lazy: bool = False,
         idle_timeout: float | None = None,
     ) -> None:
+        self.indexes: Mapping[str, str] = {}
         self.entered = self.left = self.started = self.opened = False
         self._collection = collection
         self._dispatcher = dispatcher
@@ -115,7 +117,7 @@ class Handle:
         if before is not None:
             await asyncio.wait([before])
         try:
-            await self._collection.open(self._dispatcher)
+            await self._collection.open(self._dispatcher, self.indexes)
         except Exception as error:
             why = error if isinstance(error, KinformError) else type(error).__name__
             log.error("%s: cannot start: %s", self._collection.name, why)
@@ -156,7 +158,7 @@ class Handle:
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
-        await self._collection.close(self._dispatcher, tasks)
+        await self._collection.close(self._dispatcher, tasks, self.indexes)
 
     async def _sleep(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:

@@ -119,7 +119,9 @@ class Informer(Generic[T]):
         self._dispatcher = Dispatcher(type, self._collection.name, queue_bound)
         self._handle = Handle(self._collection, self._dispatcher, lazy=lazy, idle_timeout=idle_timeout)
         contents = self._collection.contents
-        self.store: Store[T] = LazyStore(contents, type, self._handle.note_read) if lazy else Store(contents, type)
+        self.store: Store[T] = (
+            LazyStore(contents, type, indexes, self._handle.note_read) if lazy else Store(contents, type, indexes)
+        )
 
     def _collection_of(
         self,
@@ -159,6 +161,11 @@ class Informer(Generic[T]):
     async def _leave(self) -> None:
         """Ends what `__aenter__` has started."""
         await self._handle.leave()
+
+    @property
+    def name(self) -> str:
+        """The name in logs and errors: the resource, the namespaces and the selectors."""
+        return self._collection.name
 
     @property
     def state(self) -> State:
@@ -367,7 +374,7 @@ class Informer(Generic[T]):
         """
         self._dispatcher.binding.check()
         self._collection.enable_notifications(keys_only=True)
-        keys = self._collection.contents.table.ids().keys() if self._handle.opened else iter(())
+        keys = self._collection.present_keys() if self._handle.opened else iter(())
         self._dispatcher.key_handlers.add(handler, keys)
         self._handle.start()
         return handler

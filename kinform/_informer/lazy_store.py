@@ -5,7 +5,7 @@ An ordinary store pays nothing for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from kinform._decoding import T
 from kinform._store.contents import StoreContents
@@ -18,12 +18,15 @@ class LazyStore(Store[T]):
     Args:
         contents: The contents of the store.
         type: The type that objects are decoded to.
+        indexes: The indexes of this reader.
         note_read: A function that is called before each read, and raises if the store cannot be read.
     """
 
-    def __init__(self, contents: StoreContents, type: type[T], note_read: Callable[[], None]) -> None:
+    def __init__(
+        self, contents: StoreContents, type: type[T], indexes: Mapping[str, str], note_read: Callable[[], None]
+    ) -> None:
         self._note_read: Callable[[], None] = lambda: None
-        super().__init__(contents, type)
+        super().__init__(contents, type, indexes)
         self._note_read = note_read
 
     @property

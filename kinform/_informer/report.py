@@ -37,7 +37,7 @@ def stats_of(collection: Collection, dispatcher: Dispatcher[Any], handle: Handle
         transform_errors=writer.transform_errors,
         transform_seconds=writer.transform_seconds,
         snapshot=None if keeper is None else keeper.stats(),
-        streams={namespace: stream.stats() for namespace, stream in collection.streams.items()},
+        streams={namespace: stream.stats() for namespace, stream in collection.streams.copy().items()},
     )
 
 

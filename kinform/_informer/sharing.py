@@ -24,6 +24,7 @@ from kinform._listwatch.pacing import Pacing
 from kinform._loop_binding import LoopBinding
 from kinform._options import Resource, Snapshot
 from kinform._spec import CollectionSpec
+from kinform._store.contents import StoreContents
 from kinform._transport.base import Transport
 
 log = logging.getLogger("kinform.informer")
@@ -64,7 +65,7 @@ class Sharing:
         if not self.running:
             raise KinformError(f"{NAME} is not running: use it inside of its `async with` block")
 
-    def collection_of(self, spec: CollectionSpec, indexes: Mapping[str, str]) -> Collection:
+    def collection_of(self, spec: CollectionSpec) -> Collection:
         """Returns the collection that all informers of a spec share."""
         key = _key(spec)
         collection = self._collections.get(key)
@@ -72,7 +73,7 @@ class Sharing:
             if how := advice(key, (_key(each._collection.spec) for each in self.informers)):
                 log.warning("%s: a stream and a store of its own: %s", spec.name(), how)
             collection = Collection(
-                self.transport, spec, indexes=indexes, snapshot=None, memory_limit=None, pacing=self.pacing
+                self.transport, spec, indexes={}, snapshot=None, memory_limit=None, pacing=self.pacing
             )
             collection.on_progress = self.waits.wake
             self._collections[key] = collection
@@ -154,6 +155,7 @@ class SharedInformer(Informer[T]):
         self._sharing = sharing
         self._in_block = False
         super().__init__(sharing.transport, resource, **options)
+        self._handle.indexes = self._indexes
         self._dispatcher.on_failure = sharing.changed.set
         sharing.add(self)
 
@@ -165,8 +167,9 @@ class SharedInformer(Informer[T]):
         snapshot: Snapshot | None,
         memory_limit: int | None,
     ) -> Collection:
-        self._snapshot, self._memory_limit = snapshot, memory_limit
-        return self._sharing.collection_of(spec, indexes)
+        self._snapshot, self._memory_limit, self._indexes = snapshot, memory_limit, indexes
+        StoreContents(spec.name(), indexes)  # raises for indexes that cannot work
+        return self._sharing.collection_of(spec)
 
     async def __aenter__(self) -> Informer[T]:
         self._sharing.check_running()

@@ -213,7 +213,10 @@ def _pieces(dump: Dump) -> Iterator[bytes]:
 async def _threaded(work: Callable[[threading.Event], T]) -> T:
     """Runs work in a thread; a cancellation stops the work and waits for its end."""
     abandon = threading.Event()
-    future = asyncio.get_running_loop().run_in_executor(None, work, abandon)
+    try:
+        future = asyncio.get_running_loop().run_in_executor(None, work, abandon)
+    except RuntimeError:  # at the end of a program, when no thread can start
+        return work(abandon)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:

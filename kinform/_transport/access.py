@@ -60,11 +60,12 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True, repr_omit_default
         certificate_data: The same as text. It has precedence.
         key_file: The private key of the certificate, a PEM file.
         key_data: The same as text. It has precedence.
-        proxy_url: The proxy for all requests. None: the environment decides.
+        proxy_url: The proxy for all requests; `""`: none. None: the environment decides.
         headers: Further headers of each request, such as those of impersonation.
         authorization: Returns the value of the Authorization header for a request, or None. May read a file, and
             raises OSError or ValueError if that fails.
         expires: When the credentials expire. None: not known.
+        namespace: The namespace of the context or of the pod.
     """
 
     server: str
@@ -80,6 +81,7 @@ class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True, repr_omit_default
     headers: tuple[tuple[str, str], ...] = ()
     authorization: Callable[[], str | None] | None = None
     expires: datetime.datetime | None = None
+    namespace: str = "default"
 
     def __repr__(self) -> str:
         return f"<ClusterAccess {self.server}>"

@@ -182,7 +182,14 @@ class InClusterSource:
             server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
             ca_file=str(self.folder / "ca.crt"),
             authorization=authorization,
+            namespace=self._namespace(),
         )
+
+    def _namespace(self) -> str:
+        try:
+            return (self.folder / "namespace").read_text(encoding="utf-8").strip() or "default"
+        except (OSError, ValueError):
+            return "default"
 
 
 class KubeconfigSource:

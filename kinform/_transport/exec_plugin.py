@@ -29,6 +29,7 @@ from kinform._transport.kubeconfig import Section
 TIMEOUT_SECONDS = 180.0  # kubelogin waits as long for a login in the browser
 MAX_OUTPUT_BYTES = 1 << 20
 MAX_STDERR_BYTES = 4096
+MAX_HINT = 1000  # characters
 PIPE_SECONDS = 1.0  # a child of the plugin, such as a browser, may hold the pipes for longer
 
 _GROUP = "client.authentication.k8s.io"
@@ -58,6 +59,7 @@ async def run_plugin(plugin: Section, cluster: Section, access: ClusterAccess) -
         raise plugin.error("command", "the name or the path of a program")
     if os.sep in command:
         command = plugin.file("command")
+    name = printable(command)
     spec: dict[str, Any] = {"interactive": False}
     if plugin.flag("provideClusterInfo"):
         spec["cluster"] = _describe_cluster(cluster, access)
@@ -69,11 +71,11 @@ async def run_plugin(plugin: Section, cluster: Section, access: ClusterAccess) -
     try:
         output = await _run([command, *plugin.texts("args")], environment)
     except _StartError as error:
-        hint = plugin.text("installHint").strip()
-        raise CredentialError(f"exec plugin {command}: {error}" + (f". {hint}" if hint else "")) from None
+        hint = printable(" ".join(plugin.text("installHint").split()), MAX_HINT)
+        raise CredentialError(f"exec plugin {name}: {error}" + (f". {hint}" if hint else "")) from None
     except CredentialError as error:
-        raise CredentialError(f"exec plugin {command}: {error}") from None
-    return _with_credentials(access, output, command, version)
+        raise CredentialError(f"exec plugin {name}: {error}") from None
+    return _with_credentials(access, output, name, version)
 
 
 class _StartError(CredentialError):
@@ -93,9 +95,9 @@ class _ExecCredential(msgspec.Struct, rename="camel"):
     status: _Status
 
 
-def _with_credentials(access: ClusterAccess, output: bytes, command: str, version: str) -> ClusterAccess:
+def _with_credentials(access: ClusterAccess, output: bytes, name: str, version: str) -> ClusterAccess:
     def error(text: str) -> CredentialError:
-        return CredentialError(f"exec plugin {command}: its output {text}")
+        return CredentialError(f"exec plugin {name}: its output {text}")
 
     try:
         credential = msgspec.json.decode(output, type=_ExecCredential)

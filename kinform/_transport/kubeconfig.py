@@ -5,7 +5,7 @@ Missing files are ignored. A relative path in a file is relative to the folder o
 
 Never runs an exec plugin (`exec_plugin` does) and never asks an auth provider (`provider_kubeconfig` does). Never
 shows a value of a file in an error, except the names of contexts and the paths of files. Ignores `disable-compression`
-(kinform compresses lists, as far as its options say, and never a watch), and `namespace`.
+(kinform compresses lists, as far as its options say, and never a watch).
 
 Source: "Organizing Cluster Access Using kubeconfig Files" (kubernetes.io); client-go's `tools/clientcmd` (`loader.go`,
 `client_config.go`, `validation.go`) and, for impersonation, `transport/round_trippers.go`. The order of credentials is
@@ -131,12 +131,14 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
         cluster: The fields of the cluster.
         user_name: The name of the user, or `""`.
         user: The fields of the user; empty if the context has no user.
+        namespace: The namespace of the context, or `"default"`.
     """
 
     name: str
     cluster: Section
     user_name: str
     user: Section
+    namespace: str
 
     def __repr__(self) -> str:
         return f"<Context {self.name!r}>"
@@ -173,6 +175,7 @@ class Context(msgspec.Struct, frozen=True, kw_only=True):
             proxy_url=cluster.text("proxy-url") or None,
             headers=tuple(_impersonation_headers(user)),
             authorization=self._authorization(),
+            namespace=self.namespace,
         )
 
     def _authorization(self) -> Callable[[], str] | None:
@@ -231,7 +234,8 @@ class Kubeconfig:
             user = self._referred(context, "user", chosen)
         else:
             user = Section({}, context.path, f"the user of context {chosen!r}")
-        return Context(name=chosen, cluster=cluster, user_name=user_name, user=user)
+        namespace = context.text("namespace") or "default"
+        return Context(name=chosen, cluster=cluster, user_name=user_name, user=user, namespace=namespace)
 
     def _referred(self, context: Section, field: str, name: str) -> Section:
         """Returns the cluster or the user that a context refers to."""

@@ -38,23 +38,28 @@ async def ask_provider(context: Context, access: ClusterAccess) -> ClusterAccess
     """
     from kubernetes_asyncio.config.kube_config import KubeConfigLoader
 
-    # Only the user is from the kubeconfig. All else is read by `kubeconfig`.
+    # Only the user is from the kubeconfig. All else is read by `kubeconfig`. Without `exec`: kubernetes_asyncio logs
+    # what is wrong with a plugin, and quotes the user.
+    user = {name: field for name, field in context.user.fields.items() if name != "exec"}
     loader = KubeConfigLoader(
         config_dict={
             "contexts": [{"name": "it", "context": {"cluster": "it", "user": "it"}}],
             "clusters": [{"name": "it", "cluster": {"server": "http://unused"}}],
-            "users": [{"name": "it", "user": context.user.fields}],
+            "users": [{"name": "it", "user": user}],
         },
         active_context="it",
         config_persister=lambda _: _save(context),
     )
+    failed = ""
     try:
         await loader.load_and_set(Configuration())
-        token = loader.token.removeprefix("Bearer ")
     except OSError:
         raise
     except Exception as error:
-        raise CredentialError(type(error).__name__) from None
+        failed = type(error).__name__
+    if failed:  # not in the `except`: the context of an error is an error, too
+        raise CredentialError(failed)
+    token = getattr(loader, "token", "").removeprefix("Bearer ")
     if not is_token(token):
         raise CredentialError(f"the auth provider did not give {TOKEN}")
     return msgspec.structs.replace(access, authorization=bearer_token(token))

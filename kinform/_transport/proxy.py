@@ -61,13 +61,15 @@ def find_proxy(scheme: str, host: str, port: int, proxy_url: str | None) -> Prox
         scheme: `"http"` or `"https"`.
         host: The server's host name or IP address, without brackets.
         port: The server's port.
-        proxy_url: The proxy for all requests. None: the environment decides.
+        proxy_url: The proxy for all requests; `""`: none. None: the environment decides.
 
     Raises:
         OptionError: The URL of the proxy is malformed, or its scheme is not `http`.
     """
-    if proxy_url:
-        return _parse_proxy(proxy_url, "kubeconfig.proxy-url")
+    if proxy_url == "":
+        return None
+    if proxy_url is not None:
+        return parse_proxy(proxy_url, "kubeconfig.proxy-url")
     upper = f"{scheme.upper()}_PROXY"
     variable = upper.lower() if os.environ.get(upper.lower()) else upper
     url = os.environ.get(variable)
@@ -77,7 +79,7 @@ def find_proxy(scheme: str, host: str, port: int, proxy_url: str | None) -> Prox
     if variable == "HTTP_PROXY" and os.environ.get("REQUEST_METHOD"):
         # In a CGI program it is the header `Proxy` of the request: https://go.dev/s/cgihttpproxy
         raise OptionError(variable, _HIDDEN, "no such variable in a CGI program, where a client can set it")
-    return _parse_proxy(url, variable)
+    return parse_proxy(url, variable)
 
 
 def format_address(host: str, port: int) -> str:
@@ -85,12 +87,15 @@ def format_address(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _parse_proxy(url: str, source: str) -> Proxy:
+def parse_proxy(url: str, source: str) -> Proxy:
     """Returns the proxy of a URL. The scheme may be missing.
 
     Args:
         url: `http://[user[:password]@]host[:port]`.
         source: The variable or the field of the URL, for an error.
+
+    Raises:
+        OptionError: The URL is malformed, or its scheme is not `http`.
     """
     allowed = "http://[user:password@]host[:port]"
     try:
@@ -129,8 +134,15 @@ def _uses_proxy(host: str, port: int, no_proxy: str) -> bool:
     address = _parse_address(host)
     if host == "localhost" or (address is not None and address.is_loopback):
         return False
+    return not is_excluded(host, port, no_proxy)
+
+
+def is_excluded(host: str, port: int, no_proxy: str) -> bool:
+    """Returns whether NO_PROXY covers a server, so that no proxy is used for it."""
+    host = _to_ascii(host.lower())
+    address = _parse_address(host)
     entries = [entry.strip().lower() for entry in no_proxy.split(",")]
-    return not any(entry == "*" or _matches(entry, host, port, address) for entry in entries if entry)
+    return any(entry == "*" or _matches(entry, host, port, address) for entry in entries if entry)
 
 
 def _matches(entry: str, host: str, port: int, address: _Address | None) -> bool:

@@ -96,11 +96,11 @@ class Event(dict[str, Any]):
     def _load(self, key: str) -> Any:
         if key == "object" and self._return_type and self["type"].upper() != "BOOKMARK":
             # Not from `raw_object`: the program may have changed it, or may change the model later.
-            value = builder_of(self._client, self._return_type)(_decode(self.line)["object"])
+            value = builder_of(self._client, self._return_type)(decode(self.line)["object"])
         elif key == "object":
             value = self["raw_object"]
         else:
-            value = _decode(self.line)["object"]
+            value = decode(self.line)["object"]
         self[key] = value
         return value
 
@@ -174,7 +174,7 @@ def parse_event(line: bytes, return_type: Any, client: Client) -> Event:
     if frame is None:
         return _parse_unusual(line, return_type, client)
     if frame.type.upper() == "ERROR":
-        raise _error_of(_decode(line)["object"], client)
+        raise _error_of(decode(line)["object"], client)
     fields = {"type": frame.type, "object": _PENDING, "raw_object": _PENDING}
     return Event(line, fields, frame.object.metadata or _NOTHING, return_type, client)
 
@@ -182,7 +182,7 @@ def parse_event(line: bytes, return_type: Any, client: Client) -> Event:
 def _parse_unusual(line: bytes, return_type: Any, client: Client) -> Event:
     """Parses a line with other fields, or with an object that is not as usual."""
     try:
-        fields = _decode(line)
+        fields = decode(line)
     except ValueError:
         raise ProtocolError("Malformed JSON response: a line of the watch is not JSON") from None
     if not isinstance(fields, dict) or "object" not in fields or not isinstance(fields.get("type"), str):
@@ -202,13 +202,14 @@ def _parse_unusual(line: bytes, return_type: Any, client: Client) -> Event:
 def is_json(line: bytes) -> bool:
     """Returns whether a line is complete JSON."""
     try:
-        _decode(line)
+        decode(line)
     except ValueError:
         return False
     return True
 
 
-def _decode(line: bytes) -> Any:
+def decode(line: bytes) -> Any:
+    """Returns the value of a JSON text, as Python's own decoder does."""
     try:
         return msgspec.json.decode(line)
     except msgspec.DecodeError:  # such as NaN, which Python's decoder accepts

@@ -35,6 +35,11 @@ def is_lost(error: BaseException) -> bool:
     return bool(names & _LOST) and not names & _PERMANENT
 
 
+def is_read_timeout(error: BaseException) -> bool:
+    """Returns whether urllib3 waited too long for data."""
+    return "urllib3.ReadTimeoutError" in _names(error)
+
+
 def is_unreached(error: BaseException) -> bool:
     """Returns whether there was no connection to a server."""
     return bool(_names(error) & _UNREACHED)

@@ -52,16 +52,24 @@ class Client:
 get_client = functools.cache(Client)
 
 
+def is_method_of_a_client(func: Any) -> bool:
+    """Returns whether a function is a method of an API object."""
+    return _api_client_of(func) is not None
+
+
+def _api_client_of(func: Any) -> Any:
+    while isinstance(func, functools.partial):
+        func = func.func
+    return getattr(getattr(func, "__self__", None), "api_client", None)
+
+
 def client_of(func: Any, return_type: Any, candidates: tuple[str, ...]) -> Client:
     """Returns the client of a function.
 
     This is the client of the API object that the function is a method of, or that of the return type. For any other
     function, it is the first of `candidates` that the program has imported, or the first one.
     """
-    while isinstance(func, functools.partial):
-        func = func.func
-    owner = getattr(getattr(func, "__self__", None), "api_client", None)
-    for cls in type(owner).__mro__:
+    for cls in type(_api_client_of(func)).__mro__:
         if cls.__name__ == "ApiClient":
             return get_client(cls.__module__.rpartition(".")[0])
     module = getattr(return_type, "__module__", "")

@@ -23,16 +23,6 @@ PATIENCE = 30.0  # seconds without an event, in which lost connections are repla
 GRACE = 5.0  # seconds after `timeout_seconds`, in which the server must end the response
 SETTLED = 1.0  # seconds of a pause, before which the initial state came to its end
 
-# Arguments that a list does not have.
-WATCH_ARGUMENTS = {
-    "watch",
-    "timeout_seconds",
-    "allow_watch_bookmarks",
-    "send_initial_events",
-    "resource_version",
-    "resource_version_match",
-}
-
 
 class Ended(Exception):
     """The response ended cleanly."""
@@ -51,6 +41,7 @@ class Recovery:
         idle_timeout: Seconds without a byte after which a connection is replaced, or None.
         newest: True: remember the largest resourceVersion. False: the last one.
         continues: False: the end of the response is the end of the stream, as for a log.
+        needs_version: True: a stream without any resourceVersion does not continue.
 
     Attributes:
         resource_version: The resourceVersion to continue from, or None.
@@ -65,6 +56,7 @@ class Recovery:
         idle_timeout: float | None,
         newest: bool = True,
         continues: bool = True,
+        needs_version: bool = False,
     ) -> None:
         self.resource_version: Any = arguments.get("resource_version")
         self.relisting = False
@@ -73,11 +65,13 @@ class Recovery:
         self._idle_timeout = idle_timeout
         self._newest = newest
         self._continues = continues
+        self._needs_version = needs_version
+        self._versioned = self.resource_version is not None  # a version was known at some time
         self._limit = arguments.get("timeout_seconds")
         self._endless = "timeout_seconds" not in arguments
         self._start = {"resource_version": self.resource_version} if "resource_version" in arguments else {}
         self._largest = ""  # resourceVersion of an event
-        self._initial = self.resource_version in (None, "", "0")  # the initial state is not known to be complete
+        self._initial = str(self.resource_version or "0") == "0"  # the initial state is not known to be complete
         self._last_data = 0.0  # time of the last bytes
         self._reached = False  # the server has answered once
         self._sent = 0.0  # time of the current request
@@ -112,6 +106,7 @@ class Recovery:
             self._initial = False
         if resource_version and (not (self._newest and self._largest) or is_newer(resource_version, self._largest)):
             self._largest = self.resource_version = resource_version
+            self._versioned = True
 
     def listed(self, resource_version: str) -> None:
         """Notes that the program gets all differences to a list."""
@@ -150,16 +145,21 @@ class Recovery:
         interval = min(MIN_INTERVAL * 2.0 ** min(max(self._barren - 1, 0), 10), MAX_INTERVAL)
         return max(self._sent + interval - now, 0.0)
 
+    @property
+    def _goes_on(self) -> bool:
+        """Returns whether another connection can follow an ordinary end."""
+        return self._endless and self._continues and (self._versioned or not self._needs_version)
+
     def _judge(self, error: Exception, now: float) -> Exception | None:
         if isinstance(error, Ended):
-            return None if self._endless and self._continues else error
+            return None if self._goes_on else error
         if isinstance(error, Silent):
             return Ended() if self._limit else None
         if getattr(error, "status", None) == 410:
-            return None if self._retry_expired() else error
+            return self._judge_expired(error)
         if isinstance(error, TimeoutError) and self._reached:
             return None if self._endless else error
-        if not (self._endless and self._continues and (isinstance(error, ProtocolError) or is_lost(error))):
+        if not (self._goes_on and (isinstance(error, ProtocolError) or is_lost(error))):
             return error
         if is_unreached(error) and not self._reached:
             return error
@@ -167,11 +167,13 @@ class Recovery:
             self._failing_since = now
         return None if now - self._failing_since < PATIENCE else error
 
-    def _retry_expired(self) -> bool:
+    def _judge_expired(self, error: Exception) -> Exception | None:
         if self._on_expired != "raise":
-            return True
-        retried, self._retried_expired = self._retried_expired, True
-        return self._endless and self._continues and not retried
+            return None
+        if self._retried_expired or not (self._endless and self._continues):
+            return error
+        self._retried_expired = True
+        return None if self._goes_on else Ended()
 
     def _prepare(self, error: Exception, now: float, cut: bool) -> None:
         """Sets the arguments of the next request."""

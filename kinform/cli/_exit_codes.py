@@ -12,6 +12,7 @@ from kinform._errors import (
     OptionError,
     UnauthorizedError,
 )
+from kinform.cli._usage import usage_text
 
 DIFFERENT = 1
 USAGE = 64
@@ -33,7 +34,9 @@ class Failure(Exception):
 def failure(error: KinformError) -> Failure:
     """Returns the failure that ends a command after this error."""
     match error:
-        case OptionError() | BadRequestError():
+        case OptionError():
+            return Failure(usage_text(error), USAGE)
+        case BadRequestError():
             return Failure(str(error), USAGE)
         case UnauthorizedError() | ForbiddenError():
             return Failure(str(error), DENIED)

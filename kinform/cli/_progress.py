@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kinform._errors import KinformError
 from kinform.cli._process_memory import mib
+from kinform.cli._rows import state_words
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -54,7 +55,11 @@ class ProgressReporter:
     def report_error(self, error: KinformError) -> None:
         """Reports an error from which the informer recovers. Suppresses quick repetitions."""
         self.last_error = error
-        text, now = str(error), time.monotonic()
+        self.report(str(error))
+
+    def report(self, text: str) -> None:
+        """Writes a line to stderr, unless it repeats the last one within seconds."""
+        now = time.monotonic()
         if text != self._last_line[0] or now - self._last_line[1] >= MIN_REPEAT_SECONDS:
             self._last_line = (text, now)
             self.write_line(text)
@@ -92,7 +97,7 @@ class ProgressReporter:
             self.last_error = None
             self._last_line = ("", 0.0)
         elif previous is not None and state not in ("syncing", "starting"):
-            self.write_line(f"{self._resource}: {state}")
+            self.write_line(f"{self._resource}: {state_words(state)}")
 
     def _show(self, text: str) -> None:
         if self._status is None:
@@ -115,4 +120,4 @@ def object_count(count: int) -> str:
 
 
 def _sync_progress(informer: Informer[Any]) -> str:
-    return f"{informer.resource}: {informer.state}, {mib(informer.stats().wire_bytes)} MiB received"
+    return f"{informer.resource}: {state_words(informer.state)}, {mib(informer.stats().wire_bytes)} MiB received"

@@ -8,23 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
 import msgspec
 
-from kinform._errors import KinformError
-from kinform.cli._exit_codes import OUTPUT, UNAVAILABLE, Failure, failure
+from kinform._errors import KinformError, OptionError
+from kinform.cli._exit_codes import OUTPUT, UNAVAILABLE, USAGE, Failure, failure
+from kinform.cli._process_memory import Gauge, or_none
+from kinform.cli._rows import STATS_HEADER, EventRows, stats_row
 
 if TYPE_CHECKING:
-    from kinform import Informer
+    from kinform import Connection, Informer
     from kinform.cli._progress import ProgressReporter
+    from kinform.cli._resource import Found
     from kinform.cli._stdout import StdoutWriter
 
 Output = Literal["line", "json", "stats"]
+
+# Between two requests for the resource, doubled up to the maximum.
+FIRST_WAIT_SECONDS = 0.8
+MAX_WAIT_SECONDS = 30.0
 
 
 class Arguments(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,6 +39,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
 
     resource: str
     namespaces: tuple[str, ...]
+    all_namespaces: bool
     selector: str
     field_selector: str
     output: Output
@@ -41,12 +49,20 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     drop: tuple[str, ...]
     keep: tuple[str, ...]
     timeout: float | None
+    headers: bool
 
 
 @click.command("watch", short_help="Watch a collection and print its changes.")
 @click.argument("resource")
-@click.option("-n", "--namespace", "namespaces", multiple=True, metavar="NS", help="Namespace. May be repeated.")
-@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces. This is the default.")
+@click.option(
+    "-n",
+    "--namespace",
+    "namespaces",
+    multiple=True,
+    metavar="NS",
+    help="Namespace. May be repeated. Default: the namespace of the context.",
+)
+@click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces.")
 @click.option("-l", "--selector", default="", metavar="SELECTOR", help="Label selector, as in kubectl.")
 @click.option("--field-selector", default="", metavar="SELECTOR", help="Field selector, as in kubectl.")
 @click.option(
@@ -61,7 +77,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     "--kubeconfig", metavar="PATH", help="Default: $KUBECONFIG, ~/.kube/config, or the pod's service account."
 )
 @click.option("--context", metavar="NAME", help="Context in the kubeconfig. Default: the current context.")
-@click.option("--server", metavar="URL", help="API server to use without credentials, instead of a kubeconfig.")
+@click.option("-s", "--server", metavar="URL", help="API server to use without credentials, instead of a kubeconfig.")
 @click.option("--metadata-only", is_flag=True, help="Request only the metadata of the objects.")
 @click.option(
     "--drop",
@@ -76,21 +92,22 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     metavar="SECONDS",
     help="Give up if the initial sync takes longer. Default: retry forever.",
 )
-def command(
-    namespaces: tuple[str, ...], all_namespaces: bool, kubeconfig: str | None, server: str | None, **options: Any
-) -> int:
+@click.option("--no-headers", "headers", is_flag=True, default=True, flag_value=False, help="Print no header.")
+def command(kubeconfig: str | None, server: str | None, **options: Any) -> int:
     """Watch a collection: print its objects, then its changes.
 
-    RESOURCE is VERSION/PLURAL or GROUP/VERSION/PLURAL, such as v1/pods or apps/v1/deployments. Ctrl-C ends the watch.
+    RESOURCE is a name as in kubectl, such as pods, po, deployments.apps or deployments.v1.apps; or with its version,
+    such as v1/pods or apps/v1/deployments. Ctrl-C ends the watch.
     """
-    if namespaces and all_namespaces:
+    if options["namespaces"] and options["all_namespaces"]:
         raise click.UsageError("-n and -A cannot be used together")
-    if kubeconfig and server:
-        raise click.UsageError("--kubeconfig and --server cannot be used together")
+    for flag, given in (("--kubeconfig", kubeconfig), ("--context", options["context"])):
+        if given and server:
+            raise click.UsageError(f"{flag} and --server cannot be used together")
     if server and "://" not in server:
         raise click.BadParameter(f"{server!r} is not a URL: expected http://... or https://...", param_hint="--server")
     try:
-        asyncio.run(_watch(Arguments(namespaces=namespaces, target=server or kubeconfig, **options)))
+        asyncio.run(_watch(Arguments(target=server or kubeconfig, **options)))
     except KeyboardInterrupt:
         pass
     except KinformError as error:
@@ -106,31 +123,82 @@ async def _watch(arguments: Arguments) -> None:
     drop = arguments.drop if arguments.keep else ("metadata.managedFields", *arguments.drop)
     progress = ProgressReporter(arguments.resource, animate=arguments.output != "stats")
     connection = connect(arguments.target, context=arguments.context)
-    scope = Scope(
-        namespaces=arguments.namespaces or None,
-        label_selector=arguments.selector,
-        field_selector=arguments.field_selector,
-        metadata_only=arguments.metadata_only,
-    )
+
+    def scope(namespaces: tuple[str, ...] | None) -> Scope:
+        return Scope(
+            namespaces=namespaces,
+            label_selector=arguments.selector,
+            field_selector=arguments.field_selector,
+            metadata_only=arguments.metadata_only,
+        )
+
+    scope(arguments.namespaces or None)  # raises before anything is sent
     prune, options = Prune(drop=drop, keep=arguments.keep), WatchOptions(on_error=progress.report_error)
+    start = time.monotonic()
     async with connection as api:
+        found = await _find(api, arguments, progress)
+        namespaces = (arguments.namespaces or (api.namespace,)) if found.namespaced else None
         # msgspec.Raw keeps the bytes as they are. A struct without fields decodes nothing.
         decoded_type: type[Any] = msgspec.Raw if arguments.output == "json" else _NoFields
-        informer = Informer(api, arguments.resource, scope=scope, prune=prune, type=decoded_type, options=options)
+        informer = Informer(
+            api,
+            found.resource,
+            scope=scope(None if arguments.all_namespaces else namespaces),
+            prune=prune,
+            type=decoded_type,
+            options=options,
+        )
         progress.silence_loggers()
         stdout = StdoutWriter()
+        print_output = _print_stats if arguments.output == "stats" else _print_events
+        timeout = arguments.timeout and max(0.0, start + arguments.timeout - time.monotonic())
         try:
             async with informer:
-                print_output = _print_stats if arguments.output == "stats" else _print_events
                 await _run_until_first(
                     print_output(informer, stdout, arguments),
                     progress.follow(informer),
-                    _raise_failures(informer, progress, arguments.timeout),
+                    _raise_failures(informer, progress, timeout),
                     _wait_for_closed_pipe(stdout),
                 )
         finally:
             progress.close()
             stdout.finish(timeout=2.0)
+
+
+async def _find(api: Connection, arguments: Arguments, progress: ProgressReporter) -> Found:
+    """Returns the resource.
+
+    Waits for a server that is unreachable, and for a resource whose version is given: a CRD may be installed later.
+    """
+    from kinform import ForbiddenError, Resource, UnauthorizedError
+    from kinform.cli._resource import Found, find_resource
+
+    name, wait = arguments.resource, FIRST_WAIT_SECONDS
+    missing = f'the server doesn\'t have a resource type "{name}"'
+    why, code = "no answer", UNAVAILABLE
+    try:
+        async with asyncio.timeout(arguments.timeout):
+            while True:
+                try:
+                    if found := await find_resource(api, name):
+                        return found
+                    if "/" not in name:
+                        raise Failure(missing, USAGE)
+                    why, code = f"not found ({missing})", UNAVAILABLE
+                    progress.report(missing)
+                except (UnauthorizedError, ForbiddenError):
+                    if "/" not in name:
+                        raise
+                    return Found(Resource.of(name), namespaced=True)  # the informer may have permissions
+                except OptionError:
+                    raise
+                except KinformError as error:
+                    why, code = f"retrying ({error})", failure(error).code
+                    progress.report(f"{name}: {why}")
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, MAX_WAIT_SECONDS)
+    except TimeoutError:
+        raise Failure(f"not synced after {arguments.timeout:g} s; {name}: {why}", code) from None
 
 
 class _NoFields(msgspec.Struct):
@@ -153,7 +221,7 @@ async def _run_until_first(*coroutines: Awaitable[None]) -> None:
 async def _raise_failures(informer: Informer[Any], progress: ProgressReporter, timeout: float | None) -> None:
     """Raises Failure if the initial sync times out, or the error of a failed informer."""
     try:
-        await informer.synced(timeout, wait=True)
+        await informer.synced(timeout, wait=True, allow_skipped=True)
     except TimeoutError as error:
         code = UNAVAILABLE if progress.last_error is None else failure(progress.last_error).code
         raise Failure(str(error), code) from None
@@ -174,7 +242,9 @@ async def _print_events(informer: Informer[Any], stdout: StdoutWriter, arguments
     from kinform import Added, Deleted, Synced, Updated
     from kinform.cli._progress import object_count
 
-    encode = _as_json if arguments.output == "json" else _line_encoder(informer)
+    rows = EventRows(namespaces=len(informer.stats().streams) > 1 or arguments.all_namespaces)
+    encode = _as_json if arguments.output == "json" else rows.encode
+    header = rows.header if arguments.headers and arguments.output == "line" else b""
     async for change in informer.changes(allow_skipped=True):
         match change:
             case Added(key, obj):
@@ -187,30 +257,9 @@ async def _print_events(informer: Informer[Any], stdout: StdoutWriter, arguments
                 degraded = len(informer.stats().degraded)
                 skipped = f", {degraded} skipped" if degraded else ""
                 line = encode("SYNCED", key, None, f"{object_count(len(informer.store))}{skipped}")
-        stdout.write(line)
+        stdout.write(header + line)  # as in kubectl, no header without a row
+        header = b""
         await stdout.drain()
-
-
-_COLOURS = {"ADDED": "green", "MODIFIED": "yellow", "DELETED": "red", "SYNCED": "cyan"}
-
-
-def use_colour(stream: Any) -> bool:
-    """Returns whether to use colours on a stream. Source: https://no-color.org."""
-    return bool(stream.isatty()) and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-
-
-def _line_encoder(informer: Informer[Any]) -> Callable[..., bytes]:
-    from datetime import datetime
-
-    colour = use_colour(sys.stdout)
-    labels = {event: click.style(f"{event:8}", fg=_COLOURS[event]) if colour else f"{event:8}" for event in _COLOURS}
-
-    def encode(event: str, key: str, obj: Any, remark: str = "") -> bytes:
-        name = key or str(informer.resource)
-        suffix = f" ({remark})" if remark else ""
-        return f"{datetime.now():%H:%M:%S} {labels[event]} {name}{suffix}\n".encode()
-
-    return encode
 
 
 def _as_json(event: str, key: str, obj: msgspec.Raw | None, remark: str = "") -> bytes:
@@ -221,30 +270,12 @@ def _as_json(event: str, key: str, obj: msgspec.Raw | None, remark: str = "") ->
 
 
 async def _print_stats(informer: Informer[Any], stdout: StdoutWriter, arguments: Arguments) -> None:
-    import shutil
-    from datetime import datetime
-
-    from kinform.cli._process_memory import Gauge, mib, or_none
-    from kinform.cli._progress import object_count
-
-    gauge, live = Gauge(os.getpid()), sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    gauge = Gauge(os.getpid())
     received = 0
+    if arguments.headers:
+        stdout.write(STATS_HEADER.encode())
     while True:
         stats = informer.stats()
         rate, received = stats.wire_bytes - received, stats.wire_bytes
-        errors = sum(stream.errors for stream in stats.streams.values())
-        skipped = sum(stream.skipped for stream in stats.streams.values())
-        line = (
-            f"{datetime.now():%H:%M:%S} {stats.state}: {object_count(stats.objects)}, "
-            f"{mib(stats.memory.pruned_bytes)} MiB after pruning, {mib(stats.memory.held_bytes)} MiB in the store; "
-            f"{mib(received)} MiB received, {mib(rate)} MiB/s; "
-            f"process {mib(or_none(gauge.rss_estimate))} MiB; {errors} errors, {skipped} skipped"
-        )
-        width = shutil.get_terminal_size().columns - 1
-        stdout.write(f"\r\x1b[K{line[:width]}".encode() if live else f"{line}\n".encode())
-        try:
-            await asyncio.sleep(1.0)
-        except asyncio.CancelledError:
-            if live:
-                stdout.write(b"\n")
-            raise
+        stdout.write(stats_row(stats, rate, or_none(gauge.rss_estimate)))
+        await asyncio.sleep(1.0)

@@ -151,6 +151,7 @@ def all_records() -> list[Record]:
     for fault in (NO_FAULT, "410"):
         for start in STARTS:
             record = {"fault": fault, "start": start, "applied": True, "equal": True, "bounded": True, "objects": 50}
+            record |= {"loaded": True} if start == "snapshot" else {}
             found = some(("seconds", "requests"))
             records.append({"benchmark": "soak", "record": "cell", "kind": "matrix", **record, "figures": found})
     return [*records, about("soak")]

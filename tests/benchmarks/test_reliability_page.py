@@ -26,6 +26,11 @@ def row(records: list[Record], first: str) -> list[str]:
     return [each.strip() for each in line.strip("|").split("|")]
 
 
+def text(records: list[Record]) -> str:
+    """Returns the page, with each paragraph on one line."""
+    return " ".join(reliability(records).split())
+
+
 def test_a_start_has_its_seconds_and_its_requests(records: list[Record]) -> None:
     cell(records, "stream")["figures"] = {"seconds": 1.256, "requests": 3}
     assert row(records, "410")[2] == "1.26 / 3"
@@ -33,18 +38,24 @@ def test_a_start_has_its_seconds_and_its_requests(records: list[Record]) -> None
 
 
 def test_a_start_that_fails_a_check_is_bold_and_counted(records: list[Record]) -> None:
-    assert "They were equal in 8 of 8 starts. In 8 of 8 starts, kinform sent" in reliability(records)
+    assert "They were equal in 8 of 8 starts. In 8 of 8 starts, kinform sent" in text(records)
     cell(records, "list")["equal"] = False
     cell(records, "relist")["bounded"] = False
     bold = [each.startswith("**") for each in row(records, "410")]
     assert bold == [False, True, False, False, True]
-    assert "They were equal in 7 of 8 starts. In 7 of 8 starts, kinform sent" in reliability(records)
+    assert "They were equal in 7 of 8 starts. In 7 of 8 starts, kinform sent" in text(records)
 
 
 def test_a_fault_that_cannot_happen_is_a_dash_and_not_counted(records: list[Record]) -> None:
     cell(records, "list")["applied"] = False
     assert row(records, "410")[1] == "-"
-    assert "They were equal in 7 of 7 starts." in reliability(records)
+    assert "They were equal in 7 of 7 starts." in text(records)
+
+
+def test_a_snapshot_that_was_not_read_is_counted(records: list[Record]) -> None:
+    assert "2 of 2 starts from a snapshot read it." in text(records)
+    cell(records, "snapshot")["loaded"] = False
+    assert "1 of 2 starts from a snapshot read it." in text(records)
 
 
 def test_faults_without_recovery_are_counted(records: list[Record]) -> None:

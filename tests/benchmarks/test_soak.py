@@ -77,7 +77,7 @@ def test_lost_invented_and_wrong_objects_are_counted() -> None:
     differences = Differences()
     assert differences.compare(truth, {key: list(version) for key, version in truth.items()})
     assert differences.compare(truth, {key: version[:2] for key, version in truth.items()})
-    assert differences.total == 0
+    assert str(differences) == "0 lost, 0 invented, 0 wrong"
     assert not differences.compare(truth, {"b": ("u2", "2", "other"), "c": ("u3", "2", "z"), "d": ("u4", "4", "x")})
     assert (differences.lost, differences.invented, differences.wrong) == (1, 1, 2)
     assert differences.examples == ["lost: a", "invented: d", "wrong: b", "wrong: c"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -85,3 +86,50 @@ class Running:
 async def run(*arguments: str, program: Sequence[str] = ("-m", "kinform"), **environment: str) -> Ended:
     """Runs the command line until it ends."""
     return await (await Running.start(*arguments, program=program, **environment)).ended()
+
+
+class Terminal:
+    """A running `python -m kinform ...` on a terminal of 80 columns.
+
+    Attributes:
+        lines: The lines that were read, of stdout and stderr.
+    """
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, output: asyncio.StreamReader, transport: asyncio.ReadTransport
+    ) -> None:
+        self._process = process
+        self._output = output
+        self._transport = transport
+        self.lines: list[str] = []
+
+    @classmethod
+    async def start(cls, *arguments: str) -> Terminal:
+        controller, terminal = os.openpty()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "kinform", *arguments),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=terminal,
+            stderr=terminal,
+            env={**os.environ, "COLUMNS": "80", "TERM": "xterm"},
+        )
+        os.close(terminal)
+        output = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(output), io.FileIO(controller))
+        return cls(process, output, transport)
+
+    async def line(self, containing: str, *, within: float = 30.0) -> str:
+        """Returns the next line that contains a text."""
+        async with asyncio.timeout(within):
+            while line := (await self._output.readline()).decode():
+                self.lines.append(line.rstrip("\r\n"))
+                if containing in line:
+                    return self.lines[-1]
+        raise EOFError(containing)
+
+    async def end(self) -> None:
+        """Ends the process by Ctrl-C."""
+        self._process.send_signal(signal.SIGINT)
+        await self._process.wait()
+        self._transport.close()

@@ -48,6 +48,8 @@ def check(block: Block, folder: Path) -> None:
         _load_kubeconfig(block, folder)
     elif block.mark == "run with pytest":
         _run_pytest(_save(block, folder), folder)
+    elif block.mark == "run with a kubeconfig":
+        _run_to_its_end(block, folder)
     elif until is not None:
         _run_until(until["word"], _save(block, folder), folder)
     else:
@@ -123,7 +125,7 @@ def _run(block: Block, program: str) -> None:
     before, sys.modules["__main__"] = sys.modules["__main__"], module
     try:
         with redirect_stdout(output):
-            exec(compile(program, block.place, "exec"), vars(module))
+            exec(compile(program, block.place, "exec", dont_inherit=True), vars(module))
     finally:
         sys.modules["__main__"] = before
     if block.prints is not None:
@@ -143,6 +145,23 @@ def _run_pytest(tests: str, folder: Path) -> None:
         timeout=SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def _run_to_its_end(block: Block, folder: Path) -> None:
+    """Runs a program until it ends. It must print nothing to standard error."""
+    program = _save(block, folder)
+    with simulator(folder) as kubeconfig:
+        done = subprocess.run(
+            [sys.executable, "-W", "error", program],
+            cwd=folder,
+            env=_environment(KUBECONFIG=kubeconfig),
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+        )
+    assert (done.returncode, done.stderr) == (0, ""), f"{block.place}: {done.stderr}"
+    if block.prints is not None:
+        assert done.stdout == block.prints, f"{block.place} prints something else:\n{done.stdout}"
 
 
 def _run_until(word: str, script: str, folder: Path) -> None:

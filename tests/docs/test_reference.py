@@ -14,6 +14,8 @@ import msgspec
 import pytest
 
 import kinform
+import kinform.sync
+import kinform.sync.watch
 import kinform.testing
 import kinform.watch
 from kinform._stats import State
@@ -32,9 +34,10 @@ def test_pages_are_up_to_date_with_the_code():
 
 def test_every_public_name_is_on_one_page():
     shown = [name for page in PAGES.values() for name in reference.names(page)]
-    for module in (kinform, kinform.testing, kinform.watch):
+    for module in (kinform, kinform.sync, kinform.testing, kinform.watch, kinform.sync.watch):
         for name in module.__all__:
-            if name != "testing" and not name.isupper():
+            own = module is kinform or getattr(module, name) is not getattr(kinform, name, None)
+            if name != "testing" and not name.isupper() and own:
                 assert shown.count(f"{module.__name__}.{name}") == 1, f"{module.__name__}.{name}"
 
 

@@ -120,7 +120,7 @@ def test_each_further_informer_takes_at_most_50_kib(services: str, capsys: pytes
 def test_an_idle_informer_returns_the_memory_of_its_store(
     namespaces: Source, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first use fills buffers that the process keeps. So the second one is measured."""
+    """The second use is measured: the first one fills buffers of the process."""
     namespaces.process.do("reset")
     held = []
     with start(LAZY, namespaces.url) as process:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from kinform._connection.connection import connect
 from kinform._errors import OptionError, TransportError
 from kinform._transport.adapter import as_transport
 from kinform._transport.base import Request
-from kinform._transport.connection import connect
 from kinform._transport.credentials import InClusterSource
 from tests.support.kubeconfig import write_contexts
 from tests.support.loops import on_each_loop
@@ -48,6 +48,24 @@ async def test_a_path_is_a_kubeconfig_with_its_current_context(tmp_path: Path) -
 async def test_a_context_is_selected_by_name(tmp_path: Path) -> None:
     path = write_contexts(tmp_path / "one", "shop", "till")
     assert await host_and_token(path, context="till") == ("http://127.0.0.1:1/till", "Bearer token-of-till")
+
+
+@pytest.mark.parametrize(("namespace", "expected"), [("shop", "shop"), (None, "default"), ("", "default")])
+async def test_the_namespace_is_that_of_the_context(tmp_path: Path, namespace: str | None, expected: str) -> None:
+    context = {"name": "one", "context": {"cluster": "one", "user": "one", "namespace": namespace}}
+    async with connect(write_contexts(tmp_path / "one", "one", contexts=[context])) as api:
+        assert api.namespace == expected
+    with pytest.raises(OptionError, match="a connection inside its"):
+        api.namespace  # noqa: B018
+
+
+async def test_the_namespace_is_that_of_the_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_cluster(tmp_path, monkeypatch)
+    for text, expected in ((None, "default"), (b"", "default"), (b"\xff", "default"), (b"shop\n", "shop")):
+        if text is not None:
+            (tmp_path / "namespace").write_bytes(text)
+        async with connect() as api:
+            assert api.namespace == expected
 
 
 async def test_a_tilde_is_expanded_to_the_home_folder(tmp_path: Path) -> None:

@@ -248,6 +248,10 @@ async def test_an_invalid_plugin_is_not_run(tmp_path: Path, fields: Any, field: 
 async def test_a_missing_command_comes_with_its_hint(tmp_path: Path) -> None:
     text = await error_of(tmp_path, "", command="no-such-plugin", installHint="Get it at example.com.\n")
     assert text.endswith("exec plugin no-such-plugin: No such file or directory. Get it at example.com.")
+    text = await error_of(tmp_path, "", command="no\n\x1b[31m", installHint="Get it\n\x1b[31m" + "x" * 2000)
+    assert text.isprintable()
+    assert r"exec plugin no\n\x1b[31m: No such file or directory. Get it \x1b[31mxxx" in text
+    assert len(text) < 1500
     text = await error_of(tmp_path, "", command="./one")
     assert text.endswith(f"exec plugin {tmp_path}/one: Permission denied")
 

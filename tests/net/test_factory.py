@@ -103,6 +103,47 @@ class TestSharing:
         assert [type(found) for found in heard["named"]] == [Named]
         assert heard["keys"] == [key]
 
+    async def test_each_informer_has_its_own_indexes(self, server, api):
+        for name, node, app in (("a", "n1", "web"), ("b", "n2", "web"), ("c", "n1", "db")):
+            metadata = {"name": name, "namespace": "shop", "labels": {"app": app}}
+            server.put(PODS, {"metadata": metadata, "spec": {"nodeName": node}})
+        async with kinform.Factory(api) as factory:
+            first = factory.informer(PODS, indexes={"node": "spec.nodeName"}, options=quick())
+            with pytest.raises(kinform.KinformError, match="index 'node' is not built yet"):
+                first.store.index_keys("node", "n1")
+            await first.synced(timeout=10)
+            indexes = {"node": "metadata.labels.app", "n": "spec.nodeName"}
+            second = factory.informer(PODS, indexes=indexes, options=quick())
+            await second.synced(timeout=10)
+            for _ in range(2):
+                assert first.store.index_keys("node", "n1") == ["shop/a", "shop/c"]
+                assert second.store.index_keys("node", "web") == ["shop/a", "shop/b"]
+                assert second.store.index_keys("n", "n2") == ["shop/b"]
+                with pytest.raises(kinform.OptionError, match="index: 'n' is not allowed"):
+                    first.store.index_keys("n", "n2")
+                server.delete(PODS, "shop/c")
+                server.put(PODS, {"metadata": {"name": "c", "namespace": "shop"}, "spec": {"nodeName": "n1"}})
+                await until(lambda: in_sync(first.store, server, PODS))
+            held = first.stats().memory.index_bytes
+            async with second:
+                pass
+            assert first.stats().memory.index_bytes < held
+            assert first.store.index_keys("node", "n1") == ["shop/a", "shop/c"]
+            with pytest.raises(kinform.KinformError, match="its informer has stopped"):
+                second.store.index_keys("node", "web")
+
+    async def test_an_informer_with_indexes_that_waits_for_a_stop_has_them(self, server, api):
+        server.generate(PODS, 200)
+        async with kinform.Factory(api) as factory:
+            first = factory.informer(PODS, options=quick())
+            await first.synced(timeout=10)
+            leaving = asyncio.create_task(first.__aexit__(None, None, None))
+            second = factory.informer(PODS, indexes={"node": "spec.nodeName"}, options=quick())
+            await second.synced(timeout=10)
+            await leaving
+            nodes = second.store.index_values("node")
+            assert sum(len(second.store.index_keys("node", node)) for node in nodes) == 200
+
     @pytest.mark.parametrize("phase", ["first sync", "relist"])
     async def test_an_informer_that_joins_during_a_state_misses_nothing(self, server, api, phase):
         keys = server.generate(PODS, 300)

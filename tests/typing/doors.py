@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
 from typing import Any, assert_type
 
 import kubernetes_asyncio
@@ -30,7 +31,13 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
         assert_type(pods, kinform.Informer[Pod])
         assert_type(pods.store.get("shop/web-0"), Pod | None)
         assert_type(pods.store["shop/web-0"], Pod)
+        assert_type(pods.store.get("shop/web-0", 7), Pod | int)
         assert_type(pods.store.index("node", "node-7"), list[Pod])
+        assert_type(pods.store.keys(), KeysView[str])
+        assert_type(pods.store.items(), ItemsView[str, Pod])
+        assert_type(pods.store.values("shop"), ValuesView[Pod])
+        assert_type(pods.store.items(label_selector="app=web"), Iterable[tuple[str, Pod]])
+        assert_type(pods.store.snapshot(), Mapping[str, Pod])
         for key, pod in pods.store.items():
             assert_type(key, str)
             assert_type(pod, Pod)
@@ -46,6 +53,11 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
                     assert_type(old, Pod | None)
                 case kinform.Synced():
                     pass
+
+
+def a_store_is_a_mapping(pods: kinform.Informer[Pod]) -> None:
+    mapping: Mapping[str, Pod] = pods.store
+    assert_type(dict(mapping), dict[str, Pod])
 
 
 async def a_lazy_informer_has_the_same_types(api: kinform.Connection) -> None:
@@ -106,3 +118,27 @@ def a_store_has_the_type_of_its_reader() -> None:
 def an_object_decodes_to_the_type(found: kinform.Object) -> None:
     assert_type(found.decode(), dict[str, Any])
     assert_type(found.decode(Pod), Pod)
+
+
+class ConfigMap(msgspec.Struct, omit_defaults=True):
+    """A config map that a program writes."""
+
+    metadata: dict[str, Any]
+    kind: str = "ConfigMap"
+
+
+async def verbs_give_dicts_or_objects_of_the_type(api: kinform.Connection) -> None:
+    async for plain in api.list("v1/pods"):
+        assert_type(plain, dict[str, Any])
+    async for pod in api.list("v1/pods", scope=kinform.Scope(namespaces=["shop"]), type=Pod):
+        assert_type(pod, Pod)
+    assert_type(await api.get("v1/pods", "shop/web-0"), dict[str, Any])
+    assert_type(await api.get("v1/pods", "shop/web-0", type=Pod), Pod)
+    assert_type(await api.create("v1/configmaps", {"metadata": {"name": "c"}}), dict[str, Any])
+    made = await api.create("v1/configmaps", ConfigMap({"name": "c"}), type=ConfigMap)
+    assert_type(made, ConfigMap)
+    assert_type(await api.replace("v1/configmaps", made), dict[str, Any])
+    assert_type(await api.apply("v1/configmaps", made, field_manager="me", type=ConfigMap), ConfigMap)
+    assert_type(await api.patch("v1/pods", "shop/web-0", {"spec": {}}, how="merge", type=Pod), Pod)
+    assert_type(await api.patch("v1/pods", "shop/web-0", [{"op": "remove"}], how="json"), dict[str, Any])
+    assert_type(await api.delete("v1/pods", "shop/web-0", uid="u", propagation="Background"), dict[str, Any])

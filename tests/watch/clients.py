@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -37,6 +37,7 @@ class Client(msgspec.Struct, frozen=True):
         return self.client.ApiClient(self.client.Configuration(host=url))
 
 
+SYNC_CLIENT = Client("kubernetes")
 ASYNC_CLIENTS = [Client("kubernetes_asyncio"), Client("kubernetes.aio")]
 
 
@@ -78,6 +79,81 @@ class Response:
 
     def release(self) -> None:
         self.released += 1
+
+
+class SyncResponse:
+    """A response that has only `stream`, `close` and `release_conn`.
+
+    Args:
+        chunks: Events, bytes, strings, and exceptions. After the last one, the body has ended.
+    """
+
+    def __init__(self, chunks: Iterable[Any]) -> None:
+        self._chunks = [json.dumps(chunk).encode() + b"\n" if isinstance(chunk, dict) else chunk for chunk in chunks]
+        self.closed = self.released = 0
+
+    def stream(self, amt: None, decode_content: bool) -> Iterator[Any]:
+        assert (amt, decode_content) == (None, False)
+        while self._chunks:
+            chunk = self._chunks.pop(0)
+            if isinstance(chunk, BaseException):
+                raise chunk
+            yield chunk
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def release_conn(self) -> None:
+        self.released += 1
+
+
+class FakeSyncApi:
+    """An API object of the synchronous client, whose functions answer from a script.
+
+    Attributes:
+        calls: The arguments of each call.
+        opened: The responses that were returned.
+    """
+
+    def __init__(self, *responses: Any) -> None:
+        known = (SyncResponse, BaseException)
+        self.responses = [each if isinstance(each, known) else SyncResponse(each) for each in responses]
+        self.opened: list[SyncResponse] = []
+        self.calls: list[dict[str, Any]] = []
+
+    def list_namespace(self, *args: Any, **kwargs: Any) -> Any:
+        """Lists.
+
+        :rtype: V1NamespaceList
+        """
+        return self._answer(kwargs)
+
+    def list_custom(self, *args: Any, **kwargs: Any) -> Any:
+        """Lists.
+
+        :rtype: object
+        """
+        return self._answer(kwargs)
+
+    def list_untyped(self, *args: Any, **kwargs: Any) -> Any:
+        return self._answer(kwargs)
+
+    def read_namespaced_pod_log(self, *args: Any, **kwargs: Any) -> Any:
+        """Reads a log.
+
+        :param follow: Follow the log.
+        :rtype: str
+        """
+        return self._answer(kwargs)
+
+    def _answer(self, kwargs: dict[str, Any]) -> Any:
+        self.calls.append(dict(kwargs))
+        assert self.responses, "a request that the test does not expect"
+        response = self.responses.pop(0)
+        if isinstance(response, BaseException):
+            raise response
+        self.opened.append(response)
+        return response
 
 
 class FakeApi:

@@ -2,6 +2,7 @@
 
 client      a client library; the test runs for each one, and is skipped for one that is not installed
 Watch       the Watch of that client, then that of kinform: the same test, on both
+SyncWatch   the Watch of the synchronous client, then that of kinform
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
+import kinform.sync.watch
 import kinform.watch
 from kinform._watch import recovery
-from tests.watch.clients import ASYNC_CLIENTS, Client
+from tests.watch.clients import ASYNC_CLIENTS, SYNC_CLIENT, Client
 
 
 @pytest.fixture(params=ASYNC_CLIENTS, ids=lambda client: client.name)
@@ -24,6 +26,12 @@ def client(request: pytest.FixtureRequest) -> Client:
 @pytest.fixture(params=["original", "kinform"])
 def Watch(request: pytest.FixtureRequest, client: Client) -> Any:
     return client.original if request.param == "original" else kinform.watch.Watch
+
+
+@pytest.fixture(params=["original", "kinform"])
+def SyncWatch(request: pytest.FixtureRequest) -> Any:
+    pytest.importorskip("kubernetes")
+    return SYNC_CLIENT.original if request.param == "original" else kinform.sync.watch.Watch
 
 
 @pytest.fixture(autouse=True)

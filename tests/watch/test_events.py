@@ -30,8 +30,8 @@ def parse(return_type: Any = "", **fields: Any) -> Event:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
     """The lines that were decoded."""
     found: list[bytes] = []
-    decode = events._decode
-    monkeypatch.setattr(events, "_decode", lambda line: found.append(line) or decode(line))
+    decode = events.decode
+    monkeypatch.setattr(events, "decode", lambda line: found.append(line) or decode(line))
     return found
 
 

@@ -91,7 +91,7 @@ def test_the_body_is_not_read_by_the_client(client, core):
         assert (func, arguments) == (core.list_namespaced_pod, {"_preload_content": False})
 
 
-@pytest.mark.parametrize("module", ["kinform.watch"])
+@pytest.mark.parametrize("module", ["kinform.watch", "kinform.sync.watch"])
 def test_the_import_takes_no_client(module):
     program = f"import sys, {module}; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)

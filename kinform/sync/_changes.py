@@ -1,0 +1,92 @@
+"""The blocking iterator of `kinform.sync.Informer.changes()`.
+
+Takes changes from the event loop in small batches, and decodes each in the thread that reads it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Iterator
+from threading import Lock
+from time import monotonic
+from typing import Generic
+
+import kinform
+from kinform._decoding import T
+from kinform._dispatch.queue import Entry
+from kinform._events import Event
+from kinform.sync._lifetime import EndedError, Lifetime
+
+BATCH = 64
+"""Changes that are taken from the event loop at once. They stay in memory until they are read."""
+
+
+class Changes(Generic[T]):
+    """The iterator that `Informer.changes` returns.
+
+    Yields `Added`, `Synced`, `Updated` and `Deleted`. Waits for the next change, and ends when the informer stops, or
+    after `close`. Several threads can read one iterator: each change goes to one of them.
+    """
+
+    def __init__(self, changes: kinform.Changes[T], lifetime: Lifetime) -> None:
+        self._changes = changes
+        self._lifetime = lifetime
+        self._lock = Lock()
+        self._taken: deque[Entry] = deque()
+        self._closed = False
+
+    def __iter__(self) -> Iterator[Event[T]]:
+        return self
+
+    def __next__(self) -> Event[T]:
+        event = self.next()
+        if event is None:
+            raise StopIteration
+        return event
+
+    def next(self, timeout: float | None = None) -> Event[T] | None:
+        """Waits for the next event, and returns it; returns None at the end.
+
+        Args:
+            timeout: Seconds to wait; None: no limit.
+
+        Raises:
+            TimeoutError: The timeout passed. The iteration can continue.
+            KinformError: As in the iteration.
+        """
+        self._lifetime.check_process()  # in a forked child, the lock may never be released
+        deadline = None if timeout is None else monotonic() + timeout
+        try:
+            if not self._lock.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
+                raise TimeoutError
+            try:
+                while not self._closed and (self._taken or self._take(deadline)):
+                    if event := self._changes.decode(self._taken.popleft()):
+                        return event
+                return None
+            finally:
+                self._lock.release()
+        except TimeoutError:
+            raise TimeoutError(f"{self._lifetime.name}: no event after {timeout:g} s") from None
+
+    def close(self) -> None:
+        """Ends the iteration; what waits is dropped.
+
+        A thread that waits for the next event wakes up at once.
+        """
+        self._closed = True
+        self._lifetime.post(self._changes.close)
+
+    def _take(self, deadline: float | None) -> bool:
+        """Waits for changes; returns False at the end of the iteration."""
+        try:
+            self._lifetime.call(self._fill, deadline)
+        except EndedError:
+            return False
+        return bool(self._taken)
+
+    async def _fill(self, deadline: float | None) -> None:
+        # In the loop up to the last step: a call that is interrupted loses no change.
+        async with asyncio.timeout(None if deadline is None else deadline - monotonic()):
+            self._taken.extend(await self._changes.take(BATCH))

@@ -1,0 +1,107 @@
+"""The thread in which the handlers of an informer run.
+
+A handler may block there without delaying a stream. Never decides which handler is called, or with what: the informer
+in the event loop does, and waits for each call.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable, Coroutine
+from queue import SimpleQueue
+from threading import Thread, current_thread
+from typing import Any, ParamSpec
+
+from kinform import OptionError
+from kinform._throttled_log import function_name
+
+P = ParamSpec("P")
+
+Done = asyncio.Future[None]
+
+
+class HandlerThread:
+    """A thread that runs one call after the other. It starts with the first call.
+
+    Args:
+        name: The name of the informer.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._calls: SimpleQueue[tuple[Done, Callable[[], object]] | None] = SimpleQueue()
+        self._thread: Thread | None = None
+        self._ended: Done | None = None
+
+    @property
+    def runs_here(self) -> bool:
+        """True if the caller is a handler."""
+        return current_thread() is self._thread
+
+    def wrap(self, handler: Callable[P, object]) -> Callable[P, Coroutine[Any, Any, None]]:
+        """Returns a coroutine function that calls this handler in the thread.
+
+        Raises:
+            OptionError: The handler is not callable, or is a coroutine function.
+        """
+        if not callable(handler) or inspect.iscoroutinefunction(handler):
+            raise OptionError("handler", handler, "a function; for coroutine functions, use kinform.Informer")
+
+        async def call(*args: P.args, **kwargs: P.kwargs) -> None:
+            if self._thread is None:
+                self._start()
+            done = asyncio.get_running_loop().create_future()
+            self._calls.put((done, lambda: handler(*args, **kwargs)))
+            await done
+
+        call.__qualname__ = function_name(handler)
+        return call
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *_: object) -> None:
+        """Waits for the end of the call that runs now. A call that waits is dropped."""
+        if self._thread is not None:
+            self._calls.put(None)
+            assert self._ended is not None
+            await self._ended
+            self._thread.join()
+            self._thread = None
+
+    def _start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._ended = loop.create_future()
+        self._thread = Thread(
+            target=self._work, args=(loop, self._ended), name=f"kinform handlers of {self._name}", daemon=True
+        )
+        self._thread.start()
+
+    def _work(self, loop: asyncio.AbstractEventLoop, ended: Done) -> None:
+        while call := self._calls.get():
+            done, function = call
+            if not done.cancelled():
+                loop.call_soon_threadsafe(_settle, done, _error_of(function))
+            del call, done, function  # the next call may come hours later
+        loop.call_soon_threadsafe(_settle, ended, None)
+
+
+def _error_of(function: Callable[[], object]) -> Exception | None:
+    """Calls a function, and returns what it raises."""
+    try:
+        function()
+    except Exception as error:
+        return error
+    except BaseException as error:  # SystemExit, for example: it would end the event loop
+        return RuntimeError(type(error).__name__)
+    return None
+
+
+def _settle(done: Done, error: Exception | None) -> None:
+    if done.cancelled():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)

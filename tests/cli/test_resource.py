@@ -1,0 +1,91 @@
+"""The resource of `kinform watch`: names as in kubectl, found by discovery."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+
+import kinform
+from kinform.cli._resource import Found, find_resource
+from kinform.testing import Server
+from tests.support.scripted_server import ReceivedRequest, scripted_server
+
+RESOURCES = {
+    "v1/pods": ["v1/pods", "v1/pod", "pods", "pod", "po", "Pod", "pods.v1"],
+    "v1/nodes": ["v1/nodes", "nodes", "no"],
+    "apps/v1/deployments": ["deployments", "deploy", "deployments.apps", "deployment.v1.apps", "apps/v1/deployments"],
+    "coordination.k8s.io/v1/leases": ["lease", "leases.coordination.k8s.io", "leases.v1.coordination.k8s.io"],
+}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    async with Server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+async def test_a_resource_is_found_by_each_of_its_names(server: Server, resource: str) -> None:
+    async with kinform.connect(server.url) as api:
+        for name in RESOURCES[resource]:
+            found = await find_resource(api, name)
+            assert found == Found(kinform.Resource.of(resource), resource != "v1/nodes"), name
+
+
+@pytest.mark.parametrize("name", ["widgets", "pods.apps", "deployments.v2.apps", "example.com/v1/widgets"])
+async def test_a_resource_that_the_server_lacks_is_not_found(server: Server, name: str) -> None:
+    async with kinform.connect(server.url) as api:
+        assert await find_resource(api, name) is None
+
+
+@pytest.mark.parametrize("name", ["", "po ds", "pods/", "a/b/c/d", "po\nds", "pods..apps", "../pods"])
+async def test_another_form_of_a_name_is_refused(server: Server, name: str) -> None:
+    async with kinform.connect(server.url) as api:
+        with pytest.raises(kinform.OptionError, match="resource"):
+            await find_resource(api, name)
+    assert server.requests == []
+
+
+GROUP = {"name": "apps", "preferredVersion": {"version": "v1"}}
+DOWN = {"name": "metrics.example.com", "preferredVersion": {"version": "v1"}}
+LISTED = {"resources": [{"name": "pods/status", "namespaced": True}, {"name": "deployments", "namespaced": True}]}
+
+
+def answering(answers: dict[str, tuple[int, object]]) -> object:
+    async def handle(request: ReceivedRequest) -> None:
+        status, body = answers.get(request.path, (404, ""))
+        await request.respond(status, json.dumps(body).encode())
+
+    return handle
+
+
+async def test_a_group_whose_server_is_down_is_passed_over() -> None:
+    answers = {
+        "/api/v1": (200, {"resources": []}),
+        "/apis": (200, {"groups": [DOWN, GROUP]}),
+        "/apis/metrics.example.com/v1": (503, {"message": "no endpoints"}),
+        "/apis/apps/v1": (200, LISTED),
+    }
+    async with scripted_server(answering(answers)) as server, kinform.connect(server.url) as api:
+        found = await find_resource(api, "deployments")
+        assert found == Found(kinform.Resource.of("apps/v1/deployments"), True)
+        assert await find_resource(api, "status") is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "text"),
+    [
+        ((401, {"message": "who\x1b are you"}), kinform.UnauthorizedError, r"401: who\\x1b are you"),
+        ((403, {"reason": "Forbidden"}), kinform.ForbiddenError, "get /api/v1: the server answered 403 Forbidden"),
+        ((500, "oops"), kinform.StatusError, "500"),
+        ((200, "<html>"), kinform.ProtocolError, "not that of a Kubernetes API server"),
+        ((200, {"resources": 7}), kinform.ProtocolError, "not that of a Kubernetes API server"),
+        ((302, ""), kinform.StatusError, "302"),
+    ],
+)
+async def test_a_failed_discovery_is_an_error(answer: tuple[int, object], error: type[Exception], text: str) -> None:
+    async with scripted_server(answering({"/api/v1": answer})) as server, kinform.connect(server.url) as api:
+        with pytest.raises(error, match=text):
+            await find_resource(api, "pods")
