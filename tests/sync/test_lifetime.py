@@ -327,7 +327,7 @@ async def test_many_blocks_leave_no_object(server):
     await asyncio.to_thread(program)
 
 
-async def test_a_connection_has_the_namespace_of_its_context(server):
+async def test_a_connection_has_a_namespace_only_in_its_block(server):
     def program() -> None:
         api = kinform.sync.connect(server.url)
         with pytest.raises(kinform.OptionError, match="a connection inside its"):

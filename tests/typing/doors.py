@@ -60,6 +60,29 @@ def a_store_is_a_mapping(pods: kinform.Informer[Pod]) -> None:
     assert_type(dict(mapping), dict[str, Pod])
 
 
+async def a_lazy_informer_has_the_same_types(api: kinform.Connection) -> None:
+    pods = kinform.Informer(api, "v1/pods", type=Pod, start="lazy", idle_timeout=600)
+    assert_type(pods, kinform.Informer[Pod])
+    assert_type(pods.store, kinform.Store[Pod])
+
+
+async def a_factory_gives_informers_of_each_type(api: kinform.Connection) -> None:
+    async with kinform.Factory(api, start_jitter=5.0, max_concurrent_syncs=4) as factory:
+        assert_type(factory, kinform.Factory)
+        plain = factory.informer("v1/pods")
+        assert_type(plain, kinform.Informer[dict[str, Any]])
+        pods = factory.informer("v1/pods", type=Pod, indexes={"node": "spec.nodeName"})
+        assert_type(pods, kinform.Informer[Pod])
+        assert_type(pods.store.get("shop/web-0"), Pod | None)
+        await factory.synced(timeout=60)
+        assert_type(factory.informers, tuple[kinform.Informer[Any], ...])
+        assert_type(factory.health(), kinform.Health)
+        assert_type(factory.stats(), kinform.FactoryStats)
+        assert_type(await factory.failed(), Exception)
+        async with pods as entered:
+            assert_type(entered, kinform.Informer[Pod])
+
+
 def handlers_take_objects_of_the_type(pods: kinform.Informer[Pod]) -> None:
     @pods.on_add
     def added(pod: Pod) -> None: ...
