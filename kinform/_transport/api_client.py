@@ -74,7 +74,6 @@ class ApiClientTransport:
         if session is not None and session.closed:
             raise OptionError("api", self.api_client, "an ApiClient that is still open")
         self._open_responses.warn_near_limit(session)
-        failure: TransportError | None = None
         try:
             response = await self._send(request)
         except _NETWORK_ERRORS as error:
@@ -92,10 +91,10 @@ class ApiClientTransport:
             # The hook may send a request for a token, which fails like any other. Its text may quote the kubeconfig.
             why = f"the credentials cannot be renewed ({type(error).__name__})"
             raise TransportError(f"{request.path}: {why}", reached=False) from None
-        if failure is not None:  # not in the `except`: the context of an error is an error, too
-            raise failure
-        _refuse_other_server(request.path, response)
-        return _StreamedResponse(response, request.path, self._open_responses)
+        else:
+            _refuse_other_server(request.path, response)
+            return _StreamedResponse(response, request.path, self._open_responses)
+        raise failure  # not in the `except`: the context of an error is an error, too
 
     def _server_and_ca(self) -> tuple[str, bytes | None]:
         configuration: Any = self.api_client.configuration

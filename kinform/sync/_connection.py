@@ -75,7 +75,10 @@ class Connection:
 
     @property
     def namespace(self) -> str:
-        """The namespace of the kubeconfig's context, or of the pod; otherwise `"default"`."""
+        """The namespace of the kubeconfig's context, or of the pod; otherwise `"default"`.
+
+        See `kinform.Connection.namespace`.
+        """
         return self._lifetime.run(lambda: self._connection.namespace)
 
     def refresh_credentials(self) -> bool:

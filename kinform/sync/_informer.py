@@ -12,7 +12,7 @@ import kinform
 from kinform import Health, KinformError, Prune, Resource, Scope, Snapshot, Stats, Transport, WatchOptions
 from kinform._decoding import DICT, T
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
-from kinform._options import Transform
+from kinform._options import StartMode, Transform
 from kinform._stats import State
 from kinform.sync._changes import Changes
 from kinform.sync._connection import Connection, as_transport
@@ -51,6 +51,9 @@ class Informer(Generic[T]):
         snapshot: Snapshot | str | os.PathLike[str] | None = None,
         memory_limit: int | None = None,
         queue_bound: int = DEFAULT_QUEUE_BOUND,
+        decoded_cache: int | None = None,
+        start: StartMode = "eager",
+        idle_timeout: float | None = None,
     ) -> None:
         self._informer = kinform.Informer(
             as_transport(api),
@@ -64,6 +67,9 @@ class Informer(Generic[T]):
             snapshot=snapshot,
             memory_limit=memory_limit,
             queue_bound=queue_bound,
+            decoded_cache=decoded_cache,
+            start=start,
+            idle_timeout=idle_timeout,
         )
         self.resource = self._informer.resource
         self.store = self._informer.store

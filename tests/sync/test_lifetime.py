@@ -325,3 +325,14 @@ async def test_many_blocks_leave_no_object(server):
         assert after <= before + 2  # tasks of the server
 
     await asyncio.to_thread(program)
+
+
+async def test_a_connection_has_a_namespace_only_in_its_block(server):
+    def program() -> None:
+        api = kinform.sync.connect(server.url)
+        with pytest.raises(kinform.OptionError, match="a connection inside its"):
+            _ = api.namespace
+        with api:
+            assert api.namespace == "default"
+
+    await asyncio.to_thread(program)
