@@ -7,12 +7,16 @@ without a store. `kinform.testing`, `kinform.watch` and `kinform.sync` are impor
 import importlib
 from types import ModuleType
 
+from kinform._connection.connection import Connection, connect
 from kinform._dispatch.changes import Changes
 from kinform._errors import (
+    AlreadyExistsError,
     BadRequestError,
+    ConflictError,
     DecodeError,
     ExpiredError,
     ForbiddenError,
+    InvalidError,
     KinformError,
     MemoryLimitError,
     NotFoundError,
@@ -36,16 +40,17 @@ from kinform._stats import Health, MemoryUsage, SnapshotStats, Stats, StreamStat
 from kinform._store.reader import Store, store
 from kinform._store.writer import Writer
 from kinform._transport.base import Request, Response, Transport
-from kinform._transport.connection import Connection, connect
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Added",
+    "AlreadyExistsError",
     "Apply",
     "Backoff",
     "BadRequestError",
     "Changes",
+    "ConflictError",
     "Connection",
     "DecodeError",
     "Delete",
@@ -57,6 +62,7 @@ __all__ = [
     "Init",
     "InitApply",
     "InitDone",
+    "InvalidError",
     "KinformError",
     "MemoryLimitError",
     "MemoryUsage",

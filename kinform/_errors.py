@@ -3,14 +3,17 @@
     KinformError
     ├── OptionError          caller: an argument is not valid (also a ValueError)
     ├── StatusError          server: it answered with an error status
-    │   ├── BadRequestError      400, 405, 406, 415, 422: the request is wrong, a retry cannot succeed
+    │   ├── BadRequestError      400, 405, 406, 415: the request is wrong, a retry cannot succeed
+    │   │   └── InvalidError         422: the object or a parameter has a value that is not allowed
     │   ├── UnauthorizedError    401: the credentials are not accepted
     │   ├── ForbiddenError       403: permissions are missing
-    │   ├── NotFoundError        404: no such resource; a CRD may be installed later
+    │   ├── NotFoundError        404: no such object, or no such resource; a CRD may be installed later
+    │   ├── AlreadyExistsError   409: an object with this name exists
+    │   ├── ConflictError        409: the object has another version, uid or owner than expected
     │   └── ExpiredError         410, or a resourceVersion the server cannot serve: a new list is needed
     ├── TransportError       network: a connection is refused, reset or cut
     │   └── StalledError         the connection is open, but nothing arrives before the deadline
-    ├── ProtocolError        response: the body is not a LIST or a WATCH
+    ├── ProtocolError        response: the body is not a LIST, a WATCH or an object
     ├── SkippedError         response: one object is skipped, the stream continues
     ├── DecodeError          data: an object does not decode to the requested type
     ├── SnapshotError        disk: a snapshot cannot be written, or must not be loaded
@@ -29,7 +32,7 @@ from itertools import islice
 import msgspec
 
 from kinform._plurals import plural_of
-from kinform._printable import listed, printable
+from kinform._printable import listed, printable, without_documents
 
 # Characters of the texts of a server that an error keeps. The length of a name is limited by Kubernetes.
 MAX_REASON = 100
@@ -77,17 +80,18 @@ class StatusError(KinformError):
 
     `reason`, `message`, `details` and `causes` are the words of the server. They are empty if the answer is not a
     Kubernetes Status, such as the answer of a proxy. Control characters in them are escaped, long texts are cut, and
-    at most ten causes are kept.
+    at most ten causes are kept. `{...}` stands for text in braces, which may be an object.
 
     Attributes:
         resource: The requested resource, with its namespace and its selectors if it has them:
-            `"v1/pods in shop (labels app=web)"`.
+            `"v1/pods in shop (labels app=web)"`. For one object: `"v1/pods shop/web-0"`.
         status: The HTTP status, or the code in the ERROR event.
         reason: The Kubernetes reason, such as `"Expired"`.
         message: The explanation for people. It names users, permissions and fields.
         details: The object or resource that the answer is about: any of `"name"`, `"group"`, `"kind"` and `"uid"`.
         causes: The causes.
-        verb: The verb of the request, `"list"` or `"watch"`.
+        verb: The verb of the request: `"list"`, `"watch"`, `"get"`, `"create"`, `"apply"`, `"patch"`, `"replace"` or
+            `"delete"`.
         retry_after: Seconds to wait, as requested by the server, or None.
     """
 
@@ -102,18 +106,19 @@ class StatusError(KinformError):
         causes: Iterable[StatusCause] = (),
         verb: str = "list",
         retry_after: float | None = None,
+        hint: str = "",
     ) -> None:
         self.resource = resource
         self.status = status
         self.reason = printable(reason, MAX_REASON)
-        self.message = printable(message, MAX_MESSAGE)
+        self.message = printable(without_documents(message), MAX_MESSAGE)
         self.details = {
             name: printable(details[name], MAX_NAME) for name in ("name", "group", "kind", "uid") if details.get(name)
         }
         self.causes = tuple(
             StatusCause(
                 printable(cause.reason, MAX_REASON),
-                printable(cause.message, MAX_MESSAGE),
+                printable(without_documents(cause.message), MAX_MESSAGE),
                 printable(cause.field, MAX_NAME),
             )
             for cause in islice(causes, MAX_CAUSES)
@@ -121,13 +126,20 @@ class StatusError(KinformError):
         why = f" {self.reason}" if self.reason else ""
         if self.message and self.message != self.reason:
             why += f": {self.message}"
-        super().__init__(f"{verb} {resource}: the server answered {status}{why}")
+        super().__init__(f"{verb} {resource}: the server answered {status}{why}" + (f"; {hint}" if hint else ""))
         self.verb = verb
         self.retry_after = retry_after
 
 
 class BadRequestError(StatusError):
-    """400, 405, 406, 415 or 422: the request is wrong, and a retry cannot succeed."""
+    """400, 405, 406 or 415: the request is wrong, and a retry cannot succeed."""
+
+
+class InvalidError(BadRequestError):
+    """422: the object, the patch or a parameter has a value that is not allowed.
+
+    `causes` names the fields.
+    """
 
 
 class UnauthorizedError(StatusError):
@@ -138,13 +150,14 @@ class UnauthorizedError(StatusError):
 
 
 class ForbiddenError(StatusError):
-    """403: the permission to list or to watch the resource is missing."""
+    """403: a permission is missing, or a quota or a policy forbids the write."""
 
 
 class NotFoundError(StatusError):
-    """404: the server does not know the resource. A CRD may be installed later.
+    """404: the object does not exist, or the server does not know the resource.
 
-    The message suggests the plural if the resource seems to be a singular.
+    If the object does not exist, `details` has its name. A CRD may be installed later. The message suggests the plural
+    if the resource seems to be a singular.
     """
 
     def __str__(self) -> str:
@@ -154,8 +167,26 @@ class NotFoundError(StatusError):
         return super().__str__() + (f"; did you mean {path}{slash}{plural}?" if plural != word else "")
 
 
+class AlreadyExistsError(StatusError):
+    """409: an object with this name exists, or still exists while it is being deleted."""
+
+
+class ConflictError(StatusError):
+    """409: the object is not in the expected state.
+
+    Its resourceVersion or uid is another one, so read it again before the next attempt. For `apply`: other managers own
+    some fields, which `causes` lists.
+    """
+
+
 class ExpiredError(StatusError):
-    """410, or a resourceVersion the server cannot serve: a new list is needed."""
+    """410, or a resourceVersion the server cannot serve: a new list is needed.
+
+    Attributes:
+        rest: The `continue` token for the rest of the list in its newest state; `""` if the server sent none.
+    """
+
+    rest = ""
 
 
 class TransportError(KinformError):
@@ -177,7 +208,7 @@ class StalledError(TransportError):
 
 
 class ProtocolError(KinformError):
-    """The response body is not a valid LIST or WATCH.
+    """The response body is not valid.
 
     Attributes:
         offset: Offset of the first invalid byte in the body, or None if unknown.

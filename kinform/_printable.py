@@ -20,6 +20,16 @@ def printable(text: str | None, limit: int = MAX_KEY) -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
 
 
+def without_documents(text: str | None) -> str:
+    """Replaces everything in braces by `{...}`.
+
+    A server quotes whole objects in some of its messages, also Secrets: as JSON, or as a struct of Go.
+    """
+    start, brace, rest = (text or "").partition("{")
+    end = rest.rpartition("}")[2]
+    return f"{start}{{...}}{'' if '{' in end else end}" if brace else start
+
+
 def listed(names: Sequence[str]) -> str:
     """Lists at most `MAX_LISTED` names, such as keys, and counts the others."""
     shown = ", ".join(printable(name) for name in names[:MAX_LISTED])

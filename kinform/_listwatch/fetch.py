@@ -13,15 +13,13 @@ import re
 import msgspec
 
 from kinform._errors import ProtocolError, SkippedError, StalledError
-from kinform._listwatch.frames import Frame, Frames, ListEnd, Skip, Status, read_status
-from kinform._listwatch.machine import accept_header
-from kinform._listwatch.verdicts import error_of
+from kinform._listwatch.frames import Frame, Frames, ListEnd, Skip
+from kinform._listwatch.pages import accept_header
 from kinform._printable import printable
 from kinform._spec import CollectionSpec
+from kinform._status import STATUS_BYTES, Status, read_status
 from kinform._transport.base import Request, Response, Transport
 from kinform_ext._scan import Batch
-
-ERROR_BODY_BYTES = 64 << 10
 
 
 class Fetched(msgspec.Struct, frozen=True, gc=False):
@@ -57,8 +55,8 @@ async def fetch(transport: Transport, spec: CollectionSpec, key: str, *, name: s
         async with asyncio.timeout(seconds):
             response = await transport.open(request_of(spec, key))
             if response.status != 200:
-                status = read_status(response.status, await response.head(ERROR_BODY_BYTES))
-                raise status.error(error_of(status), name, verb="list")
+                status = read_status(response.status, await response.head(STATUS_BYTES))
+                raise status.error(name, verb="list")
             return await _read(response, spec, key, name)
     except TimeoutError as error:
         raise StalledError(f"{name}: {printable(key)} did not arrive within {seconds:g} s") from error

@@ -5,12 +5,13 @@ Converts the scanner's tuples and ValueErrors to named types and ProtocolErrors.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
-from kinform._errors import ProtocolError, StatusCause, StatusError
+from kinform._errors import ProtocolError
 from kinform._paths.prune_program import Program
+from kinform._status import Status
 from kinform_ext._scan import Batch, Scanner
 
 T = TypeVar("T")
@@ -60,69 +61,6 @@ class Skip(msgspec.Struct, frozen=True, gc=False):
     reason: str
     offset: int
     size: int
-
-
-class Cause(msgspec.Struct, frozen=True, gc=False):
-    """A cause in the details of a Status."""
-
-    reason: str | None = ""
-    message: str | None = ""
-    field: str | None = ""
-
-
-class Details(msgspec.Struct, frozen=True, gc=False):
-    """The details of a Status. Some servers send null for a text."""
-
-    name: str | None = ""
-    group: str | None = ""
-    kind: str | None = ""
-    uid: str | None = ""
-    causes: list[Cause] | None = None
-    retry_after_seconds: float | None = msgspec.field(name="retryAfterSeconds", default=None)
-
-
-class Status(msgspec.Struct, frozen=True, gc=False):
-    """A refusal by the server, in an ERROR event or an HTTP answer; texts of any size."""
-
-    code: Annotated[int, msgspec.Meta(ge=0, le=999)] = 0
-    reason: str | None = ""
-    message: str | None = ""
-    details: Details | None = None
-
-    def caused_by(self, reason: str) -> bool:
-        """Returns whether a cause has this reason."""
-        causes = self.details.causes if self.details else None
-        return any(cause.reason == reason for cause in causes or ())
-
-    @property
-    def retry_after(self) -> float | None:
-        """Seconds that the server asks to wait, or None."""
-        return self.details.retry_after_seconds if self.details else None
-
-    def error(
-        self, kind: type[StatusError], resource: str, *, verb: str, retry_after: float | None = None
-    ) -> StatusError:
-        """Returns the error for the refusal of a request.
-
-        Args:
-            kind: The class of the error.
-            resource: The requested resource, for the message.
-            verb: The verb of the request.
-            retry_after: Seconds in the Retry-After header, which take precedence over those of the Status.
-        """
-        details = self.details or Details()
-        return kind(
-            resource,
-            self.code,
-            self.reason or "",
-            message=self.message or "",
-            details={name: getattr(details, name) or "" for name in ("name", "group", "kind", "uid")},
-            causes=(
-                StatusCause(each.reason or "", each.message or "", each.field or "") for each in details.causes or ()
-            ),
-            verb=verb,
-            retry_after=retry_after if retry_after is not None else self.retry_after,
-        )
 
 
 Frame = Batch | Bookmark | ListEnd | Skip | Status
@@ -211,14 +149,3 @@ def _decode_object(raw: bytes, kind: type[T], problem: str) -> T:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise ValueError(problem) from None
-
-
-def read_status(code: int, body: bytes) -> Status:
-    """Returns the Status in an HTTP answer, with the code of the answer.
-
-    Proxies and old servers send other bodies. Then only the code is known.
-    """
-    try:
-        return msgspec.structs.replace(msgspec.json.decode(body, type=Status), code=code)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return Status(code)

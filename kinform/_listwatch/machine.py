@@ -19,14 +19,16 @@ from kinform._errors import (
 )
 from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._listwatch.call_order import CallOrderError, Expected, expected_after
-from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip, Status
+from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip
+from kinform._listwatch.pages import accept_header, page_params, selector_params
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
 from kinform._listwatch.resource_versions import is_newer
 from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, Verdict, Wait
 from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal, judge_size
-from kinform._options import Resource, Scope
+from kinform._options import Resource
 from kinform._spec import CollectionSpec
 from kinform._stats import State
+from kinform._status import Status
 from kinform._transport.base import Request
 from kinform_ext._scan import Batch
 
@@ -35,8 +37,6 @@ MAX_BOOKMARKS_BEFORE_END = 5
 
 # Seconds a server may ask to wait: one bad header of a proxy must not park a stream for years.
 MAX_RETRY_AFTER = 600.0
-
-_METADATA_ONLY = "application/json;as=PartialObjectMetadata{};g=meta.k8s.io;v=v1,application/json"
 
 
 class Capabilities:
@@ -115,17 +115,14 @@ class ListWatchMachine:
         self.close_requested = False
         self._timeout = int(self._options.watch_timeout * (1 + self._random()))
         scope, page_size = self._scope, self._options.page_size
-        selectors = (("labelSelector", scope.label_selector), ("fieldSelector", scope.field_selector))
-        params = [(name, value) for name, value in selectors if value]
+        params = selector_params(scope)
         watch = True
         match self._phase:
             case Listing() | Paging() as phase:
                 watch = False
                 phase.pages.begin_page()
-                if page_size and not phase.unpaged:
-                    params.append(("limit", str(page_size)))
-                if isinstance(phase, Paging):
-                    params.append(("continue", phase.token))
+                token = phase.token if isinstance(phase, Paging) else ""
+                params += page_params(0 if phase.unpaged else page_size, token)
             case Streaming() as phase:
                 phase.bookmarks = phase.objects = 0
                 params += [
@@ -334,7 +331,7 @@ class ListWatchMachine:
 
     def _refuse(self, status: Status, retry_after: float | None, elapsed: float, *, event: bool) -> None:
         self._close()
-        kind, verdict = judge_refusal(
+        verdict = judge_refusal(
             status,
             elapsed,
             self._phase,
@@ -343,7 +340,7 @@ class ListWatchMachine:
             long_enough=self._options.backoff.maximum,
         )
         verb = "list" if isinstance(self._phase, Listing | Paging) else "watch"
-        self.error = status.error(kind, self.name, verb=verb, retry_after=retry_after)
+        self.error = status.error(self.name, verb=verb, retry_after=retry_after)
         self.reload_credentials |= isinstance(self.error, UnauthorizedError)
         self._move(verdict, self.error)
 
@@ -404,8 +401,3 @@ class ListWatchMachine:
                 if isinstance(error, StatusError) and error.retry_after is not None:
                     seconds = max(seconds, min(error.retry_after, MAX_RETRY_AFTER))
                 return seconds
-
-
-def accept_header(scope: Scope, *, watch: bool) -> str:
-    """Returns the Accept header of a LIST or a WATCH."""
-    return _METADATA_ONLY.format("" if watch else "List") if scope.metadata_only else "application/json"

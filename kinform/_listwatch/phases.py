@@ -10,6 +10,8 @@ from typing import ClassVar
 
 import msgspec
 
+from kinform._listwatch.pages import Pages
+
 
 @enum.unique
 class Phase(enum.Enum):
@@ -20,32 +22,6 @@ class Phase(enum.Enum):
     STREAM = 'The initial events of a WatchList, with `initial="auto"`: a LIST can replace it'
     STREAM_ONLY = 'The initial events of a WatchList, with `initial="stream"`'
     WATCH = "The changes after a complete state"
-
-
-class Pages(msgspec.Struct):
-    """The pages of one LIST so far. Notices a LIST that has no end."""
-
-    count: int = 0
-    first_key: str = ""  # of the page that comes in
-    page_objects: int = 0  # of the page that comes in
-    objects: int = 0  # of this page and all before it
-    seen: set[int] = msgspec.field(default_factory=set)  # hashes of tokens and first keys: a token may be long
-
-    def begin_page(self) -> None:
-        """Handles that a page is requested, maybe again."""
-        self.objects -= self.page_objects
-        self.first_key, self.page_objects = "", 0
-
-    def end_page(self, token: str) -> bool:
-        """Adds the page that came in. Returns whether its token or first key came before."""
-        found = {hash(("token", token))}
-        if self.first_key:
-            found.add(hash(("key", self.first_key)))
-        repeated = not self.seen.isdisjoint(found)
-        self.seen |= found
-        self.count += 1
-        self.page_objects = 0
-        return repeated
 
 
 class Listing(msgspec.Struct):

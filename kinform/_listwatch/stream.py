@@ -9,7 +9,6 @@ import asyncio
 import logging
 import math
 import os
-import re
 import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -26,13 +25,14 @@ from kinform._errors import (
     release_frames,
 )
 from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Skipped, Step
-from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip, read_status
+from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip
 from kinform._listwatch.healing import Healing
 from kinform._listwatch.machine import Capabilities, ListWatchMachine
 from kinform._objects import Object
 from kinform._options import Prune, Resource, Scope, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._stats import State, StreamStats
+from kinform._status import STATUS_BYTES, read_retry_after, read_status
 from kinform._throttled_log import ThrottledLog, function_name
 from kinform._transport.adapter import as_transport
 from kinform._transport.base import Response, Transport
@@ -42,7 +42,6 @@ log = logging.getLogger("kinform.reflector")
 T = TypeVar("T")
 WatcherEvent = Init | InitApply | InitDone | Apply | Delete
 
-ERROR_BODY_BYTES = 64 << 10
 # A server that cannot resume a state accepts the watch and sends an ERROR event at once. A watch without one for
 # this long has resumed.
 RESUMED_AFTER_SECONDS = 0.5
@@ -218,10 +217,10 @@ class Stream:
         try:
             response = await self._within(self._options.headers_timeout, self._transport.open(request))
             if response.status != 200:
-                body = await self._within(self._options.headers_timeout, response.head(ERROR_BODY_BYTES))
+                body = await self._within(self._options.headers_timeout, response.head(STATUS_BYTES))
                 machine.refused(
                     read_status(response.status, body),
-                    retry_after=_retry_after(response.headers.get("Retry-After")),
+                    retry_after=read_retry_after(response.headers.get("Retry-After")),
                 )
             else:
                 if init := machine.accepted():
@@ -410,20 +409,3 @@ def watcher(
 def _random_fraction() -> float:
     """Returns a random number from 0 up to 1. The module `random` takes 0.2 MiB."""
     return int.from_bytes(os.urandom(4), "little") / (1 << 32)
-
-
-def _retry_after(header: str | None) -> float | None:
-    """Returns the seconds of a Retry-After header: a number or a date.
-
-    Source: RFC 9110, 10.2.3.
-    """
-    if not header:
-        return None
-    if re.fullmatch(r"\d{1,9}(\.\d*)?", header.strip()):
-        return float(header)
-    import email.utils  # 0.4 MiB with what it imports, for a form that the API server never sends
-
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except (ValueError, OverflowError):
-        return None

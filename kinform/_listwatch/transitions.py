@@ -11,6 +11,7 @@ import enum
 
 import msgspec
 
+from kinform._listwatch.pages import MAX_UNASKED_OBJECTS
 from kinform._listwatch.phases import Phase
 from kinform._stats import State
 
@@ -22,8 +23,6 @@ MAX_EMPTY_WATCHES = 3
 # A LIST with more pages is requested again in one page. A server whose `continue` tokens have no end would fill the
 # memory otherwise.
 MAX_PAGES = 2_000
-# Some servers ignore the limit of a page. Beyond this number of further objects, the page counts as endless.
-MAX_UNASKED_OBJECTS = 100_000
 # Objects of a complete state. More of them, of 800 bytes each, would not fit into the largest etcd, of 8 GiB.
 # Source: etcd's "Storage size limit".
 MAX_STATE_OBJECTS = 10_000_000

@@ -10,6 +10,7 @@ from kinform._errors import (
     BadRequestError,
     ExpiredError,
     ForbiddenError,
+    InvalidError,
     NotFoundError,
     ProtocolError,
     StalledError,
@@ -17,16 +18,25 @@ from kinform._errors import (
     TransportError,
     UnauthorizedError,
 )
-from kinform._listwatch.frames import Status
+from kinform._listwatch.pages import MAX_UNASKED_OBJECTS
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
 from kinform._listwatch.transitions import (
     MAX_EMPTY_WATCHES,
     MAX_PAGES,
     MAX_STATE_OBJECTS,
     MAX_STREAM_TRIES,
-    MAX_UNASKED_OBJECTS,
     Verdict,
 )
+from kinform._status import Status
+
+_VERDICTS: dict[type[StatusError], Verdict] = {
+    BadRequestError: Verdict.FATAL,
+    InvalidError: Verdict.FATAL,
+    UnauthorizedError: Verdict.UNAUTHORIZED,
+    ForbiddenError: Verdict.FORBIDDEN,
+    NotFoundError: Verdict.NOT_FOUND,
+    ExpiredError: Verdict.RELIST,
+}
 
 
 def judge_page(token: str, phase: Listing | Paging) -> Verdict:
@@ -66,8 +76,8 @@ def judge_refusal(
     *,
     event: bool,
     long_enough: float,
-) -> tuple[type[StatusError], Verdict]:
-    """Returns the error and the verdict for a refusal.
+) -> Verdict:
+    """Returns the verdict for a refusal.
 
     Args:
         status: The refusal.
@@ -77,22 +87,22 @@ def judge_refusal(
         event: The refusal is an ERROR event in the body, not an HTTP status.
         long_enough: Seconds after which a watch that brought nothing counts as progress.
     """
-    error, verdict = _judge_status(status)
+    verdict = _VERDICTS.get(status.kind, Verdict.RETRY)
     if verdict in (Verdict.UNAUTHORIZED, Verdict.FORBIDDEN, Verdict.NOT_FOUND):
         counters.refusals = counters.refusals + 1 if status.code == counters.refused_status else 1
         counters.refused_status = status.code
     match phase:
         # An ERROR event of 500 means that the server's etcd cannot report its progress. It never will.
         case Streaming() if status.code == 422 or (event and status.code == 500):
-            return error, Verdict.UNSUPPORTED
+            return Verdict.UNSUPPORTED
         case Watching():
             _count_progress(phase, elapsed, counters, long_enough)
             verdict = _judge_refused_watch(verdict, status.code, counters, event=event)
     if verdict is Verdict.UNAUTHORIZED:
         counters.unauthorized += 1
         # An accepted request starts the counter over. So each of many ERROR events would be the first 401.
-        return error, Verdict.RELOAD if counters.unauthorized == 1 and not event else verdict
-    return error, verdict
+        return Verdict.RELOAD if counters.unauthorized == 1 and not event else verdict
+    return verdict
 
 
 def judge_end(
@@ -123,27 +133,6 @@ def judge_end(
             if counters.empty_watches >= MAX_EMPTY_WATCHES:
                 return _relist(counters)
     return Verdict.RETRY
-
-
-def error_of(status: Status) -> type[StatusError]:
-    """Returns the error for a refusal."""
-    return _judge_status(status)[0]
-
-
-def _judge_status(status: Status) -> tuple[type[StatusError], Verdict]:
-    too_large = status.caused_by("ResourceVersionTooLarge") or "Too large resource version" in (status.message or "")
-    if status.code == 410 or status.reason in ("Expired", "Gone") or too_large:
-        return ExpiredError, Verdict.RELIST
-    match status.code:
-        case 401:
-            return UnauthorizedError, Verdict.UNAUTHORIZED
-        case 403:
-            return ForbiddenError, Verdict.FORBIDDEN
-        case 404:
-            return NotFoundError, Verdict.NOT_FOUND
-        case 400 | 405 | 406 | 415 | 422:
-            return BadRequestError, Verdict.FATAL
-    return StatusError, Verdict.RETRY
 
 
 def _judge_refused_watch(verdict: Verdict, code: int, counters: Counters, *, event: bool) -> Verdict:

@@ -21,6 +21,7 @@ from weakref import WeakKeyDictionary, WeakSet
 
 import aiohttp
 import aiohttp.http
+import msgspec
 from multidict import CIMultiDict
 
 from kinform._errors import OptionError, TransportError
@@ -97,13 +98,18 @@ class ApiClientTransport:
             "Accept": request.accept,
             "Accept-Encoding": "gzip" if request.gzip and not request.watch else "identity",
         }
+        body = None
+        if request.body:
+            headers["Content-Type"] = request.content_type
+            body = msgspec.json.decode(request.body)  # the client encodes it again
         api_client: Any = self.api_client
         if self._serializes_first:
             serialized = api_client.param_serialize(
-                "GET",
+                request.method,
                 request.path,
                 query_params=list(request.params),
                 header_params=headers,
+                body=body,
                 auth_settings=["BearerToken"],
             )
             parts = await serialized if inspect.isawaitable(serialized) else serialized
@@ -111,9 +117,10 @@ class ApiClientTransport:
         else:
             wrapped = await api_client.call_api(
                 request.path,
-                "GET",
+                request.method,
                 query_params=list(request.params),
                 header_params=headers,
+                body=body,
                 auth_settings=["BearerToken"],
                 _preload_content=False,
                 _request_timeout=_TIMEOUT,

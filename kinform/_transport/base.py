@@ -14,7 +14,7 @@ CHUNK_BYTES = 256 << 10
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A GET for a collection.
+    """A request to the API server.
 
     Attributes:
         path: Absolute path on the API server, such as `"/api/v1/namespaces/shop/pods"`.
@@ -23,6 +23,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         gzip: True: the response body may be compressed with gzip. False: it must not be compressed. Has no effect on a
             watch.
         watch: The response is a stream of watch events. It ends only at its timeout, or when one side closes it.
+        method: The HTTP method. A transport may send a `"GET"` again, but no other method.
+        body: The body; `b""`: no body.
+        content_type: The Content-Type header. Has no effect without a body.
     """
 
     path: str
@@ -30,6 +33,12 @@ class Request(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     accept: str = "application/json"
     gzip: bool = False
     watch: bool = False
+    method: str = "GET"
+    body: bytes = b""
+    content_type: str = "application/json"
+
+    def __repr__(self) -> str:
+        return f"<Request {self.method} {self.path}>"  # never the body: it may be a Secret
 
 
 class Response(Protocol):
@@ -94,7 +103,8 @@ class Transport(Protocol):
 
         Raises:
             TransportError: There was no response: the connection was refused or cut, the server is unreachable, or a
-                certificate is not valid.
+                certificate is not valid. If `reached` is False, the server got nothing of the request, and kinform may
+                send it again, even if it is a write.
         """
         ...
 

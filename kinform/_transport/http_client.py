@@ -9,9 +9,6 @@ Source: RFC 9112 for HTTP/1.1.
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Mapping
-from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 from weakref import WeakSet
 
@@ -25,26 +22,7 @@ from kinform._transport.proxy import find_proxy, format_address
 from kinform._transport.streamed_response import StreamedResponse
 from kinform._transport.tls import client_context
 
-CALL_SECONDS = 30.0
-"""For a whole small request, until the last byte of its response."""
-MAX_BODY_BYTES = 16 << 20
-"""The most bytes in the response to a small request."""
-
 _AGENT = "kinform"
-
-
-class Reply(NamedTuple):
-    """A response that was read to its end.
-
-    Attributes:
-        status: The HTTP status.
-        headers: The HTTP headers. The lookup of a name ignores case.
-        body: The body.
-    """
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 class HttpClient:
@@ -76,41 +54,19 @@ class HttpClient:
 
     async def open(self, request: Request) -> StreamedResponse:
         """See `Transport.open`."""
-        headers = [
-            ("Accept", request.accept),
-            ("Accept-Encoding", "gzip" if request.gzip and not request.watch else "identity"),
-        ]
-        return await self._send("GET", request.path, request.params, headers, b"", asyncio.Event())
-
-    async def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: tuple[tuple[str, str], ...] = (),
-        body: bytes = b"",
-        content_type: str = "application/json",
-        seconds: float = CALL_SECONDS,
-    ) -> Reply:
-        """Sends a small request and returns its whole response, with any status.
-
-        Raises:
-            TransportError: There was no response within `seconds`, it broke off, or it is larger than MAX_BODY_BYTES.
-                If it is not `reached`, the server has got nothing of the request.
-        """
-        headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
-        if body:
-            headers += [("Content-Type", content_type)]
-        if body or method != "GET":
-            headers += [("Content-Length", str(len(body)))]
-        sent = asyncio.Event()
+        data = self._head(request) + request.body
+        idle = self._idle.take()
+        if idle is not None:
+            try:
+                return await self._exchange(idle, request, data)
+            except TransportError:
+                if request.method != "GET" or idle.answered or self._closed:
+                    raise
         try:
-            async with asyncio.timeout(seconds):
-                response = await self._send(method, path, params, headers, body, sent)
-                return Reply(response.status, response.headers, await response.whole(MAX_BODY_BYTES))
-        except TimeoutError:
-            missing, reached = ("response", True) if sent.is_set() else ("connection", False)
-            raise TransportError(f"{path}: no {missing} within {seconds:g} s", reached=reached) from None
+            connection = await self._dialer.connect()
+        except TransportError as error:
+            raise TransportError(f"{request.path}: {error}", reached=False) from error.__cause__
+        return await self._exchange(connection, request, data)
 
     def close_responses(self) -> None:
         """Closes all open responses, as `Response.close` does. Their readers wake."""
@@ -126,66 +82,42 @@ class HttpClient:
             connection.close()
         self._idle.close()
 
-    async def _send(
-        self,
-        method: str,
-        path: str,
-        params: tuple[tuple[str, str], ...],
-        headers: list[tuple[str, str]],
-        body: bytes,
-        sent: asyncio.Event,
-    ) -> StreamedResponse:
-        """Sends a request and returns its response.
-
-        Sets `sent` when there is a connection for it.
-        """
-        data = self._head(method, path, params, headers) + body
-        idle = self._idle.take()
-        if idle is not None:
-            sent.set()
-            try:
-                return await self._exchange(idle, method, path, data)
-            except TransportError:
-                if method != "GET" or idle.answered or self._closed:
-                    raise
-        try:
-            connection = await self._dialer.connect()
-        except TransportError as error:
-            raise TransportError(f"{path}: {error}", reached=False) from error.__cause__
-        sent.set()
-        return await self._exchange(connection, method, path, data)
-
-    async def _exchange(self, connection: Http1Connection, method: str, path: str, data: bytes) -> StreamedResponse:
+    async def _exchange(self, connection: Http1Connection, request: Request, data: bytes) -> StreamedResponse:
         """Sends a request on a connection, which is closed if there is no response."""
         self._busy.add(connection)
         try:
-            head = await connection.request(data, bodiless=method == "HEAD")
-            response = StreamedResponse(connection, head.status, head.headers, path, self._release)
+            head = await connection.request(data, bodiless=request.method == "HEAD")
+            response = StreamedResponse(connection, head.status, head.headers, request.path, self._release)
             self._responses.add(response)
             return response
         except HttpError as error:
             connection.close()
-            raise TransportError(f"{path}: {error}") from error
+            raise TransportError(f"{request.path}: {error}") from error
         except BaseException:
             connection.close()
             raise
 
-    def _head(
-        self,
-        method: str,
-        path: str,
-        params: tuple[tuple[str, str], ...],
-        headers: list[tuple[str, str]],
-    ) -> bytes:
+    def _head(self, request: Request) -> bytes:
         """Returns the head of a request, with the credentials of this moment."""
-        target = self._prefix + quote(path, safe="/:@!$&'()*+,;=~%") + ("?" if params else "") + urlencode(params)
-        lines = [("Host", self._authority), ("User-Agent", _AGENT), *headers, *self.access.headers]
+        path, params = quote(request.path, safe="/:@!$&'()*+,;=~%"), urlencode(request.params)
+        target = self._prefix + path + (f"?{params}" if params else "")
+        lines = [
+            ("Host", self._authority),
+            ("User-Agent", _AGENT),
+            ("Accept", request.accept),
+            ("Accept-Encoding", "gzip" if request.gzip and not request.watch else "identity"),
+        ]
+        if request.body:
+            lines.append(("Content-Type", request.content_type))
+        if request.body or request.method != "GET":
+            lines.append(("Content-Length", str(len(request.body))))
+        lines += self.access.headers
         if self.access.authorization is not None:
             try:
                 authorization = self.access.authorization()
             except (OSError, ValueError) as error:
                 why = f"the credentials cannot be read ({type(error).__name__})"
-                raise TransportError(f"{path}: {why}", reached=False) from None
+                raise TransportError(f"{request.path}: {why}", reached=False) from None
             if authorization is not None:
                 lines.append(("Authorization", authorization))
         if self._plain_proxy is not None:
@@ -194,9 +126,10 @@ class HttpClient:
                 lines.append(("Proxy-Authorization", self._plain_proxy.authorization))
         for name, value in lines:
             if not value.isprintable():  # a line break would begin another header
-                raise TransportError(f"{path}: the header {name} has characters that are not allowed", reached=False)
+                why = f"the header {name} has characters that are not allowed"
+                raise TransportError(f"{request.path}: {why}", reached=False)
         text = "".join(f"{name}: {value}\r\n" for name, value in lines)
-        return f"{method} {target} HTTP/1.1\r\n{text}\r\n".encode()
+        return f"{request.method} {target} HTTP/1.1\r\n{text}\r\n".encode()
 
     def _release(self, response: StreamedResponse, connection: Http1Connection) -> None:
         self._responses.discard(response)

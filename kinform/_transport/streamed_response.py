@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from kinform._errors import TransportError
-from kinform._transport.base import CHUNK_BYTES
 from kinform._transport.chunk_reader import ChunkReader
 from kinform._transport.http1 import Http1Connection, HttpError
 
@@ -39,23 +38,6 @@ class StreamedResponse(ChunkReader):
             self._body = GzipBody(connection)
         elif encoding != "identity":
             raise TransportError(f"{path}: the response has the content coding {encoding[:40]!r}")
-
-    async def whole(self, most: int) -> bytes:
-        """Returns the body, then closes the response.
-
-        Raises:
-            TransportError: The body broke off, or has more than `most` bytes.
-        """
-        parts, size = list[bytes](), 0
-        try:
-            while chunk := await self._read(CHUNK_BYTES):
-                parts.append(chunk)
-                size += len(chunk)
-                if size > most:
-                    raise TransportError(f"{self._path}: the response has more than {most} bytes")
-        finally:
-            self.close()
-        return b"".join(parts)
 
     async def _read(self, limit: int) -> bytes:
         if self._release is None:

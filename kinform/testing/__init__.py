@@ -8,7 +8,8 @@
 
 The server answers LIST, WATCH, WatchList, bookmarks, selectors and metadata-only requests as kube-apiserver does, to
 any client. `python -m kinform.testing` runs it in a process of its own. It does no admission, defaulting, validation,
-discovery or RBAC: it serves objects as they are written.
+discovery or RBAC: it serves objects as they are written. It carries out writes over HTTP, with patches, server-side
+apply, preconditions and finalizers.
 """
 
 from kinform.testing._admin import digest
@@ -16,6 +17,7 @@ from kinform.testing._faults import (
     Answer,
     BookmarkWithoutEnd,
     Break,
+    Conflict,
     CutMidObject,
     Empty,
     Fault,
@@ -25,6 +27,7 @@ from kinform.testing._faults import (
     InternalError,
     Invalid,
     LateBookmark,
+    LostResponse,
     MalformedFrame,
     MalformedObject,
     NoBookmark,
@@ -45,6 +48,7 @@ __all__ = [
     "Answer",
     "BookmarkWithoutEnd",
     "Break",
+    "Conflict",
     "CutMidObject",
     "Empty",
     "Fault",
@@ -54,6 +58,7 @@ __all__ = [
     "InternalError",
     "Invalid",
     "LateBookmark",
+    "LostResponse",
     "MalformedFrame",
     "MalformedObject",
     "NoBookmark",

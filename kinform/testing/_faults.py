@@ -16,7 +16,11 @@ from kinform.testing import _status
 from kinform.testing._query import inconsistent
 from kinform.testing._requests import RecordedRequest
 
-RequestKind = Literal["list", "watch", "any"]
+RequestKind = Literal["list", "watch", "any", "get", "create", "replace", "patch", "apply", "delete", "write"]
+_VERBS: dict[str, tuple[str, ...]] = {
+    "any": ("list", "watch"),
+    "write": ("create", "replace", "patch", "apply", "delete"),
+}
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,7 +30,7 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True):
 class Answer(Fault, frozen=True, kw_only=True):
     """A fault that replaces the response by a failure.
 
-    The server answers a LIST with the failure as HTTP status. If `event` is False, it answers a WATCH in the same way.
+    The server answers with the failure as HTTP status. If `event` is False, it answers a WATCH in the same way.
     If `event` is True, it answers a WATCH with HTTP 200, sends `after` events, and then an ERROR event. This event has
     the same failure as a `Status`, the object with which Kubernetes describes errors. Then the response ends cleanly.
     """
@@ -114,6 +118,15 @@ class TooManyRequests(Answer, frozen=True, kw_only=True):
 
     def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
         return _status.too_many_requests(self.retry_after, plain=self.plain)
+
+
+class Conflict(Answer, frozen=True, kw_only=True):
+    """409 Conflict: another client has changed the object since it was read."""
+
+    def refusal(self, request: RecordedRequest, revision: int) -> _status.Refusal:
+        if request.about is None:
+            return _status.no_such_resource()
+        return _status.conflict(request.about, request.name or "")
 
 
 class InternalError(Answer, frozen=True, kw_only=True):
@@ -241,6 +254,13 @@ class ShortPage(Fault, frozen=True, kw_only=True):
     """The number of items in the page."""
 
 
+class LostResponse(Fault, frozen=True, kw_only=True):
+    """A write that takes effect, but whose connection closes without a response.
+
+    The client cannot know whether the write has taken effect. Has no effect on a read.
+    """
+
+
 class NoBookmark(Fault, frozen=True, kw_only=True):
     """A watch without bookmarks, not even at the end of the initial events."""
 
@@ -280,7 +300,7 @@ class ArmedFault(msgspec.Struct, kw_only=True):
     def matches(self, request: RecordedRequest) -> bool:
         """Returns whether the filter accepts the request."""
         return (
-            request.verb in (("list", "watch") if self.on == "any" else (self.on,))
+            request.verb in _VERBS.get(self.on, (self.on,))
             and self.resource in (None, request.resource)
             and self.namespace in (None, request.namespace)
             and (self.when is None or self.when(request))

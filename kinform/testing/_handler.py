@@ -1,8 +1,4 @@
-"""The HTTP handler: routing, credentials, faults, GET, and writes of objects.
-
-POST, PUT and DELETE of objects work as in kube-apiserver, so that tests can write to the simulator and to a real
-cluster in the same way.
-"""
+"""The HTTP handler: routing, credentials, faults, and GET."""
 
 from __future__ import annotations
 
@@ -10,25 +6,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 
-import msgspec
 from aiohttp import web
 
 from kinform.testing import _status
 from kinform.testing._discovery import discover
 from kinform.testing._encoding import dumps, indent
-from kinform.testing._faults import Answer, Empty, Fault, FaultQueue, Hangup, Stall, Trickle
+from kinform.testing._faults import Answer, Empty, Fault, FaultQueue, Hangup, LostResponse, Stall, Trickle
 from kinform.testing._list import answer_list
 from kinform.testing._query import is_watch, parse_options
-from kinform.testing._representation import Representation, negotiate, wants_indent
+from kinform.testing._representation import negotiate, wants_indent
 from kinform.testing._requests import Notifier, RecordedRequest
-from kinform.testing._resources import BUILT_IN, ServedResource
+from kinform.testing._resources import BUILT_IN
 from kinform.testing._response import Responder
 from kinform.testing._storage import Record, Storage, StoredCollection
 from kinform.testing._watch import WatchStream, answer_watch
+from kinform.testing._writes import APPLY, answer_write
 
 _JSON = "application/json"
 _VERSION = {"major": "1", "minor": "36", "gitVersion": "v1.36.0+kinform.testing", "platform": "linux/amd64"}
-_VERBS = {"POST": "create", "PUT": "replace", "DELETE": "delete"}
+_VERBS = {"POST": "create", "PUT": "replace", "PATCH": "patch", "DELETE": "delete"}
 
 CommandHandler = Callable[[web.BaseRequest], Awaitable[web.Response | None]]
 
@@ -69,12 +65,12 @@ class RequestHandler:
         if (answer := await self._answer_command(exchange)) is not None:
             return answer
         state = self._state
-        request, collection = self._parse(exchange)
+        request, collection = await self._parse(exchange)
         with self._recorded(request):
             responder = Responder(exchange, request, state.thawed, state.changed)
             await state.thawed.wait()
             try:
-                return await self._answer(exchange, responder, request, collection)
+                return await self._answer(responder, request, collection)
             except _status.Refusal as refusal:
                 body = refusal.body()
                 if refusal.status is not None and wants_indent(request.headers, request.params):
@@ -96,20 +92,29 @@ class RequestHandler:
             state.active -= 1
             state.changed.notify_all()
 
-    def _parse(self, exchange: web.BaseRequest) -> tuple[RecordedRequest, StoredCollection | None]:
+    async def _parse(self, exchange: web.BaseRequest) -> tuple[RecordedRequest, StoredCollection | None]:
         request = RecordedRequest(
             method=exchange.method,
             path=exchange.path,
             params=dict(exchange.rel_url.query),
             headers=exchange.headers,
+            body=await exchange.read(),
         )
         collection = self._route(request)
         if collection is not None:
             if request.method == "GET":
                 request.verb = "watch" if is_watch(request.params) else "get" if request.name else "list"
             else:
-                request.verb = _VERBS.get(request.method, "other")
+                request.verb = self._verb(request)
         return request, collection
+
+    def _verb(self, request: RecordedRequest) -> str:
+        """Returns the verb of a write to an object, or of a create in a collection."""
+        if (request.method == "POST") is (request.name is not None):
+            return "other"
+        if request.headers.get("Content-Type", "").startswith(APPLY):
+            return "apply" if request.method == "PATCH" else "other"
+        return _VERBS.get(request.method, "other")
 
     def _route(self, request: RecordedRequest) -> StoredCollection | None:
         """Returns the collection of a path, and fills in the request."""
@@ -121,23 +126,24 @@ class RequestHandler:
             match request.path.removeprefix(root).split("/"):
                 case [plural] if plural == resource.plural:
                     request.about = resource
-                case [plural, name] if plural == resource.plural and not resource.namespaced:
-                    request.about, request.name = resource, name
+                case [plural, name, *subresource] if plural == resource.plural and not resource.namespaced:
+                    if subresource not in ([], ["status"]):
+                        continue
+                    request.about, request.name, request.subresource = resource, name, "".join(subresource)
                 case ["namespaces", namespace, plural] if plural == resource.plural and resource.namespaced:
                     request.about, request.namespace = resource, namespace
-                case ["namespaces", namespace, plural, name] if plural == resource.plural and resource.namespaced:
+                case ["namespaces", namespace, plural, name, *subresource] if plural == resource.plural:
+                    if subresource not in ([], ["status"]) or not resource.namespaced:
+                        continue
                     request.about, request.namespace, request.name = resource, namespace, name
+                    request.subresource = "".join(subresource)
                 case _:
                     continue
             return collection
         return None
 
     async def _answer(
-        self,
-        exchange: web.BaseRequest,
-        responder: Responder,
-        request: RecordedRequest,
-        collection: StoredCollection | None,
+        self, responder: Responder, request: RecordedRequest, collection: StoredCollection | None
     ) -> web.StreamResponse:
         state = self._state
         fault = request.fault = state.faults.take(request)
@@ -158,14 +164,18 @@ class RequestHandler:
             return await responder.respond(200, _JSON, dumps(found))
         if collection is None:
             raise self._unknown(request.path)
+        if request.subresource and not collection.resource.status:
+            raise _status.no_such_resource()
         responder.trickle = fault if isinstance(fault, Trickle) else None
         match request.verb:
             case "list" | "watch":
                 return await self._list_or_watch(responder, request, collection, fault)
             case "get":
                 return await self._get(responder, request, collection)
-            case "create" | "replace" | "delete":
-                return await self._write(exchange, responder, request, collection)
+            case "create" | "replace" | "patch" | "apply" | "delete":
+                if collection.resource.namespaced and not request.namespace:
+                    raise _status.method_not_allowed()
+                return await self._write(responder, request, collection, fault)
             case _:
                 raise _status.method_not_allowed()
 
@@ -215,48 +225,9 @@ class RequestHandler:
         return record
 
     async def _write(
-        self, exchange: web.BaseRequest, responder: Responder, request: RecordedRequest, collection: StoredCollection
+        self, responder: Responder, request: RecordedRequest, collection: StoredCollection, fault: Fault | None
     ) -> web.StreamResponse:
-        storage, resource = self._state.storage, collection.resource
-        sent = await exchange.read()
-        if request.verb == "delete":
-            record = storage.delete(collection, self._find(request, collection).key)
-            if resource.name == "v1/pods":  # whose deletion answers with the object
-                return await responder.respond(200, _JSON, Representation().single(resource, record) + b"\n")
-            body = dumps(_status.deleted(resource, record.name, record.uid)) + b"\n"
-            return await responder.respond(200, _JSON, body)
-        obj = self._decode(sent, request, resource)
-        metadata = obj["metadata"]
-        if request.verb == "create":
-            key = f"{request.namespace}/{metadata.get('name')}" if request.namespace else metadata.get("name")
-            if key in collection.records:
-                raise _status.already_exists(resource, metadata["name"])
-        else:
-            old = self._find(request, collection)
-            if metadata.get("name") != request.name:
-                raise _status.bad_request("the name of the object does not match the name on the URL")
-            if metadata.get("resourceVersion") not in (None, "", str(old.revision)):
-                raise _status.conflict(resource, old.name)
-            if storage.is_unchanged(collection, old, obj):
-                return await responder.respond(200, _JSON, Representation().single(resource, old) + b"\n")
-        try:
-            record = storage.put(collection, obj)
-        except ValueError as error:
-            raise _status.bad_request(str(error)) from None
-        code = 201 if request.verb == "create" else 200
-        return await responder.respond(code, _JSON, Representation().single(resource, record) + b"\n")
-
-    def _decode(self, sent: bytes, request: RecordedRequest, resource: ServedResource) -> dict[str, dict[str, str]]:
-        try:
-            obj = msgspec.json.decode(sent, type=dict[str, object])
-        except msgspec.DecodeError:
-            raise _status.bad_request("the body is not a JSON object") from None
-        if not isinstance(obj.get("metadata"), dict):
-            raise _status.bad_request("the object has no metadata")
-        metadata: dict[str, str] = dict(obj["metadata"])  # type: ignore[call-overload]
-        if request.namespace:
-            if metadata.setdefault("namespace", request.namespace) != request.namespace:
-                raise _status.bad_request("the namespace of the object does not match the namespace on the URL")
-        elif resource.namespaced:
-            raise _status.method_not_allowed()
-        return {**obj, "metadata": metadata}  # type: ignore[dict-item]
+        code, body = answer_write(self._state.storage, collection, request)
+        if isinstance(fault, LostResponse):
+            await responder.close_connection()
+        return await responder.respond(code, _JSON, body)

@@ -22,14 +22,18 @@ class RecordedRequest:
     """The query, unescaped. A repeated parameter has its last value."""
     headers: Mapping[str, str]
     """The headers as sent. The lookup of a name ignores case."""
+    body: bytes = field(default=b"", repr=False)
+    """The body as sent."""
     verb: str = "other"
-    """`"list"`, `"watch"`, `"get"`, `"create"`, `"replace"`, `"delete"`, or `"other"`."""
+    """`"list"`, `"watch"`, `"get"`, `"create"`, `"replace"`, `"patch"`, `"apply"`, `"delete"`, or `"other"`."""
     about: ServedResource | None = field(default=None, repr=False)
     """The resource that the path names, or None."""
     namespace: str | None = None
     """The namespace in the path, or None."""
     name: str | None = None
     """The object's name in the path, or None."""
+    subresource: str = ""
+    """`"status"`, or `""`."""
     status: int | None = None
     """The HTTP status. None before the headers are sent, or if no answer was sent."""
     fault: object | None = None

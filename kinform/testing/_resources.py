@@ -24,6 +24,12 @@ class ServedResource(msgspec.Struct, frozen=True, kw_only=True):
     plural: str
     kind: str
     namespaced: bool
+    status: bool = False
+    """Its objects have a status, which only the subresource `status` can write."""
+    generation: bool = False
+    """Its objects have a generation, which counts the changes outside of metadata and status."""
+    unconditional: bool = True
+    """A replace needs no resourceVersion."""
     custom: bool = False
     """Defined by a CRD: a different LIST envelope, sorted keys, and items with kind and apiVersion."""
     fields: tuple[str, ...] = ()
@@ -78,9 +84,11 @@ def parse_name(name: str) -> tuple[str, str, str]:
     return match["group"] or "", match["version"], match["plural"]
 
 
-def _built_in(name: str, kind: str, *fields: str, namespaced: bool = True) -> ServedResource:
+def _built_in(name: str, kind: str, *fields: str, namespaced: bool = True, **more: bool) -> ServedResource:
     group, version, plural = parse_name(name)
-    return ServedResource(group=group, version=version, plural=plural, kind=kind, namespaced=namespaced, fields=fields)
+    return ServedResource(
+        group=group, version=version, plural=plural, kind=kind, namespaced=namespaced, fields=fields, **more
+    )
 
 
 BUILT_IN: tuple[ServedResource, ...] = (
@@ -95,9 +103,11 @@ BUILT_IN: tuple[ServedResource, ...] = (
         "status.phase",
         "status.podIP",
         "status.nominatedNodeName",
+        status=True,
+        generation=True,
     ),
-    _built_in("v1/namespaces", "Namespace", "status.phase", namespaced=False),
-    _built_in("v1/nodes", "Node", "spec.unschedulable", namespaced=False),
+    _built_in("v1/namespaces", "Namespace", "status.phase", namespaced=False, status=True),
+    _built_in("v1/nodes", "Node", "spec.unschedulable", namespaced=False, status=True),
     _built_in(
         "v1/events",
         "Event",
@@ -115,9 +125,9 @@ BUILT_IN: tuple[ServedResource, ...] = (
     ),
     _built_in("v1/configmaps", "ConfigMap"),
     _built_in("v1/secrets", "Secret", "type"),
-    _built_in("v1/services", "Service", "spec.clusterIP", "spec.type"),
-    _built_in("apps/v1/deployments", "Deployment"),
-    _built_in("coordination.k8s.io/v1/leases", "Lease"),
-    _built_in("discovery.k8s.io/v1/endpointslices", "EndpointSlice"),
+    _built_in("v1/services", "Service", "spec.clusterIP", "spec.type", status=True),
+    _built_in("apps/v1/deployments", "Deployment", status=True, generation=True),
+    _built_in("coordination.k8s.io/v1/leases", "Lease", unconditional=False),
+    _built_in("discovery.k8s.io/v1/endpointslices", "EndpointSlice", generation=True),
 )
 """The resources that every server has."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from aiohttp import web
 
@@ -180,7 +180,7 @@ class Server:
     def delete(self, resource: str, key: str) -> str:
         """Deletes the object with this key, which is `"namespace/name"` or `"name"`.
 
-        Returns the resourceVersion of the deletion.
+        It goes at once, even if it has finalizers. Returns the resourceVersion of the deletion.
 
         Raises:
             KeyError: The object does not exist, or the resource is not served.
@@ -265,11 +265,29 @@ class Server:
         for number in range(n):
             self.touch(resource, keys[number % len(keys)])
 
-    def register(self, resource: str, *, kind: str, namespaced: bool = True) -> None:
-        """Adds a custom resource, as the creation of its CRD does."""
+    def register(self, resource: str, *, kind: str, namespaced: bool = True, status_subresource: bool = False) -> None:
+        """Adds a custom resource, as the creation of its CRD does.
+
+        Args:
+            resource: `"example.com/v1/widgets"`.
+            kind: `"Widget"`.
+            namespaced: False: its objects are cluster-scoped.
+            status_subresource: True: only requests to the subresource `status` write the status, and the generation
+                does not count its changes.
+        """
         group, version, plural = parse_name(resource)
         self._storage.add(
-            ServedResource(group=group, version=version, plural=plural, kind=kind, namespaced=namespaced, custom=True)
+            ServedResource(
+                group=group,
+                version=version,
+                plural=plural,
+                kind=kind,
+                namespaced=namespaced,
+                status=status_subresource,
+                generation=True,
+                unconditional=False,
+                custom=True,
+            )
         )
 
     def unregister(self, resource: str) -> None:
@@ -297,7 +315,8 @@ class Server:
 
         Args:
             fault: The fault.
-            on: `"list"`, `"watch"`, or `"any"` for both.
+            on: The verb: `"list"`, `"watch"`, `"get"`, `"create"`, `"replace"`, `"patch"`, `"apply"` or `"delete"`.
+                `"any"`: LIST and WATCH. `"write"`: each verb that writes.
             times: The number of requests that get the fault. None: all requests until `heal`.
             resource: Only requests for this resource.
             namespace: Only requests with this namespace in their path.
@@ -306,8 +325,8 @@ class Server:
         """
         if resource is not None:
             parse_name(resource)
-        if on not in ("list", "watch", "any"):
-            raise ValueError(f"on must be 'list', 'watch' or 'any': {on!r}")
+        if on not in get_args(RequestKind):
+            raise ValueError(f"on must be one of {', '.join(get_args(RequestKind))}: {on!r}")
         self._state.faults.arm(
             ArmedFault(fault=fault, on=on, times=times, resource=resource, namespace=namespace, skip=skip, when=when)
         )

@@ -87,6 +87,7 @@ def forbidden(
     """Returns 403 Forbidden with the message of the RBAC authorizer."""
     if resource is None:
         return _refuse(403, "Forbidden", f'forbidden: User "{user}" cannot {verb} this path', {})
+    verb = {"replace": "update", "apply": "patch"}.get(verb, verb)
     where = f'in the namespace "{namespace}"' if namespace else "at the cluster scope"
     message = (
         f'{resource.qualified} is forbidden: User "{user}" cannot {verb} resource "{resource.plural}" '
@@ -125,27 +126,85 @@ def not_acceptable() -> Refusal:
     return _refuse(406, "NotAcceptable", "only the following media types are accepted: application/json")
 
 
-def already_exists(resource: ServedResource, name: str) -> Refusal:
+def already_exists(resource: ServedResource, name: str, *, terminating: bool) -> Refusal:
     """Returns 409 for a create."""
-    return _refuse(409, "AlreadyExists", f'{resource.qualified} "{name}" already exists', _about(resource, name))
+    before = "object is being deleted: " if terminating else ""
+    message = f'{before}{resource.qualified} "{name}" already exists'
+    return _refuse(409, "AlreadyExists", message, _about(resource, name))
 
 
-def conflict(resource: ServedResource, name: str) -> Refusal:
-    """Returns 409 for a replace with an outdated resourceVersion."""
-    message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": the object has been modified'
+def conflict(resource: ServedResource, name: str, why: str = "") -> Refusal:
+    """Returns 409 for an outdated resourceVersion, or for another precondition."""
+    why = why or "the object has been modified; please apply your changes to the latest version and try again"
+    message = f'Operation cannot be fulfilled on {resource.qualified} "{name}": {why}'
     return _refuse(409, "Conflict", message, _about(resource, name))
 
 
-def invalid(*causes: tuple[str, str, str]) -> Refusal:
+def apply_conflict(conflicts: list[tuple[str, str, str]]) -> Refusal:
+    """Returns 409 for an apply.
+
+    A conflict is a manager, the apiVersion of its update (`""` for an apply), and a field.
+    """
+    causes = [
+        {
+            "reason": "FieldManagerConflict",
+            "message": f'conflict with "{manager}"' + (f" using {api_version}" if api_version else ""),
+            "field": field,
+        }
+        for manager, api_version, field in conflicts
+    ]
+    number = f"{len(causes)} conflict{'s' if len(causes) > 1 else ''}"
+    texts = [f"{cause['message']}: {cause['field']}" for cause in causes]
+    message = f"Apply failed with {number}: {texts[0]}" if len(texts) == 1 else f"Apply failed with {number}: {texts}"
+    return _refuse(409, "Conflict", message, {"causes": causes})
+
+
+def invalid_object(resource: ServedResource, name: str, field: str, reason: str, message: str) -> Refusal:
+    """Returns 422 for a field of an object."""
+    kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+    details = {"name": name, "group": resource.group, "kind": resource.kind}
+    return _refuse(
+        422,
+        "Invalid",
+        f'{kind} "{name}" is invalid: {field}: {message}',
+        {
+            **{key: value for key, value in details.items() if value},
+            "causes": [{"reason": reason, "message": message, "field": field}],
+        },
+    )
+
+
+def unprocessable() -> Refusal:
+    """Returns 422 for a JSON Patch that cannot be applied."""
+    return _refuse(422, "Invalid", "the server rejected our request due to an error in our request", {})
+
+
+def merge_key_missing(key: str) -> Refusal:
+    """Returns 500 for a strategic merge patch with a list element without its key."""
+    return _refuse(500, "", f"map does not contain declared merge key: {key}")
+
+
+def unsupported_media_type(accepted: str) -> Refusal:
+    """Returns 415 for the Content-Type of a patch."""
+    message = f"the body of the request was in an unknown format - accepted media types include: {accepted}"
+    return _refuse(415, "UnsupportedMediaType", message)
+
+
+def wrong_version_on_create() -> Refusal:
+    """Returns 500 for a create with a resourceVersion."""
+    return _refuse(500, "", "resourceVersion should not be set on objects to be created")
+
+
+def invalid(*causes: tuple[str, str, str], kind: str = "ListOptions") -> Refusal:
     """Returns 422 for parameters. A cause is a field, a reason and a message."""
     errors = ", ".join(f"{field}: {message}" for field, _, message in causes)
     errors = errors if len(causes) == 1 else f"[{errors}]"
     details = {
         "group": "meta.k8s.io",
-        "kind": "ListOptions",
+        "kind": kind,
         "causes": [{"reason": reason, "message": message, "field": field} for field, reason, message in causes],
     }
-    return _refuse(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {errors}', details)
+    return _refuse(422, "Invalid", f'{kind}.meta.k8s.io "" is invalid: {errors}', details)
 
 
 def unreadable_version(message: str) -> Refusal:

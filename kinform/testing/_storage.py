@@ -244,23 +244,28 @@ class Storage:
 
     def put(self, collection: StoredCollection, obj: Mapping[str, Any]) -> Record:
         """Creates or replaces the object with this namespace and name."""
+        new = self.build(collection, obj, self.revision + 1)
+        old = collection.records.get(new.key)
+        self.revision += 1
+        collection.apply(Write("ADDED" if old is None else "MODIFIED", self.revision, new.key, old, new))
+        return new
+
+    def build(self, collection: StoredCollection, obj: Mapping[str, Any], revision: int) -> Record:
+        """Returns the object as a write of this revision stores it, without storing it."""
         resource = collection.resource
         metadata, namespace, name = self._identify(resource, obj)
         old = collection.records.get(f"{namespace}/{name}" if namespace else name)
-        self.revision += 1
         if old is None:
             uid = metadata.get("uid") or str(uuid.UUID(int=self._random.getrandbits(128), version=4))
-            created = metadata.get("creationTimestamp") or time_of(self.revision)
+            created = metadata.get("creationTimestamp") or time_of(revision)
         else:
             uid = old.uid
             created = old.decode()["metadata"]["creationTimestamp"]
-        metadata.update(name=name, uid=uid, resourceVersion=str(self.revision), creationTimestamp=created)
+        metadata.update(name=name, uid=uid, resourceVersion=str(revision), creationTimestamp=created)
         if namespace:
             metadata["namespace"] = namespace
         body = encode_body(resource, {**obj, "metadata": metadata})
-        new = Record(namespace, name, uid, self.revision, body)
-        collection.apply(Write("ADDED" if old is None else "MODIFIED", self.revision, new.key, old, new))
-        return new
+        return Record(namespace, name, uid, revision, body)
 
     def is_unchanged(self, collection: StoredCollection, old: Record, obj: Mapping[str, Any]) -> bool:
         """Returns whether a write of the object would only change the revision."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kinform._errors import MAX_CAUSES, StatusCause, StatusError
-from kinform._printable import printable
+from kinform._printable import printable, without_documents
 
 HOSTILE = "line\nline\r\x1b[2J\x00\x9b\u2028\u202e\ud800" * 10_000
 
@@ -25,6 +25,21 @@ HOSTILE = "line\nline\r\x1b[2J\x00\x9b\u2028\u202e\ud800" * 10_000
 )
 def test_control_characters_are_escaped_and_length_is_bounded(text, shown):
     assert printable(text, 20) == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ('pods "web" not found', 'pods "web" not found'),
+        (r'patch: Invalid value: "{\"data\":{\"k\":7}}": no', 'patch: Invalid value: "{...}": no'),
+        ('missing in \'{"a": 1}\' ({"a": 1, "se ...)', "missing in '{...}"),
+        ("core.PodSpec{Env: a}: field is immutable", "core.PodSpec{...}: field is immutable"),
+        ("{", "{...}"),
+        (None, ""),
+    ],
+)
+def test_objects_in_the_words_of_a_server_are_not_shown(text, shown):
+    assert without_documents(text) == shown
 
 
 def test_no_word_of_a_server_is_unbounded_or_unprintable():

@@ -30,16 +30,20 @@ class Room(NamedTuple):
 ROOMS = {
     "_paths": Room("", "*"),
     "vocabulary": Room("_paths", "*"),
-    "_transport": Room("vocabulary", "base adapter connection cluster_identity credentials client_configuration"),
-    "_listwatch": Room("vocabulary _paths _transport", "stream fetch resource_versions"),
+    "_transport": Room(
+        "vocabulary",
+        "base adapter access credentials client_configuration http_client lean_import lent_client cluster_identity",
+    ),
+    "_listwatch": Room("vocabulary _paths _transport", "stream fetch frames pages resource_versions"),
+    "_connection": Room("vocabulary _paths _transport _listwatch", "bodies connection listing verbs"),
     "_store": Room("vocabulary _paths", "contents writer reader"),
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),
     "_snapshot": Room("vocabulary _transport _listwatch _store", "keeper"),
     "_informer": Room("vocabulary _transport _listwatch _store _dispatch _snapshot", "informer reflector"),
     "_watch": Room("vocabulary _listwatch", "*"),
     "dropin": Room("vocabulary _watch", "*"),
-    "__init__": Room("vocabulary _transport _listwatch _store _dispatch _informer", "*"),
-    "sync": Room("__init__ vocabulary _transport _listwatch _dispatch _informer", "*"),
+    "__init__": Room("vocabulary _transport _listwatch _connection _store _dispatch _informer", "*"),
+    "sync": Room("__init__ vocabulary _transport _listwatch _connection _dispatch _informer", "*"),
     "public": Room("__init__ vocabulary testing", "*"),
 }
 PUBLIC = ("__main__", "cli")

@@ -8,7 +8,8 @@ import pytest
 
 from kinform._errors import ProtocolError
 from kinform._events import Skipped
-from kinform._listwatch.frames import Bookmark, Cause, Details, Frames, ListEnd, Skip, Status, read_status
+from kinform._listwatch.frames import Bookmark, Frames, ListEnd, Skip
+from kinform._status import Cause, Details, Status, read_status
 from kinform._store.reader import store
 from kinform_ext._scan import Batch
 

@@ -17,10 +17,11 @@ from kinform._errors import (
     TransportError,
 )
 from kinform._events import Applied, Init, InitDone, Skipped
-from kinform._listwatch.frames import Bookmark, Cause, Details, ListEnd, Skip, Status
+from kinform._listwatch.frames import Bookmark, ListEnd, Skip
 from kinform._listwatch.machine import MAX_BOOKMARKS_BEFORE_END, Capabilities, ListWatchMachine
 from kinform._options import Backoff, Resource, Scope, WatchOptions
 from kinform._spec import CollectionSpec
+from kinform._status import Cause, Details, Status
 from kinform_ext._scan import Batch, Scanner
 
 PODS = Resource.of("v1/pods")

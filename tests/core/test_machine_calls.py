@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from kinform._errors import ProtocolError, StalledError, StatusError, TransportError
 from kinform._events import Applied, Init, InitDone, Skipped
 from kinform._listwatch.call_order import CALLS, CallOrderError
-from kinform._listwatch.frames import Bookmark, ListEnd, Skip, Status
+from kinform._listwatch.frames import Bookmark, ListEnd, Skip
 from kinform._listwatch.machine import MAX_RETRY_AFTER, ListWatchMachine
 from kinform._stats import State
+from kinform._status import Status
 from kinform._transport.base import Request
 from tests.core.test_machine import batch, make_machine
 

@@ -7,10 +7,11 @@ import pytest
 from kinform._errors import ProtocolError, StalledError, TransportError
 from kinform._events import Init, InitDone
 from kinform._listwatch import verdicts
-from kinform._listwatch.frames import Bookmark, ListEnd, Skip, Status
+from kinform._listwatch.frames import Bookmark, ListEnd, Skip
 from kinform._listwatch.machine import ListWatchMachine
 from kinform._listwatch.phases import Phase
 from kinform._listwatch.transitions import MAX_PAGES, TRANSITIONS, Next, Verdict, Wait
+from kinform._status import Status
 from kinform_ext._scan import Scanner
 from tests.core.test_machine import EXPIRED, batch, close, listed, make_machine, params, refuse, watching
 

@@ -6,10 +6,11 @@ import pytest
 
 from kinform._errors import ExpiredError, StalledError, TransportError
 from kinform._events import Init, InitDone
-from kinform._listwatch.frames import Bookmark, Cause, Details, ListEnd, Status
+from kinform._listwatch.frames import Bookmark, ListEnd
 from kinform._listwatch.machine import Capabilities, ListWatchMachine
 from kinform._listwatch.transitions import MAX_STREAM_TRIES
 from kinform._spec import CollectionSpec
+from kinform._status import Cause, Details, Status
 from tests.core.test_machine import EXPIRED, batch, listed, make_machine, params, refuse
 
 CUT = TransportError("cut")

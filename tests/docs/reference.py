@@ -21,6 +21,7 @@ import click
 import msgspec
 
 import kinform
+import kinform.testing
 from kinform.cli._app import COMMANDS
 from tests.docs import constants, rooms
 from tests.docs.markdown import ROOT, pages
@@ -75,13 +76,26 @@ def _public(name: str, found: Any) -> str:
     constructible = not issubclass(found, BaseException) and not getattr(found, "_is_protocol", False)
     if fields is None and constructible and name not in _WITHOUT_SIGNATURE:
         parts.append(_signature(name, found))
-    bases = [base.__name__ for base in found.__bases__ if base.__module__.startswith("kinform")]
+    bases = [base.__name__ for base in found.__bases__ if _is_public(base)]
     if bases:
         parts.append(f"A kind of {', '.join(f'`{base}`' for base in bases)}.\n")
     parts.append(_doc(found, fields or {}))
     if found not in _WITHOUT_MEMBERS:
-        parts += [_member(name, key, member) for key, member in vars(found).items() if _is_documented(key, member)]
+        parts += [_member(name, key, member) for key, member in _members(found).items() if _is_documented(key, member)]
     return "\n".join(parts)
+
+
+def _is_public(found: type) -> bool:
+    return any(getattr(module, found.__name__, None) is found for module in (kinform, kinform.testing))
+
+
+def _members(found: type) -> dict[str, Any]:
+    """Returns the members of a class and of those of its bases that are not public."""
+    members: dict[str, Any] = {}
+    for base in reversed(found.__mro__):
+        if base is found or (base.__module__.startswith("kinform") and not _is_public(base)):
+            members |= vars(base)
+    return members
 
 
 def _is_documented(name: str, member: Any) -> bool:

@@ -125,7 +125,7 @@ def _run(block: Block, program: str) -> None:
     before, sys.modules["__main__"] = sys.modules["__main__"], module
     try:
         with redirect_stdout(output):
-            exec(compile(program, block.place, "exec"), vars(module))
+            exec(compile(program, block.place, "exec", dont_inherit=True), vars(module))
     finally:
         sys.modules["__main__"] = before
     if block.prints is not None:

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from kinform._connection.connection import connect
 from kinform._errors import OptionError, TransportError
 from kinform._transport.adapter import as_transport
 from kinform._transport.base import Request
-from kinform._transport.connection import connect
 from kinform._transport.credentials import InClusterSource
 from tests.support.kubeconfig import write_contexts
 from tests.support.loops import on_each_loop

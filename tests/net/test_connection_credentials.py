@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
+from kinform._connection import connection
+from kinform._connection.connection import MIN_RENEWAL_SECONDS, connect
 from kinform._errors import OptionError, TransportError
-from kinform._transport import connection
 from kinform._transport.access import ClusterAccess
 from kinform._transport.base import Request
-from kinform._transport.connection import MIN_RENEWAL_SECONDS, connect
 from kinform._transport.http_client import HttpClient
 from tests.support.kubeconfig import write_contexts
 from tests.support.loops import on_each_loop
@@ -327,7 +327,7 @@ async def test_a_file_that_changes_while_it_is_loaded_is_read_again(
 
     async with scripted_server(tls=server_context()) as server:
         with monkeypatch.context() as patched:
-            patched.setattr("kinform._transport.connection.HttpClient", load)
+            patched.setattr("kinform._connection.connection.HttpClient", load)
             api = await connect(server.url, ca=ca).__aenter__()
         with pytest.raises(TransportError, match="certificate verify failed"):
             await api.open(PODS)

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from kinform._connection.connection import connect
 from kinform._errors import TransportError
 from kinform._transport import dial
 from kinform._transport.access import ClusterAccess
-from kinform._transport.connection import connect
 from kinform._transport.http_client import HttpClient
 from tests.net.http1_peer import Peer
 from tests.net.listener import Listener, listening, unresponsive

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from kinform._connection.connection import connect
 from kinform._errors import TransportError
 from kinform._transport.adapter import as_transport
 from kinform._transport.base import Transport
-from kinform._transport.connection import connect
 from tests.support.http_proxy import http_proxy
 from tests.support.kubeconfig import write_contexts
 from tests.support.loops import on_each_loop

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from kinform._connection.connection import Connection, connect
 from kinform._errors import OptionError, TransportError
-from kinform._transport.connection import Connection, connect
 from tests.support.http_proxy import http_proxy
 from tests.support.kubeconfig import write_contexts
 from tests.support.loops import on_each_loop

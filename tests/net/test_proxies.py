@@ -21,6 +21,7 @@ from tests.support.http_proxy import ESTABLISHED, HttpProxy, http_proxy
 from tests.support.loops import on_each_loop
 from tests.support.scripted_server import ScriptedServer, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
+from tests.support.transports import call
 
 PODS = Request(path="/api/v1/pods", params=())
 SECRET = "hunter2"
@@ -274,8 +275,8 @@ def access_through(proxy: HttpProxy, server: str, user: str = "") -> ClusterAcce
 async def test_an_https_request_goes_through_a_tunnel() -> None:
     async with tls_server() as (server, address), http_proxy() as proxy:
         client = HttpClient(access_through(proxy, server.url))
-        reply = await client.call("GET", "/api/v1/pods")
-        again = await client.call("GET", "/api/v1/pods")
+        reply = await call(client, "GET", "/api/v1/pods")
+        again = await call(client, "GET", "/api/v1/pods")
         client.close()
     assert (reply.status, again.status) == (200, 200)
     where = f"{address[0]}:{address[1]}"
@@ -309,7 +310,7 @@ async def test_connect_has_brackets_around_an_ipv6_address() -> None:
 async def test_credentials_go_to_the_proxy_only() -> None:
     async with tls_server() as (server, _), http_proxy() as proxy:
         client = HttpClient(access_through(proxy, server.url, "us%65r:p%40ss@"))
-        await client.call("GET", "/api/v1/pods")
+        await call(client, "GET", "/api/v1/pods")
         client.close()
     assert proxy.heads[0][3] == "Proxy-Authorization: Basic dXNlcjpwQHNz"
     assert "proxy-authorization" not in server.requests[0].headers
@@ -320,7 +321,7 @@ async def test_an_http_request_has_an_absolute_target() -> None:
     response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
     async with http_proxy(response) as proxy:
         client = HttpClient(access_through(proxy, "http://api.example:8080/prefix", "user:pass@"))
-        reply = await client.call("GET", "/api/v1/pods", params=(("limit", "1"),))
+        reply = await call(client, "GET", "/api/v1/pods", params=(("limit", "1"),))
         client.close()
     assert reply.body == b"{}"
     assert proxy.heads[0][0] == "GET http://api.example:8080/prefix/api/v1/pods?limit=1 HTTP/1.1"
@@ -406,7 +407,7 @@ async def test_a_407_without_basic_names_what_is_required(challenges: str, schem
 async def test_any_2xx_opens_a_tunnel(response: bytes) -> None:
     async with tls_server() as (server, address), http_proxy(response, target=address) as proxy:
         client = HttpClient(access_through(proxy, server.url))
-        assert (await client.call("GET", "/api/v1/pods")).status == 200
+        assert (await call(client, "GET", "/api/v1/pods")).status == 200
         client.close()
 
 

@@ -26,6 +26,7 @@ from tests.net.tls_peer import TlsPeer
 from tests.support.loops import on_each_loop
 from tests.support.scripted_server import ScriptedServer, scripted_server
 from tests.support.tls import CERTIFICATES, server_context
+from tests.support.transports import call
 
 PODS = Request(path="/api/v1/pods", params=())
 CA = str(CERTIFICATES / "ca.pem")
@@ -49,7 +50,7 @@ async def status_of(access: ClusterAccess) -> int:
     """Sends one request and returns the status of the response."""
     client = HttpClient(access)
     try:
-        return (await client.call("GET", "/api/v1/pods")).status
+        return (await call(client, "GET", "/api/v1/pods")).status
     finally:
         client.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -63,6 +64,22 @@ async def test_gzip_is_accepted_only_for_a_list_that_asks_for_it(
     async with scripted_server() as server, transport_to(server.url) as transport:
         (await transport.open(Request(path="/x", params=(), gzip=gzip, watch=watch))).close()
     assert server.requests[0].headers["accept-encoding"] == encoding
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/merge-patch+json", "application/json-patch+json", "application/apply-patch+yaml"],
+)
+@on_each_transport
+async def test_a_body_is_sent_with_its_method_and_type(transport_to: OpenTransport, content_type: str) -> None:
+    body = b'[{"op":"add","path":"/a","value":"\xc3\xa9"}]' if "json-patch" in content_type else b'{"a":{"b":null}}'
+    async with scripted_server() as server, transport_to(server.url) as transport:
+        request = Request(path="/x", params=(("dryRun", "All"),), method="PATCH", body=body, content_type=content_type)
+        (await transport.open(request)).close()
+    (sent,) = server.requests
+    assert (sent.method, sent.path, sent.params) == ("PATCH", "/x", [("dryRun", "All")])
+    assert json.loads(sent.body) == json.loads(body)
+    assert sent.headers["content-type"] == content_type
 
 
 # --- responses

@@ -163,7 +163,7 @@ def test_an_invalid_fault_is_refused() -> None:
     with pytest.raises(ValueError, match="is not a resource"):
         server.fault(testing.Gone(), resource="pods")
     with pytest.raises(ValueError, match="on must be"):
-        server.fault(testing.Gone(), on="get")  # type: ignore[arg-type]
+        server.fault(testing.Gone(), on="scale")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="bytes"):
         testing.Trickle(bytes=0)
 

@@ -163,11 +163,17 @@ class AdminClient:
         *,
         params: Mapping[str, str] | None = None,
         headers: Mapping[str, str | None] | None = None,
-        body: Object | None = None,
+        body: Object | list[Object] | bytes | None = None,
     ) -> HttpResponse:
-        """Sends one request and reads the whole response; omits a header that is None."""
+        """Sends one request and reads the whole response; omits a header that is None.
+
+        A body that is not bytes is sent as JSON. Its Content-Type is `application/json` unless `headers` has another.
+        """
+        if body is not None:
+            headers = {"Content-Type": "application/json", **(headers or {})}
+            body = body if isinstance(body, bytes) else json.dumps(body).encode()
         async with self._client().request(
-            method, self._url + path, params=params, headers=self._merge_headers(headers), json=body
+            method, self._url + path, params=params, headers=self._merge_headers(headers), data=body
         ) as response:
             return HttpResponse(response.status, response.headers, await response.read())
 

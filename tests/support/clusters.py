@@ -84,10 +84,11 @@ class Cluster(ABC):
         return {"metadata": metadata, **fields}
 
     @abstractmethod
-    async def create_custom_resource(self, *, namespaced: bool = True) -> str:
+    async def create_custom_resource(self, *, namespaced: bool = True, status: bool = False) -> str:
         """Creates a new kind with an empty collection and returns its resource.
 
-        Its objects are custom resources of kind Widget and accept any top-level field.
+        Its objects are custom resources of kind Widget and accept any top-level field. With `status`, the kind has that
+        subresource.
         """
 
     @abstractmethod
@@ -136,18 +137,21 @@ class RealCluster(Cluster):
         """Returns the options with which `kinform.connect` authenticates as a user."""
         return {"token": self.control_plane.tokens[user], "ca": str(self.control_plane.ca)}
 
-    async def create_custom_resource(self, *, namespaced: bool = True) -> str:
+    async def create_custom_resource(self, *, namespaced: bool = True, status: bool = False) -> str:
         """Creates a CustomResourceDefinition and waits until it is served."""
         group = f"x{uuid.uuid4().hex[:8]}.example.com"
         definition = f"widgets.{group}"
         schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+        version: Object = {"name": "v1", "served": True, "storage": True, "schema": schema}
+        if status:
+            version["subresources"] = {"status": {}}
         body = {
             "metadata": {"name": definition},
             "spec": {
                 "group": group,
                 "scope": "Namespaced" if namespaced else "Cluster",
                 "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
-                "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+                "versions": [version],
             },
         }
         await self.api.create(DEFINITIONS, body)
@@ -240,10 +244,10 @@ class SimCluster(Cluster):
         self.api = AdminClient(self.url)
         self.kubeconfig = self.write_kubeconfig_for(self.url)
 
-    async def create_custom_resource(self, *, namespaced: bool = True) -> str:
+    async def create_custom_resource(self, *, namespaced: bool = True, status: bool = False) -> str:
         """Registers the resource."""
         resource = f"x{uuid.uuid4().hex[:8]}.example.com/v1/widgets"
-        self.server.register(resource, kind="Widget", namespaced=namespaced)
+        self.server.register(resource, kind="Widget", namespaced=namespaced, status_subresource=status)
         return resource
 
     def write_kubeconfig_for(self, url: str) -> Path:

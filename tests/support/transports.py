@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import pytest
 
+from kinform._connection.connection import connect
 from kinform._transport.access import ClusterAccess
 from kinform._transport.api_client import ApiClientTransport
 from kinform._transport.base import Request, Response, Transport
-from kinform._transport.connection import connect
 from kinform._transport.http_client import HttpClient
 from kinform._transport.lean_import import ApiClient, Configuration
 from tests.support.tls import CERTIFICATES
@@ -61,6 +61,20 @@ async def client_of(server: str, **access: Any) -> AsyncIterator[HttpClient]:
     finally:
         client.close()
         await asyncio.sleep(0)  # where asyncio closes the sockets
+
+
+class Answer(NamedTuple):
+    """A response that was read to its end."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+async def call(client: HttpClient, method: str, path: str, **fields: Any) -> Answer:
+    """Sends a request, such as one with a body, and reads the response to its end."""
+    response = await client.open(Request(method=method, path=path, **{"params": (), **fields}))
+    return Answer(response.status, response.headers, await body_of(response))
 
 
 async def get(client: HttpClient) -> bytes:

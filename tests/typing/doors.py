@@ -83,3 +83,27 @@ def a_store_has_the_type_of_its_reader() -> None:
 def an_object_decodes_to_the_type(found: kinform.Object) -> None:
     assert_type(found.decode(), dict[str, Any])
     assert_type(found.decode(Pod), Pod)
+
+
+class ConfigMap(msgspec.Struct, omit_defaults=True):
+    """A config map that a program writes."""
+
+    metadata: dict[str, Any]
+    kind: str = "ConfigMap"
+
+
+async def verbs_give_dicts_or_objects_of_the_type(api: kinform.Connection) -> None:
+    async for plain in api.list("v1/pods"):
+        assert_type(plain, dict[str, Any])
+    async for pod in api.list("v1/pods", scope=kinform.Scope(namespaces=["shop"]), type=Pod):
+        assert_type(pod, Pod)
+    assert_type(await api.get("v1/pods", "shop/web-0"), dict[str, Any])
+    assert_type(await api.get("v1/pods", "shop/web-0", type=Pod), Pod)
+    assert_type(await api.create("v1/configmaps", {"metadata": {"name": "c"}}), dict[str, Any])
+    made = await api.create("v1/configmaps", ConfigMap({"name": "c"}), type=ConfigMap)
+    assert_type(made, ConfigMap)
+    assert_type(await api.replace("v1/configmaps", made), dict[str, Any])
+    assert_type(await api.apply("v1/configmaps", made, field_manager="me", type=ConfigMap), ConfigMap)
+    assert_type(await api.patch("v1/pods", "shop/web-0", {"spec": {}}, how="merge", type=Pod), Pod)
+    assert_type(await api.patch("v1/pods", "shop/web-0", [{"op": "remove"}], how="json"), dict[str, Any])
+    assert_type(await api.delete("v1/pods", "shop/web-0", uid="u", propagation="Background"), dict[str, Any])

@@ -51,3 +51,14 @@ async def an_event_needs_a_check_of_its_kind(pods: kinform.Informer[Pod]) -> Non
 
 def a_function_takes_an_informer_of_its_type(pods: kinform.Informer) -> None:
     _ = an_event_needs_a_check_of_its_kind(pods)  # type: ignore[arg-type]
+
+
+async def verbs(api: kinform.Connection, pod: Pod) -> None:
+    await api.create("v1/pods", "web-0")  # type: ignore[arg-type]
+    await api.apply("v1/pods", pod)  # type: ignore[call-arg]
+    await api.patch("v1/pods", "shop/web-0", {}, how="replace")  # type: ignore[arg-type]
+    await api.delete("v1/pods", "shop/web-0", propagation="background")  # type: ignore[arg-type]
+    await api.get("v1/pods", "shop/web-0", type=pod)  # type: ignore[arg-type]
+    (await api.get("v1/pods", "shop/web-0", type=Pod)).spec  # type: ignore[attr-defined]  # noqa: B018
+    for _ in api.list("v1/pods"):  # type: ignore[attr-defined]
+        pass

@@ -36,7 +36,17 @@ ATOMIC = {
 """Structs and maps that are owned as a whole."""
 ALWAYS_PRESENT = {"conditions", "containers", "metadata", "spec", "status", "template"}
 """Structs that are not pointers, and required lists: their presence has no owner, so that they have no `.`."""
-SERVER_SET = {"name", "namespace", "uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"}
+SERVER_SET = {
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "generation",
+    "managedFields",
+    "name",
+    "namespace",
+    "resourceVersion",
+    "uid",
+}
 """Fields of metadata that no manager owns."""
 
 
@@ -55,9 +65,17 @@ def metadata_field_set(metadata: Object) -> Object:
     return field_set({name: value for name, value in metadata.items() if name not in SERVER_SET})
 
 
-def entry(manager: str, time: str, fields: Object, *, subresource: str = "", api_version: str = "v1") -> Object:
+def entry(
+    manager: str,
+    time: str,
+    fields: Object,
+    *,
+    operation: str = "Update",
+    subresource: str = "",
+    api_version: str = "v1",
+) -> Object:
     """Returns an element of managedFields."""
-    made: Object = {"manager": manager, "operation": "Update", "apiVersion": api_version, "time": time}
+    made: Object = {"manager": manager, "operation": operation, "apiVersion": api_version, "time": time}
     made["fieldsType"], made["fieldsV1"] = "FieldsV1", fields
     if subresource:
         made["subresource"] = subresource
@@ -71,6 +89,8 @@ def _of_field(name: str, value: Any, atomic: frozenset[str]) -> Object:
         return field_set(value, atomic) if name in ALWAYS_PRESENT else {".": {}, **field_set(value, atomic)}
     if not isinstance(value, list):
         return {}
+    if name == "finalizers":  # a set
+        return {".": {}, **{f"v:{json.dumps(element)}": {} for element in sorted(value)}}
     keys = LIST_KEYS.get(name) or (_port_keys(value) if name == "ports" else None)
     if keys is None:
         return {}

@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from kinform._connection.verbs import Verbs
 from kinform._errors import OptionError, TransportError
 from kinform._loop_binding import LoopBinding
 from kinform._transport.access import ClusterAccess
@@ -63,7 +64,7 @@ def connect(
     return Connection(find_source(target, context=context, token=token, ca=ca, verify=verify))
 
 
-class Connection:
+class Connection(Verbs):
     """A connection to one cluster as one user, made by `connect`.
 
     The connection is open only inside its `async with` block, and can be entered only once. It is a
@@ -71,6 +72,11 @@ class Connection:
     limit the number of its HTTP connections. The start of the block reads the credentials. It raises `OptionError` if
     they are incomplete or not supported, and `TransportError` if an exec plugin or an auth provider failed. It sends
     nothing to the cluster. The end of the block closes every HTTP connection still in use.
+
+    Without an informer, it lists, reads and writes objects. These methods need no client of Kubernetes, and load no
+    models. They send a request again only if it cannot have taken effect: after a 429 with a Retry-After header, once
+    after a 401 with other credentials, and once if the connection failed, but a write only if it did not reach the
+    server. After a `TransportError` whose `reached` is True, it is not known whether a write has taken effect.
 
     A connection belongs to the event loop in which it is entered. In another event loop or thread, and in a process
     that is forked later, each use raises a `KinformError` at the call. In such a process, the end of the block does
