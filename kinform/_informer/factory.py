@@ -98,6 +98,7 @@ class Factory:
         queue_bound: int = DEFAULT_QUEUE_BOUND,
         start: StartMode = "eager",
         idle_timeout: float | None = None,
+        resync_period: float | None = None,
     ) -> Informer[T]:
         """Makes an informer, which shares its stream and its store with equal ones.
 
@@ -122,6 +123,7 @@ class Factory:
             queue_bound: Number of events that can wait for a slow reader of this informer.
             start: `"lazy"`: this informer uses the stream only from its first use on.
             idle_timeout: Seconds without a use after which a lazy informer stops to use the stream.
+            resync_period: Seconds between two resyncs of this informer's listeners.
 
         Raises:
             OptionError: An option is not valid, or contradicts that of an informer that shares the stream.
@@ -143,6 +145,7 @@ class Factory:
             queue_bound=queue_bound,
             start=start,
             idle_timeout=idle_timeout,
+            resync_period=resync_period,
         )
         return informer
 

@@ -53,6 +53,7 @@ class Informer(Generic[T]):
         queue_bound: int = DEFAULT_QUEUE_BOUND,
         start: StartMode = "eager",
         idle_timeout: float | None = None,
+        resync_period: float | None = None,
     ) -> None:
         self._informer = kinform.Informer(
             as_transport(api),
@@ -68,6 +69,7 @@ class Informer(Generic[T]):
             queue_bound=queue_bound,
             start=start,
             idle_timeout=idle_timeout,
+            resync_period=resync_period,
         )
         self.resource = self._informer.resource
         self.store = self._informer.store
