@@ -91,10 +91,7 @@ class Verbs(Transport):
             DecodeError: An object does not fit the type.
             ProtocolError: The response is not a LIST.
         """
-        require_integer("page_size", page_size, 0, "0 for one page, or a positive number")
-        require_positive("timeout", timeout)
-        spec = CollectionSpec.of(resource, scope, prune, None, WatchOptions(page_size=page_size))
-        spec.check_readable(type, {})
+        spec = list_spec(resource, type, scope, prune, page_size, timeout)
         return _decoded(list_objects(self, spec, timeout=timeout), make_decoder(type))
 
     async def get(
@@ -370,6 +367,26 @@ class Verbs(Transport):
         hint = "" if target.namespace else _NO_NAMESPACE
         body = await exchange(self, Call(verb, str(target), request, hint), whole_body, timeout=timeout)
         return decode_object(make_decoder(type), target.key or str(target), body)
+
+
+def list_spec(
+    resource: Resource | str,
+    type: type[Any],
+    scope: Scope | None,
+    prune: Prune | None,
+    page_size: int,
+    timeout: float,
+) -> CollectionSpec:
+    """Returns the collection that `Verbs.list` requests.
+
+    Raises:
+        OptionError: See `Verbs.list`.
+    """
+    require_integer("page_size", page_size, 0, "0 for one page, or a positive number")
+    require_positive("timeout", timeout)
+    spec = CollectionSpec.of(resource, scope, prune, None, WatchOptions(page_size=page_size))
+    spec.check_readable(type, {})
+    return spec
 
 
 def _expected(resource: Resource, subresource: str) -> Resource | None:

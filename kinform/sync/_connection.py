@@ -14,6 +14,7 @@ from kinform import OptionError, Transport
 from kinform._transport.client_configuration import ClientConfiguration, ClientConfigurationSource
 from kinform._transport.credentials import CredentialSource, find_source
 from kinform.sync._lifetime import Lifetime
+from kinform.sync._verbs import Verbs
 
 
 def connect(
@@ -50,7 +51,7 @@ def connect(
     return Connection(ClientConfigurationSource(configuration))
 
 
-class Connection:
+class Connection(Verbs):
     """A connection to one cluster as one user, made by `connect`.
 
     The connection is open only inside its `with` block, and can be entered only once. All threads can use it. See
@@ -58,8 +59,8 @@ class Connection:
     """
 
     def __init__(self, source: CredentialSource) -> None:
-        self._connection = kinform.Connection(source)
-        self._lifetime = Lifetime(str(source), self._connection)
+        connection = kinform.Connection(source)
+        super().__init__(connection, Lifetime(str(source), connection))
 
     def __repr__(self) -> str:
         return repr(self._connection).replace("<kinform.", "<kinform.sync.")

@@ -54,6 +54,7 @@ class Informer(Generic[T]):
         decoded_cache: int | None = None,
         start: StartMode = "eager",
         idle_timeout: float | None = None,
+        resync_period: float | None = None,
     ) -> None:
         self._informer = kinform.Informer(
             as_transport(api),
@@ -70,6 +71,7 @@ class Informer(Generic[T]):
             decoded_cache=decoded_cache,
             start=start,
             idle_timeout=idle_timeout,
+            resync_period=resync_period,
         )
         self.resource = self._informer.resource
         self.store = self._informer.store

@@ -6,8 +6,8 @@ next chunk is read when the thread has taken all events of the step.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Generator
+from contextlib import closing
 
 import kinform
 from kinform import Prune, Resource, Scope, StreamStats, Transport, WatchOptions, Writer
@@ -16,7 +16,7 @@ from kinform._informer.reflector import reflected_steps
 from kinform._listwatch.stream import WatcherEvent, events_of
 from kinform._stats import State
 from kinform.sync._connection import Connection, as_transport
-from kinform.sync._lifetime import EndedError, Lifetime
+from kinform.sync._iteration import Iteration
 
 
 def watcher(
@@ -59,7 +59,7 @@ class Stream:
 
     def __init__(self, stream: kinform.Stream) -> None:
         self._stream = stream
-        self._lifetime: Lifetime | None = None  # of the iteration
+        self._iteration: Iteration[Step] | None = None  # the last one
 
     def __iter__(self) -> Generator[WatcherEvent, None, None]:
         return self._iterate(self._stream.steps())
@@ -69,8 +69,8 @@ class Stream:
 
         A thread that waits for the next event wakes up, and its iteration ends.
         """
-        if self._lifetime is not None:
-            self._lifetime.exit(None)
+        if self._iteration is not None:
+            self._iteration.close()
 
     @property
     def name(self) -> str:
@@ -88,48 +88,12 @@ class Stream:
 
     def relist(self) -> None:
         """Requests a new complete state instead of the rest of the watch."""
-        if self._lifetime is not None:
-            self._lifetime.post(self._stream.relist)
+        if self._iteration is not None:
+            self._iteration.lifetime.post(self._stream.relist)
 
     def _iterate(self, steps: AsyncGenerator[Step, None]) -> Generator[WatcherEvent, None, None]:
-        iteration = _Iteration(steps)
-        self._lifetime = lifetime = Lifetime(self.name, iteration)
-        lifetime.enter()
-        try:
-            while (step := lifetime.call(iteration.next)) is not None:
+        self._iteration = iteration = Iteration(self.name, steps)
+        with closing(iter(iteration)) as found:
+            for step in found:
                 yield from events_of(step)
-                del step  # it holds a batch of up to a MiB, and the next step may be hours away
-        except EndedError:  # by `close`
-            return
-        finally:
-            lifetime.exit(None)
-
-
-class _Iteration:
-    """An iteration in the event loop.
-
-    It can be ended while a thread waits for its next step.
-    """
-
-    def __init__(self, steps: AsyncGenerator[Step, None]) -> None:
-        self._steps = steps
-        self._lock = asyncio.Lock()
-        self._waits: asyncio.Task[Step | None] | None = None
-
-    async def __aenter__(self) -> None:
-        pass
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._waits is not None:
-            self._waits.cancel()
-        async with self._lock:  # a generator cannot be closed before it has ended its last step
-            await self._steps.aclose()
-
-    async def next(self) -> Step | None:
-        """Waits for the next step; returns None at the end."""
-        async with self._lock:
-            self._waits = asyncio.current_task()
-            try:
-                return await anext(self._steps, None)
-            finally:
-                self._waits = None
+                del step  # see `Iteration`

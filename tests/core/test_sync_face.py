@@ -49,9 +49,11 @@ FUNCTIONS = ["connect", "reflector", "watcher"]
 
 def public(cls: type) -> dict[str, Any]:
     """Returns the public methods and properties of a class."""
+    bases = [base for base in reversed(cls.__mro__) if base.__module__.startswith("kinform")]
     return {
         name: member
-        for name, member in vars(cls).items()
+        for base in bases
+        for name, member in vars(base).items()
         if not name.startswith("_") and (inspect.isfunction(member) or isinstance(member, property))
     }
 

@@ -75,6 +75,19 @@ def streams_are_iterated(api: kinform.sync.Connection) -> None:
     assert_type(kinform.sync.reflector(writer, stream), Generator[StreamEvent, None, None])
 
 
+def verbs_give_objects_of_the_type(api: kinform.sync.Connection) -> None:
+    for plain in api.list("v1/pods"):
+        assert_type(plain, dict[str, Any])
+    assert_type(api.list("v1/pods", type=Pod), Generator[Pod, None, None])
+    assert_type(api.get("v1/pods", "shop/web-0", type=Pod), Pod)
+    assert_type(api.create("v1/pods", Pod({})), dict[str, Any])
+    assert_type(api.patch("v1/pods", "shop/web-0", {"spec": {}}, type=Pod), Pod)
+    assert_type(api.apply("v1/pods", {}, field_manager="me"), dict[str, Any])
+    assert_type(api.replace("v1/pods", Pod({}), type=Pod), Pod)
+    assert_type(api.delete("v1/pods", "shop/web-0", propagation="Orphan"), dict[str, Any])
+    api.patch("v1/pods", "shop/web-0", {}, how="replace")  # type: ignore[arg-type]
+
+
 def mistakes(
     api: kinform.Connection, blocking: kinform.sync.Connection, pods: kinform.sync.Informer[Pod], config: kinform.Meta
 ) -> None:
