@@ -12,14 +12,12 @@ from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.transports import PODS
 
 
-@pytest.mark.parametrize(
-    "netrc", ["default login me password hunter2\n", "machine 127.0.0.1 login me password hunter2\n"]
-)
+@pytest.mark.parametrize("login_of", ["default", "machine 127.0.0.1"])
 @pytest.mark.parametrize("token", [None, "right"])
 async def test_a_connection_never_reads_netrc(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, machine: str, token: str | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, login_of: str, token: str | None
 ) -> None:
-    (tmp_path / ".netrc").write_text(f"{machine} login me password hunter2\n")
+    (tmp_path / ".netrc").write_text(f"{login_of} login me password hunter2\n")
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
