@@ -29,6 +29,7 @@ COMMANDS = {
     "threads": "benchmarks.peers.threads",
     "memory": "benchmarks.memory",
     "speed": "benchmarks.speed",
+    "dropin": "benchmarks.dropin",
     "store": "benchmarks.store",
     "scope": "benchmarks.scope",
     "scale": "benchmarks.scale",

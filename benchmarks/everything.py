@@ -23,6 +23,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("threads",),
     ("memory",),
     ("speed", "--save"),
+    ("dropin",),
     ("store",),
     ("scope",),
     ("real",),

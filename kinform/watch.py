@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
-from kinform._watch.events import Event
+from kinform._watch.events import Event, Source
 from kinform._watch.functions import (
     ASYNC_CLIENTS,
     PYDOC_FOLLOW_PARAM,
@@ -29,10 +29,11 @@ from kinform._watch.functions import (
     follows_a_log,
     return_type_of,
 )
+from kinform._watch.parser import parse_event
 from kinform._watch.recovery import Ended, OnExpired, Silent
 from kinform._watch.refusals import MAX_BODY, is_refusal, refusal_of
 from kinform._watch.seen import Listed
-from kinform._watch.stream import Options, Stream, parse
+from kinform._watch.stream import Options, Stream
 
 __all__ = ["PYDOC_FOLLOW_PARAM", "PYDOC_RETURN_LABEL", "TYPE_LIST_SUFFIX", "Watch"]
 
@@ -134,8 +135,8 @@ class Watch:
             ProtocolError: The line is not JSON, or not a watch event.
             ApiException: The line is a Status or an ERROR event.
         """
-        client = client_of(None, response_type, ASYNC_CLIENTS)
-        event = parse(data.encode() if isinstance(data, str) else data, response_type, client, strict=True)
+        source = Source(response_type, client_of(None, response_type, ASYNC_CLIENTS))
+        event = parse_event(data.encode() if isinstance(data, str) else data, source)
         self.resource_version = event.resource_version or self.resource_version
         return event
 

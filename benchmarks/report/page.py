@@ -100,6 +100,8 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "threads_events": _threads_events,
     "threads_transport": lambda records: transports(records, "threads"),
     "threads": tables.threads,
+    "dropin_transport": lambda records: transports(records, "dropin"),
+    "dropin": tables.dropin,
     "history_objects": _history_objects,
     "history_transport": lambda records: transports(records, "memory"),
     "history": tables.history,

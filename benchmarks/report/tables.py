@@ -12,7 +12,7 @@ from benchmarks import scale as scale_benchmark
 from benchmarks import scope as scope_benchmark
 from benchmarks.corpus.realism import ratio as realism_ratio
 from benchmarks.harness.results import Record, of, transport
-from benchmarks.harness.text import Column, nanoseconds, shown
+from benchmarks.harness.text import MIB, Column, nanoseconds, shown
 from benchmarks.peers import delays as delays_benchmark
 from benchmarks.peers import real as real_benchmark
 from benchmarks.peers import threads as threads_benchmark
@@ -181,6 +181,24 @@ def threads(records: Records) -> str:
     """Formats the delays of the event loop while threads read."""
     lead: Lead = {"threads": itemgetter("load")}
     return figures(of(records, "threads", record="load"), lead, threads_benchmark.COLUMNS)
+
+
+def dropin(records: Records) -> str:
+    """Formats the events per second of CPU time of loops over a Watch."""
+    rows = []
+    for each in of(records, "dropin", record="speed"):
+        figures = each["figures"]
+        rates = [f"{figures[name]['median']:,.0f}" for name in ("original", "kinform")]
+        rows.append([f"`{each['client']}`", each["touch"], *rates, f"{figures['ratio']['median']:.1f}"])
+    head = ["client", "a loop that reads", "its Watch, events/s", "kinform, events/s", "ratio"]
+    found = [table(head, rows, texts=2)] if rows else []
+    for each in of(records, "dropin", record="memory"):
+        sizes = [f"{each[name] / MIB:.1f}" for name in ("rss_after_a_tenth", "rss_at_the_end")]
+        found.append(
+            f"A loop that keeps nothing reads {each['events']:,} events. Its process has {sizes[0]} MiB after the first"
+            f" tenth of them, and {sizes[1]} MiB at the end."
+        )
+    return "\n\n".join(found)
 
 
 def history(records: Records) -> str:

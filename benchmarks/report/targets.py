@@ -297,6 +297,31 @@ WRITE_AND_RAW_SECONDS = {
 """The bounds by group and description."""
 
 
+def _dropin(records: list[Record]) -> Iterator[Finding]:
+    for touch, bound in DROPIN_RATIOS.items():
+        limit = f"at least {bound} times the original"
+        found = of(records, "dropin", record="speed", touch=touch)
+        if not found:
+            yield _missing(f"events per CPU second of the drop-in Watch, {touch}", limit)
+        for each in found:
+            ratio = each["figures"]["ratio"]["median"]
+            target = f"events per CPU second of the drop-in Watch, {touch}, {each['client']}"
+            yield target, limit, f"{ratio:.1f} times", ratio >= bound
+    growth = "growth of a loop over the drop-in Watch that keeps nothing"
+    memory = of(records, "dropin", record="memory")
+    if not memory:
+        yield _missing(growth, f"at most {DROPIN_GROWTH / MIB:g} MiB")
+    for each in memory:
+        grown = each["rss_at_the_end"] - each["rss_after_a_tenth"]
+        yield _at_most(f"{growth}, {each['events']:,} events", grown, DROPIN_GROWTH, "MiB", 1)
+
+
+DROPIN_RATIOS = {"type and key": 30, "raw_object": 20, "object": 3}
+"""The bounds by the part of an event that a loop reads."""
+DROPIN_GROWTH = MIB
+"""Bytes."""
+
+
 def _warm(records: list[Record]) -> Iterator[Finding]:
     found = of(records, "store", record="warm")
     if not found:
@@ -428,4 +453,5 @@ CHECKS: tuple[Callable[[list[Record]], Iterator[Finding]], ...] = (
     _real,
     _import,
     _watches,
+    _dropin,
 )

@@ -1,8 +1,6 @@
 """Events of a Watch: dicts that decode their objects at the first access.
 
-A line is scanned once for the type and the identity of its object. Reading `raw_object` decodes the JSON, and reading
-`object` builds the model of the client.
-Source: `unmarshal_event` of the clients.
+Reading `raw_object` decodes the JSON of the line. Reading `object` builds the model of the client.
 """
 
 from __future__ import annotations
@@ -12,31 +10,17 @@ from typing import Any
 
 import msgspec
 
-from kinform._errors import ProtocolError
 from kinform._watch.functions import Client
 from kinform._watch.models import builder_of
 
 
-class _Metadata(msgspec.Struct, gc=False):
+class Metadata(msgspec.Struct, gc=False):
+    """The identity of an object."""
+
     name: str | None = None
     namespace: str | None = None
     uid: str | None = None
     resourceVersion: str | None = None
-
-
-class _Object(msgspec.Struct, gc=False):
-    metadata: _Metadata | None = None
-
-
-class _Frame(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    """A line as a server of Kubernetes sends it. Any other line is decoded at once."""
-
-    type: str
-    object: _Object
-
-
-_decode_frame = msgspec.json.Decoder(_Frame).decode
-_NOTHING = _Metadata()
 
 
 class _Pending:
@@ -46,7 +30,33 @@ class _Pending:
         return "<not decoded: use dict(event)>"
 
 
-_PENDING: Any = _Pending()
+PENDING: Any = _Pending()
+
+
+class Source:
+    """The stream that an event belongs to.
+
+    Args:
+        return_type: The type of `object`: a class, or a name. If it is empty, `object` is `raw_object`.
+        client: The client that has this type.
+
+    Attributes:
+        client: The client.
+        reads_raw: True: the program has read the `raw_object` of the last event.
+    """
+
+    def __init__(self, return_type: Any, client: Client) -> None:
+        self.client = client
+        self.reads_raw = False
+        self._return_type = return_type
+
+    def builds(self, type: str) -> bool:
+        """Returns whether `object` is a model in an event of this type."""
+        return bool(self._return_type) and type.upper() != "BOOKMARK"
+
+    def build(self, line: bytes) -> Any:
+        """Builds the model of a line, which shares nothing with `raw_object`."""
+        return builder_of(self.client, self._return_type)(decode(line)["object"])
 
 
 class Event(dict[str, Any]):
@@ -63,14 +73,14 @@ class Event(dict[str, Any]):
         line: The bytes of the event. None of these attributes decodes the object.
     """
 
-    __slots__ = ("_client", "_metadata", "_return_type", "line")
+    __slots__ = ("_metadata", "_raw", "_source", "line")
 
-    def __init__(self, line: bytes, fields: dict[str, Any], metadata: _Metadata, return_type: Any, client: Client):
+    def __init__(self, line: bytes, fields: dict[str, Any], metadata: Metadata, source: Source, raw: Any) -> None:
         super().__init__(fields)
         self.line = line
         self._metadata = metadata
-        self._return_type = return_type
-        self._client = client
+        self._source = source
+        self._raw = raw
 
     @property
     def key(self) -> str:
@@ -87,20 +97,22 @@ class Event(dict[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         value = super().__getitem__(key)
-        return self._load(key) if value is _PENDING else value
+        return self._load(key) if value is PENDING else value
 
     def get(self, key: str, default: Any = None) -> Any:
         value = super().get(key, default)
-        return self._load(key) if value is _PENDING else value
+        return self._load(key) if value is PENDING else value
 
     def _load(self, key: str) -> Any:
-        if key == "object" and self._return_type and self["type"].upper() != "BOOKMARK":
-            # Not from `raw_object`: the program may have changed it, or may change the model later.
-            value = builder_of(self._client, self._return_type)(decode(self.line)["object"])
+        value: Any
+        if key == "object" and self._source.builds(self["type"]):
+            value = self._source.build(self.line)
         elif key == "object":
             value = self["raw_object"]
         else:
-            value = decode(self.line)["object"]
+            self._source.reads_raw = True
+            value = decode(self.line)["object"] if self._raw is PENDING else self._raw
+            self._raw = PENDING
         self[key] = value
         return value
 
@@ -155,59 +167,6 @@ class Event(dict[str, Any]):
         return self.__reduce__()
 
 
-def parse_event(line: bytes, return_type: Any, client: Client) -> Event:
-    """Returns the event of a line.
-
-    Args:
-        line: The line, in UTF-8.
-        return_type: The type of `object`: a class, or a name. If it is empty, `object` is `raw_object`.
-        client: The client that has this type.
-
-    Raises:
-        ProtocolError: The line is not JSON, or not a watch event.
-        ApiException: The line is a Status or an ERROR event. The class is that of the client.
-    """
-    try:
-        frame = _decode_frame(line)
-    except msgspec.DecodeError:
-        frame = None
-    if frame is None:
-        return _parse_unusual(line, return_type, client)
-    if frame.type.upper() == "ERROR":
-        raise _error_of(decode(line)["object"], client)
-    fields = {"type": frame.type, "object": _PENDING, "raw_object": _PENDING}
-    return Event(line, fields, frame.object.metadata or _NOTHING, return_type, client)
-
-
-def _parse_unusual(line: bytes, return_type: Any, client: Client) -> Event:
-    """Parses a line with other fields, or with an object that is not as usual."""
-    try:
-        fields = decode(line)
-    except ValueError:
-        raise ProtocolError("Malformed JSON response: a line of the watch is not JSON") from None
-    if not isinstance(fields, dict) or "object" not in fields or not isinstance(fields.get("type"), str):
-        if isinstance(fields, dict) and "code" in fields:
-            raise _error_of(fields, client)
-        raise ProtocolError("Malformed JSON response, the 'object' and/or 'type' field is missing")
-    if fields["type"].upper() == "ERROR":
-        raise _error_of(fields["object"], client)
-    found = fields["raw_object"] = fields["object"]
-    fields["object"] = _PENDING
-    metadata = found.get("metadata") if isinstance(found, dict) else None
-    known = metadata if isinstance(metadata, dict) else {}
-    texts = {name: value for name in _Metadata.__struct_fields__ if isinstance(value := known.get(name), str)}
-    return Event(line, fields, _Metadata(**texts), return_type, client)
-
-
-def is_json(line: bytes) -> bool:
-    """Returns whether a line is complete JSON."""
-    try:
-        decode(line)
-    except ValueError:
-        return False
-    return True
-
-
 def decode(line: bytes) -> Any:
     """Returns the value of a JSON text, as Python's own decoder does."""
     try:
@@ -216,11 +175,3 @@ def decode(line: bytes) -> Any:
         import json
 
         return json.loads(line)
-
-
-def _error_of(status: Any, client: Client) -> Exception:
-    """Returns the client's error for a Status."""
-    known = status if isinstance(status, dict) else {}
-    reason = f"{known.get('reason')}: {known.get('message')}"
-    error: Exception = client.api_exception(status=known.get("code"), reason=reason)
-    return error

@@ -104,7 +104,7 @@ class Recovery:
         self._retried_expired = False
         if self._initial and type != "ADDED":
             self._initial = False
-        if resource_version and (not (self._newest and self._largest) or is_newer(resource_version, self._largest)):
+        if resource_version and (not self._newest or not self._largest or is_newer(resource_version, self._largest)):
             self._largest = self.resource_version = resource_version
             self._versioned = True
 

@@ -12,10 +12,10 @@ from typing import Any
 import msgspec
 
 from kinform._checks import require_instance, require_one_of, require_positive
-from kinform._errors import ProtocolError
-from kinform._watch.events import Event, is_json, parse_event
-from kinform._watch.functions import Client, client_of, follows_a_log, return_type_of, without_preload
+from kinform._watch.events import Source
+from kinform._watch.functions import client_of, follows_a_log, return_type_of, without_preload
 from kinform._watch.lines import Lines
+from kinform._watch.parser import is_json, parse_event
 from kinform._watch.recovery import OnExpired, Recovery
 from kinform._watch.seen import Listed, Seen
 
@@ -81,6 +81,7 @@ class Stream:
     ) -> None:
         self.client = client_of(func, return_type, clients)
         self.return_type = return_type_of(func, self.client) if return_type is None else return_type
+        self._source = Source(self.return_type, self.client)
         follow = follows_a_log(func)
         self.log = follow if blocking else self.return_type in ("str", str)
         self.tracked = bool(self.return_type) or not blocking or kwargs.get("resource_version") is not None
@@ -112,7 +113,7 @@ class Stream:
             return line.decode(errors="strict" if self._strict else "replace")
         if not line or line.isspace():
             return None
-        event = parse(line, self.return_type, self.client, strict=self._strict)
+        event = parse_event(line, self._source, strict=self._strict)
         self.recovery.received(event["type"], event.resource_version if self.tracked else "")
         return event if self._seen is None or self._seen.admit(event) else None
 
@@ -136,24 +137,3 @@ class Stream:
         assert self._seen is not None
         self.recovery.listed(listed.resource_version)
         self.lines.ready.extend(self._seen.compare(listed))
-
-
-def parse(line: bytes, return_type: Any, client: Client, *, strict: bool) -> Event:
-    """Returns the event of a line, after checks that depend on the client.
-
-    Args:
-        line: The line.
-        return_type: The type of objects.
-        client: The client.
-        strict: True: bytes that are not UTF-8, and bookmarks without resourceVersion, are errors.
-    """
-    try:
-        line.decode()  # the event is decoded later
-    except UnicodeDecodeError:
-        if strict:
-            raise
-        line = line.decode(errors="replace").encode()
-    event = parse_event(line, return_type, client)
-    if strict and event["type"].upper() == "BOOKMARK" and not event.resource_version:
-        raise ProtocolError("Malformed JSON response for bookmark event, 'resourceVersion' is missing")
-    return event

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from kinform._watch.events import Event, decode
+from kinform._watch.events import Event, Source, decode
 from kinform._watch.failures import is_read_timeout
 from kinform._watch.functions import (
     PYDOC_FOLLOW_PARAM,
@@ -31,10 +31,11 @@ from kinform._watch.functions import (
     is_method_of_a_client,
     return_type_of,
 )
+from kinform._watch.parser import parse_event
 from kinform._watch.recovery import Ended, OnExpired, Silent
 from kinform._watch.refusals import MAX_BODY, is_refusal, refusal_of
 from kinform._watch.seen import Listed
-from kinform._watch.stream import Options, Stream, parse
+from kinform._watch.stream import Options, Stream
 
 __all__ = ["PYDOC_FOLLOW_PARAM", "PYDOC_RETURN_LABEL", "TYPE_LIST_SUFFIX", "Watch"]
 
@@ -112,7 +113,8 @@ class Watch:
         line = data.encode() if isinstance(data, str) else data
         if not line or line.isspace():
             return None
-        event = parse(line, return_type, client_of(None, return_type, SYNC_CLIENTS), strict=False)
+        source = Source(return_type, client_of(None, return_type, SYNC_CLIENTS))
+        event = parse_event(line, source, strict=False)
         if return_type and event.resource_version:
             self.resource_version = event.resource_version
         return event

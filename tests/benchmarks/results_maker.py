@@ -104,6 +104,11 @@ def all_records() -> list[Record]:
         found = spreads(("p99", "longest"), 1e-3) | spreads(("events_per_second", "reads_per_second"), 1e3)
         record = {"kind": "pods", "objects": 5_000, "events": 50_000, "load": load}
         records.append({"benchmark": "threads", "record": "load", **record, "figures": found})
+    found = spreads(("original", "kinform", "ratio"))
+    record = {"record": "speed", "client": "kubernetes_asyncio", "touch": "object"}
+    records.append({"benchmark": "dropin", **record, "figures": found})
+    sizes = some(("rss_after_a_tenth", "rss_at_the_end"), lambda name: MIB)
+    records.append({"benchmark": "dropin", "record": "memory", "client": "x", "events": 1_000_000, **sizes})
     for mode in ("naive", "buffered", "streamed", "kinform", "events"):
         found = spreads(("rss.idle", "rss.sync_peak", "rss.sync_held", "rss.relist_peak", "rss.relist_held"), MIB)
         found |= some(("heap.sync_peak", "heap.relist_peak"), lambda name: MIB) | some(["allocations_per_object"])

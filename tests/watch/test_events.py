@@ -11,8 +11,9 @@ import pytest
 
 from kinform._errors import ProtocolError
 from kinform._watch import events
-from kinform._watch.events import Event, parse_event
+from kinform._watch.events import Event, Source
 from kinform._watch.functions import get_client
+from kinform._watch.parser import parse_event
 
 CLIENT = get_client("kubernetes_asyncio.client")
 RAW = {
@@ -22,8 +23,11 @@ RAW = {
 PLAIN = {"type": "ADDED", "object": RAW, "raw_object": RAW}
 
 
-def parse(return_type: Any = "", **fields: Any) -> Event:
-    return parse_event(json.dumps({"type": "ADDED", "object": RAW, **fields}).encode(), return_type, CLIENT)
+def parse(return_type: Any = "", *, expected: bool = False, **fields: Any) -> Event:
+    """Returns an event. `expected`: the program read `raw_object` of the last one."""
+    source = Source(return_type, CLIENT)
+    source.reads_raw = expected
+    return parse_event(json.dumps({"type": "ADDED", "object": RAW, **fields}).encode(), source)
 
 
 @pytest.fixture
@@ -52,6 +56,17 @@ def test_each_value_is_decoded_once(decoded):
     assert len(decoded) == 1
 
 
+def test_a_program_that_reads_raw_objects_decodes_each_once(decoded):
+    source = Source("", CLIENT)
+    line = json.dumps({"type": "ADDED", "object": RAW}).encode()
+    for _ in range(3):
+        event = parse_event(line, source)
+        assert (event.key, event["raw_object"]) == ("shop/web", RAW)
+    assert len(decoded) == 1
+    assert not source.reads_raw or parse_event(line, source)["type"] == "ADDED"
+    assert not source.reads_raw
+
+
 def test_the_model_is_built_once_and_independent_of_raw_object():
     event = parse("V1Namespace")
     event["raw_object"]["metadata"]["name"] = "changed"
@@ -67,8 +82,9 @@ def test_the_model_is_built_once_and_independent_of_raw_object():
      lambda event: json.loads(json.dumps(event)),
      lambda event: json.loads(json.dumps(event, indent=1, sort_keys=True))],
 )  # fmt: skip
-def test_a_copy_is_a_plain_dict_with_all_values(plain):
-    found = plain(parse())
+@pytest.mark.parametrize("expected", [False, True])
+def test_a_copy_is_a_plain_dict_with_all_values(plain, expected):
+    found = plain(parse(expected=expected))
     assert type(found) is dict
     assert found == PLAIN
     assert all(type(value) in (str, dict) for value in dict.values(found))
@@ -142,8 +158,9 @@ def test_other_fields_of_the_line_are_kept():
 @pytest.mark.parametrize(
     "obj", [1, 1.5, "text", None, [1], {}, {"metadata": None}, {"metadata": 1}, {"metadata": {"name": 1}}]
 )
-def test_any_json_can_be_an_object(obj):
-    event = parse(object=obj)
+@pytest.mark.parametrize("expected", [False, True])
+def test_any_json_can_be_an_object(obj, expected):
+    event = parse(object=obj, expected=expected)
     assert event["object"] == event["raw_object"] == obj
     assert (event.key, event.uid, event.resource_version) == ("", "", "")
 
@@ -151,7 +168,7 @@ def test_any_json_can_be_an_object(obj):
 @pytest.mark.parametrize("number", ["NaN", "1e999", "123456789012345678901234567890"])
 def test_numbers_of_python_json_are_accepted(number):
     line = f'{{"type": "ADDED", "object": {{"n": {number}}}}}'
-    assert repr(parse_event(line.encode(), "", CLIENT)["object"]) == repr(json.loads(line)["object"])
+    assert repr(parse_event(line.encode(), Source("", CLIENT))["object"]) == repr(json.loads(line)["object"])
 
 
 def test_a_cluster_scoped_object_has_its_name_as_key():
@@ -163,7 +180,7 @@ def test_a_cluster_scoped_object_has_its_name_as_key():
 )
 def test_a_line_that_is_no_event_is_an_error_without_its_text(line):
     with pytest.raises(ProtocolError, match="Malformed JSON response") as caught:
-        parse_event(line, "", CLIENT)
+        parse_event(line, Source("", CLIENT))
     assert line.decode() not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None  # no text in a traceback
