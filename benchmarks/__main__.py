@@ -26,6 +26,7 @@ COMMANDS = {
     "variants": "benchmarks.peers.variants",
     "real": "benchmarks.peers.real",
     "delays": "benchmarks.peers.delays",
+    "threads": "benchmarks.peers.threads",
     "memory": "benchmarks.memory",
     "speed": "benchmarks.speed",
     "store": "benchmarks.store",

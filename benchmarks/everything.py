@@ -20,6 +20,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("peers", "--kind", "namespaces", "--representative", "--rounds", "1"),
     ("variants",),
     ("delays",),
+    ("threads",),
     ("memory",),
     ("speed", "--save"),
     ("store",),

@@ -37,7 +37,15 @@ from kinform._informer.reflector import reflector
 from kinform._listwatch.stream import Stream, watcher
 from kinform._objects import Meta, Object
 from kinform._options import Backoff, Prune, Resource, Scope, Snapshot, WatchOptions
-from kinform._stats import FactoryStats, Health, MemoryUsage, SnapshotStats, Stats, StreamStats
+from kinform._stats import (
+    DecodedCacheStats,
+    FactoryStats,
+    Health,
+    MemoryUsage,
+    SnapshotStats,
+    Stats,
+    StreamStats,
+)
 from kinform._store.reader import Store, store
 from kinform._store.writer import Writer
 from kinform._transport.base import Request, Response, Transport
@@ -54,6 +62,7 @@ __all__ = [
     "ConflictError",
     "Connection",
     "DecodeError",
+    "DecodedCacheStats",
     "Delete",
     "Deleted",
     "ExpiredError",

@@ -135,6 +135,20 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     shared_bytes: int
 
 
+class DecodedCacheStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Statistics of a cache of decoded objects.
+
+    Attributes:
+        objects: Number of objects in the cache.
+        hits: Number of objects that reads took from the cache.
+        misses: Number of objects that reads decoded.
+    """
+
+    objects: int
+    hits: int
+    misses: int
+
+
 def add_up(usages: Iterable[MemoryUsage]) -> MemoryUsage:
     """Returns the memory of several stores. The buffers that all share count once."""
     found = list(usages)
@@ -189,6 +203,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         transform_errors: Number of objects that were stored without the transformation, because `transform` raised or
             returned something else than bytes with a JSON object.
         transform_seconds: Total seconds spent in `transform`.
+        decoded_cache: Statistics of the cache of decoded objects; None if the informer has none.
         snapshot: Statistics of the snapshot; None if the informer has none.
         streams: Statistics of each stream, by namespace; `""` is the stream of all namespaces.
     """
@@ -208,6 +223,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     handler_errors: int
     transform_errors: int
     transform_seconds: float
+    decoded_cache: DecodedCacheStats | None
     snapshot: SnapshotStats | None
     streams: dict[str, StreamStats]
 

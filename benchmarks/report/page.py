@@ -52,6 +52,12 @@ def _history_objects(records: list[Record]) -> str:
     return next((f"{each['objects']:,} {each['kind']}" for each in of(records, "memory")), "")
 
 
+def _threads_events(records: list[Record]) -> str:
+    return next(
+        (f"{each['events']:,} events of {each['objects']:,} {each['kind']}" for each in of(records, "threads")), ""
+    )
+
+
 def _real_setup(records: list[Record]) -> str:
     for each in of(records, "real", record="client"):
         servers = " and ".join(f"{name} {version}" for name, version in each["servers"].items())
@@ -91,6 +97,9 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "real": tables.real,
     "delays_transport": lambda records: transports(records, "delays"),
     "delays": tables.delays,
+    "threads_events": _threads_events,
+    "threads_transport": lambda records: transports(records, "threads"),
+    "threads": tables.threads,
     "history_objects": _history_objects,
     "history_transport": lambda records: transports(records, "memory"),
     "history": tables.history,

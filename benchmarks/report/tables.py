@@ -15,6 +15,7 @@ from benchmarks.harness.results import Record, of, transport
 from benchmarks.harness.text import Column, nanoseconds, shown
 from benchmarks.peers import delays as delays_benchmark
 from benchmarks.peers import real as real_benchmark
+from benchmarks.peers import threads as threads_benchmark
 from benchmarks.peers import variants as variants_benchmark
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, NOT_RUN, PHASES
 from benchmarks.peers.phase import CPU_TICK
@@ -174,6 +175,12 @@ def delays(records: Records) -> str:
     """Formats the delays of the event loop."""
     lead: Lead = {"phase": itemgetter("phase")}
     return figures(of(records, "delays", record="phase"), lead, delays_benchmark.COLUMNS)
+
+
+def threads(records: Records) -> str:
+    """Formats the delays of the event loop while threads read."""
+    lead: Lead = {"threads": itemgetter("load")}
+    return figures(of(records, "threads", record="load"), lead, threads_benchmark.COLUMNS)
 
 
 def history(records: Records) -> str:

@@ -96,6 +96,7 @@ class Factory:
         snapshot: Snapshot | str | os.PathLike[str] | None = None,
         memory_limit: int | None = None,
         queue_bound: int = DEFAULT_QUEUE_BOUND,
+        decoded_cache: int | None = None,
         start: StartMode = "eager",
         idle_timeout: float | None = None,
         resync_period: float | None = None,
@@ -121,6 +122,7 @@ class Factory:
             snapshot: A file for all informers that share. Give it to the first one; the others have the same or None.
             memory_limit: The limit of their store. Give it to the first one; the others have the same or None.
             queue_bound: Number of events that can wait for a slow reader of this informer.
+            decoded_cache: Number of decoded objects that the store of this informer keeps for further reads.
             start: `"lazy"`: this informer uses the stream only from its first use on.
             idle_timeout: Seconds without a use after which a lazy informer stops to use the stream.
             resync_period: Seconds between two resyncs of this informer's listeners.
@@ -143,6 +145,7 @@ class Factory:
             snapshot=snapshot,
             memory_limit=memory_limit,
             queue_bound=queue_bound,
+            decoded_cache=decoded_cache,
             start=start,
             idle_timeout=idle_timeout,
             resync_period=resync_period,

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from collections.abc import Collection as Several
-from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, get_args
 
@@ -45,6 +45,7 @@ class Handle:
         entered: The block of the informer, or of its factory, was entered and not left.
         left: The block was left.
         started: The collection is open or being opened.
+        on_idle: A function that is called when the informer becomes idle.
         opened: The handle is one of those of the running collection.
     """
 
@@ -65,6 +66,7 @@ class Handle:
         if resync_period is not None:
             require_positive("resync_period", resync_period)
         self.indexes: Mapping[str, str] = {}
+        self.on_idle: Callable[[], None] = lambda: None
         self.entered = self.left = self.started = self.opened = False
         self._collection = collection
         self._dispatcher = dispatcher
@@ -188,6 +190,7 @@ class Handle:
             await asyncio.wait([before])
         await self._close()
         self._collection.release()
+        self.on_idle()
 
     # Use
 

@@ -68,6 +68,11 @@ class Informer(Generic[T]):
         memory_limit: Largest `stats().memory.held_bytes` that is allowed. If the store takes more, the informer fails
             with a `MemoryLimitError`. It does not include the cache that all stores of the process share.
         queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
+        decoded_cache: Number of decoded objects that the store keeps for further reads of the same versions; None:
+            none. It drops the least recently read object first. Reads then return the same object again, also to other
+            threads, so do not change it. The objects are in the memory of Python, and `memory_limit` does not include
+            them. For a program that reads all objects repeatedly, use at least their number: a smaller cache is full of
+            other objects when a loop begins again.
         start: `"eager"`: the block starts the streams. `"lazy"`: the first use inside of the block starts them: a call
             of `synced`, `wait_for`, `add_namespace` or `changes`, or a handler. Until then, `state` is `"idle"`.
             Until a state is in the store, each read of a lazy store raises a `KinformError`, because it would look like
@@ -101,6 +106,7 @@ class Informer(Generic[T]):
         snapshot: Snapshot | str | os.PathLike[str] | None = None,
         memory_limit: int | None = None,
         queue_bound: int = DEFAULT_QUEUE_BOUND,
+        decoded_cache: int | None = None,
         start: StartMode = "eager",
         idle_timeout: float | None = None,
         resync_period: float | None = None,
@@ -118,9 +124,7 @@ class Informer(Generic[T]):
         self._handle = Handle(
             self._collection, self._dispatcher, start=start, idle_timeout=idle_timeout, resync_period=resync_period
         )
-        contents, note_read = self._collection.contents, self._handle.note_read
-        lazy = start == "lazy"
-        self.store: Store[T] = LazyStore(contents, type, indexes, note_read) if lazy else Store(contents, type, indexes)
+        self.store = self._store_of(type, indexes, decoded_cache, lazy=start == "lazy")
 
     def _collection_of(
         self,
@@ -132,6 +136,14 @@ class Informer(Generic[T]):
     ) -> Collection:
         """Returns the collection for these options."""
         return Collection(transport, spec, indexes=indexes, snapshot=snapshot, memory_limit=memory_limit)
+
+    def _store_of(self, type: type[T], indexes: Mapping[str, str], cached: int | None, *, lazy: bool) -> Store[T]:
+        contents, handle = self._collection.contents, self._handle
+        if not lazy:
+            return Store(contents, type, indexes, cached)
+        store = LazyStore(contents, type, indexes, cached, note_read=handle.note_read)
+        handle.on_idle = store.release
+        return store
 
     def __repr__(self) -> str:
         objects = len(self._collection.contents.table)
@@ -173,8 +185,7 @@ class Informer(Generic[T]):
 
     def stats(self) -> Stats:
         """Returns the current counts and sizes, and the seconds since the last events."""
-        reads = self.store.undecodable_reads
-        return stats_of(self._collection, self._dispatcher, self._handle, undecodable_reads=reads)
+        return stats_of(self._collection, self._dispatcher, self._handle, self.store)
 
     def health(self, max_age: float | None = None, *, allow_skipped: bool = False) -> Health:
         """Returns whether the store is a complete and recent copy, and why not.

@@ -19,15 +19,27 @@ class LazyStore(Store[T]):
         contents: The contents of the store.
         type: The type that objects are decoded to.
         indexes: The indexes of this reader.
+        decoded_cache: Number of decoded objects to keep, or None.
         note_read: A function that is called before each read, and raises if the store cannot be read.
     """
 
     def __init__(
-        self, contents: StoreContents, type: type[T], indexes: Mapping[str, str], note_read: Callable[[], None]
+        self,
+        contents: StoreContents,
+        type: type[T],
+        indexes: Mapping[str, str],
+        decoded_cache: int | None,
+        *,
+        note_read: Callable[[], None],
     ) -> None:
         self._note_read: Callable[[], None] = lambda: None
-        super().__init__(contents, type, indexes)
+        super().__init__(contents, type, indexes, decoded_cache)
         self._note_read = note_read
+
+    def release(self) -> None:
+        """Releases the decoded objects that it keeps."""
+        if self._objects.cache is not None:
+            self._objects.cache.clear()
 
     @property
     def _contents(self) -> StoreContents:

@@ -15,9 +15,10 @@ from kinform._informer.handle import Handle
 from kinform._informer.waits import degraded_keys
 from kinform._printable import listed
 from kinform._stats import Health, Stats
+from kinform._store.reader import Store
 
 
-def stats_of(collection: Collection, dispatcher: Dispatcher[Any], handle: Handle, *, undecodable_reads: int) -> Stats:
+def stats_of(collection: Collection, dispatcher: Dispatcher[Any], handle: Handle, store: Store[Any]) -> Stats:
     """Returns the statistics of an informer. See `Informer.stats`."""
     writer, keeper, table = collection.writer, collection.keeper, collection.contents.table
     return Stats(
@@ -29,7 +30,8 @@ def stats_of(collection: Collection, dispatcher: Dispatcher[Any], handle: Handle
         stale=table.stale,
         degraded=collection.degraded,
         undecodable=dispatcher.undecodable,
-        undecodable_reads=undecodable_reads,
+        undecodable_reads=store.undecodable_reads,
+        decoded_cache=store.decoded_cache,
         queue_depth=dispatcher.queue_depth,
         changes_depth=dispatcher.changes_depth,
         dropped_old=dispatcher.dropped_old,

@@ -8,10 +8,12 @@ from typing import Generic, Literal
 
 import msgspec
 
+from kinform._checks import require_integer
 from kinform._decoding import T, decode_object, make_decoder
 from kinform._errors import DecodeError
 from kinform._printable import printable
 from kinform._selectors import LabelMatch
+from kinform._store.decoded_cache import DecodedCache
 from kinform._throttled_log import ThrottledLog
 from kinform_ext._table import Table
 
@@ -26,12 +28,17 @@ class Objects(Generic[T]):
     Args:
         name: Name of the collection, for messages.
         type: The type that objects are decoded to.
+        cached: Number of decoded objects to keep for further reads; None: none.
 
     Attributes:
+        cache: The decoded objects that are kept, or None.
         undecodable_reads: Number of objects that were left out, because they do not fit the type.
     """
 
-    def __init__(self, name: str, type: type[T]) -> None:
+    def __init__(self, name: str, type: type[T], cached: int | None) -> None:
+        if cached is not None:
+            require_integer("decoded_cache", cached, 1, "a positive number of objects, or None")
+        self.cache: DecodedCache[T] | None = None if cached is None else DecodedCache(cached)
         self._name = name
         self._decoder = make_decoder(type)
         self._log = ThrottledLog(log)
@@ -39,12 +46,35 @@ class Objects(Generic[T]):
 
     def get(self, table: Table, key: str) -> T | None:
         """Returns the object that a table has under a key, or None."""
-        raw = table.raw(key)
-        return None if raw is None else decode_object(self._decoder, key, raw)
+        if self.cache is None:
+            raw = table.raw(key)
+            return None if raw is None else decode_object(self._decoder, key, raw)
+        identity = table.identity(key)
+        if identity is None:
+            return None
+        found = self.cache.get(key, identity)
+        if found is None and (read := table.identity_and_raw(key)):  # both of one version
+            found = decode_object(self._decoder, key, read[1])
+            self.cache.put(key, read[0], found)
+        return found
 
-    def of_id(self, table: Table, id: int, key: str) -> T:
-        """Returns the object of a version, which must be pinned."""
-        return decode_object(self._decoder, key, table.raw_of(id))
+    def of_id(self, table: Table, id: int, key: str, raw: bytes | None = None) -> T:
+        """Returns the object of a version, which must be pinned.
+
+        Args:
+            table: The table.
+            id: The version.
+            key: Its key.
+            raw: Its JSON, if the caller has it.
+        """
+        if self.cache is None:
+            return decode_object(self._decoder, key, table.raw_of(id) if raw is None else raw)
+        identity = table.identity_of(id)
+        found = self.cache.get(key, identity)
+        if found is None:
+            found = decode_object(self._decoder, key, table.raw_of(id) if raw is None else raw)
+            self.cache.put(key, identity, found)
+        return found
 
     def of_ids(
         self,
@@ -63,11 +93,11 @@ class Objects(Generic[T]):
         """
 
         def read(id: int) -> tuple[str, T] | None:
-            key, raw = table.key_of(id), table.raw_of(id)
+            key, raw = table.key_of(id), None
             try:
-                if matches is not None and not matches(_labels(key, raw)):
+                if matches is not None and not matches(_labels(key, raw := table.raw_of(id))):
                     return None
-                return key, decode_object(self._decoder, key, raw)
+                return key, self.of_id(table, id, key, raw)
             except Exception as error:  # code of the type, such as `__post_init__`, may raise anything
                 if on_undecodable == "raise":
                     raise

@@ -13,6 +13,7 @@ from kinform._errors import KinformError, OptionError
 from kinform._objects import Meta
 from kinform._paths.index_program import parse_indexes
 from kinform._selectors import parse_label_selector, required_labels
+from kinform._stats import DecodedCacheStats
 from kinform._store.contents import StoreContents
 from kinform._store.objects import Objects, OnUndecodable
 from kinform._store.state import Selection, State
@@ -32,10 +33,16 @@ class Store(Mapping[str, T]):
     store is equal only to itself, and has a hash.
     """
 
-    def __init__(self, contents: StoreContents, type: type[T], indexes: Mapping[str, str] = {}) -> None:
+    def __init__(
+        self,
+        contents: StoreContents,
+        type: type[T],
+        indexes: Mapping[str, str] = {},
+        decoded_cache: int | None = None,
+    ) -> None:
         self._contents = contents
         self._indexes = parse_indexes(indexes)
-        self._objects = Objects(contents.name, type)
+        self._objects = Objects(contents.name, type, decoded_cache)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -50,7 +57,7 @@ class Store(Mapping[str, T]):
         return key in self._contents.table
 
     def __getitem__(self, key: str) -> T:
-        """Returns the object, newly decoded.
+        """Returns the object, newly decoded unless it is in the cache.
 
         Raises:
             KeyError: The store has no object with this key.
@@ -71,7 +78,10 @@ class Store(Mapping[str, T]):
     @overload
     def get(self, key: str, default: R) -> T | R: ...
     def get(self, key: str, default: R | None = None) -> T | R | None:
-        """Returns the object, newly decoded, or the default if the store does not have it.
+        """Returns the object, or the default if the store does not have it.
+
+        Each read decodes a new object, except for those in the cache of decoded objects: see `decoded_cache` of
+        `Informer`.
 
         Raises:
             DecodeError: The object does not fit the type of the store.
@@ -230,6 +240,12 @@ class Store(Mapping[str, T]):
         """
         return self._objects.undecodable_reads
 
+    @property
+    def decoded_cache(self) -> DecodedCacheStats | None:
+        """Statistics of the cache of decoded objects; None if the store has none."""
+        cache = self._objects.cache
+        return None if cache is None else cache.stats()
+
     def _state(self, namespace: str | None, label_selector: str = "") -> State[T]:
         table, ids = self._matching_ids(namespace, label_selector)
         return State(self._objects, table, ids)
@@ -271,6 +287,7 @@ def store(
     *,
     type: type[T] = DICT,  # type: ignore[assignment]
     indexes: Mapping[str, str] = {},
+    decoded_cache: int | None = None,
     name: str = "store",
 ) -> tuple[Writer, Store[T]]:
     """Makes an empty store and returns its writer and its reader.
@@ -279,11 +296,13 @@ def store(
         type: The type that objects are decoded to: `dict`, any type that msgspec decodes to, or a model of a Kubernetes
             client, like `V1Pod`.
         indexes: Maps the name of each index to the path of the field by which the index finds objects.
+        decoded_cache: Number of decoded objects to keep for further reads: see `Informer`. None: none.
         name: Name of the collection in messages.
 
     Raises:
-        OptionError: No object decodes to the type, a name of an index is empty, or a path is not valid.
+        OptionError: No object decodes to the type, a name of an index is empty, a path is not valid, or `decoded_cache`
+            is not positive.
     """
     check_type(type, None)
     contents = StoreContents(name, indexes)
-    return Writer(contents), Store(contents, type, indexes)
+    return Writer(contents), Store(contents, type, indexes, decoded_cache)

@@ -228,8 +228,11 @@ class Writer:
                 paused, seen = seen == self._writes, self._writes
                 if paused and compacted != seen:
                     compacted = seen
-                    while self._table.compact(COMPACT_BYTES):
-                        await asyncio.sleep(0)
+                    try:
+                        while self._table.compact(COMPACT_BYTES):
+                            await asyncio.sleep(0)
+                    except Exception as error:  # the next pause may have enough memory
+                        self._log.error("compaction", f"{self.contents.name}: compaction: {type(error).__name__}")
                     start_trim()
 
     @property

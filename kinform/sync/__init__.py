@@ -8,7 +8,7 @@ for it.
         pods.synced(timeout=60)
         for change in pods.changes(): ...
 
-Options, events and errors are those of `kinform`.
+Options, events and errors are those of `kinform`. `kinform.sync.watch` is the drop-in for the Watch of `kubernetes`.
 """
 
 from kinform import Store, Writer, store

@@ -73,6 +73,14 @@ class Connection:
     ) -> None:
         self._lifetime.exit(error)
 
+    @property
+    def namespace(self) -> str:
+        """The namespace of the kubeconfig's context, or of the pod; otherwise `"default"`.
+
+        See `kinform.Connection.namespace`.
+        """
+        return self._lifetime.run(lambda: self._connection.namespace)
+
     def refresh_credentials(self) -> bool:
         """Reads the credentials again, only once for all concurrent callers.
 

@@ -100,6 +100,10 @@ def all_records() -> list[Record]:
     for phase in ("first sync", "update burst"):
         found = spreads(("p99", "longest", "busy_p99", "busy_longest"), 1e-3)
         records.append({"benchmark": "delays", "record": "phase", "kind": "pods", "phase": phase, "figures": found})
+    for load in ("no readers", "8 readers"):
+        found = spreads(("p99", "longest"), 1e-3) | spreads(("events_per_second", "reads_per_second"), 1e3)
+        record = {"kind": "pods", "objects": 5_000, "events": 50_000, "load": load}
+        records.append({"benchmark": "threads", "record": "load", **record, "figures": found})
     for mode in ("naive", "buffered", "streamed", "kinform", "events"):
         found = spreads(("rss.idle", "rss.sync_peak", "rss.sync_held", "rss.relist_peak", "rss.relist_held"), MIB)
         found |= some(("heap.sync_peak", "heap.relist_peak"), lambda name: MIB) | some(["allocations_per_object"])

@@ -18,7 +18,7 @@ from tests.support.loops import on_each_loop, open_sockets, other_tasks
 from tests.support.tls import CERTIFICATES, tls_front
 from tests.support.waiting import until
 
-INFORMERS = 500  # on each loop, with and without TLS
+INFORMERS = 250  # on each loop, with and without TLS
 AT_ONCE = 10
 MAX_ITERATIONS = 40
 """Iterations of the event loop. Some informers are cancelled before they connect, and some when they are synced."""

@@ -275,6 +275,15 @@ class TestIdle:
             await until(lambda: pods.stats().memory.held_bytes < held)
             assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("kinform ")]
 
+    async def test_it_releases_decoded_objects(self, server, lazy):
+        keys = server.generate(PODS, 5)
+        async with lazy(idle_timeout=0.05, decoded_cache=10) as pods:
+            for _ in range(2):
+                await pods.synced(timeout=10)
+                assert pods.store[keys[0]] is pods.store[keys[0]]
+                assert pods.stats().decoded_cache.objects == 1
+                await until(lambda: pods.state == "idle" and pods.stats().decoded_cache.objects == 0)
+
     async def test_it_continues_from_the_snapshot(self, server, lazy, tmp_path):
         server.generate(PODS, 5)
         async with lazy(idle_timeout=0.05, snapshot=tmp_path / "pods") as pods:

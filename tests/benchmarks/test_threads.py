@@ -1,0 +1,22 @@
+"""The benchmark of threads that read: each load gives figures, of a correct copy."""
+
+from __future__ import annotations
+
+import argparse
+
+from benchmarks.peers import threads
+
+
+def test_each_load_has_figures() -> None:
+    options = argparse.Namespace(
+        benchmark="threads", kind="pods", objects=50, events=300, readers=2, rounds=1, seed=0, plain=True
+    )
+    records = list(threads.measure(options))
+    assert records[0]["load"] == "no readers"
+    assert len(records) == 6
+    for each in records:
+        figures = each["figures"]
+        assert figures["events_per_second"]["median"] > 0
+        assert figures["longest"]["median"] >= figures["p99"]["median"]
+        assert (figures["reads_per_second"]["median"] > 0) is (each["load"] != "no readers")
+    assert "2 readers, without a pause, switch interval 0.5 ms" in threads.table(records)

@@ -1,0 +1,108 @@
+"""Memory of kinform.sync, beyond that of kinform."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.harness.waiting import wait_until_idle
+from kinform.cli._process_memory import Gauge
+from tests.memory.conftest import serving
+
+ROOT = Path(__file__).parents[2]
+MIB = float(1 << 20)
+
+IMPORT = """
+import sys
+import kinform
+print("ready", flush=True)
+sys.stdin.readline()
+import kinform.sync
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+ASYNCHRONOUS = """
+import asyncio, sys
+import kinform
+
+async def main():
+    async with kinform.connect(sys.argv[1]) as api, kinform.Informer(api, "v1/pods") as pods:
+        await pods.synced()
+        print("ready", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+BLOCKING = """
+import sys
+import kinform.sync
+
+with kinform.sync.connect(sys.argv[1]) as api, kinform.sync.Informer(api, "v1/pods") as pods:
+    pods.synced()
+    print("ready", flush=True)
+    sys.stdin.readline()
+"""
+
+
+class Program:
+    """A process that prints a line when it is ready."""
+
+    def __init__(self, text: str, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", text, *arguments],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+
+    def resident(self) -> int:
+        """Waits until the process is ready and at rest, and returns its resident bytes."""
+        assert self._process.stdout is not None
+        assert self._process.stdout.readline() == "ready\n"
+        gauge = Gauge(self._process.pid)
+        wait_until_idle(gauge, 20.0, idle_seconds=3.0)
+        return gauge.rss()
+
+    def go_on(self) -> None:
+        """Continues the program after it was ready."""
+        assert self._process.stdin is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def test_the_import_takes_at_most_a_mebibyte(capsys: pytest.CaptureFixture[str]) -> None:
+    program = Program(IMPORT)
+    try:
+        before = program.resident()
+        program.go_on()
+        more = (program.resident() - before) / MIB
+    finally:
+        program.close()
+    with capsys.disabled():
+        print(f"\nimport of kinform.sync: {more:.2f} MiB more than kinform")
+    assert more <= 1.0
+
+
+def test_an_idle_program_with_threads_takes_little_more(capsys: pytest.CaptureFixture[str]) -> None:
+    with serving("pods", 1) as source:
+        asynchronous, blocking = Program(ASYNCHRONOUS, source.url), Program(BLOCKING, source.url)
+        try:
+            more = (blocking.resident() - asynchronous.resident()) / MIB
+        finally:
+            asynchronous.close()
+            blocking.close()
+    with capsys.disabled():
+        print(f"\nidle program of kinform.sync: {more:.2f} MiB more than one of kinform")
+    assert more <= 1.5
