@@ -92,6 +92,7 @@ class Handle:
             raise KinformError(f"{self._collection.name}: the informer is running already: its block was not left")
         self._dispatcher.open()
         self.entered, self.left = True, False
+        self._readable = False
         if not self._lazy or self._dispatcher.has_listeners:
             self.start()
 
@@ -212,7 +213,7 @@ class Handle:
         """
         self._last_use = time.monotonic()
         if not self._readable:
-            streams = self._collection.streams.values() if self.opened else ()
+            streams = self._collection.streams.copy().values() if self.opened else ()  # the caller may be a thread
             if not any(stream.resource_version or stream.last_sync is not None for stream in streams):
                 self._refuse_read()
             self._readable = True
@@ -220,7 +221,9 @@ class Handle:
     def _refuse_read(self) -> None:
         if (failure := self._dispatcher.failure) is not None:
             raise failure.with_traceback(None)
-        why = {"idle": "idle", "stopped": "stopped"}.get(self.state, "not synced")
+        if self.state == "stopped":
+            raise KinformError(f"{self._collection.name}: the informer has stopped, and its store has no objects")
+        why = "idle" if self.state == "idle" else "not synced"
         raise KinformError(f"{self._collection.name}: the informer is {why}: await its `synced()` before you read")
 
     def _watch_use(self) -> None:
