@@ -205,6 +205,8 @@ class Collection:
             indexes: The indexes of the handle, as for `open`.
         """
         if dispatcher not in self._dispatchers:
+            if self._stopping is not None:  # another caller closes it
+                await asyncio.shield(self._stopping)
             return
         self._dispatchers.remove(dispatcher)
         if self._dispatchers:

@@ -42,7 +42,7 @@ class Factory:
         api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The factory does not close it.
         start_jitter: The first requests of all streams are spread over this number of seconds after the start of the
             factory. A stream that starts later does not wait. Use it to spread the requests of many processes that
-            start at the same time.
+            start at the same time. A `WatchOptions.start_jitter` of an informer still holds: the longer wait counts.
         max_concurrent_syncs: Number of streams that may receive a complete state at the same time, in first syncs and
             in relists. The others wait in the state `"queued"`. A stream that has to wait before its next attempt lets
             another one go first. None: no limit.

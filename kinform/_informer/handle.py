@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from collections.abc import Collection as Several
-from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, get_args
 
@@ -45,6 +45,7 @@ class Handle:
         entered: The block of the informer, or of its factory, was entered and not left.
         left: The block was left.
         started: The collection is open or being opened.
+        on_idle: A function that is called when the informer becomes idle.
         opened: The handle is one of those of the running collection.
     """
 
@@ -65,6 +66,7 @@ class Handle:
         if resync_period is not None:
             require_positive("resync_period", resync_period)
         self.indexes: Mapping[str, str] = {}
+        self.on_idle: Callable[[], None] = lambda: None
         self.entered = self.left = self.started = self.opened = False
         self._collection = collection
         self._dispatcher = dispatcher
@@ -90,6 +92,7 @@ class Handle:
             raise KinformError(f"{self._collection.name}: the informer is running already: its block was not left")
         self._dispatcher.open()
         self.entered, self.left = True, False
+        self._readable = False
         if not self._lazy or self._dispatcher.has_listeners:
             self.start()
 
@@ -188,6 +191,7 @@ class Handle:
             await asyncio.wait([before])
         await self._close()
         self._collection.release()
+        self.on_idle()
 
     # Use
 
@@ -209,7 +213,7 @@ class Handle:
         """
         self._last_use = time.monotonic()
         if not self._readable:
-            streams = self._collection.streams.values() if self.opened else ()
+            streams = self._collection.streams.copy().values() if self.opened else ()  # the caller may be a thread
             if not any(stream.resource_version or stream.last_sync is not None for stream in streams):
                 self._refuse_read()
             self._readable = True
@@ -217,7 +221,9 @@ class Handle:
     def _refuse_read(self) -> None:
         if (failure := self._dispatcher.failure) is not None:
             raise failure.with_traceback(None)
-        why = {"idle": "idle", "stopped": "stopped"}.get(self.state, "not synced")
+        if self.state == "stopped":
+            raise KinformError(f"{self._collection.name}: the informer has stopped, and its store has no objects")
+        why = "idle" if self.state == "idle" else "not synced"
         raise KinformError(f"{self._collection.name}: the informer is {why}: await its `synced()` before you read")
 
     def _watch_use(self) -> None:

@@ -124,12 +124,7 @@ class Informer(Generic[T]):
         self._handle = Handle(
             self._collection, self._dispatcher, start=start, idle_timeout=idle_timeout, resync_period=resync_period
         )
-        contents, note_read = self._collection.contents, self._handle.note_read
-        self.store: Store[T] = (
-            LazyStore(contents, type, indexes, decoded_cache, note_read=note_read)
-            if start == "lazy"
-            else Store(contents, type, indexes, decoded_cache)
-        )
+        self.store = self._store_of(type, indexes, decoded_cache, lazy=start == "lazy")
 
     def _collection_of(
         self,
@@ -141,6 +136,14 @@ class Informer(Generic[T]):
     ) -> Collection:
         """Returns the collection for these options."""
         return Collection(transport, spec, indexes=indexes, snapshot=snapshot, memory_limit=memory_limit)
+
+    def _store_of(self, type: type[T], indexes: Mapping[str, str], cached: int | None, *, lazy: bool) -> Store[T]:
+        contents, handle = self._collection.contents, self._handle
+        if not lazy:
+            return Store(contents, type, indexes, cached)
+        store = LazyStore(contents, type, indexes, cached, note_read=handle.note_read)
+        handle.on_idle = store.release
+        return store
 
     def __repr__(self) -> str:
         objects = len(self._collection.contents.table)

@@ -36,6 +36,11 @@ class LazyStore(Store[T]):
         super().__init__(contents, type, indexes, decoded_cache)
         self._note_read = note_read
 
+    def release(self) -> None:
+        """Releases the decoded objects that it keeps."""
+        if self._objects.cache is not None:
+            self._objects.cache.clear()
+
     @property
     def _contents(self) -> StoreContents:
         self._note_read()

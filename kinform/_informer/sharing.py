@@ -66,7 +66,15 @@ class Sharing:
             raise KinformError(f"{NAME} is not running: use it inside of its `async with` block")
 
     def collection_of(self, spec: CollectionSpec) -> Collection:
-        """Returns the collection that all informers of a spec share."""
+        """Returns the collection that all informers of a spec share.
+
+        Raises:
+            OptionError: A function of the spec is not hashable, so that it cannot be compared.
+        """
+        functions = (("transform", spec.transform), ("WatchOptions.on_error", spec.options.on_error))
+        for field, function in functions:
+            if function is not None and type(function).__hash__ is None:
+                raise OptionError(field, function, "a hashable callable in a factory, which compares it with others")
         key = _key(spec)
         collection = self._collections.get(key)
         if collection is None:

@@ -49,6 +49,10 @@ class DecodedCache(Generic[T]):
             while len(self._entries) > self._size:
                 self._entries.popitem(last=False)
 
+    def clear(self) -> None:
+        """Releases all objects."""
+        self._entries.clear()
+
     def stats(self) -> DecodedCacheStats:
         """Returns the current counts."""
         return DecodedCacheStats(objects=len(self._entries), hits=self._hits, misses=self._misses)

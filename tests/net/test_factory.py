@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
+import random
 import re
 import weakref
 from collections import Counter
@@ -232,6 +234,21 @@ class TestSharing:
             assert third.stats().snapshot.loaded
         assert states(server) == 1
 
+    @pytest.mark.parametrize("field", ["transform", "WatchOptions.on_error"])
+    def test_a_function_that_cannot_be_compared_raises(self, api, field):
+        class Unhashable:
+            __hash__ = None
+
+            def __call__(self, raw: bytes) -> bytes:
+                return raw
+
+        options = kinform.WatchOptions(on_error=Unhashable())
+        with pytest.raises(kinform.OptionError) as caught:
+            kinform.Factory(api).informer(
+                PODS, **({"transform": Unhashable()} if field == "transform" else {"options": options})
+            )
+        assert caught.value.field == field
+
     async def test_namespaces_are_fixed(self, server, api):
         async with kinform.Factory(api) as factory:
             pods = factory.informer(PODS, scope=kinform.Scope(namespaces=["shop"]), options=quick())
@@ -319,6 +336,56 @@ class TestLife:
             assert len(collections) == 1
             assert tasks() == []
 
+    @pytest.mark.parametrize("seed", range(4))
+    async def test_random_lives_end_right_and_leave_nothing(self, server, api, tmp_path, seed):
+        rng = random.Random(seed)
+        server.generate(PODS, 100)
+        server.generate(MAPS, 30)
+        indexes = [{}, {"node": "spec.nodeName"}, {"app": "metadata.labels.app", "node": "spec.nodeName"}]
+        heard = Counter[str]()
+
+        async def live(factory: kinform.Factory) -> None:
+            resource = rng.choice([PODS, MAPS])
+            lazy = rng.random() < 0.3
+            informer = factory.informer(
+                resource,
+                options=quick(initial="list", page_size=20),
+                indexes=rng.choice(indexes),
+                snapshot=tmp_path / "pods" if resource == PODS else None,
+                start="lazy" if lazy else "eager",
+                idle_timeout=0.002 if lazy else None,
+                resync_period=rng.choice([None, 0.003]),
+            )
+            async with informer:
+                if rng.random() < 0.5:
+                    informer.on_change(lambda key: heard.update([resource]))
+                if rng.random() < 0.8:
+                    await informer.synced(timeout=20)
+                    assert lazy or len(informer.store) == {PODS: 100, MAPS: 30}[resource]
+                await asyncio.sleep(rng.random() * 0.02)
+
+        async def lives(factory: kinform.Factory) -> None:
+            for _ in range(15):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(live(factory), rng.choice([0.005, 0.02, 20]))
+                await asyncio.sleep(rng.random() * 0.01)
+
+        async with kinform.Factory(api, max_concurrent_syncs=2) as factory:
+            for _ in range(3):
+                server.fault(Gone(), on="watch", times=2)
+            async with asyncio.TaskGroup() as group:
+                for _ in range(5):
+                    group.create_task(lives(factory))
+            assert factory.informers == ()
+            assert tasks() == []
+            await server.wait_for_watchers(0)
+            last = factory.informer(PODS, indexes=indexes[2], options=quick(initial="list", page_size=20))
+            await last.synced(timeout=10)
+            assert in_sync(last.store, server, PODS)
+            assert sum(len(last.store.index_keys("node", node)) for node in last.store.index_values("node")) == 100
+            assert last.stats().memory.limbo_bytes == last.stats().memory.hidden_bytes
+        assert heard[PODS]
+
     async def test_a_cancelled_start_leaves_nothing(self, server, api):
         server.fault(Stall(headers=False), times=None)
 
@@ -334,6 +401,17 @@ class TestLife:
         with pytest.raises(asyncio.CancelledError):
             await using
         assert tasks() == []
+
+    async def test_the_end_waits_for_an_informer_that_is_being_left(self, server, api, tmp_path):
+        server.generate(PODS, 200)
+        async with kinform.Factory(api) as factory:
+            pods = factory.informer(PODS, snapshot=tmp_path / "pods", options=quick())
+            await pods.synced(timeout=10)
+            leaving = asyncio.create_task(pods.__aexit__(None, None, None))
+            await asyncio.sleep(0)
+        assert tasks() == []
+        assert (tmp_path / "pods").exists()
+        await leaving
 
     async def test_a_snapshot_that_cannot_be_used_ends_the_start(self, server, api, tmp_path):
         (tmp_path / "notes").write_text("mine")

@@ -167,13 +167,25 @@ class TestReads:
         pods = lazy(indexes={"app": "metadata.labels.app"})
 
         def check(state: str) -> None:
-            with pytest.raises(kinform.KinformError, match=f"v1/pods: the informer is {state}: await its `synced"):
+            with pytest.raises(kinform.KinformError, match=f"v1/pods: the informer {state}"):
                 READS[read](pods.store)
 
-        check("idle")
+        check("is idle: await its `synced")
         async with pods:
-            check("idle")
-        check("stopped")
+            check("is idle: await its `synced")
+        check("has stopped")
+
+    async def test_an_informer_that_is_entered_again_is_idle(self, server, lazy):
+        server.generate(PODS, 2)
+        pods = lazy()
+        for round in range(2):
+            async with pods:
+                with pytest.raises(kinform.KinformError, match="the informer is idle"):
+                    len(pods.store)
+                await pods.synced(timeout=10)
+                assert len(pods.store) == 2 + round
+            assert len(pods.store) == 2 + round
+            server.generate(PODS, 1)
 
     async def test_a_store_without_a_complete_state_raises(self, server, lazy):
         server.fault(Stall(headers=False), times=None)
@@ -274,6 +286,15 @@ class TestIdle:
             await server.wait_for_watchers(0)
             await until(lambda: pods.stats().memory.held_bytes < held)
             assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("kinform ")]
+
+    async def test_it_releases_decoded_objects(self, server, lazy):
+        keys = server.generate(PODS, 5)
+        async with lazy(idle_timeout=0.05, decoded_cache=10) as pods:
+            for _ in range(2):
+                await pods.synced(timeout=10)
+                assert pods.store[keys[0]] is pods.store[keys[0]]
+                assert pods.stats().decoded_cache.objects == 1
+                await until(lambda: pods.state == "idle" and pods.stats().decoded_cache.objects == 0)
 
     async def test_it_continues_from_the_snapshot(self, server, lazy, tmp_path):
         server.generate(PODS, 5)

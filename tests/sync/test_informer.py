@@ -432,3 +432,36 @@ async def test_reads_do_not_wait_for_the_event_loop(server):
         await asyncio.to_thread(program)
     finally:
         go_on.set()
+
+
+async def test_a_lazy_informer_runs_while_threads_use_it(server):
+    server.generate(PODS, 5)
+
+    def program() -> None:
+        with (
+            kinform.sync.connect(server.url) as api,
+            kinform.sync.Informer(
+                api, PODS, options=quick(), start="lazy", idle_timeout=0.1, resync_period=0.01
+            ) as pods,
+        ):
+            for _ in range(2):
+                with pytest.raises(kinform.KinformError, match="the informer is idle"):
+                    len(pods.store)
+                pods.synced(timeout=10)
+                assert len(pods.store) == 5
+                until(lambda: pods.state == "idle")
+            resynced = [change.old is change.object for change in first_updates(pods, 7)]
+            assert resynced == [True] * 7
+            assert len(pods.store) == 5
+
+    await asyncio.to_thread(program)
+
+
+def first_updates(pods: kinform.sync.Informer, n: int) -> list[kinform.Updated]:
+    found: list[kinform.Updated] = []
+    for change in pods.changes():
+        if isinstance(change, kinform.Updated):
+            found.append(change)
+        if len(found) == n:
+            break
+    return found
