@@ -31,12 +31,21 @@ from kinform._errors import (
     UnauthorizedError,
 )
 from kinform._events import Added, Apply, Delete, Deleted, Init, InitApply, InitDone, Synced, Updated
+from kinform._informer.factory import Factory
 from kinform._informer.informer import Informer
 from kinform._informer.reflector import reflector
 from kinform._listwatch.stream import Stream, watcher
 from kinform._objects import Meta, Object
 from kinform._options import Backoff, Prune, Resource, Scope, Snapshot, WatchOptions
-from kinform._stats import Health, MemoryUsage, SnapshotStats, Stats, StreamStats
+from kinform._stats import (
+    DecodedCacheStats,
+    FactoryStats,
+    Health,
+    MemoryUsage,
+    SnapshotStats,
+    Stats,
+    StreamStats,
+)
 from kinform._store.reader import Store, store
 from kinform._store.writer import Writer
 from kinform._transport.base import Request, Response, Transport
@@ -53,9 +62,12 @@ __all__ = [
     "ConflictError",
     "Connection",
     "DecodeError",
+    "DecodedCacheStats",
     "Delete",
     "Deleted",
     "ExpiredError",
+    "Factory",
+    "FactoryStats",
     "ForbiddenError",
     "Health",
     "Informer",

@@ -49,7 +49,8 @@ def decode_object(decoder: Decoder[T], key: str, raw: bytes) -> T:
     try:
         return decoder.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise DecodeError(key, *_place(error)) from None
+        place = _place(error)
+    raise DecodeError(key, *place)  # not in the `except`: the context of an error shows values, too
 
 
 def is_model(type: Any) -> bool:

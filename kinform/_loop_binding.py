@@ -31,6 +31,12 @@ class LoopBinding:
         return self._loop is not None
 
     @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop, after `bind`."""
+        assert self._loop is not None
+        return self._loop
+
+    @property
     def forked(self) -> bool:
         """True in a process that was forked after `bind`."""
         return self.bound and os.getpid() != self._process

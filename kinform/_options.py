@@ -31,6 +31,7 @@ from kinform._selectors import check_field_selector, parse_label_selector
 
 Start = Literal["auto", "list", "stream"]
 Compression = Literal["identity", "gzip"]
+StartMode = Literal["eager", "lazy"]
 Transform = Callable[[bytes], bytes | None]
 Strings = tuple[str, ...] | list[str] | AbstractSet[str]  # not a single string, which is iterable, too
 

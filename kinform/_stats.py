@@ -12,7 +12,9 @@ from typing import Literal
 import msgspec
 
 State = Literal[
+    "idle",
     "starting",
+    "queued",
     "stale",
     "syncing",
     "live",
@@ -30,7 +32,10 @@ UNKNOWN_KEYS = "(unknown keys)"
 
 # Printed in docs/reference/states.md.
 STATE_MEANINGS: dict[State, str] = {
+    "idle": "The informer is lazy, and waits for its next use: it has no stream and no objects, and a read raises an "
+    "error",
     "starting": "The server has not answered yet",
+    "queued": "The stream waits until it may request a complete copy: see `max_concurrent_syncs` of `Factory`",
     "stale": "The server has not answered yet; the objects of a snapshot can be read",
     "syncing": "The first copy of the collection is coming in",
     "live": "The copy of the collection is complete, and changes come in",
@@ -47,11 +52,13 @@ STATE_MEANINGS: dict[State, str] = {
 
 # From best to worst. An informer reports the worst state of its streams.
 _FROM_BEST_TO_WORST: tuple[State, ...] = (
+    "idle",
     "live",
     "relisting",
     "stale",
     "syncing",
     "starting",
+    "queued",
     "retrying",
     "stopped",
     "not_found",
@@ -128,6 +135,27 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     shared_bytes: int
 
 
+class DecodedCacheStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """Statistics of a cache of decoded objects.
+
+    Attributes:
+        objects: Number of objects in the cache.
+        hits: Number of objects that reads took from the cache.
+        misses: Number of objects that reads decoded.
+    """
+
+    objects: int
+    hits: int
+    misses: int
+
+
+def add_up(usages: Iterable[MemoryUsage]) -> MemoryUsage:
+    """Returns the memory of several stores. The buffers that all share count once."""
+    found = list(usages)
+    sums = {field: sum(getattr(usage, field) for usage in found) for field in MemoryUsage.__struct_fields__}
+    return MemoryUsage(**{**sums, "shared_bytes": max((usage.shared_bytes for usage in found), default=0)})
+
+
 class SnapshotStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Statistics of a snapshot.
 
@@ -175,6 +203,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         transform_errors: Number of objects that were stored without the transformation, because `transform` raised or
             returned something else than bytes with a JSON object.
         transform_seconds: Total seconds spent in `transform`.
+        decoded_cache: Statistics of the cache of decoded objects; None if the informer has none.
         snapshot: Statistics of the snapshot; None if the informer has none.
         streams: Statistics of each stream, by namespace; `""` is the stream of all namespaces.
     """
@@ -194,15 +223,42 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     handler_errors: int
     transform_errors: int
     transform_seconds: float
+    decoded_cache: DecodedCacheStats | None
     snapshot: SnapshotStats | None
     streams: dict[str, StreamStats]
+
+
+class FactoryStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Statistics of a factory, at the time of the call.
+
+    Streams and stores that informers share count once.
+
+    Attributes:
+        state: The worst state of its informers.
+        informers: Number of informers that were not left.
+        collections: Number of different collections. Each has one store, and one stream or one for each namespace.
+        streams: Number of streams.
+        queued: Number of streams that wait because of `max_concurrent_syncs`.
+        objects: Number of objects in all stores.
+        wire_bytes: Bytes of all objects received since the start, as the server sent them.
+        memory: Memory of all stores.
+    """
+
+    state: State
+    informers: int
+    collections: int
+    streams: int
+    queued: int
+    objects: int
+    wire_bytes: int
+    memory: MemoryUsage
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """The health of an informer, at the time of the call.
 
     Attributes:
-        ok: True if the store is a complete and recent copy. See `Informer.health`.
+        ok: True if the store is a complete and recent copy, or idle. See `Informer.health`.
         state: The worst state of the streams.
         reason: Why `ok` is False; `""` if it is True. One line, without contents of objects.
         age_seconds: Seconds since the store was last known to be a current copy: since the last complete event or

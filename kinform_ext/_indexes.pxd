@@ -32,15 +32,15 @@ cdef extern from "index/extract.h":
     ctypedef struct kx_indexes:
         kx_node *nodes
         uint32_t node_count
-        uint32_t indexes
         uint32_t pages
 
     uint32_t kx_idset_next(kx_idset *s, uint32_t id) nogil
     int kx_init(kx_indexes *x, uint64_t seed) nogil
     void kx_free(kx_indexes *x) nogil
-    void kx_free_nodes(kx_indexes *x) nogil
+    void kx_free_nodes(kx_node *nodes, uint32_t count) nogil
     bint kx_index_json(kx_indexes *x, uint32_t id, const unsigned char *raw, size_t len) nogil
     void kx_release(kx_indexes *x, uint32_t id) nogil
+    void kx_forget(kx_indexes *x, uint32_t number, uint32_t id) nogil
     kx_value *kx_value_or_null(const kx_indexes *x, uint32_t number) nogil
     kx_idset *kx_ids_with(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len) nogil
     uint64_t kx_bytes(const kx_indexes *x) nogil

@@ -98,6 +98,7 @@ cdef extern from "records/ids.h":
     ctypedef struct kr_ids:
         pass
 
+    uint32_t kr_ids_end(const kr_ids *ids) nogil
     bint kr_id_is_used(const kr_ids *ids, uint32_t id) nogil
     uint32_t kr_id_next_used(const kr_ids *ids, uint32_t id) nogil
     uint64_t kr_ids_bytes(const kr_ids *ids) nogil
@@ -254,6 +255,7 @@ cdef extern from "pins.h":
     ctypedef struct kt_pin:
         uint64_t *bits
         uint32_t words
+        uint32_t removed
 
     ctypedef struct kt_totals:
         uint64_t names
@@ -311,6 +313,8 @@ cdef extern from "pins.h":
     void kt_pin_release(kt_table *t, kt_pin *pin) nogil
     bint kt_is_selected(const kt_table *t, uint32_t id, uint32_t number) nogil
     int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t number) nogil
+    int kt_pin_copy(kt_table *t, kt_pin *pin, const kt_pin *from_) nogil
+    uint32_t kt_pin_find(const kt_table *t, const kt_pin *pin, const kr_text *namespace_, const kr_text *name) nogil
     int64_t kt_pin_templates(kt_table *t, kt_pin *pin, kr_byte *added) nogil
     int64_t kt_pin_ids(kt_table *t, kt_pin *pin, uint32_t number, kx_idset *ids) nogil
     uint32_t kt_pin_advance(kt_table *t, kt_pin *pin, uint32_t passed) nogil
@@ -331,9 +335,9 @@ ctypedef struct Incoming:
 @cython.final
 cdef class Postings:
     cdef kx_indexes x
+    cdef frozenset indexes  # numbers of the indexes of the program
+    cdef uint32_t purged  # the number of the value that `purge` continues at
 
-    cdef int load_node(self, uint32_t i, node) except -1
-    cdef int target(self, target) except? -1
     cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF
     cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL
 
@@ -345,6 +349,7 @@ cdef class _TableStorage:
 
     cdef kr_byte *record(self, Py_ssize_t id) except NULL
     cdef bytes read_raw(self, uint32_t id)
+    cdef bytes pack_identity(self, uint32_t id)
     cdef str key(self, const kr_text *namespace, const kr_text *name)
     cdef int index_json(self, uint32_t id, const kr_byte *raw, size_t len) except -1
     cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL

@@ -61,6 +61,46 @@ cdef class Ids:
         self.left -= 1
         return self.passed
 
+    def copy(self):
+        """Returns another iterator over the ids that are left."""
+        cdef Ids ids = Ids.__new__(Ids, self.table)
+        if not kt_pin_copy(&self.table.t, &ids.pinned, &self.pinned):
+            raise MemoryError
+        ids.left = self.left
+        ids.passed = self.passed
+        return ids
+
+    def find(self, str key not None):
+        """Returns the id of a key among those that are left, or -1.
+
+        Does not find versions that the table has removed since: see `removed_ids`.
+        """
+        cdef kr_text whole = utf8(key), namespace, name
+        cdef uint32_t id = KR_NONE
+        cdef int form
+        for form in range(2):
+            if id == KR_NONE and split(&whole, form, &namespace, &name):
+                id = kt_pin_find(&self.table.t, &self.pinned, &namespace, &name)
+        return -1 if id == KR_NONE else <Py_ssize_t>id
+
+    @property
+    def removed(self):
+        """Number of ids whose versions the table has removed since."""
+        return self.pinned.removed
+
+    def removed_ids(self):
+        """Returns these ids, except those that the iterator has passed."""
+        cdef list found = []
+        cdef uint32_t i
+        cdef uint64_t bits
+        cdef int bit
+        for i in range(self.pinned.words if self.pinned.removed else 0):
+            bits = self.pinned.bits[i] & self.pinned.bits[self.pinned.words + i]
+            for bit in range(64 if bits else 0):
+                if bits >> bit & 1:
+                    found.append(i * 64 + bit)
+        return found
+
     def keys(self):
         """Iterates over the keys of the ids that are left."""
         cdef uint32_t id

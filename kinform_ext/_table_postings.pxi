@@ -13,7 +13,7 @@ from libc.stdlib cimport calloc, malloc
 from libc.string cimport memcpy
 
 from kinform_ext._indexes cimport (
-    KX_NONE, KX_PAGE_SLOTS, kx_bytes, kx_child, kx_free, kx_free_nodes, kx_idset, kx_idset_next, kx_ids_with,
+    KX_NONE, KX_PAGE_SLOTS, kx_bytes, kx_child, kx_forget, kx_free, kx_free_nodes, kx_idset, kx_idset_next, kx_ids_with,
     kx_index_json, kx_indexes, kx_init, kx_node, kx_release, kx_value, kx_value_or_null,
 )
 
@@ -22,7 +22,39 @@ cdef enum:
     IDS = 67_108_864  # 2**26; a literal, as the checked build would check the sum at run time
 
 
+cdef int load_node(kx_node *to, node, uint32_t count) except -1:
+    """Loads a node of a program of `count` nodes."""
+    cdef kx_child *child
+    cdef bytes name
+    children, other, ends = node
+    to.children = <kx_child *>calloc(len(children) + 1, sizeof(kx_child))
+    to.ends = <uint32_t *>calloc(len(ends) + 1, sizeof(uint32_t))
+    if to.children == NULL or to.ends == NULL:
+        raise MemoryError
+    to.other = node_number(other, count)
+    for name, target in children:
+        child = &to.children[to.count]
+        child.len = PyBytes_GET_SIZE(name)
+        child.target = node_number(target, count)
+        child.name = <unsigned char *>malloc(child.len + 1)
+        if child.name == NULL:
+            raise MemoryError
+        memcpy(child.name, PyBytes_AS_STRING(name), child.len)
+        to.count += 1
+    for index in ends:
+        to.ends[to.end_count] = index
+        to.end_count += 1
+    return 0
+
+
+cdef int node_number(target, uint32_t count) except? -1:
+    if not -1 <= target < <Py_ssize_t>count:
+        raise ValueError(f"program: target {target} is not a node")
+    return target
+
+
 @cython.final
+@cython.no_gc
 cdef class Postings:
     """The values of ids.
 
@@ -36,53 +68,64 @@ cdef class Postings:
     """
 
     def __cinit__(self, program not None):
-        cdef uint32_t i = 0
+        self.indexes = frozenset()
         if not kx_init(&self.x, int.from_bytes(os.urandom(8), "little")):
             raise MemoryError
-        self.x.nodes = <kx_node *>calloc(len(program) + 1, sizeof(kx_node))
-        if self.x.nodes == NULL:
-            raise MemoryError
-        self.x.node_count = len(program)
-        for node in program:
-            self.load_node(i, node)
-            i += 1
+        self.load(program)
 
     def __dealloc__(self):
-        kx_free_nodes(&self.x)
+        kx_free_nodes(self.x.nodes, self.x.node_count)
         kx_free(&self.x)
 
-    cdef int load_node(self, uint32_t i, node) except -1:
-        cdef kx_node *to = &self.x.nodes[i]
-        cdef kx_child *child
-        cdef bytes name
-        children, other, ends = node
-        to.children = <kx_child *>calloc(len(children) + 1, sizeof(kx_child))
-        to.ends = <uint32_t *>calloc(len(ends) + 1, sizeof(uint32_t))
-        if to.children == NULL or to.ends == NULL:
-            raise MemoryError
-        to.other = self.target(other)
-        for name, target in children:
-            child = &to.children[to.count]
-            child.len = PyBytes_GET_SIZE(name)
-            child.target = self.target(target)
-            child.name = <unsigned char *>malloc(child.len + 1)
-            if child.name == NULL:
-                raise MemoryError
-            memcpy(child.name, PyBytes_AS_STRING(name), child.len)
-            to.count += 1
-        for index in ends:
-            to.ends[to.end_count] = index
-            to.end_count += 1
-            self.x.indexes = max(self.x.indexes, to.ends[to.end_count - 1] + 1)
-        return 0
+    def load(self, program not None):
+        """Replaces the program. It applies to JSON that is indexed later.
 
-    cdef int target(self, target) except? -1:
-        if not -1 <= target < <Py_ssize_t>self.x.node_count:
-            raise ValueError(f"program: target {target} is not a node")
-        return target
+        For the ids that have values already, index their JSON again if an index is new, and call `purge` if one is
+        gone.
+        """
+        cdef uint32_t count = len(program), i = 0
+        cdef kx_node *nodes = <kx_node *>calloc(count + 1, sizeof(kx_node))
+        cdef set indexes = set()
+        if nodes == NULL:
+            raise MemoryError
+        try:
+            for node in program:
+                load_node(&nodes[i], node, count)
+                indexes.update(node[2])
+                i += 1
+            nodes, self.x.nodes = self.x.nodes, nodes
+            count, self.x.node_count = self.x.node_count, count
+            self.indexes = frozenset(indexes)
+            self.purged = 0
+        finally:
+            kx_free_nodes(nodes, count)
+
+    def purge(self, Py_ssize_t budget):
+        """Removes the values of indexes that the program lacks.
+
+        Args:
+            budget: How many values to look at, or ids to remove from one, before the call returns.
+
+        Returns:
+            Whether there is more to do.
+        """
+        cdef kx_value *value
+        cdef uint32_t id = 0
+        while self.purged < self.x.pages * KX_PAGE_SLOTS:
+            if budget <= 0:
+                return True
+            budget -= 1
+            value = kx_value_or_null(&self.x, self.purged)
+            if value == NULL or value.index in self.indexes:
+                self.purged += 1
+                id = 0
+                continue
+            id = kx_idset_next(&value.ids, id)
+            kx_forget(&self.x, self.purged, id)
+        return False
 
     cdef uint32_t index(self, Py_ssize_t index) except? 0xFFFFFFFF:
-        if not 0 <= index < <Py_ssize_t>self.x.indexes:
+        if index not in self.indexes:
             raise IndexError(index)
         return index
 

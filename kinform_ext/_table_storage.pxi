@@ -14,6 +14,7 @@ from kinform_ext._indexes cimport (
 
 cdef enum:
     MAX_BYTES = 0x7FFFFFFF  # of a name, of the JSON, of a blob
+    BYTES_PER_RECORD = 64  # by which `reindex` counts a record, in addition to its JSON
     MOVED_PER_WRITTEN = 12  # bytes to move at most for each byte written: keeps the dead part below a twentieth
 
 # The buffers that the coders of all tables share. Only code that holds the GIL, and does not release it, uses it.
@@ -58,10 +59,9 @@ cdef class _TableStorage:
     """The part of a table that neither adds nor removes objects."""
 
     def __cinit__(self, Postings postings=None):
-        self.postings = postings
         if not kt_init(&self.t, &process, int.from_bytes(os.urandom(8), "little")):
             raise MemoryError
-        self.t.indexes = NULL if postings is None else &postings.x
+        self.use_postings(postings)
 
     def __dealloc__(self):
         kt_free(&self.t)
@@ -102,6 +102,16 @@ cdef class _TableStorage:
         cdef Py_ssize_t id = self.find(key)
         return None if id < 0 else self.meta_of(id)
 
+    def identity(self, str key not None):
+        """Returns the identity of a version: see `identity_of`. None: the key is missing."""
+        cdef Py_ssize_t id = self.find(key)
+        return None if id < 0 else self.pack_identity(id)
+
+    def identity_and_raw(self, str key not None):
+        """Returns the identity and the JSON of one version, or None."""
+        cdef Py_ssize_t id = self.find(key)
+        return None if id < 0 else (self.pack_identity(id), self.read_raw(id))
+
     # ---- reading by id ----
 
     def raw_of(self, Py_ssize_t id):
@@ -124,6 +134,14 @@ cdef class _TableStorage:
         its_uid = kr_uid_text(&v, uid)
         its_version = kr_rv_text(&v, number)
         return text(&namespace), text(&v.name), text(&its_uid), text(&its_version)
+
+    def identity_of(self, Py_ssize_t id):
+        """Returns uid and resourceVersion of a version in a packed form.
+
+        Versions with the same identity are the same. It is empty if the version lacks one of the two.
+        """
+        self.record(id)
+        return self.pack_identity(id)
 
     def key_of(self, Py_ssize_t id):
         """Returns the key of a version."""
@@ -161,6 +179,22 @@ cdef class _TableStorage:
         if not kc_decode(&self.t.coder, &v, &namespace, <kr_byte *>PyBytes_AS_STRING(raw)):
             raise MemoryError
         return raw
+
+    cdef bytes pack_identity(self, uint32_t id):
+        cdef kr_view v
+        cdef bytes packed
+        cdef kr_byte *to
+        cdef uint32_t size
+        kr_read(kt_record(&self.t, id), &v)
+        if not kr_has_uid_and_rv(v.form):
+            return b""
+        size = v.rv.len
+        packed = PyBytes_FromStringAndSize(NULL, 1 + sizeof(size) + size + v.uid.len)
+        to = <kr_byte *>PyBytes_AS_STRING(packed)
+        to[0] = v.form & (KR_RV_MASK | KR_UID_MASK)
+        memcpy(to + 1, &size, sizeof(size))
+        kr_put_text(kr_put_text(to + 1 + sizeof(size), &v.rv), &v.uid)
+        return packed
 
     cdef str key(self, const kr_text *namespace, const kr_text *name):
         cdef kr_byte small[320]
@@ -202,6 +236,42 @@ cdef class _TableStorage:
         return made
 
     # ---- indexes ----
+
+    def use_postings(self, Postings postings):
+        """Replaces the postings. New ones are empty until `reindex`."""
+        self.t.indexes = NULL if postings is None else &postings.x
+        self.postings = postings
+
+    @property
+    def ids_end(self):
+        """A bound: all ids in use are below it."""
+        return kr_ids_end(&self.t.ids)
+
+    def reindex(self, Py_ssize_t start, Py_ssize_t end, Py_ssize_t budget):
+        """Reads the values of versions again, by the present program of the postings.
+
+        Other writes can come between two calls.
+
+        Args:
+            start: The id to start at: 0, then what the last call returned.
+            end: The id to end before: `ids_end` when the program was loaded, as later writes are indexed by it.
+            budget: Bytes of JSON after which the call returns.
+
+        Returns:
+            The id to continue at, or -1 at the end.
+        """
+        cdef uint32_t id = kr_id_next_used(&self.t.ids, max(start, 0))
+        cdef bytes raw
+        while id != KR_NONE and id < end:
+            if budget <= 0:
+                return id
+            budget -= BYTES_PER_RECORD
+            if not kr_word(kt_record(&self.t, id)) & KR_LIMBO:
+                raw = self.read_raw(id)
+                self.index_json(id, <const kr_byte *>PyBytes_AS_STRING(raw), PyBytes_GET_SIZE(raw))
+                budget -= PyBytes_GET_SIZE(raw)
+            id = kr_id_next_used(&self.t.ids, id + 1)
+        return -1
 
     def index_keys(self, Py_ssize_t index, str value not None):
         """Returns the keys that readers see under a value, in no particular order."""

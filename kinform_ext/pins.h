@@ -1,7 +1,7 @@
 /* Pins: the set of ids that an iterator shows, fixed when the iterator starts.
  *
  * Later writes do not change the set. A pinned record that is removed stays in limbo until the iterator passes it or
- * ends. A pin costs one bit for each id of the table.
+ * ends. A pin costs two bits for each id of the table.
  */
 #ifndef KINFORM_PINS_H
 #define KINFORM_PINS_H
@@ -25,7 +25,15 @@ static void kt_pin_release(kt_table *t, kt_pin *pin)
         }
     free(pin->bits);
     pin->bits = NULL;
-    pin->words = 0;
+    pin->words = pin->removed = 0;
+}
+
+/* Allocates the bits of a pin for all ids of the table; 0 if there is no memory. */
+static int kt_pin_allocate(const kt_table *t, kt_pin *pin)
+{
+    pin->words = (kr_ids_end(&t->ids) + 63) / 64;
+    pin->bits = (uint64_t *)calloc(2 * (size_t)pin->words + 1, 8);
+    return pin->bits != NULL;
 }
 
 /* Returns whether a record is visible, and in this namespace unless that is KR_NONE. */
@@ -52,9 +60,7 @@ static int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t namespace)
 {
     int64_t count = 0;
     int all = namespace == KR_NONE && t->visible == t->records && !t->limbo;
-    pin->words = (kr_ids_end(&t->ids) + 63) / 64;
-    pin->bits = (uint64_t *)calloc(pin->words + 1, 8);
-    if (!pin->bits)
+    if (!kt_pin_allocate(t, pin))
         return -1;
     for (uint32_t i = 0; i < pin->words; i++) {
         uint64_t bits = kr_ids_used_bits(&t->ids, i * 64), left = all ? 0 : bits;
@@ -72,9 +78,7 @@ static int64_t kt_pin_all(kt_table *t, kt_pin *pin, uint32_t namespace)
 static int64_t kt_pin_ids(kt_table *t, kt_pin *pin, uint32_t namespace, kx_idset *set)
 {
     int64_t count = 0;
-    pin->words = (kr_ids_end(&t->ids) + 63) / 64;
-    pin->bits = (uint64_t *)calloc(pin->words + 1, 8);
-    if (!pin->bits)
+    if (!kt_pin_allocate(t, pin))
         return -1;
     for (uint32_t id = 0; (id = kx_idset_next(set, id)) != KX_NONE; id++)
         if (kt_is_selected(t, id, namespace)) {
@@ -83,6 +87,38 @@ static int64_t kt_pin_ids(kt_table *t, kt_pin *pin, uint32_t namespace, kx_idset
         }
     kt_pin_link(t, pin);
     return count;
+}
+
+/* Pins the ids of another pin, which may be released; 0 if there is no memory. */
+static int kt_pin_copy(kt_table *t, kt_pin *pin, const kt_pin *from)
+{
+    size_t size = (2 * (size_t)from->words + 1) * 8;
+    if (!from->bits)
+        return 1;
+    pin->bits = (uint64_t *)malloc(size);
+    if (!pin->bits)
+        return 0;
+    memcpy(pin->bits, from->bits, size);
+    pin->words = from->words;
+    pin->removed = from->removed;
+    kt_pin_link(t, pin);
+    return 1;
+}
+
+/* Returns the pinned id of a key, or KR_NONE. Does not find records that were removed since. */
+static uint32_t kt_pin_find(const kt_table *t, const kt_pin *pin, const kr_text *namespace, const kr_text *name)
+{
+    uint32_t i = kr_namespace_find(&t->namespaces, namespace, kr_namespace_hash(&t->namespaces, namespace));
+    if (i == KR_NONE)
+        return i;
+    for (i = t->namespaces.namespace[i].first; i != KR_NONE; i = t->namespaces.partition[i].next) {
+        kt_found found = kt_find(t, i, name, kt_key_hash(&t->namespaces, i, name));
+        uint32_t ids[] = {found.plain, found.staged};
+        for (int j = 0; j < 2; j++)
+            if (ids[j] / 64 < pin->words && pin->bits[ids[j] / 64] >> (ids[j] % 64) & 1)
+                return ids[j];
+    }
+    return KR_NONE;
 }
 
 /* Adds the records of all templates to a pin; returns how many it did not have, and sets `added` for their numbers. */

@@ -21,8 +21,9 @@
 
 /* The ids that an iterator has not passed yet. */
 typedef struct kt_pin {
-    uint64_t *bits;       /* a bit for each id; malloc'd */
-    uint32_t words;       /* entries of `bits` */
+    uint64_t *bits;       /* a bit for each id, and then a bit for each that was removed since; malloc'd */
+    uint32_t words;       /* half of the entries of `bits` */
+    uint32_t removed;     /* ids that were removed since */
     struct kt_pin *next;  /* next pin of the table */
     struct kt_pin **link; /* the pointer to this pin; NULL: released */
 } kt_pin;
@@ -279,6 +280,16 @@ static int kt_is_pinned(const kt_table *t, uint32_t id)
     return 0;
 }
 
+/* Records in each pin of a record that no key leads to it any more. */
+static void kt_mark_removed(kt_table *t, uint32_t id)
+{
+    for (kt_pin *pin = t->pins; pin; pin = pin->next)
+        if (id / 64 < pin->words && pin->bits[id / 64] >> (id % 64) & 1) {
+            pin->bits[pin->words + id / 64] |= (uint64_t)1 << (id % 64);
+            pin->removed++;
+        }
+}
+
 static inline int kt_is_used_template(const kt_table *t, const kr_view *v)
 {
     return v->number && kc_entry_of(&t->coder.templates, v->number)->users;
@@ -422,6 +433,7 @@ static void kt_remove(kt_table *t, uint32_t id)
     if (t->indexes)
         kx_release(t->indexes, id);
     t->records--;
+    kt_mark_removed(t, id);
     if (!kt_is_needed(t, id, &v)) {
         kt_free_record(t, id);
         return;

@@ -16,6 +16,8 @@ from kinform_ext._scan import Batch
 
 INDEX, NODE = "node", "spec.nodeName"
 STREAM = ""
+MAX_CACHED = 1_000_000
+"""More objects than any benchmark has."""
 
 
 class AnyStore(Protocol):
@@ -37,12 +39,14 @@ class Kinform:
     Attributes:
         store: Returns dicts.
         small: Returns small structs of the same objects.
+        cached: Returns dicts, and keeps all of them.
         table: Has the encoded objects.
     """
 
     def __init__(self, *, indexed: bool = True) -> None:
         self._writer, self.store = kinform.store(indexes={INDEX: NODE} if indexed else {})
         self.small: kinform.Store[Small] = kinform.Store(self._writer.contents, Small)
+        self.cached = kinform.Store(self._writer.contents, dict, decoded_cache=MAX_CACHED)
         self.table = self._writer.contents.table
 
     def put(self, batches: Iterable[Batch]) -> None:

@@ -1,20 +1,21 @@
-"""Reading one object, in two orders: as a dict and as a small struct."""
+"""Reading one object as a dict and as a struct, and all objects as at each poll."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 import pytest
 
 from benchmarks.micro.conftest import Timed
 from benchmarks.micro.json_modules import MODULES
-from benchmarks.micro.pods import Pods, Small, read_each
+from benchmarks.micro.pods import Decoded, Pods, Small, read_each
 from benchmarks.micro.stores import DictOfBytes, DictOfDicts, Kinform, through
 
 Read = Callable[[str], object]
 
 GET = ("kinform", *(f"dict of bytes, {name}" for name in MODULES), "dict of dicts")
+POLL = ("kinform", "kinform with decoded_cache", "dict of dicts")
 STRUCT = ("kinform", "dict of bytes, msgspec", "dict of dicts, msgspec.convert")
 
 
@@ -72,3 +73,21 @@ def test_struct_in_key_order(timed: Timed, pods: Pods, as_struct: Read, name: st
 @pytest.mark.parametrize("name", STRUCT)
 def test_struct_in_random_order(timed: Timed, pods: Pods, as_struct: Read, name: str) -> None:
     _time_structs(timed, pods, as_struct, pods.keys)
+
+
+@pytest.mark.benchmark(group="sort all objects")
+@pytest.mark.parametrize("name", POLL)
+def test_sort_all(timed: Timed, pods: Pods, stored: Kinform, dict_of_dicts: DictOfDicts, name: str) -> None:
+    values: dict[str, Callable[[], Iterable[Decoded]]] = {
+        "kinform": stored.store.values,
+        "kinform with decoded_cache": stored.cached.values,
+        "dict of dicts": dict_of_dicts.items.values,
+    }
+    read = values[name]
+    expected = sorted(pods.before.objects.values(), key=_created)
+    assert sorted(read(), key=_created) == expected  # and fills the cache
+    timed(lambda: sorted(read(), key=_created), objects=len(expected))
+
+
+def _created(found: Decoded) -> tuple[str, str]:
+    return found["metadata"]["creationTimestamp"], found["metadata"]["uid"]

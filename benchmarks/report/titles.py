@@ -73,6 +73,11 @@ GROUPS = {
     "get, to a small struct, random order": Group(
         "Read one object as a small struct, in random order: `get` with a `type`"
     ),
+    "sort all objects": Group(
+        "Sort all objects by time, as at each poll",
+        "A dict of dicts sorts the stored dicts themselves. With a cache of all decoded objects, kinform reads them"
+        " again without decoding.",
+    ),
     "scan, LIST": Group("Split a LIST, without pruning", _SPLIT),
     "scan, WATCH": Group("Split a WATCH, without pruning", _SPLIT),
     "put, new pods": Group(

@@ -6,6 +6,7 @@ store or a stream.
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import Callable, Iterator
 from typing import Generic
@@ -36,6 +37,9 @@ class Dispatcher(Generic[T]):
         handlers: The functions that take objects.
         key_handlers: The functions that take keys.
         binding: The event loop of the informer, as soon as it starts. Before that, nothing can be read.
+        failure: The error that ended the informer, or None.
+        ended: Set as long as the informer has failed or stopped.
+        on_failure: A function that is called when it fails.
     """
 
     def __init__(self, type: type[T], name: str, bound: int) -> None:
@@ -48,6 +52,24 @@ class Dispatcher(Generic[T]):
         self.handlers = Handlers(self._decoder, name, bound)
         self.key_handlers = KeyHandlers(name)
         self.binding = LoopBinding(name)
+        self.failure: Exception | None = None
+        self.ended = asyncio.Event()
+        self.on_failure: Callable[[], None] = lambda: None
+
+    def open(self) -> None:
+        """Starts, or starts again after `close`. Handlers stay registered."""
+        self.binding.check()
+        self.binding.bind()
+        self.failure = None
+        self.ended.clear()
+        self.handlers.queue.open()
+
+    @property
+    def has_listeners(self) -> bool:
+        """True if there is a handler of any kind, or a reader that has not ended."""
+        if self.handlers.registered or self.key_handlers.registered:
+            return True
+        return any(not reader.queue.closed for reader in self._alive())
 
     def dispatch(self, change: Change) -> None:
         """Passes one change to all listeners."""
@@ -78,16 +100,13 @@ class Dispatcher(Generic[T]):
             if complete or reader.allow_skipped:
                 reader.notify_synced()
 
-    def changes(
-        self, present: Present, *, synced: bool, allow_skipped: bool, failure: Callable[[], Exception | None]
-    ) -> Changes[T]:
-        """Returns a new reader of `changes()`.
+    def changes(self, present: Present, *, synced: bool, allow_skipped: bool) -> Changes[T]:
+        """Returns a new reader of `changes()`. It is closed if the informer has ended.
 
         Args:
             present: Gives the objects that the reader gets first, as added.
             synced: True if these objects are a complete copy.
             allow_skipped: See `dispatch_synced`.
-            failure: Gives the error that the reader raises at its end; None: it ends without an error.
         """
         reader = Changes(
             self._decoder,
@@ -96,8 +115,10 @@ class Dispatcher(Generic[T]):
             synced=synced,
             allow_skipped=allow_skipped,
             check=self._check,
-            failure=failure,
+            failure=lambda: self.failure,
         )
+        if self.ended.is_set():
+            reader.queue.close()
         self._made += 1
         self._readers[self._made] = reader
         return reader
@@ -110,15 +131,22 @@ class Dispatcher(Generic[T]):
         if not self.binding.bound:
             raise KinformError(f"{self._name}: the informer has not started: enter its `async with` block first")
 
-    def close_readers(self) -> None:
-        """Ends all `changes()`; what waits in them is dropped."""
-        for reader in self._alive():
-            reader.queue.close()
+    def fail(self, failure: Exception) -> None:
+        """Ends all `changes()` with an error; what waits in them is dropped."""
+        self.failure = failure
+        self._end()
+        self.on_failure()
 
     def close(self) -> None:
         """Ends the handlers and all `changes()`; what waits in them is dropped."""
         self.handlers.queue.close()
-        self.close_readers()
+        self.key_handlers.clear()
+        self._end()
+
+    def _end(self) -> None:
+        self.ended.set()
+        for reader in self._alive():
+            reader.queue.close()
 
     # Counts
 

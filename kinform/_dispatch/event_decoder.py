@@ -6,6 +6,7 @@ no record.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Generic
 
@@ -18,6 +19,9 @@ from kinform._throttled_log import ThrottledLog
 from kinform_ext._table import Version
 
 log = logging.getLogger("kinform.informer")
+
+# Code of a type, such as `__post_init__`, awaits nothing. So a CancelledError from it is not a cancellation.
+_ERRORS_OF_A_TYPE = (Exception, asyncio.CancelledError)
 
 
 class EventDecoder(Generic[T]):
@@ -51,7 +55,7 @@ class EventDecoder(Generic[T]):
                     return Deleted(entry.key, self._decode(old), entry.synthetic)
         except DecodeError as error:
             self._skip(str(error))
-        except Exception as error:  # code of the type, such as `__post_init__`, may raise and quote anything
+        except _ERRORS_OF_A_TYPE as error:  # they may quote anything
             self._skip(f"{printable(entry.key)}: {type(error).__name__}")
         return None
 
@@ -65,5 +69,5 @@ class EventDecoder(Generic[T]):
     def _decode_old(self, old: Version | None) -> T | None:
         try:
             return None if old is None else self._decode(old)
-        except Exception:
+        except _ERRORS_OF_A_TYPE:
             return None

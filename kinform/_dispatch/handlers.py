@@ -59,14 +59,19 @@ class Handlers(Generic[T]):
         if present is not None:
             self.queue.push(Entry("present", only=handler, present=present))
 
+    @property
+    def registered(self) -> bool:
+        """True if there is a handler."""
+        return any(self._registered.values())
+
     def push(self, change: Change) -> None:
         """Queues a change, if there is a handler."""
-        if any(self._registered.values()):
+        if self.registered:
             self.queue.push(Entry.of(change))
 
     def push_present(self, present: Iterator[Version]) -> None:
         """Queues the objects of a loaded state for all handlers, as added."""
-        if any(self._registered.values()):
+        if self.registered:
             self.queue.push(Entry("present", present=present))
 
     async def run(self) -> None:

@@ -36,6 +36,11 @@ class KeyHandlers:
         self._time_slice = TimeSlice()
 
     @property
+    def registered(self) -> bool:
+        """True if there is a handler."""
+        return bool(self._registrations)
+
+    @property
     def depth(self) -> int:
         """Keys that wait."""
         return len(self._waiting)
@@ -61,6 +66,11 @@ class KeyHandlers:
             self._changes += 1
             self._waiting.update(dict.fromkeys(keys, self._changes))
             self._pushed.set()
+
+    def clear(self) -> None:
+        """Drops the keys that wait. Handlers stay registered."""
+        self._waiting.clear()
+        self._present.clear()
 
     async def run(self) -> None:
         """Calls handlers until cancelled."""

@@ -116,6 +116,10 @@ class Queue:
         """
         self._latest.clear()
 
+    def open(self) -> None:
+        """Takes changes again, after `close`."""
+        self._closed = False
+
     def close(self) -> None:
         """Ends the queue and releases what waits."""
         self._closed = True

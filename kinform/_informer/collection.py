@@ -1,7 +1,7 @@
 """A collection: streams that fill a store, its snapshot, and its dispatchers.
 
-Starts and stops tasks. Several handles may share a collection: the first one starts it, the last one stops it.
-Never decodes an object.
+Starts and stops tasks. Several handles may share a collection: the first one starts it, the last one stops it, and a
+later one starts it anew. Never decodes an object.
 Source: client-go's shared informer, controller-runtime's `internal/informers.go`.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -17,14 +17,15 @@ from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._errors import KinformError, OptionError
+from kinform._heap import start_trim
 from kinform._informer.background import start_background
 from kinform._informer.healer import Healer
-from kinform._informer.health import assess
 from kinform._informer.waits import Waits, degraded_keys, is_degraded
+from kinform._listwatch.pacing import Pacing
 from kinform._listwatch.stream import Stream
 from kinform._options import Scope, Snapshot
 from kinform._spec import CollectionSpec
-from kinform._stats import Health, State, worst
+from kinform._stats import State, worst
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
 from kinform._transport.base import Transport
@@ -45,16 +46,21 @@ class Collection:
         indexes: Maps the name of each index to its path.
         snapshot: Where the collection is kept between two runs, or None.
         memory_limit: Largest `held_bytes` of the store that is allowed, or None.
+        pacing: The pace of its streams.
 
     Attributes:
         spec: The identity of the collection.
         name: Its name in logs and errors.
+        snapshot: Where it is kept between two runs, or None.
+        memory_limit: Largest `held_bytes` of the store that is allowed, or None.
+        contents: The contents of the store.
         writer: Fills the store.
         keeper: Its snapshot, or None.
         streams: By namespace, `""` for all.
         running: True between the first `open` and the last `close`.
         failure: The error that ended it, or None.
         waits: The waits for its streams.
+        on_progress: A function that is called each time that waits are woken.
     """
 
     def __init__(
@@ -65,76 +71,130 @@ class Collection:
         indexes: Mapping[str, str],
         snapshot: Snapshot | None,
         memory_limit: int | None,
+        pacing: Pacing | None = None,
     ) -> None:
         self.spec = spec
         self.name = spec.name()
-        self.writer = Writer(StoreContents(self.name, indexes))
-        self.writer.memory_limit = memory_limit
-        self.writer.transform = spec.transform
+        self.snapshot = snapshot
+        self.memory_limit = memory_limit
+        self.contents = StoreContents(self.name, indexes)
         self.streams: dict[str, Stream] = {}
-        self.keeper: SnapshotKeeper | None = None
-        if snapshot is not None:
-            from kinform._snapshot.keeper import SnapshotKeeper  # and hashlib: memory that few processes need
-
-            self.keeper = SnapshotKeeper(snapshot, transport, spec, self.writer, self.streams)
         self.running = False
-        self.failure: Exception | None = None
-        self.waits = Waits(self.name, self._check_alive)
+        self.waits = Waits(self.name)
+        self.on_progress: Callable[[], None] = lambda: None
         self._transport = transport
-        self._started = self._closed = False
+        self._pacing = pacing
+        self._started = False
         self._open_lock = asyncio.Lock()  # a second handle waits while the first one starts
+        self._stopping: asyncio.Future[None] | None = None
         self._dispatchers: list[Dispatcher[Any]] = []
         self._healers: dict[str, Healer] = {}
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
-        self._ended = asyncio.Event()  # failed or closed
+        self._notifies_of_keys = self._notifies_of_objects = False
+        self._namespaces = spec.scope.namespaces or ("",)
         self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
+        self._prepare(Writer(self.contents))
+
+    def _prepare(self, writer: Writer) -> None:
+        """Makes everything for a start with an empty store."""
+        self.writer = writer
+        self.writer.memory_limit = self.memory_limit
+        self.writer.transform = self.spec.transform
+        self.failure: Exception | None = None
+        self.keeper: SnapshotKeeper | None = None
+        if self.snapshot is not None:
+            from kinform._snapshot.keeper import SnapshotKeeper  # and hashlib: memory that few processes need
+
+            self.keeper = SnapshotKeeper(self.snapshot, self._transport, self.spec, self.writer, self.streams)
+
+    def configure(self, snapshot: Snapshot | None, memory_limit: int | None) -> None:
+        """Changes what belongs to all handles. No handle may be open."""
+        self.snapshot, self.memory_limit = snapshot, memory_limit
+        self._prepare(self.writer)
 
     # Life
 
-    async def open(self, dispatcher: Dispatcher[Any]) -> None:
+    async def open(self, dispatcher: Dispatcher[Any], indexes: Mapping[str, str] = {}) -> None:
         """Adds a handle by its dispatcher. The first handle starts the streams.
 
+        Args:
+            dispatcher: The dispatcher of the handle.
+            indexes: Indexes of this handle, in addition to those of the collection.
+
         Raises:
-            KinformError: The last handle has closed the collection already.
             SnapshotError: kinform must not use the path of the snapshot.
+            OptionError: The paths of all indexes overlap too much.
+            MemoryLimitError: With the indexes, the store takes more than `memory_limit`.
         """
-        dispatcher.binding.bind()
         async with self._open_lock:
-            if self._closed:
-                raise KinformError(f"{self.name}: the collection is closed; make another one")
-            if self.running:
-                self.writer.catch_up()  # so that the new handle is notified only of later changes
-                self._dispatchers.append(dispatcher)
-                self._dispatch_present(dispatcher)
-                self._dispatch_synced(dispatcher)
-                if self.failure is not None:
-                    dispatcher.close_readers()
-                return
-            self._dispatchers.append(dispatcher)
+            await self._settle()
+            if indexes:
+                await self.writer.add_indexes(indexes)
             try:
-                await self._start()
+                await self._settle()  # the last handle may have left since
+                if self.running:
+                    self._join(dispatcher)
+                else:
+                    self._dispatchers.append(dispatcher)
+                    await self._start()
             except BaseException:
-                self._dispatchers.remove(dispatcher)
+                if dispatcher in self._dispatchers:
+                    self._dispatchers.remove(dispatcher)
+                await self.writer.drop_indexes(indexes)
                 raise
+
+    async def _settle(self) -> None:
+        """Waits for the end of a stop, and forgets a run that has ended."""
+        while self._stopping is not None:
+            await asyncio.shield(self._stopping)
+        if self._started and not self.running:
+            self._restart()
+
+    def _join(self, dispatcher: Dispatcher[Any]) -> None:
+        self.writer.catch_up()  # so that the new handle is notified only of later changes
+        self._dispatchers.append(dispatcher)
+        self._dispatch_present(dispatcher)
+        self._dispatch_synced(dispatcher)
+        if self.failure is not None:
+            dispatcher.fail(self.failure)
 
     async def _start(self) -> None:
         loaded = await self.keeper.load() if self.keeper is not None else None
         if loaded is not None:
-            self.writer.adopt(loaded.contents, loaded.numbers)
+            await self.writer.adopt(loaded.contents, loaded.numbers)
             for dispatcher in self._dispatchers:
                 self._dispatch_present(dispatcher)
-        for namespace in self.spec.scope.namespaces or ("",):
+        for namespace in self._namespaces:
             self._follow(namespace, "" if loaded is None else loaded.resource_versions.get(namespace, ""))
         if loaded is not None:
             for namespace, keys in loaded.degraded.items():
                 self._healers[namespace].restore(keys)
-        self._background_tasks.append(start_background(self.name, "compaction", self.writer.run_background()))
+        self._background_tasks = [start_background(self.name, "compaction", self.writer.run_background())]
         if self.keeper is not None:
             self._background_tasks.append(start_background(self.name, "snapshot", self.keeper.run()))
         self.running = self._started = True
+        self._connect()
 
-    async def close(self, dispatcher: Dispatcher[Any], tasks: Sequence[asyncio.Task[None]] = ()) -> None:
+    def _restart(self) -> None:
+        """Forgets the last run. Readers of the store continue with the new, empty state."""
+        self.contents.adopt(self.contents.empty_copy())
+        self.streams.clear()
+        self._started = False
+        self._prepare(Writer(self.contents))
+
+    def release(self) -> None:
+        """Releases the memory of the store, if no handle is open."""
+        if self._started and not self._dispatchers and self._stopping is None:
+            self._restart()
+            start_trim()
+
+    async def close(
+        self,
+        dispatcher: Dispatcher[Any],
+        tasks: Sequence[asyncio.Task[None]] = (),
+        indexes: Mapping[str, str] = {},
+    ) -> None:
         """Removes a handle, and waits for its tasks.
 
         The last handle stops all tasks, then writes the snapshot.
@@ -142,34 +202,55 @@ class Collection:
         Args:
             dispatcher: The dispatcher of the handle. One that is not open is ignored.
             tasks: The tasks of the handle, cancelled already.
+            indexes: The indexes of the handle, as for `open`.
         """
         if dispatcher not in self._dispatchers:
             return
-        if len(self._dispatchers) > 1:
-            self._dispatchers.remove(dispatcher)
-            await asyncio.gather(*tasks, return_exceptions=True)
+        self._dispatchers.remove(dispatcher)
+        if self._dispatchers:
+            try:
+                await self.writer.drop_indexes(indexes)
+            finally:
+                await asyncio.gather(*tasks, return_exceptions=True)
             return
-        self._closed = True
         self.running = False
+        self._stopping = asyncio.get_running_loop().create_future()
+        self._namespaces = tuple(self.streams)
+        keeper, failure = self.keeper, self.failure
         own = [*self._stream_tasks.values(), *self._background_tasks]
         for healer in self._healers.values():
             own += healer.stop()
         for task in own:
             task.cancel()
         try:
-            await asyncio.gather(*tasks, *own, return_exceptions=True)  # waits for all, even if it is cancelled
-            if self.keeper is not None and self.failure is None:
+            try:
+                await self.writer.drop_indexes(indexes)
+            finally:
+                await asyncio.gather(*tasks, *own, return_exceptions=True)  # waits for all, even if it is cancelled
+            if keeper is not None and failure is None:
                 self.writer.catch_up()  # an interrupted sweep would keep the snapshot from being written
-                await self.keeper.write()
+                await keeper.write()
         finally:
-            if self.keeper is not None:
-                self.keeper.release()
-            self._dispatchers.remove(dispatcher)
-            self._ended.set()
+            # Without cycles, what belongs to this run is freed when the next one starts, or with this object.
+            for stream in self.streams.values():
+                stream.on_progress = _do_nothing
+            for part in (self._healers, self._stream_tasks, self._background_tasks):
+                part.clear()
+            self.writer.listener = self.writer.key_listener = None
+            if keeper is not None:
+                keeper.release()
+            self._stopping.set_result(None)
+            self._stopping = None
             self.wake()
 
     def _follow(self, namespace: str, resource_version: str = "") -> None:
-        stream = Stream(self._transport, self.spec, namespace=namespace, resource_version=resource_version)
+        stream = Stream(
+            self._transport,
+            self.spec,
+            namespace=namespace,
+            resource_version=resource_version,
+            pacing=self._pacing,
+        )
         healer = self._healers[namespace] = Healer(self._transport, self.spec, stream, self.writer)
 
         def progress() -> None:
@@ -194,10 +275,9 @@ class Collection:
             why = error if isinstance(error, KinformError) else type(error).__name__
             log.error("%s: failed: %s", stream.name, why)
             self.failure = error
-            self._ended.set()
             self._healers[stream.namespace].stop()
             for dispatcher in self._dispatchers:
-                dispatcher.close_readers()
+                dispatcher.fail(error)
         finally:
             self.writer.abort(stream.namespace, stream)
             self.wake()
@@ -214,8 +294,16 @@ class Collection:
         """
         self.writer.catch_up()
         if keys_only:
-            self.writer.key_listener = self._dispatch_keys
+            self._notifies_of_keys = True
         else:
+            self._notifies_of_objects = True
+        if self.running:
+            self._connect()
+
+    def _connect(self) -> None:
+        if self._notifies_of_keys:
+            self.writer.key_listener = self._dispatch_keys
+        if self._notifies_of_objects:
             self.writer.listener = self._dispatch
 
     def _dispatch(self, change: Change) -> None:
@@ -227,86 +315,66 @@ class Collection:
             dispatcher.key_handlers.push_all(keys)
 
     def _dispatch_present(self, dispatcher: Dispatcher[Any]) -> None:
-        dispatcher.dispatch_present(self.present, self.writer.contents.table.ids().keys())
+        dispatcher.dispatch_present(self.present, self.present_keys())
 
     def _dispatch_synced(self, dispatcher: Dispatcher[Any]) -> None:
         """Notifies the readers that have waited for a complete copy, if it is one."""
         if dispatcher.awaits_synced and self._synced:
             dispatcher.dispatch_synced(complete=not is_degraded(self.streams.values()))
 
-    def changes(self, dispatcher: Dispatcher[T], *, allow_skipped: bool = False) -> Changes[T]:
-        """Returns a new reader of `changes()`. It is closed if the collection has failed.
+    def changes(self, dispatcher: Dispatcher[T], *, opened: bool, allow_skipped: bool = False) -> Changes[T]:
+        """Returns a new reader of `changes()`.
 
-        A dispatcher that is not open yet gets the present state when it opens.
+        Args:
+            dispatcher: The dispatcher of the handle.
+            opened: The handle is open, or was. Otherwise the reader gets the present state when it opens.
+            allow_skipped: `Synced` does not wait for skipped objects.
         """
         self.enable_notifications()
-        opened = self._closed or dispatcher in self._dispatchers
-        present = self.present if opened else lambda: iter(())
         synced = opened and self._synced and (allow_skipped or not is_degraded(self.streams.values()))
-        changes = dispatcher.changes(present, synced=synced, allow_skipped=allow_skipped, failure=lambda: self.failure)
-        if self.failure is not None:
-            changes.queue.close()
-        return changes
+        present = self.present if opened else lambda: iter(())
+        return dispatcher.changes(present, synced=synced, allow_skipped=allow_skipped)
 
     def present(self) -> Iterator[Version]:
         """Returns all objects that the store has at the time of the call."""
         return self.writer.contents.versions()
+
+    def present_keys(self) -> Iterator[str]:
+        """Returns the keys of these objects."""
+        return self.writer.contents.table.ids().keys()
 
     # State and waits
 
     @property
     def state(self) -> State:
         """The worst state of all streams. It is `"live"` only if all streams are live."""
-        return "failed" if self.failure is not None else worst(stream.state for stream in self.streams.values())
+        return "failed" if self.failure is not None else worst(stream.state for stream in self.streams.copy().values())
 
     @property
     def degraded(self) -> list[str]:
         """The keys of the skipped objects of all streams."""
-        return degraded_keys(self.streams.values())
+        return degraded_keys(self.streams.copy().values())
 
     @property
     def _synced(self) -> bool:
         """True if every stream has received its first complete state."""
         return self._started and all(stream.last_sync is not None for stream in self.streams.values())
 
-    def health(self, max_age: float | None, *, allow_skipped: bool) -> Health:
-        """Returns the health. See `Informer.health`."""
-        return assess(
-            self.name,
-            list(self.streams.values()),
-            state=self.state,
-            running=self.running,
-            failure=self.failure,
-            max_age=max_age,
-            allow_skipped=allow_skipped,
-        )
-
     def wake(self) -> None:
         """Wakes all waits: states, errors or resourceVersions may have changed."""
         for dispatcher in self._dispatchers:
             self._dispatch_synced(dispatcher)
         self.waits.wake()
-
-    async def wait_failed(self) -> Exception:
-        """Waits until the collection fails. See `Informer.failed`."""
-        while self.failure is None:
-            self._check_running()
-            await self._ended.wait()
-        return self.failure
-
-    def _check_alive(self) -> None:
-        if self.failure is not None:
-            raise self.failure.with_traceback(None)  # raised again and again it would collect frames
-        self._check_running()
-
-    def _check_running(self) -> None:
-        if not self.running:
-            raise KinformError(f"{self.name}: the informer is not running")
+        self.on_progress()
 
     # Namespaces
 
-    async def add_namespace(self, namespace: str, timeout: float | None, *, wait: bool, allow_skipped: bool) -> None:
-        """Follows one more namespace. See `Informer.add_namespace`."""
+    async def add_namespace(self, namespace: str) -> Callable[[], list[Stream]]:
+        """Follows one more namespace. See `Informer.add_namespace`.
+
+        Returns:
+            A function that gives the stream, for waits. It raises an error if the namespace was removed again.
+        """
         async with self._namespace_lock:
             self._check_namespaced()
             Scope(namespaces=[namespace])
@@ -319,7 +387,7 @@ class Collection:
                 raise KinformError(f"{stream.name}: the namespace was removed again")
             return [stream]
 
-        await self.waits.synced(streams, timeout, wait=wait, allow_skipped=allow_skipped)
+        return streams
 
     async def remove_namespace(self, namespace: str) -> None:
         """Stops following a namespace. See `Informer.remove_namespace`."""
@@ -345,4 +413,8 @@ class Collection:
     def _check_namespaced(self) -> None:
         if self.spec.scope.namespaces is None:
             raise OptionError("Scope.namespaces", None, "names of namespaces: this informer follows all of them")
-        self._check_running()
+        if not self.running:
+            raise KinformError(f"{self.name}: the informer is not running")
+
+
+def _do_nothing() -> None: ...

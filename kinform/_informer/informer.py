@@ -1,28 +1,29 @@
-"""The informer: a handle on a live collection, with a type, listeners and waits.
+"""The informer: a live collection, with a type, listeners and waits.
 
-Passes calls to its collection and its dispatcher. Source: client-go's shared informer, kube-runtime's reflector.
+Passes calls to its collection, its handle on it and its dispatcher.
+Source: client-go's shared informer, kube-runtime's reflector.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, get_args
 
-import msgspec
-
-from kinform._checks import require_integer
+from kinform._checks import require_integer, require_one_of, require_positive
 from kinform._decoding import DICT, T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._dispatch.handlers import EventKind
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
-from kinform._errors import KinformError
-from kinform._informer.background import start_background
+from kinform._errors import OptionError
 from kinform._informer.collection import Collection
-from kinform._options import Prune, Resource, Scope, Snapshot, Transform, WatchOptions
+from kinform._informer.handle import Handle
+from kinform._informer.lazy_store import LazyStore
+from kinform._informer.report import health_of, stats_of
+from kinform._listwatch.stream import Stream
+from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
 from kinform._store.reader import Store
@@ -35,8 +36,9 @@ R = TypeVar("R")
 class Informer(Generic[T]):
     """A live copy of a collection.
 
-    `async with` starts it, once, and the end of the block stops it. The informer recovers from every temporary fault
-    of network or server. Readers always see the last complete state. `state` and `stats()` say what is wrong.
+    `async with` starts it, and the end of the block stops it. Entered again, it starts anew, with an empty store, and
+    its handlers get all objects as added. The informer recovers from every temporary fault of network or server.
+    Readers always see the last complete state. `state` and `stats()` say what is wrong.
 
     An informer that fails stays in the state `"failed"` until the end of the block. `failed` returns the error at once.
     `synced`, `wait_for` and `changes` raise it, `stats().streams` has its text, and the logger `kinform.informer`
@@ -67,6 +69,18 @@ class Informer(Generic[T]):
         memory_limit: Largest `stats().memory.held_bytes` that is allowed. If the store takes more, the informer fails
             with a `MemoryLimitError`. It does not include the cache that all stores of the process share.
         queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
+        decoded_cache: Number of decoded objects that the store keeps for further reads of the same versions; None:
+            none. It drops the least recently read object first. Reads then return the same object again, also to other
+            threads, so do not change it. The objects are in the memory of Python, and `memory_limit` does not include
+            them. For a program that reads all objects repeatedly, use at least their number: a smaller cache is full of
+            other objects when a loop begins again.
+        start: `"eager"`: the block starts the streams. `"lazy"`: the first use inside of the block starts them: a call
+            of `synced`, `wait_for`, `add_namespace` or `changes`, or a handler. Until then, `state` is `"idle"`.
+            Until a state is in the store, each read of a lazy store raises a `KinformError`, because it would look like
+            an empty collection.
+        idle_timeout: Seconds without a read of the store, a wait, a handler or a reader of `changes()` after which the
+            streams of a lazy informer stop, and the store releases its memory. `state` is `"idle"` again. The next use
+            starts anew, from the snapshot if there is one. None: they do not stop before the end of the block.
 
     Raises:
         OptionError: An option is not valid, or `type` or an index needs a path that pruning drops.
@@ -89,38 +103,56 @@ class Informer(Generic[T]):
         snapshot: Snapshot | str | os.PathLike[str] | None = None,
         memory_limit: int | None = None,
         queue_bound: int = DEFAULT_QUEUE_BOUND,
+        decoded_cache: int | None = None,
+        start: StartMode = "eager",
+        idle_timeout: float | None = None,
     ) -> None:
         if memory_limit is not None:
             require_integer("memory_limit", memory_limit, 1, "a positive number of bytes, or None")
         require_integer("queue_bound", queue_bound, 1, "a positive number of events")
+        require_one_of("start", start, get_args(StartMode))
+        lazy = start == "lazy"
+        if idle_timeout is not None:
+            if not lazy:
+                raise OptionError("idle_timeout", idle_timeout, 'None, unless start is "lazy"')
+            require_positive("idle_timeout", idle_timeout)
         spec = CollectionSpec.of(resource, scope, prune, transform, options)
         indexes = indexes if indexes is not None else {}
         spec.check_readable(type, indexes)
+        snapshot = None if snapshot is None else Snapshot.of(snapshot)
         self.resource = spec.resource
-        self._collection = Collection(
-            as_transport(api),
-            spec,
-            indexes=indexes,
-            snapshot=None if snapshot is None else Snapshot.of(snapshot),
-            memory_limit=memory_limit,
-        )
+        self._collection = self._collection_of(as_transport(api), spec, indexes, snapshot, memory_limit)
         self._dispatcher = Dispatcher(type, self._collection.name, queue_bound)
-        self.store = Store(self._collection.writer.contents, type)
-        self._entered = self._stopped = False
-        self._tasks: list[asyncio.Task[None]] = []
+        self._handle = Handle(self._collection, self._dispatcher, lazy=lazy, idle_timeout=idle_timeout)
+        contents = self._collection.contents
+        self.store: Store[T] = (
+            LazyStore(contents, type, indexes, decoded_cache, note_read=self._handle.note_read)
+            if lazy
+            else Store(contents, type, indexes, decoded_cache)
+        )
+
+    def _collection_of(
+        self,
+        transport: Transport,
+        spec: CollectionSpec,
+        indexes: Mapping[str, str],
+        snapshot: Snapshot | None,
+        memory_limit: int | None,
+    ) -> Collection:
+        """Returns the collection for these options."""
+        return Collection(transport, spec, indexes=indexes, snapshot=snapshot, memory_limit=memory_limit)
 
     def __repr__(self) -> str:
-        return f"<kinform.Informer of {self._collection.name}: {self.state}, {len(self.store)} objects>"
+        objects = len(self._collection.contents.table)
+        return f"<kinform.Informer of {self._collection.name}: {self.state}, {objects} objects>"
 
     async def __aenter__(self) -> Informer[T]:
-        if self._entered:
-            raise KinformError(f"{self._collection.name}: an informer can be started only once; make another one")
-        self._entered = True
-        await self._collection.open(self._dispatcher)
-        self._tasks = [
-            start_background(self._collection.name, "handlers", self._dispatcher.handlers.run()),
-            start_background(self._collection.name, "key handlers", self._dispatcher.key_handlers.run()),
-        ]
+        self._handle.begin()
+        try:
+            await self._handle.wait_entered()
+        except BaseException:
+            await self._leave()
+            raise
         return self
 
     async def __aexit__(
@@ -130,15 +162,13 @@ class Informer(Generic[T]):
         if binding.forked:
             return  # tasks, connections and the snapshot belong to the parent process
         binding.check()
-        self._stopped = True
-        for task in self._tasks:
-            task.cancel()
-        try:
-            await self._collection.close(self._dispatcher, self._tasks)
-        finally:  # readers must see the end, even if this is cancelled
-            self._dispatcher.close()
-        if error is None and self._collection.failure is not None:
-            raise self._collection.failure.with_traceback(None)
+        await self._leave()
+        if error is None and self._dispatcher.failure is not None:
+            raise self._dispatcher.failure.with_traceback(None)
+
+    async def _leave(self) -> None:
+        """Ends what `__aenter__` has started."""
+        await self._handle.leave()
 
     @property
     def name(self) -> str:
@@ -148,49 +178,26 @@ class Informer(Generic[T]):
     @property
     def state(self) -> State:
         """The worst state of all streams. It is `"live"` only if all streams are live."""
-        return "stopped" if self._stopped or self._dispatcher.binding.forked else self._collection.state
+        return self._handle.state
 
     def stats(self) -> Stats:
         """Returns the current counts and sizes, and the seconds since the last events."""
-        collection, dispatcher = self._collection, self._dispatcher
-        writer, keeper = collection.writer, collection.keeper
-        return Stats(
-            state=self.state,
-            objects=len(self.store),
-            wire_bytes=writer.wire_bytes,
-            memory=writer.memory_usage(),
-            peak_bytes=writer.peak_bytes,
-            stale=self.store.stale,
-            degraded=collection.degraded,
-            undecodable=dispatcher.undecodable,
-            undecodable_reads=self.store.undecodable_reads,
-            queue_depth=dispatcher.queue_depth,
-            changes_depth=dispatcher.changes_depth,
-            dropped_old=dispatcher.dropped_old,
-            handler_errors=dispatcher.handler_errors,
-            transform_errors=writer.transform_errors,
-            transform_seconds=writer.transform_seconds,
-            snapshot=None if keeper is None else keeper.stats(),
-            streams={namespace: stream.stats() for namespace, stream in collection.streams.copy().items()},
-        )
+        return stats_of(self._collection, self._dispatcher, self._handle, self.store)
 
     def health(self, max_age: float | None = None, *, allow_skipped: bool = False) -> Health:
         """Returns whether the store is a complete and recent copy, and why not.
 
         `ok` is False if the informer is not synced, has stopped or failed, if this process was forked after the start,
-        or if `degraded` names skipped objects. An object that stays larger than `max_object_bytes` keeps `ok` False
-        until you raise the limit. So use `allow_skipped` where one object must not count, such as in a liveness probe.
+        or if `degraded` names skipped objects. An idle informer is ok: it has no copy that could be wrong. An object
+        that stays larger than `max_object_bytes` keeps `ok` False until you raise the limit. So use `allow_skipped`
+        where one object must not count, such as in a liveness probe.
 
         Args:
             max_age: Largest `age_seconds` for which `ok` is True. The server sends a bookmark about once a minute, so
                 use more than 60. None: `ok` is True only in the state `"live"`.
             allow_skipped: Skipped objects do not make `ok` False.
         """
-        health = self._collection.health(max_age, allow_skipped=allow_skipped)
-        if self._dispatcher.binding.forked:
-            why = f"{self._collection.name}: this process was forked after the start"
-            return msgspec.structs.replace(health, ok=False, state=self.state, reason=why)
-        return msgspec.structs.replace(health, state=self.state)
+        return health_of(self._collection, self._dispatcher, self._handle, max_age=max_age, allow_skipped=allow_skipped)
 
     # Waits
 
@@ -227,10 +234,15 @@ class Informer(Generic[T]):
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        collection = self._collection
-        await collection.waits.synced(
-            collection.streams.values, timeout, allow_partial=allow_partial, wait=wait, allow_skipped=allow_skipped
-        )
+        with self._handle.waiting():
+            await self._collection.waits.synced(
+                self._handle.streams,
+                timeout,
+                opened=self._handle.wait_open,
+                allow_partial=allow_partial,
+                wait=wait,
+                allow_skipped=allow_skipped,
+            )
 
     async def failed(self) -> Exception:
         """Waits until the informer fails, and returns the error.
@@ -241,8 +253,14 @@ class Informer(Generic[T]):
         Raises:
             KinformError: The informer has not started, or has stopped without a failure.
         """
-        self._dispatcher.binding.check()
-        return await self._collection.wait_failed()
+        dispatcher = self._dispatcher
+        dispatcher.binding.check()
+        if self._handle.entered:
+            await dispatcher.ended.wait()
+        if dispatcher.failure is None:
+            self._handle.check()
+        assert dispatcher.failure is not None
+        return dispatcher.failure
 
     async def wait_for(
         self, resource_version: str, timeout: float | None = None, *, allow_skipped: bool = False
@@ -266,10 +284,14 @@ class Informer(Generic[T]):
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        collection = self._collection
-        await collection.waits.reached(
-            collection.streams.values, resource_version, timeout, allow_skipped=allow_skipped
-        )
+        with self._handle.waiting():
+            await self._collection.waits.reached(
+                self._handle.streams,
+                resource_version,
+                timeout,
+                opened=self._handle.wait_open,
+                allow_skipped=allow_skipped,
+            )
 
     async def add_namespace(
         self, namespace: str, timeout: float | None = None, *, wait: bool = False, allow_skipped: bool = False
@@ -296,7 +318,17 @@ class Informer(Generic[T]):
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        await self._collection.add_namespace(namespace, timeout, wait=wait, allow_skipped=allow_skipped)
+        with self._handle.waiting():
+            await self._handle.wait_open()
+            added = await self._collection.add_namespace(namespace)
+
+            def streams() -> list[Stream]:
+                self._handle.check()
+                return added()
+
+            await self._collection.waits.synced(
+                streams, timeout, opened=self._handle.wait_open, wait=wait, allow_skipped=allow_skipped
+            )
 
     async def remove_namespace(self, namespace: str) -> None:
         """Stops following a namespace, and removes its objects from the store.
@@ -307,6 +339,7 @@ class Informer(Generic[T]):
             OptionError: The informer follows all namespaces, or does not follow this one.
         """
         self._dispatcher.binding.check()
+        await self._handle.wait_open()
         await self._collection.remove_namespace(namespace)
 
     # Listeners
@@ -348,7 +381,9 @@ class Informer(Generic[T]):
         """
         self._dispatcher.binding.check()
         self._collection.enable_notifications(keys_only=True)
-        self._dispatcher.key_handlers.add(handler, self.store.keys() if self._tasks else iter(()))
+        keys = self._collection.present_keys() if self._handle.opened else iter(())
+        self._dispatcher.key_handlers.add(handler, keys)
+        self._handle.start()
         return handler
 
     def changes(self, *, allow_skipped: bool = False) -> Changes[T]:
@@ -371,13 +406,14 @@ class Informer(Generic[T]):
             MemoryLimitError: In the iteration: the store takes more than `memory_limit`.
         """
         self._dispatcher.binding.check()
-        changes = self._collection.changes(self._dispatcher, allow_skipped=allow_skipped)
-        if self._stopped:
-            changes.queue.close()
+        opened = self._handle.opened or self._handle.left
+        changes = self._collection.changes(self._dispatcher, opened=opened, allow_skipped=allow_skipped)
+        self._handle.start()
         return changes
 
     def _add_handler(self, event_kind: EventKind, handler: Callable[..., object]) -> None:
         self._dispatcher.binding.check()
         self._collection.enable_notifications()
-        present = self._collection.present() if event_kind == "added" and self._tasks else None
+        present = self._collection.present() if event_kind == "added" and self._handle.opened else None
         self._dispatcher.handlers.add(event_kind, handler, present)
+        self._handle.start()

@@ -6,10 +6,11 @@ Each wait tests its condition after each progress of a stream. Never changes a s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from kinform._errors import SkippedError, StatusError
 from kinform._listwatch.stream import Stream
+from kinform._printable import listed
 from kinform._stats import UNKNOWN_KEYS, State
 
 REFUSED: tuple[State, ...] = ("unauthorized", "forbidden", "not_found")
@@ -18,19 +19,20 @@ REFUSED: tuple[State, ...] = ("unauthorized", "forbidden", "not_found")
 ANSWERS_UNTIL_RAISED = 2
 
 Streams = Callable[[], Collection[Stream]]
+"""Gives the streams of a wait. Raises the error that ends the wait, such as that the informer has failed."""
+Opened = Callable[[], Awaitable[None]]
+"""Waits until the streams have started."""
 
 
 class Waits:
-    """The waits of one collection.
+    """Waits for streams that report to it.
 
     Args:
         name: The name of the collection, for errors.
-        check: Raises an error if the collection has failed, or is not running.
     """
 
-    def __init__(self, name: str, check: Callable[[], None]) -> None:
+    def __init__(self, name: str) -> None:
         self._name = name
-        self._check = check
         self._progress = asyncio.Event()
 
     def wake(self) -> None:
@@ -43,81 +45,96 @@ class Waits:
         streams: Streams,
         timeout: float | None,
         *,
+        opened: Opened,
         allow_partial: bool = False,
         wait: bool = False,
         allow_skipped: bool = False,
     ) -> None:
         """Waits for the first complete state of every stream. See `Informer.synced`."""
 
-        def synced() -> bool:
+        def missing() -> list[Stream]:
             missing = [stream for stream in streams() if stream.last_sync is None]
             refused = [stream for stream in missing if stream.state in REFUSED]
             if allow_partial:
-                return len(missing) == len(refused)
+                return [] if len(missing) == len(refused) else missing
             if not wait:
                 _raise_refusal(stream for stream in refused if stream.refusals >= ANSWERS_UNTIL_RAISED)
-            return not missing
+            return missing
 
-        await self._until(synced, streams, timeout, "not synced", raise_refusal=True, allow_skipped=allow_skipped)
+        await self._until(
+            missing, streams, timeout, "not synced", opened=opened, raise_refusal=True, allow_skipped=allow_skipped
+        )
 
     async def reached(
-        self, streams: Streams, resource_version: str, timeout: float | None, *, allow_skipped: bool
+        self, streams: Streams, resource_version: str, timeout: float | None, *, opened: Opened, allow_skipped: bool
     ) -> None:
         """Waits until every stream has reached a resourceVersion. See `Informer.wait_for`."""
         wanted = _number(resource_version)
         await self._until(
-            lambda: all(_number(stream.resource_version or "0") >= wanted for stream in streams()),
+            lambda: [stream for stream in streams() if _number(stream.resource_version or "0") < wanted],
             streams,
             timeout,
             f"resourceVersion {resource_version} not seen",
+            opened=opened,
             allow_skipped=allow_skipped,
         )
 
     async def _until(
         self,
-        holds: Callable[[], bool],
+        missing: Streams,
         streams: Streams,
         timeout: float | None,
         what: str,
         *,
+        opened: Opened,
         allow_skipped: bool,
         raise_refusal: bool = False,
     ) -> None:
-        """Waits until a condition holds.
+        """Waits until no stream is missing.
 
         Args:
-            holds: The condition. It may raise to end the wait.
-            streams: Gives the streams that it is about.
+            missing: Gives the streams that the wait still needs. It may raise to end the wait.
+            streams: Gives all streams that it is about.
             timeout: Seconds to wait; None: no limit.
             what: The missing event, for the TimeoutError.
+            opened: Waits until the streams have started.
             allow_skipped: Do not wait until the skipped objects are received.
             raise_refusal: At the timeout, raise the error of a stream that the server refuses instead.
 
         Raises:
             SkippedError: At the timeout, if only skipped objects are missing.
-            TimeoutError: At the timeout; names the state of each stream.
-            KinformError: The collection has stopped or failed. If it has failed: the error that ended it.
+            TimeoutError: At the timeout; names the state of each missing stream.
+            KinformError: The informer has stopped or failed. If it has failed: the error that ended it.
         """
+        started = False
         try:
             async with asyncio.timeout(timeout):
+                await opened()
+                started = True
                 while True:
                     progress = self._progress
-                    self._check()
-                    if holds() and (allow_skipped or not is_degraded(streams())):
+                    if not missing() and (allow_skipped or not is_degraded(streams())):
                         return
                     await progress.wait()
         except TimeoutError:
-            if not allow_skipped and holds():
-                raise self._skipped(streams(), f"not received again after {timeout:g} s") from None
+            if not started:
+                raise TimeoutError(f"{what} after {timeout:g} s; {self._name}: starting") from None
+            left = missing()
+            if not left:
+                if allow_skipped or not is_degraded(streams()):
+                    return
+                raise _skipped(streams(), f"not received again after {timeout:g} s") from None
             if raise_refusal:
-                _raise_refusal(stream for stream in streams() if stream.state in REFUSED)
-            states = ", ".join(f"{stream.name}: {_state(stream)}" for stream in streams())
+                _raise_refusal(stream for stream in left if stream.state in REFUSED)
+            states = ", ".join(f"{stream.name}: {_state(stream)}" for stream in left)
             raise TimeoutError(f"{what} after {timeout:g} s; {states}") from None
 
-    def _skipped(self, streams: Iterable[Stream], why: str) -> SkippedError:
-        keys = degraded_keys(streams)
-        known = [key for key in keys if key != UNKNOWN_KEYS]
-        return SkippedError(self._name, known[0] if known else None, why, keys=keys)
+
+def _skipped(streams: Iterable[Stream], why: str) -> SkippedError:
+    degraded = [stream for stream in streams if stream.healing.is_degraded]
+    keys = degraded_keys(degraded)
+    known = [key for key in keys if key != UNKNOWN_KEYS]
+    return SkippedError(listed([stream.name for stream in degraded]), known[0] if known else None, why, keys=keys)
 
 
 def degraded_keys(streams: Iterable[Stream]) -> list[str]:

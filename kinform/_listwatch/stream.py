@@ -28,6 +28,7 @@ from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, S
 from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip
 from kinform._listwatch.healing import Healing
 from kinform._listwatch.machine import Capabilities, ListWatchMachine
+from kinform._listwatch.pacing import Pacing, Turn
 from kinform._objects import Object
 from kinform._options import Prune, Resource, Scope, WatchOptions
 from kinform._spec import CollectionSpec
@@ -79,6 +80,7 @@ class Stream:
         *,
         namespace: str,
         resource_version: str = "",
+        pacing: Pacing | None = None,
     ) -> None:
         self.namespace = namespace
         self.resource_version = resource_version
@@ -105,6 +107,9 @@ class Stream:
             random=_random_fraction,
             resource_version=resource_version,
         )
+        pacing = Pacing() if pacing is None else pacing
+        self._machine.delay = max(self._machine.delay, pacing.first_delay(_random_fraction()))
+        self._turn = Turn(pacing)
 
     @property
     def name(self) -> str:
@@ -114,7 +119,7 @@ class Stream:
     @property
     def state(self) -> State:
         """The state that users see: `"live"`, `"forbidden"`, ..."""
-        return self._machine.state
+        return "queued" if self._turn.waiting else self._machine.state
 
     @property
     def refusals(self) -> int:
@@ -189,10 +194,15 @@ class Stream:
             while True:
                 since_last = time.monotonic() - self._last_request
                 if (wait := max(self._machine.delay, self._machine.interval - since_last)) > 0:
+                    self._turn.end()
                     await asyncio.sleep(wait)
+                if not self._machine.watching:
+                    await self._turn.take()
                 async with aclosing(self._connection()) as connection:
                     async for step in connection:
                         yield step
+                        if isinstance(step, InitDone):
+                            self._turn.end()
                         del step  # see `_connection`
                 if self._machine.reload_credentials:
                     await self._reload_credentials()
@@ -200,6 +210,7 @@ class Stream:
             self._machine.give_up(error)
             raise
         finally:
+            self._turn.end()
             self._machine.stop()
 
     async def _connection(self) -> AsyncGenerator[Step, None]:

@@ -6,7 +6,7 @@ values.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from kinform._errors import OptionError
@@ -51,16 +51,20 @@ def _parse_index(name: str, text: str) -> Path:
     return path
 
 
-def compile_index(paths: Sequence[Path]) -> tuple[IndexNode, ...]:
+def compile_index(paths: Mapping[int, Path]) -> tuple[IndexNode, ...]:
     """Compiles the paths of indexes to a program. Its first node is the root.
+
+    Args:
+        paths: The path of each index, by the number of the index.
 
     Raises:
         OptionError: The paths overlap too much.
     """
-    start: _IndexState = frozenset(enumerate(paths))
+    start: _IndexState = frozenset(paths.items())
+    shown = list(map(format_path, paths.values()))
     return tuple(
         (children, other, tuple(sorted(index for index, path in state if not path)))
-        for state, children, other in build_trie("indexes", list(map(format_path, paths)), start, _names, _follow)
+        for state, children, other in build_trie("indexes", shown, start, _names, _follow)
     )
 
 

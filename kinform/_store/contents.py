@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from kinform._paths.index_program import compile_index, parse_indexes
+from kinform._paths.index_program import parse_indexes
 from kinform._stats import MemoryUsage
-from kinform_ext._table import Postings, Table, Version
+from kinform._store.indexes import Indexes
+from kinform_ext._table import Table, Version
 
 HELD_PARTS: Final = ("mapped_bytes", "map_bytes", "coder_bytes")
 OTHER_PARTS: Final = ("cached_bytes", "dead_bytes", "limbo_bytes", "hidden_bytes", "shared_bytes")
@@ -18,12 +19,12 @@ class StoreContents:
 
     Args:
         name: Name of the collection, for messages.
-        indexes: Name of each index, and its path.
+        indexes: Name of each index that exists from the start, and its path.
 
     Attributes:
         name: Name of the collection, for messages.
         table: The objects.
-        indexes: Name of each index, and its parsed path. The table identifies an index by its position in this dict.
+        indexes: The indexes of the table.
 
     Raises:
         OptionError: A name is empty, or a path is not valid or cannot lead to a value.
@@ -31,13 +32,17 @@ class StoreContents:
 
     def __init__(self, name: str, indexes: Mapping[str, str]) -> None:
         self.name = name
-        self.indexes = parse_indexes(indexes)
-        self._index_paths = dict(indexes)
-        self.table = Table(Postings(compile_index(list(self.indexes.values()))) if indexes else None)
+        self.table = Table()
+        self.indexes = Indexes(self.table)
+        self.indexes.add_users(parse_indexes(indexes).values())
+        for _ in self.indexes.update():  # no slices: the table is empty
+            pass
 
     def empty_copy(self) -> StoreContents:
         """Makes empty contents with the same name and the same indexes."""
-        return StoreContents(self.name, self._index_paths)
+        copy = StoreContents(self.name, {})
+        copy.indexes = self.indexes.empty_copy(copy.table)
+        return copy
 
     def versions(self) -> Iterator[Version]:
         """Returns the versions of all objects that the store has at the time of the call."""
@@ -45,7 +50,7 @@ class StoreContents:
 
     def adopt(self, other: StoreContents) -> None:
         """Takes over the table of other contents, which must not be used afterwards."""
-        self.table = other.table
+        self.table, self.indexes = other.table, other.indexes
 
     def memory_usage(self) -> MemoryUsage:
         """Returns the memory that the store takes now."""

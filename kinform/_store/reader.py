@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from contextlib import suppress
 from operator import itemgetter
-from typing import Generic, Literal, get_args
-
-import msgspec
+from typing import Literal, TypeVar, get_args, overload
 
 from kinform._checks import require_one_of
-from kinform._decoding import DICT, T, check_type, decode_object, make_decoder
-from kinform._errors import DecodeError, OptionError
+from kinform._decoding import DICT, T, check_type
+from kinform._errors import KinformError, OptionError
 from kinform._objects import Meta
-from kinform._printable import printable
-from kinform._selectors import LabelMatch, parse_label_selector, required_labels
+from kinform._paths.index_program import parse_indexes
+from kinform._selectors import parse_label_selector, required_labels
+from kinform._stats import DecodedCacheStats
 from kinform._store.contents import StoreContents
+from kinform._store.objects import Objects, OnUndecodable
+from kinform._store.state import Selection, State
 from kinform._store.writer import Writer
-from kinform._throttled_log import ThrottledLog
-from kinform_ext._table import Ids
+from kinform_ext._table import Ids, Table
 
-log = logging.getLogger("kinform.store")
-
-OnUndecodable = Literal["raise", "skip"]
+R = TypeVar("R")
 
 
-class Store(Generic[T]):
+class Store(Mapping[str, T]):
     """Reads a collection, from any thread. Each call sees one complete state.
 
     Keys are `"namespace/name"`, or `"name"` for cluster-scoped objects.
+
+    A store is a `collections.abc.Mapping` whose contents change. Two reads can see two states, and so can functions
+    that read a mapping several times, such as `dict`. `keys`, `items`, `values` and `snapshot` each show one state. A
+    store is equal only to itself, and has a hash.
     """
 
-    def __init__(self, contents: StoreContents, type: type[T]) -> None:
+    def __init__(
+        self,
+        contents: StoreContents,
+        type: type[T],
+        indexes: Mapping[str, str] = {},
+        decoded_cache: int | None = None,
+    ) -> None:
         self._contents = contents
-        self._index_numbers = {name: number for number, name in enumerate(contents.indexes)}
-        self._index_of_path = {path: number for number, path in enumerate(contents.indexes.values())}
-        self._decoder = make_decoder(type)
-        self._log = ThrottledLog(log)
-        self._undecodable_reads = 0
+        self._indexes = parse_indexes(indexes)
+        self._objects = Objects(contents.name, type, decoded_cache)
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
 
     def __len__(self) -> int:
         return len(self._contents.table)
@@ -46,28 +57,37 @@ class Store(Generic[T]):
         return key in self._contents.table
 
     def __getitem__(self, key: str) -> T:
-        """Returns the object, newly decoded.
+        """Returns the object, newly decoded unless it is in the cache.
 
         Raises:
             KeyError: The store has no object with this key.
             DecodeError: The object does not fit the type of the store.
         """
-        raw = self._contents.table.raw(key)
-        if raw is None:
+        found = self._objects.get(self._contents.table, key)
+        if found is None:
             raise KeyError(key)
-        return decode_object(self._decoder, key, raw)
+        return found
 
     def __iter__(self) -> Iterator[str]:
-        return self.keys()
+        return iter(self.keys())
 
-    def get(self, key: str) -> T | None:
-        """Returns the object, newly decoded, or None if the store does not have it.
+    @overload
+    def get(self, key: str, default: None = None) -> T | None: ...
+    @overload
+    def get(self, key: str, default: T) -> T: ...
+    @overload
+    def get(self, key: str, default: R) -> T | R: ...
+    def get(self, key: str, default: R | None = None) -> T | R | None:
+        """Returns the object, or the default if the store does not have it.
+
+        Each read decodes a new object, except for those in the cache of decoded objects: see `decoded_cache` of
+        `Informer`.
 
         Raises:
             DecodeError: The object does not fit the type of the store.
         """
-        raw = self._contents.table.raw(key)
-        return None if raw is None else decode_object(self._decoder, key, raw)
+        found = self._objects.get(self._contents.table, key)
+        return default if found is None else found
 
     def raw(self, key: str) -> bytes | None:
         """Returns the pruned JSON of the object, or None if the store does not have it.
@@ -84,25 +104,35 @@ class Store(Generic[T]):
         found = self._contents.table.meta(key)
         return None if found is None else Meta(*found)
 
-    def keys(self, namespace: str | None = None) -> Iterator[str]:
-        """Iterates over the keys that the store has at the time of the call.
+    def keys(self, namespace: str | None = None) -> KeysView[str]:
+        """Returns a view of the keys that the store has at the time of the call.
+
+        The view shows this state however often you use it: it has a length, `in`, and the operations of sets. See
+        `snapshot` for the memory that it takes.
 
         Args:
             namespace: Only keys of this namespace. None: all.
         """
-        return self._contents.table.ids(namespace).keys()
+        return self._state(namespace).keys()
 
+    @overload
     def items(
-        self,
-        namespace: str | None = None,
-        *,
-        label_selector: str = "",
-        on_undecodable: OnUndecodable = "raise",
-    ) -> Iterator[tuple[str, T]]:
-        """Iterates over the keys and objects that the store has at the time of the call.
+        self, namespace: str | None = None, *, on_undecodable: Literal["raise"] = "raise"
+    ) -> ItemsView[str, T]: ...
+    @overload
+    def items(
+        self, namespace: str | None = None, *, label_selector: str = "", on_undecodable: OnUndecodable = "raise"
+    ) -> Iterable[tuple[str, T]]: ...
+    def items(
+        self, namespace: str | None = None, *, label_selector: str = "", on_undecodable: OnUndecodable = "raise"
+    ) -> Iterable[tuple[str, T]]:
+        """Returns a view of keys and objects, as the store has them at the call.
 
-        Later writes do not affect the iteration. Objects that are replaced or deleted during the iteration stay in
-        memory until the iterator has passed them, or until your program releases the iterator.
+        The view shows this state however often you use it. It decodes each object when an iteration reaches it. An
+        iteration keeps the objects that it has not reached, and the view keeps all: see `snapshot`.
+
+        With `label_selector` or `on_undecodable="skip"`, the result has no length, because its objects are not known
+        before they are decoded. You can iterate over it repeatedly.
 
         Args:
             namespace: Only objects of this namespace. None: all.
@@ -114,20 +144,22 @@ class Store(Generic[T]):
 
         Raises:
             OptionError: The selector or `on_undecodable` is not valid.
-            DecodeError: The iterator reached an object that does not fit the type of the store.
+            DecodeError: The iteration reached an object that does not fit the type of the store.
         """
-        require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
-        matches = parse_label_selector(label_selector, field="label_selector") if label_selector else None
-        return self._decoded(self._matching_ids(namespace, label_selector), matches, on_undecodable)
+        if not label_selector and on_undecodable == "raise":
+            return self._state(namespace).items()
+        return self._selection(namespace, label_selector, on_undecodable, lambda pairs: pairs)
 
+    @overload
+    def values(self, namespace: str | None = None, *, on_undecodable: Literal["raise"] = "raise") -> ValuesView[T]: ...
+    @overload
     def values(
-        self,
-        namespace: str | None = None,
-        *,
-        label_selector: str = "",
-        on_undecodable: OnUndecodable = "raise",
-    ) -> Iterator[T]:
-        """Iterates over the objects that the store has at the time of the call.
+        self, namespace: str | None = None, *, label_selector: str = "", on_undecodable: OnUndecodable = "raise"
+    ) -> Iterable[T]: ...
+    def values(
+        self, namespace: str | None = None, *, label_selector: str = "", on_undecodable: OnUndecodable = "raise"
+    ) -> Iterable[T]:
+        """Returns a view of the objects that the store has at the time of the call.
 
         Like `items`, but without the keys.
 
@@ -138,9 +170,24 @@ class Store(Generic[T]):
 
         Raises:
             OptionError: The selector or `on_undecodable` is not valid.
-            DecodeError: The iterator reached an object that does not fit the type of the store.
+            DecodeError: The iteration reached an object that does not fit the type of the store.
         """
-        return map(itemgetter(1), self.items(namespace, label_selector=label_selector, on_undecodable=on_undecodable))
+        if not label_selector and on_undecodable == "raise":
+            return self._state(namespace).values()
+        return self._selection(namespace, label_selector, on_undecodable, lambda pairs: map(itemgetter(1), pairs))
+
+    def snapshot(self) -> Mapping[str, T]:
+        """Returns the state at the time of the call as an immutable mapping.
+
+        It never changes, whatever is written to the store. It decodes an object at each read, as the store does. It is
+        equal to a mapping with the same keys and equal objects, and has no hash. It has nothing to do with the file of
+        `Snapshot`.
+
+        It takes two bits for each object of the store, and keeps the objects in the store's memory that are replaced or
+        deleted while it exists. `stats().memory.limbo_bytes` has their size. All this is freed with the mapping and its
+        views and iterators. A look-up in a mapping that is older than many changes takes longer.
+        """
+        return self._state(None)
 
     def index(self, name: str, value: str, *, on_undecodable: OnUndecodable = "raise") -> list[T]:
         """Returns the objects that have this value in the index, sorted by key.
@@ -155,26 +202,30 @@ class Store(Generic[T]):
         Raises:
             OptionError: The store has no index of this name, or `on_undecodable` is not valid.
             DecodeError: An object does not fit the type of the store.
+            KinformError: The index is not built yet, because its informer has not started.
         """
         require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
-        ids = self._contents.table.index_ids(self._index_number(name), value)
-        return [found for _, found in sorted(self._decoded(ids, None, on_undecodable), key=itemgetter(0))]
+        table, ids = self._read_index(name, lambda table, number: (table, table.index_ids(number, value)))
+        found = self._objects.of_ids(table, ids, on_undecodable=on_undecodable)
+        return [each for _, each in sorted(found, key=itemgetter(0))]
 
     def index_keys(self, name: str, value: str) -> list[str]:
         """Returns the sorted keys of the objects that have this value in the index.
 
         Raises:
             OptionError: The store has no index of this name.
+            KinformError: The index is not built yet, because its informer has not started.
         """
-        return sorted(self._contents.table.index_keys(self._index_number(name), value))
+        return sorted(self._read_index(name, lambda table, number: table.index_keys(number, value)))
 
     def index_values(self, name: str) -> list[str]:
         """Returns all values in the index, sorted. Each occurs in at least one object.
 
         Raises:
             OptionError: The store has no index of this name.
+            KinformError: The index is not built yet, because its informer has not started.
         """
-        return sorted(self._contents.table.index_values(self._index_number(name)))
+        return sorted(self._read_index(name, Table.index_values))
 
     @property
     def stale(self) -> int:
@@ -187,67 +238,56 @@ class Store(Generic[T]):
 
         An object counts once for each read.
         """
-        return self._undecodable_reads
+        return self._objects.undecodable_reads
 
-    def _decoded(
-        self, ids: Iterable[int], matches: LabelMatch | None, on_undecodable: OnUndecodable
-    ) -> Iterator[tuple[str, T]]:
-        table = self._contents.table
+    @property
+    def decoded_cache(self) -> DecodedCacheStats | None:
+        """Statistics of the cache of decoded objects; None if the store has none."""
+        cache = self._objects.cache
+        return None if cache is None else cache.stats()
 
-        def read(id: int) -> tuple[str, T] | None:
-            key, raw = table.key_of(id), table.raw_of(id)
-            try:
-                if matches is not None and not matches(_labels(key, raw)):
-                    return None
-                return key, decode_object(self._decoder, key, raw)
-            except Exception as error:  # code of the type, such as `__post_init__`, may raise anything
-                if on_undecodable == "raise":
-                    raise
-                self._report_undecodable(key, error)
-                return None
+    def _state(self, namespace: str | None, label_selector: str = "") -> State[T]:
+        table, ids = self._matching_ids(namespace, label_selector)
+        return State(self._objects, table, ids)
 
-        yield from filter(None, map(read, ids))  # holds no decoded object while it waits
+    def _selection(
+        self,
+        namespace: str | None,
+        label_selector: str,
+        on_undecodable: OnUndecodable,
+        select: Callable[[Iterator[tuple[str, T]]], Iterator[R]],
+    ) -> Selection[R]:
+        require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
+        matches = parse_label_selector(label_selector, field="label_selector") if label_selector else None
+        state = self._state(namespace, label_selector)
+        return Selection(lambda: select(state.decoded(matches, on_undecodable)))
 
-    def _report_undecodable(self, key: str, error: Exception) -> None:
-        self._undecodable_reads += 1
-        # The text of an error that is not ours may quote anything.
-        why = str(error) if isinstance(error, DecodeError) else f"{printable(key)}: {type(error).__name__}"
-        self._log.warning("undecodable", f"{self._contents.name}: object skipped: {why}")
-
-    def _matching_ids(self, namespace: str | None, label_selector: str) -> Ids:
-        for label, value in required_labels(label_selector) if self._index_of_path else ():
-            number = self._index_of_path.get(("metadata", "labels", label))
+    def _matching_ids(self, namespace: str | None, label_selector: str) -> tuple[Table, Ids]:
+        table, complete = self._contents.table, self._contents.indexes.complete
+        for label, value in required_labels(label_selector) if label_selector and complete else ():
+            number = complete.get(("metadata", "labels", label))
             if number is not None:
-                return self._contents.table.index_ids(number, value, namespace)
-        return self._contents.table.ids(namespace)
+                with suppress(IndexError):  # dropped just now
+                    return table, table.index_ids(number, value, namespace)
+        return table, table.ids(namespace)
 
-    def _index_number(self, name: str) -> int:
-        number = self._index_numbers.get(name)
-        if number is None:
-            known = " or ".join(map(repr, self._index_numbers))
+    def _read_index(self, name: str, read: Callable[[Table, int], R]) -> R:
+        path = self._indexes.get(name)
+        if path is None:
+            known = " or ".join(map(repr, self._indexes))
             raise OptionError("index", name, known or "no name, because the store has no indexes")
-        return number
-
-
-class _Metadata(msgspec.Struct, gc=False):
-    labels: dict[str, str] | None = None
-
-
-class _ObjectLabels(msgspec.Struct, gc=False):
-    metadata: _Metadata
-
-
-_labels_decoder = msgspec.json.Decoder(_ObjectLabels)
-
-
-def _labels(key: str, raw: bytes) -> dict[str, str]:
-    return decode_object(_labels_decoder, key, raw).metadata.labels or {}
+        number = self._contents.indexes.complete.get(path)
+        if number is not None:
+            with suppress(IndexError):  # dropped just now
+                return read(self._contents.table, number)
+        raise KinformError(f"{self._contents.name}: index {name!r} is not built yet, or its informer has stopped")
 
 
 def store(
     *,
     type: type[T] = DICT,  # type: ignore[assignment]
     indexes: Mapping[str, str] = {},
+    decoded_cache: int | None = None,
     name: str = "store",
 ) -> tuple[Writer, Store[T]]:
     """Makes an empty store and returns its writer and its reader.
@@ -256,11 +296,13 @@ def store(
         type: The type that objects are decoded to: `dict`, any type that msgspec decodes to, or a model of a Kubernetes
             client, like `V1Pod`.
         indexes: Maps the name of each index to the path of the field by which the index finds objects.
+        decoded_cache: Number of decoded objects to keep for further reads: see `Informer`. None: none.
         name: Name of the collection in messages.
 
     Raises:
-        OptionError: No object decodes to the type, a name of an index is empty, or a path is not valid.
+        OptionError: No object decodes to the type, a name of an index is empty, a path is not valid, or `decoded_cache`
+            is not positive.
     """
     check_type(type, None)
     contents = StoreContents(name, indexes)
-    return Writer(contents), Store(contents, type)
+    return Writer(contents), Store(contents, type, indexes, decoded_cache)

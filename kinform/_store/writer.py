@@ -22,6 +22,7 @@ from kinform._errors import KinformError, MemoryLimitError
 from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._heap import start_trim
 from kinform._options import Transform
+from kinform._paths.index_program import parse_indexes
 from kinform._printable import printable
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
@@ -78,6 +79,7 @@ class Writer:
         self._incomplete: set[str] = set()  # open streams that skipped an object without a key
         self._writes = 0
         self._background_lock = asyncio.Lock()
+        self._index_lock = asyncio.Lock()  # indexes are added and dropped one after another
         self._thread = 0  # the one that writes, as soon as one does
         self._log = ThrottledLog(log)
 
@@ -226,8 +228,11 @@ class Writer:
                 paused, seen = seen == self._writes, self._writes
                 if paused and compacted != seen:
                     compacted = seen
-                    while self._table.compact(COMPACT_BYTES):
-                        await asyncio.sleep(0)
+                    try:
+                        while self._table.compact(COMPACT_BYTES):
+                            await asyncio.sleep(0)
+                    except Exception as error:  # the next pause may have enough memory
+                        self._log.error("compaction", f"{self.contents.name}: compaction: {type(error).__name__}")
                     start_trim()
 
     @property
@@ -235,20 +240,71 @@ class Writer:
         """True if no new state is coming in, and all sweeps are finished."""
         return not self._open and not self._unswept
 
+    # Indexes
+
+    async def add_indexes(self, indexes: Mapping[str, str]) -> None:
+        """Adds indexes, and returns when readers can use them.
+
+        Yields to the event loop about each millisecond; writes go on meanwhile. A path that is indexed already costs
+        nothing: its users share the index. If this raises or is cancelled, no index is added.
+
+        Args:
+            indexes: The path of each index, by any name: readers have their own names.
+
+        Raises:
+            OptionError: A name is empty, or a path is not valid, cannot lead to a value, or overlaps too much with
+                others.
+            MemoryLimitError: With the indexes, the store takes more than `memory_limit`.
+            KinformError: Another thread has written before.
+        """
+        self._check_thread()
+        paths = list(parse_indexes(indexes).values())
+        async with self._index_lock:
+            self.contents.indexes.add_users(paths)
+            try:
+                for _ in self.contents.indexes.update():
+                    self._check_memory()
+                    await asyncio.sleep(0)
+                self._check_memory()
+            except BaseException:
+                self.contents.indexes.remove_users(paths)
+                for _ in self.contents.indexes.update():
+                    pass
+                raise
+
+    async def drop_indexes(self, indexes: Mapping[str, str]) -> None:
+        """Drops indexes that `add_indexes` has added. Frees those without another user.
+
+        Args:
+            indexes: As for `add_indexes`.
+
+        Raises:
+            KinformError: Another thread has written before.
+        """
+        self._check_thread()
+        self.contents.indexes.remove_users(parse_indexes(indexes).values())
+        async with self._index_lock:
+            for _ in self.contents.indexes.update():
+                await asyncio.sleep(0)
+
     # Snapshots
 
     def numbers(self, streams: Iterable[str]) -> dict[str, int]:
         """Returns the table's numbers of these streams."""
         return {stream: self._number(stream) for stream in streams}
 
-    def adopt(self, loaded: StoreContents, numbers: Mapping[str, int]) -> None:
+    async def adopt(self, loaded: StoreContents, numbers: Mapping[str, int]) -> None:
         """Takes over the contents of a snapshot, before the first write.
 
         Args:
             loaded: The contents that a snapshot was loaded into.
             numbers: The number of each stream in its table.
         """
-        self.contents.adopt(loaded)
+        async with self._index_lock:
+            loaded.indexes.follow(self.contents.indexes)  # they may have changed during the load
+            for _ in loaded.indexes.update():
+                await asyncio.sleep(0)
+            self.contents.adopt(loaded)
         self._table = self.contents.table
         self._numbers = dict(numbers)
         self.peak_bytes = self.memory_usage().held_bytes

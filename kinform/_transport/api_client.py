@@ -25,6 +25,7 @@ import msgspec
 from multidict import CIMultiDict
 
 from kinform._errors import OptionError, TransportError
+from kinform._printable import printable
 from kinform._transport.base import CHUNK_BYTES, Request, Response
 from kinform._transport.chunk_reader import ChunkReader
 from kinform._transport.lean_import import ApiClient
@@ -40,6 +41,8 @@ _CONNECT_ERRORS = (
     aiohttp.ConnectionTimeoutError,
 )
 _NETWORK_ERRORS = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, EOFError)
+# Their `repr` shows the headers of the request, which include the token, or the URL of a proxy with its password.
+_TELLTALE_ERRORS = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
 
 
 class ApiClientTransport:
@@ -65,7 +68,7 @@ class ApiClientTransport:
 
         Raises:
             OptionError: The ApiClient has been closed.
-            TransportError: There was no response.
+            TransportError: There was no response, or it came from another server, after a redirect.
         """
         session = self.api_client.rest_client.pool_manager
         if session is not None and session.closed:
@@ -74,8 +77,10 @@ class ApiClientTransport:
         try:
             response = await self._send(request)
         except _NETWORK_ERRORS as error:
-            reached = not isinstance(error, _CONNECT_ERRORS)
-            raise TransportError(f"{request.path}: {_describe(error)}", reached=reached) from error
+            failure = _transport_error(request.path, error)
+        except ValueError as error:  # aiohttp, before it sends anything
+            why = f"aiohttp refuses to send it ({type(error).__name__}); see HTTP_PROXY, HTTPS_PROXY and ~/.netrc"
+            failure = TransportError(f"{request.path}: {why}", reached=False)
         except Exception as error:
             if any(base.__name__ == "ApiException" for base in type(error).__mro__):  # of either package
                 return _response_of(error)
@@ -86,7 +91,10 @@ class ApiClientTransport:
             # The hook may send a request for a token, which fails like any other. Its text may quote the kubeconfig.
             why = f"the credentials cannot be renewed ({type(error).__name__})"
             raise TransportError(f"{request.path}: {why}", reached=False) from None
-        return _StreamedResponse(response, request.path, self._open_responses)
+        else:
+            _refuse_other_server(request.path, response)
+            return _StreamedResponse(response, request.path, self._open_responses)
+        raise failure  # not in the `except`: the context of an error is an error, too
 
     def _server_and_ca(self) -> tuple[str, bytes | None]:
         configuration: Any = self.api_client.configuration
@@ -196,7 +204,8 @@ class _StreamedResponse(ChunkReader):
             # Not `readany`, which joins all that is buffered, up to twice the session's `read_bufsize`.
             return await self._response.content.read(limit)
         except (*_NETWORK_ERRORS, RuntimeError) as error:  # RuntimeError: the client was closed
-            raise TransportError(f"{self._path}: {_describe(error)}") from error
+            failure = _transport_error(self._path, error)
+        raise failure
 
     def close(self) -> None:
         self._response.close()  # a no-op after the end of the body, which returns the connection to the pool
@@ -236,6 +245,26 @@ def _response_of(error: Any) -> Response:
         CIMultiDict(error.headers or {}),
         body.encode() if isinstance(body, str) else bytes(body),
     )
+
+
+def _refuse_other_server(path: str, response: aiohttp.ClientResponse) -> None:
+    """Refuses a response that a redirect to another host, port or scheme has led to.
+
+    Raises:
+        TransportError: It comes from another server.
+    """
+    first = response.history[0] if response.history else response
+    if response.url.origin() != first.url.origin():
+        response.close()
+        other = printable(str(response.url.origin()))
+        raise TransportError(f"{path}: the server redirected to another server, {other}")
+
+
+def _transport_error(path: str, error: Exception) -> TransportError:
+    """Returns the error for one of aiohttp. Its cause shows no secret."""
+    failure = TransportError(f"{path}: {_describe(error)}", reached=not isinstance(error, _CONNECT_ERRORS))
+    failure.__cause__ = None if isinstance(error, _TELLTALE_ERRORS) else error
+    return failure
 
 
 def _describe(error: BaseException) -> str:

@@ -6,6 +6,7 @@ A token file is read for each request, because a rotation replaces it. Errors ne
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ class CredentialError(OSError):
     """
 
 
+MAX_TOKEN_BYTES = 64 << 10  # as for all headers together
 TOKEN = "a bearer token: printable ASCII without spaces"
 
 
@@ -43,9 +45,16 @@ def token_file(path: str | Path) -> Callable[[], str]:
     """
 
     def read() -> str:
-        token = Path(path).read_text(encoding="utf-8").strip()
-        if not is_token(token):
+        with open(path, "rb", opener=_open_without_waiting) as file:
+            found = file.read(MAX_TOKEN_BYTES + 1)
+        token = found.decode("ascii", "replace").strip()
+        if len(found) > MAX_TOKEN_BYTES or not is_token(token):
             raise ValueError(f"{path} does not contain {TOKEN}")
         return f"Bearer {token}"
 
     return read
+
+
+def _open_without_waiting(path: str, flags: int) -> int:
+    """Opens a file. A FIFO would otherwise block the event loop."""
+    return os.open(path, flags | os.O_NONBLOCK)

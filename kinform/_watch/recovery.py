@@ -17,7 +17,7 @@ from kinform._watch.failures import is_lost, is_unreached
 
 OnExpired = Literal["raise", "replay", "diff"]
 
-MIN_INTERVAL = 0.25  # seconds between two requests
+MIN_INTERVAL = 0.5  # seconds between two requests
 MAX_INTERVAL = 4.0  # seconds, after several connections without an event
 PATIENCE = 30.0  # seconds without an event, in which lost connections are replaced
 GRACE = 5.0  # seconds after `timeout_seconds`, in which the server must end the response

@@ -46,7 +46,7 @@ class Watch:
     docs/reference/watch.md lists all differences.
 
     Guarantees: events come in the order of the server, and none is lost while a stream continues. Two requests are at
-    least 0.25 seconds apart, so the end of a stream is not reported earlier than this after its last request.
+    least half a second apart, so the end of a stream is not reported earlier than this after its last request.
 
     One Watch has one stream at a time. Only `stop` may be called from another thread.
 

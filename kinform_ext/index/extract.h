@@ -122,15 +122,16 @@ static inline int kx_index_json(kx_indexes *x, uint32_t id, const unsigned char 
     return r != KJ_NO_MEMORY;
 }
 
-static inline void kx_free_nodes(kx_indexes *x)
+/* Frees a program of `count` nodes; NULL is ignored. */
+static inline void kx_free_nodes(kx_node *nodes, uint32_t count)
 {
-    for (uint32_t i = 0; i < x->node_count; i++) {
-        for (uint32_t j = 0; j < x->nodes[i].count; j++)
-            free(x->nodes[i].children[j].name);
-        free(x->nodes[i].children);
-        free(x->nodes[i].ends);
+    for (uint32_t i = 0; nodes && i < count; i++) {
+        for (uint32_t j = 0; j < nodes[i].count; j++)
+            free(nodes[i].children[j].name);
+        free(nodes[i].children);
+        free(nodes[i].ends);
     }
-    free(x->nodes);
+    free(nodes);
 }
 
 #endif

@@ -44,7 +44,6 @@ typedef struct {
 typedef struct {
     struct kx_node *nodes;    /* the program: see extract.h */
     uint32_t node_count;      /* 0: no program */
-    uint32_t indexes;         /* number of indexes */
     kr_keymap keys;           /* from index and text to the number of a value */
     kx_value_page *page;      /* by number / KX_PAGE_SLOTS */
     uint32_t pages;           /* in use */
@@ -259,6 +258,45 @@ no_memory:
     return 0;
 }
 
+/* Clears the slot of an id, which has one. */
+static inline void kx_slot_clear(kx_indexes *x, uint32_t id)
+{
+    kx_slot_page *slots = &x->slots[id / KX_PAGE_SLOTS];
+    slots->at[id % KX_PAGE_SLOTS] = 0;
+    if (--slots->used)
+        return;
+    kx_realloc(slots->at, KX_PAGE_SLOTS * sizeof *slots->at, 0, &x->bytes);
+    slots->at = NULL;
+}
+
+/* Removes one value of an id, which has it. */
+static inline void kx_forget(kx_indexes *x, uint32_t number, uint32_t id)
+{
+    uint64_t *slot = &x->slots[id / KX_PAGE_SLOTS].at[id % KX_PAGE_SLOTS];
+    if (*slot & KX_LIST) {
+        kx_value_list *list = (kx_value_list *)(uintptr_t)(*slot & ~KX_LIST);
+        size_t size = sizeof *list + 4 * (size_t)list->count;
+        uint32_t i = 0;
+        while (list->number[i] != number)
+            i++;
+        list->number[i] = list->number[--list->count];
+        if (list->count == 2) {
+            *slot = (list->number[0] + 1) | (uint64_t)(list->number[1] + 1) << 32;
+            kx_realloc(list, size, 0, &x->bytes);
+        } else {
+            /* Where there is no memory for the smaller list, it keeps the larger one. */
+            x->bytes += kx_heap_bytes(size - 4);
+            x->bytes -= kx_heap_bytes(size);
+            kx_value_list *smaller = (kx_value_list *)realloc(list, size - 4);
+            *slot = KX_LIST | (uintptr_t)(smaller ? smaller : list);
+        }
+    } else
+        *slot = (uint32_t)*slot == number + 1 ? *slot >> 32 : (uint32_t)*slot;
+    if (!*slot)
+        kx_slot_clear(x, id);
+    kx_unlink(x, number, id);
+}
+
 /* Removes all values of an id; an id without values is ignored. */
 static inline void kx_release(kx_indexes *x, uint32_t id)
 {
@@ -276,11 +314,7 @@ static inline void kx_release(kx_indexes *x, uint32_t id)
         if (slot >> 32)
             kx_unlink(x, (uint32_t)(slot >> 32) - 1, id);
     }
-    slots->at[id % KX_PAGE_SLOTS] = 0;
-    if (--slots->used)
-        return;
-    kx_realloc(slots->at, KX_PAGE_SLOTS * sizeof *slots->at, 0, &x->bytes);
-    slots->at = NULL;
+    kx_slot_clear(x, id);
 }
 
 /* Returns the ids that have a value, NULL if no id has it. Valid until the next change. */

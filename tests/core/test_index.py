@@ -37,7 +37,7 @@ def kept():
 
 def test_the_paths_of_all_indexes_compile_to_one_program():
     paths = [parse(text, field="indexes") for text in ("a.b", "a[*].c", "[*].b")]
-    assert compile_index(paths) == (
+    assert compile_index(dict(enumerate(paths))) == (
         (((b"a", 1),), 2, ()),
         (((b"b", 3),), 4, ()),
         (((b"b", 5),), NOWHERE, ()),
@@ -165,7 +165,7 @@ def test_loaded_objects_are_in_the_indexes(kept):
     kept.live("MODIFIED", pod("b", "n5", "nginx", rv=2))
     contents = StoreContents("again", INDEXES)
     load(Dump(kept.writer._table), contents.table)
-    store, writer = Store(contents, dict), Writer(contents)
+    store, writer = Store(contents, dict, INDEXES), Writer(contents)
     for change in (None, pod("c", "n6", rv=2)):
         if change is not None:
             kept.live("MODIFIED", change)

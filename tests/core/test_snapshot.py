@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import random
@@ -134,7 +135,7 @@ class TestRoundTrip:
         assert loaded.resource_versions == {"shop": "17", "till": "19"}
         assert sorted(loaded.contents.table.index_keys(0, "web:3")) == ["shop/p3", "till/p3"]
         taken = Writer(loaded.contents)
-        taken.adopt(loaded.contents, loaded.numbers)
+        asyncio.run(taken.adopt(loaded.contents, loaded.numbers))
         while taken.drop("shop"):
             pass
         assert {key.split("/")[0] for key in raws(loaded.contents)} == {"till"}
@@ -154,7 +155,7 @@ class TestRoundTrip:
         save(writer, tmp_path / "s")
         loaded = load(tmp_path / "s")
         later = Writer(loaded.contents)
-        later.adopt(loaded.contents, loaded.numbers)
+        asyncio.run(later.adopt(loaded.contents, loaded.numbers))
         for each in (writer, later):
             each.apply("shop", batch(*(pod(number, "shop") for number in range(1_000, 2_000))), initial=False)
         assert raws(loaded.contents) == raws(writer.contents)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import random
@@ -18,6 +19,7 @@ from kinform_ext._table import Change
 from tests.core.wire import batch, events, obj
 from tests.ext.resembling import take
 from tests.support.oracles.store import StoreOracle
+from tests.support.waiting import until
 
 
 class Metadata(msgspec.Struct):
@@ -273,6 +275,25 @@ def test_a_relist_of_one_stream_does_not_affect_the_others():
     kept.writer.drop("till")
     assert len(kept.store) == 0
     assert kept.notified()[-1] == ("deleted", "till/b", None, "1", True)
+
+
+async def test_compaction_goes_on_after_an_error(monkeypatch, caplog):
+    monkeypatch.setattr(writer, "COMPACT_SECONDS", 0.0)
+    writing, _ = store(name="v1/pods")
+    calls = []
+
+    class Table:
+        def compact(self, size: int) -> bool:
+            calls.append(size)
+            writing._writes += 1
+            raise MemoryError("hunter2")
+
+    monkeypatch.setattr(writing, "_table", Table())
+    writing._writes = 1
+    task = asyncio.create_task(writing.run_background())
+    await until(lambda: len(calls) > 2)
+    task.cancel()
+    assert caplog.messages == ["v1/pods: compaction: MemoryError"]
 
 
 class TestSkipped:

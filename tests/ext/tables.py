@@ -20,7 +20,7 @@ INDEXES = ("spec.nodeName", "spec.containers[*].image")
 
 def indexed() -> Table:
     """Returns a table with an index for each of `INDEXES`."""
-    return Table(Postings(compile_index([parse(path, field="indexes") for path in INDEXES])))
+    return Table(Postings(compile_index(dict(enumerate(parse(path, field="indexes") for path in INDEXES)))))
 
 
 def reload(table: Table, into: Table, *, piece: int = 5000) -> Table:

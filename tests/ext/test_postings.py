@@ -35,7 +35,7 @@ IDS = st.integers(0, 9) | st.integers(65_530, 65_540) | st.integers(0, 2**26 - 1
 
 
 def postings(*paths: str) -> Postings:
-    return Postings(compile_index([parse(path, field="indexes") for path in paths]))
+    return Postings(compile_index(dict(enumerate(parse(path, field="indexes") for path in paths))))
 
 
 def reached(found: Any, path: Path) -> set[str]:
@@ -53,8 +53,8 @@ def reached(found: Any, path: Path) -> set[str]:
 
 @given(PATHS, st.lists(st.tuples(IDS, JSONS | st.just(...)), max_size=60), st.booleans())
 def test_postings_agree_with_plain_sets(paths, steps, escaped):
-    ours, plain = Postings(compile_index(paths)), {}
-    empty = sys.getsizeof(Postings(compile_index(paths)))
+    ours, plain = Postings(compile_index(dict(enumerate(paths)))), {}
+    empty = sys.getsizeof(Postings(compile_index(dict(enumerate(paths)))))
     for id, found in steps:
         if found is ...:
             ours.remove(id)
@@ -74,6 +74,38 @@ def test_postings_agree_with_plain_sets(paths, steps, escaped):
     assert all(ours.values(index) == [] for index in range(len(paths)))
     # Lists of pages, and the list of staged values, stay allocated.
     assert sys.getsizeof(ours) <= empty + 5_000_000 * any(id > 100_000 for id, _ in steps) + 10_000
+
+
+@given(PATHS, st.dictionaries(IDS, JSONS, max_size=60), st.sets(st.integers(0, 3)), st.integers(1, 3))
+def test_a_smaller_program_and_a_purge_leave_the_other_values(paths, plain, kept, budget):
+    program = dict(enumerate(paths))
+    ours, only = (Postings(compile_index(program)) for _ in range(2))
+    left = {index: path for index, path in program.items() if index in kept}
+    ours.load(compile_index(left))
+    ours.load(compile_index(program))
+    for id, found in plain.items():
+        ours.put(id, json.dumps(found).encode())
+    for each in (ours, only):
+        each.load(compile_index(left))
+    for id, found in plain.items():
+        only.put(id, json.dumps(found).encode())
+    while ours.purge(budget):
+        pass
+    for index in program:
+        if index in left:
+            found = {value: ours.ids(index, value) for value in ours.values(index)}
+            assert found == {value: only.ids(index, value) for value in only.values(index)}
+        else:
+            with pytest.raises(IndexError):
+                ours.ids(index, "x")
+    ours.load(compile_index(program))
+    assert all(ours.values(index) == [] for index in program if index not in left)
+    for id in plain:
+        ours.remove(id)
+        only.remove(id)
+    assert all(ours.values(index) == [] for index in program)
+    large = any(id > 100_000 for id in plain)
+    assert sys.getsizeof(ours) <= sys.getsizeof(only) + 5_000_000 * large + 10_000
 
 
 @pytest.mark.parametrize("spread", [1, 7, 300])
@@ -195,3 +227,8 @@ def test_unknown_values_have_no_ids_and_bad_arguments_raise():
 def test_a_program_with_an_unknown_node_is_refused():
     with pytest.raises(ValueError, match="not a node"):
         Postings([((), 1, ())])
+    ours = postings("a")
+    with pytest.raises(ValueError, match="not a node"):
+        ours.load([((), -1, ()), ((), 2, ())])
+    ours.put(1, b'{"a":"x"}')
+    assert ours.values(0) == ["x"]

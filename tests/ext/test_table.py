@@ -282,8 +282,53 @@ class TestIterators:
         assert list(table.ids("nowhere")) == []
         assert len(table.ids("shop")) == 3
 
+    def test_a_copy_goes_its_own_way(self, table):
+        ids = table.ids()
+        first = next(ids)
+        copy = ids.copy()
+        put(table, "a", rv="2")
+        assert (len(ids), len(copy)) == (2, 2)
+        assert table.key_of(first) == "shop/a"
+        assert list(copy.keys()) == ["shop/b", "shop/c"]
+        assert len(list(copy.copy())) == 0
+        assert len(list(ids)) == 2
+        assert limbo(table) == 0
+
+    def test_an_iterator_finds_the_versions_of_its_state(self, table):
+        put(table, "p", namespace="", raw=b'{"cluster":"scoped"}')
+        ids = table.ids()
+        before = {key: table.find(key) for key in ("shop/a", "shop/b", "p")}
+        assert {key: ids.find(key) for key in before} == before
+        put(table, "a", rv="2")
+        put(table, "z")
+        table.apply(0, events([("DELETED", obj("b"))]), False, False)
+        assert ids.find("p") == before["p"]
+        assert {ids.find(key) for key in ("shop/a", "shop/b", "shop/z", "shop/", "x/y")} == {-1}
+        assert ids.removed == 2
+        assert {table.key_of(id): id for id in ids.removed_ids()} == {key: before[key] for key in ("shop/a", "shop/b")}
+        assert table.ids("shop").find("p") == -1
+        ids.close()
+        assert (ids.find("p"), ids.removed, ids.removed_ids()) == (-1, 0, [])
+
+    def test_identities_tell_versions_apart(self):
+        table = Table()
+        uids = ("", "u", "ab", "0a1b2c3d-4e5f-6071-8293-000000000001", "0a1b2c3d-4e5f-6071-8293-000000000002")
+        versions = ("", "1", "01", "b", "256", "257", "18446744073709551615", "99999999999999999999")
+        found = {}
+        for uid in uids:
+            for rv in versions:
+                put(table, "p", uid=uid, rv=rv, raw=f'{{"{uid}":"{rv}"}}'.encode())
+                identity, raw = table.identity_and_raw("shop/p")
+                assert raw == table.raw("shop/p")
+                assert identity == table.identity("shop/p") == table.identity_of(table.find("shop/p"))
+                assert (identity == b"") == (not uid or not rv)
+                found[uid, rv] = identity
+        assert len(set(found.values())) == 1 + (len(uids) - 1) * (len(versions) - 1)
+        assert table.identity("shop/x") is table.identity_and_raw("shop/x") is None
+
     def test_unknown_ids_are_key_errors(self, table):
-        for read in (table.raw_of, table.meta_of, table.key_of, table.version_of, table.blob_of, table.form_of):
+        reads = (table.raw_of, table.meta_of, table.key_of, table.version_of, table.blob_of, table.form_of)
+        for read in (*reads, table.identity_of):
             for id in (-1, 3, 1 << 20, 1 << 40):
                 with pytest.raises(KeyError):
                     read(id)

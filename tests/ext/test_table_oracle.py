@@ -219,6 +219,9 @@ class Trial:
                 ids.close()
                 del self.iterators[at]
                 return
+            self.look_up(table, ids, expected)
+            if rng.random() < 0.3 and len(self.iterators) < 6:
+                self.iterators.append((table, ids.copy(), expected.copy()))
             for _ in range(rng.choice([1, 10, 1000])):
                 id = next(ids, None)
                 if id is None:
@@ -228,6 +231,20 @@ class Trial:
                 found = (table.key_of(id), table.raw_of(id))
                 assert expected[found] > 0, found[0]
                 expected[found] -= 1
+
+    def look_up(self, table: Table, ids: Ids, expected: Counter[tuple[str, bytes]]) -> None:
+        """Looks up keys in the state of an iterator, whose current id is not passed yet."""
+        left = ids.copy()
+        next(left, None)
+        removed = {table.key_of(id): id for id in left.removed_ids()}
+        assert len(removed) <= left.removed
+        for key in self.rng.sample(sorted({key for key, _ in expected.elements()}), k=min(3, len(+expected))):
+            id = left.find(key)
+            if id < 0:
+                id = removed[key]
+            assert expected[key, table.raw_of(id)] > 0, key
+        gone = self.rng.choice(["both/none", "nowhere/none", "none"])
+        assert left.find(gone) == -1
 
     def hold(self, version: Version) -> None:
         self.versions.append((version, record_of(version)))

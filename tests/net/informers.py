@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import pytest
@@ -26,9 +26,12 @@ def quick(**changes: Any) -> kinform.WatchOptions:
     return msgspec.structs.replace(QUICK, **changes)
 
 
+Runs = TypeVar("Runs", kinform.Informer, kinform.Factory)
+
+
 @asynccontextmanager
-async def fails(informer: kinform.Informer, error: type[Exception]) -> AsyncIterator[kinform.Informer]:
-    """Runs an informer that fails. The end of its block must raise the error."""
+async def fails(informer: Runs, error: type[Exception]) -> AsyncIterator[Runs]:
+    """Runs an informer or a factory whose block must raise this error at its end."""
     left = False
     try:
         async with informer:

@@ -6,11 +6,13 @@ See test_transport.py for what it has in common with the other transport.
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+import kinform
 from kinform._errors import OptionError, TransportError
 from kinform._transport.adapter import as_transport
 from kinform._transport.api_client import ApiClientTransport
@@ -224,3 +226,85 @@ async def test_transports_over_one_client_have_the_same_identity() -> None:
         other = as_transport(transport.api_client)
         assert other.identity is transport.identity is transport.api_client
         assert as_transport(transport) is transport
+
+
+# --- what the environment and a hostile server can do
+
+
+def texts_of(error: BaseException | None) -> str:
+    """Returns all texts of an error, of its causes and of its contexts."""
+    if error is None:
+        return ""
+    own = f"{error} {error!r} {error.args}"
+    return own + texts_of(error.__cause__) + texts_of(error.__context__)
+
+
+async def send_garbage(request: ReceivedRequest) -> None:
+    await request.send(b"nonsense\r\n\r\n")
+
+
+async def redirect_to_itself(request: ReceivedRequest) -> None:
+    await request.respond(302, b"", Location=request.path)
+
+
+async def send_a_bad_chunk(request: ReceivedRequest) -> None:
+    await request.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n")
+
+
+@pytest.mark.parametrize("handler", [send_garbage, redirect_to_itself, send_a_bad_chunk])
+async def test_no_cause_of_an_error_shows_the_token(handler: Any) -> None:
+    async with scripted_server(handler) as server, api_client_transport(server.url, token="hunter2") as transport:
+        with pytest.raises(TransportError) as caught:
+            await body_of(await transport.open(PODS))
+        assert server.requests[0].headers["authorization"] == "Bearer hunter2"
+    assert "hunter2" not in texts_of(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["http://u:hunter2@[", "http://u:hunter2@host:port", "://u:hunter2@host"])
+async def test_a_malformed_proxy_variable_is_retried_and_not_shown(monkeypatch: Any, proxy: str) -> None:
+    monkeypatch.setenv("http_proxy", proxy)
+    async with scripted_server() as server, api_client_transport(server.url) as transport:
+        with pytest.raises(TransportError) as caught:
+            await transport.open(PODS)
+        assert not server.requests
+        assert "hunter2" not in texts_of(caught.value)
+
+
+@pytest.mark.filterwarnings("ignore:.*netrc")
+async def test_a_login_of_netrc_ends_no_informer(monkeypatch: Any, tmp_path: Path, caplog: Any) -> None:
+    (tmp_path / "netrc").write_text("default login bob password hunter2\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    async with scripted_server() as server, api_client_transport(server.url, token="right") as transport:
+        options = kinform.WatchOptions(backoff=kinform.Backoff(initial=0.01, maximum=0.02))
+        async with kinform.Informer(transport.api_client, "v1/pods", options=options) as pods:
+            with pytest.raises(TimeoutError, match=r"retrying \(/api/v1/pods: aiohttp refuses .* see .*~/.netrc"):
+                await pods.synced(timeout=0.3)
+            (tmp_path / "netrc").unlink()
+            await pods.synced(timeout=10)
+    assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("host", ["localhost", "127.0.0.1"])
+async def test_a_redirect_to_another_server_is_refused(host: str) -> None:
+    async with scripted_server() as other:
+        elsewhere = other.url.replace("127.0.0.1", host)
+
+        async def redirect(request: ReceivedRequest) -> None:
+            await request.respond(302, b"", Location=f"{elsewhere}/api/v1/pods?token=hunter2")
+
+        async with scripted_server(redirect) as server, api_client_transport(server.url, token="right") as transport:
+            with pytest.raises(TransportError, match=f"the server redirected to another server, {elsewhere}$"):
+                await transport.open(PODS)
+        assert "authorization" not in other.requests[0].headers
+
+
+async def test_a_redirect_within_the_server_is_followed() -> None:
+    async def redirect(request: ReceivedRequest) -> None:
+        if request.path == "/api/v1/pods":
+            await request.respond(302, b"", Location="/prefix/api/v1/pods")
+        else:
+            await request.respond(200, b"{}")
+
+    async with scripted_server(redirect) as server, api_client_transport(server.url) as transport:
+        assert await body_of(await transport.open(PODS)) == b"{}"

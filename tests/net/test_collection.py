@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
@@ -18,13 +19,22 @@ from tests.support.waiting import until
 PODS = "v1/pods"
 
 
-def collection_of(api: object) -> Collection:
+def collection_of(api: object, path: Path | None = None) -> Collection:
     spec = CollectionSpec.of(PODS, options=quick())
-    return Collection(as_transport(api), spec, indexes={}, snapshot=None, memory_limit=None)
+    snapshot = None if path is None else kinform.Snapshot(path=path)
+    return Collection(as_transport(api), spec, indexes={}, snapshot=snapshot, memory_limit=None)
 
 
 def dispatcher() -> Dispatcher:
-    return Dispatcher(dict, PODS, 100)
+    made = Dispatcher(dict, PODS, 100)
+    made.open()
+    return made
+
+
+async def synced(collection: Collection) -> None:
+    async def opened() -> None: ...
+
+    await collection.waits.synced(collection.streams.values, 10, opened=opened)
 
 
 async def read(changes: kinform.Changes, n: int) -> list[tuple[str, str]]:
@@ -41,7 +51,7 @@ async def test_handles_share_one_stream_until_the_last_one_leaves(server):
     async with kinform.connect(server.url) as api:
         collection, first, second = collection_of(api), dispatcher(), dispatcher()
         await collection.open(first)
-        await collection.waits.synced(collection.streams.values, 10)
+        await synced(collection)
         await collection.open(second)
         await server.wait_for_watchers(1)
         await collection.close(first)
@@ -58,8 +68,8 @@ async def test_a_handle_that_opens_late_gets_the_present_state(server):
     async with kinform.connect(server.url) as api:
         collection, first, second = collection_of(api), dispatcher(), dispatcher()
         await collection.open(first)
-        await collection.waits.synced(collection.streams.values, 10)
-        late = collection.changes(second)
+        await synced(collection)
+        late = collection.changes(second, opened=False)
         await collection.open(second)
         expected = [*(("Added", key) for key in sorted(keys)), ("Synced", "")]
         found = await read(late, 3)
@@ -73,10 +83,10 @@ async def test_a_handle_that_opens_late_gets_the_present_state(server):
 async def test_each_handle_gets_every_change(server):
     async with kinform.connect(server.url) as api:
         collection, handles = collection_of(api), [dispatcher(), dispatcher()]
-        readers = [collection.changes(each) for each in handles]
+        readers = [collection.changes(each, opened=False) for each in handles]
         for each in handles:
             await collection.open(each)
-        await collection.waits.synced(collection.streams.values, 10)
+        await synced(collection)
         (key,) = server.generate(PODS, 1)
         for reader in readers:
             assert await read(reader, 2) == [("Synced", ""), ("Added", key)]
@@ -90,7 +100,7 @@ async def test_a_handle_that_opens_a_failed_collection_gets_its_error(server):
         collection, first, second = collection_of(api), dispatcher(), dispatcher()
         await collection.open(first)
         await until(lambda: collection.failure is not None)
-        late = collection.changes(second)
+        late = collection.changes(second, opened=False)
         await collection.open(second)
         with pytest.raises(kinform.BadRequestError):
             await read(late, 1)
@@ -98,14 +108,34 @@ async def test_a_handle_that_opens_a_failed_collection_gets_its_error(server):
         await collection.close(first)
 
 
-async def test_a_closed_collection_cannot_be_opened_again(server):
+async def test_a_closed_collection_starts_anew(server):
+    server.generate(PODS, 2)
     async with kinform.connect(server.url) as api:
         collection, handle = collection_of(api), dispatcher()
-        await collection.open(handle)
-        await collection.close(handle)
-        await collection.close(handle)
-        with pytest.raises(kinform.KinformError, match="is closed"):
-            await collection.open(dispatcher())
+        for found in (2, 3):
+            await collection.open(handle)
+            assert len(collection.contents.table) == 0
+            await synced(collection)
+            assert len(collection.contents.table) == found
+            await collection.close(handle)
+            await collection.close(handle)
+            server.generate(PODS, 1)
+        await server.wait_for_watchers(0)
+
+
+async def test_a_handle_that_opens_during_a_stop_waits_for_its_end(server, tmp_path):
+    server.generate(PODS, 20)
+    async with kinform.connect(server.url) as api:
+        collection, first, second = collection_of(api, tmp_path / "pods"), dispatcher(), dispatcher()
+        await collection.open(first)
+        await synced(collection)
+        stopping = asyncio.create_task(collection.close(first))
+        await asyncio.sleep(0)
+        await collection.open(second)
+        assert stopping.done()
+        assert collection.keeper.stats().loaded
+        await synced(collection)
+        await collection.close(second)
 
 
 async def test_a_second_handle_starts_if_the_first_one_failed_to(server, monkeypatch):
@@ -125,6 +155,6 @@ async def test_a_second_handle_starts_if_the_first_one_failed_to(server, monkeyp
         await collection.open(second)
         with pytest.raises(RuntimeError):
             await opening
-        await collection.waits.synced(collection.streams.values, 10)
+        await synced(collection)
         await collection.close(second)
         await server.wait_for_watchers(0)

@@ -9,11 +9,7 @@ from typing import Any
 import pytest
 
 import kinform
-from kinform._dispatch.dispatcher import Dispatcher
-from kinform._informer.collection import Collection
-from kinform._spec import CollectionSpec
 from kinform._stats import UNKNOWN_KEYS
-from kinform._transport.adapter import as_transport
 from kinform.testing import Forbidden, MalformedObject, Oversized, Server
 from tests.net.informers import in_sync, quick
 from tests.support.waiting import until
@@ -175,19 +171,13 @@ async def test_a_reader_of_a_late_handle_waits_for_skipped_objects(server, api):
     keys = server.generate(PODS, 5)
     server.fault(MalformedObject(after=2))
     options = quick(backoff=kinform.Backoff(initial=0.3))
-    collection = Collection(
-        as_transport(api), CollectionSpec.of(PODS, options=options), indexes={}, snapshot=None, memory_limit=None
-    )
-    first, late = Dispatcher(dict, PODS, 100), Dispatcher(dict, PODS, 100)
-    await collection.open(first)
-    await collection.waits.synced(collection.streams.values, 10, allow_skipped=True)
-    changes = collection.changes(late)
-    await collection.open(late)
-    assert collection.degraded
-    assert await keys_until_synced(changes) == set(keys)
-    assert not collection.degraded
-    await collection.close(late)
-    await collection.close(first)
+    async with kinform.Factory(api) as factory:
+        await factory.informer(PODS, options=options).synced(timeout=10, allow_skipped=True)
+        late = factory.informer(PODS, options=options)
+        changes = late.changes()
+        assert late.stats().degraded
+        assert await keys_until_synced(changes) == set(keys)
+        assert not late.stats().degraded
 
 
 async def test_add_namespace_waits_for_a_skipped_object(server, api):

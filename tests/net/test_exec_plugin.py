@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+import kinform
+import kinform.testing
 from kinform._errors import OptionError, TransportError
 from kinform._transport import exec_plugin
 from kinform._transport.access import ClusterAccess
@@ -20,6 +22,7 @@ from kinform._transport.credentials import KubeconfigSource
 from tests.support.kubeconfig import write_contexts
 from tests.support.loops import on_each_loop
 from tests.support.tls import CERTIFICATES
+from tests.support.waiting import until
 
 V1 = "client.authentication.k8s.io/v1"
 SAVE_INFO = 'printf %s "$KUBERNETES_EXEC_INFO"'
@@ -305,3 +308,34 @@ async def test_a_child_that_holds_the_pipes_is_not_awaited(tmp_path: Path, monke
     [pid] = await pids_in(tmp_path / "pids", 1)
     assert runs(pid)  # as a browser, it is not the plugin's
     os.kill(pid, signal.SIGKILL)
+
+
+async def test_a_stream_goes_on_after_a_plugin_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exec_plugin, "TIMEOUT_SECONDS", 0.3)
+    run = tmp_path / "run"
+    run.write_text(printing({"token": "t1"}))
+    options = kinform.WatchOptions(backoff=kinform.Backoff(initial=0.02, maximum=0.1, refused=0.1))
+    async with kinform.testing.Server(token="t1") as server:
+        server.generate("v1/pods", 3)
+        kubeconfig(tmp_path, f". {run}", cluster={"server": server.url})
+        async with (
+            kinform.connect(tmp_path / "one") as api,
+            kinform.Informer(api, "v1/pods", options=options) as pods,
+        ):
+            await pods.synced(timeout=10)
+            run.write_text(f"sleep 60 & echo $$ $! > {tmp_path}/pids; wait")
+            server.token = "t2"
+            server.disconnect()
+            await until_ended(await pids_in(tmp_path / "pids", 2))
+            await until(lambda: pods.state == "unauthorized")
+            run.write_text(printing({"token": "t2"}))
+            server.generate("v1/pods", 1)
+            await until(lambda: len(pods.store) == 4)
+            assert pods.state == "live"
+            (tmp_path / "pids").unlink()
+            run.write_text(f"sleep 60 & echo $$ $! > {tmp_path}/pids; wait")
+            monkeypatch.setattr(exec_plugin, "TIMEOUT_SECONDS", 60.0)
+            server.token = "t3"
+            server.disconnect()
+            pids = await pids_in(tmp_path / "pids", 2)
+        assert not any(map(runs, pids))  # none outlives the block

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from kinform._errors import OptionError, TransportError
 from kinform._transport.access import ClusterAccess
+from kinform._transport.authorization import MAX_TOKEN_BYTES
 from kinform._transport.credentials import KubeconfigSource
 from kinform._transport.kubeconfig import Kubeconfig
 from tests.support.kubeconfig import write_contexts
@@ -200,6 +201,17 @@ async def test_a_token_file_is_read_at_each_request(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="does not contain a bearer token") as caught:
             authorization(access)
         assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("contents", [b"hunter2 hunter2", b"hunter2\xff", b"x" * (MAX_TOKEN_BYTES + 1), b"", None])
+async def test_a_file_that_is_no_token_is_refused_at_once(tmp_path: Path, contents: bytes | None) -> None:
+    if contents is None:
+        os.mkfifo(tmp_path / "token")
+    else:
+        (tmp_path / "token").write_bytes(contents)
+    with pytest.raises(TransportError, match="token does not contain a bearer token") as caught:
+        await load_one(tmp_path, {"tokenFile": "token"})
+    assert "hunter2" not in repr((caught.value, caught.value.__cause__, caught.value.__context__))
 
 
 async def test_the_error_names_a_missing_token_file(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 
+import msgspec
 import pytest
 
 import kinform
@@ -13,6 +14,7 @@ from tests.net.informers import in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
+KEEP_NAMES = kinform.Prune(keep=["metadata.name"])
 
 
 def cancel_own_task() -> None:
@@ -191,3 +193,37 @@ async def test_a_transform_that_raises_cancelled_error_ends_nothing(server):
         await pods.synced(timeout=10)
         assert pods.stats().transform_errors == 3
         assert in_sync(pods.store, server, PODS)
+
+
+class Poisoned(msgspec.Struct):
+    """A type that some objects raise an error in."""
+
+    metadata: dict[str, str]
+
+    def __post_init__(self) -> None:
+        errors = {"a": KeyError, "b": asyncio.CancelledError, "c": StopIteration, "d": StopAsyncIteration}
+        if error := errors.get(self.metadata["name"]):
+            raise error("hunter2")
+
+
+async def test_objects_that_raise_in_their_type_stop_no_listener(server, caplog):
+    for name in "abcde":
+        server.put(PODS, {"metadata": {"name": name, "namespace": "shop"}})
+    async with (
+        kinform.connect(server.url) as api,
+        kinform.Informer(api, PODS, type=Poisoned, options=quick(initial="list"), prune=KEEP_NAMES) as pods,
+    ):
+        added, updated, keys = [], [], []
+        pods.on_add(lambda pod: added.append(pod.metadata["name"]))
+        pods.on_update(lambda old, new: updated.append((old, new.metadata["name"])))
+        pods.on_change(keys.append)
+        changes = pods.changes()
+        await pods.synced(timeout=10)
+        await until(lambda: len(keys) == 5 and added == ["e"])
+        assert pods.stats().undecodable >= 4
+        assert [(await anext(changes)).key for _ in range(2)] == ["shop/e", ""]
+        for name in "bae":
+            server.touch(PODS, f"shop/{name}")
+        await until(lambda: len(updated) == 1)
+        assert (await anext(changes)).key == "shop/e"
+    assert "hunter2" not in caplog.text

@@ -93,7 +93,7 @@ async def test_every_error_of_an_informer_has_its_name(server: Server, resource)
             await catch(pods.wait_for("999999999", timeout=0.1))
             assert repr(pods) == f"<kinform.Informer of {name}: {pods.state}, 0 objects>"
             assert pods.health().reason.startswith(f"{name}: ")
-        await catch(pods.__aenter__())
+            await catch(pods.__aenter__())
         await catch(pods.failed())
     assert [str(error) for error in errors if name not in str(error)] == []
 

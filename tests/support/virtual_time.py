@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any, TypeVar
 from unittest.mock import patch
 
-from kinform._informer import healer
-from kinform._listwatch import stream
+from kinform._informer import handle, healer, report
+from kinform._listwatch import pacing, stream
 
 T = TypeVar("T")
 
@@ -39,8 +40,10 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a program in virtual time, from 0. Streams and healers have the same clock."""
+    """Runs a program in virtual time, from 0. Informers have the same clock."""
     with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
         clock = SimpleNamespace(monotonic=runner.get_loop().time, time=runner.get_loop().time)
-        with patch.object(stream, "time", clock), patch.object(healer, "time", clock):
+        with ExitStack() as stack:
+            for module in (handle, healer, pacing, report, stream):
+                stack.enter_context(patch.object(module, "time", clock))
             return runner.run(main)

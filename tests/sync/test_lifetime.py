@@ -15,6 +15,7 @@ import pytest
 import kinform
 import kinform.sync
 from tests.net.informers import quick
+from tests.support.kubeconfig import write_contexts
 from tests.sync.conftest import InThread
 from tests.sync.programs import until
 
@@ -76,6 +77,17 @@ async def test_threads_that_start_and_stop_at_once_leave_no_loop(server):
     for thread in threads:
         assert await asyncio.to_thread(thread.result) == 5
     assert loops() == []
+
+
+async def test_a_connection_has_the_namespace_of_its_context(tmp_path):
+    context = {"name": "one", "context": {"cluster": "one", "user": "one", "namespace": "shop"}}
+    path = write_contexts(tmp_path / "one", "one", contexts=[context])
+
+    def program() -> str:
+        with kinform.sync.connect(path) as api:
+            return api.namespace
+
+    assert await asyncio.to_thread(program) == "shop"
 
 
 async def test_construction_starts_nothing(server):
@@ -315,7 +327,7 @@ async def test_many_blocks_leave_no_object(server):
     await asyncio.to_thread(program)
 
 
-async def test_a_connection_has_the_namespace_of_its_context(server):
+async def test_a_connection_has_a_namespace_only_in_its_block(server):
     def program() -> None:
         api = kinform.sync.connect(server.url)
         with pytest.raises(kinform.OptionError, match="a connection inside its"):

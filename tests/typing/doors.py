@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import ItemsView, Iterable, KeysView, Mapping, ValuesView
 from typing import Any, assert_type
 
 import kubernetes_asyncio
@@ -30,7 +31,13 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
         assert_type(pods, kinform.Informer[Pod])
         assert_type(pods.store.get("shop/web-0"), Pod | None)
         assert_type(pods.store["shop/web-0"], Pod)
+        assert_type(pods.store.get("shop/web-0", 7), Pod | int)
         assert_type(pods.store.index("node", "node-7"), list[Pod])
+        assert_type(pods.store.keys(), KeysView[str])
+        assert_type(pods.store.items(), ItemsView[str, Pod])
+        assert_type(pods.store.values("shop"), ValuesView[Pod])
+        assert_type(pods.store.items(label_selector="app=web"), Iterable[tuple[str, Pod]])
+        assert_type(pods.store.snapshot(), Mapping[str, Pod])
         for key, pod in pods.store.items():
             assert_type(key, str)
             assert_type(pod, Pod)
@@ -46,6 +53,34 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
                     assert_type(old, Pod | None)
                 case kinform.Synced():
                     pass
+
+
+def a_store_is_a_mapping(pods: kinform.Informer[Pod]) -> None:
+    mapping: Mapping[str, Pod] = pods.store
+    assert_type(dict(mapping), dict[str, Pod])
+
+
+async def a_lazy_informer_has_the_same_types(api: kinform.Connection) -> None:
+    pods = kinform.Informer(api, "v1/pods", type=Pod, start="lazy", idle_timeout=600)
+    assert_type(pods, kinform.Informer[Pod])
+    assert_type(pods.store, kinform.Store[Pod])
+
+
+async def a_factory_gives_informers_of_each_type(api: kinform.Connection) -> None:
+    async with kinform.Factory(api, start_jitter=5.0, max_concurrent_syncs=4) as factory:
+        assert_type(factory, kinform.Factory)
+        plain = factory.informer("v1/pods")
+        assert_type(plain, kinform.Informer[dict[str, Any]])
+        pods = factory.informer("v1/pods", type=Pod, indexes={"node": "spec.nodeName"})
+        assert_type(pods, kinform.Informer[Pod])
+        assert_type(pods.store.get("shop/web-0"), Pod | None)
+        await factory.synced(timeout=60)
+        assert_type(factory.informers, tuple[kinform.Informer[Any], ...])
+        assert_type(factory.health(), kinform.Health)
+        assert_type(factory.stats(), kinform.FactoryStats)
+        assert_type(await factory.failed(), Exception)
+        async with pods as entered:
+            assert_type(entered, kinform.Informer[Pod])
 
 
 def handlers_take_objects_of_the_type(pods: kinform.Informer[Pod]) -> None:

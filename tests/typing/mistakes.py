@@ -18,13 +18,25 @@ def options(api: kinform.Connection) -> None:
     kinform.Informer(api, 42)  # type: ignore[arg-type]
     kinform.Informer(api, "v1/pods", type=Pod({}))  # type: ignore[arg-type]
     kinform.Informer(api, "v1/pods", selector="app=web")  # type: ignore[call-arg]
+    kinform.Informer(api, "v1/pods", start="later")  # type: ignore[arg-type]
+
+
+def factories(api: kinform.Connection) -> None:
+    factory = kinform.Factory(api)
+    kinform.Factory(42)  # type: ignore[arg-type]
+    kinform.Factory(api, max_concurrent_syncs="4")  # type: ignore[arg-type]
+    factory.informer("v1/pods", selector="app=web")  # type: ignore[call-arg]
+    factory.informer("v1/pods", type=Pod({}))  # type: ignore[arg-type]
+    factory.informer(api, "v1/pods")  # type: ignore[arg-type, call-arg]
 
 
 def results(pods: kinform.Informer[Pod]) -> None:
     pods.store.get("shop/web-0").metadata  # type: ignore[union-attr]  # noqa: B018
     pods.store["shop/web-0"].spec  # type: ignore[attr-defined]  # noqa: B018
     pods.store.index("node")  # type: ignore[call-arg]
-    pods.store.items(on_undecodable="ignore")  # type: ignore[arg-type]
+    pods.store["shop/web-0"] = Pod({})  # type: ignore[index]
+    len(pods.store.items(label_selector="app=web"))  # type: ignore[arg-type]
+    pods.store.items(on_undecodable="ignore")  # type: ignore[call-overload]
 
 
 def handlers(pods: kinform.Informer[Pod]) -> None:

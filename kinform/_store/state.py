@@ -1,0 +1,129 @@
+"""A state of a store, as an immutable mapping, and its views.
+
+A state pins the versions of its objects: one that is replaced or deleted later stays in the table until the state is
+released. It decodes an object when it is read. Source: the contracts of `collections.abc`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from operator import itemgetter
+from typing import TypeVar
+
+from kinform._decoding import T
+from kinform._selectors import LabelMatch
+from kinform._store.objects import Objects, OnUndecodable
+from kinform_ext._table import Ids, Table
+
+R = TypeVar("R")
+
+
+class State(Mapping[str, T]):
+    """A state of a store.
+
+    Args:
+        objects: Decodes the objects.
+        table: The table.
+        ids: The versions of the objects; no other code may advance it.
+    """
+
+    def __init__(self, objects: Objects[T], table: Table, ids: Ids) -> None:
+        self._objects = objects
+        self._table = table
+        self._ids = ids
+        self._removed: dict[str, int] = {}  # the ids of versions that the table has removed since
+
+    def __repr__(self) -> str:
+        return f"<state of {len(self)} objects>"  # not the contents: they may be Secrets
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and self._find(key) >= 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self._ids.copy().keys()
+
+    def __getitem__(self, key: str) -> T:
+        id = self._find(key) if isinstance(key, str) else -1
+        if id < 0:
+            raise KeyError(key)
+        return self._objects.of_id(self._table, id, key)
+
+    def keys(self) -> KeysView[str]:
+        """Returns the keys."""
+        return _Keys(self)
+
+    def items(self) -> ItemsView[str, T]:
+        """Returns keys and objects."""
+        return _Items(self)
+
+    def values(self) -> ValuesView[T]:
+        """Returns the objects."""
+        return _Values(self)
+
+    def decoded(
+        self, matches: LabelMatch | None = None, on_undecodable: OnUndecodable = "raise"
+    ) -> Iterator[tuple[str, T]]:
+        """Iterates over keys and objects. See `Objects.of_ids`.
+
+        The iterator does not need the state: it pins the versions that it has not passed yet.
+        """
+        return self._objects.of_ids(self._table, self._ids.copy(), matches, on_undecodable)
+
+    def _find(self, key: str) -> int:
+        """Returns the id of a key, or -1."""
+        id = self._ids.find(key)
+        if id < 0 and self._ids.removed:
+            if len(self._removed) < self._ids.removed:
+                self._removed = {self._table.key_of(id): id for id in self._ids.removed_ids()}
+            id = self._removed.get(key, -1)
+        return id
+
+
+class _Keys(KeysView[str]):
+    """The keys of a state."""
+
+    def __init__(self, state: State[T]) -> None:
+        super().__init__(state)
+        self._state = state
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state)
+
+
+class _Items(ItemsView[str, T]):
+    """The keys and objects of a state."""
+
+    def __init__(self, state: State[T]) -> None:
+        super().__init__(state)
+        self._state = state
+
+    def __iter__(self) -> Iterator[tuple[str, T]]:
+        return self._state.decoded()
+
+
+class _Values(ValuesView[T]):
+    """The objects of a state."""
+
+    def __init__(self, state: State[T]) -> None:
+        super().__init__(state)
+        self._state = state
+
+    def __iter__(self) -> Iterator[T]:
+        return map(itemgetter(1), self._state.decoded())
+
+
+class Selection(Iterable[R]):
+    """Iterates over a part of a state, as often as the caller wants.
+
+    Args:
+        start: Starts an iterator.
+    """
+
+    def __init__(self, start: Callable[[], Iterator[R]]) -> None:
+        self._start = start
+
+    def __iter__(self) -> Iterator[R]:
+        return self._start()
