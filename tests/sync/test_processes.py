@@ -35,9 +35,9 @@ pods.synced(timeout=20)
 
 IN_THREAD = """
 def in_thread(events):
-    begun = threading.Event()
-    threading.Thread(target=lambda: [begun.set() for _ in events], daemon=True).start()
-    begun.wait()
+    started = threading.Event()
+    threading.Thread(target=lambda: [started.set() for _ in events], daemon=True).start()
+    started.wait()
 """
 
 
