@@ -350,12 +350,12 @@ class Collection:
     @property
     def state(self) -> State:
         """The worst state of all streams. It is `"live"` only if all streams are live."""
-        return "failed" if self.failure is not None else worst(stream.state for stream in self.streams.values())
+        return "failed" if self.failure is not None else worst(stream.state for stream in self.streams.copy().values())
 
     @property
     def degraded(self) -> list[str]:
         """The keys of the skipped objects of all streams."""
-        return degraded_keys(self.streams.values())
+        return degraded_keys(self.streams.copy().values())
 
     @property
     def _synced(self) -> bool:

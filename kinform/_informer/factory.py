@@ -223,7 +223,7 @@ class Factory:
     def stats(self) -> FactoryStats:
         """Returns the sums over all informers. What they share counts once."""
         informers, collections = self.informers, self._sharing.collections
-        streams = [stream.state for collection in collections for stream in collection.streams.values()]
+        streams = [stream.state for collection in collections for stream in collection.streams.copy().values()]
         return FactoryStats(
             state=worst(informer.state for informer in informers),
             informers=len(informers),

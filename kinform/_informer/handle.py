@@ -224,7 +224,7 @@ class Handle:
         if self.state == "stopped":
             raise KinformError(f"{self._collection.name}: the informer has stopped, and its store has no objects")
         why = "idle" if self.state == "idle" else "not synced"
-        raise KinformError(f"{self._collection.name}: the informer is {why}: await its `synced()` before you read")
+        raise KinformError(f"{self._collection.name}: the informer is {why}: wait for its `synced()` before you read")
 
     def _watch_use(self) -> None:
         if self._idle_timeout is None or self._dispatcher.failure is not None:

@@ -141,13 +141,13 @@ class Sharing:
     @property
     def failure(self) -> Exception | None:
         """The error of an informer that has failed."""
-        failures = (informer._dispatcher.failure for informer in self.informers)
+        failures = (informer._dispatcher.failure for informer in list(self.informers))
         return next((failure for failure in failures if failure is not None), None)
 
     @property
     def collections(self) -> list[Collection]:
         """The collections that run."""
-        opened = (informer._collection for informer in self.informers if informer._handle.opened)
+        opened = (informer._collection for informer in list(self.informers) if informer._handle.opened)
         return list(dict.fromkeys(opened))
 
 

@@ -14,12 +14,14 @@ Options, events and errors are those of `kinform`. `kinform.sync.watch` is the d
 from kinform import Store, Writer, store
 from kinform.sync._changes import Changes
 from kinform.sync._connection import Connection, connect
+from kinform.sync._factory import Factory
 from kinform.sync._informer import Informer
 from kinform.sync._streams import Stream, reflector, watcher
 
 __all__ = [
     "Changes",
     "Connection",
+    "Factory",
     "Informer",
     "Store",
     "Stream",

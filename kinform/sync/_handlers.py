@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import Any, ParamSpec
 
-from kinform import OptionError
+from kinform import KinformError, OptionError
 from kinform._throttled_log import function_name
 
 P = ParamSpec("P")
@@ -26,18 +26,24 @@ class HandlerThread:
 
     Args:
         name: The name of the informer.
+        running: The handler threads that run, among which this one adds itself.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, running: set[HandlerThread] | None = None) -> None:
         self._name = name
+        self._running = set() if running is None else running
         self._calls: SimpleQueue[tuple[Done, Callable[[], object]] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._ended: Done | None = None
 
-    @property
-    def runs_here(self) -> bool:
-        """True if the caller is a handler."""
-        return current_thread() is self._thread
+    def check_caller(self) -> None:
+        """Checks that the caller is not a handler.
+
+        Raises:
+            KinformError: It is, and wants to end a block, which waits for it.
+        """
+        if current_thread() is self._thread:
+            raise KinformError(f"{self._name}: a handler cannot end the block: the end waits for the handler")
 
     def wrap(self, handler: Callable[P, object]) -> Callable[P, Coroutine[Any, Any, None]]:
         """Returns a coroutine function that calls this handler in the thread.
@@ -69,6 +75,7 @@ class HandlerThread:
             await self._ended
             self._thread.join()
             self._thread = None
+            self._running.discard(self)
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -77,6 +84,7 @@ class HandlerThread:
             target=self._work, args=(loop, self._ended), name=f"kinform handlers of {self._name}", daemon=True
         )
         self._thread.start()
+        self._running.add(self)
 
     def _work(self, loop: asyncio.AbstractEventLoop, ended: Done) -> None:
         while call := self._calls.get():

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
 import kinform
-from kinform import Health, KinformError, Prune, Resource, Scope, Snapshot, Stats, Transport, WatchOptions
+from kinform import Health, Prune, Resource, Scope, Snapshot, Stats, Transport, WatchOptions
 from kinform._decoding import DICT, T
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._options import StartMode, Transform
@@ -56,7 +55,7 @@ class Informer(Generic[T]):
         idle_timeout: float | None = None,
         resync_period: float | None = None,
     ) -> None:
-        self._informer = kinform.Informer(
+        informer = kinform.Informer(
             as_transport(api),
             resource,
             scope=scope,
@@ -73,10 +72,22 @@ class Informer(Generic[T]):
             idle_timeout=idle_timeout,
             resync_period=resync_period,
         )
-        self.resource = self._informer.resource
-        self.store = self._informer.store
-        self._handlers = HandlerThread(self._informer.name)
-        self._lifetime = Lifetime(self._informer.name, self._handlers, self._informer)
+        handlers = HandlerThread(informer.name)
+        self._wrap(informer, handlers, Lifetime(informer.name, handlers, informer))
+
+    def _wrap(self, informer: kinform.Informer[T], handlers: HandlerThread, lifetime: Lifetime) -> None:
+        """Wraps an informer of the event loop.
+
+        Args:
+            informer: The informer.
+            handlers: Runs its handlers.
+            lifetime: Passes calls to the loop in which it runs.
+        """
+        self._informer = informer
+        self._handlers = handlers
+        self._lifetime = lifetime
+        self.resource = informer.resource
+        self.store = informer.store
 
     def __repr__(self) -> str:
         return repr(self._informer).replace("<kinform.", "<kinform.sync.")
@@ -88,8 +99,7 @@ class Informer(Generic[T]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self._handlers.runs_here:
-            raise KinformError(f"{self._lifetime.name}: a handler cannot end the block: the end waits for the handler")
+        self._handlers.check_caller()
         self._lifetime.exit(error)
 
     @property
@@ -135,15 +145,7 @@ class Informer(Generic[T]):
             TimeoutError: The timeout passed.
             KinformError: The informer has not started, or has stopped without a failure.
         """
-
-        async def failed() -> Exception:
-            async with asyncio.timeout(timeout):
-                return await self._informer.failed()
-
-        try:
-            return self._lifetime.call(failed)
-        except TimeoutError:
-            raise TimeoutError(f"{self.name}: no failure after {timeout:g} s") from None
+        return self._lifetime.call_within(timeout, "no failure", self._informer.failed)
 
     def wait_for(self, resource_version: str, timeout: float | None = None, *, allow_skipped: bool = False) -> None:
         """Waits until the store has reached a resourceVersion."""

@@ -15,6 +15,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from kinform import KinformError
 from kinform.sync._block import Block
+from kinform.sync._loop import runs_in_loop
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -83,11 +84,11 @@ class Lifetime:
             KinformError: The block has not started or has ended, this process was forked after the start, or the caller
                 is in a running event loop.
         """
+        self._check_caller()
         block = self._block
         if block is None:
             raise KinformError(f"{self.name}: not started: enter its `with` block first")
         self.check_process()
-        self._check_caller()
         future: Future[R] | None = None if block.ended else block.loop.submit(function, *args, **kwargs)
         if future is None:
             raise EndedError(f"{self.name}: its `with` block has ended")
@@ -98,6 +99,27 @@ class Lifetime:
         except BaseException:
             future.cancel()
             raise
+
+    def call_within(self, timeout: float | None, missing: str, function: Callable[[], Coroutine[Any, Any, R]]) -> R:
+        """Runs a coroutine function that has no timeout of its own. See `call`.
+
+        Args:
+            timeout: Seconds to wait; None: no limit.
+            missing: The missing event, for the TimeoutError.
+            function: The coroutine function.
+
+        Raises:
+            TimeoutError: The timeout passed.
+        """
+
+        async def run() -> R:
+            async with asyncio.timeout(timeout):
+                return await function()
+
+        try:
+            return self.call(run)
+        except TimeoutError:
+            raise TimeoutError(f"{self.name}: {missing} after {timeout:g} s") from None
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs a function in the loop; before the start, in this thread.
@@ -143,7 +165,7 @@ class Lifetime:
             )
 
     def _check_caller(self) -> None:
-        if self._block is not None and self._block.loop.runs_here:
+        if runs_in_loop():
             raise self._called_from_loop()
         try:
             asyncio.get_running_loop()

@@ -141,6 +141,11 @@ def use_loop(user: User) -> tuple[EventLoop, Future[None]]:
         return _loops[-1], _loops[-1]._add(user)
 
 
+def runs_in_loop() -> bool:
+    """Returns whether the calling thread runs an event loop of kinform.sync."""
+    return any(loop.runs_here for loop in _loops.copy())
+
+
 def _end_all() -> None:
     global _exiting
     with _lock:

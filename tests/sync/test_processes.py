@@ -33,6 +33,13 @@ pods.__enter__()
 pods.synced(timeout=20)
 """
 
+IN_THREAD = """
+def in_thread(events):
+    started = threading.Event()
+    threading.Thread(target=lambda: [started.set() for _ in events], daemon=True).start()
+    started.wait()
+"""
+
 
 @asynccontextmanager
 async def program(text: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
@@ -75,8 +82,8 @@ async def end(process: asyncio.subprocess.Process) -> tuple[int | None, str, str
 
 UNFINISHED = {
     "nothing": "",
-    "a reader": "threading.Thread(target=lambda: list(pods.changes()), daemon=True).start(); time.sleep(0.2)",
-    "a stream": "threading.Thread(target=lambda: list(kinform.sync.watcher(api, 'v1/pods')), daemon=True).start()",
+    "a reader": "in_thread(pods.changes())",
+    "a stream": "in_thread(kinform.sync.watcher(api, 'v1/pods'))",
     "a stream in the main thread": "events = iter(kinform.sync.watcher(api, 'v1/pods')); next(events)",
     "a handler": "done = []; pods.on_add(done.append)\nwhile not done: time.sleep(0.01)",
     "a handler that runs": "pods.on_add(lambda pod: time.sleep(0.5)); time.sleep(0.1)",
@@ -87,7 +94,7 @@ UNFINISHED = {
 @pytest.mark.parametrize("what", UNFINISHED)
 async def test_a_program_that_ends_inside_a_block_ends_silently(server, what):
     server.generate(PODS, 3)
-    async with program(f"{OPEN}\n{UNFINISHED[what]}\nprint(len(pods.store))", server.url) as process:
+    async with program(f"{OPEN}{IN_THREAD}\n{UNFINISHED[what]}\nprint(len(pods.store))", server.url) as process:
         assert await end(process) == (0, "3\n", "")
     await until(lambda: all(request.ended for request in server.requests))
 

@@ -193,15 +193,22 @@ def switching_often() -> Iterator[None]:
         sys.setswitchinterval(before)
 
 
-@pytest.mark.parametrize("handlers", [False, True])
-async def test_threads_read_states_of_the_server_while_events_arrive(handlers):
+@pytest.mark.parametrize(("handlers", "cache"), [(False, False), (True, True)])
+async def test_threads_read_states_of_the_server_while_events_arrive(handlers, cache):
     events = Events()
     handled: dict[str, int] = {}
 
     def program() -> None:
         options = kinform.WatchOptions(initial="list")
         indexes = {"group": "data.group"}
-        configs = kinform.sync.Informer(events, "v1/configmaps", type=Config, indexes=indexes, options=options)
+        configs = kinform.sync.Informer(
+            events,
+            "v1/configmaps",
+            type=Config,
+            indexes=indexes,
+            options=options,
+            decoded_cache=OBJECTS // 2 if cache else None,
+        )
         if handlers:
 
             @configs.on_update

@@ -66,6 +66,14 @@ def an_informer_takes_every_kind_of_api(
     kinform.sync.connect(configuration=configuration)
 
 
+def a_factory_gives_informers_of_each_type(api: kinform.sync.Connection) -> None:
+    with kinform.sync.Factory(api) as factory:
+        assert_type(factory, kinform.sync.Factory)
+        assert_type(factory.informer("v1/pods", type=Pod), kinform.sync.Informer[Pod])
+        assert_type(factory.informer("v1/pods"), kinform.sync.Informer[dict[str, Any]])
+        assert_type(factory.stats(), kinform.FactoryStats)
+
+
 def streams_are_iterated(api: kinform.sync.Connection) -> None:
     writer, store = kinform.sync.store(type=Pod)
     assert_type(store, kinform.Store[Pod])
