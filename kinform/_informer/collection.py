@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from kinform._counts import StreamCounts
 from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
@@ -57,6 +58,7 @@ class Collection:
         writer: Fills the store.
         keeper: Its snapshot, or None.
         streams: By namespace, `""` for all.
+        counts: The counts of all streams that it has had.
         running: True between the first `open` and the last `close`.
         failure: The error that ended it, or None.
         waits: The waits for its streams.
@@ -79,6 +81,7 @@ class Collection:
         self.memory_limit = memory_limit
         self.contents = StoreContents(self.name, indexes)
         self.streams: dict[str, Stream] = {}
+        self.counts = StreamCounts()
         self.running = False
         self.waits = Waits(self.name)
         self.on_progress: Callable[[], None] = lambda: None
@@ -250,6 +253,7 @@ class Collection:
             namespace=namespace,
             resource_version=resource_version,
             pacing=self._pacing,
+            counts=self.counts,
         )
         healer = self._healers[namespace] = Healer(self._transport, self.spec, stream, self.writer)
 
@@ -348,12 +352,12 @@ class Collection:
     @property
     def state(self) -> State:
         """The worst state of all streams. It is `"live"` only if all streams are live."""
-        return "failed" if self.failure is not None else worst(stream.state for stream in self.streams.values())
+        return "failed" if self.failure is not None else worst(stream.state for stream in list(self.streams.values()))
 
     @property
     def degraded(self) -> list[str]:
         """The keys of the skipped objects of all streams."""
-        return degraded_keys(self.streams.values())
+        return degraded_keys(list(self.streams.values()))
 
     @property
     def _synced(self) -> bool:
