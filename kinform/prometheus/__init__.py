@@ -9,6 +9,6 @@ adds them to the metrics of `prometheus_client`. `Collector` is for a registry o
 
 from kinform.prometheus._collector import Collector
 from kinform.prometheus._registration import register
-from kinform.prometheus._sources import Informer, Informers, Metrics, Source
+from kinform.prometheus._sources import Source
 
-__all__ = ["Collector", "Informer", "Informers", "Metrics", "Source", "register"]
+__all__ = ["Collector", "Source", "register"]
