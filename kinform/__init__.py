@@ -1,7 +1,8 @@
 """A memory-efficient Kubernetes informer: a live, correct, pruned copy of objects.
 
 `Informer` keeps a live store and notifies handlers. `reflector` fills a store from a stream. `watcher` streams events
-without a store. `kinform.testing`, `kinform.watch` and `kinform.sync` are imported at their first use.
+without a store. `kinform.testing`, `kinform.watch`, `kinform.sync` and `kinform.prometheus` are imported at their first
+use.
 """
 
 import importlib
@@ -114,6 +115,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name in ("sync", "testing", "watch"):  # `testing` imports a web server, which production code does not need
+    if name in (
+        "prometheus",
+        "sync",
+        "testing",
+        "watch",
+    ):  # `testing` imports a web server, which production code does not need
         return importlib.import_module(f"kinform.{name}")
     raise AttributeError(f"module 'kinform' has no attribute {name!r}")

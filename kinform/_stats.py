@@ -11,6 +11,8 @@ from typing import Literal
 
 import msgspec
 
+from kinform._counts import EventType, RelistReason
+
 State = Literal[
     "idle",
     "starting",
@@ -187,6 +189,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         wire_bytes: Bytes of all objects received since the start, as the server sent them. Includes relists and
             updates.
         memory: Memory of the store.
+        memory_limit: Largest `memory.held_bytes` that is allowed; None: no limit.
         peak_bytes: The largest `memory.held_bytes` while the last complete state was received. Measured after each
             chunk, like `memory_limit`.
         stale: Number of objects that the store has in an old version, because a newer version was skipped.
@@ -203,6 +206,14 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         transform_errors: Number of objects that were stored without the transformation, because `transform` raised or
             returned something else than bytes with a JSON object.
         transform_seconds: Total seconds spent in `transform`.
+        relists: Number of complete states that replaced a watch, by reason: `"expired"`, `"failing"`, ... The page
+            "Metrics" explains the reasons. The first complete state does not count.
+        reconnects: Number of watches that were requested again, because the last one ended, failed or was refused.
+        events: Number of events of watches, by type: `"ADDED"`, `"MODIFIED"`, `"DELETED"` and `"BOOKMARK"`. Objects of
+            a complete state and skipped objects do not count.
+        errors: Number of errors from which the streams recovered. Includes skipped objects and the streams of removed
+            namespaces.
+        skipped: Number of objects that were skipped, likewise.
         decoded_cache: Statistics of the cache of decoded objects; None if the informer has none.
         snapshot: Statistics of the snapshot; None if the informer has none.
         streams: Statistics of each stream, by namespace; `""` is the stream of all namespaces.
@@ -212,6 +223,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     objects: int
     wire_bytes: int
     memory: MemoryUsage
+    memory_limit: int | None
     peak_bytes: int
     stale: int
     degraded: list[str]
@@ -223,6 +235,11 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     handler_errors: int
     transform_errors: int
     transform_seconds: float
+    relists: dict[RelistReason, int]
+    reconnects: int
+    events: dict[EventType, int]
+    errors: int
+    skipped: int
     decoded_cache: DecodedCacheStats | None
     snapshot: SnapshotStats | None
     streams: dict[str, StreamStats]

@@ -13,8 +13,8 @@ from libc.string cimport memcpy
 
 from kinform_ext._json cimport KJ_NO_MEMORY, kj_ptr
 from kinform_ext._prune cimport (
-    KS_API_VERSION, KS_DROP, KS_FIELD, KS_KEEP, KS_KIND, KS_NAME, KS_NAMESPACE, KS_RESOURCE_VERSION, KS_UID,
-    ks_child, ks_node, ks_object, ks_prune_object, ks_span,
+    KS_ADDED, KS_API_VERSION, KS_DELETED, KS_DROP, KS_FIELD, KS_KEEP, KS_KIND, KS_MODIFIED, KS_NAME, KS_NAMESPACE,
+    KS_RESOURCE_VERSION, KS_UID, ks_child, ks_node, ks_object, ks_prune_object, ks_span,
 )
 
 cdef tuple VERBS = ("ADDED", "MODIFIED", "DELETED")  # by KS_ADDED, KS_MODIFIED, KS_DELETED
@@ -84,6 +84,15 @@ cdef class Batch:
         """
         cdef ks_object *found = self.at(i)
         return PyBytes_FromStringAndSize(<char *>self.block + found.raw.at, found.raw.len)
+
+    def verb_counts(self):
+        """Returns the number of ADDED, of MODIFIED and of DELETED objects, in this order."""
+        cdef Py_ssize_t counts[3]
+        cdef Py_ssize_t i
+        counts[KS_ADDED] = counts[KS_MODIFIED] = counts[KS_DELETED] = 0
+        for i in range(self.count):
+            counts[self.objects[i].verb] += 1
+        return counts[KS_ADDED], counts[KS_MODIFIED], counts[KS_DELETED]
 
     @property
     def last_resource_version(self):

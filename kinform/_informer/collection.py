@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
+from kinform._counts import StreamCounts
 from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
@@ -57,6 +58,7 @@ class Collection:
         writer: Fills the store.
         keeper: Its snapshot, or None.
         streams: By namespace, `""` for all.
+        counts: The counts of all streams that it has had.
         running: True between the first `open` and the last `close`.
         failure: The error that ended it, or None.
         waits: The waits for its streams.
@@ -79,6 +81,7 @@ class Collection:
         self.memory_limit = memory_limit
         self.contents = StoreContents(self.name, indexes)
         self.streams: dict[str, Stream] = {}
+        self.counts = StreamCounts()
         self.running = False
         self.waits = Waits(self.name)
         self.on_progress: Callable[[], None] = lambda: None
@@ -252,6 +255,7 @@ class Collection:
             namespace=namespace,
             resource_version=resource_version,
             pacing=self._pacing,
+            counts=self.counts,
         )
         healer = self._healers[namespace] = Healer(self._transport, self.spec, stream, self.writer)
 

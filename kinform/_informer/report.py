@@ -21,11 +21,13 @@ from kinform._store.reader import Store
 def stats_of(collection: Collection, dispatcher: Dispatcher[Any], handle: Handle, store: Store[Any]) -> Stats:
     """Returns the statistics of an informer. See `Informer.stats`."""
     writer, keeper, table = collection.writer, collection.keeper, collection.contents.table
+    counts = collection.counts
     return Stats(
         state=handle.state,
         objects=len(table),
         wire_bytes=writer.wire_bytes,
         memory=writer.memory_usage(),
+        memory_limit=collection.memory_limit,
         peak_bytes=writer.peak_bytes,
         stale=table.stale,
         degraded=collection.degraded,
@@ -38,6 +40,11 @@ def stats_of(collection: Collection, dispatcher: Dispatcher[Any], handle: Handle
         handler_errors=dispatcher.handler_errors,
         transform_errors=writer.transform_errors,
         transform_seconds=writer.transform_seconds,
+        relists=dict(counts.relists),
+        reconnects=counts.reconnects,
+        events=dict(counts.events),
+        errors=counts.errors,
+        skipped=counts.skipped,
         snapshot=None if keeper is None else keeper.stats(),
         streams={namespace: stream.stats() for namespace, stream in collection.streams.copy().items()},
     )

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from kinform._counts import RelistReason, StreamCounts
 from kinform._errors import (
+    ExpiredError,
     KinformError,
     ProtocolError,
     StatusError,
@@ -66,6 +68,7 @@ class ListWatchMachine:
         random: Returns numbers from 0 up to 1, for jitter.
         resource_version: The resourceVersion of a state that the caller has. The machine resumes it by a watch, and
             relists only if the server refuses that.
+        counts: The machine counts relists and reconnects here.
 
     Attributes:
         name: The name of the stream, for messages: see `CollectionSpec.name`.
@@ -86,7 +89,9 @@ class ListWatchMachine:
         capabilities: Capabilities,
         random: Callable[[], float],
         resource_version: str = "",
+        counts: StreamCounts | None = None,
     ) -> None:
+        self._counts = StreamCounts() if counts is None else counts
         self._resource = spec.resource
         self._namespace = namespace
         self._scope = spec.scope
@@ -354,6 +359,7 @@ class ListWatchMachine:
     def _move(self, verdict: Verdict, error: KinformError | None = None, *, token: str = "") -> None:
         """Makes the transition for a verdict: phase, delay and state."""
         transition = TRANSITIONS[self._phase.phase, verdict]
+        watched = self.watching
         self.state = transition.state or self.state
         match transition.next:
             case Next.NOTHING:
@@ -376,6 +382,10 @@ class ListWatchMachine:
                 self._phase = Paging(token, self._phase.unpaged, self._phase.pages)
             case Next.WATCH:  # a streaming list continues as a watch
                 self._phase = Watching(self.resource_version, accepted=True, progress=bool(self.resource_version))
+        if watched and self.watching:
+            self._counts.reconnects += 1
+        elif watched:
+            self._counts.relists[_relist_reason(verdict, error)] += 1
         backoff = self._options.backoff
         jitter = 1 + backoff.jitter * self._random() if transition.wait is not Wait.NONE else 1.0
         self.interval = backoff.initial * jitter if transition.wait is Wait.INTERVAL else 0.0
@@ -401,3 +411,16 @@ class ListWatchMachine:
                 if isinstance(error, StatusError) and error.retry_after is not None:
                     seconds = max(seconds, min(error.retry_after, MAX_RETRY_AFTER))
                 return seconds
+
+
+def _relist_reason(verdict: Verdict, error: KinformError | None) -> RelistReason:
+    """Returns why a complete state replaces a watch."""
+    match verdict:
+        case Verdict.HEAL:
+            return "requested"
+        case Verdict.NOT_FOUND:
+            return "not_found"
+        case Verdict.RELIST | Verdict.RELIST_LATER:
+            return "expired" if isinstance(error, ExpiredError) else "failing"
+        case _:
+            return "no_resource_version"

@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing
 from typing import TypeVar
 
+from kinform._counts import StreamCounts
 from kinform._errors import (
     KinformError,
     OptionError,
@@ -37,6 +38,7 @@ from kinform._status import STATUS_BYTES, read_retry_after, read_status
 from kinform._throttled_log import ThrottledLog, function_name
 from kinform._transport.adapter import as_transport
 from kinform._transport.base import Response, Transport
+from kinform_ext._scan import Batch
 
 log = logging.getLogger("kinform.reflector")
 
@@ -81,8 +83,10 @@ class Stream:
         namespace: str,
         resource_version: str = "",
         pacing: Pacing | None = None,
+        counts: StreamCounts | None = None,
     ) -> None:
         self.namespace = namespace
+        self._counts = StreamCounts() if counts is None else counts
         self.resource_version = resource_version
         self.skipped = 0
         self.errors = 0
@@ -106,6 +110,7 @@ class Stream:
             capabilities=_capabilities.setdefault(transport.identity, Capabilities()),
             random=random_fraction,
             resource_version=resource_version,
+            counts=self._counts,
         )
         pacing = Pacing() if pacing is None else pacing
         self._machine.delay = max(self._machine.delay, pacing.first_delay(random_fraction()))
@@ -333,10 +338,15 @@ class Stream:
             self.report(error)
 
     def _note(self, frame: Frame) -> None:
-        if isinstance(frame, Bookmark):
+        if isinstance(frame, Batch):
+            if self._machine.watching:
+                self._counts.count_batch(frame.verb_counts())
+        elif isinstance(frame, Bookmark):
             self.last_bookmark = self.last_byte
+            self._counts.events["BOOKMARK"] += 1
         elif isinstance(frame, Skip):
             self.skipped += 1
+            self._counts.skipped += 1
             self.report(SkippedError(self.name, frame.key, frame.reason, offset=frame.offset, size=frame.size))
 
     def _heal(self, step: Step | None) -> None:
@@ -361,6 +371,7 @@ class Stream:
     def report(self, error: KinformError) -> None:
         """Counts an error that the stream recovers from, logs it, calls `on_error`."""
         self.errors += 1
+        self._counts.errors += 1
         text = str(error)
         if self.name not in text:  # an error of the transport, which knows no stream
             text = f"{self.name}: {text}"

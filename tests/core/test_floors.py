@@ -46,7 +46,7 @@ ROOMS = {
     "sync": Room("__init__ vocabulary _transport _listwatch _connection _dispatch _informer", "*"),
     "public": Room("__init__ vocabulary testing", "*"),
 }
-PUBLIC = ("__main__", "cli")
+PUBLIC = ("__main__", "cli", "prometheus")
 DROP_IN = ("watch", "sync.watch")  # public, too, but without a store
 
 # Modules of the standard library that asyncio, ssl and msgspec do not import: each takes 0.1 to 1 MiB.

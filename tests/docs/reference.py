@@ -1,8 +1,8 @@
 """`python -m tests.docs.reference`: fills in the generated parts of pages.
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
-`errors`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes
-are filled in as well: see `constants`. Text outside of these marks is written by hand and stays as it is.
+`errors`, `metrics`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a
+page quotes are filled in as well: see `constants`. Text outside of these marks is written by hand and stays as it is.
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ from typing import Any
 
 import click
 import msgspec
+import prometheus_client
 
 import kinform
 import kinform.testing
 from kinform.cli._app import COMMANDS
-from tests.docs import constants, rooms
+from tests.docs import constants, metrics, rooms
 from tests.docs.markdown import ROOT, pages
 
 _REGION = re.compile(r"(<!-- from the code: (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -59,6 +60,8 @@ def rendered(name: str) -> str:
         tree = inspect.getdoc(importlib.import_module("kinform._errors")) or ""
         lines = [line for line in tree.splitlines() if line.startswith("    ")]
         return f"```text\n{textwrap.dedent(chr(10).join(lines))}\n```\n"
+    if name == "metrics":
+        return metrics.table()
     if name.startswith("options of kinform "):
         return _options(name.removeprefix("options of kinform "))
     module, _, attribute = name.rpartition(".")
@@ -154,6 +157,8 @@ def _value(value: Any) -> str:
         return str(value.__name__ if inspect.isclass(value) else value)
     if isinstance(value, msgspec.Struct):
         return f"{type(value).__name__}()" if value == type(value)() else repr(value)
+    if value is prometheus_client.REGISTRY:
+        return "REGISTRY"
     if isinstance(value, str):
         return f'"{value}"'
     return repr(value)

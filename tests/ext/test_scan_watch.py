@@ -169,3 +169,9 @@ def test_an_object_is_returned_with_its_last_byte() -> None:
     whole = frame("ADDED").strip()
     assert scanner.feed(whole[:-1]) == []
     assert len(scanner.feed(whole[-1:])) == 1
+
+
+def test_a_batch_counts_its_verbs() -> None:
+    verbs = ("ADDED", "MODIFIED", "DELETED", "MODIFIED", "MODIFIED", "DELETED")
+    (batch,) = Scanner("watch").feed(b"".join(map(frame, verbs)))
+    assert batch.verb_counts() == (1, 3, 2)

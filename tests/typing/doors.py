@@ -7,8 +7,11 @@ from typing import Any, assert_type
 
 import kubernetes_asyncio
 import msgspec
+from prometheus_client import CollectorRegistry, Counter
 
 import kinform
+import kinform.prometheus
+import kinform.sync
 
 
 class Pod(msgspec.Struct):
@@ -142,3 +145,11 @@ async def verbs_give_dicts_or_objects_of_the_type(api: kinform.Connection) -> No
     assert_type(await api.patch("v1/pods", "shop/web-0", {"spec": {}}, how="merge", type=Pod), Pod)
     assert_type(await api.patch("v1/pods", "shop/web-0", [{"op": "remove"}], how="json"), dict[str, Any])
     assert_type(await api.delete("v1/pods", "shop/web-0", uid="u", propagation="Background"), dict[str, Any])
+
+
+def a_collector_takes_informers_and_collectors(
+    pods: kinform.Informer[Pod], nodes: kinform.sync.Informer[dict[str, Any]], adds: Counter
+) -> None:
+    registry = CollectorRegistry()
+    registry.register(kinform.prometheus.Collector(pods, nodes, adds))
+    assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)

@@ -7,6 +7,7 @@ Each ignored error must exist: both type checkers report an `ignore` that ignore
 from __future__ import annotations
 
 import kinform
+import kinform.prometheus
 from tests.typing.doors import Pod
 
 
@@ -74,3 +75,9 @@ async def verbs(api: kinform.Connection, pod: Pod) -> None:
     (await api.get("v1/pods", "shop/web-0", type=Pod)).spec  # type: ignore[attr-defined]  # noqa: B018
     for _ in api.list("v1/pods"):  # type: ignore[attr-defined]
         pass
+
+
+def sources(pods: kinform.Informer[Pod]) -> None:
+    kinform.prometheus.register(pods.store)  # type: ignore[arg-type]
+    kinform.prometheus.Collector([pods])  # type: ignore[arg-type]
+    kinform.prometheus.register(pods, registry=None)  # type: ignore[arg-type]

@@ -1,0 +1,94 @@
+"""The collector: merges the metrics of all sources.
+
+Reads and counts; never changes a source.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import Metric
+from prometheus_client.registry import Collector as PrometheusCollector
+
+from kinform import OptionError
+from kinform.prometheus._informer_metrics import families
+from kinform.prometheus._labels import InformerLabels
+from kinform.prometheus._sources import Informer, Informers, Metrics, Source
+
+
+class Collector(PrometheusCollector):
+    """Collects the metrics of informers and other sources, for one registry.
+
+    Give it to `CollectorRegistry.register`. One registry takes one `Collector`, because the names of the metrics are
+    the same: add all sources to it.
+
+    Each scrape reads the sources as they are then, in the thread of the scrape. It does not wait for the event loop, and
+    works for an informer that has not started, has stopped or failed.
+
+    The collector does not keep a source alive. The metrics of a source end when the program releases it.
+
+    Args:
+        sources: Informers, objects with informers, and objects with metrics of their own, such as collectors of
+            `prometheus_client`.
+
+    Raises:
+        OptionError: An argument is something else.
+    """
+
+    def __init__(self, *sources: Source) -> None:
+        self._lock = threading.Lock()
+        self._sources: list[weakref.ref[Source]] = []
+        self._labels = InformerLabels()
+        self.add(*sources)
+
+    def add(self, *sources: Source) -> None:
+        """Adds sources. One that was added before is ignored.
+
+        Raises:
+            OptionError: An argument is not a source. None is added then.
+        """
+        added = [_reference(source) for source in sources]
+        with self._lock:
+            alive = [found for found in self._sources if found() is not None]
+            self._sources = list(dict.fromkeys([*alive, *added]))
+
+    def describe(self) -> Iterable[Metric]:
+        """Returns all metrics of informers, without samples."""
+        return families([])
+
+    def collect(self) -> Iterator[Metric]:
+        """Returns the metrics of all sources, at the time of the call."""
+        sources = [source for found in self._sources if (source := found()) is not None]
+        informers: dict[int, Informer] = {}  # by identity: a factory and a program may both have one
+        own: list[Metrics] = []
+        for source in sources:
+            if isinstance(source, Metrics):
+                own.append(source)
+            else:
+                found = source.informers if isinstance(source, Informers) else [source]
+                informers |= {id(informer): informer for informer in found}
+        with self._lock:
+            labels = [self._labels.of(informer) for informer in informers.values()]
+        measured = families(zip(labels, informers.values(), strict=True))
+        yield from _merged([*measured, *(metric for source in own for metric in source.collect())])
+
+
+def _reference(source: Source) -> weakref.ref[Source]:
+    if isinstance(source, type) or not isinstance(source, Informer | Informers | Metrics):
+        raise OptionError(
+            "sources", type(source).__name__, "informers, objects with `informers`, or objects with a method `collect`"
+        )
+    return weakref.ref(source)
+
+
+def _merged(metrics: Iterable[Metric]) -> Iterable[Metric]:
+    """Puts the samples of metrics with the same name into one, as Prometheus requires."""
+    merged: dict[str, Metric] = {}
+    for metric in metrics:
+        into = merged.get(metric.name)
+        if into is None:
+            into = merged[metric.name] = Metric(metric.name, metric.documentation, metric.type, metric.unit)
+        into.samples += metric.samples
+    return merged.values()

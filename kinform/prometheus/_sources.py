@@ -1,0 +1,60 @@
+"""The sources of a collector, as protocols, so that it imports no class of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Protocol, TypeAlias, runtime_checkable
+
+from prometheus_client import Metric
+
+from kinform import Health, Resource, Stats
+
+
+@runtime_checkable
+class Informer(Protocol):
+    """An informer: `kinform.Informer` or `kinform.sync.Informer`.
+
+    All methods must work in every thread.
+    """
+
+    resource: Resource
+
+    @property
+    def name(self) -> str:
+        """The name in logs and errors."""
+        ...
+
+    def stats(self) -> Stats:
+        """Returns the current counts and sizes."""
+        ...
+
+    def health(self) -> Health:
+        """Returns whether the store is a complete and recent copy."""
+        ...
+
+
+@runtime_checkable
+class Informers(Protocol):
+    """A group of informers that may change, such as a factory."""
+
+    @property
+    def informers(self) -> Iterable[Any]:
+        """The informers at the time of the call."""
+        ...
+
+
+@runtime_checkable
+class Metrics(Protocol):
+    """An object with metrics of its own, in the form of `prometheus_client`.
+
+    The collector merges metrics of the same name from several sources into one. So their labels must say which source
+    they are from.
+    """
+
+    def collect(self) -> Iterable[Metric]:
+        """Returns the metrics, in any thread."""
+        ...
+
+
+Source: TypeAlias = Informer | Informers | Metrics
+"""An object whose metrics a collector returns."""
