@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import re
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from kinform._errors import DecodeError, OptionError
+from kinform._models.builders import builder_of
+from kinform._models.client import get_client
 from kinform._paths.conflicts import check_required_fields
 from kinform._paths.prune_program import Program
 
@@ -55,7 +56,7 @@ def decode_object(decoder: Decoder[T], key: str, raw: bytes) -> T:
 
 def is_model(type: Any) -> bool:
     """Returns whether a type is a model of a Kubernetes client."""
-    return isinstance(type, _CLASS) and hasattr(type, "openapi_types") and hasattr(type, "attribute_map")
+    return isinstance(type, _CLASS) and ".client.models." in type.__module__ and _metadata_of(type) is not None
 
 
 def check_type(type: Any, program: Program | None, cause: str = "pruning") -> None:
@@ -73,37 +74,41 @@ def check_type(type: Any, program: Program | None, cause: str = "pruning") -> No
     """
     if not is_model(type):
         check_required_fields(type, program, cause)
-    elif type.openapi_types.get("metadata") != "V1ObjectMeta":
+    elif "V1ObjectMeta" not in _metadata_of(type):
         raise OptionError("type", type, "the model of an object, like V1Pod, not of a part or of a list")
 
 
-class _ModelDecoder:
-    """Decodes JSON to a model of a Kubernetes client, by the client's own code.
+def _metadata_of(model: Any) -> Any:
+    """Returns the type of the field `metadata`, `""` without it, None if no model."""
+    if hasattr(model, "openapi_types"):
+        return model.openapi_types.get("metadata", "")
+    if hasattr(model, "model_fields"):  # a pydantic class, in newer clients
+        return str(getattr(model.model_fields.get("metadata"), "annotation", ""))
+    return None
 
-    The code of the client is imported at the first call: it is in memory already, since the caller has the model.
-    """
+
+class _ModelDecoder:
+    """Decodes JSON to a model of a Kubernetes client."""
 
     def __init__(self, model: Any) -> None:
-        self._model = model
-        self._deserialize: Any = None
+        package = model.__module__.partition(".models")[0]
+        self._build = builder_of(get_client(package), model)
 
     def decode(self, buf: bytes, /) -> Any:
         data = msgspec.json.decode(buf)
-        if self._deserialize is None:
-            self._deserialize = self._deserializer()
         try:
-            return self._deserialize(data, self._model)
+            return self._build(data)
         except Exception as error:  # its text may quote a value
-            missing = _MISSING_IN_MODEL.match(str(error))
-            raise msgspec.ValidationError(f"Object missing required field `{missing[1]}`" if missing else "") from None
+            missing = _missing_field(error)
+            raise msgspec.ValidationError(f"Object missing required field `{missing}`" if missing else "") from None
 
-    def _deserializer(self) -> Any:
-        root = self._model.__module__.partition(".client.")[0]
-        module = importlib.import_module(f"{root}.client.api_client")
-        client = module.ApiClient.__new__(module.ApiClient)  # `__init__` opens a session or a pool
-        client.configuration = importlib.import_module(f"{root}.client.configuration").Configuration()
-        # `deserialize`, which is public, takes other arguments in each client. All have this method.
-        return client._ApiClient__deserialize
+
+def _missing_field(error: Any) -> str:
+    """Returns the required field that a model misses, or `""`."""
+    if missing := _MISSING_IN_MODEL.match(str(error)):
+        return missing[1]
+    found = error.errors() if hasattr(error, "errors") else []  # of pydantic
+    return next((".".join(map(str, each["loc"])) for each in found if each["input"] is None), "")
 
 
 _CLASS = type

@@ -10,8 +10,8 @@ from typing import Any
 
 import msgspec
 
-from kinform._watch.functions import Client
-from kinform._watch.models import builder_of
+from kinform._models.builders import builder_of
+from kinform._models.client import Client
 
 
 class Metadata(msgspec.Struct, gc=False):

@@ -8,12 +8,13 @@ Source: `watch.py` of these clients.
 from __future__ import annotations
 
 import functools
-import importlib
 import inspect
 import pydoc
 import sys
 from collections.abc import Callable
 from typing import Any
+
+from kinform._models.client import Client, get_client
 
 PYDOC_RETURN_LABEL = ":rtype:"
 PYDOC_FOLLOW_PARAM = ":param follow:"
@@ -21,35 +22,6 @@ TYPE_LIST_SUFFIX = "List"
 
 ASYNC_CLIENTS = ("kubernetes_asyncio.client", "kubernetes.aio.client")
 SYNC_CLIENTS = ("kubernetes.client",)
-
-
-class Client:
-    """The package of a client, such as `kubernetes_asyncio.client`.
-
-    Attributes:
-        package: Its name. Its modules are imported at their first use.
-    """
-
-    def __init__(self, package: str) -> None:
-        self.package = package
-
-    @functools.cached_property
-    def api_exception(self) -> Any:
-        """The class of the errors that the program catches."""
-        return importlib.import_module(f"{self.package}.exceptions").ApiException
-
-    @functools.cached_property
-    def models(self) -> Any:
-        """The module of the models."""
-        return importlib.import_module(f"{self.package}.models")
-
-    @functools.cached_property
-    def api_client(self) -> Any:
-        """The class ApiClient."""
-        return importlib.import_module(f"{self.package}.api_client").ApiClient
-
-
-get_client = functools.cache(Client)
 
 
 def is_method_of_a_client(func: Any) -> bool:

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from kinform._errors import ProtocolError
+from kinform._models.client import Client
 from kinform._watch.events import PENDING, Event, Metadata, Source, decode
-from kinform._watch.functions import Client
 
 
 class _Object(msgspec.Struct, gc=False):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from kinform._watch.functions import Client
+from kinform._models.client import Client
 
 MAX_BODY = 1 << 16  # bytes of such a response that are read
 

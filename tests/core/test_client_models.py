@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import datetime
 
+import kubernetes.aio.client
+import kubernetes.client
+import kubernetes_asyncio.client
 import pytest
-from kubernetes_asyncio import client
 
 import kinform
 from kinform._objects import Object
+
+CLIENTS = pytest.mark.parametrize(
+    "client", [kubernetes_asyncio.client, kubernetes.aio.client, kubernetes.client], ids=lambda client: client.__name__
+)
 
 POD = (
     b'{"apiVersion":"v1","kind":"Pod","metadata":{"name":"web-0","namespace":"shop","creationTimestamp":'
@@ -21,7 +27,8 @@ def pod(raw: bytes = POD) -> Object:
     return Object("shop", "web-0", "uid", "7", raw)
 
 
-def test_an_object_decodes_to_a_model():
+@CLIENTS
+def test_an_object_decodes_to_a_model(client):
     found = pod().decode(client.V1Pod)
     assert isinstance(found, client.V1Pod)
     assert found.metadata.labels == {"app": "web"}
@@ -30,12 +37,14 @@ def test_an_object_decodes_to_a_model():
     assert found.status.start_time is None
 
 
-def test_an_error_names_the_field_that_a_model_misses():
+@pytest.mark.parametrize("client", [kubernetes_asyncio.client, kubernetes.client])
+def test_an_error_names_the_field_that_a_model_misses(client):
     with pytest.raises(kinform.DecodeError, match=r"containers: missing"):
         pod(b'{"metadata":{"name":"web-0"},"spec":{"nodeName":"node-7"}}').decode(client.V1Pod)
 
 
-def test_an_object_that_does_not_fit_a_model_names_only_the_key():
+@CLIENTS
+def test_an_object_that_does_not_fit_a_model_names_only_the_key(client):
     with pytest.raises(kinform.DecodeError) as raised:
         pod(b'{"metadata":{"creationTimestamp":"secret"}}').decode(client.V1Pod)
     assert "shop/web-0" in str(raised.value)
@@ -43,12 +52,13 @@ def test_an_object_that_does_not_fit_a_model_names_only_the_key():
     assert raised.value.__cause__ is None
 
 
-@pytest.mark.parametrize("model", [client.V1PodList, client.V1PodSpec])
-def test_a_model_of_a_part_or_a_list_is_refused(model):
-    with pytest.raises(kinform.OptionError, match="the model of an object"):
-        kinform.store(type=model)
+@CLIENTS
+def test_a_model_of_a_part_or_a_list_is_refused(client):
+    for model in (client.V1PodList, client.V1PodSpec):
+        with pytest.raises(kinform.OptionError, match="the model of an object"):
+            kinform.store(type=model)
 
 
 def test_informer_store_and_events_can_be_subscripted():
     for generic in (kinform.Informer, kinform.Store, kinform.Changes, kinform.Added, kinform.Updated, kinform.Deleted):
-        assert generic[client.V1Pod]  # type: ignore[index]
+        assert generic[kubernetes_asyncio.client.V1Pod]  # type: ignore[index]

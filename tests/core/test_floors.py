@@ -29,7 +29,8 @@ class Room(NamedTuple):
 # In the order in which an object travels. The vocabulary is the flat modules; `_errors` is open to every room.
 ROOMS = {
     "_paths": Room("", "*"),
-    "vocabulary": Room("_paths", "*"),
+    "_models": Room("", "*"),
+    "vocabulary": Room("_paths _models", "*"),
     "_transport": Room(
         "vocabulary",
         "base adapter access credentials client_configuration http_client lean_import lent_client cluster_identity",
@@ -40,8 +41,8 @@ ROOMS = {
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),
     "_snapshot": Room("vocabulary _transport _listwatch _store", "keeper"),
     "_informer": Room("vocabulary _transport _listwatch _store _dispatch _snapshot", "factory informer reflector"),
-    "_watch": Room("vocabulary _listwatch", "*"),
-    "dropin": Room("vocabulary _watch", "*"),
+    "_watch": Room("vocabulary _models _listwatch", "*"),
+    "dropin": Room("vocabulary _models _watch", "*"),
     "__init__": Room("vocabulary _transport _listwatch _connection _store _dispatch _informer", "*"),
     "sync": Room("__init__ vocabulary _transport _listwatch _connection _dispatch _informer", "*"),
     "public": Room("__init__ vocabulary testing", "*"),

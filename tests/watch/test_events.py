@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from kinform._errors import ProtocolError
+from kinform._models.client import get_client
 from kinform._watch import events
 from kinform._watch.events import Event, Source
-from kinform._watch.functions import get_client
 from kinform._watch.parser import parse_event
 
 CLIENT = get_client("kubernetes_asyncio.client")

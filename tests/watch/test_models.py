@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from kinform._watch.functions import get_client
-from kinform._watch.models import builder_of
+from kinform._models.builders import builder_of
+from kinform._models.client import get_client
 from kinform.testing import Server
 
 KINDS = {

@@ -19,7 +19,7 @@ from typing import Any
 
 import msgspec
 
-from kinform._watch.functions import Client
+from kinform._models.client import Client
 
 Builder = Callable[[Any], Any]
 
