@@ -49,6 +49,7 @@ class Dispatcher(Generic[T]):
         # By number. Unlike a set, it can be copied while another thread releases a reader.
         self._readers: weakref.WeakValueDictionary[int, Changes[T]] = weakref.WeakValueDictionary()
         self._made = 0  # readers
+        self._resyncs = False  # there was one
         self.handlers = Handlers(self._decoder, name, bound)
         self.key_handlers = KeyHandlers(name)
         self.binding = LoopBinding(name)
@@ -84,6 +85,26 @@ class Dispatcher(Generic[T]):
         self.key_handlers.push_all(keys)
         for reader in self._alive():
             reader.queue.push(Entry("present", present=present()))
+
+    def resync(self, objects: Callable[[], Iterator[Version | None]], keys: Callable[[], Iterator[str]]) -> None:
+        """Passes all objects again, as updates of themselves, and their keys.
+
+        Args:
+            objects: Gives the objects: see `Queue.resync`.
+            keys: Gives the keys.
+        """
+        self._resyncs = True
+        self.handlers.resync(objects())
+        self.key_handlers.resync(keys())
+        for reader in self._alive():
+            reader.queue.resync(objects())
+
+    def resume(self) -> None:
+        """Continues resyncs that had to wait."""
+        if self._resyncs:
+            self.handlers.queue.resume()
+            for reader in self._alive():
+                reader.queue.resume()
 
     @property
     def awaits_synced(self) -> bool:

@@ -50,7 +50,8 @@ class EventDecoder(Generic[T]):
                 case "added", Version() as new, _:
                     return Added(entry.key, self._decode(new))
                 case "updated", Version() as new, old:
-                    return Updated(entry.key, self._decode(new), self._decode_old(old))
+                    found = self._decode(new)
+                    return Updated(entry.key, found, found if old is new else self._decode_old(old))
                 case "deleted", _, Version() as old:
                     return Deleted(entry.key, self._decode(old), entry.synthetic)
         except DecodeError as error:

@@ -64,6 +64,11 @@ class Handlers(Generic[T]):
         """True if there is a handler."""
         return any(self._registered.values())
 
+    def resync(self, objects: Iterator[Version | None]) -> None:
+        """Passes objects again to the handlers of updates: see `Queue.resync`."""
+        if self._registered["updated"]:
+            self.queue.resync(objects)
+
     def push(self, change: Change) -> None:
         """Queues a change, if there is a handler."""
         if self.registered:

@@ -9,6 +9,7 @@ Source: client-go's work queue, which event handlers fill in the same way.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 
@@ -32,6 +33,7 @@ class KeyHandlers:
         self._waiting: OrderedDict[str, int] = OrderedDict()  # with the number of the newest change
         self._changes = 0
         self._present: deque[tuple[Handler, Iterator[str]]] = deque()
+        self._resync: Iterator[str] | None = None
         self._pushed = asyncio.Event()
         self._time_slice = TimeSlice()
 
@@ -67,26 +69,44 @@ class KeyHandlers:
             self._waiting.update(dict.fromkeys(keys, self._changes))
             self._pushed.set()
 
+    def resync(self, keys: Iterator[str]) -> None:
+        """Passes keys again, each time that no key waits.
+
+        Has no effect while an earlier resync runs.
+        """
+        if self._registrations and self._resync is None:
+            self._resync = keys
+            self._pushed.set()
+
     def clear(self) -> None:
         """Drops the keys that wait. Handlers stay registered."""
         self._waiting.clear()
         self._present.clear()
+        self._resync = None
 
     async def run(self) -> None:
         """Calls handlers until cancelled."""
         while True:
             await self._pushed.wait()
             self._pushed.clear()
-            while self._present or self._waiting:
+            while self._present or self._waiting or self._resync is not None:
                 if self._time_slice.is_over:
                     await self._time_slice.end()
                 if self._present:
                     await self._call_for_present(*self._present.popleft())
                     continue
-                key, number = self._waiting.popitem(last=False)
+                key, number = self._waiting.popitem(last=False) if self._waiting else self._next_of_resync()
                 for handler, since in self._registrations.copy():
                     if number > since:
                         await self.invoke(handler, key, key)
+
+    def _next_of_resync(self) -> tuple[str, int]:
+        """Returns the next key, for all handlers; at the end, a number for none."""
+        assert self._resync is not None
+        if (key := next(self._resync, None)) is not None:
+            return key, sys.maxsize
+        self._resync = None
+        return "", -1
 
     async def _call_for_present(self, handler: Handler, keys: Iterator[str]) -> None:
         for key in keys:

@@ -1,14 +1,17 @@
 """The queue of changes that wait for a reader: bounded and in order.
 
-It always has the newest change of each key. Holds records, never decoded objects. Up to the bound every change is
-kept. If more changes wait, a new change is merged into the waiting change of the same object. So in addition to the
-bound, at most two entries of a key wait: the deletion of an object, and the addition of another one of the same name.
-Each `seal` permits two more.
+It always has the newest change of each key. A resync passes objects again, but only while no change waits. Holds
+records, never decoded objects.
+
+Up to the bound every change is kept. If more changes wait, a new change is merged into the waiting change of the same
+object. So in addition to the bound, at most two entries of a key wait: the deletion of an object, and the addition of
+another one of the same name. Each `seal` permits two more.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections import deque
 from collections.abc import Iterator
 from typing import Literal
@@ -71,6 +74,7 @@ class Queue:
         self._pinned = 0
         self._closed = False
         self._waiting: asyncio.Future[None] | None = None
+        self._resync: Iterator[Version | None] | None = None
         self.depth = 0
         self.pushed = 0
         self.dropped_old = 0
@@ -116,6 +120,24 @@ class Queue:
         """
         self._latest.clear()
 
+    def resync(self, objects: Iterator[Version | None]) -> None:
+        """Passes objects again, as updates of themselves, each time that no change waits.
+
+        So a resync delays no change, and an object never comes in an older version than before. Has no effect while an
+        earlier resync runs.
+
+        Args:
+            objects: The objects. None: no object can be passed now. Call `resume` when one can.
+        """
+        if self._resync is None and not self._closed:
+            self._resync = objects
+            self._wake()
+
+    def resume(self) -> None:
+        """Continues a resync that had to wait."""
+        if self._resync is not None:
+            self._wake()
+
     def open(self) -> None:
         """Takes changes again, after `close`."""
         self._closed = False
@@ -126,6 +148,7 @@ class Queue:
         self._entries.clear()
         self._latest.clear()
         self._pinned = self.depth = 0
+        self._resync = None
         self._wake()
 
     @property
@@ -134,13 +157,16 @@ class Queue:
         return self._closed
 
     async def pop(self) -> Entry | None:
-        """Waits for the oldest change and removes it; returns None after `close`."""
+        """Waits for the oldest change and removes it; returns None after `close`.
+
+        Without a change, returns the next object of a resync.
+        """
         while (entry := self.pop_ready()) is None and not self._closed:
             await self.wait()
         return entry
 
     def pop_ready(self) -> Entry | None:
-        """Removes the oldest change; returns None if no change waits."""
+        """Removes the oldest change, or else takes the next object of a resync; or None."""
         while self._entries:
             entry = self._entries.popleft()
             if entry.kind == "void":
@@ -150,7 +176,17 @@ class Queue:
                 del self._latest[entry.key]
             self._pinned -= _pinned(entry)
             return entry
-        return None
+        return self._next_of_resync()
+
+    def _next_of_resync(self) -> Entry | None:
+        if self._resync is None:
+            return None
+        try:
+            found = next(self._resync)
+        except StopIteration:
+            self._resync = None
+            return None
+        return None if found is None else Entry("updated", found.key, found, found, number=sys.maxsize)
 
     async def wait(self) -> None:
         """Waits for the next `push` or `close`."""

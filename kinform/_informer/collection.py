@@ -364,6 +364,7 @@ class Collection:
         """Wakes all waits: states, errors or resourceVersions may have changed."""
         for dispatcher in self._dispatchers:
             self._dispatch_synced(dispatcher)
+            dispatcher.resume()
         self.waits.wake()
         self.on_progress()
 

@@ -99,6 +99,7 @@ class Factory:
         decoded_cache: int | None = None,
         start: StartMode = "eager",
         idle_timeout: float | None = None,
+        resync_period: float | None = None,
     ) -> Informer[T]:
         """Makes an informer, which shares its stream and its store with equal ones.
 
@@ -124,6 +125,7 @@ class Factory:
             decoded_cache: Number of decoded objects that the store of this informer keeps for further reads.
             start: `"lazy"`: this informer uses the stream only from its first use on.
             idle_timeout: Seconds without a use after which a lazy informer stops to use the stream.
+            resync_period: Seconds between two resyncs of this informer's listeners.
 
         Raises:
             OptionError: An option is not valid, or contradicts that of an informer that shares the stream.
@@ -146,6 +148,7 @@ class Factory:
             decoded_cache=decoded_cache,
             start=start,
             idle_timeout=idle_timeout,
+            resync_period=resync_period,
         )
         return informer
 

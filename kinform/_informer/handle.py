@@ -12,13 +12,16 @@ import time
 from collections.abc import Collection as Several
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, get_args
 
+from kinform._checks import require_one_of, require_positive
 from kinform._dispatch.dispatcher import Dispatcher
-from kinform._errors import KinformError
+from kinform._errors import KinformError, OptionError
 from kinform._informer.background import start_background
 from kinform._informer.collection import Collection
+from kinform._informer.resync import run_resyncs
 from kinform._listwatch.stream import Stream
+from kinform._options import StartMode
 from kinform._stats import State
 
 log = logging.getLogger("kinform.informer")
@@ -30,8 +33,12 @@ class Handle:
     Args:
         collection: The collection, which other handles may share.
         dispatcher: The listeners of this handle.
-        lazy: Open the collection at the first use, not at the start.
+        start: `"lazy"`: open the collection at the first use, not at the start.
         idle_timeout: Seconds without a use after which a lazy handle closes the collection; None: never.
+        resync_period: Seconds between two resyncs; None: no resync.
+
+    Raises:
+        OptionError: An option is not valid.
 
     Attributes:
         indexes: Indexes of this handle alone, in addition to those of the collection.
@@ -46,15 +53,24 @@ class Handle:
         collection: Collection,
         dispatcher: Dispatcher[Any],
         *,
-        lazy: bool = False,
+        start: StartMode = "eager",
         idle_timeout: float | None = None,
+        resync_period: float | None = None,
     ) -> None:
+        require_one_of("start", start, get_args(StartMode))
+        if idle_timeout is not None:
+            if start != "lazy":
+                raise OptionError("idle_timeout", idle_timeout, 'None, unless start is "lazy"')
+            require_positive("idle_timeout", idle_timeout)
+        if resync_period is not None:
+            require_positive("resync_period", resync_period)
         self.indexes: Mapping[str, str] = {}
         self.entered = self.left = self.started = self.opened = False
         self._collection = collection
         self._dispatcher = dispatcher
-        self._lazy = lazy
+        self._lazy = start == "lazy"
         self._idle_timeout = idle_timeout
+        self._resync_period = resync_period
         self._readable = False  # the store has a complete state of at least one stream
         self._transition: asyncio.Task[None] | None = None  # that opens or closes
         self._tasks: list[asyncio.Task[None]] = []
@@ -124,13 +140,20 @@ class Handle:
             self._dispatcher.fail(error)
             self._collection.wake()
             return
-        self._tasks = [
-            start_background(self._collection.name, "handlers", self._dispatcher.handlers.run()),
-            start_background(self._collection.name, "key handlers", self._dispatcher.key_handlers.run()),
-        ]
+        self._start_tasks()
         self.opened = True
         self._last_use = time.monotonic()
         self._watch_use()
+
+    def _start_tasks(self) -> None:
+        collection, dispatcher = self._collection, self._dispatcher
+        self._tasks = [
+            start_background(collection.name, "handlers", dispatcher.handlers.run()),
+            start_background(collection.name, "key handlers", dispatcher.key_handlers.run()),
+        ]
+        if self._resync_period is not None:
+            resyncs = run_resyncs(self._resync_period, collection, dispatcher)
+            self._tasks.append(start_background(collection.name, "resync", resyncs))
 
     # End
 

@@ -9,15 +9,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Generic, TypeVar, get_args
+from typing import Generic, TypeVar
 
-from kinform._checks import require_integer, require_one_of, require_positive
+from kinform._checks import require_integer
 from kinform._decoding import DICT, T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._dispatch.handlers import EventKind
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
-from kinform._errors import OptionError
 from kinform._informer.collection import Collection
 from kinform._informer.handle import Handle
 from kinform._informer.lazy_store import LazyStore
@@ -81,6 +80,10 @@ class Informer(Generic[T]):
         idle_timeout: Seconds without a read of the store, a wait, a handler or a reader of `changes()` after which the
             streams of a lazy informer stop, and the store releases its memory. `state` is `"idle"` again. The next use
             starts anew, from the snapshot if there is one. None: they do not stop before the end of the block.
+        resync_period: About this number of seconds after the start, and again and again, handlers of `on_update` and
+            readers of `changes()` get each object of the store as an update of itself, with the same object as old and
+            new. Handlers of `on_change` get each key. No request is sent. Changes always come first. A resync starts
+            only after the last one has ended. None: no resync.
 
     Raises:
         OptionError: An option is not valid, or `type` or an index needs a path that pruning drops.
@@ -106,16 +109,11 @@ class Informer(Generic[T]):
         decoded_cache: int | None = None,
         start: StartMode = "eager",
         idle_timeout: float | None = None,
+        resync_period: float | None = None,
     ) -> None:
         if memory_limit is not None:
             require_integer("memory_limit", memory_limit, 1, "a positive number of bytes, or None")
         require_integer("queue_bound", queue_bound, 1, "a positive number of events")
-        require_one_of("start", start, get_args(StartMode))
-        lazy = start == "lazy"
-        if idle_timeout is not None:
-            if not lazy:
-                raise OptionError("idle_timeout", idle_timeout, 'None, unless start is "lazy"')
-            require_positive("idle_timeout", idle_timeout)
         spec = CollectionSpec.of(resource, scope, prune, transform, options)
         indexes = indexes if indexes is not None else {}
         spec.check_readable(type, indexes)
@@ -123,11 +121,13 @@ class Informer(Generic[T]):
         self.resource = spec.resource
         self._collection = self._collection_of(as_transport(api), spec, indexes, snapshot, memory_limit)
         self._dispatcher = Dispatcher(type, self._collection.name, queue_bound)
-        self._handle = Handle(self._collection, self._dispatcher, lazy=lazy, idle_timeout=idle_timeout)
-        contents = self._collection.contents
+        self._handle = Handle(
+            self._collection, self._dispatcher, start=start, idle_timeout=idle_timeout, resync_period=resync_period
+        )
+        contents, note_read = self._collection.contents, self._handle.note_read
         self.store: Store[T] = (
-            LazyStore(contents, type, indexes, decoded_cache, note_read=self._handle.note_read)
-            if lazy
+            LazyStore(contents, type, indexes, decoded_cache, note_read=note_read)
+            if start == "lazy"
             else Store(contents, type, indexes, decoded_cache)
         )
 

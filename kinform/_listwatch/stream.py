@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-import os
 import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
@@ -25,6 +24,7 @@ from kinform._errors import (
     release_frames,
 )
 from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Skipped, Step
+from kinform._jitter import random_fraction
 from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip
 from kinform._listwatch.healing import Healing
 from kinform._listwatch.machine import Capabilities, ListWatchMachine
@@ -90,7 +90,7 @@ class Stream:
         self.last_bookmark: float | None = None
         self.last_sync: float | None = None
         self.last_current: float | None = None
-        self.healing = Healing(spec.options.backoff, _random_fraction)
+        self.healing = Healing(spec.options.backoff, random_fraction)
         self.on_progress: Callable[[], None] = lambda: None
         self._transport = transport
         self._program = spec.prune.program()
@@ -104,11 +104,11 @@ class Stream:
             spec,
             namespace,
             capabilities=_capabilities.setdefault(transport.identity, Capabilities()),
-            random=_random_fraction,
+            random=random_fraction,
             resource_version=resource_version,
         )
         pacing = Pacing() if pacing is None else pacing
-        self._machine.delay = max(self._machine.delay, pacing.first_delay(_random_fraction()))
+        self._machine.delay = max(self._machine.delay, pacing.first_delay(random_fraction()))
         self._turn = Turn(pacing)
 
     @property
@@ -415,8 +415,3 @@ def watcher(
     if len(namespaces) > 1:
         raise OptionError("Scope.namespaces", namespaces, "None or one namespace here; an Informer takes several")
     return Stream(as_transport(api), spec, namespace=namespaces[0])
-
-
-def _random_fraction() -> float:
-    """Returns a random number from 0 up to 1. The module `random` takes 0.2 MiB."""
-    return int.from_bytes(os.urandom(4), "little") / (1 << 32)

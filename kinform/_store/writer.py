@@ -236,6 +236,11 @@ class Writer:
                     start_trim()
 
     @property
+    def swept(self) -> bool:
+        """True if all sweeps and drops are finished: the listener knows of each change."""
+        return not self._unswept
+
+    @property
     def idle(self) -> bool:
         """True if no new state is coming in, and all sweeps are finished."""
         return not self._open and not self._unswept

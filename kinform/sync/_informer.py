@@ -53,6 +53,7 @@ class Informer(Generic[T]):
         decoded_cache: int | None = None,
         start: StartMode = "eager",
         idle_timeout: float | None = None,
+        resync_period: float | None = None,
     ) -> None:
         informer = kinform.Informer(
             as_transport(api),
@@ -69,6 +70,7 @@ class Informer(Generic[T]):
             decoded_cache=decoded_cache,
             start=start,
             idle_timeout=idle_timeout,
+            resync_period=resync_period,
         )
         handlers = HandlerThread(informer.name)
         self._wrap(informer, handlers, Lifetime(informer.name, handlers, informer))

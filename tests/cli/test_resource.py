@@ -10,6 +10,7 @@ import pytest
 import kinform
 from kinform.cli._resource import Found, find_resource
 from kinform.testing import Server
+from tests.support.clusters import Cluster
 from tests.support.scripted_server import ReceivedRequest, scripted_server
 
 RESOURCES = {
@@ -27,16 +28,16 @@ async def server() -> AsyncIterator[Server]:
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
-async def test_a_resource_is_found_by_each_of_its_names(server: Server, resource: str) -> None:
-    async with kinform.connect(server.url) as api:
+async def test_a_resource_is_found_by_each_of_its_names(cluster: Cluster, resource: str) -> None:
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
         for name in RESOURCES[resource]:
             found = await find_resource(api, name)
             assert found == Found(kinform.Resource.of(resource), resource != "v1/nodes"), name
 
 
 @pytest.mark.parametrize("name", ["widgets", "pods.apps", "deployments.v2.apps", "example.com/v1/widgets"])
-async def test_a_resource_that_the_server_lacks_is_not_found(server: Server, name: str) -> None:
-    async with kinform.connect(server.url) as api:
+async def test_a_resource_that_the_server_lacks_is_not_found(cluster: Cluster, name: str) -> None:
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
         assert await find_resource(api, name) is None
 
 

@@ -5,6 +5,7 @@ See test_transport.py for what it has in common with the other transport.
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -183,9 +184,10 @@ class SerializingClient:
         self.rest_client = inner.rest_client
 
     async def param_serialize(
-        self, method: str, resource_path: str, *, query_params: Any, header_params: Any, auth_settings: Any
+        self, method: str, resource_path: str, *, query_params: Any, header_params: Any, body: Any, auth_settings: Any
     ) -> tuple[Any, ...]:
         assert auth_settings == ["BearerToken"]
+        assert body is None
         return method, self.configuration.host + resource_path, {**header_params, "x-query": str(query_params)}
 
     async def call_api(self, method: str, url: str, headers: Any, *, _request_timeout: Any) -> Any:
@@ -205,6 +207,18 @@ async def test_a_client_that_serializes_first_is_supported() -> None:
     assert b"PodList" in body
     assert server.requests[0].headers["x-query"] == "[('limit', '1')]"
     assert server.requests[0].headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("content_type", ["application/merge-patch+json", "application/apply-patch+yaml"])
+@on_each_loop
+async def test_a_write_goes_through_kubernetes_aio(content_type: str) -> None:
+    import kubernetes.aio.client as aio
+
+    async with scripted_server() as server, aio.ApiClient(aio.Configuration(host=server.url)) as client:
+        request = Request(path="/x", params=(), method="PATCH", body=b'{"a":null}', content_type=content_type)
+        await body_of(await as_transport(client).open(request))
+    (sent,) = server.requests
+    assert (sent.method, json.loads(sent.body), sent.headers["content-type"]) == ("PATCH", {"a": None}, content_type)
 
 
 class SynchronousClient:

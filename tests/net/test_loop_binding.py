@@ -33,10 +33,19 @@ CALLS: dict[str, Call] = {
     "add_namespace": lambda pods: pods.add_namespace("shop"),
     "remove_namespace": lambda pods: pods.remove_namespace("shop"),
 }
+NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "a"}}
 USES: dict[str, Callable[[kinform.Connection], Any]] = {
     "open": lambda api: api.open(Request(path="/version", params=())),
     "refresh_credentials": lambda api: api.refresh_credentials(),
     "api_client": lambda api: api.api_client,
+    "namespace": lambda api: api.namespace,
+    "get": lambda api: api.get("v1/nodes", "a"),
+    "list": lambda api: anext(api.list(PODS)),
+    "create": lambda api: api.create("v1/nodes", NODE),
+    "apply": lambda api: api.apply("v1/nodes", NODE, field_manager="me"),
+    "patch": lambda api: api.patch("v1/nodes", "a", {}, how="merge"),
+    "replace": lambda api: api.replace("v1/nodes", NODE),
+    "delete": lambda api: api.delete("v1/nodes", "a"),
 }
 SYNC_CALLS = ("on_add", "on_update", "on_delete", "on_change", "changes")
 
@@ -136,18 +145,21 @@ async def test_a_second_thread_that_writes_raises():
         await asyncio.to_thread(asyncio.run, writer.write("", Init()))
 
 
+async def use_of(api: kinform.Connection, use: str) -> None:
+    result = USES[use](api)
+    if hasattr(result, "__await__"):
+        await result
+
+
 @pytest.mark.parametrize("use", USES)
 async def test_a_connection_in_another_loop_and_thread_raises(server, use):
-    async def run(api: kinform.Connection) -> None:
-        result = USES[use](api)
-        if asyncio.iscoroutine(result):
-            await result
-
+    server.put("v1/nodes", {"metadata": {"name": "b"}})
     async with kinform.connect(server.url, token="xyzzy") as api:
         with pytest.raises(kinform.KinformError, match=f"^{server.url}: called from another thread") as caught:
-            await asyncio.to_thread(asyncio.run, run(api))
+            await asyncio.to_thread(asyncio.run, use_of(api, use))
         assert "xyzzy" not in str(caught.value)
-        await run(api)
+        assert (await api.get("v1/nodes", "b"))["metadata"]["name"] == "b"
+    assert {request.verb for request in server.requests} == {"get"}
 
 
 async def test_a_connection_that_is_left_in_another_thread_stays_open(server):
@@ -173,9 +185,9 @@ async def test_a_connection_in_a_forked_process_raises_and_stays_open(server):
         await pods.synced(timeout=10)
 
         def look() -> None:
-            for use in USES.values():
+            for use in USES:
                 with pytest.raises(kinform.KinformError, match=f"^{server.url}: this process was forked"):
-                    step(use(api))
+                    asyncio.run(use_of(api, use))
             step(api.__aexit__(None, None, None))
 
         assert in_child(look) == ""

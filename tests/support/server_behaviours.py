@@ -357,5 +357,5 @@ def measure(behaviour: Behaviour, seconds: float, options: kinform.WatchOptions)
             await asyncio.sleep(seconds)
         return transport.asked
 
-    with patch.object(stream, "_random_fraction", lambda: 0.0):  # the shortest waits, and the shortest watches
+    with patch.object(stream, "random_fraction", lambda: 0.0):  # the shortest waits, and the shortest watches
         return virtual_time.run(follow())

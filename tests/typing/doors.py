@@ -61,7 +61,7 @@ def a_store_is_a_mapping(pods: kinform.Informer[Pod]) -> None:
 
 
 async def a_lazy_informer_has_the_same_types(api: kinform.Connection) -> None:
-    pods = kinform.Informer(api, "v1/pods", type=Pod, start="lazy", idle_timeout=600)
+    pods = kinform.Informer(api, "v1/pods", type=Pod, start="lazy", idle_timeout=600, resync_period=3600)
     assert_type(pods, kinform.Informer[Pod])
     assert_type(pods.store, kinform.Store[Pod])
 
