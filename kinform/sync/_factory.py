@@ -72,6 +72,7 @@ class Factory:
         decoded_cache: int | None = None,
         start: StartMode = "eager",
         idle_timeout: float | None = None,
+        resync_period: float | None = None,
     ) -> Informer[T]:
         """Makes an informer, which shares its stream and its store with equal ones.
 
@@ -92,6 +93,7 @@ class Factory:
             decoded_cache=decoded_cache,
             start=start,
             idle_timeout=idle_timeout,
+            resync_period=resync_period,
         )
         handlers = HandlerThread(informer.name, self._handlers.running)
         return _SharedInformer(informer, handlers, self._lifetime, self._informers)

@@ -36,8 +36,8 @@ def test_every_public_name_is_on_one_page():
     shown = [name for page in PAGES.values() for name in reference.names(page)]
     for module in (kinform, kinform.sync, kinform.testing, kinform.watch, kinform.sync.watch):
         for name in module.__all__:
-            shared = module is not kinform and getattr(module, name) is getattr(kinform, name, None)
-            if name != "testing" and not name.isupper() and not shared:
+            own = module is kinform or getattr(module, name) is not getattr(kinform, name, None)
+            if name != "testing" and not name.isupper() and own:
                 assert shown.count(f"{module.__name__}.{name}") == 1, f"{module.__name__}.{name}"
 
 

@@ -42,12 +42,12 @@ def in_thread(events):
 
 
 @asynccontextmanager
-async def program(text: str, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
+async def program(text: str, *arguments: str, **environment: str) -> AsyncIterator[asyncio.subprocess.Process]:
     """Runs a program in which every warning is an error, and kills it in the end."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-W", "ignore:.*fork:DeprecationWarning", "-c", BEFORE + text),
         *arguments,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1", **environment},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         stdin=asyncio.subprocess.PIPE,
@@ -76,6 +76,37 @@ async def end(process: asyncio.subprocess.Process) -> tuple[int | None, str, str
     async with asyncio.timeout(SECONDS):
         out, errors = await process.communicate()
     return process.returncode, out.decode(), errors.decode()
+
+
+PROGRAM = """
+import msgspec
+
+class Pod(msgspec.Struct):
+    metadata: dict
+
+with kinform.sync.connect() as api, kinform.sync.Informer(api, "v1/pods", type=Pod) as pods:
+    pods.synced(timeout=60)
+    print(pods.store.get("shop/web-0") is not None)
+    for change in pods.changes():
+        print(type(change).__name__, change.key)
+"""
+
+
+async def test_a_program_follows_pods_until_ctrl_c(server, tmp_path):
+    pod = {"metadata": {"namespace": "shop", "name": "web-0"}}
+    server.put(PODS, pod)
+    config = server.write_kubeconfig(tmp_path / "config")
+    async with program(PROGRAM, str(config), KUBECONFIG=str(config)) as process:
+        assert [await line(process) for _ in range(3)] == ["True", "Added shop/web-0", "Synced"]
+        server.touch(PODS, "shop/web-0")
+        assert await line(process) == "Updated shop/web-0"
+        server.delete(PODS, "shop/web-0")
+        assert await line(process) == "Deleted shop/web-0"
+        process.send_signal(signal.SIGINT)
+        code, rest, errors = await end(process)
+    assert (code, rest) == (-signal.SIGINT, "")
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+    assert errors.count("Traceback") == 1
 
 
 # The end of a program
