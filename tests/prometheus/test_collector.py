@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 import kinform
 import kinform.prometheus
 import kinform.sync
-from kinform.prometheus._informer_metrics import ROWS, STATES
+from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS, STATES
 from kinform.testing import Gone, Oversized, Server
 from tests.net.informers import fails, quick
 from tests.prometheus.exposed import registered_samples, samples, value
@@ -53,11 +53,11 @@ async def test_each_metric_has_a_value_once_its_informer_runs(server: Server, tm
     server.generate(PODS, 10)
     snapshot = tmp_path / "pods"
     async with kinform.connect(server.url) as api:
-        pods = kinform.Informer(api, PODS, options=quick(), memory_limit=64 << 20, snapshot=snapshot)
+        pods = kinform.Informer(api, PODS, options=quick(), memory_limit=64 << 20, snapshot=snapshot, decoded_cache=9)
         async with pods:
             await pods.synced(timeout=10)
         found = samples(kinform.prometheus.Collector(pods))
-    assert {name for name, _ in found} == {row.name for row in ROWS}
+    assert {name for name, _ in found} == {row.name for row in (*ROWS, *SHARED_ROWS)}
 
 
 async def test_relists_and_skipped_objects_are_counted(server: Server):
@@ -145,6 +145,24 @@ async def test_a_group_gives_its_informers_at_each_scrape(server: Server):
         found = samples(collector)
     assert value(found, "kinform_healthy") == 0
     assert value(found, "kinform_healthy", "v1/nodes") == 0
+
+
+async def test_informers_of_a_factory_count_their_store_once(server: Server):
+    server.generate(PODS, 10)
+    async with kinform.connect(server.url) as api:
+        factory = kinform.Factory(api)
+        collector = kinform.prometheus.Collector(factory)
+        async with factory, factory.informer(PODS) as first, factory.informer(PODS, indexes={"node": "spec.nodeName"}):
+            await factory.synced(timeout=10)
+            found = samples(collector)
+            assert value(found, "kinform_store_objects") == 10
+            assert value(found, "kinform_healthy") == value(found, "kinform_healthy", "v1/pods #2") == 1
+            assert value(found, "kinform_store_objects", "v1/pods #2") is None
+            await first.__aexit__(None, None, None)
+            found = samples(collector)
+            assert value(found, "kinform_healthy") is None
+            assert value(found, "kinform_store_objects", "v1/pods #2") == 10
+        assert samples(collector) == {}
 
 
 async def test_scrapes_of_threads_are_safe_while_namespaces_change(server: Server):
