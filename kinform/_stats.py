@@ -185,6 +185,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: The worst state of its streams.
+        collection: Identifies the streams and the store. Informers of a factory that share them have the same number.
         objects: Number of objects in the store.
         wire_bytes: Bytes of all objects received since the start, as the server sent them. Includes relists and
             updates.
@@ -220,6 +221,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     state: State
+    collection: int
     objects: int
     wire_bytes: int
     memory: MemoryUsage

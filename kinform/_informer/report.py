@@ -24,6 +24,7 @@ def stats_of(collection: Collection, dispatcher: Dispatcher[Any], handle: Handle
     counts = collection.counts
     return Stats(
         state=handle.state,
+        collection=id(collection),
         objects=len(table),
         wire_bytes=writer.wire_bytes,
         memory=writer.memory_usage(),

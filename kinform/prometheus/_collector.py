@@ -24,8 +24,8 @@ class Collector(PrometheusCollector):
     Give it to `CollectorRegistry.register`. One registry takes one `Collector`, because the names of the metrics are
     the same: add all sources to it.
 
-    Each scrape reads the sources as they are then, in the thread of the scrape. It does not wait for the event loop,
-    and works for an informer that has not started, has stopped or failed.
+    Each scrape reads the sources as they are then, in the thread of the scrape. It does not wait for the event loop.
+    It works for an informer that has not started, has stopped or failed.
 
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 

@@ -1,6 +1,6 @@
 """The metrics of informers, as data.
 
-`ROWS` holds all of them. docs/reference/metrics.md is generated from it.
+`ROWS` and `SHARED_ROWS` hold all of them. docs/reference/metrics.md is generated from it.
 Source: "Metric and label naming" of the Prometheus documentation; for the choice, the reflector metrics of client-go.
 """
 
@@ -59,6 +59,11 @@ def _queue_depth(stats: Stats, health: Health) -> Values:
     return {"handlers": stats.queue_depth, "changes": sum(stats.changes_depth)}
 
 
+def _cache_reads(stats: Stats, health: Health) -> Values:
+    cache = stats.decoded_cache
+    return None if cache is None else {"hit": cache.hits, "miss": cache.misses}
+
+
 # fmt: off
 ROWS: tuple[Row, ...] = (
     Row("kinform_healthy", "gauge", "1 if the store is a complete and recent copy: `health().ok`.",
@@ -69,6 +74,23 @@ ROWS: tuple[Row, ...] = (
         lambda stats, health: health.age_seconds),
     Row("kinform_consecutive_failures", "gauge", "Failures in a row without progress, of the worst stream.",
         lambda stats, health: health.consecutive_failures),
+    Row("kinform_queue_depth", "gauge", "Events and keys that wait for handlers or for readers of `changes()`.",
+        _queue_depth, "queue"),
+    Row("kinform_handler_errors_total", "counter", "Calls of handlers that raised.",
+        lambda stats, health: stats.handler_errors),
+    Row("kinform_undecodable_total", "counter",
+        "Events that were not dispatched, because an object does not fit the type.",
+        lambda stats, health: stats.undecodable),
+    Row("kinform_undecodable_reads_total", "counter",
+        'Objects that reads with on_undecodable="skip" left out. Each read counts.',
+        lambda stats, health: stats.undecodable_reads),
+    Row("kinform_decoded_cache_reads_total", "counter",
+        "Objects that reads took from the cache of decoded objects (hit) or decoded (miss). Absent without a cache.",
+        _cache_reads, "result"),
+)
+"""The metrics of an informer alone."""
+
+SHARED_ROWS: tuple[Row, ...] = (
     Row("kinform_degraded_objects", "gauge",
         "Skipped objects that were not received since. For each stream at most 101.",
         lambda stats, health: len(stats.degraded)),
@@ -96,16 +118,6 @@ ROWS: tuple[Row, ...] = (
         lambda stats, health: stats.errors),
     Row("kinform_skipped_total", "counter", "Objects that were skipped, because they are malformed or oversized.",
         lambda stats, health: stats.skipped),
-    Row("kinform_queue_depth", "gauge", "Events and keys that wait for handlers or for readers of `changes()`.",
-        _queue_depth, "queue"),
-    Row("kinform_handler_errors_total", "counter", "Calls of handlers that raised.",
-        lambda stats, health: stats.handler_errors),
-    Row("kinform_undecodable_total", "counter",
-        "Events that were not dispatched, because an object does not fit the type.",
-        lambda stats, health: stats.undecodable),
-    Row("kinform_undecodable_reads_total", "counter",
-        'Objects that reads with on_undecodable="skip" left out. Each read counts.',
-        lambda stats, health: stats.undecodable_reads),
     Row("kinform_transform_errors_total", "counter", "Objects that were stored without the transformation.",
         lambda stats, health: stats.transform_errors),
     Row("kinform_transform_seconds_total", "counter", "Seconds spent in `transform`.",
@@ -120,6 +132,7 @@ ROWS: tuple[Row, ...] = (
         "Seconds since the last write of the snapshot. Absent before the first.",
         lambda stats, health: None if stats.snapshot is None else stats.snapshot.seconds_since_write),
 )
+"""The metrics of streams and store, which informers of a factory may share. Only the first of these has them."""
 # fmt: on
 
 
@@ -129,15 +142,17 @@ def families(informers: Iterable[tuple[tuple[str, str], Informer]]) -> Iterable[
     Args:
         informers: The values of `NAMES` for each informer, and the informer.
     """
-    metrics = [(row, Metric(row.name.removesuffix("_total"), row.help, row.type)) for row in ROWS]
+    metrics = {row: Metric(row.name.removesuffix("_total"), row.help, row.type) for row in (*ROWS, *SHARED_ROWS)}
+    collections: set[int] = set()
     for values, informer in informers:
         labels = dict(zip(NAMES, values, strict=True))
         stats, health = informer.stats(), informer.health()
-        for row, metric in metrics:
+        for row in ROWS if stats.collection in collections else metrics:
             found = row.read(stats, health)
             if isinstance(found, Mapping):
                 for value, number in found.items():
-                    metric.add_sample(row.name, {**labels, row.label: value}, float(number))
+                    metrics[row].add_sample(row.name, {**labels, row.label: value}, float(number))
             elif found is not None:
-                metric.add_sample(row.name, labels, float(found))
-    return [metric for _, metric in metrics]
+                metrics[row].add_sample(row.name, labels, float(found))
+        collections.add(stats.collection)
+    return metrics.values()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import threading
 
 import pytest
@@ -12,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 import kinform
 import kinform.prometheus
 import kinform.sync
-from kinform.prometheus._informer_metrics import ROWS, STATES
+from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS, STATES
 from kinform.testing import Gone, Oversized, Server
 from tests.net.informers import fails, quick
 from tests.prometheus.exposed import registered_samples, samples, value
@@ -53,11 +54,43 @@ async def test_each_metric_has_a_value_once_its_informer_runs(server: Server, tm
     server.generate(PODS, 10)
     snapshot = tmp_path / "pods"
     async with kinform.connect(server.url) as api:
-        pods = kinform.Informer(api, PODS, options=quick(), memory_limit=64 << 20, snapshot=snapshot)
+        pods = kinform.Informer(api, PODS, options=quick(), memory_limit=64 << 20, snapshot=snapshot, decoded_cache=9)
         async with pods:
             await pods.synced(timeout=10)
         found = samples(kinform.prometheus.Collector(pods))
-    assert {name for name, _ in found} == {row.name for row in ROWS}
+    assert {name for name, _ in found} == {row.name for row in (*ROWS, *SHARED_ROWS)}
+
+
+async def test_events_are_counted_by_type(cluster):
+    scope = kinform.Scope(namespaces=[cluster.namespace])
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
+        async with kinform.Informer(api, cluster.resource, scope=scope, type=dict) as maps:
+            await maps.synced(timeout=20)
+            before = maps.stats().events
+            await cluster.create("a", data={"k": "1"})
+            await cluster.create("b", data={"k": "1"})
+            await cluster.replace("a", data={"k": "2"})
+            await cluster.delete("b")
+            await until(lambda: maps.stats().events["DELETED"] > before["DELETED"])
+            counted = {type_: number - before[type_] for type_, number in maps.stats().events.items()}
+            found = samples(kinform.prometheus.Collector(maps))
+    assert {**counted, "BOOKMARK": 0} == {"ADDED": 2, "MODIFIED": 1, "DELETED": 1, "BOOKMARK": 0}
+    assert value(found, "kinform_events_total", maps.name, type="ADDED") == before["ADDED"] + 2
+
+
+async def test_a_forked_process_is_scraped(server: Server):
+    async with kinform.connect(server.url) as api:
+        async with kinform.Informer(api, PODS, options=quick()) as pods:
+            await pods.synced(timeout=10)
+            collector = kinform.prometheus.Collector(pods)
+            child = os.fork()
+            if child == 0:
+                try:
+                    os._exit(0 if value(samples(collector), "kinform_state", state="stopped") == 1 else 1)
+                finally:  # an error must not continue the tests in this process
+                    os._exit(2)
+            _, status = await asyncio.to_thread(os.waitpid, child, 0)
+    assert status == 0
 
 
 async def test_relists_and_skipped_objects_are_counted(server: Server):
@@ -145,6 +178,24 @@ async def test_a_group_gives_its_informers_at_each_scrape(server: Server):
         found = samples(collector)
     assert value(found, "kinform_healthy") == 0
     assert value(found, "kinform_healthy", "v1/nodes") == 0
+
+
+async def test_informers_of_a_factory_count_their_store_once(server: Server):
+    server.generate(PODS, 10)
+    async with kinform.connect(server.url) as api:
+        factory = kinform.Factory(api)
+        collector = kinform.prometheus.Collector(factory)
+        async with factory, factory.informer(PODS) as first, factory.informer(PODS, indexes={"node": "spec.nodeName"}):
+            await factory.synced(timeout=10)
+            found = samples(collector)
+            assert value(found, "kinform_store_objects") == 10
+            assert value(found, "kinform_healthy") == value(found, "kinform_healthy", "v1/pods #2") == 1
+            assert value(found, "kinform_store_objects", "v1/pods #2") is None
+            await first.__aexit__(None, None, None)
+            found = samples(collector)
+            assert value(found, "kinform_healthy") is None
+            assert value(found, "kinform_store_objects", "v1/pods #2") == 10
+        assert samples(collector) == {}
 
 
 async def test_scrapes_of_threads_are_safe_while_namespaces_change(server: Server):

@@ -6,13 +6,13 @@ import re
 
 import pytest
 
-from kinform.prometheus._informer_metrics import ROWS, STATES
+from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS, STATES
 from kinform.prometheus._labels import NAMES
 from tests.docs.markdown import DOCS
 from tests.prometheus.queries import alerts, label_names, metric_names, panel_queries, panels
 
 QUERIES = {**panel_queries(), **alerts()}
-METRICS = {row.name: row for row in ROWS}
+METRICS = {row.name: row for row in (*ROWS, *SHARED_ROWS)}
 SCRAPED = {"job", "instance"}  # labels that Prometheus adds
 
 
@@ -67,7 +67,7 @@ def test_the_page_has_a_row_for_each_alert():
 
 
 def test_names_follow_the_conventions_of_prometheus():
-    for row in ROWS:
+    for row in METRICS.values():
         assert re.fullmatch(r"kinform_[a-z_]+", row.name)
         assert row.name.endswith("_total") == (row.type == "counter"), row.name
         assert row.help.endswith((".", "`."))
