@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
+from kinform._encoding import AnyObject
 from kinform._errors import KinformError, OptionError
 from kinform._informer.background import start_background
 from kinform._informer.healer import Healer
 from kinform._informer.health import assess
+from kinform._informer.own_writes import read_own_write
 from kinform._informer.waits import Waits, degraded_keys, is_degraded
 from kinform._listwatch.stream import Stream
 from kinform._options import Scope, Snapshot
@@ -174,6 +176,7 @@ class Collection:
 
         def progress() -> None:
             healer.update()
+            self.writer.reached(namespace, stream.resource_version)
             self.wake()
 
         stream.on_progress = progress
@@ -255,6 +258,15 @@ class Collection:
     def present_keys(self) -> Iterator[str]:
         """Returns the keys of these objects."""
         return self.writer.contents.table.ids().keys()
+
+    # Own writes
+
+    def expect(self, obj: AnyObject) -> None:
+        """Lets readers see an own write. See `Informer.expect`."""
+        self._check_running()
+        write = read_own_write(self.spec, obj, self.streams, self.writer.contents.table)
+        self.writer.expect(write.stream, write.batch, excluded=write.excluded)
+        self.writer.reached(write.stream, self.streams[write.stream].resource_version)
 
     # State and waits
 

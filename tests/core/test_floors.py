@@ -34,7 +34,7 @@ ROOMS = {
         "vocabulary",
         "base adapter access credentials client_configuration http_client lean_import lent_client cluster_identity",
     ),
-    "_listwatch": Room("vocabulary _paths _transport", "stream fetch frames pages resource_versions"),
+    "_listwatch": Room("vocabulary _paths _transport", "stream fetch frames pages"),
     "_connection": Room("vocabulary _paths _transport _listwatch", "connection"),
     "_store": Room("vocabulary _paths", "contents writer reader"),
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),
