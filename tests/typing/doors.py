@@ -58,6 +58,15 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
                     pass
 
 
+async def own_writes_are_expected_in_any_form(
+    pods: kinform.Informer[Pod], api: kinform.Connection, model: kubernetes_asyncio.client.V1Pod
+) -> None:
+    pods.expect(await api.get("v1/pods", "shop/web-0"))
+    pods.expect(await api.get("v1/pods", "shop/web-0", type=Pod))
+    pods.expect(b"{}")
+    pods.expect(model)
+
+
 def a_store_is_a_mapping(pods: kinform.Informer[Pod]) -> None:
     mapping: Mapping[str, Pod] = pods.store
     assert_type(dict(mapping), dict[str, Pod])
