@@ -157,8 +157,12 @@ async def verbs_give_dicts_or_objects_of_the_type(api: kinform.Connection) -> No
 
 
 def a_collector_takes_informers_and_collectors(
-    pods: kinform.Informer[Pod], nodes: kinform.sync.Informer[dict[str, Any]], adds: Counter
+    pods: kinform.Informer[Pod],
+    nodes: kinform.sync.Informer[dict[str, Any]],
+    factory: kinform.Factory,
+    threads: kinform.sync.Factory,
+    adds: Counter,
 ) -> None:
     registry = CollectorRegistry()
-    registry.register(kinform.prometheus.Collector(pods, nodes, adds))
+    registry.register(kinform.prometheus.Collector(pods, nodes, factory, threads, adds))
     assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)
