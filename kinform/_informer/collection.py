@@ -17,10 +17,12 @@ from kinform._counts import StreamCounts
 from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
+from kinform._encoding import AnyObject
 from kinform._errors import KinformError, OptionError
 from kinform._heap import start_trim
 from kinform._informer.background import start_background
 from kinform._informer.healer import Healer
+from kinform._informer.own_writes import read_own_write
 from kinform._informer.waits import Waits, degraded_keys, is_degraded
 from kinform._listwatch.pacing import Pacing
 from kinform._listwatch.stream import Stream
@@ -261,6 +263,7 @@ class Collection:
 
         def progress() -> None:
             healer.update()
+            self.writer.reached(namespace, stream.resource_version)
             self.wake()
 
         stream.on_progress = progress
@@ -349,6 +352,15 @@ class Collection:
         """Returns the keys of these objects."""
         return self.writer.contents.table.ids().keys()
 
+    # Own writes
+
+    def expect(self, obj: AnyObject) -> None:
+        """Lets readers see an own write. See `Informer.expect`."""
+        self._check_running()
+        write = read_own_write(self.spec, obj, self.streams, self.writer.contents.table)
+        self.writer.expect(write.stream, write.batch, excluded=write.excluded)
+        self.writer.reached(write.stream, self.streams[write.stream].resource_version)
+
     # State and waits
 
     @property
@@ -420,6 +432,9 @@ class Collection:
     def _check_namespaced(self) -> None:
         if self.spec.scope.namespaces is None:
             raise OptionError("Scope.namespaces", None, "names of namespaces: this informer follows all of them")
+        self._check_running()
+
+    def _check_running(self) -> None:
         if not self.running:
             raise KinformError(f"{self.name}: the informer is not running")
 

@@ -24,10 +24,10 @@ from kinform._listwatch.call_order import CallOrderError, Expected, expected_aft
 from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip
 from kinform._listwatch.pages import accept_header, page_params, selector_params
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
-from kinform._listwatch.resource_versions import is_newer
 from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, Verdict, Wait
 from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal, judge_size
 from kinform._options import Resource
+from kinform._resource_versions import is_newer
 from kinform._spec import CollectionSpec
 from kinform._stats import State
 from kinform._status import Status
