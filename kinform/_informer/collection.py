@@ -184,6 +184,7 @@ class Collection:
     def _restart(self) -> None:
         """Forgets the last run. Readers of the store continue with the new, empty state."""
         self.contents.adopt(self.contents.empty_copy())
+        self.contents.expectations.clear()
         self.streams.clear()
         self._started = False
         self._prepare(Writer(self.contents))
@@ -355,11 +356,12 @@ class Collection:
     # Own writes
 
     def expect(self, obj: AnyObject) -> None:
-        """Lets readers see an own write. See `Informer.expect`."""
-        self._check_running()
-        write = read_own_write(self.spec, obj, self.streams, self.writer.contents.table)
+        """Lets readers see an own write, also after a later start. See `Informer.expect`."""
+        streams = self.streams if self.running else self._namespaces
+        write = read_own_write(self.spec, obj, streams, self.contents.table)
         self.writer.expect(write.stream, write.batch, excluded=write.excluded)
-        self.writer.reached(write.stream, self.streams[write.stream].resource_version)
+        if self.running:
+            self.writer.reached(write.stream, self.streams[write.stream].resource_version)
 
     # State and waits
 

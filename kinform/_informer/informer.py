@@ -324,9 +324,10 @@ class Informer(Generic[T]):
         Raises:
             OptionError: It is not an object of the resource, in a namespace that the informer follows, with a
                 resourceVersion that is a number. Other resourceVersions have no order.
-            KinformError: The informer is not running.
+            KinformError: The informer is not running. If it has failed: the error that ended it.
         """
         self._dispatcher.binding.check()
+        self._handle.check()
         self._collection.expect(obj)
 
     async def add_namespace(

@@ -58,7 +58,7 @@ class Store(Mapping[str, T]):
 
     def __contains__(self, key: object) -> bool:
         contents = self._contents
-        if isinstance(key, str) and (expected := contents.expected(key)):
+        if contents.expectations.entries and isinstance(key, str) and (expected := contents.expected(key)):
             return expected.raw is not None
         return key in contents.table
 

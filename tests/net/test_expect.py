@@ -279,6 +279,37 @@ async def test_only_a_running_informer_can_expect(server: Server):
         assert configs.store.meta("shop/a").resource_version == "1000000"
 
 
+async def test_informers_that_share_see_each_others_writes(server: Server):
+    async with kinform.connect(server.url) as api, kinform.Factory(api) as factory:
+        dicts = factory.informer(CONFIGS, options=quick())
+        structs = factory.informer(CONFIGS, options=quick(), type=Config, indexes={"v": "data.v"})
+        await factory.synced(timeout=10)
+        dicts.expect(answer(data={"v": "7"}))
+        assert structs.store["shop/a"].data == {"v": "7"}
+        assert structs.store.index_keys("v", "7") == ["shop/a"]
+        assert structs.store.index_values("v") == ["1", "7"]
+        assert structs.stats().expectations == dicts.stats().expectations == 1
+
+
+async def test_an_own_write_is_expected_of_an_idle_informer_too(server: Server):
+    async with (
+        kinform.connect(server.url) as api,
+        kinform.Informer(api, CONFIGS, options=quick(), start="lazy", idle_timeout=0.2) as configs,
+    ):
+        for _ in range(2):
+            assert configs.state == "idle"
+            made = await api.patch(CONFIGS, "shop/a", {"data": {"v": "2"}}, how="merge")
+            configs.expect(made)
+            with pytest.raises(kinform.KinformError, match="idle"):
+                configs.store.get("shop/a")
+            await configs.synced(timeout=10)
+            assert configs.store["shop/a"]["data"] == {"v": "2"}
+            await caught_up(configs)
+            configs.expect(answer())  # a write that no stream brings
+            await until(lambda: configs.state == "idle")
+            assert configs.stats().expectations == 0
+
+
 async def test_threads_expect_and_read_own_writes(cluster: Cluster):
     loop = asyncio.get_running_loop()
 
