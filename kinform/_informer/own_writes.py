@@ -8,9 +8,10 @@ from typing import NamedTuple
 import msgspec
 
 from kinform._decoding import is_model
-from kinform._encoding import NOT_SHOWN, AnyObject, complete, encode, encode_model
+from kinform._encoding import AnyObject, complete, encode, encode_model
 from kinform._errors import OptionError
 from kinform._plurals import plural_of
+from kinform._printable import NOT_SHOWN
 from kinform._selectors import parse_label_selector, selects_identity
 from kinform._spec import CollectionSpec
 from kinform_ext._scan import Batch, Scanner
