@@ -13,6 +13,7 @@ import msgspec
 from kinform._decoding import is_model
 from kinform._errors import OptionError
 from kinform._options import Resource
+from kinform._printable import NOT_SHOWN
 
 
 class ClientModel(Protocol):
@@ -23,7 +24,6 @@ class ClientModel(Protocol):
 
 AnyObject: TypeAlias = Mapping[str, Any] | msgspec.Struct | bytes | ClientModel
 
-NOT_SHOWN = "(not shown)"
 OBJECT = "a dict or a msgspec.Struct"
 
 

@@ -27,6 +27,7 @@ from kinform._informer.waits import Waits, degraded_keys, is_degraded
 from kinform._listwatch.pacing import Pacing
 from kinform._listwatch.stream import Stream
 from kinform._options import Scope, Snapshot
+from kinform._printable import listed
 from kinform._spec import CollectionSpec
 from kinform._stats import State, worst
 from kinform._store.contents import StoreContents
@@ -415,7 +416,7 @@ class Collection:
         async with self._namespace_lock:
             self._check_namespaced()
             if namespace not in self.streams:
-                raise OptionError("namespace", namespace, f"a followed namespace: {', '.join(self.streams)}")
+                raise OptionError("namespace", namespace, f"a followed namespace: {listed(list(self.streams))}")
             task = self._stream_tasks.pop(namespace)
             del self.streams[namespace]
             task.cancel()

@@ -8,9 +8,10 @@ from typing import NamedTuple
 import msgspec
 
 from kinform._decoding import is_model
-from kinform._encoding import NOT_SHOWN, AnyObject, complete, encode, encode_model
+from kinform._encoding import AnyObject, complete, encode, encode_model
 from kinform._errors import OptionError
 from kinform._plurals import plural_of
+from kinform._printable import NOT_SHOWN, listed
 from kinform._selectors import parse_label_selector, selects_identity
 from kinform._spec import CollectionSpec
 from kinform_ext._scan import Batch, Scanner
@@ -79,7 +80,7 @@ def read_own_write(
         raise OptionError("obj.metadata.namespace", namespace, allowed)
     stream = "" if "" in streams else namespace
     if stream not in streams:
-        raise OptionError("obj.metadata.namespace", namespace, f"a followed namespace: {', '.join(streams)}")
+        raise OptionError("obj.metadata.namespace", namespace, f"a followed namespace: {listed(list(streams))}")
     matches = parse_label_selector(spec.scope.label_selector, field="Scope.label_selector")
     selected = selects_identity(spec.scope.field_selector, namespace, metadata.name)
     batch = _scan(spec, body)

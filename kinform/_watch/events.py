@@ -107,7 +107,7 @@ class Event(dict[str, Any]):
         value: Any
         if key == "object" and self._source.builds(self["type"]):
             value = self._source.build(self.line)
-        elif key == "object":
+        elif key == "object" and "raw_object" in self:
             value = self["raw_object"]
         else:
             self._source.reads_raw = True
@@ -138,8 +138,9 @@ class Event(dict[str, Any]):
         return super().pop(key, *default)
 
     def popitem(self) -> tuple[str, Any]:
-        key = next(reversed(self))
-        return key, self.pop(key)
+        for key in reversed(self):
+            return key, self.pop(key)
+        return super().popitem()  # raises the KeyError of a dict
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         super().setdefault(key, default)

@@ -142,6 +142,20 @@ def test_pop_and_setdefault_decode():
     assert parse().setdefault("object", 1) == RAW
 
 
+@pytest.mark.parametrize("fields", [{}, {"type": "BOOKMARK"}])
+def test_the_object_can_be_read_after_raw_object_is_popped(fields):
+    event = parse(**fields)
+    assert event.pop("raw_object") == RAW
+    assert event["object"] == RAW
+
+
+def test_popitem_takes_all_values_then_raises_a_key_error():
+    event = parse()
+    assert [event.popitem() for _ in range(3)] == list(reversed(PLAIN.items()))
+    with pytest.raises(KeyError):
+        event.popitem()
+
+
 def test_get_decodes_and_has_a_default():
     event = parse()
     assert event.get("object") == RAW
