@@ -185,7 +185,6 @@ class Collection:
     def _restart(self) -> None:
         """Forgets the last run. Readers of the store continue with the new, empty state."""
         self.contents.adopt(self.contents.empty_copy())
-        self.contents.expectations.clear()
         self.streams.clear()
         self._started = False
         self._prepare(Writer(self.contents))

@@ -100,10 +100,6 @@ class Expectations:
         """Ends the entries of a stream that is not followed any more."""
         self._keep(lambda expected: expected.stream != stream)
 
-    def clear(self) -> None:
-        """Ends all entries."""
-        self.entries = {}
-
     def get(self, table: Table, key: str) -> Expected | None:
         """Returns what readers see in place of the version in the table, or None."""
         expected = self.entries.get(key)
