@@ -18,7 +18,7 @@ from kinform._store.contents import StoreContents
 from kinform._store.expectations import Expected
 from kinform._store.indexes import values_of
 from kinform._store.objects import Objects, OnUndecodable
-from kinform._store.state import Selection, State
+from kinform._store.state import Selection, StoreState
 from kinform._store.writer import Writer
 from kinform_ext._table import Ids, Table
 
@@ -267,20 +267,20 @@ class Store(Mapping[str, T]):
             return None if expected.raw is None else self._objects.of_raw(key, expected.raw)
         return self._objects.get(contents.table, key)
 
-    def _state(self, namespace: str | None, label_selector: str = "") -> State[T]:
+    def _state(self, namespace: str | None, label_selector: str = "") -> StoreState[T]:
         return self._captured(
             lambda table: self._matching_ids(table, namespace, label_selector),
             lambda expected: namespace in (None, expected.meta.namespace),
         )
 
-    def _indexed(self, name: str, value: str) -> State[T]:
+    def _indexed(self, name: str, value: str) -> StoreState[T]:
         """Returns the objects that have this value in the index."""
         return self._captured(
             lambda _: self._read_index(name, lambda table, number: table.index_ids(number, value)),
             lambda expected: value in values_of(self._indexes[name], expected.raw),
         )
 
-    def _captured(self, select: Callable[[Table], Ids], admits: Callable[[Expected], bool]) -> State[T]:
+    def _captured(self, select: Callable[[Table], Ids], admits: Callable[[Expected], bool]) -> StoreState[T]:
         """Returns objects of the table, and the own writes that are newer.
 
         Args:
@@ -296,7 +296,7 @@ class Store(Mapping[str, T]):
             if contents.expectations.entries is entries and contents.table is table:
                 break
         instead = {key: expected.raw if admits(expected) else None for key, expected in newer.items()}
-        return State(self._objects, table, ids, instead)
+        return StoreState(self._objects, table, ids, instead)
 
     def _selection(
         self,

@@ -18,7 +18,7 @@ from kinform_ext._table import Ids, Table
 R = TypeVar("R")
 
 
-class State(Mapping[str, T]):
+class StoreState(Mapping[str, T]):
     """A state of a store.
 
     Args:
@@ -99,7 +99,7 @@ def _keys(keys: Iterator[str], instead: Mapping[str, bytes | None]) -> Iterator[
 class _Keys(KeysView[str]):
     """The keys of a state."""
 
-    def __init__(self, state: State[T]) -> None:
+    def __init__(self, state: StoreState[T]) -> None:
         super().__init__(state)
         self._state = state
 
@@ -110,7 +110,7 @@ class _Keys(KeysView[str]):
 class _Items(ItemsView[str, T]):
     """The keys and objects of a state."""
 
-    def __init__(self, state: State[T]) -> None:
+    def __init__(self, state: StoreState[T]) -> None:
         super().__init__(state)
         self._state = state
 
@@ -121,7 +121,7 @@ class _Items(ItemsView[str, T]):
 class _Values(ValuesView[T]):
     """The objects of a state."""
 
-    def __init__(self, state: State[T]) -> None:
+    def __init__(self, state: StoreState[T]) -> None:
         super().__init__(state)
         self._state = state
 

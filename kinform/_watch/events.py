@@ -59,7 +59,7 @@ class Source:
         return builder_of(self.client, self._return_type)(decode(line)["object"])
 
 
-class Event(dict[str, Any]):
+class WatchEvent(dict[str, Any]):
     """A watch event: `type`, `object`, `raw_object`, and what else the server sent.
 
     `raw_object` is decoded at the first access to it, and `object` is built at the first access to it, each from the

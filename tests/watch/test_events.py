@@ -12,7 +12,7 @@ import pytest
 from kinform._errors import ProtocolError
 from kinform._models.client import get_client
 from kinform._watch import events
-from kinform._watch.events import Event, Source
+from kinform._watch.events import Source, WatchEvent
 from kinform._watch.parser import parse_event
 
 CLIENT = get_client("kubernetes_asyncio.client")
@@ -23,7 +23,7 @@ RAW = {
 PLAIN = {"type": "ADDED", "object": RAW, "raw_object": RAW}
 
 
-def parse(return_type: Any = "", *, expected: bool = False, **fields: Any) -> Event:
+def parse(return_type: Any = "", *, expected: bool = False, **fields: Any) -> WatchEvent:
     """Returns an event. `expected`: the program read `raw_object` of the last one."""
     source = Source(return_type, CLIENT)
     source.reads_raw = expected
