@@ -52,7 +52,8 @@ class Collector(PrometheusCollector):
         added = [_reference(source) for source in sources]
         with self._lock:
             alive = [found for found in self._sources if found() is not None]
-            self._sources = list(dict.fromkeys([*alive, *added]))
+            # By identity: sources may be equal, or have no hash. All references to one source are the same object.
+            self._sources = list({id(found): found for found in [*alive, *added]}.values())
 
     def describe(self) -> Iterable[Metric]:
         """Returns all metrics of informers, without samples."""
@@ -80,7 +81,10 @@ def _reference(source: Source) -> weakref.ref[Source]:
         raise OptionError(
             "sources", type(source).__name__, "informers, objects with `informers`, or objects with a method `collect`"
         )
-    return weakref.ref(source)
+    try:
+        return weakref.ref(source)
+    except TypeError:  # a class with `__slots__`
+        raise OptionError("sources", type(source).__name__, "objects that have a `__weakref__`") from None
 
 
 def _merged(metrics: Iterable[Metric]) -> Iterable[Metric]:

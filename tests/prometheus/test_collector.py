@@ -299,7 +299,33 @@ def test_merging_leaves_the_metrics_of_a_source_unchanged():
     assert len(source.metric.samples) == 1
 
 
-@pytest.mark.parametrize("source", [None, "v1/pods", object(), kinform.Informer])
+class Slotted:
+    """A source that cannot be weakly referenced."""
+
+    __slots__ = ()
+
+    def collect(self) -> list[Metric]:
+        return []
+
+
+def test_equal_sources_without_a_hash_are_both_collected():
+    class Equal:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def __eq__(self, other: object) -> bool:
+            return True
+
+        def collect(self) -> list[Metric]:
+            metric = Gauge(self.name, "A metric.", registry=None)
+            return list(metric.collect())
+
+    sources = Equal("one"), Equal("other")
+    collector = kinform.prometheus.Collector(*sources, *sources)
+    assert sorted(name for name, _ in samples(collector)) == ["one", "other"]
+
+
+@pytest.mark.parametrize("source", [None, "v1/pods", object(), kinform.Informer, Slotted()])
 def test_what_is_no_source_is_refused(source):
     collector = kinform.prometheus.Collector()
     with pytest.raises(kinform.OptionError, match="sources"):
