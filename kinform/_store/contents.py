@@ -8,6 +8,7 @@ from typing import Final
 from kinform._paths.index_program import parse_indexes
 from kinform._stats import MemoryUsage
 from kinform._store.indexes import Indexes
+from kinform._store.turns import Turns
 from kinform_ext._table import Table, Version
 
 HELD_PARTS: Final = ("mapped_bytes", "map_bytes", "coder_bytes")
@@ -24,6 +25,7 @@ class StoreContents:
     Attributes:
         name: Name of the collection, for messages.
         table: The objects.
+        turns: The turns of the threads that read and write.
         indexes: The indexes of the table.
 
     Raises:
@@ -33,6 +35,7 @@ class StoreContents:
     def __init__(self, name: str, indexes: Mapping[str, str]) -> None:
         self.name = name
         self.table = Table()
+        self.turns = Turns()
         self.indexes = Indexes(self.table)
         self.indexes.add_users(parse_indexes(indexes).values())
         for _ in self.indexes.update():  # no slices: the table is empty

@@ -42,7 +42,7 @@ class Store(Mapping[str, T]):
     ) -> None:
         self._contents = contents
         self._indexes = parse_indexes(indexes)
-        self._objects = Objects(contents.name, type, decoded_cache)
+        self._objects = Objects(contents.name, type, decoded_cache, contents.turns)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -94,7 +94,9 @@ class Store(Mapping[str, T]):
 
         `apiVersion` and `kind` come first.
         """
-        return self._contents.table.raw(key)
+        contents = self._contents
+        contents.turns.give_way()
+        return contents.table.raw(key)
 
     def meta(self, key: str) -> Meta | None:
         """Returns identity and version of the object, without decoding it.

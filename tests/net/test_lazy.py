@@ -170,9 +170,9 @@ class TestReads:
             with pytest.raises(kinform.KinformError, match=f"v1/pods: the informer {state}"):
                 READS[read](pods.store)
 
-        check("is idle: await its `synced")
+        check("is idle: wait for its `synced")
         async with pods:
-            check("is idle: await its `synced")
+            check("is idle: wait for its `synced")
         check("has stopped")
 
     async def test_an_informer_that_is_entered_again_is_idle(self, server, lazy):
