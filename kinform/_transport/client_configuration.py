@@ -123,10 +123,13 @@ class ClientConfigurationSource:
             return str(proxy)
         (name, value), *others = headers.items()
         scheme, _, encoded = value.partition(" ")
+        allowed = "only the basic authentication of the proxy, from urllib3.make_headers(proxy_basic_auth=...)"
         if others or name.lower() != "proxy-authorization" or scheme.lower() != "basic":
-            allowed = "only the basic authentication of the proxy, from urllib3.make_headers(proxy_basic_auth=...)"
             raise OptionError("configuration.proxy_headers", NOT_SHOWN, allowed)
-        user, _, password = base64.b64decode(encoded).decode("latin-1").partition(":")
+        try:
+            user, _, password = base64.b64decode(encoded).decode("latin-1").partition(":")
+        except ValueError:
+            raise OptionError("configuration.proxy_headers", NOT_SHOWN, allowed) from None
         scheme, _, address = proxy.rpartition("://")
         return f"{scheme or 'http'}://{quote(user, safe='')}:{quote(password, safe='')}@{address.rpartition('@')[2]}"
 

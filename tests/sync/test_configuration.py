@@ -236,6 +236,15 @@ async def test_an_unsupported_setting_raises_and_is_named(configure, field):
     assert SECRET not in str(caught.value)
 
 
+async def test_proxy_headers_that_are_not_base64_raise_an_option_error(configure):
+    headers = {"proxy-authorization": f"Basic {SECRET}"}
+    with pytest.raises(kinform.OptionError, match=r"^configuration\.proxy_headers: ") as caught:
+        kinform.sync.connect(
+            configuration=configure("https://api.example", proxy="http://proxy:1", proxy_headers=headers)
+        )
+    assert SECRET not in str(caught.value)
+
+
 async def test_only_a_configuration_of_the_sync_client_is_accepted(configure):
     async def hook(configuration: Any) -> None: ...
 
