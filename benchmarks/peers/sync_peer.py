@@ -52,20 +52,21 @@ class SyncPeer:
         self._informer.wait_for(version)
         return time.perf_counter() - self._since
 
-    def read(self, *, readers: int, pause: float, switch_interval: float) -> None:
+    def read(self, *, readers: int, pause: float, switch_interval: float, computes: float) -> None:
         """Starts threads that read random objects, and the ticker in the event loop.
 
         Args:
             readers: Number of threads.
             pause: Seconds that a thread sleeps after each read; 0: it reads without a pause.
             switch_interval: Seconds for `sys.setswitchinterval`.
+            computes: Seconds that a thread computes after each read.
         """
         sys.setswitchinterval(switch_interval)
         self._stop.clear()
         self._late = array("d")
         self._reads = [0] * readers
         keys = list(self._informer.store)
-        self._threads = [Thread(target=self._follow, args=(number, keys, pause)) for number in range(readers)]
+        self._threads = [Thread(target=self._follow, args=(number, keys, pause, computes)) for number in range(readers)]
         self._informer._lifetime.post(self._start_ticker)
         self._since = time.perf_counter()
         for thread in self._threads:
@@ -99,13 +100,17 @@ class SyncPeer:
         self._informer.__exit__(None, None, None)
         self._api.__exit__(None, None, None)
 
-    def _follow(self, number: int, keys: list[str], pause: float) -> None:
+    def _follow(self, number: int, keys: list[str], pause: float, computes: float) -> None:
         chosen = random.Random(number)
         while not self._stop.is_set():
             self._informer.store.get(chosen.choice(keys))
             self._reads[number] += 1
             if pause:
                 time.sleep(pause)
+            if computes:
+                end = time.perf_counter() + computes
+                while time.perf_counter() < end:
+                    pass
 
     def _start_ticker(self) -> None:
         self._ticker = asyncio.get_running_loop().create_task(self._tick())

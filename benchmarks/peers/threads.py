@@ -2,8 +2,9 @@
 
 Each row is an update burst: the events come as fast as the server sends them, while threads read random objects as
 dicts. A task on the event loop sleeps for one millisecond, again and again; the delay is the time by which it wakes up
-late. Python runs one thread at a time, and lets another one run after the switch interval (`sys.setswitchinterval`), so
-that busy threads delay the loop. Percentiles are over the wake-ups.
+late. Python runs one thread at a time, and lets another one run after the switch interval (`sys.setswitchinterval`).
+Threads that read give way to the loop while events arrive; threads that compute do not. Percentiles are over the
+wake-ups.
 """
 
 from __future__ import annotations
@@ -39,11 +40,13 @@ class Load(msgspec.Struct, frozen=True):
         readers: Number of threads.
         pause: Seconds between two reads of a thread.
         switch_interval: Seconds after which Python lets another thread run; its default is 5 ms.
+        computes: Seconds that a thread computes after each read.
     """
 
     readers: int
     pause: float = 0.0
     switch_interval: float = 0.005
+    computes: float = 0.0
 
     @property
     def title(self) -> str:
@@ -51,6 +54,8 @@ class Load(msgspec.Struct, frozen=True):
         if not self.readers:
             return "no readers"
         what = f"{self.pause * 1e3:g} ms between two reads" if self.pause else "without a pause"
+        if self.computes:
+            what = f"{self.computes * 1e3:g} ms of other work after each read"
         return f"{self.readers} readers, {what}, switch interval {self.switch_interval * 1e3:g} ms"
 
 
@@ -74,8 +79,8 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
         Load(readers, pause=0.01),
         Load(readers, pause=0.001),
         Load(readers),
-        Load(readers, switch_interval=0.0005),
-        Load(readers, switch_interval=0.0001),
+        Load(readers, computes=0.01),
+        Load(readers, computes=0.01, switch_interval=0.0005),
     ]
     served = {"resource": options.kind, "objects": options.objects, "seed": options.seed, "corpus": None}
     with Process(python(SERVER), **served, tls=not options.plain) as server:

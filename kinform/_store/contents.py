@@ -9,6 +9,7 @@ from kinform._paths.index_program import parse_indexes
 from kinform._stats import MemoryUsage
 from kinform._store.expectations import Expectations, Expected
 from kinform._store.indexes import Indexes
+from kinform._store.turns import Turns
 from kinform_ext._table import Table, Version
 
 HELD_PARTS: Final = ("mapped_bytes", "map_bytes", "coder_bytes")
@@ -25,6 +26,7 @@ class StoreContents:
     Attributes:
         name: Name of the collection, for messages.
         table: The objects.
+        turns: The turns of the threads that read and write.
         indexes: The indexes of the table.
         expectations: Own writes that readers see, although they are not in the table yet.
 
@@ -35,6 +37,7 @@ class StoreContents:
     def __init__(self, name: str, indexes: Mapping[str, str]) -> None:
         self.name = name
         self.table = Table()
+        self.turns = Turns()
         self.indexes = Indexes(self.table)
         self.expectations = Expectations(name)
         self.indexes.add_users(parse_indexes(indexes).values())

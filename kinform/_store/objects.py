@@ -14,6 +14,7 @@ from kinform._errors import DecodeError
 from kinform._printable import printable
 from kinform._selectors import LabelMatch
 from kinform._store.decoded_cache import DecodedCache
+from kinform._store.turns import Turns
 from kinform._throttled_log import ThrottledLog
 from kinform_ext._table import Table
 
@@ -29,23 +30,26 @@ class Objects(Generic[T]):
         name: Name of the collection, for messages.
         type: The type that objects are decoded to.
         cached: Number of decoded objects to keep for further reads; None: none.
+        turns: The turns of the threads that read and write.
 
     Attributes:
         cache: The decoded objects that are kept, or None.
         undecodable_reads: Number of objects that were left out, because they do not fit the type.
     """
 
-    def __init__(self, name: str, type: type[T], cached: int | None) -> None:
+    def __init__(self, name: str, type: type[T], cached: int | None, turns: Turns) -> None:
         if cached is not None:
             require_integer("decoded_cache", cached, 1, "a positive number of objects, or None")
         self.cache: DecodedCache[T] | None = None if cached is None else DecodedCache(cached)
         self._name = name
+        self._give_way = turns.give_way
         self._decoder = make_decoder(type)
         self._log = ThrottledLog(log)
         self.undecodable_reads = 0
 
     def get(self, table: Table, key: str) -> T | None:
         """Returns the object that a table has under a key, or None."""
+        self._give_way()
         if self.cache is None:
             raw = table.raw(key)
             return None if raw is None else decode_object(self._decoder, key, raw)
@@ -67,6 +71,7 @@ class Objects(Generic[T]):
             key: Its key.
             raw: Its JSON, if the caller has it.
         """
+        self._give_way()
         if self.cache is None:
             return decode_object(self._decoder, key, table.raw_of(id) if raw is None else raw)
         identity = table.identity_of(id)

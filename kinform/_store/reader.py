@@ -44,7 +44,7 @@ class Store(Mapping[str, T]):
     ) -> None:
         self._contents = contents
         self._indexes = parse_indexes(indexes)
-        self._objects = Objects(contents.name, type, decoded_cache)
+        self._objects = Objects(contents.name, type, decoded_cache, contents.turns)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -101,6 +101,7 @@ class Store(Mapping[str, T]):
         `apiVersion` and `kind` come first.
         """
         contents = self._contents
+        contents.turns.give_way()
         expected = contents.expected(key)
         return contents.table.raw(key) if expected is None else expected.raw
 

@@ -94,6 +94,7 @@ class Writer:
             KinformError: Another thread has written before.
         """
         self._check_thread()
+        self.contents.turns.note_write()
         match step:
             case Init():
                 self.begin(stream, owner)

@@ -19,4 +19,4 @@ def test_each_load_has_figures() -> None:
         assert figures["events_per_second"]["median"] > 0
         assert figures["longest"]["median"] >= figures["p99"]["median"]
         assert (figures["reads_per_second"]["median"] > 0) is (each["load"] != "no readers")
-    assert "2 readers, without a pause, switch interval 0.5 ms" in threads.table(records)
+    assert "2 readers, 10 ms of other work after each read, switch interval 0.5 ms" in threads.table(records)
