@@ -46,6 +46,10 @@ class _Written(msgspec.Struct, gc=False):
     metadata: _Metadata = msgspec.field(default_factory=_Metadata)
 
 
+class _Stored(msgspec.Struct, gc=False):
+    kind: object = None  # of any type after a transform
+
+
 def read_own_write(
     spec: CollectionSpec,
     obj: AnyObject,
@@ -110,7 +114,8 @@ def _sample(table: Table) -> tuple[str, str] | None:
     """Returns key and kind of an object in the table, or None if it is empty."""
     ids = table.ids()
     for id in ids:
-        return table.key_of(id), _decode(table.raw_of(id)).kind or ""
+        kind = msgspec.json.decode(table.raw_of(id), type=_Stored).kind
+        return table.key_of(id), kind if isinstance(kind, str) else ""
     return None
 
 

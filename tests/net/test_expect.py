@@ -179,6 +179,21 @@ async def test_an_expected_object_takes_any_form(server: Server):
             assert expected(2000101 + 10 * number, made_model)["kind"] == "ConfigMap"
 
 
+async def test_a_transform_may_store_labels_of_another_type(server: Server):
+    def count_labels(raw: bytes) -> bytes:
+        found = msgspec.json.decode(raw)
+        found["metadata"]["labels"] = len(found["metadata"]["labels"])
+        return msgspec.json.encode(found)
+
+    async with (
+        kinform.connect(server.url) as api,
+        kinform.Informer(api, CONFIGS, transform=count_labels) as configs,
+    ):
+        await configs.synced(timeout=10)
+        configs.expect(answer())
+        assert configs.store["shop/a"]["metadata"]["labels"] == 0
+
+
 async def test_managed_fields_are_dropped_as_of_all_objects(server: Server):
     async with (
         kinform.connect(server.url) as api,
