@@ -57,8 +57,9 @@ class Watch:
             is called as a list, and its differences to the events so far come as ADDED, MODIFIED and DELETED. Such a
             DELETED has the last known object, and `event["synthetic"]` is True. The Watch keeps the JSON of all
             objects for this.
-        idle_timeout: Seconds without a byte, after which a connection is replaced; None: never. Has an effect only
-            without `timeout_seconds`, if the stream can continue without repetitions. Never for logs.
+        idle_timeout: Seconds without an expected byte, after which a connection is replaced; None: never. It is three
+            times as long for a connection that has bookmarks only. Has an effect only without `timeout_seconds`. Never
+            for logs.
         dedup: True: drop an ADDED or MODIFIED if the object is the same as in its last event. Takes about 200 bytes for
             each object.
         newest: False: remember the last resourceVersion instead of the largest one.
@@ -256,7 +257,7 @@ class Watch:
     async def _recover(self, error: Exception) -> None:
         """Waits until the next request may be sent; or raises if the stream ends."""
         recovery, now = self._stream.recovery, time.monotonic()
-        final = recovery.judge(error, now, cut=bool(self._stream.lines.rest))
+        final = recovery.judge(error, now, cut=self._stream.lines.cut)
         if final is None:
             self._drop_response()
         await asyncio.sleep(recovery.wait(now))
@@ -273,7 +274,7 @@ class Watch:
 
     async def _in_time(self, awaitable: Awaitable[Any]) -> Any:
         """Awaits something of the server; raises Silent if it takes too long."""
-        seconds = self._stream.recovery.patience(time.monotonic())
+        seconds = self._stream.recovery.patience(time.monotonic(), cut=self._stream.lines.cut)
         deadline = asyncio.timeout(seconds)
         try:
             async with deadline:

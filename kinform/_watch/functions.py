@@ -101,6 +101,11 @@ def follows_a_log(func: Callable[..., Any]) -> bool:
         return False
 
 
+def accepts_bookmarks(func: Callable[..., Any]) -> bool:
+    """Returns whether a function has the argument `allow_watch_bookmarks`."""
+    return "allow_watch_bookmarks:" in pydoc.getdoc(func)
+
+
 def without_preload(func: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, Any]]:
     """Returns a function that returns the response before its body, and its arguments.
 

@@ -37,6 +37,11 @@ class Lines:
         """The line that is not complete, or `b""`."""
         return b"".join(self._cut)
 
+    @property
+    def cut(self) -> bool:
+        """True if the bytes so far end within a line."""
+        return any(self._cut)
+
     def finish(self) -> None:
         """Takes the rest as a line."""
         self.ready.append(self.rest)

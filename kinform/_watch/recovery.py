@@ -21,6 +21,7 @@ MIN_INTERVAL = 0.5  # seconds between two requests
 MAX_INTERVAL = 4.0  # seconds, after several connections without an event
 PATIENCE = 30.0  # seconds without an event, in which lost connections are replaced
 GRACE = 5.0  # seconds after `timeout_seconds`, in which the server must end the response
+QUIET = 3  # times `idle_timeout`: the patience with a connection that has bookmarks only
 SETTLED = 1.0  # seconds of a pause, before which the initial state came to its end
 
 
@@ -38,7 +39,8 @@ class Recovery:
     Args:
         arguments: The keyword arguments of the function. `resource_version` is set in them before a further request.
         on_expired: The reaction to a 410.
-        idle_timeout: Seconds without a byte after which a connection is replaced, or None.
+        idle_timeout: Seconds without an expected byte after which a connection is replaced, or None.
+        bookmarks: True: the server was asked for bookmarks.
         newest: True: remember the largest resourceVersion. False: the last one.
         continues: False: the end of the response is the end of the stream, as for a log.
         needs_version: True: a stream without any resourceVersion does not continue.
@@ -54,6 +56,7 @@ class Recovery:
         *,
         on_expired: OnExpired,
         idle_timeout: float | None,
+        bookmarks: bool = False,
         newest: bool = True,
         continues: bool = True,
         needs_version: bool = False,
@@ -63,6 +66,7 @@ class Recovery:
         self._arguments = arguments
         self._on_expired = on_expired
         self._idle_timeout = idle_timeout
+        self._bookmarks = bookmarks
         self._newest = newest
         self._continues = continues
         self._needs_version = needs_version
@@ -75,20 +79,23 @@ class Recovery:
         self._last_data = 0.0  # time of the last bytes
         self._reached = False  # the server has answered once
         self._sent = 0.0  # time of the current request
-        self._fruitful = False  # the current connection had an event
+        self._connected = False  # the server has answered the current request
+        self._fruitful = False  # the current connection had an event or a bookmark
+        self._active = False  # the current connection had an event
         self._barren = 0  # connections without an event since the last one with an event
         self._failing_since: float | None = None
         self._retried_expired = False
+        self._gave_up = False  # a connection was replaced because of its silence, and no event came since
         self._log = ThrottledLog(logging.getLogger("kinform.watch"))
 
     def sending(self, now: float) -> None:
         """Notes a request."""
         self._sent = now
-        self._fruitful = False
+        self._connected = self._fruitful = self._active = False
 
     def answered(self) -> None:
         """Notes the headers of a successful response."""
-        self._reached = True
+        self._connected = self._reached = True
 
     def arrived(self, asked: float, now: float) -> None:
         """Notes data, and when the wait for it began."""
@@ -101,7 +108,8 @@ class Recovery:
             self._fruitful = True
             self._barren = 0
             self._failing_since = None
-        self._retried_expired = False
+        self._active = self._active or type != "BOOKMARK"
+        self._retried_expired = self._gave_up = False
         if self._initial and type != "ADDED":
             self._initial = False
         if resource_version and (not self._newest or not self._largest or is_newer(resource_version, self._largest)):
@@ -113,15 +121,23 @@ class Recovery:
         self.relisting = self._initial = False
         self._largest = self.resource_version = self._arguments["resource_version"] = resource_version
 
-    def patience(self, now: float) -> float | None:
-        """Returns the seconds to wait for the next byte; None: without a limit."""
+    def patience(self, now: float, *, cut: bool = False) -> float | None:
+        """Returns the seconds to wait for the next byte; None: without a limit.
+
+        Before the headers, within a line, and after an event the next bytes are expected soon. A quiet connection has
+        bookmarks only, about one a minute. It must not be replaced without them: its resourceVersion gets too old.
+
+        Args:
+            now: The time.
+            cut: True: the last line is not complete.
+        """
         if not self._continues:
             return None  # a container may log nothing for hours
         if self._limit:
             return max(self._sent + float(self._limit), now) + GRACE - now
-        if self._largest or not self._fruitful or self.resource_version:
+        if self._idle_timeout is None or not self._connected or cut or (self._active and not self._initial):
             return self._idle_timeout
-        return None  # a new connection would repeat all events
+        return self._idle_timeout * QUIET if self._bookmarks else None
 
     def judge(self, error: Exception, now: float, *, cut: bool = False) -> Exception | None:
         """Returns the error that ends the stream, or None if another request follows.
@@ -136,7 +152,7 @@ class Recovery:
         final = self._judge(error, now)
         if final is None:
             self._prepare(error, now, cut)
-            if not isinstance(error, Ended):
+            if cut or not isinstance(error, Ended | Silent | TimeoutError):  # else it is ordinary for a quiet stream
                 self._log.warning(type(error).__name__, f"{type(error).__name__}: the watch connects again")
         return final
 
@@ -154,6 +170,7 @@ class Recovery:
         if isinstance(error, Ended):
             return None if self._goes_on else error
         if isinstance(error, Silent):
+            self._gave_up = True
             return Ended() if self._limit else None
         if getattr(error, "status", None) == 410:
             return self._judge_expired(error)
@@ -168,17 +185,25 @@ class Recovery:
         return None if now - self._failing_since < PATIENCE else error
 
     def _judge_expired(self, error: Exception) -> Exception | None:
-        if self._on_expired != "raise":
+        if self._restarts_expired:
             return None
         if self._retried_expired or not (self._endless and self._continues):
             return error
         self._retried_expired = True
         return None if self._goes_on else Ended()
 
+    @property
+    def _restarts_expired(self) -> bool:
+        """Returns whether a 410 is followed by a request without a resourceVersion.
+
+        Also if this Watch replaced a silent connection: the versions of an initial state may be years old.
+        """
+        return self._on_expired != "raise" or (self._gave_up and self._initial)
+
     def _prepare(self, error: Exception, now: float, cut: bool) -> None:
         """Sets the arguments of the next request."""
         lost = (isinstance(error, ProtocolError) or is_lost(error)) and now - self._last_data < SETTLED
-        if getattr(error, "status", None) == 410 and self._on_expired != "raise":
+        if getattr(error, "status", None) == 410 and self._restarts_expired:
             self._start = {}
             self._restart()
         elif self._initial and (cut or lost):

@@ -13,7 +13,7 @@ import msgspec
 
 from kinform._checks import require_instance, require_one_of, require_positive
 from kinform._watch.events import Source
-from kinform._watch.functions import client_of, follows_a_log, return_type_of, without_preload
+from kinform._watch.functions import accepts_bookmarks, client_of, follows_a_log, return_type_of, without_preload
 from kinform._watch.lines import Lines
 from kinform._watch.parser import is_json, parse_event
 from kinform._watch.recovery import OnExpired, Recovery
@@ -88,6 +88,14 @@ class Stream:
         self.lines = Lines(ends=self.log and not blocking)
         self._strict = not blocking
         kwargs = {**kwargs, "follow" if follow else "watch": True}
+        self._hides_bookmarks = (
+            not self.log
+            and options.idle_timeout is not None
+            and not kwargs.keys() & {"timeout_seconds", "allow_watch_bookmarks"}
+            and accepts_bookmarks(func)
+        )
+        if self._hides_bookmarks:
+            kwargs["allow_watch_bookmarks"] = True
         func, added = (func, {"_preload_content": False}) if blocking else without_preload(func)
         self.func = functools.partial(func, *args, **{**kwargs, **added})
         keep = options.on_expired == "diff"
@@ -96,6 +104,7 @@ class Stream:
             self.func.keywords,
             on_expired=options.on_expired,
             idle_timeout=options.idle_timeout,
+            bookmarks=bool(kwargs.get("allow_watch_bookmarks")),
             newest=options.newest,
             continues=not self.log,
             needs_version=blocking,
@@ -115,6 +124,8 @@ class Stream:
             return None
         event = parse_event(line, self._source, strict=self._strict)
         self.recovery.received(event["type"], event.resource_version if self.tracked else "")
+        if self._hides_bookmarks and event["type"] == "BOOKMARK":
+            return None
         return event if self._seen is None or self._seen.admit(event) else None
 
     def end(self) -> bool:

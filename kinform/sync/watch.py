@@ -55,8 +55,8 @@ class Watch:
         return_type: The type of `event["object"]`: a class or name of a model, or `"object"` for dicts. None: the
             return type of the function.
         on_expired: As for `kinform.watch.Watch`.
-        idle_timeout: Seconds without a byte, after which a connection is replaced; None: never. Has an effect only for
-            a method of an API object, without `timeout_seconds` and `_request_timeout`. Never for logs.
+        idle_timeout: As for `kinform.watch.Watch`. Has an effect only for a method of an API object, and without
+            `_request_timeout`.
         dedup: As for `kinform.watch.Watch`.
         newest: As for `kinform.watch.Watch`.
 
@@ -150,24 +150,27 @@ class Watch:
             options=self._options,
             blocking=True,
         )
-        limited = self._limit_reads(stream, func)
+        limited = _limit_requests(stream, func)
         while True:
             try:
-                for event in self._events(stream):
+                for event in self._events(stream, limited):
                     yield event if deserialize or stream.log else decode(event.line)
             except Exception as error:
                 self._recover(stream, Silent(str(error)) if limited and is_read_timeout(error) else error)
             if self._stopped.is_set():
                 return
 
-    def _events(self, stream: Stream) -> Iterator[Any]:
-        """Yields the events of one connection."""
+    def _events(self, stream: Stream, limited: bool) -> Iterator[Any]:
+        """Yields the events of one connection. `limited`: the silence is limited."""
         if stream.recovery.relisting:
             self._relist(stream)
             yield from self._take(stream)
         with self._request(stream, stream.func) as response:
             stream.recovery.answered()
             asked = time.monotonic()
+            socket_of = _socket_of(response) if limited else None
+            if socket_of is not None:
+                socket_of.settimeout(stream.recovery.patience(asked))
             for chunk in _chunks(response):
                 stream.recovery.arrived(asked, time.monotonic())
                 stream.lines.feed(chunk)
@@ -175,6 +178,8 @@ class Watch:
                 if self._stopped.is_set():
                     return
                 asked = time.monotonic()
+                if socket_of is not None:
+                    socket_of.settimeout(stream.recovery.patience(asked, cut=stream.lines.cut))
             if stream.end():
                 yield from self._take(stream)
             raise Ended
@@ -220,7 +225,7 @@ class Watch:
     def _recover(self, stream: Stream, error: Exception) -> None:
         """Waits until the next request may be sent, or stops the stream; or raises."""
         now = time.monotonic()
-        final = stream.recovery.judge(error, now, cut=bool(stream.lines.rest))
+        final = stream.recovery.judge(error, now, cut=stream.lines.cut)
         stream.lines.clear()
         self._stopped.wait(stream.recovery.wait(now))
         if isinstance(final, Ended):
@@ -228,15 +233,24 @@ class Watch:
         elif final is not None and not self._stopped.is_set():
             raise final
 
-    def _limit_reads(self, stream: Stream, func: Callable[..., Any]) -> bool:
-        """Limits the silence of responses, and returns whether it could."""
-        arguments = stream.func.keywords
-        if "_request_timeout" in arguments or stream.log or not is_method_of_a_client(func):
-            return False
-        seconds = stream.recovery.patience(0.0) if stream.tracked or arguments.get("timeout_seconds") else None
-        if seconds is not None:
-            arguments["_request_timeout"] = (seconds, seconds)
-        return seconds is not None
+
+def _limit_requests(stream: Stream, func: Callable[..., Any]) -> bool:
+    """Limits the silence before the headers, and returns whether it could.
+
+    Not if the caller limits it, nor for a function that may not have this argument.
+    """
+    arguments = stream.func.keywords
+    if "_request_timeout" in arguments or stream.log or not is_method_of_a_client(func):
+        return False
+    seconds = stream.recovery.patience(0.0) if stream.tracked or arguments.get("timeout_seconds") else None
+    if seconds is not None:
+        arguments["_request_timeout"] = (seconds, seconds)
+    return seconds is not None
+
+
+def _socket_of(response: Any) -> Any:
+    """Returns the socket of a response, or None if it is not known."""
+    return getattr(getattr(response, "connection", None), "sock", None)
 
 
 def _shut_down(response: Any) -> None:

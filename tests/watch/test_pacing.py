@@ -80,17 +80,63 @@ def test_errors_of_programs_are_never_followed():
         assert make().judge(error, 1.0) is error
 
 
-def test_patience_for_silence():
-    assert make().patience(7.0) == 30.0
-    assert make(idle_timeout=None).patience(7.0) is None
-    assert make(continues=False).patience(7.0) is None
-    unknown = make()
-    unknown.received("ADDED", "")
-    assert unknown.patience(7.0) is None  # a new connection would repeat the event
+def test_headers_and_the_rest_of_a_line_are_expected_soon():
+    recovery = make({"resource_version": "7"})
+    assert recovery.patience(7.0, cut=True) == 30.0
+    recovery.sending(7.0)
+    assert recovery.patience(7.0) == 30.0
+    assert make(idle_timeout=None).patience(7.0, cut=True) is None
+
+
+def test_after_an_event_more_data_is_expected_soon():
+    recovery = make({"resource_version": "7"})
+    recovery.received("ADDED", "8")
+    assert recovery.patience(7.0) == 30.0
+
+
+def test_a_quiet_connection_is_replaced_only_if_it_has_bookmarks():
+    initial, quiet, marked = make(), make({"resource_version": "7"}), make({"resource_version": "7"}, bookmarks=True)
+    initial.received("ADDED", "5")  # this version may be years old
+    assert initial.patience(7.0) is None
+    assert quiet.patience(7.0) is None
+    assert marked.patience(7.0) == 90.0
+    marked.received("BOOKMARK", "8")
+    assert marked.patience(7.0) == 90.0
+    marked.received("MODIFIED", "9")
+    assert marked.patience(7.0) == 30.0
+    marked.sending(8.0)
+    marked.answered()
+    assert marked.patience(8.0) == 90.0
+
+
+def test_a_log_may_be_silent_for_ever():
+    assert make(continues=False).patience(7.0, cut=True) is None
+
+
+def test_the_server_must_end_a_limited_stream():
     limited = make({"timeout_seconds": 60}, idle_timeout=1.0)
     assert limited.patience(0.0) == 65.0
     assert limited.patience(50.0) == 15.0
     assert limited.patience(100.0) == 5.0  # the server still sends
+
+
+class Gone(Exception):
+    status = 410
+
+
+def test_a_410_after_a_replaced_connection_is_not_raised():
+    arguments: dict[str, object] = {}
+    recovery = make(arguments, bookmarks=True)
+    recovery.received("ADDED", "5")
+    assert recovery.judge(Silent(), 90.0) is None
+    assert arguments == {"resource_version": "5"}
+    for _ in range(2):
+        recovery.sending(91.0)
+        assert recovery.judge(Gone(), 92.0) is None
+        assert arguments == {}
+    recovery.received("MODIFIED", "9")
+    assert recovery.judge(Gone(), 93.0) is None  # the one retry that the originals have
+    assert isinstance(recovery.judge(Gone(), 94.0), Gone)
 
 
 async def test_the_end_of_a_short_stream_comes_a_moment_later(client):

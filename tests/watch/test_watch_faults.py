@@ -27,6 +27,7 @@ from kinform.testing import (
 )
 from kinform.watch import Watch
 from tests.support.scripted_server import ReceivedRequest, scripted_server
+from tests.support.waiting import until
 from tests.watch.clients import Client, FakeApi, collect, error, event, exhaust
 
 
@@ -332,6 +333,43 @@ async def test_a_silent_server_ends_a_stream_after_its_time(api, server, monkeyp
         assert names(await exhaust(watch)) == [("ADDED", "a")]
         assert time.monotonic() - start >= 1
     assert len(server.requests) == 1
+
+
+async def test_bookmarks_are_requested_but_not_yielded(api, server):
+    version = put(server, "a")
+    async with Watch() as watch:
+        watch.stream(api.list_config_map_for_all_namespaces, resource_version=version)
+        step = asyncio.create_task(watch.next())
+        await server.wait_for_watchers(1)
+        server.put("v1/secrets", {"metadata": {"name": "s", "namespace": "shop"}})
+        server.bookmark()
+        await until(lambda: watch._stream.recovery.resource_version == server.resource_version)
+        recent = server.resource_version
+        server.disconnect()
+        await server.wait_for_request(count=2)
+        put(server, "b")
+        assert (await step).key == "shop/b"
+    assert versions(server) == [version, recent]
+
+
+async def test_bookmarks_of_the_caller_are_yielded(api, server):
+    version = put(server, "a")
+    async with Watch() as watch:
+        watch.stream(api.list_config_map_for_all_namespaces, resource_version=version, allow_watch_bookmarks=True)
+        step = asyncio.create_task(watch.next())
+        await server.wait_for_watchers(1)
+        server.bookmark()
+        assert (await step)["type"] == "BOOKMARK"
+
+
+@pytest.mark.parametrize("arguments", [{"timeout_seconds": 1}, {"allow_watch_bookmarks": False}])
+async def test_bookmarks_are_not_requested_without_need(api, server, arguments):
+    put(server, "a")
+    async with Watch() as watch:
+        await collect(watch.stream(api.list_config_map_for_all_namespaces, **arguments), 1)
+    async with Watch(idle_timeout=None) as watch:
+        await collect(watch.stream(api.list_config_map_for_all_namespaces), 1)
+    assert all(request.params.get("allowWatchBookmarks") in (None, "false", "False") for request in server.requests)
 
 
 async def test_a_log_may_be_silent(client):
