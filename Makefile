@@ -47,6 +47,7 @@ lint: $(VENV)/.lint
 	@$(RUN) mypy
 	@$(RUN) mypy tests/typing/*.py
 	@$(BIN)/basedpyright --level error
+	@$(RUN) tests.docs.typed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" cython-lint kinform_ext
 	@$(RUN) mypy.stubtest --concise kinform_ext
 	@$(BIN)/check-manifest --quiet --no-build-isolation

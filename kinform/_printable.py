@@ -8,6 +8,9 @@ from collections.abc import Sequence
 MAX_KEY = 320
 MAX_LISTED = 5
 
+NOT_SHOWN = "(not shown)"
+"""Stands in an error for a value that may be or have a secret."""
+
 
 def printable(text: str | None, limit: int = MAX_KEY) -> str:
     """Escapes control characters of a text, and cuts it at `limit` characters.

@@ -66,6 +66,16 @@ def check_field_selector(text: str, *, field: str) -> None:
             raise OptionError(field, text, f"{_FIELD_GRAMMAR}; {part.strip()!r} is not a requirement")
 
 
+def selects_identity(text: str, namespace: str, name: str) -> bool:
+    """Returns whether a valid field selector admits a namespace and a name."""
+    values = {"metadata.namespace": namespace, "metadata.name": name}
+    for part in re.split(r"(?<!\\),", text) if text.strip() else ():
+        field, op, value = (each.strip() for each in re.split(r"(==|!=|=)", part, maxsplit=1))
+        if field in values and (values[field] == value) == (op == "!="):
+            return False
+    return True
+
+
 def _split(text: str) -> list[str]:
     return re.split(r",(?![^(]*\))", text)  # but not at commas inside parentheses
 

@@ -216,6 +216,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
             namespaces.
         skipped: Number of objects that were skipped, likewise.
         decoded_cache: Statistics of the cache of decoded objects; None if the informer has none.
+        expectations: Number of own writes that reads show before the stream has reached them: see `Informer.expect`.
+        dropped_expectations: Number of own writes that reads no longer show, although the stream has not reached them.
         snapshot: Statistics of the snapshot; None if the informer has none.
         streams: Statistics of each stream, by namespace; `""` is the stream of all namespaces.
     """
@@ -243,6 +245,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     errors: int
     skipped: int
     decoded_cache: DecodedCacheStats | None
+    expectations: int
+    dropped_expectations: int
     snapshot: SnapshotStats | None
     streams: dict[str, StreamStats]
 

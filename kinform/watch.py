@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
-from kinform._watch.events import Event, Source
+from kinform._watch.events import Source, WatchEvent
 from kinform._watch.functions import (
     ASYNC_CLIENTS,
     PYDOC_FOLLOW_PARAM,
@@ -128,7 +128,7 @@ class Watch:
         """Returns the argument that makes a function stream: `"watch"` or `"follow"`."""
         return "follow" if follows_a_log(func) else "watch"
 
-    def unmarshal_event(self, data: str | bytes, response_type: Any) -> Event:
+    def unmarshal_event(self, data: str | bytes, response_type: Any) -> WatchEvent:
         """Returns the event of a line, and remembers its resourceVersion.
 
         Raises:

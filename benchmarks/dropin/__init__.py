@@ -13,6 +13,7 @@ import argparse
 import importlib.util
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -65,8 +66,9 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
                     "figures": {name: spread(each[name] for each in rounds) for name in rounds[0]},
                 }
         if clients:
-            found = _run(server, clients[0], "type and key", kinform=True, events=options.events)
-            yield {"benchmark": options.benchmark, "record": "memory", "client": clients[0], **found}
+            yield {"benchmark": options.benchmark, "record": "memory", "client": clients[0]} | growth(
+                server, clients[0], options.events
+            )
 
 
 def _is_installed(client: str) -> bool:
@@ -74,7 +76,7 @@ def _is_installed(client: str) -> bool:
 
 
 def _round(server: Process, client: str, touch: str, options: argparse.Namespace) -> dict[str, float]:
-    theirs, ours = (_run(server, client, touch, kinform=kinform, seconds=options.seconds) for kinform in (False, True))
+    theirs, ours = (_run(server, client, touch, kinform, options.seconds) for kinform in (False, True))
     for name in ("original", "kinform"):
         found = theirs if name == "original" else ours
         if found["objects"] != options.objects and found["events"] > 2 * options.objects:
@@ -83,18 +85,39 @@ def _round(server: Process, client: str, touch: str, options: argparse.Namespace
     return {**rates, "ratio": rates["kinform"] / rates["original"]}
 
 
-def _run(server: Process, client: str, touch: str, **limits: Any) -> dict[str, Any]:
-    """Runs one loop in a new process."""
+def _run(server: Process, client: str, touch: str, kinform: bool, seconds: float) -> dict[str, Any]:
+    with _loop(server, client, touch, kinform) as process, _sending(server):
+        found: dict[str, Any] = process.do("follow", seconds=seconds)
+        return found
+
+
+def growth(server: Process, client: str, events: int) -> dict[str, int]:
+    """Returns the memory of a loop that keeps nothing, early and at the end."""
+    with _loop(server, client, "type and key", True) as process, _sending(server):
+        process.do("follow", events=events // 10)
+        early = process.gauge.rss()
+        process.do("follow", events=events - events // 10)
+        return {"events": events, "rss_after_a_tenth": early, "rss_at_the_end": process.gauge.rss()}
+
+
+def _loop(server: Process, client: str, touch: str, kinform: bool) -> Process:
+    """Starts a loop in a new process. It opens its watch at its first command."""
     about = server.do("open")
     server.do("reset")
     server.do("prepare_churn", events=EVENTS_AHEAD)
-    with Process(python(LOOP), url=about["url"], ca=about["ca"], client=client, touch=touch, **limits) as process:
-        process.do("connect")
-        with ThreadPoolExecutor() as threads:
-            sent = threads.submit(server.do, "send")  # waits for the watch that the loop opens
-            found: dict[str, Any] = process.do("follow")
-            sent.result()
-        return found
+    given = {"client": client, "touch": touch, "kinform": kinform}
+    process = Process(python(LOOP), url=about["url"], ca=about["ca"], **given)
+    process.do("connect")
+    return process
+
+
+@contextmanager
+def _sending(server: Process) -> Iterator[None]:
+    """Sends events as soon as the loop opens its watch."""
+    with ThreadPoolExecutor() as threads:
+        sent = threads.submit(server.do, "send")
+        yield
+        sent.result()
 
 
 def table(records: list[Record]) -> str:

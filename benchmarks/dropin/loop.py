@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kinform.cli._process_memory import Gauge
-
 WARM_UP = 200  # events, in which the client imports its models
 
 
@@ -25,8 +23,6 @@ class Loop:
         client: The package of the client.
         touch: The part of each event that the loop reads.
         kinform: True: the Watch of kinform. False: that of the client.
-        seconds: CPU time to spend, or None.
-        events: The number of events to read, or None.
     """
 
     def __init__(
@@ -37,8 +33,6 @@ class Loop:
         client: str,
         touch: str,
         kinform: bool,
-        seconds: float | None = None,
-        events: int | None = None,
     ) -> None:
         self._blocking = client == "kubernetes"
         self._package = importlib.import_module(f"{client}.client")
@@ -47,9 +41,7 @@ class Loop:
         self._configuration = self._package.Configuration(host=url)
         self._configuration.ssl_ca_cert = ca
         self._read = _reader(touch, kinform)
-        self._seconds, self._events = seconds, events
         self._keys: set[str] = set()
-        self._gauge = Gauge(os.getpid())
         self._stream: Any
 
     async def connect(self) -> None:
@@ -60,51 +52,33 @@ class Loop:
         version = (listed if self._blocking else await listed).metadata.resource_version
         self._stream = self._watch().stream(function, resource_version=version)
 
-    async def follow(self) -> dict[str, Any]:
-        """Reads the events.
+    async def follow(self, *, seconds: float | None = None, events: int | None = None) -> dict[str, Any]:
+        """Reads events until a CPU time, or a number of events, is over.
 
-        Returns the number of events and of different objects, the CPU time, and the memory.
+        Returns the number of events and of different objects, and the CPU time. The first events do not count.
         """
-        steps = self._steps()
-        if self._blocking:
-            for event in self._stream:
-                if not steps(event):
-                    break
-        else:
-            async for event in self._stream:
-                if not steps(event):
-                    break
-        return self._found
-
-    def _steps(self) -> Callable[[Any], bool]:
-        """Returns a function that takes an event, and returns whether to go on."""
         read, keys, process_time = self._read, self._keys, time.process_time
-        number, start, early = 0, 0.0, 0
-        tenth = (self._events or 0) // 10
+        number, start = 0, process_time()
 
-        def step(event: Any) -> bool:
-            nonlocal number, start, early
+        def goes_on(event: Any) -> bool:
+            nonlocal number, start
             keys.add(read(event))
             number += 1
             if number == WARM_UP:
                 start = process_time()
-            if number == tenth:
-                early = self._gauge.rss()
-            if self._events is not None:
-                done = number >= self._events
-            else:
-                done = number > WARM_UP and process_time() - start > (self._seconds or 0)
-            if done:
-                self._found = {
-                    "events": number if self._events else number - WARM_UP,
-                    "objects": len(keys),
-                    "cpu_seconds": process_time() - start,
-                    "rss_after_a_tenth": early,
-                    "rss_at_the_end": self._gauge.rss(),
-                }
-            return not done
+            if events is not None:
+                return number < events
+            return number <= WARM_UP or process_time() - start < (seconds or 0)
 
-        return step
+        if self._blocking:
+            for event in self._stream:
+                if not goes_on(event):
+                    break
+        else:
+            async for event in self._stream:
+                if not goes_on(event):
+                    break
+        return {"events": number - WARM_UP, "objects": len(keys), "cpu_seconds": process_time() - start}
 
 
 def _reader(touch: str, kinform: bool) -> Callable[[Any], str]:

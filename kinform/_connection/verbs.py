@@ -14,20 +14,12 @@ from typing import Any, Literal, get_args
 import msgspec
 
 from kinform._checks import require_instance, require_integer, require_match, require_one_of, require_positive
-from kinform._connection.bodies import (
-    OBJECT,
-    Envelope,
-    Metadata,
-    Propagation,
-    delete_options,
-    encode,
-    encode_object,
-    encode_operations,
-)
+from kinform._connection.bodies import Propagation, delete_options, encode_operations
 from kinform._connection.exchange import Call, exchange, whole_body
 from kinform._connection.listing import list_objects
 from kinform._connection.target import Target
 from kinform._decoding import DICT, Decoder, T, check_type, decode_object, make_decoder
+from kinform._encoding import OBJECT, Envelope, Metadata, encode, encode_object
 from kinform._errors import OptionError
 from kinform._options import Prune, Resource, Scope, WatchOptions
 from kinform._spec import CollectionSpec

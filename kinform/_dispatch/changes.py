@@ -114,6 +114,7 @@ class Changes(Generic[T]):
     def close(self) -> None:
         """Ends the iteration; what waits is dropped."""
         self._present = None
+        self._synced_pending = False
         self.queue.close()
 
     async def aclose(self) -> None:

@@ -17,14 +17,17 @@ from kinform._counts import StreamCounts
 from kinform._decoding import T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
+from kinform._encoding import AnyObject
 from kinform._errors import KinformError, OptionError
 from kinform._heap import start_trim
 from kinform._informer.background import start_background
 from kinform._informer.healer import Healer
+from kinform._informer.own_writes import read_own_write
 from kinform._informer.waits import Waits, degraded_keys, is_degraded
 from kinform._listwatch.pacing import Pacing
 from kinform._listwatch.stream import Stream
 from kinform._options import Scope, Snapshot
+from kinform._printable import listed
 from kinform._spec import CollectionSpec
 from kinform._stats import State, worst
 from kinform._store.contents import StoreContents
@@ -261,6 +264,7 @@ class Collection:
 
         def progress() -> None:
             healer.update()
+            self.writer.reached(namespace, stream.resource_version)
             self.wake()
 
         stream.on_progress = progress
@@ -349,6 +353,16 @@ class Collection:
         """Returns the keys of these objects."""
         return self.writer.contents.table.ids().keys()
 
+    # Own writes
+
+    def expect(self, obj: AnyObject) -> None:
+        """Lets readers see an own write, also after a later start. See `Informer.expect`."""
+        streams = self.streams if self.running else self._namespaces
+        write = read_own_write(self.spec, obj, streams, self.contents.table)
+        self.writer.expect(write.stream, write.batch, excluded=write.excluded)
+        if self.running:
+            self.writer.reached(write.stream, self.streams[write.stream].resource_version)
+
     # State and waits
 
     @property
@@ -401,7 +415,7 @@ class Collection:
         async with self._namespace_lock:
             self._check_namespaced()
             if namespace not in self.streams:
-                raise OptionError("namespace", namespace, f"a followed namespace: {', '.join(self.streams)}")
+                raise OptionError("namespace", namespace, f"a followed namespace: {listed(list(self.streams))}")
             task = self._stream_tasks.pop(namespace)
             del self.streams[namespace]
             task.cancel()
@@ -420,6 +434,9 @@ class Collection:
     def _check_namespaced(self) -> None:
         if self.spec.scope.namespaces is None:
             raise OptionError("Scope.namespaces", None, "names of namespaces: this informer follows all of them")
+        self._check_running()
+
+    def _check_running(self) -> None:
         if not self.running:
             raise KinformError(f"{self.name}: the informer is not running")
 

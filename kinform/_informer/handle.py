@@ -77,6 +77,7 @@ class Handle:
         self._transition: asyncio.Task[None] | None = None  # that opens or closes
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
+        self._ending = False  # `leave` runs
         self._waits = 0
         self._last_use = 0.0
 
@@ -88,7 +89,7 @@ class Handle:
         Raises:
             KinformError: The handle is entered already, or it was entered in another event loop.
         """
-        if self.entered:
+        if self.entered or self._ending:
             raise KinformError(f"{self._collection.name}: the informer is running already: its block was not left")
         self._dispatcher.open()
         self.entered, self.left = True, False
@@ -162,7 +163,7 @@ class Handle:
 
     async def leave(self) -> None:
         """Ends all that the handle has started. The last handle stops the collection."""
-        self.entered, self.left = False, True
+        self.entered, self.left, self._ending = False, True, True
         transition = [] if self._transition is None else [self._transition]
         if self.started:
             for task in transition:
@@ -174,6 +175,7 @@ class Handle:
             try:
                 await self._close()
             finally:  # readers and waits must see the end, even if this is cancelled
+                self._ending = False
                 self._dispatcher.close()
                 self._collection.wake()
 

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from kinform._errors import KinformError, MemoryLimitError, StatusError
 from kinform._events import Skipped
 from kinform._listwatch.fetch import fetch
-from kinform._listwatch.resource_versions import is_reached
 from kinform._listwatch.stream import Stream
 from kinform._printable import printable
+from kinform._resource_versions import is_reached
 from kinform._spec import CollectionSpec
 from kinform._stats import UNKNOWN_KEYS
 from kinform._store.writer import Writer

@@ -17,6 +17,7 @@ from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._dispatch.handlers import EventKind
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
+from kinform._encoding import AnyObject
 from kinform._informer.collection import Collection
 from kinform._informer.handle import Handle
 from kinform._informer.lazy_store import LazyStore
@@ -295,6 +296,39 @@ class Informer(Generic[T]):
                 opened=self._handle.wait_open,
                 allow_skipped=allow_skipped,
             )
+
+    def expect(self, obj: AnyObject) -> None:
+        """Makes an own write readable at once, without a wait for its event.
+
+        Pass the server's answer to a write. Until the stream has reached its resourceVersion, all reads of the store
+        show it in place of an older version: also `keys`, `index`, `len` and reads by other informers of a `Factory`.
+        An older event or relist does not bring back an older version, and a newer version replaces it. After the stream
+        has reached it, the store has what the server has: this version, a newer one, or none.
+
+        It is pruned and transformed as all objects are. If the label selector of the scope excludes it, or a field
+        selector of its name, the store has no object of this key meanwhile. Other field selectors are not evaluated
+        here: an object that they exclude is readable until the stream has reached its resourceVersion.
+
+        Handlers and `changes()` get the change from the stream, as all others. `wait_for`, `stats().streams` and
+        snapshots also know only the stream.
+
+        The store keeps at most 1000 own writes, of 16 MiB together, and drops the oldest. It drops one that the stream
+        has not reached in 5 minutes, at the next progress or failure of the stream. `stats().dropped_expectations` has
+        the number of these, and the log one line in ten minutes.
+
+        Args:
+            obj: The object as the server has answered it: a dict, a Struct, bytes with JSON, or a model of a Kubernetes
+                client. If it is a Struct, the store has only its fields until the stream brings the object. kinform
+                adds a missing `apiVersion`, and a missing `kind` if the store has an object.
+
+        Raises:
+            OptionError: It is not an object of the resource, in a namespace that the informer follows, with a
+                resourceVersion that is a number. Other resourceVersions have no order.
+            KinformError: The informer is not running. If it has failed: the error that ended it.
+        """
+        self._dispatcher.binding.check()
+        self._handle.check()
+        self._collection.expect(obj)
 
     async def add_namespace(
         self, namespace: str, timeout: float | None = None, *, wait: bool = False, allow_skipped: bool = False

@@ -35,6 +35,8 @@ def stats_of(collection: Collection, dispatcher: Dispatcher[Any], handle: Handle
         undecodable=dispatcher.undecodable,
         undecodable_reads=store.undecodable_reads,
         decoded_cache=store.decoded_cache,
+        expectations=len(collection.contents.expectations.entries),
+        dropped_expectations=collection.contents.expectations.dropped,
         queue_depth=dispatcher.queue_depth,
         changes_depth=dispatcher.changes_depth,
         dropped_old=dispatcher.dropped_old,

@@ -10,7 +10,7 @@ class CallOrderError(AssertionError):
 
 
 @enum.unique
-class Expected(enum.Enum):
+class ExpectedCall(enum.Enum):
     """The calls that are legal next."""
 
     REQUEST = "request()"
@@ -20,15 +20,15 @@ class Expected(enum.Enum):
 
 # By call: where it is legal, and where it leads. A call that sets `close_requested` leads to REQUEST.
 CALLS = {
-    "request": ((Expected.REQUEST,), Expected.ANSWER),
-    "accepted": ((Expected.ANSWER,), Expected.BODY),
-    "refused": ((Expected.ANSWER,), Expected.REQUEST),
-    "take": ((Expected.BODY,), Expected.BODY),
-    "ended": ((Expected.ANSWER, Expected.BODY), Expected.REQUEST),
+    "request": ((ExpectedCall.REQUEST,), ExpectedCall.ANSWER),
+    "accepted": ((ExpectedCall.ANSWER,), ExpectedCall.BODY),
+    "refused": ((ExpectedCall.ANSWER,), ExpectedCall.REQUEST),
+    "take": ((ExpectedCall.BODY,), ExpectedCall.BODY),
+    "ended": ((ExpectedCall.ANSWER, ExpectedCall.BODY), ExpectedCall.REQUEST),
 }
 
 
-def expected_after(call: str, expected: Expected, *, name: str) -> Expected:
+def expected_after(call: str, expected: ExpectedCall, *, name: str) -> ExpectedCall:
     """Returns what is expected after a call.
 
     Raises:

@@ -20,14 +20,14 @@ from kinform._errors import (
     UnauthorizedError,
 )
 from kinform._events import Applied, Init, InitDone, Skipped, Step
-from kinform._listwatch.call_order import CallOrderError, Expected, expected_after
+from kinform._listwatch.call_order import CallOrderError, ExpectedCall, expected_after
 from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip
 from kinform._listwatch.pages import accept_header, page_params, selector_params
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
-from kinform._listwatch.resource_versions import is_newer
 from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, Verdict, Wait
 from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal, judge_size
 from kinform._options import Resource
+from kinform._resource_versions import is_newer
 from kinform._spec import CollectionSpec
 from kinform._stats import State
 from kinform._status import Status
@@ -99,7 +99,7 @@ class ListWatchMachine:
         self._capabilities = capabilities
         self._random = random
         self._timeout = 0  # of the last request: seconds after which the server ends the watch
-        self._expected = Expected.REQUEST
+        self._expected = ExpectedCall.REQUEST
         self._counters = Counters()
         self.name = spec.name(namespace)
         self.state: State = "stale" if resource_version else "starting"
@@ -232,14 +232,14 @@ class ListWatchMachine:
 
     def relist(self) -> None:
         """Handles that the caller needs a new complete state, in the middle of a watch."""
-        if self._expected is not Expected.BODY or not isinstance(self._phase, Watching):
+        if self._expected is not ExpectedCall.BODY or not isinstance(self._phase, Watching):
             raise CallOrderError(f"{self.name}: relist() was called, expected a watch")
         self._close()
         self._move(Verdict.HEAL)
 
     def abandoned(self) -> None:
         """Handles that the caller closed the current connection, if there was one."""
-        self._expected = Expected.REQUEST
+        self._expected = ExpectedCall.REQUEST
 
     def give_up(self, error: Exception) -> None:
         """Sets the state after a failure that the caller does not recover from.
@@ -283,7 +283,7 @@ class ListWatchMachine:
 
     def _close(self) -> None:
         self.close_requested = True
-        self._expected = Expected.REQUEST
+        self._expected = ExpectedCall.REQUEST
 
     # Progress
 

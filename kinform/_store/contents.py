@@ -7,6 +7,7 @@ from typing import Final
 
 from kinform._paths.index_program import parse_indexes
 from kinform._stats import MemoryUsage
+from kinform._store.expectations import Expectations, Expected
 from kinform._store.indexes import Indexes
 from kinform._store.turns import Turns
 from kinform_ext._table import Table, Version
@@ -27,6 +28,7 @@ class StoreContents:
         table: The objects.
         turns: The turns of the threads that read and write.
         indexes: The indexes of the table.
+        expectations: Own writes that readers see, although they are not in the table yet.
 
     Raises:
         OptionError: A name is empty, or a path is not valid or cannot lead to a value.
@@ -37,6 +39,7 @@ class StoreContents:
         self.table = Table()
         self.turns = Turns()
         self.indexes = Indexes(self.table)
+        self.expectations = Expectations(name)
         self.indexes.add_users(parse_indexes(indexes).values())
         for _ in self.indexes.update():  # no slices: the table is empty
             pass
@@ -46,6 +49,11 @@ class StoreContents:
         copy = StoreContents(self.name, {})
         copy.indexes = self.indexes.empty_copy(copy.table)
         return copy
+
+    def expected(self, key: str) -> Expected | None:
+        """Returns the own write that readers see in place of what the table has, or None."""
+        expectations = self.expectations
+        return expectations.get(self.table, key) if expectations.entries else None
 
     def versions(self) -> Iterator[Version]:
         """Returns the versions of all objects that the store has at the time of the call."""

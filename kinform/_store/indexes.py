@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import count
 from typing import Final
 
@@ -91,6 +92,20 @@ class Indexes:
     def follow(self, other: Indexes) -> None:
         """Takes over the users of other indexes. `update` has to follow."""
         self._users = other._users.copy()
+
+
+def values_of(path: Path, raw: bytes | None) -> list[str]:
+    """Returns the values that an object has in an index; None has none."""
+    if raw is None:
+        return []
+    postings = Postings(_program_of(path))
+    postings.put(0, raw)
+    return postings.values(0)
+
+
+@lru_cache(maxsize=16)
+def _program_of(path: Path) -> Sequence[IndexNode]:
+    return compile_index({0: path})
 
 
 def _compiled(numbers: Mapping[Path, int]) -> Sequence[IndexNode]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Generic, Literal
 
 import msgspec
@@ -81,24 +81,32 @@ class Objects(Generic[T]):
             self.cache.put(key, identity, found)
         return found
 
-    def of_ids(
+    def of_raw(self, key: str, raw: bytes) -> T:
+        """Returns the object of JSON that is not in a table."""
+        return decode_object(self._decoder, key, raw)
+
+    def of_all(
         self,
         table: Table,
         ids: Iterable[int],
-        matches: LabelMatch | None = None,
-        on_undecodable: OnUndecodable = "raise",
+        instead: Mapping[str, bytes | None],
+        matches: LabelMatch | None,
+        on_undecodable: OnUndecodable,
     ) -> Iterator[tuple[str, T]]:
         """Iterates over keys and objects.
 
         Args:
             table: The table.
             ids: The versions. Each must be pinned until the next one is requested.
+            instead: JSON that takes the place of the version of a key, and comes last; None: no object does.
             matches: Only objects whose labels match.
             on_undecodable: See `Store.items`.
         """
 
-        def read(id: int) -> tuple[str, T] | None:
+        def read_id(id: int) -> tuple[str, T] | None:
             key, raw = table.key_of(id), None
+            if key in instead:
+                return None
             try:
                 if matches is not None and not matches(_labels(key, raw := table.raw_of(id))):
                     return None
@@ -109,7 +117,20 @@ class Objects(Generic[T]):
                 self._report_undecodable(key, error)
                 return None
 
-        yield from filter(None, map(read, ids))  # holds no decoded object while it waits
+        def read_raw(key: str) -> tuple[str, T] | None:
+            raw = instead[key]
+            try:
+                if raw is None or (matches is not None and not matches(_labels(key, raw))):
+                    return None
+                return key, self.of_raw(key, raw)
+            except Exception as error:
+                if on_undecodable == "raise":
+                    raise
+                self._report_undecodable(key, error)
+                return None
+
+        yield from filter(None, map(read_id, ids))  # holds no decoded object while it waits
+        yield from filter(None, map(read_raw, instead))
 
     def _report_undecodable(self, key: str, error: Exception) -> None:
         self.undecodable_reads += 1

@@ -15,8 +15,10 @@ from kinform._paths.index_program import parse_indexes
 from kinform._selectors import parse_label_selector, required_labels
 from kinform._stats import DecodedCacheStats
 from kinform._store.contents import StoreContents
+from kinform._store.expectations import Expected
+from kinform._store.indexes import values_of
 from kinform._store.objects import Objects, OnUndecodable
-from kinform._store.state import Selection, State
+from kinform._store.state import Selection, StoreState
 from kinform._store.writer import Writer
 from kinform_ext._table import Ids, Table
 
@@ -51,10 +53,14 @@ class Store(Mapping[str, T]):
         return id(self)
 
     def __len__(self) -> int:
-        return len(self._contents.table)
+        contents = self._contents
+        return len(self._state(None)) if contents.expectations.entries else len(contents.table)
 
     def __contains__(self, key: object) -> bool:
-        return key in self._contents.table
+        contents = self._contents
+        if contents.expectations.entries and isinstance(key, str) and (expected := contents.expected(key)):
+            return expected.raw is not None
+        return key in contents.table
 
     def __getitem__(self, key: str) -> T:
         """Returns the object, newly decoded unless it is in the cache.
@@ -63,7 +69,7 @@ class Store(Mapping[str, T]):
             KeyError: The store has no object with this key.
             DecodeError: The object does not fit the type of the store.
         """
-        found = self._objects.get(self._contents.table, key)
+        found = self._get(key)
         if found is None:
             raise KeyError(key)
         return found
@@ -86,7 +92,7 @@ class Store(Mapping[str, T]):
         Raises:
             DecodeError: The object does not fit the type of the store.
         """
-        found = self._objects.get(self._contents.table, key)
+        found = self._get(key)
         return default if found is None else found
 
     def raw(self, key: str) -> bytes | None:
@@ -96,14 +102,18 @@ class Store(Mapping[str, T]):
         """
         contents = self._contents
         contents.turns.give_way()
-        return contents.table.raw(key)
+        expected = contents.expected(key)
+        return contents.table.raw(key) if expected is None else expected.raw
 
     def meta(self, key: str) -> Meta | None:
         """Returns identity and version of the object, without decoding it.
 
         None if the store does not have it.
         """
-        found = self._contents.table.meta(key)
+        contents = self._contents
+        if expected := contents.expected(key):
+            return None if expected.raw is None else expected.meta
+        found = contents.table.meta(key)
         return None if found is None else Meta(*found)
 
     def keys(self, namespace: str | None = None) -> KeysView[str]:
@@ -207,9 +217,7 @@ class Store(Mapping[str, T]):
             KinformError: The index is not built yet, because its informer has not started.
         """
         require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
-        table, ids = self._read_index(name, lambda table, number: (table, table.index_ids(number, value)))
-        found = self._objects.of_ids(table, ids, on_undecodable=on_undecodable)
-        return [each for _, each in sorted(found, key=itemgetter(0))]
+        return [each for _, each in sorted(self._indexed(name, value).decoded(None, on_undecodable), key=itemgetter(0))]
 
     def index_keys(self, name: str, value: str) -> list[str]:
         """Returns the sorted keys of the objects that have this value in the index.
@@ -218,6 +226,8 @@ class Store(Mapping[str, T]):
             OptionError: The store has no index of this name.
             KinformError: The index is not built yet, because its informer has not started.
         """
+        if self._contents.expectations.entries:
+            return sorted(self._indexed(name, value))
         return sorted(self._read_index(name, lambda table, number: table.index_keys(number, value)))
 
     def index_values(self, name: str) -> list[str]:
@@ -227,7 +237,11 @@ class Store(Mapping[str, T]):
             OptionError: The store has no index of this name.
             KinformError: The index is not built yet, because its informer has not started.
         """
-        return sorted(self._read_index(name, Table.index_values))
+        contents = self._contents
+        found = set(self._read_index(name, Table.index_values))
+        if contents.expectations.entries:
+            self._replace_values(found, name, contents.expectations.newer(contents.table))
+        return sorted(found)
 
     @property
     def stale(self) -> int:
@@ -248,9 +262,42 @@ class Store(Mapping[str, T]):
         cache = self._objects.cache
         return None if cache is None else cache.stats()
 
-    def _state(self, namespace: str | None, label_selector: str = "") -> State[T]:
-        table, ids = self._matching_ids(namespace, label_selector)
-        return State(self._objects, table, ids)
+    def _get(self, key: str) -> T | None:
+        contents = self._contents
+        if expected := contents.expected(key):
+            return None if expected.raw is None else self._objects.of_raw(key, expected.raw)
+        return self._objects.get(contents.table, key)
+
+    def _state(self, namespace: str | None, label_selector: str = "") -> StoreState[T]:
+        return self._captured(
+            lambda table: self._matching_ids(table, namespace, label_selector),
+            lambda expected: namespace in (None, expected.meta.namespace),
+        )
+
+    def _indexed(self, name: str, value: str) -> StoreState[T]:
+        """Returns the objects that have this value in the index."""
+        return self._captured(
+            lambda _: self._read_index(name, lambda table, number: table.index_ids(number, value)),
+            lambda expected: value in values_of(self._indexes[name], expected.raw),
+        )
+
+    def _captured(self, select: Callable[[Table], Ids], admits: Callable[[Expected], bool]) -> StoreState[T]:
+        """Returns objects of the table, and the own writes that are newer.
+
+        Args:
+            select: Pins the objects of the table.
+            admits: Returns whether an own write belongs to them.
+        """
+        contents = self._contents
+        while True:
+            entries, table = contents.expectations.entries, contents.table
+            newer = contents.expectations.newer(table) if entries else {}
+            ids = select(table)
+            # Another thread may write: own writes that the table got meanwhile must not be missing in both.
+            if contents.expectations.entries is entries and contents.table is table:
+                break
+        instead = {key: expected.raw if admits(expected) else None for key, expected in newer.items()}
+        return StoreState(self._objects, table, ids, instead)
 
     def _selection(
         self,
@@ -264,14 +311,23 @@ class Store(Mapping[str, T]):
         state = self._state(namespace, label_selector)
         return Selection(lambda: select(state.decoded(matches, on_undecodable)))
 
-    def _matching_ids(self, namespace: str | None, label_selector: str) -> tuple[Table, Ids]:
-        table, complete = self._contents.table, self._contents.indexes.complete
+    def _matching_ids(self, table: Table, namespace: str | None, label_selector: str) -> Ids:
+        complete = self._contents.indexes.complete
         for label, value in required_labels(label_selector) if label_selector and complete else ():
             number = complete.get(("metadata", "labels", label))
             if number is not None:
                 with suppress(IndexError):  # dropped just now
-                    return table, table.index_ids(number, value, namespace)
-        return table, table.ids(namespace)
+                    return table.index_ids(number, value, namespace)
+        return table.ids(namespace)
+
+    def _replace_values(self, values: set[str], name: str, newer: Mapping[str, Expected]) -> None:
+        """Replaces the values of older versions by those of own writes."""
+        for key in newer:
+            for value in values_of(self._indexes[name], self._contents.table.raw(key)):
+                if not self._indexed(name, value):
+                    values.discard(value)
+        for expected in newer.values():
+            values.update(values_of(self._indexes[name], expected.raw))
 
     def _read_index(self, name: str, read: Callable[[Table, int], R]) -> R:
         path = self._indexes.get(name)

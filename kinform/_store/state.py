@@ -18,35 +18,43 @@ from kinform_ext._table import Ids, Table
 R = TypeVar("R")
 
 
-class State(Mapping[str, T]):
+class StoreState(Mapping[str, T]):
     """A state of a store.
 
     Args:
         objects: Decodes the objects.
         table: The table.
         ids: The versions of the objects; no other code may advance it.
+        instead: JSON that takes the place of the version of a key; None: the state has no object of this key.
     """
 
-    def __init__(self, objects: Objects[T], table: Table, ids: Ids) -> None:
+    def __init__(self, objects: Objects[T], table: Table, ids: Ids, instead: Mapping[str, bytes | None]) -> None:
         self._objects = objects
         self._table = table
         self._ids = ids
+        self._instead = instead
         self._removed: dict[str, int] = {}  # the ids of versions that the table has removed since
 
     def __repr__(self) -> str:
         return f"<state of {len(self)} objects>"  # not the contents: they may be Secrets
 
     def __len__(self) -> int:
-        return len(self._ids)
+        replaced = sum(self._find(key) >= 0 for key in self._instead)
+        return len(self._ids) - replaced + sum(raw is not None for raw in self._instead.values())
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self._find(key) >= 0
+        if not isinstance(key, str):
+            return False
+        return self._instead[key] is not None if key in self._instead else self._find(key) >= 0
 
     def __iter__(self) -> Iterator[str]:
-        return self._ids.copy().keys()
+        return _keys(self._ids.copy().keys(), self._instead) if self._instead else self._ids.copy().keys()
 
     def __getitem__(self, key: str) -> T:
-        id = self._find(key) if isinstance(key, str) else -1
+        raw = self._instead.get(key)
+        if raw is not None:
+            return self._objects.of_raw(key, raw)
+        id = self._find(key) if isinstance(key, str) and key not in self._instead else -1
         if id < 0:
             raise KeyError(key)
         return self._objects.of_id(self._table, id, key)
@@ -66,11 +74,11 @@ class State(Mapping[str, T]):
     def decoded(
         self, matches: LabelMatch | None = None, on_undecodable: OnUndecodable = "raise"
     ) -> Iterator[tuple[str, T]]:
-        """Iterates over keys and objects. See `Objects.of_ids`.
+        """Iterates over keys and objects. See `Objects.of_all`.
 
         The iterator does not need the state: it pins the versions that it has not passed yet.
         """
-        return self._objects.of_ids(self._table, self._ids.copy(), matches, on_undecodable)
+        return self._objects.of_all(self._table, self._ids.copy(), self._instead, matches, on_undecodable)
 
     def _find(self, key: str) -> int:
         """Returns the id of a key, or -1."""
@@ -82,10 +90,16 @@ class State(Mapping[str, T]):
         return id
 
 
+def _keys(keys: Iterator[str], instead: Mapping[str, bytes | None]) -> Iterator[str]:
+    """Iterates over the keys of a state. Does not hold the state."""
+    yield from (key for key in keys if key not in instead)
+    yield from (key for key, raw in instead.items() if raw is not None)
+
+
 class _Keys(KeysView[str]):
     """The keys of a state."""
 
-    def __init__(self, state: State[T]) -> None:
+    def __init__(self, state: StoreState[T]) -> None:
         super().__init__(state)
         self._state = state
 
@@ -96,7 +110,7 @@ class _Keys(KeysView[str]):
 class _Items(ItemsView[str, T]):
     """The keys and objects of a state."""
 
-    def __init__(self, state: State[T]) -> None:
+    def __init__(self, state: StoreState[T]) -> None:
         super().__init__(state)
         self._state = state
 
@@ -107,7 +121,7 @@ class _Items(ItemsView[str, T]):
 class _Values(ValuesView[T]):
     """The objects of a state."""
 
-    def __init__(self, state: State[T]) -> None:
+    def __init__(self, state: StoreState[T]) -> None:
         super().__init__(state)
         self._state = state
 

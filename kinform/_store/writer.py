@@ -16,17 +16,17 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import get_ident
 from typing import Any
 
-import msgspec
-
 from kinform._errors import KinformError, MemoryLimitError
 from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._heap import start_trim
+from kinform._objects import Meta
 from kinform._options import Transform
 from kinform._paths.index_program import parse_indexes
-from kinform._printable import printable
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
-from kinform._throttled_log import ThrottledLog, function_name
+from kinform._store.expectations import EXPECT_SECONDS, Expected
+from kinform._store.transformer import Transformer
+from kinform._throttled_log import ThrottledLog
 from kinform_ext._scan import Batch
 from kinform_ext._table import CHANGES, KEYS, NOTHING, Change
 
@@ -65,9 +65,6 @@ class Writer:
         self.contents = contents
         self.listener: Callable[[Change], None] | None = None
         self.key_listener: Callable[[list[str]], None] | None = None
-        self.transform: Transform | None = None
-        self.transform_seconds = 0.0
-        self.transform_errors = 0
         self.wire_bytes = 0
         self.memory_limit: int | None = None
         self.peak_bytes = 0
@@ -77,11 +74,12 @@ class Writer:
         self._unswept: set[str] = set()  # streams whose last commit or drop is not swept yet
         self._dropping: set[str] = set()  # streams whose drop is not finished
         self._incomplete: set[str] = set()  # open streams that skipped an object without a key
+        self._transformer = Transformer(contents.name)
         self._writes = 0
         self._background_lock = asyncio.Lock()
+        self._log = ThrottledLog(log)
         self._index_lock = asyncio.Lock()  # indexes are added and dropped one after another
         self._thread = 0  # the one that writes, as soon as one does
-        self._log = ThrottledLog(log)
 
     async def write(self, stream: str, step: Step, owner: object = None) -> None:
         """Applies one step of a stream; yields to the event loop during a sweep.
@@ -102,10 +100,13 @@ class Writer:
                 self.begin(stream, owner)
             case Applied(batch, initial):
                 self.apply(stream, batch, initial=initial)
+                if not initial:
+                    self.reached(stream, batch.last_resource_version)
             case Skipped():
                 self.skip(stream, step)
-            case InitDone():
+            case InitDone(resource_version):
                 self.commit(stream)
+                self.reached(stream, resource_version)
                 while self.sweep(stream):
                     await asyncio.sleep(0)
 
@@ -127,7 +128,7 @@ class Writer:
         """
         self.wire_bytes += batch.wire_bytes
         self._writes += 1
-        if self.transform is None:
+        if self._transformer.function is None:
             self._notify(self._table.apply(self._number(stream), batch, initial, self._listens))
         else:
             for i in range(len(batch)):
@@ -208,12 +209,38 @@ class Writer:
             Whether more is left to free and to notify of.
         """
         self._open.pop(stream, None)
+        self.contents.expectations.discard(stream)
         self._unswept.add(stream)
         self._dropping.add(stream)
         changes, more = self._table.drop(self._number(stream), SWEEP_OBJECTS, self._listens)
         if not more:
             self._dropping.discard(stream)
         return self._finish_slice(stream, changes, more)
+
+    # Own writes
+
+    def expect(self, stream: str, batch: Batch, *, excluded: bool) -> None:
+        """Lets readers see an own write until the stream has reached its resourceVersion.
+
+        Listeners are not notified of it.
+
+        Args:
+            stream: The stream that will bring it.
+            batch: The object alone, pruned, as the stream will bring it.
+            excluded: Readers must not see an object under this key: the stream does not bring such objects.
+        """
+        self._check_thread()
+        meta = Meta(batch.namespace(0), batch.name(0), batch.uid(0), batch.resource_version(0))
+        raw = None if excluded else self._transformer.transform(meta.key, batch.raw(0))
+        expected = Expected(meta, raw, stream, time.monotonic() + EXPECT_SECONDS)
+        self.contents.expectations.add(self._table, expected)
+
+    def reached(self, stream: str, resource_version: str) -> None:
+        """Ends the expectations that a stream has reached: the table has its changes."""
+        expectations = self.contents.expectations
+        if expectations.entries:
+            expectations.release(self._table, stream, resource_version)
+            expectations.expire(time.monotonic())
 
     # Background
 
@@ -364,9 +391,28 @@ class Writer:
 
     # Transforms
 
+    @property
+    def transform(self) -> Transform | None:
+        """The transform, or None."""
+        return self._transformer.function
+
+    @transform.setter
+    def transform(self, function: Transform | None) -> None:
+        self._transformer.function = function
+
+    @property
+    def transform_seconds(self) -> float:
+        """Seconds spent in `transform`."""
+        return self._transformer.seconds
+
+    @property
+    def transform_errors(self) -> int:
+        """Objects that were stored without the transformation."""
+        return self._transformer.errors
+
     def _apply_transformed(self, stream: str, batch: Batch, i: int, *, initial: bool) -> None:
         key, number, listens = batch.key(i), self._number(stream), self._listens
-        raw = self._transformed(key, batch.raw(i))
+        raw = self._transformer.transform(key, batch.raw(i))
         meta = batch.namespace(i), batch.name(i), batch.uid(i), batch.resource_version(i)
         if batch.verb(i) == "DELETED":
             if not initial:
@@ -380,48 +426,6 @@ class Writer:
         else:
             self._notify(self._table.put(number, *meta, raw, initial, listens))
 
-    def _transformed(self, key: str, raw: bytes) -> bytes | None:
-        assert self.transform is not None
-        start = time.perf_counter()
-        try:
-            found = self.transform(raw)
-            if found is not None:
-                _require_json_object(found)
-            return found
-        except (Exception, asyncio.CancelledError) as error:  # a function that awaits nothing is not cancelled
-            self._report_transform(key, error)
-            return raw
-        finally:
-            self.transform_seconds += time.perf_counter() - start
-
-    def _report_transform(self, key: str, error: BaseException) -> None:
-        assert self.transform is not None
-        self.transform_errors += 1
-        why = str(error) if isinstance(error, _NotJsonObjectError) else f"raised {type(error).__name__}"
-        what = f"transform {function_name(self.transform)} {why}"
-        message = f"{self.contents.name}: {what} at {printable(key)}; the object is stored without it"
-        self._log.exception("transform", message, error)
-
     def _contains(self, key: str, uid: str) -> bool:
         meta = self._table.meta(key)
         return meta is not None and (not uid or not meta[2] or meta[2] == uid)
-
-
-class _JsonObject(msgspec.Struct):
-    """Decodes from every JSON object, and keeps nothing of it."""
-
-
-_json_object = msgspec.json.Decoder(_JsonObject)
-
-
-class _NotJsonObjectError(Exception):
-    """The result of a transform cannot be stored."""
-
-
-def _require_json_object(found: object) -> None:
-    if type(found) is not bytes:
-        raise _NotJsonObjectError(f"returned {type(found).__name__}, not bytes or None,")
-    try:
-        _json_object.decode(found)
-    except (msgspec.DecodeError, RecursionError):
-        raise _NotJsonObjectError("returned bytes that are no JSON object") from None

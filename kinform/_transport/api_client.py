@@ -93,7 +93,7 @@ class ApiClientTransport:
             raise TransportError(f"{request.path}: {why}", reached=False) from None
         else:
             _refuse_other_server(request.path, response)
-            return _StreamedResponse(response, request.path, self._open_responses)
+            return _AiohttpResponse(response, request.path, self._open_responses)
         raise failure  # not in the `except`: the context of an error is an error, too
 
     def _server_and_ca(self) -> tuple[str, bytes | None]:
@@ -165,7 +165,7 @@ class _OpenResponses:
     """
 
     def __init__(self) -> None:
-        self.responses: WeakSet[_StreamedResponse] = WeakSet()
+        self.responses: WeakSet[_AiohttpResponse] = WeakSet()
         self._warned = False
 
     def warn_near_limit(self, session: aiohttp.ClientSession | None) -> None:
@@ -184,7 +184,7 @@ class _OpenResponses:
 _open_responses: WeakKeyDictionary[ApiClient, _OpenResponses] = WeakKeyDictionary()
 
 
-class _StreamedResponse(ChunkReader):
+class _AiohttpResponse(ChunkReader):
     """A Response whose body is read from the connection, through aiohttp."""
 
     def __init__(self, response: aiohttp.ClientResponse, path: str, open_responses: _OpenResponses) -> None:

@@ -19,13 +19,12 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from kinform._errors import OptionError, TransportError
+from kinform._printable import NOT_SHOWN
 from kinform._transport.access import SERVER_NAME, SERVER_URL, ClusterAccess, is_server_name, is_server_url
 from kinform._transport.proxy import is_excluded, parse_proxy
 
 HOOK_SECONDS = 90.0
 """Seconds for which the credentials of a hook are used. They are read again 30 s earlier."""
-
-_HIDDEN = "(not shown)"
 
 
 class ClientConfiguration(Protocol):
@@ -57,7 +56,7 @@ class ClientConfigurationSource:
         hook = getattr(configuration, "refresh_api_key_hook", None)
         if isinstance(configuration, type) or not known or inspect.iscoroutinefunction(hook):
             allowed = "a Configuration of the synchronous client, such as kubernetes.client.Configuration()"
-            raise OptionError("connect.configuration", configuration, allowed)
+            raise OptionError("connect.configuration", type(configuration).__name__, allowed)
         self._configuration: Any = configuration
         self._access()
 
@@ -90,7 +89,7 @@ class ClientConfigurationSource:
         server = self._configuration.host
         if not isinstance(server, str) or not is_server_url(server):
             hides = not isinstance(server, str) or "@" in server or "?" in server
-            raise OptionError("configuration.host", _HIDDEN if hides else server, SERVER_URL)
+            raise OptionError("configuration.host", NOT_SHOWN if hides else server, SERVER_URL)
         verify = bool(self._configuration.verify_ssl)
         ca_data, ca_file = self._get("ca_cert_data") or None, self._get("ssl_ca_cert") or None
         if ca_data is not None and ca_file is not None:
@@ -126,7 +125,7 @@ class ClientConfigurationSource:
         scheme, _, encoded = value.partition(" ")
         if others or name.lower() != "proxy-authorization" or scheme.lower() != "basic":
             allowed = "only the basic authentication of the proxy, from urllib3.make_headers(proxy_basic_auth=...)"
-            raise OptionError("configuration.proxy_headers", _HIDDEN, allowed)
+            raise OptionError("configuration.proxy_headers", NOT_SHOWN, allowed)
         user, _, password = base64.b64decode(encoded).decode("latin-1").partition(":")
         scheme, _, address = proxy.rpartition("://")
         return f"{scheme or 'http'}://{quote(user, safe='')}:{quote(password, safe='')}@{address.rpartition('@')[2]}"

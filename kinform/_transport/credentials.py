@@ -21,13 +21,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from kinform._errors import OptionError, TransportError
+from kinform._printable import NOT_SHOWN
 from kinform._transport.access import SERVER_URL, ClusterAccess, is_server_url
 from kinform._transport.authorization import TOKEN, bearer_token, is_token, token_file
 
 if TYPE_CHECKING:
     from kinform._transport.kubeconfig import Context
-
-_HIDDEN = "(not shown)"
 
 
 class CredentialSource(Protocol):
@@ -75,7 +74,7 @@ def find_source(
         return _url_source(path, context, token, ca, verify)
     for field, value, default in (("token", token, None), ("ca", ca, None), ("verify", verify, True)):
         if value is not default:
-            shown = _HIDDEN if field == "token" else value
+            shown = NOT_SHOWN if field == "token" else value
             raise OptionError(f"connect.{field}", shown, f"{default}, unless the target is an http(s):// URL")
     if path is None:
         return _default_source(context)
@@ -90,11 +89,11 @@ def _url_source(
 ) -> UrlSource:
     if not is_server_url(url):
         is_secret = "@" in url or "?" in url or "#" in url  # it may contain a password or a token
-        raise OptionError("connect.target", _HIDDEN if is_secret else url, SERVER_URL)
+        raise OptionError("connect.target", NOT_SHOWN if is_secret else url, SERVER_URL)
     if context is not None:
         raise OptionError("connect.context", context, "None, since the target is a URL")
     if token is not None and not is_token(token):
-        raise OptionError("connect.token", _HIDDEN, f"{TOKEN}, or None")
+        raise OptionError("connect.token", NOT_SHOWN, f"{TOKEN}, or None")
     if url.lower().startswith("http:") and (ca is not None or not verify):
         field, value = ("ca", ca) if ca is not None else ("verify", verify)
         raise OptionError(f"connect.{field}", value, "the default, since the target is not https")

@@ -18,7 +18,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import msgspec
 
 from kinform._errors import OptionError
-from kinform._printable import printable
+from kinform._printable import NOT_SHOWN, printable
 from kinform._transport.http1 import Http1Connection
 from kinform._transport.tls_transport import start_tls
 
@@ -27,7 +27,6 @@ MAX_CHALLENGES = 1000
 MAX_SCHEMES = 100
 """Characters of the names of authentication schemes that an error shows."""
 
-_HIDDEN = "(not shown)"
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _QUOTED = re.compile(r'"(\\.|[^"\\])*"')
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -78,7 +77,7 @@ def find_proxy(scheme: str, host: str, port: int, proxy_url: str | None) -> Prox
         return None
     if variable == "HTTP_PROXY" and os.environ.get("REQUEST_METHOD"):
         # In a CGI program it is the header `Proxy` of the request: https://go.dev/s/cgihttpproxy
-        raise OptionError(variable, _HIDDEN, "no such variable in a CGI program, where a client can set it")
+        raise OptionError(variable, NOT_SHOWN, "no such variable in a CGI program, where a client can set it")
     return parse_proxy(url, variable)
 
 
@@ -118,7 +117,7 @@ def parse_proxy(url: str, source: str) -> Proxy:
 
 
 def _shown(url: str) -> str:
-    return _HIDDEN if "@" in url else url
+    return NOT_SHOWN if "@" in url else url
 
 
 def _without_user(parts: SplitResult) -> str:

@@ -59,7 +59,7 @@ class Source:
         return builder_of(self.client, self._return_type)(decode(line)["object"])
 
 
-class Event(dict[str, Any]):
+class WatchEvent(dict[str, Any]):
     """A watch event: `type`, `object`, `raw_object`, and what else the server sent.
 
     `raw_object` is decoded at the first access to it, and `object` is built at the first access to it, each from the
@@ -107,7 +107,7 @@ class Event(dict[str, Any]):
         value: Any
         if key == "object" and self._source.builds(self["type"]):
             value = self._source.build(self.line)
-        elif key == "object":
+        elif key == "object" and "raw_object" in self:
             value = self["raw_object"]
         else:
             self._source.reads_raw = True
@@ -138,8 +138,9 @@ class Event(dict[str, Any]):
         return super().pop(key, *default)
 
     def popitem(self) -> tuple[str, Any]:
-        key = next(reversed(self))
-        return key, self.pop(key)
+        for key in reversed(self):
+            return key, self.pop(key)
+        return super().popitem()  # raises the KeyError of a dict
 
     def setdefault(self, key: str, default: Any = None) -> Any:
         super().setdefault(key, default)

@@ -19,6 +19,8 @@ from kinform._models.client import Client, get_client
 PYDOC_RETURN_LABEL = ":rtype:"
 PYDOC_FOLLOW_PARAM = ":param follow:"
 TYPE_LIST_SUFFIX = "List"
+_OLD_RETURN_LABEL = ":return:"  # in the docstrings of `kubernetes` before version 36
+_OLD_FOLLOW_PARAM = ":param bool follow:"
 
 ASYNC_CLIENTS = ("kubernetes_asyncio.client", "kubernetes.aio.client")
 SYNC_CLIENTS = ("kubernetes.client",)
@@ -61,12 +63,18 @@ def return_type_of(func: Callable[..., Any], client: Client) -> Any:
         if name.endswith(TYPE_LIST_SUFFIX):
             return getattr(client.models, name.removesuffix(TYPE_LIST_SUFFIX))
         return annotation
-    if annotation is None:
-        for line in pydoc.getdoc(func).splitlines():
-            if line.startswith(PYDOC_RETURN_LABEL):
-                annotation = line.removeprefix(PYDOC_RETURN_LABEL).strip()
-                break
-    return (annotation or "").removesuffix(TYPE_LIST_SUFFIX)
+    return (annotation or _documented_type(func)).removesuffix(TYPE_LIST_SUFFIX)
+
+
+def _documented_type(func: Callable[..., Any]) -> str:
+    lines = pydoc.getdoc(func).splitlines()
+    for label in (PYDOC_RETURN_LABEL, _OLD_RETURN_LABEL):
+        for line in lines:
+            if line.startswith(label):
+                found = line.removeprefix(label).strip()
+                if label != _OLD_RETURN_LABEL or found.isidentifier():  # else it is a sentence
+                    return found
+    return ""
 
 
 def _annotation(func: Callable[..., Any], client: Client) -> Any:
@@ -84,7 +92,8 @@ def _annotation(func: Callable[..., Any], client: Client) -> Any:
 
 def follows_a_log(func: Callable[..., Any]) -> bool:
     """Returns whether a function streams by `follow=True` instead of `watch=True`."""
-    if PYDOC_FOLLOW_PARAM in pydoc.getdoc(func):
+    doc = pydoc.getdoc(func)
+    if PYDOC_FOLLOW_PARAM in doc or _OLD_FOLLOW_PARAM in doc:
         return True
     try:
         return "follow" in inspect.signature(func).parameters

@@ -13,7 +13,7 @@ import msgspec
 
 from kinform._errors import ProtocolError
 from kinform._models.client import Client
-from kinform._watch.events import PENDING, Event, Metadata, Source, decode
+from kinform._watch.events import PENDING, Metadata, Source, WatchEvent, decode
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -31,7 +31,7 @@ _scan = msgspec.json.Decoder(_Frame).decode
 _NOTHING = Metadata()
 
 
-def parse_event(line: bytes, source: Source, *, strict: bool = True) -> Event:
+def parse_event(line: bytes, source: Source, *, strict: bool = True) -> WatchEvent:
     """Returns the event of a line.
 
     Args:
@@ -66,7 +66,7 @@ def is_json(line: bytes) -> bool:
     return True
 
 
-def _scan_event(line: bytes, source: Source) -> Event:
+def _scan_event(line: bytes, source: Source) -> WatchEvent:
     try:
         frame = _scan(line)
     except msgspec.DecodeError:
@@ -74,10 +74,10 @@ def _scan_event(line: bytes, source: Source) -> Event:
     if frame is None or frame.type.upper() == "ERROR":
         return _decode_event(line, source)
     fields = {"type": frame.type, "object": PENDING, "raw_object": PENDING}
-    return Event(line, fields, frame.object.metadata or _NOTHING, source, PENDING)
+    return WatchEvent(line, fields, frame.object.metadata or _NOTHING, source, PENDING)
 
 
-def _decode_event(line: bytes, source: Source) -> Event:
+def _decode_event(line: bytes, source: Source) -> WatchEvent:
     try:
         fields = decode(line)
     except ValueError:
@@ -89,7 +89,7 @@ def _decode_event(line: bytes, source: Source) -> Event:
     if fields["type"].upper() == "ERROR":
         raise _error_of(fields["object"], source.client)
     raw, fields["object"], fields["raw_object"] = fields["object"], PENDING, PENDING
-    return Event(line, fields, _metadata_of(raw), source, raw)
+    return WatchEvent(line, fields, _metadata_of(raw), source, raw)
 
 
 def _metadata_of(raw: Any) -> Metadata:

@@ -11,7 +11,7 @@ import logging
 from typing import Any, Literal
 
 from kinform._errors import ProtocolError
-from kinform._listwatch.resource_versions import is_newer
+from kinform._resource_versions import is_newer
 from kinform._throttled_log import ThrottledLog
 from kinform._watch.failures import is_lost, is_unreached
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from kinform._errors import ProtocolError
-from kinform._watch.events import Event
+from kinform._watch.events import WatchEvent
 from kinform_ext._scan import Batch, Scanner
 
 
@@ -27,7 +27,7 @@ class Seen:
         self._keep = keep
         self._events: dict[str, tuple[str, bytes]] = {}
 
-    def admit(self, event: Event) -> bool:
+    def admit(self, event: WatchEvent) -> bool:
         """Notes an event. Returns whether the program gets it."""
         type, version, key = event["type"], event.resource_version, event.uid or event.key
         if type == "DELETED":

@@ -47,7 +47,7 @@ def connect(
     if configuration is None:
         return Connection(find_source(target, context=context, token=token, ca=ca, verify=verify))
     if (target, context, token, ca, verify) != (None, None, None, None, True):
-        raise OptionError("connect.configuration", configuration, "None, or no other argument")
+        raise OptionError("connect.configuration", type(configuration).__name__, "None, or no other argument")
     return Connection(ClientConfigurationSource(configuration))
 
 

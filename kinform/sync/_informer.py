@@ -11,6 +11,7 @@ import kinform
 from kinform import Health, Prune, Resource, Scope, Snapshot, Stats, Transport, WatchOptions
 from kinform._decoding import DICT, T
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
+from kinform._encoding import AnyObject
 from kinform._options import StartMode, Transform
 from kinform._stats import State
 from kinform.sync._changes import Changes
@@ -150,6 +151,10 @@ class Informer(Generic[T]):
     def wait_for(self, resource_version: str, timeout: float | None = None, *, allow_skipped: bool = False) -> None:
         """Waits until the store has reached a resourceVersion."""
         self._lifetime.call(self._informer.wait_for, resource_version, timeout, allow_skipped=allow_skipped)
+
+    def expect(self, obj: AnyObject) -> None:
+        """Makes an own write readable at once, without a wait for its event."""
+        self._lifetime.run(self._informer.expect, obj)
 
     def add_namespace(
         self, namespace: str, timeout: float | None = None, *, wait: bool = False, allow_skipped: bool = False

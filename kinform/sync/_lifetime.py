@@ -49,9 +49,9 @@ class Lifetime:
             KinformError: It has a block that has not ended, or the caller is in a running event loop.
         """
         self._check_caller()
+        self.check_process()  # in a forked child, the lock may never be released
         with self._lock:
             if self._block is not None and not self._block.ended:
-                self.check_process()
                 raise KinformError(f"{self.name}: is started already")
             self._block = block = Block(self._contexts)
         try:
@@ -127,9 +127,10 @@ class Lifetime:
         Raises:
             KinformError: As `call`, but it works before the start.
         """
-        with self._lock:
-            if self._block is None:
-                return function(*args, **kwargs)
+        if self._block is None:
+            with self._lock:
+                if self._block is None:
+                    return function(*args, **kwargs)
 
         async def run() -> R:
             return function(*args, **kwargs)
@@ -141,16 +142,18 @@ class Lifetime:
 
         Has no effect after the end, and in a forked process.
         """
-        with self._lock:
-            if self._block is None:
-                function()
-                return
+        if self._block is None:
+            with self._lock:
+                if self._block is None:
+                    function()
+                    return
 
         async def run() -> None:
             function()
 
-        if not self._block.loop.forked and not self._block.ended:
-            self._block.loop.submit(run)
+        block = self._block
+        if not block.loop.forked and not block.ended:
+            block.loop.submit(run)
 
     def check_process(self) -> None:
         """Checks that this process was not forked inside of the block.

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from kinform._watch.events import Event, Source, decode
+from kinform._watch.events import Source, WatchEvent, decode
 from kinform._watch.failures import is_read_timeout
 from kinform._watch.functions import (
     PYDOC_FOLLOW_PARAM,
@@ -101,7 +101,7 @@ class Watch:
         """Returns the argument that makes a function stream: `"watch"` or `"follow"`."""
         return "follow" if follows_a_log(func) else "watch"
 
-    def unmarshal_event(self, data: str | bytes, return_type: Any) -> Event | None:
+    def unmarshal_event(self, data: str | bytes, return_type: Any) -> WatchEvent | None:
         """Returns the event of a line, or None for an empty line.
 
         Remembers the resourceVersion if there is a return type.

@@ -13,6 +13,7 @@ import signal
 import sys
 
 from kinform.testing import _admin
+from kinform.testing._resources import parse_name
 from kinform.testing._server import Server
 
 
@@ -26,6 +27,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="TCP port; 0 picks a free one (default)")
     parser.add_argument("--pods", type=int, default=0, metavar="N", help="pods to generate, 8 KB each on average")
     parser.add_argument("--namespaces", type=int, default=0, metavar="N", help="namespaces to generate")
+    parser.add_argument(
+        "--custom-resource",
+        type=_custom_resource,
+        action="append",
+        default=[],
+        metavar="RESOURCE=KIND",
+        help="serve a custom resource with a status, such as example.com/v1/widgets=Widget; can be repeated",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the generated objects (default 0)")
     parser.add_argument("--no-watch-list", action="store_true", help="refuse WatchList with 422")
     parser.add_argument("--bookmark-interval", type=float, default=60.0, metavar="SECONDS")
@@ -33,6 +42,17 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--kubeconfig", metavar="PATH", help="write a kubeconfig for this server")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes")
     return parser.parse_args()
+
+
+def _custom_resource(text: str) -> tuple[str, str]:
+    resource, _, kind = text.partition("=")
+    try:
+        group, _, _ = parse_name(resource)
+    except ValueError:
+        group = ""
+    if not group or not kind.isalnum():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected RESOURCE=KIND, such as example.com/v1/widgets=Widget")
+    return resource, kind
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
@@ -47,6 +67,8 @@ async def _serve(arguments: argparse.Namespace) -> None:
         bookmark_interval=arguments.bookmark_interval,
         token=arguments.token,
     )
+    for resource, kind in arguments.custom_resource:
+        server.register(resource, kind=kind, status_subresource=True)
     server.generate("v1/namespaces", arguments.namespaces)
     server.generate("v1/pods", arguments.pods)
     async with server:

@@ -8,7 +8,7 @@ import pytest
 
 import kinform
 from kinform._listwatch.healing import MAX_FETCH_WAIT, MAX_KEYS, MAX_RELIST_WAIT, Healing
-from kinform._listwatch.resource_versions import is_reached
+from kinform._resource_versions import is_reached
 
 BACKOFF = kinform.Backoff(initial=1.0, maximum=30.0)
 

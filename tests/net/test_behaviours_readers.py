@@ -38,6 +38,16 @@ async def test_unread_changes_are_bounded_and_keep_the_newest(server, api):
         assert newest == {key: version for key, (_, version) in server.versions(PODS).items()}
 
 
+async def test_changes_that_are_closed_yield_nothing(server, api):
+    server.generate(PODS, 3)
+    async with kinform.Informer(api, PODS) as pods:
+        await pods.synced(timeout=10)
+        changes = pods.changes()
+        await anext(changes)
+        await changes.aclose()
+        assert [event async for event in changes] == []
+
+
 async def test_a_slow_reader_delays_neither_the_stream_nor_others(server, api):
     keys = server.generate(PODS, 3)
     gate = asyncio.Event()

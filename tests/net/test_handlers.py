@@ -384,6 +384,16 @@ async def test_a_wrong_argument_is_refused_at_construction(server):
             kinform.watcher(api, PODS, scope=kinform.Scope(namespaces=["a", "b"]))
 
 
+async def test_an_unknown_namespace_is_refused_with_a_bounded_list(server):
+    scope = kinform.Scope(namespaces=[f"team-{number}" for number in range(7)])
+    written = {"metadata": {"name": "web", "namespace": "shop", "resourceVersion": "1"}}
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS, scope=scope) as pods:
+        with pytest.raises(kinform.OptionError, match=r"'shop' .* team-4 and 2 more$"):
+            await pods.remove_namespace("shop")
+        with pytest.raises(kinform.OptionError, match=r"'shop' .* team-4 and 2 more$"):
+            pods.expect(written)
+
+
 async def test_removing_a_namespace_ends_a_waiting_add_with_an_error(server):
     server.fault(Forbidden(), times=None, namespace="till")
     async with kinform.connect(server.url) as api:

@@ -100,6 +100,27 @@ async def test_a_store_follows_the_server(cluster, api, start):
         await agrees(configs, cluster)
 
 
+async def test_an_informer_that_is_entered_again_starts_anew(cluster, api, tmp_path):
+    await cluster.create("a")
+    scope = kinform.Scope(namespaces=[cluster.namespace])
+    configs = kinform.Informer(api, cluster.resource, scope=scope, options=quick(), snapshot=tmp_path / "configs")
+    heard: list[str] = []
+    configs.on_change(heard.append)
+    for round in (1, 2):
+        async with configs:
+            with pytest.raises(kinform.KinformError, match="the informer is running already"):
+                await configs.__aenter__()
+            await configs.synced(timeout=20)
+            await agrees(configs, cluster)
+            assert configs.stats().snapshot.loaded is (round == 2)
+            await until(lambda: len(heard) == round)  # noqa: B023
+            leaving = asyncio.create_task(configs.__aexit__(None, None, None))
+            await asyncio.sleep(0)
+            with pytest.raises(kinform.KinformError, match="the informer is running already"):
+                await configs.__aenter__()
+            await leaving
+
+
 async def test_a_custom_resource_reads_the_same_by_list_and_watch_list(cluster, api):
     widgets = await cluster.create_custom_resource()
     written = await cluster.create("a", widgets, spec={"big": 2**63 + 1, "list": [1, None, {"x": []}]})

@@ -234,6 +234,22 @@ async def test_an_informer_of_threads_is_read(server: Server):
     assert await asyncio.to_thread(program) == 3
 
 
+async def test_a_factory_of_threads_is_read(server: Server):
+    server.generate(PODS, 3)
+
+    def program() -> list[float | None]:
+        with kinform.sync.connect(server.url) as api, kinform.sync.Factory(api) as factory:
+            pods, same = factory.informer(PODS), factory.informer(PODS)
+            factory.synced(timeout=10)
+            collector = kinform.prometheus.Collector(factory)
+            found = samples(collector)
+            assert samples(collector).keys() == found.keys()
+            assert (pods.name, same.name) == (PODS, PODS)
+            return [value(found, "kinform_healthy", informer) for informer in (PODS, f"{PODS} #2", f"{PODS} #3")]
+
+    assert await asyncio.to_thread(program) == [1, 1, None]
+
+
 async def test_register_adds_to_the_collector_of_a_registry(server: Server):
     registry = CollectorRegistry()
     async with kinform.connect(server.url) as api:

@@ -9,6 +9,7 @@ import asyncio
 import json
 import socket
 import struct
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -426,9 +427,18 @@ async def test_commands_ignore_a_freeze_and_are_not_recorded(server: Server, cli
     assert server.requests == []
 
 
+@pytest.mark.parametrize("text", ["example.com/v1/widgets", "v1/widgets=Widget", "widgets=Widget"])
+def test_a_malformed_custom_resource_is_a_usage_error(text: str) -> None:
+    arguments = [sys.executable, "-m", "kinform.testing", "--custom-resource", text]
+    done = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 2
+    assert f"argument --custom-resource: {text!r}: expected RESOURCE=KIND" in done.stderr
+
+
 async def test_a_process_runs_until_its_standard_input_closes(tmp_path: Path) -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "kinform.testing", "--pods", "30", "--namespaces", "7"),
+        *("--custom-resource", "example.com/v1/widgets=Widget"),
         *("--kubeconfig", str(tmp_path / "config"), "--until-stdin-closes"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -441,6 +451,7 @@ async def test_a_process_runs_until_its_standard_input_closes(tmp_path: Path) ->
             async with aiohttp.ClientSession(url) as client:
                 assert len((await listed(client, PODS))["items"]) == 30
                 assert len((await listed(client, "/api/v1/namespaces"))["items"]) == 7
+                assert (await listed(client, "/apis/example.com/v1/widgets"))["kind"] == "WidgetList"
             assert json.loads((tmp_path / "config").read_text())["clusters"][0]["cluster"]["server"] == url
             process.stdin.close()
             assert await process.wait() == 0

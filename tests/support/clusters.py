@@ -196,7 +196,7 @@ class RealCluster(Cluster):
         await self.api.close()
         for (resource, namespace), names in reversed(self.api.created.items()):
             if namespace:
-                await self.api.request("DELETE", path_of(resource, namespace))
+                await self.api.request("DELETE", path_of(resource, namespace), params={"gracePeriodSeconds": "0"})
                 continue
             for name in names:
                 await self.api.request("DELETE", f"{path_of(resource)}/{name}")

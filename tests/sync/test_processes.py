@@ -286,6 +286,28 @@ follow()
         assert await end(process) == (0, "3\n" * 3, "")
 
 
+async def test_a_lock_that_a_thread_held_at_a_fork_blocks_no_child(server):
+    server.generate(PODS, 3)
+    text = f"""{FORK}{OPEN}
+changes = pods.changes()
+
+def child():
+    refused(lambda: pods.on_add(print))
+    refused(pods.changes)
+    refused(pods.__enter__)
+    changes.close()
+    print("child")
+
+with pods._lifetime._lock:
+    in_child(child)
+print("parent")
+pods.__exit__(None, None, None)
+api.__exit__(None, None, None)
+"""
+    async with program(text, server.url) as process:
+        assert await end(process) == (0, "child\nparent\n", "")
+
+
 async def test_objects_started_before_a_fork_raise_in_the_child(server):
     keys = server.generate(PODS, 3)
     text = f"""{FORK}{OPEN}

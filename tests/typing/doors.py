@@ -58,6 +58,15 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
                     pass
 
 
+async def own_writes_are_expected_in_any_form(
+    pods: kinform.Informer[Pod], api: kinform.Connection, model: kubernetes_asyncio.client.V1Pod
+) -> None:
+    pods.expect(await api.get("v1/pods", "shop/web-0"))
+    pods.expect(await api.get("v1/pods", "shop/web-0", type=Pod))
+    pods.expect(b"{}")
+    pods.expect(model)
+
+
 def a_store_is_a_mapping(pods: kinform.Informer[Pod]) -> None:
     mapping: Mapping[str, Pod] = pods.store
     assert_type(dict(mapping), dict[str, Pod])
@@ -148,8 +157,12 @@ async def verbs_give_dicts_or_objects_of_the_type(api: kinform.Connection) -> No
 
 
 def a_collector_takes_informers_and_collectors(
-    pods: kinform.Informer[Pod], nodes: kinform.sync.Informer[dict[str, Any]], adds: Counter
+    pods: kinform.Informer[Pod],
+    nodes: kinform.sync.Informer[dict[str, Any]],
+    factory: kinform.Factory,
+    threads: kinform.sync.Factory,
+    adds: Counter,
 ) -> None:
     registry = CollectorRegistry()
-    registry.register(kinform.prometheus.Collector(pods, nodes, adds))
+    registry.register(kinform.prometheus.Collector(pods, nodes, factory, threads, adds))
     assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)

@@ -37,6 +37,7 @@ def results(pods: kinform.Informer[Pod]) -> None:
     pods.store.index("node")  # type: ignore[call-arg]
     pods.store["shop/web-0"] = Pod({})  # type: ignore[index]
     len(pods.store.items(label_selector="app=web"))  # type: ignore[arg-type]
+    pods.expect("shop/web-0")  # type: ignore[arg-type]
     pods.store.items(on_undecodable="ignore")  # type: ignore[call-overload]
 
 

@@ -32,9 +32,14 @@ class Client(msgspec.Struct, frozen=True):
     def api_exception(self) -> Any:
         return self.client.ApiException
 
-    def connect(self, url: str) -> Any:
+    def connect(self, url: str, *, ca: str | None = None, token: str | None = None) -> Any:
         """Returns an ApiClient for a server."""
-        return self.client.ApiClient(self.client.Configuration(host=url))
+        configuration = self.client.Configuration(host=url)
+        configuration.ssl_ca_cert = ca
+        api_client = self.client.ApiClient(configuration)
+        if token is not None:
+            api_client.set_default_header("Authorization", f"Bearer {token}")
+        return api_client
 
 
 SYNC_CLIENT = Client("kubernetes")

@@ -12,7 +12,7 @@ import pytest
 from kinform._errors import ProtocolError
 from kinform._models.client import get_client
 from kinform._watch import events
-from kinform._watch.events import Event, Source
+from kinform._watch.events import Source, WatchEvent
 from kinform._watch.parser import parse_event
 
 CLIENT = get_client("kubernetes_asyncio.client")
@@ -23,7 +23,7 @@ RAW = {
 PLAIN = {"type": "ADDED", "object": RAW, "raw_object": RAW}
 
 
-def parse(return_type: Any = "", *, expected: bool = False, **fields: Any) -> Event:
+def parse(return_type: Any = "", *, expected: bool = False, **fields: Any) -> WatchEvent:
     """Returns an event. `expected`: the program read `raw_object` of the last one."""
     source = Source(return_type, CLIENT)
     source.reads_raw = expected
@@ -140,6 +140,20 @@ def test_an_event_can_be_changed():
 def test_pop_and_setdefault_decode():
     assert parse().popitem() == ("raw_object", RAW)
     assert parse().setdefault("object", 1) == RAW
+
+
+@pytest.mark.parametrize("fields", [{}, {"type": "BOOKMARK"}])
+def test_the_object_can_be_read_after_raw_object_is_popped(fields):
+    event = parse(**fields)
+    assert event.pop("raw_object") == RAW
+    assert event["object"] == RAW
+
+
+def test_popitem_takes_all_values_then_raises_a_key_error():
+    event = parse()
+    assert [event.popitem() for _ in range(3)] == list(reversed(PLAIN.items()))
+    with pytest.raises(KeyError):
+        event.popitem()
 
 
 def test_get_decodes_and_has_a_default():

@@ -83,6 +83,37 @@ def test_an_annotation_counts_before_the_docstring(client):
     assert return_type_of(other, found) == "V1Node"
 
 
+def test_old_docstrings_have_another_label(client):
+    def old() -> None:
+        """Lists.
+
+        :return: V1PodList
+                 If the method is called asynchronously, returns the request thread.
+        """
+
+    def new() -> None:
+        """Lists.
+
+        :return: Returns the result object.
+        :rtype: V1PodList
+        """
+
+    def sentence() -> None:
+        """:return: Returns the result object."""
+
+    def old_log() -> None:
+        """Reads.
+
+        :param bool follow: Follow the log.
+        """
+
+    found = get_client(f"{client.name}.client")
+    assert follows_a_log(old_log)
+    for func in (old, new, sentence):
+        func.__annotations__.clear()
+    assert [return_type_of(func, found) for func in (old, new, sentence)] == ["V1Pod", "V1Pod", ""]
+
+
 def test_the_body_is_not_read_by_the_client(client, core):
     func, arguments = without_preload(core.list_namespaced_pod)
     if client.name == "kubernetes.aio":

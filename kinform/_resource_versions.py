@@ -24,6 +24,11 @@ def is_reached(resource_version: str, stream_version: str) -> bool:
     return not _are_numbers(resource_version, stream_version) or _rank(resource_version) <= _rank(stream_version)
 
 
+def is_at_least(resource_version: str, other: str) -> bool:
+    """Returns whether a resourceVersion is not below another; both must be numbers."""
+    return _are_numbers(resource_version, other) and _rank(resource_version) >= _rank(other)
+
+
 def _are_numbers(resource_version: str, other: str) -> bool:
     return resource_version.isdecimal() and other.isdecimal()
 

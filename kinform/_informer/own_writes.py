@@ -1,0 +1,140 @@
+"""Reads the server's answer to a write as a stream brings the object."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import NamedTuple
+
+import msgspec
+
+from kinform._decoding import is_model
+from kinform._encoding import AnyObject, complete, encode, encode_model
+from kinform._errors import OptionError
+from kinform._plurals import plural_of
+from kinform._printable import NOT_SHOWN, listed
+from kinform._selectors import parse_label_selector, selects_identity
+from kinform._spec import CollectionSpec
+from kinform_ext._scan import Batch, Scanner
+from kinform_ext._table import Table
+
+OBJECT = "the server's answer to a write: a dict, a msgspec.Struct, bytes with JSON, or a model of a client"
+
+
+class OwnWrite(NamedTuple):
+    """An object that the program has written.
+
+    Attributes:
+        stream: The namespace whose stream will bring it, `""` for the stream of all.
+        batch: The object alone, pruned.
+        excluded: The selectors of the scope exclude it.
+    """
+
+    stream: str
+    batch: Batch
+    excluded: bool
+
+
+class _Metadata(msgspec.Struct, gc=False):
+    name: str | None = None
+    namespace: str | None = None
+    resourceVersion: str | None = None
+    labels: dict[str, str] | None = None
+
+
+class _Written(msgspec.Struct, gc=False):
+    kind: str | None = None
+    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+
+
+def read_own_write(
+    spec: CollectionSpec,
+    obj: AnyObject,
+    streams: Collection[str],
+    table: Table,
+) -> OwnWrite:
+    """Reads the server's answer to a write.
+
+    Args:
+        spec: The collection.
+        obj: The answer.
+        streams: The namespaces of the streams, `""` for all.
+        table: The objects of the collection, for the kind that they have.
+
+    Raises:
+        OptionError: It is not an object of the collection, or has no resourceVersion that is a number.
+    """
+    known = _sample(table)
+    of_table = "" if known is None or spec.scope.metadata_only else known[1]
+    body = _body(spec, obj, of_table)
+    written = _decode(body)
+    _check_kind(spec, written.kind or "", of_table)
+    metadata = written.metadata
+    if not metadata.name:
+        raise OptionError("obj.metadata.name", metadata.name, "the name of the object")
+    version = metadata.resourceVersion or ""
+    if not version.isdecimal():
+        raise OptionError("obj.metadata.resourceVersion", version, "a number, as in the server's answer to a write")
+    namespace = metadata.namespace or ""
+    if known is not None and bool(namespace) != ("/" in known[0]):
+        allowed = "the namespace of the object" if "/" in known[0] else '"", because the resource is cluster-scoped'
+        raise OptionError("obj.metadata.namespace", namespace, allowed)
+    stream = "" if "" in streams else namespace
+    if stream not in streams:
+        raise OptionError("obj.metadata.namespace", namespace, f"a followed namespace: {listed(list(streams))}")
+    matches = parse_label_selector(spec.scope.label_selector, field="Scope.label_selector")
+    selected = selects_identity(spec.scope.field_selector, namespace, metadata.name)
+    batch = _scan(spec, body)
+    return OwnWrite(stream, batch, excluded=not (selected and matches(metadata.labels or {})))
+
+
+def _body(spec: CollectionSpec, obj: object, kind: str) -> bytes:
+    if isinstance(obj, bytes):
+        body = obj
+    elif is_model(type(obj)):
+        body = encode_model("obj", obj)
+    else:
+        body = encode("obj", obj, OBJECT)
+    declared = getattr(obj, "kind", None)
+    _, body = complete(body, spec.resource, kind=declared if isinstance(declared, str) else kind)
+    return body
+
+
+def _decode(body: bytes) -> _Written:
+    try:
+        return msgspec.json.decode(body, type=_Written)
+    except msgspec.ValidationError as error:  # its text has types and a path, since no field has a constraint
+        raise OptionError("obj", NOT_SHOWN, f"an object with texts where Kubernetes has them ({error})") from None
+
+
+def _sample(table: Table) -> tuple[str, str] | None:
+    """Returns key and kind of an object in the table, or None if it is empty."""
+    ids = table.ids()
+    for id in ids:
+        return table.key_of(id), _decode(table.raw_of(id)).kind or ""
+    return None
+
+
+def _check_kind(spec: CollectionSpec, kind: str, of_table: str) -> None:
+    """Checks the kind.
+
+    Compares it with an object in the table. If the table is empty, compares it with the plural, for resources of
+    Kubernetes only.
+    """
+    if of_table and kind != of_table:
+        raise OptionError("obj.kind", kind, f'"{of_table}", as in {spec.resource}')
+    if kind and not of_table and "." not in spec.resource.group and plural_of(kind) != spec.resource.plural:
+        raise OptionError("obj.kind", kind, f"the kind of {spec.resource}")
+
+
+def _scan(spec: CollectionSpec, body: bytes) -> Batch:
+    """Returns the object as the scanner of a stream does."""
+    if spec.scope.metadata_only:
+        members = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+        partial = {"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": members["metadata"]}
+        body = msgspec.json.encode(partial)
+    scanner = Scanner("watch", spec.prune.program(), max_object_bytes=spec.options.max_object_bytes)
+    found = scanner.feed(b'{"type":"MODIFIED","object":' + body + b"}\n")
+    if len(found) != 1 or not isinstance(found[0], Batch):
+        reason = next((item[7] for item in found if isinstance(item, tuple) and item[0] == "SKIP"), "malformed")
+        raise OptionError("obj", NOT_SHOWN, f"an object that a stream can take, not one that is {reason}")
+    return found[0]
