@@ -93,11 +93,18 @@ async def test_threads_that_share_an_iterator_get_each_change_once(server):
     def program() -> None:
         with kinform.sync.connect(server.url) as api, kinform.sync.Informer(api, PODS) as pods:
             changes = pods.changes()
-            read = [InThread(lambda: [event.key for event in changes if event.key]) for _ in range(4)]
-            until(lambda: not pods.stats().changes_depth[0] and in_sync(pods.store, server, PODS))
-            time.sleep(0.1)
+            found: list[str] = []
+
+            def read() -> None:
+                for event in changes:
+                    if event.key:
+                        found.append(event.key)
+
+            threads = [InThread(read) for _ in range(4)]
+            until(lambda: len(found) == len(keys))
             changes.close()
-            found = [key for thread in read for key in thread.result()]
+            for thread in threads:
+                thread.result()
             assert sorted(found) == sorted(keys)
 
     await asyncio.to_thread(program)
