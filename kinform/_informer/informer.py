@@ -139,10 +139,10 @@ class Informer(Generic[T]):
         return Collection(transport, spec, indexes=indexes, snapshot=snapshot, memory_limit=memory_limit)
 
     def _store_of(self, type: type[T], indexes: Mapping[str, str], cached: int | None, *, lazy: bool) -> Store[T]:
-        contents, handle = self._collection.contents, self._handle
+        contents, handle, prune = self._collection.contents, self._handle, self._collection.spec.prune
         if not lazy:
-            return Store(contents, type, indexes, cached)
-        store = LazyStore(contents, type, indexes, cached, note_read=handle.note_read)
+            return Store(contents, type, indexes, cached, prune)
+        store = LazyStore(contents, type, indexes, cached, prune=prune, note_read=handle.note_read)
         handle.on_idle = store.release
         return store
 
