@@ -54,6 +54,21 @@ def require_positive(field: str, value: object) -> None:
     require_number(field, value, "a positive number of seconds", lambda n: 0 < n < float("inf"))
 
 
+def require_timeout(timeout: object) -> None:
+    """Requires a number of seconds, or None.
+
+    It may be negative, as the rest of a deadline that has passed.
+    """
+    if timeout is not None:
+        require_number("timeout", timeout, "a number of seconds, or None", lambda n: float("-inf") <= n <= float("inf"))
+
+
+def require_max_age(max_age: object) -> None:
+    """Requires a finite number of seconds above 0, or None."""
+    if max_age is not None:
+        require_number("max_age", max_age, "a positive number of seconds, or None", lambda n: 0 < n < float("inf"))
+
+
 def require_integer(field: str, value: object, minimum: int, allowed: str) -> None:
     """Requires an integer of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:

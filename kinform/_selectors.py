@@ -43,6 +43,13 @@ def parse_label_selector(text: str, *, field: str) -> LabelMatch:
     return lambda labels: all(match(labels) for match in matches)
 
 
+def label_keys(text: str) -> list[str]:
+    """Returns the keys of the labels that a valid selector reads."""
+    patterns = (_SET, _EQUAL, _EXISTS, _COMPARE)
+    parts = map(str.strip, _split(text))
+    return [found["key"] for part in parts for pattern in patterns if (found := re.fullmatch(pattern, part))]
+
+
 def required_labels(text: str) -> list[tuple[str, str]]:
     """Returns the labels that every match of a valid selector has, as keys and values."""
     found = []

@@ -135,7 +135,7 @@ class Dispatcher(Generic[T]):
             present(),
             synced=synced,
             allow_skipped=allow_skipped,
-            check=self._check,
+            check=self.check_started,
             failure=lambda: self.failure,
         )
         if self.ended.is_set():
@@ -147,7 +147,12 @@ class Dispatcher(Generic[T]):
     def _alive(self) -> list[Changes[T]]:
         return [reader for found in self._readers.valuerefs() if (reader := found()) is not None]
 
-    def _check(self) -> None:
+    def check_started(self) -> None:
+        """Checks that the informer was started, in the event loop of the caller.
+
+        Raises:
+            KinformError: It was not started, or the caller is elsewhere.
+        """
         self.binding.check()
         if not self.binding.bound:
             raise KinformError(f"{self._name}: the informer has not started: enter its `async with` block first")

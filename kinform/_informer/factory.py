@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any
 
-from kinform._checks import require_integer, require_number
+from kinform._checks import require_integer, require_max_age, require_number
 from kinform._decoding import DICT, T
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._errors import KinformError
@@ -178,6 +178,7 @@ class Factory:
             allow_skipped: Do not wait for skipped objects.
 
         Raises:
+            OptionError: `timeout` is not a number.
             UnauthorizedError, ForbiddenError, NotFoundError: The server has refused the request of a stream twice in
                 a row, and `wait` is False; or it refuses the request at the timeout. The error names this stream.
             SkippedError: The timeout passed, and only skipped objects are missing. The error names their keys.
@@ -244,7 +245,11 @@ class Factory:
         Args:
             max_age: Largest `age_seconds` for which `ok` is True: see `Informer.health`.
             allow_skipped: Skipped objects do not make `ok` False.
+
+        Raises:
+            OptionError: `max_age` is not positive.
         """
+        require_max_age(max_age)
         found = [informer.health(max_age, allow_skipped=allow_skipped) for informer in self.informers]
         ages = [each.age_seconds for each in found if each.state != "idle"]
         known = [age for age in ages if age is not None]

@@ -272,9 +272,10 @@ class Handle:
         """Checks that there is something to wait for.
 
         Raises:
-            KinformError: The informer is not running. If it has failed: the error that ended it.
+            KinformError: The informer has not started, or has stopped. If it has failed: the error that ended it.
         """
         if (failure := self._dispatcher.failure) is not None:
             raise failure.with_traceback(None)  # raised again and again it would collect frames
         if not self.entered:
+            self._dispatcher.check_started()
             raise KinformError(f"{self._collection.name}: the informer is not running")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from kinform._checks import require_integer
+from kinform._checks import require_integer, require_timeout
 from kinform._decoding import DICT, T
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
@@ -139,10 +139,10 @@ class Informer(Generic[T]):
         return Collection(transport, spec, indexes=indexes, snapshot=snapshot, memory_limit=memory_limit)
 
     def _store_of(self, type: type[T], indexes: Mapping[str, str], cached: int | None, *, lazy: bool) -> Store[T]:
-        contents, handle = self._collection.contents, self._handle
+        contents, handle, prune = self._collection.contents, self._handle, self._collection.spec.prune
         if not lazy:
-            return Store(contents, type, indexes, cached)
-        store = LazyStore(contents, type, indexes, cached, note_read=handle.note_read)
+            return Store(contents, type, indexes, cached, prune)
+        store = LazyStore(contents, type, indexes, cached, prune=prune, note_read=handle.note_read)
         handle.on_idle = store.release
         return store
 
@@ -200,6 +200,9 @@ class Informer(Generic[T]):
             max_age: Largest `age_seconds` for which `ok` is True. The server sends a bookmark about once a minute, so
                 use more than 60. None: `ok` is True only in the state `"live"`.
             allow_skipped: Skipped objects do not make `ok` False.
+
+        Raises:
+            OptionError: `max_age` is not positive.
         """
         return health_of(self._collection, self._dispatcher, self._handle, max_age=max_age, allow_skipped=allow_skipped)
 
@@ -230,6 +233,8 @@ class Informer(Generic[T]):
             allow_skipped: Do not wait for skipped objects.
 
         Raises:
+            OptionError: `timeout` is not a number.
+            KinformError: The informer has not started, or has stopped.
             UnauthorizedError, ForbiddenError, NotFoundError: The server has refused the request of a stream twice in
                 a row, and `wait` is False; or it refuses the request at the timeout. The error names this stream.
             SkippedError: The timeout passed, and only skipped objects are missing. The error names their keys.
@@ -281,6 +286,8 @@ class Informer(Generic[T]):
             allow_skipped: Do not wait for skipped objects.
 
         Raises:
+            OptionError: `timeout` is not a number.
+            KinformError: The informer has not started, or has stopped.
             ValueError: This resourceVersion, or the resourceVersion of a stream, is not a number.
             SkippedError: The timeout passed, and only skipped objects are missing. The error names their keys.
             TimeoutError: The timeout passed. The error names the state of each stream.
@@ -305,6 +312,9 @@ class Informer(Generic[T]):
         An older event or relist does not bring back an older version, and a newer version replaces it. After the stream
         has reached it, the store has what the server has: this version, a newer one, or none.
 
+        A deletion cannot be expected. After an own `delete`, do not pass its answer, except an object with a
+        `deletionTimestamp` that finalizers keep. The store shows a deleted object until its event arrives.
+
         It is pruned and transformed as all objects are. If the label selector of the scope excludes it, or a field
         selector of its name, the store has no object of this key meanwhile. Other field selectors are not evaluated
         here: an object that they exclude is readable until the stream has reached its resourceVersion.
@@ -324,7 +334,7 @@ class Informer(Generic[T]):
         Raises:
             OptionError: It is not an object of the resource, in a namespace that the informer follows, with a
                 resourceVersion that is a number. Other resourceVersions have no order.
-            KinformError: The informer is not running. If it has failed: the error that ended it.
+            KinformError: The informer has not started, or has stopped. If it has failed: the error that ended it.
         """
         self._dispatcher.binding.check()
         self._handle.check()
@@ -345,7 +355,7 @@ class Informer(Generic[T]):
             allow_skipped: Do not wait for skipped objects.
 
         Raises:
-            OptionError: The informer follows all namespaces, or this is not a valid name.
+            OptionError: The informer follows all namespaces, this is not a valid name, or `timeout` is not a number.
             KinformError: The namespace was removed again before its objects arrived.
             UnauthorizedError, ForbiddenError, NotFoundError: The server has refused the request twice in a row, and
                 `wait` is False; or it refuses the request at the timeout.
@@ -354,6 +364,7 @@ class Informer(Generic[T]):
             StatusError: The server refuses the request, and a retry cannot succeed.
             MemoryLimitError: The store takes more than `memory_limit`.
         """
+        require_timeout(timeout)
         self._dispatcher.binding.check()
         with self._handle.waiting():
             await self._handle.wait_open()

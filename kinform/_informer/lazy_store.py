@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from kinform._decoding import T
+from kinform._options import Prune
 from kinform._store.contents import StoreContents
 from kinform._store.reader import Store
 
@@ -20,6 +21,7 @@ class LazyStore(Store[T]):
         type: The type that objects are decoded to.
         indexes: The indexes of this reader.
         decoded_cache: Number of decoded objects to keep, or None.
+        prune: The parts of each object that the store keeps.
         note_read: A function that is called before each read, and raises if the store cannot be read.
     """
 
@@ -30,10 +32,11 @@ class LazyStore(Store[T]):
         indexes: Mapping[str, str],
         decoded_cache: int | None,
         *,
+        prune: Prune,
         note_read: Callable[[], None],
     ) -> None:
         self._note_read: Callable[[], None] = lambda: None
-        super().__init__(contents, type, indexes, decoded_cache)
+        super().__init__(contents, type, indexes, decoded_cache, prune)
         self._note_read = note_read
 
     def release(self) -> None:

@@ -98,6 +98,8 @@ def _body(spec: CollectionSpec, obj: object, kind: str) -> bytes:
         body = encode_model("obj", obj)
     else:
         body = encode("obj", obj, OBJECT)
+    if complete(body, None, kind="")[0].kind == "Status":
+        raise OptionError("obj.kind", "Status", "the kind of the object; a deletion cannot be expected")
     declared = getattr(obj, "kind", None)
     _, body = complete(body, spec.resource, kind=declared if isinstance(declared, str) else kind)
     return body

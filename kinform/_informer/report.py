@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from kinform._checks import require_max_age
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._errors import KinformError
 from kinform._informer.collection import Collection
@@ -69,7 +70,11 @@ def health_of(
         handle: Its handle on the collection.
         max_age: Largest age of a recent copy; None: all streams must be live.
         allow_skipped: Whether a copy may lack skipped objects.
+
+    Raises:
+        OptionError: `max_age` is not positive.
     """
+    require_max_age(max_age)
     state, failure = handle.state, dispatcher.failure
     streams = [] if state == "idle" else list(collection.streams.values())
     seen = [stream.last_current for stream in streams]
@@ -93,7 +98,7 @@ def health_of(
     elif max_age is None and state != "live":
         reason = state
     elif max_age is not None and age > max_age:
-        reason = f"no news for {age:.0f} s: {state}"
+        reason = f"no news for {age:.1f} s, more than max_age {max_age:.1f} s: {state}"
     else:
         reason = ""
     return Health(

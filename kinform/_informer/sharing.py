@@ -101,7 +101,8 @@ class Sharing:
             ("memory_limit", informer._memory_limit, collection.memory_limit),
         ):
             if wanted is not None and wanted != found:
-                raise OptionError(field, wanted, f"None, or {found!r} as for the first informer that has this stream")
+                allowed = "None" if found is None else f"None, or {found!r}"
+                raise OptionError(field, wanted, f"{allowed}, as for the first informer that has this stream")
         self.informers[informer] = None
         if self.running:
             informer._handle.begin()

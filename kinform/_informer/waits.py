@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 
+from kinform._checks import require_timeout
 from kinform._errors import SkippedError, StatusError
 from kinform._listwatch.stream import Stream
 from kinform._printable import listed
@@ -102,10 +103,12 @@ class Waits:
             raise_refusal: At the timeout, raise the error of a stream that the server refuses instead.
 
         Raises:
+            OptionError: `timeout` is not a number.
             SkippedError: At the timeout, if only skipped objects are missing.
             TimeoutError: At the timeout; names the state of each missing stream.
             KinformError: The informer has stopped or failed. If it has failed: the error that ended it.
         """
+        require_timeout(timeout)
         started = False
         try:
             async with asyncio.timeout(timeout):

@@ -1,8 +1,8 @@
-"""Checks that stored objects keep the fields that types and indexes need."""
+"""Checks that objects keep the fields that types, indexes and selectors need."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -58,6 +58,27 @@ def check_indexes(indexes: Mapping[str, str], program: Program | None, cause: st
     for name, path in parse_indexes(indexes).items():
         if program is not None and not _keeps(program, path):
             raise OptionError(f"indexes[{name!r}]", indexes[name], f"a path that {cause} does not drop")
+
+
+def check_labels(selector: str, keys: Iterable[str], program: Program) -> None:
+    """Checks that a program keeps every label that a label selector reads.
+
+    Args:
+        selector: The selector, for the message.
+        keys: The keys of these labels.
+        program: The program.
+
+    Raises:
+        OptionError: A label is dropped. The message names its path.
+    """
+    for key in keys:
+        path = ("metadata", "labels", key)
+        if not _keeps(program, path):
+            raise OptionError(
+                "label_selector",
+                selector,
+                f"a selector that does not read {format_path(path)}, because pruning drops it",
+            )
 
 
 def _keeps(program: Program, path: Path) -> bool:

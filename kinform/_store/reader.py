@@ -7,12 +7,14 @@ from contextlib import suppress
 from operator import itemgetter
 from typing import Literal, TypeVar, get_args, overload
 
-from kinform._checks import require_one_of
+from kinform._checks import require_instance, require_one_of
 from kinform._decoding import DICT, T, check_type
 from kinform._errors import KinformError, OptionError
 from kinform._objects import Meta
+from kinform._options import Prune
+from kinform._paths.conflicts import check_labels
 from kinform._paths.index_program import parse_indexes
-from kinform._selectors import parse_label_selector, required_labels
+from kinform._selectors import label_keys, parse_label_selector, required_labels
 from kinform._stats import DecodedCacheStats
 from kinform._store.contents import StoreContents
 from kinform._store.expectations import Expected
@@ -28,7 +30,7 @@ R = TypeVar("R")
 class Store(Mapping[str, T]):
     """Reads a collection, from any thread. Each call sees one complete state.
 
-    Keys are `"namespace/name"`, or `"name"` for cluster-scoped objects.
+    Keys are `"namespace/name"`, or `"name"` for cluster-scoped objects. For a value that is no string, `in` is False.
 
     A store is a `collections.abc.Mapping` whose contents change. Two reads can see two states, and so can functions
     that read a mapping several times, such as `dict`. `keys`, `items`, `values` and `snapshot` each show one state. A
@@ -41,8 +43,10 @@ class Store(Mapping[str, T]):
         type: type[T],
         indexes: Mapping[str, str] = {},
         decoded_cache: int | None = None,
+        prune: Prune | None = None,
     ) -> None:
         self._contents = contents
+        self._program = None if prune is None else prune.program()
         self._indexes = parse_indexes(indexes)
         self._objects = Objects(contents.name, type, decoded_cache, contents.turns)
 
@@ -57,6 +61,10 @@ class Store(Mapping[str, T]):
         return len(self._state(None)) if contents.expectations.entries else len(contents.table)
 
     def __contains__(self, key: object) -> bool:
+        """Returns whether the store has an object with this key.
+
+        False for a value that is no string, such as `("shop", "web")`.
+        """
         contents = self._contents
         if contents.expectations.entries and isinstance(key, str) and (expected := contents.expected(key)):
             return expected.raw is not None
@@ -67,6 +75,7 @@ class Store(Mapping[str, T]):
 
         Raises:
             KeyError: The store has no object with this key.
+            OptionError: The key is not a string.
             DecodeError: The object does not fit the type of the store.
         """
         found = self._get(key)
@@ -90,6 +99,7 @@ class Store(Mapping[str, T]):
         `Informer`.
 
         Raises:
+            OptionError: The key is not a string.
             DecodeError: The object does not fit the type of the store.
         """
         found = self._get(key)
@@ -99,21 +109,35 @@ class Store(Mapping[str, T]):
         """Returns the pruned JSON of the object, or None if the store does not have it.
 
         `apiVersion` and `kind` come first.
+
+        Raises:
+            OptionError: The key is not a string.
         """
         contents = self._contents
         contents.turns.give_way()
-        expected = contents.expected(key)
-        return contents.table.raw(key) if expected is None else expected.raw
+        try:
+            expected = contents.expected(key)
+            return contents.table.raw(key) if expected is None else expected.raw
+        except TypeError:
+            _require_key(key)
+            raise
 
     def meta(self, key: str) -> Meta | None:
         """Returns identity and version of the object, without decoding it.
 
         None if the store does not have it.
+
+        Raises:
+            OptionError: The key is not a string.
         """
         contents = self._contents
-        if expected := contents.expected(key):
-            return None if expected.raw is None else expected.meta
-        found = contents.table.meta(key)
+        try:
+            if expected := contents.expected(key):
+                return None if expected.raw is None else expected.meta
+            found = contents.table.meta(key)
+        except TypeError:
+            _require_key(key)
+            raise
         return None if found is None else Meta(*found)
 
     def keys(self, namespace: str | None = None) -> KeysView[str]:
@@ -148,14 +172,15 @@ class Store(Mapping[str, T]):
 
         Args:
             namespace: Only objects of this namespace. None: all.
-            label_selector: Only objects whose labels match. If the selector is `app=web`, for example, and the store
-                has an index of `metadata.labels.app`, only the objects with `app=web` are decoded.
+            label_selector: Only objects whose labels match. The store must keep the labels that it reads. If the
+                selector is `app=web`, for example, and the store has an index of `metadata.labels.app`, only the
+                objects with `app=web` are decoded.
             on_undecodable: `"raise"`: raise the error of an object that does not fit the type, and end the iteration.
                 `"skip"`: leave out such objects. The store counts them in `undecodable_reads`, and logs one of them in
                 ten minutes.
 
         Raises:
-            OptionError: The selector or `on_undecodable` is not valid.
+            OptionError: The selector or `on_undecodable` is not valid, or pruning drops a label of the selector.
             DecodeError: The iteration reached an object that does not fit the type of the store.
         """
         if not label_selector and on_undecodable == "raise":
@@ -177,11 +202,11 @@ class Store(Mapping[str, T]):
 
         Args:
             namespace: Only objects of this namespace. None: all.
-            label_selector: Only objects whose labels match.
+            label_selector: Only objects whose labels match. The store must keep the labels that it reads.
             on_undecodable: `"raise"` or `"skip"`.
 
         Raises:
-            OptionError: The selector or `on_undecodable` is not valid.
+            OptionError: The selector or `on_undecodable` is not valid, or pruning drops a label of the selector.
             DecodeError: The iteration reached an object that does not fit the type of the store.
         """
         if not label_selector and on_undecodable == "raise":
@@ -264,9 +289,13 @@ class Store(Mapping[str, T]):
 
     def _get(self, key: str) -> T | None:
         contents = self._contents
-        if expected := contents.expected(key):
-            return None if expected.raw is None else self._objects.of_raw(key, expected.raw)
-        return self._objects.get(contents.table, key)
+        try:
+            if expected := contents.expected(key):
+                return None if expected.raw is None else self._objects.of_raw(key, expected.raw)
+            return self._objects.get(contents.table, key)
+        except TypeError:  # a check before each read would slow them all down
+            _require_key(key)
+            raise
 
     def _state(self, namespace: str | None, label_selector: str = "") -> StoreState[T]:
         return self._captured(
@@ -307,7 +336,11 @@ class Store(Mapping[str, T]):
         select: Callable[[Iterator[tuple[str, T]]], Iterator[R]],
     ) -> Selection[R]:
         require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
-        matches = parse_label_selector(label_selector, field="label_selector") if label_selector else None
+        matches = None
+        if label_selector:
+            matches = parse_label_selector(label_selector, field="label_selector")
+            if self._program is not None:
+                check_labels(label_selector, label_keys(label_selector), self._program)
         state = self._state(namespace, label_selector)
         return Selection(lambda: select(state.decoded(matches, on_undecodable)))
 
@@ -339,6 +372,10 @@ class Store(Mapping[str, T]):
             with suppress(IndexError):  # dropped just now
                 return read(self._contents.table, number)
         raise KinformError(f"{self._contents.name}: index {name!r} is not built yet, or its informer has stopped")
+
+
+def _require_key(key: object) -> None:
+    require_instance("key", key, str, 'a string: "namespace/name", or "name" for a cluster-scoped object')
 
 
 def store(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -235,6 +236,16 @@ async def test_health_can_allow_skipped_objects(server, api):
         assert (health.ok, health.reason, health.degraded) == (True, "", [keys[0]])
 
 
+@pytest.mark.parametrize("max_age", [-1, 0, float("nan"), float("inf"), True, "x"])
+async def test_a_max_age_that_is_not_positive_is_refused(api, max_age):
+    factory = kinform.Factory(api)
+    pods = kinform.Informer(api, PODS)
+    for health in (pods.health, factory.health):
+        with pytest.raises(kinform.OptionError, match="a positive number of seconds, or None") as caught:
+            health(max_age=max_age)
+        assert caught.value.field == "max_age"
+
+
 async def test_health_says_how_old_the_copy_is(server, api):
     server.generate(PODS, 3)
     pods = kinform.Informer(api, PODS, options=quick())
@@ -257,5 +268,8 @@ async def test_health_says_how_old_the_copy_is(server, api):
         assert health.last_error is not None
         assert health.age_seconds is not None
         assert pods.health(max_age=1000).ok
-        assert not pods.health(max_age=health.age_seconds / 2).ok
+        await until(lambda: pods.health().age_seconds > 0.1)
+        old = pods.health(max_age=0.1)
+        assert not old.ok
+        assert re.fullmatch(r"v1/pods: no news for \d+\.\d s, more than max_age 0\.1 s: \w+", old.reason)
         await server.start()

@@ -260,8 +260,6 @@ async def test_the_kind_is_checked_before_the_first_object_too(server: Server):
         await pods.synced(timeout=10)
         with pytest.raises(kinform.OptionError, match=r"obj.kind: 'ConfigMap' .*the kind of v1/pods"):
             pods.expect(answer())
-        with pytest.raises(kinform.OptionError, match=r"obj.kind: 'Status'"):
-            pods.expect({"apiVersion": "v1", "kind": "Status", "metadata": {}, "status": "Success"})
         pods.expect(answer(kind="Pod"))
         assert list(pods.store) == ["shop/a"]
 
@@ -279,10 +277,22 @@ async def test_a_field_selector_of_another_name_excludes(server: Server):
         assert configs.store.meta("shop/a").resource_version == "1000000"
 
 
+@pytest.mark.parametrize("resource", [CONFIGS, "apps/v1/deployments"])
+async def test_the_answer_of_a_delete_is_refused_as_a_status(server: Server, resource: str):
+    server.generate(resource, 1, namespace="till")
+    async with kinform.connect(server.url) as api, kinform.Informer(api, resource, options=quick()) as informer:
+        await informer.synced(timeout=10)
+        gone = await api.delete(resource, max(informer.store))
+        assert gone["kind"] == "Status"
+        for form in (gone, msgspec.json.encode(gone)):
+            with pytest.raises(kinform.OptionError, match=r"obj\.kind: 'Status' .*deletion cannot be expected"):
+                informer.expect(form)
+
+
 async def test_only_a_running_informer_can_expect(server: Server):
     async with kinform.connect(server.url) as api:
         configs = kinform.Informer(api, CONFIGS, options=quick())
-        with pytest.raises(kinform.KinformError, match="not running"):
+        with pytest.raises(kinform.KinformError, match="has not started"):
             configs.expect(answer())
         async with configs:
             await configs.synced(timeout=10)

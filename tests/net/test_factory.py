@@ -225,7 +225,10 @@ class TestSharing:
                 with pytest.raises(kinform.OptionError) as caught:
                     factory.informer(PODS, **options, options=quick())
                 assert caught.value.field == field
-            assert factory.informers == (first, second)
+            other = factory.informer("v1/configmaps", options=quick())
+            with pytest.raises(kinform.OptionError, match=r"memory_limit: .* expected None, as for the first informer"):
+                factory.informer("v1/configmaps", memory_limit=1, options=quick())
+            assert factory.informers == (first, second, other)
             await factory.synced(timeout=10)
         assert path.exists()
         async with kinform.Factory(api) as factory:

@@ -82,8 +82,32 @@ async def test_waits_and_changes_raise_before_the_block_is_entered(server, pods)
     changes = pods.changes()
     with pytest.raises(kinform.KinformError, match=r"v1/pods: the informer has not started"):
         await anext(changes)
-    for wait in (pods.synced, pods.failed):
-        with pytest.raises(kinform.KinformError, match="v1/pods: the informer is not running"):
+    not_started = r"v1/pods: the informer has not started: enter its `async with` block first"
+    for wait in (pods.synced, pods.failed, lambda: pods.wait_for("1")):
+        with pytest.raises(kinform.KinformError, match=not_started):
             await wait()
     async with pods:
         assert isinstance(await anext(changes), kinform.Added)
+
+
+@pytest.mark.parametrize("timeout", ["x", True, float("nan")])
+async def test_a_timeout_that_is_no_number_is_refused(server, timeout):
+    server.generate(PODS, 1)
+    scope = kinform.Scope(namespaces=["shop"])
+    async with (
+        kinform.connect(server.url) as api,
+        kinform.Factory(api) as factory,
+        kinform.Informer(api, PODS, scope=scope) as pods,
+    ):
+        await pods.synced(timeout=10)
+        for wait in (
+            lambda: pods.synced(timeout),
+            lambda: pods.wait_for("1", timeout),
+            lambda: pods.add_namespace("till", timeout),
+            lambda: factory.synced(timeout),
+        ):
+            with pytest.raises(kinform.OptionError, match="a number of seconds, or None") as caught:
+                await wait()
+            assert caught.value.field == "timeout"
+        assert list(pods.stats().streams) == ["shop"]
+        await pods.synced(timeout=-1)

@@ -51,3 +51,18 @@ async def test_an_informer_counts_the_reads_of_its_cache(server):
         assert plain.stats().decoded_cache is None
         with pytest.raises(kinform.OptionError, match="decoded_cache"):
             kinform.Informer(api, PODS, decoded_cache=0)
+
+
+@pytest.mark.parametrize("start", ["eager", "lazy"])
+async def test_a_selector_of_pruned_labels_raises(server, start):
+    prune = kinform.Prune(drop=["metadata.labels"])
+    async with (
+        kinform.connect(server.url) as api,
+        kinform.Informer(api, PODS, options=quick(), prune=prune, start=start) as pods,
+        kinform.Informer(api, PODS, options=quick(), scope=kinform.Scope(metadata_only=True), start=start) as partial,
+    ):
+        for informer in (pods, partial):
+            await informer.synced(timeout=10)
+        with pytest.raises(kinform.OptionError, match=r"label_selector: '!app' .* metadata\.labels\.app"):
+            pods.store.items(label_selector="!app")
+        assert len(list(partial.store.items(label_selector="!none"))) == 30
