@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Literal
 
-from kinform._errors import ProtocolError
+from kinform._errors import MAX_REASON, ProtocolError
+from kinform._printable import printable, without_documents
 from kinform._resource_versions import is_newer
 from kinform._throttled_log import ThrottledLog
 from kinform._watch.failures import is_lost, is_unreached
@@ -37,6 +38,7 @@ class Recovery:
 
     Args:
         arguments: The keyword arguments of the function. `resource_version` is set in them before a further request.
+        name: The name of the function, for the log.
         on_expired: The reaction to a 410.
         idle_timeout: Seconds without a byte after which a connection is replaced, or None.
         newest: True: remember the largest resourceVersion. False: the last one.
@@ -52,6 +54,7 @@ class Recovery:
         self,
         arguments: dict[str, Any],
         *,
+        name: str,
         on_expired: OnExpired,
         idle_timeout: float | None,
         newest: bool = True,
@@ -61,6 +64,7 @@ class Recovery:
         self.resource_version: Any = arguments.get("resource_version")
         self.relisting = False
         self._arguments = arguments
+        self._name = name
         self._on_expired = on_expired
         self._idle_timeout = idle_timeout
         self._newest = newest
@@ -137,7 +141,7 @@ class Recovery:
         if final is None:
             self._prepare(error, now, cut)
             if not isinstance(error, Ended):
-                self._log.warning(type(error).__name__, f"{type(error).__name__}: the watch connects again")
+                self._log.warning(type(error).__name__, f"{self._name}: {_cause(error)}: the watch connects again")
         return final
 
     def wait(self, now: float) -> float:
@@ -193,3 +197,13 @@ class Recovery:
         self.resource_version = self._start.get("resource_version")
         self._largest = ""
         self._initial = True
+
+
+def _cause(error: Exception) -> str:
+    """Returns the class of an error, and its status and reason if it has them."""
+    status = getattr(error, "status", None)
+    if not isinstance(status, int):
+        return type(error).__name__
+    reason = getattr(error, "reason", None)
+    words = f" {printable(without_documents(reason), MAX_REASON)}" if isinstance(reason, str) and reason else ""
+    return f"{type(error).__name__} {status}{words}"
