@@ -13,11 +13,12 @@ store. For a copy of a collection, use `kinform.Informer`.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from kinform._watch.events import Source, WatchEvent
 from kinform._watch.functions import (
@@ -25,9 +26,11 @@ from kinform._watch.functions import (
     PYDOC_FOLLOW_PARAM,
     PYDOC_RETURN_LABEL,
     TYPE_LIST_SUFFIX,
+    USE_SYNC_WATCH,
     client_of,
     follows_a_log,
     return_type_of,
+    wrong_answer,
 )
 from kinform._watch.parser import parse_event
 from kinform._watch.recovery import Ended, OnExpired, Silent
@@ -97,6 +100,9 @@ class Watch:
             args: Its arguments.
             kwargs: Its keyword arguments. `watch=True` and `_preload_content=False` are added, or `follow=True` for the
                 log of a pod. Without `timeout_seconds`, the stream has no end.
+
+        Raises:
+            TypeError: The function belongs to the synchronous client, which `kinform.sync.watch` serves.
         """
         self._drop_response()
         self._stop = False
@@ -144,6 +150,9 @@ class Watch:
     def __aiter__(self) -> Self:
         return self
 
+    def __iter__(self) -> NoReturn:
+        raise TypeError(f"the Watch of kinform.watch needs `async for`; {USE_SYNC_WATCH}")
+
     async def __anext__(self) -> Any:
         try:
             return await self.next()
@@ -160,6 +169,7 @@ class Watch:
             StopAsyncIteration: The stream has ended.
             ApiException: The server refuses the request, or sent an ERROR event. After a 410, see `on_expired`.
             ProtocolError: The body is not a stream of watch events.
+            TypeError: The function did not return an awaitable.
             TimeoutError: The time of `_request_timeout` is over, in a stream with `timeout_seconds`.
             aiohttp.ClientError: The connection failed.
         """
@@ -207,7 +217,10 @@ class Watch:
     async def _request(self, func: Callable[[], Awaitable[Any]]) -> Any:
         """Returns a successful response; raises the ApiException of any other."""
         self._stream.recovery.sending(time.monotonic())
-        response = await self._in_time(func())
+        answer = func()
+        if not inspect.isawaitable(answer):
+            raise wrong_answer(func, ASYNC_CLIENTS)
+        response = await self._in_time(answer)
         if not is_refusal(response):
             return response
         body = b""

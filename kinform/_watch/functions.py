@@ -15,6 +15,8 @@ from collections.abc import Callable
 from typing import Any
 
 from kinform._models.client import Client, get_client
+from kinform._printable import printable
+from kinform._throttled_log import function_name
 
 PYDOC_RETURN_LABEL = ":rtype:"
 PYDOC_FOLLOW_PARAM = ":param follow:"
@@ -24,6 +26,11 @@ _OLD_FOLLOW_PARAM = ":param bool follow:"
 
 ASYNC_CLIENTS = ("kubernetes_asyncio.client", "kubernetes.aio.client")
 SYNC_CLIENTS = ("kubernetes.client",)
+
+USE_SYNC_WATCH = "for functions of kubernetes, use `for` with the Watch of kinform.sync.watch"
+USE_ASYNC_WATCH = (
+    "for functions of kubernetes_asyncio or kubernetes.aio, use `async for` with the Watch of kinform.watch"
+)
 
 
 def is_method_of_a_client(func: Any) -> bool:
@@ -50,6 +57,30 @@ def client_of(func: Any, return_type: Any, candidates: tuple[str, ...]) -> Clien
     known = [package for package in candidates if module.startswith(f"{package}.")]
     known += [package for package in candidates if package in sys.modules]
     return get_client(known[0] if known else candidates[0])
+
+
+def require_client(func: Any, package: str, clients: tuple[str, ...]) -> None:
+    """Raises TypeError for a function of a client of the other kind."""
+    if package in (SYNC_CLIENTS if clients == ASYNC_CLIENTS else ASYNC_CLIENTS):
+        raise TypeError(f"{name_of(func)} is a function of {package}: {_hint(clients)}")
+
+
+def wrong_answer(func: Any, clients: tuple[str, ...]) -> TypeError:
+    """Returns the error for a function that should, or should not, be async."""
+    answer = "did not return an awaitable" if clients == ASYNC_CLIENTS else "returned an awaitable"
+    return TypeError(f"{name_of(func)} {answer}: {_hint(clients)}")
+
+
+def _hint(clients: tuple[str, ...]) -> str:
+    """Names the Watch for the functions that the Watch for `clients` does not serve."""
+    return USE_SYNC_WATCH if clients == ASYNC_CLIENTS else USE_ASYNC_WATCH
+
+
+def name_of(func: Any) -> str:
+    """Returns the name of a function, without its arguments."""
+    while isinstance(func, functools.partial):
+        func = func.func
+    return printable(function_name(func))
 
 
 def return_type_of(func: Callable[..., Any], client: Client) -> Any:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Literal
 
-from kinform._errors import ProtocolError
+from kinform._errors import MAX_REASON, ProtocolError
+from kinform._printable import printable, without_documents
 from kinform._resource_versions import is_newer
 from kinform._throttled_log import ThrottledLog
 from kinform._watch.failures import is_lost, is_unreached
@@ -38,6 +39,7 @@ class Recovery:
 
     Args:
         arguments: The keyword arguments of the function. `resource_version` is set in them before a further request.
+        name: The name of the function, for the log.
         on_expired: The reaction to a 410.
         idle_timeout: Seconds without an expected byte after which a connection is replaced, or None.
         bookmarks: True: the server was asked for bookmarks.
@@ -54,6 +56,7 @@ class Recovery:
         self,
         arguments: dict[str, Any],
         *,
+        name: str,
         on_expired: OnExpired,
         idle_timeout: float | None,
         bookmarks: bool = False,
@@ -64,6 +67,7 @@ class Recovery:
         self.resource_version: Any = arguments.get("resource_version")
         self.relisting = False
         self._arguments = arguments
+        self._name = name
         self._on_expired = on_expired
         self._idle_timeout = idle_timeout
         self._bookmarks = bookmarks
@@ -153,7 +157,7 @@ class Recovery:
         if final is None:
             self._prepare(error, now, cut)
             if cut or not isinstance(error, Ended | Silent | TimeoutError):  # else it is ordinary for a quiet stream
-                self._log.warning(type(error).__name__, f"{type(error).__name__}: the watch connects again")
+                self._log.warning(type(error).__name__, f"{self._name}: {_cause(error)}: the watch connects again")
         return final
 
     def wait(self, now: float) -> float:
@@ -218,3 +222,13 @@ class Recovery:
         self.resource_version = self._start.get("resource_version")
         self._largest = ""
         self._initial = True
+
+
+def _cause(error: Exception) -> str:
+    """Returns the class of an error, and its status and reason if it has them."""
+    status = getattr(error, "status", None)
+    if not isinstance(status, int):
+        return type(error).__name__
+    reason = getattr(error, "reason", None)
+    words = f" {printable(without_documents(reason), MAX_REASON)}" if isinstance(reason, str) and reason else ""
+    return f"{type(error).__name__} {status}{words}"

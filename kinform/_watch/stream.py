@@ -13,7 +13,15 @@ import msgspec
 
 from kinform._checks import require_instance, require_one_of, require_positive
 from kinform._watch.events import Source
-from kinform._watch.functions import accepts_bookmarks, client_of, follows_a_log, return_type_of, without_preload
+from kinform._watch.functions import (
+    accepts_bookmarks,
+    client_of,
+    follows_a_log,
+    name_of,
+    require_client,
+    return_type_of,
+    without_preload,
+)
 from kinform._watch.lines import Lines
 from kinform._watch.parser import is_json, parse_event
 from kinform._watch.recovery import OnExpired, Recovery
@@ -58,6 +66,9 @@ class Stream:
         options: The options of the Watch.
         blocking: False: as the Watch of the asyncio clients. True: as that of `kubernetes`.
 
+    Raises:
+        TypeError: The function belongs to a client of the other kind.
+
     Attributes:
         func: The function with the arguments of the next request.
         client: The client that the function belongs to.
@@ -80,9 +91,10 @@ class Stream:
         blocking: bool = False,
     ) -> None:
         self.client = client_of(func, return_type, clients)
+        require_client(func, self.client.package, clients)
         self.return_type = return_type_of(func, self.client) if return_type is None else return_type
         self._source = Source(self.return_type, self.client)
-        follow = follows_a_log(func)
+        follow, name = follows_a_log(func), name_of(func)
         self.log = follow if blocking else self.return_type in ("str", str)
         self.tracked = bool(self.return_type) or not blocking or kwargs.get("resource_version") is not None
         self.lines = Lines(ends=self.log and not blocking)
@@ -102,6 +114,7 @@ class Stream:
         self._seen = Seen(drop_repeated=options.dedup, keep=keep) if options.dedup or keep else None
         self.recovery = Recovery(
             self.func.keywords,
+            name=name,
             on_expired=options.on_expired,
             idle_timeout=options.idle_timeout,
             bookmarks=bool(kwargs.get("allow_watch_bookmarks")),

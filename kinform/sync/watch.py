@@ -11,13 +11,14 @@ It calls the function of the client and reads the body of its response, as `kinf
 
 from __future__ import annotations
 
+import inspect
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from kinform._watch.events import Source, WatchEvent, decode
 from kinform._watch.failures import is_read_timeout
@@ -26,10 +27,13 @@ from kinform._watch.functions import (
     PYDOC_RETURN_LABEL,
     SYNC_CLIENTS,
     TYPE_LIST_SUFFIX,
+    USE_ASYNC_WATCH,
     client_of,
     follows_a_log,
     is_method_of_a_client,
+    require_client,
     return_type_of,
+    wrong_answer,
 )
 from kinform._watch.parser import parse_event
 from kinform._watch.recovery import Ended, OnExpired, Silent
@@ -122,7 +126,7 @@ class Watch:
     def stream(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Iterator[Any]:
         """Yields the events of a function, or the lines of a log without their line feeds.
 
-        Is a generator: nothing happens before the first step. Leaving its loop releases the connection.
+        Returns a generator: no request is sent before the first step. Leaving its loop releases the connection.
 
         Args:
             func: A function of the client, such as `v1.list_namespaced_pod`, or any function that takes the arguments
@@ -136,7 +140,21 @@ class Watch:
             ApiException: The server refuses the request, or sent an ERROR event. After a 410, see `on_expired`.
             ProtocolError: The body is not a stream of watch events.
             urllib3.exceptions.HTTPError: The connection failed.
+            TypeError: The function belongs to an asyncio client, which `kinform.watch` serves.
         """
+        require_client(func, client_of(func, None, SYNC_CLIENTS).package, SYNC_CLIENTS)  # before an `async for` fails
+        return self._stream(func, args, kwargs)
+
+    def __aiter__(self) -> NoReturn:
+        raise TypeError(f"the Watch of kinform.sync.watch needs `for`; {USE_ASYNC_WATCH}")
+
+    async def __aenter__(self) -> NoReturn:
+        self.__aiter__()
+
+    async def __aexit__(self, *_: object) -> None:
+        """Is looked up before `__aenter__`, and never called."""
+
+    def _stream(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[Any]:
         self._stopped.clear()
         deserialize = kwargs.pop("deserialize", True)
         if "resource_version" in kwargs:
@@ -210,6 +228,10 @@ class Watch:
         """Yields a successful response; raises the ApiException of any other."""
         stream.recovery.sending(time.monotonic())
         response = func()
+        if inspect.isawaitable(response):
+            if inspect.iscoroutine(response):
+                response.close()
+            raise wrong_answer(func, SYNC_CLIENTS)
         with self._lock:
             self._response = response
         try:

@@ -46,6 +46,7 @@ async def check(server: Server, key: str, get: Any) -> None:
     status, reason = await get("/readyz")
     assert (status, "not synced" in reason) == (503, True)
     assert await get("/livez") == (200, "ok")
+    assert (await get(f"/phase/{key}"))[0] == 503
     server.heal()
 
     async def is_ready() -> bool:

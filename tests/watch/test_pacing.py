@@ -20,7 +20,8 @@ def fast() -> None:
 
 def make(arguments: dict[str, object] | None = None, **options: object) -> Recovery:
     recovery = Recovery(
-        {} if arguments is None else arguments, **{"on_expired": "raise", "idle_timeout": 30.0, **options}
+        {} if arguments is None else arguments,
+        **{"name": "list", "on_expired": "raise", "idle_timeout": 30.0, **options},
     )  # type: ignore[arg-type]
     recovery.sending(0.0)
     recovery.answered()

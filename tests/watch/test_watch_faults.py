@@ -558,3 +558,24 @@ async def test_options_are_checked():
     ):
         with pytest.raises(OptionError, match=rf"Watch\.{next(iter(arguments))}"):
             Watch(**arguments)
+
+
+# The log
+
+
+async def test_the_log_names_the_function_and_the_status(client, caplog):
+    said = 'old\nSecret {"a": "eA=="} ' + "x" * 200
+    api = FakeApi(client, [error(410, "Gone", said)], [event("ADDED", "a", "7")])
+    async with Watch(on_expired="replay") as watch:
+        await collect(watch.stream(api.list_namespace), 1)
+    (line,) = caplog.messages
+    assert line.startswith("FakeApi.list_namespace: ApiException 410 Gone: old\\nSecret {...} xx")
+    assert line.endswith("x...: the watch connects again")
+    assert len(line) < 200
+
+
+async def test_the_log_of_a_lost_connection_has_the_class(client, caplog):
+    api = FakeApi(client, [event("ADDED", "a", "7"), ConnectionResetError("a text")], [event("ADDED", "b", "8")])
+    async with Watch() as watch:
+        await collect(watch.stream(api.list_namespace), 2)
+    assert caplog.messages == ["FakeApi.list_namespace: ConnectionResetError: the watch connects again"]

@@ -1,0 +1,61 @@
+"""A Watch in the wrong loop, or with the wrong client, names the right module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import kinform.sync.watch
+import kinform.watch
+from tests.watch.clients import SYNC_CLIENT, Client, FakeApi, FakeSyncApi, SyncResponse, event
+
+USE_SYNC = r"use `for` with the Watch of kinform\.sync\.watch"
+USE_ASYNC = r"use `async for` with the Watch of kinform\.watch"
+
+
+def core_api(client: Client) -> Any:
+    return client.client.CoreV1Api(object.__new__(client.client.ApiClient))
+
+
+def test_the_async_watch_in_a_for_loop_names_the_sync_one(client):
+    watch = kinform.watch.Watch()
+    with pytest.raises(TypeError, match=USE_SYNC):
+        for _ in watch.stream(FakeApi(client).list_namespace):  # type: ignore[attr-defined]
+            pass
+
+
+def test_the_async_watch_refuses_a_function_of_kubernetes():
+    pytest.importorskip("kubernetes")
+    with pytest.raises(
+        TypeError, match=rf"^CoreV1Api\.list_namespace is a function of kubernetes\.client: .*{USE_SYNC}"
+    ):
+        kinform.watch.Watch().stream(core_api(SYNC_CLIENT).list_namespace)
+
+
+async def test_the_async_watch_names_a_function_that_blocks():
+    api = FakeSyncApi(SyncResponse([event("ADDED", "a", "1")]))
+    with pytest.raises(TypeError, match=rf"FakeSyncApi\.list_namespace did not return an awaitable: .*{USE_SYNC}"):
+        await anext(kinform.watch.Watch().stream(api.list_namespace))
+
+
+def test_the_sync_watch_refuses_a_function_of_asyncio(client):
+    with pytest.raises(TypeError, match=rf"^CoreV1Api\.list_namespace is a function of {client.name}.*{USE_ASYNC}"):
+        kinform.sync.watch.Watch().stream(core_api(client).list_namespace)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_sync_watch_names_a_function_that_is_awaitable():
+    async def list_things(**_: Any) -> None: ...
+
+    with pytest.raises(TypeError, match=rf"list_things returned an awaitable: .*{USE_ASYNC}"):
+        next(kinform.sync.watch.Watch().stream(list_things))
+
+
+async def test_the_sync_watch_in_async_code_names_the_async_one():
+    with pytest.raises(TypeError, match=USE_ASYNC):
+        async with kinform.sync.watch.Watch():  # type: ignore[func-returns-value]
+            pass
+    with pytest.raises(TypeError, match=USE_ASYNC):
+        async for _ in kinform.sync.watch.Watch():
+            pass
