@@ -98,7 +98,7 @@ async def test_threads_that_share_an_iterator_get_each_change_once(server):
             def read() -> None:
                 for event in changes:
                     if event.key:
-                        found.append(event.key)
+                        found.append(event.key)  # noqa: PERF401 (other threads append, too)
 
             threads = [InThread(read) for _ in range(4)]
             until(lambda: len(found) == len(keys))
