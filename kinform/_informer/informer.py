@@ -151,7 +151,7 @@ class Informer(Generic[T]):
         return f"<kinform.Informer of {self._collection.name}: {self.state}, {objects} objects>"
 
     async def __aenter__(self) -> Informer[T]:
-        self._handle.begin()
+        self._begin()
         try:
             await self._handle.wait_entered()
         except BaseException:
@@ -169,6 +169,10 @@ class Informer(Generic[T]):
         await self._leave()
         if error is None and self._dispatcher.failure is not None:
             raise self._dispatcher.failure.with_traceback(None)
+
+    def _begin(self) -> None:
+        """Starts the informer in the background."""
+        self._handle.begin()
 
     async def _leave(self) -> None:
         """Ends what `__aenter__` has started."""

@@ -180,19 +180,13 @@ class SharedInformer(Informer[T]):
         StoreContents(spec.name(), indexes)  # raises for indexes that cannot work
         return self._sharing.collection_of(spec)
 
-    async def __aenter__(self) -> Informer[T]:
+    def _begin(self) -> None:
         self._sharing.check_running()
         if self._in_block:
             raise KinformError(f"{self._collection.name}: the informer is running already: its block was not left")
         if not self._handle.entered:
             self._sharing.add(self)
         self._in_block = True
-        try:
-            await self._handle.wait_entered()
-        except BaseException:
-            await self._leave()
-            raise
-        return self
 
     async def _leave(self) -> None:
         try:
