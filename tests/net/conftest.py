@@ -13,6 +13,13 @@ from tests.net.informers import quick
 
 
 @pytest.fixture
+async def api(server: Server) -> AsyncIterator[kinform.Connection]:
+    """A connection to the simulator."""
+    async with kinform.connect(server.url) as api:
+        yield api
+
+
+@pytest.fixture
 async def pods(server: Server) -> AsyncIterator[kinform.Informer]:
     """An informer on pods of the simulator that has not been started."""
     async with kinform.connect(server.url) as api:

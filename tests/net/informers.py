@@ -21,6 +21,9 @@ QUICK = kinform.WatchOptions(
 )
 
 
+SLOW = kinform.Backoff(initial=30.0, maximum=30.0)  # nothing is healed during a test
+
+
 def quick(**changes: Any) -> kinform.WatchOptions:
     """Returns options with a short backoff."""
     return msgspec.structs.replace(QUICK, **changes)
@@ -41,6 +44,11 @@ async def fails(informer: Runs, error: type[Exception]) -> AsyncIterator[Runs]:
         assert left
     else:
         pytest.fail(f"the end of the block raised no {error.__name__}")
+
+
+def fetches(server: Server) -> list[str]:
+    """Returns the field selectors of the lists that were received for one object."""
+    return [request.params["fieldSelector"] for request in server.requests if "metadata.name" in str(request.params)]
 
 
 def versions(store: kinform.Store[Any]) -> dict[str, tuple[str, str]]:

@@ -5,20 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 
-import pytest
-
 import kinform
 from kinform.testing import Forbidden, Gone, InternalError, Stall
 from tests.net.informers import in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
-
-
-@pytest.fixture
-async def api(server):
-    async with kinform.connect(server.url) as api:
-        yield api
 
 
 async def test_unread_changes_are_bounded_and_keep_the_newest(server, api):

@@ -18,12 +18,6 @@ PODS = "v1/pods"
 METRICS = "metrics.example.com/v1/nodes"
 
 
-@pytest.fixture
-async def api(server: Server):
-    async with kinform.connect(server.url) as api:
-        yield api
-
-
 def state(store: kinform.Store[Any]) -> frozenset[tuple[str, str]]:
     """Returns keys and versions of one iteration."""
     return frozenset((key, found["metadata"]["resourceVersion"]) for key, found in store.items())

@@ -23,12 +23,6 @@ PODS = "v1/pods"
 LIST = b'{"kind":"PodList","apiVersion":"v1","metadata":{"resourceVersion":"7"},"items":[]}'
 
 
-@pytest.fixture
-async def api(server):
-    async with kinform.connect(server.url) as api:
-        yield api
-
-
 def quietly(informer_of: str, caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.message for record in caplog.records if informer_of in record.message]
 

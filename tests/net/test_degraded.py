@@ -11,23 +11,11 @@ import pytest
 
 import kinform
 from kinform._stats import UNKNOWN_KEYS
-from kinform.testing import Forbidden, MalformedObject, Oversized, Server
-from tests.net.informers import in_sync, quick
+from kinform.testing import Forbidden, MalformedObject, Oversized
+from tests.net.informers import SLOW, fetches, in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
-SLOW = kinform.Backoff(initial=30.0, maximum=30.0)  # nothing is healed during a test
-
-
-@pytest.fixture
-async def api(server):
-    async with kinform.connect(server.url) as api:
-        yield api
-
-
-def fetches(server: Server) -> list[str]:
-    """Returns the field selectors of the lists that were received for one object."""
-    return [request.params["fieldSelector"] for request in server.requests if "metadata.name" in str(request.params)]
 
 
 async def until_synced(changes: kinform.Changes) -> AsyncIterator[Any]:

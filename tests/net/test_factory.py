@@ -10,7 +10,6 @@ import random
 import re
 import weakref
 from collections import Counter
-from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -32,12 +31,6 @@ class Metadata(msgspec.Struct):
 
 class Named(msgspec.Struct):
     metadata: Metadata
-
-
-@pytest.fixture
-async def api(server: Server) -> AsyncIterator[kinform.Connection]:
-    async with kinform.connect(server.url) as api:
-        yield api
 
 
 def states(server: Server, resource: str = PODS) -> int:

@@ -42,12 +42,6 @@ from tests.support.waiting import until
 PODS = "v1/pods"
 
 
-@pytest.fixture
-async def api(server):
-    async with kinform.connect(server.url) as api:
-        yield api
-
-
 def params_of(server: Server, verb: str) -> list[dict[str, str]]:
     """Returns the query parameters of the lists or watches that were received."""
     return [dict(request.params) for request in server.requests if request.verb == verb]

@@ -11,23 +11,11 @@ import kinform
 from kinform._informer import healer
 from kinform._listwatch.fetch import Fetched, request_of
 from kinform._spec import CollectionSpec
-from kinform.testing import Forbidden, Gone, MalformedObject, Server
-from tests.net.informers import fails, in_sync, quick
+from kinform.testing import Forbidden, Gone, MalformedObject
+from tests.net.informers import SLOW, fails, fetches, in_sync, quick
 from tests.support.waiting import until
 
 PODS = "v1/pods"
-SLOW = kinform.Backoff(initial=30.0, maximum=30.0)  # nothing is healed during a test
-
-
-@pytest.fixture
-async def api(server):
-    async with kinform.connect(server.url) as api:
-        yield api
-
-
-def fetches(server: Server) -> list[str]:
-    """Returns the field selectors of the lists that were received for one object."""
-    return [request.params["fieldSelector"] for request in server.requests if "metadata.name" in str(request.params)]
 
 
 async def test_an_oversized_object_is_fetched_with_growing_waits(server, api):

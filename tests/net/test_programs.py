@@ -14,7 +14,7 @@ import msgspec
 import pytest
 
 import kinform
-from kinform.testing import Forbidden, Gone, Server
+from kinform.testing import Forbidden, Gone
 from tests.net.informers import quick
 from tests.support.waiting import until
 
@@ -46,12 +46,6 @@ class Pod(msgspec.Struct):
 
 def pod(name: str, namespace: str = "shop", *, node: str = "n1", **labels: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": namespace, "labels": labels}, "spec": {"nodeName": node}}
-
-
-@pytest.fixture
-async def api(server: Server):
-    async with kinform.connect(server.url) as api:
-        yield api
 
 
 class TestPrograms:

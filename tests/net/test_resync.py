@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 import kinform
-from kinform.testing import Gone, Server
+from kinform.testing import Gone
 from tests.net.informers import in_sync, quick
 from tests.support.server_behaviours import BadTransport, healthy
 from tests.support.virtual_time import run
@@ -17,12 +16,6 @@ from tests.support.waiting import until
 
 PODS = "v1/pods"
 PERIOD = 100
-
-
-@pytest.fixture
-async def api(server: Server) -> AsyncIterator[kinform.Connection]:
-    async with kinform.connect(server.url) as api:
-        yield api
 
 
 def test_all_listeners_get_all_objects_again_without_a_request():

@@ -23,12 +23,6 @@ PODS = "v1/pods"
 
 
 @pytest.fixture
-async def api(server: Server):
-    async with kinform.connect(server.url) as api:
-        yield api
-
-
-@pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "pods.kinform"
 

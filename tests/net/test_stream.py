@@ -14,12 +14,6 @@ from tests.net.informers import quick
 PODS = "v1/pods"
 
 
-@pytest.fixture
-async def api(server):
-    async with kinform.connect(server.url) as api:
-        yield api
-
-
 async def until(stream: kinform.Stream, last: type) -> list[type]:
     """Iterates up to the first event of a type, and returns the types of the events."""
     types = []
