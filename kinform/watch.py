@@ -20,7 +20,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
-from kinform._watch.events import Source, WatchEvent
+from kinform._watch.events import ModelReader, WatchEvent
 from kinform._watch.functions import (
     ASYNC_CLIENTS,
     PYDOC_FOLLOW_PARAM,
@@ -36,7 +36,7 @@ from kinform._watch.parser import parse_event
 from kinform._watch.recovery import Ended, OnExpired, Silent
 from kinform._watch.refusals import MAX_BODY, is_refusal, refusal_of
 from kinform._watch.seen import Listed
-from kinform._watch.stream import Options, Stream
+from kinform._watch.stream import Options, WatchStream
 
 __all__ = ["PYDOC_FOLLOW_PARAM", "PYDOC_RETURN_LABEL", "TYPE_LIST_SUFFIX", "Watch"]
 
@@ -89,7 +89,7 @@ class Watch:
         self._raw_return_type = return_type
         self._options = Options(on_expired=on_expired, idle_timeout=idle_timeout, dedup=dedup, newest=newest)
         self._stop = False
-        self._stream: Stream
+        self._stream: WatchStream
 
     def stream(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Self:
         """Returns this Watch as the stream of a function. Sends no request yet.
@@ -108,7 +108,7 @@ class Watch:
         self._stop = False
         if "resource_version" in kwargs:
             self.resource_version = kwargs["resource_version"]
-        self._stream = Stream(
+        self._stream = WatchStream(
             func, args, kwargs, return_type=self._raw_return_type or None, clients=ASYNC_CLIENTS, options=self._options
         )
         return self
@@ -142,8 +142,8 @@ class Watch:
             ProtocolError: The line is not JSON, or not a watch event.
             ApiException: The line is a Status or an ERROR event.
         """
-        source = Source(response_type, client_of(None, response_type, ASYNC_CLIENTS))
-        event = parse_event(data.encode() if isinstance(data, str) else data, source)
+        reader = ModelReader(response_type, client_of(None, response_type, ASYNC_CLIENTS))
+        event = parse_event(data.encode() if isinstance(data, str) else data, reader)
         self.resource_version = event.resource_version or self.resource_version
         return event
 

@@ -33,8 +33,8 @@ class _Pending:
 PENDING: Any = _Pending()
 
 
-class Source:
-    """The stream that an event belongs to.
+class ModelReader:
+    """Reads the objects of a stream as models of a client.
 
     Args:
         return_type: The type of `object`: a class, or a name. If it is empty, `object` is `raw_object`.
@@ -73,13 +73,13 @@ class WatchEvent(dict[str, Any]):
         line: The bytes of the event. None of these attributes decodes the object.
     """
 
-    __slots__ = ("_metadata", "_raw", "_source", "line")
+    __slots__ = ("_metadata", "_raw", "_reader", "line")
 
-    def __init__(self, line: bytes, fields: dict[str, Any], metadata: Metadata, source: Source, raw: Any) -> None:
+    def __init__(self, line: bytes, fields: dict[str, Any], metadata: Metadata, reader: ModelReader, raw: Any) -> None:
         super().__init__(fields)
         self.line = line
         self._metadata = metadata
-        self._source = source
+        self._reader = reader
         self._raw = raw
 
     @property
@@ -105,12 +105,12 @@ class WatchEvent(dict[str, Any]):
 
     def _load(self, key: str) -> Any:
         value: Any
-        if key == "object" and self._source.builds(self["type"]):
-            value = self._source.build(self.line)
+        if key == "object" and self._reader.builds(self["type"]):
+            value = self._reader.build(self.line)
         elif key == "object" and "raw_object" in self:
             value = self["raw_object"]
         else:
-            self._source.reads_raw = True
+            self._reader.reads_raw = True
             value = decode(self.line)["object"] if self._raw is PENDING else self._raw
             self._raw = PENDING
         self[key] = value

@@ -13,7 +13,7 @@ import msgspec
 
 from kinform._errors import ProtocolError
 from kinform._models.client import Client
-from kinform._watch.events import PENDING, Metadata, Source, WatchEvent, decode
+from kinform._watch.events import PENDING, Metadata, ModelReader, WatchEvent, decode
 
 
 class _Object(msgspec.Struct, gc=False):
@@ -31,12 +31,12 @@ _scan = msgspec.json.Decoder(_Frame).decode
 _NOTHING = Metadata()
 
 
-def parse_event(line: bytes, source: Source, *, strict: bool = True) -> WatchEvent:
+def parse_event(line: bytes, reader: ModelReader, *, strict: bool = True) -> WatchEvent:
     """Returns the event of a line.
 
     Args:
         line: The line.
-        source: The stream.
+        reader: The reader of its object.
         strict: True: bytes that are not UTF-8, and bookmarks without resourceVersion, are errors.
 
     Raises:
@@ -50,8 +50,8 @@ def parse_event(line: bytes, source: Source, *, strict: bool = True) -> WatchEve
         if strict:
             raise
         line = line.decode(errors="replace").encode()
-    event = _decode_event(line, source) if source.reads_raw else _scan_event(line, source)
-    source.reads_raw = False
+    event = _decode_event(line, reader) if reader.reads_raw else _scan_event(line, reader)
+    reader.reads_raw = False
     if strict and event["type"].upper() == "BOOKMARK" and not event.resource_version:
         raise ProtocolError("Malformed JSON response for bookmark event, 'resourceVersion' is missing")
     return event
@@ -66,30 +66,30 @@ def is_json(line: bytes) -> bool:
     return True
 
 
-def _scan_event(line: bytes, source: Source) -> WatchEvent:
+def _scan_event(line: bytes, reader: ModelReader) -> WatchEvent:
     try:
         frame = _scan(line)
     except msgspec.DecodeError:
         frame = None
     if frame is None or frame.type.upper() == "ERROR":
-        return _decode_event(line, source)
+        return _decode_event(line, reader)
     fields = {"type": frame.type, "object": PENDING, "raw_object": PENDING}
-    return WatchEvent(line, fields, frame.object.metadata or _NOTHING, source, PENDING)
+    return WatchEvent(line, fields, frame.object.metadata or _NOTHING, reader, PENDING)
 
 
-def _decode_event(line: bytes, source: Source) -> WatchEvent:
+def _decode_event(line: bytes, reader: ModelReader) -> WatchEvent:
     try:
         fields = decode(line)
     except ValueError:
         raise ProtocolError("Malformed JSON response: a line of the watch is not JSON") from None
     if not isinstance(fields, dict) or "object" not in fields or not isinstance(fields.get("type"), str):
         if isinstance(fields, dict) and "code" in fields:
-            raise _error_of(fields, source.client)
+            raise _error_of(fields, reader.client)
         raise ProtocolError("Malformed JSON response, the 'object' and/or 'type' field is missing")
     if fields["type"].upper() == "ERROR":
-        raise _error_of(fields["object"], source.client)
+        raise _error_of(fields["object"], reader.client)
     raw, fields["object"], fields["raw_object"] = fields["object"], PENDING, PENDING
-    return WatchEvent(line, fields, _metadata_of(raw), source, raw)
+    return WatchEvent(line, fields, _metadata_of(raw), reader, raw)
 
 
 def _metadata_of(raw: Any) -> Metadata:

@@ -86,7 +86,7 @@ class Recovery:
         self._connected = False  # the server has answered the current request
         self._fruitful = False  # the current connection had an event or a bookmark
         self._active = False  # the current connection had an event
-        self._barren = 0  # connections without an event since the last one with an event
+        self._empty_connections = 0  # connections without an event since the last one with an event
         self._failing_since: float | None = None
         self._retried_expired = False
         self._gave_up = False  # a connection was replaced because of its silence, and no event came since
@@ -110,7 +110,7 @@ class Recovery:
         """Notes an event."""
         if not self._fruitful:
             self._fruitful = True
-            self._barren = 0
+            self._empty_connections = 0
             self._failing_since = None
         self._active = self._active or type != "BOOKMARK"
         self._retried_expired = self._gave_up = False
@@ -152,7 +152,7 @@ class Recovery:
             cut: True: the last line is not complete.
         """
         if not self._fruitful:
-            self._barren += 1
+            self._empty_connections += 1
         final = self._judge(error, now)
         if final is None:
             self._prepare(error, now, cut)
@@ -162,7 +162,7 @@ class Recovery:
 
     def wait(self, now: float) -> float:
         """Returns the seconds until the next request, or until the end is reported."""
-        interval = min(MIN_INTERVAL * 2.0 ** min(max(self._barren - 1, 0), 10), MAX_INTERVAL)
+        interval = min(MIN_INTERVAL * 2.0 ** min(max(self._empty_connections - 1, 0), 10), MAX_INTERVAL)
         return max(self._sent + interval - now, 0.0)
 
     @property

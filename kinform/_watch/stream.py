@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from kinform._checks import require_instance, require_one_of, require_positive
-from kinform._watch.events import Source
+from kinform._watch.events import ModelReader
 from kinform._watch.functions import (
     accepts_bookmarks,
     client_of,
@@ -54,7 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         require_instance("Watch.newest", self.newest, bool, "True or False")
 
 
-class Stream:
+class WatchStream:
     """A function, and all that is known of its connections.
 
     Args:
@@ -93,7 +93,7 @@ class Stream:
         self.client = client_of(func, return_type, clients)
         require_client(func, self.client.package, clients)
         self.return_type = return_type_of(func, self.client) if return_type is None else return_type
-        self._source = Source(self.return_type, self.client)
+        self._reader = ModelReader(self.return_type, self.client)
         follow, name = follows_a_log(func), name_of(func)
         self.log = follow if blocking else self.return_type in ("str", str)
         self.tracked = bool(self.return_type) or not blocking or kwargs.get("resource_version") is not None
@@ -135,7 +135,7 @@ class Stream:
             return line.decode(errors="strict" if self._strict else "replace")
         if not line or line.isspace():
             return None
-        event = parse_event(line, self._source, strict=self._strict)
+        event = parse_event(line, self._reader, strict=self._strict)
         self.recovery.received(event["type"], event.resource_version if self.tracked else "")
         if self._hides_bookmarks and event["type"] == "BOOKMARK":
             return None

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn
 
-from kinform._watch.events import Source, WatchEvent, decode
+from kinform._watch.events import ModelReader, WatchEvent, decode
 from kinform._watch.failures import is_read_timeout
 from kinform._watch.functions import (
     PYDOC_FOLLOW_PARAM,
@@ -39,7 +39,7 @@ from kinform._watch.parser import parse_event
 from kinform._watch.recovery import Ended, OnExpired, Silent
 from kinform._watch.refusals import MAX_BODY, is_refusal, refusal_of
 from kinform._watch.seen import Listed
-from kinform._watch.stream import Options, Stream
+from kinform._watch.stream import Options, WatchStream
 
 __all__ = ["PYDOC_FOLLOW_PARAM", "PYDOC_RETURN_LABEL", "TYPE_LIST_SUFFIX", "Watch"]
 
@@ -117,8 +117,8 @@ class Watch:
         line = data.encode() if isinstance(data, str) else data
         if not line or line.isspace():
             return None
-        source = Source(return_type, client_of(None, return_type, SYNC_CLIENTS))
-        event = parse_event(line, source, strict=False)
+        reader = ModelReader(return_type, client_of(None, return_type, SYNC_CLIENTS))
+        event = parse_event(line, reader, strict=False)
         if return_type and event.resource_version:
             self.resource_version = event.resource_version
         return event
@@ -159,7 +159,7 @@ class Watch:
         deserialize = kwargs.pop("deserialize", True)
         if "resource_version" in kwargs:
             self.resource_version = kwargs["resource_version"]
-        stream = Stream(
+        stream = WatchStream(
             func,
             args,
             kwargs,
@@ -178,7 +178,7 @@ class Watch:
             if self._stopped.is_set():
                 return
 
-    def _events(self, stream: Stream, limited: bool) -> Iterator[Any]:
+    def _events(self, stream: WatchStream, limited: bool) -> Iterator[Any]:
         """Yields the events of one connection. `limited`: the silence is limited."""
         if stream.recovery.relisting:
             self._relist(stream)
@@ -202,7 +202,7 @@ class Watch:
                 yield from self._take(stream)
             raise Ended
 
-    def _take(self, stream: Stream) -> Iterator[Any]:
+    def _take(self, stream: WatchStream) -> Iterator[Any]:
         """Yields the events of the lines that are ready."""
         ready = stream.lines.ready
         while ready and not self._stopped.is_set():
@@ -211,7 +211,7 @@ class Watch:
             if event is not None:
                 yield event
 
-    def _relist(self, stream: Stream) -> None:
+    def _relist(self, stream: WatchStream) -> None:
         """Requests a list, and makes lines of its differences to the known objects."""
         listed = Listed()
         while True:
@@ -224,7 +224,7 @@ class Watch:
         stream.compare(listed)
 
     @contextmanager
-    def _request(self, stream: Stream, func: Callable[[], Any]) -> Iterator[Any]:
+    def _request(self, stream: WatchStream, func: Callable[[], Any]) -> Iterator[Any]:
         """Yields a successful response; raises the ApiException of any other."""
         stream.recovery.sending(time.monotonic())
         response = func()
@@ -244,7 +244,7 @@ class Watch:
             response.close()
             response.release_conn()
 
-    def _recover(self, stream: Stream, error: Exception) -> None:
+    def _recover(self, stream: WatchStream, error: Exception) -> None:
         """Waits until the next request may be sent, or stops the stream; or raises."""
         now = time.monotonic()
         final = stream.recovery.judge(error, now, cut=stream.lines.cut)
@@ -256,7 +256,7 @@ class Watch:
             raise final
 
 
-def _limit_requests(stream: Stream, func: Callable[..., Any]) -> bool:
+def _limit_requests(stream: WatchStream, func: Callable[..., Any]) -> bool:
     """Limits the silence before the headers, and returns whether it could.
 
     Not if the caller limits it, nor for a function that may not have this argument.

@@ -12,7 +12,7 @@ import pytest
 from kinform._errors import ProtocolError
 from kinform._models.client import get_client
 from kinform._watch import events
-from kinform._watch.events import Source, WatchEvent
+from kinform._watch.events import ModelReader, WatchEvent
 from kinform._watch.parser import parse_event
 
 CLIENT = get_client("kubernetes_asyncio.client")
@@ -25,9 +25,9 @@ PLAIN = {"type": "ADDED", "object": RAW, "raw_object": RAW}
 
 def parse(return_type: Any = "", *, expected: bool = False, **fields: Any) -> WatchEvent:
     """Returns an event. `expected`: the program read `raw_object` of the last one."""
-    source = Source(return_type, CLIENT)
-    source.reads_raw = expected
-    return parse_event(json.dumps({"type": "ADDED", "object": RAW, **fields}).encode(), source)
+    reader = ModelReader(return_type, CLIENT)
+    reader.reads_raw = expected
+    return parse_event(json.dumps({"type": "ADDED", "object": RAW, **fields}).encode(), reader)
 
 
 @pytest.fixture
@@ -57,14 +57,14 @@ def test_each_value_is_decoded_once(decoded):
 
 
 def test_a_program_that_reads_raw_objects_decodes_each_once(decoded):
-    source = Source("", CLIENT)
+    reader = ModelReader("", CLIENT)
     line = json.dumps({"type": "ADDED", "object": RAW}).encode()
     for _ in range(3):
-        event = parse_event(line, source)
+        event = parse_event(line, reader)
         assert (event.key, event["raw_object"]) == ("shop/web", RAW)
     assert len(decoded) == 1
-    assert not source.reads_raw or parse_event(line, source)["type"] == "ADDED"
-    assert not source.reads_raw
+    assert not reader.reads_raw or parse_event(line, reader)["type"] == "ADDED"
+    assert not reader.reads_raw
 
 
 def test_the_model_is_built_once_and_independent_of_raw_object():
@@ -182,7 +182,7 @@ def test_any_json_can_be_an_object(obj, expected):
 @pytest.mark.parametrize("number", ["NaN", "1e999", "123456789012345678901234567890"])
 def test_numbers_of_python_json_are_accepted(number):
     line = f'{{"type": "ADDED", "object": {{"n": {number}}}}}'
-    assert repr(parse_event(line.encode(), Source("", CLIENT))["object"]) == repr(json.loads(line)["object"])
+    assert repr(parse_event(line.encode(), ModelReader("", CLIENT))["object"]) == repr(json.loads(line)["object"])
 
 
 def test_a_cluster_scoped_object_has_its_name_as_key():
@@ -194,7 +194,7 @@ def test_a_cluster_scoped_object_has_its_name_as_key():
 )
 def test_a_line_that_is_no_event_is_an_error_without_its_text(line):
     with pytest.raises(ProtocolError, match="Malformed JSON response") as caught:
-        parse_event(line, Source("", CLIENT))
+        parse_event(line, ModelReader("", CLIENT))
     assert line.decode() not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__ or caught.value.__context__ is None  # no text in a traceback
