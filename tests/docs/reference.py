@@ -23,6 +23,7 @@ import msgspec
 import prometheus_client
 
 import kinform
+import kinform.controllers
 import kinform.testing
 from kinform.cli._app import COMMANDS
 from tests.docs import constants, metrics, rooms
@@ -90,7 +91,8 @@ def _public(name: str, found: Any) -> str:
 
 
 def _is_public(found: type) -> bool:
-    return any(getattr(module, found.__name__, None) is found for module in (kinform, kinform.testing))
+    modules = (kinform, kinform.controllers, kinform.testing)
+    return any(getattr(module, found.__name__, None) is found for module in modules)
 
 
 def _members(found: type) -> dict[str, Any]:
