@@ -4,4 +4,13 @@ All of it is asynchronous. `kinform.controllers` is imported at its first use.
 Source: client-go's `util/workqueue`, controller-runtime.
 """
 
-__all__: list[str] = []
+from kinform._errors import QueueShutDown
+from kinform.controllers._durations import Durations
+from kinform.controllers._work_queue import QueueStats, WorkQueue
+
+__all__ = [
+    "Durations",
+    "QueueShutDown",
+    "QueueStats",
+    "WorkQueue",
+]

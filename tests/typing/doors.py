@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 import kinform
 import kinform.prometheus
 import kinform.sync
+from kinform.controllers import WorkQueue
 
 
 class Pod(msgspec.Struct):
@@ -166,3 +167,17 @@ def a_collector_takes_informers_and_collectors(
     registry = CollectorRegistry()
     registry.register(kinform.prometheus.Collector(pods, nodes, factory, threads, adds))
     assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)
+
+
+async def a_work_queue_has_the_type_of_its_keys() -> None:
+    queue = WorkQueue[str](name="widgets", backoff=kinform.Backoff(initial=0.005, maximum=1000.0))
+    queue.add("shop/web-0", priority=7)
+    queue.add_after("shop/web-0", 60)
+    assert_type(queue.add_rate_limited("shop/web-0"), float)
+    assert_type(await queue.get(), str)
+    async with queue.item() as key:
+        assert_type(key, str)
+    pairs = WorkQueue[tuple[str, int]]()
+    assert_type(await pairs.get(), tuple[str, int])
+    assert_type(queue.stats().queue_durations.counts, dict[float, int])
+    kinform.prometheus.register(queue, pairs)
