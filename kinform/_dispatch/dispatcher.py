@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Generic
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, Protocol
 
 from kinform._decoding import T
 from kinform._dispatch.changes import Changes
@@ -25,6 +25,21 @@ Present = Callable[[], Iterator[Version]]
 """Returns an iterator over all objects that the store has at the time of the call."""
 
 
+class KeyListener(Protocol):
+    """A part of kinform that takes keys in the step that changes the store.
+
+    It never raises.
+    """
+
+    def changed(self, keys: Iterable[str]) -> None:
+        """Takes the keys of changed objects."""
+        ...
+
+    def present(self, keys: Iterator[str]) -> None:
+        """Takes the keys of objects that are there, or that are passed again."""
+        ...
+
+
 class Dispatcher(Generic[T]):
     """Passes each change of a collection to all listeners.
 
@@ -36,6 +51,7 @@ class Dispatcher(Generic[T]):
     Attributes:
         handlers: The functions that take objects.
         key_handlers: The functions that take keys.
+        key_listeners: The parts of kinform that take keys.
         binding: The event loop of the informer, as soon as it starts. Before that, nothing can be read.
         failure: The error that ended the informer, or None.
         ended: Set as long as the informer has failed or stopped.
@@ -52,6 +68,7 @@ class Dispatcher(Generic[T]):
         self._resyncs = False  # there was one
         self.handlers = Handlers(self._decoder, name, bound)
         self.key_handlers = KeyHandlers(name)
+        self.key_listeners: list[KeyListener] = []
         self.binding = LoopBinding(name)
         self.failure: Exception | None = None
         self.ended = asyncio.Event()
@@ -68,21 +85,29 @@ class Dispatcher(Generic[T]):
     @property
     def has_listeners(self) -> bool:
         """True if there is a handler of any kind, or a reader that has not ended."""
-        if self.handlers.registered or self.key_handlers.registered:
+        if self.handlers.registered or self.key_handlers.registered or self.key_listeners:
             return True
         return any(not reader.queue.closed for reader in self._alive())
 
     def dispatch(self, change: Change) -> None:
         """Passes one change to all listeners."""
         self.handlers.push(change)
-        self.key_handlers.push(change.key)
+        self.dispatch_keys((change.key,))
         for reader in self._alive():
             reader.queue.push(Entry.of(change))
 
-    def dispatch_present(self, present: Present, keys: Iterator[str]) -> None:
+    def dispatch_keys(self, keys: Sequence[str]) -> None:
+        """Passes the keys of changed objects."""
+        self.key_handlers.push_all(keys)
+        for listener in self.key_listeners:
+            listener.changed(keys)
+
+    def dispatch_present(self, present: Present, keys: Callable[[], Iterator[str]]) -> None:
         """Passes all objects of a state, and their keys, as added."""
         self.handlers.push_present(present())
-        self.key_handlers.push_all(keys)
+        self.key_handlers.push_all(keys())
+        for listener in self.key_listeners:
+            listener.present(keys())
         for reader in self._alive():
             reader.queue.push(Entry("present", present=present()))
 
@@ -96,6 +121,8 @@ class Dispatcher(Generic[T]):
         self._resyncs = True
         self.handlers.resync(objects())
         self.key_handlers.resync(keys())
+        for listener in self.key_listeners:
+            listener.present(keys())
         for reader in self._alive():
             reader.queue.resync(objects())
 

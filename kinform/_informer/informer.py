@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from kinform._checks import require_integer, require_timeout
 from kinform._decoding import DICT, T
 from kinform._dispatch.changes import Changes
-from kinform._dispatch.dispatcher import Dispatcher
+from kinform._dispatch.dispatcher import Dispatcher, KeyListener
 from kinform._dispatch.handlers import EventKind
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._encoding import AnyObject
@@ -462,6 +462,29 @@ class Informer(Generic[T]):
         changes = self._collection.changes(self._dispatcher, opened=opened, allow_skipped=allow_skipped)
         self._handle.start()
         return changes
+
+    # Doors for `kinform.controllers`
+
+    def _add_key_listener(self, listener: KeyListener) -> None:
+        """Passes the keys in the store, then those of changes, at once."""
+        self._dispatcher.binding.check()
+        self._collection.enable_notifications(keys_only=True)
+        self._dispatcher.key_listeners.append(listener)
+        if self._handle.opened:
+            listener.present(self._collection.present_keys())
+        self._handle.start()
+
+    def _remove_key_listener(self, listener: KeyListener) -> None:
+        self._dispatcher.key_listeners.remove(listener)
+
+    def _check_running(self) -> None:
+        """Raises a KinformError if the informer does not run, or the error that ended it."""
+        self._dispatcher.binding.check()
+        self._handle.check()
+
+    @property
+    def _transport(self) -> Transport:
+        return self._collection.transport
 
     def _add_handler(self, event_kind: EventKind, handler: Callable[..., object]) -> None:
         self._dispatcher.binding.check()

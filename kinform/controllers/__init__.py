@@ -5,12 +5,18 @@ Source: client-go's `util/workqueue`, controller-runtime.
 """
 
 from kinform._errors import QueueShutDown
+from kinform.controllers._controller import Controller
 from kinform.controllers._durations import Durations
+from kinform.controllers._predicates import MetadataChanged
 from kinform.controllers._work_queue import QueueStats, WorkQueue
+from kinform.controllers._workers import Requeue
 
 __all__ = [
+    "Controller",
     "Durations",
+    "MetadataChanged",
     "QueueShutDown",
     "QueueStats",
+    "Requeue",
     "WorkQueue",
 ]

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 import kinform
 import kinform.prometheus
 import kinform.sync
-from kinform.controllers import WorkQueue
+from kinform.controllers import Controller, MetadataChanged, Requeue, WorkQueue
 
 
 class Pod(msgspec.Struct):
@@ -181,3 +181,30 @@ async def a_work_queue_has_the_type_of_its_keys() -> None:
     assert_type(await pairs.get(), tuple[str, int])
     assert_type(queue.stats().queue_durations.counts, dict[float, int])
     kinform.prometheus.register(queue, pairs)
+
+
+async def a_controller_takes_informers_of_each_type(
+    api: kinform.Connection, pods: kinform.Informer[Pod], nodes: kinform.Informer[dict[str, Any]]
+) -> None:
+    async def reconcile(key: str) -> Requeue | None:
+        assert_type(pods.store.get(key), Pod | None)
+        return Requeue(after=600)
+
+    async def without_result(key: str) -> None: ...
+
+    def keys_for(change: kinform.Added[Any] | kinform.Updated[Any] | kinform.Deleted[Any]) -> list[str]:
+        return [change.key]
+
+    controller = Controller(
+        pods,
+        reconcile,
+        owns=[nodes, pods],
+        watches={nodes: keys_for, pods: lambda change: [change.key]},
+        predicate=MetadataChanged("generation", "labels"),
+        workers=4,
+        backoff=kinform.Backoff(initial=0.005, maximum=1000.0),
+        reconcile_timeout=120,
+    )
+    assert_type(await controller.run(), None)
+    assert_type(controller.queue, WorkQueue[str])
+    Controller(pods, without_result, predicate=lambda old, new: old != new)
