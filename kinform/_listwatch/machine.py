@@ -105,7 +105,7 @@ class ListWatchMachine:
         self.state: State = "stale" if resource_version else "starting"
         self.resource_version = resource_version
         self.error: KinformError | None = None
-        self.delay = spec.options.start_jitter * random() if spec.options.start_jitter else 0.0
+        self.delay = 0.0
         self.interval = 0.0
         self.close_requested = False
         self.reload_credentials = False
