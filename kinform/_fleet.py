@@ -1,4 +1,4 @@
-"""A fleet: processes that run on every node and start at the same time, as after a rollout.
+"""A fleet: processes on every node that start at once, as after a rollout.
 
 A process belongs to a fleet if its environment names its node. The usual source is `spec.nodeName` by the downward API.
 """
@@ -13,8 +13,8 @@ from kinform._jitter import random_fraction
 
 NODE_VARIABLES = ("NODE_NAME", "K8S_NODE_NAME", "KUBE_NODE_NAME", "KUBERNETES_NODE_NAME")
 """The environment variables that may have the name of the node. The first one that is set counts."""
-FLEET_JITTER_SECONDS = 15.0
-"""Seconds over which a fleet spreads its first requests by default."""
+FLEET_JITTER_SECONDS = 20.0
+"""Seconds over which a fleet spreads its first requests by default, and its requests after a 429."""
 
 _STARTED = time.monotonic()
 

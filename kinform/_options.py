@@ -249,7 +249,7 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         max_object_bytes: Size limit of an object on the wire, in bytes. Larger objects are skipped and reported.
         backoff: Delays between retries.
         start_jitter: Seconds over which many processes that start together spread their first requests. Each stream
-            waits for a part of them: a random one, or on a node the one that follows from the node's name. None: 15
+            waits for a part of them: a random one, or on a node the one that follows from the node's name. None: 20
             seconds from the import of kinform if the environment names the node (`NODE_NAME`, `K8S_NODE_NAME`,
             `KUBE_NODE_NAME` or `KUBERNETES_NODE_NAME`), because such a program runs on every node; otherwise 0.
         on_error: Called with each error from which the stream recovers. If it raises, the log has one line in ten

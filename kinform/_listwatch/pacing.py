@@ -37,7 +37,9 @@ class Pacing:
 
 
 class Cooldown:
-    """The time for which a server has asked its clients to wait. All streams to the server share it.
+    """The time for which a server has asked its clients to wait.
+
+    All streams to the server share it.
 
     Args:
         maximum: The longest time in seconds that a server may ask for.

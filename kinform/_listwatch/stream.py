@@ -26,7 +26,7 @@ from kinform._errors import (
     release_frames,
 )
 from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Skipped, Step
-from kinform._fleet import first_delay, node_name, process_age
+from kinform._fleet import FLEET_JITTER_SECONDS, first_delay, node_name, process_age
 from kinform._jitter import random_fraction
 from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip
 from kinform._listwatch.healing import Healing
@@ -114,6 +114,7 @@ class Stream:
             random=random_fraction,
             resource_version=resource_version,
             counts=self._counts,
+            overload_jitter=FLEET_JITTER_SECONDS if node_name() else 0.0,
         )
         pacing = Pacing() if pacing is None else pacing
         self._machine.delay = max(

@@ -36,7 +36,7 @@ def test_a_jitter_without_a_node_is_random(monkeypatch):
 
 def test_a_node_has_the_same_delay_at_each_start():
     assert 0 < on_node("node-17") == on_node("node-17") < FLEET_JITTER_SECONDS
-    assert on_node("node-17", 30.0) == 2 * on_node("node-17")
+    assert on_node("node-17", 2 * FLEET_JITTER_SECONDS) == 2 * on_node("node-17")
     assert on_node("node-17", 0.0) == 0.0
 
 
@@ -47,7 +47,7 @@ def test_streams_of_a_node_have_different_delays():
 def test_delays_of_1000_nodes_are_spread_evenly():
     delays = sorted(on_node(f"gke-prod-pool-1-{number:04}", stream=NAMESPACES) for number in range(1000))
     assert max(later - earlier for earlier, later in pairwise(delays)) < 0.5
-    assert max(sum(second <= each < second + 1 for each in delays) for second in range(15)) < 100
+    assert max(sum(second <= each < second + 1 for each in delays) for second in range(20)) < 75
 
 
 def test_a_process_that_has_run_longer_does_not_wait():
