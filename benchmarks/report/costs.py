@@ -1,6 +1,6 @@
-"""The costs of a copy in each client, for `kinform audit`: from the comparison with other clients.
+"""The costs of a copy in each client, for `kinform audit`.
 
-The collections of pods and of namespaces have large and small objects. Their two costs give a line: a fixed size for
+They come from the comparison with other clients. The collections of pods and of namespaces have large and small objects. Their two costs give a line: a fixed size for
 each object, and a multiple of the JSON.
 """
 

@@ -40,8 +40,8 @@ def _print_version(ctx: click.Context, param: click.Parameter, requested: bool) 
 @click.group(
     "kinform",
     cls=_LazyGroup,
-    help="A memory-efficient Kubernetes informer: watch a collection, audit a cluster, or compare kinform with a list-watch "
-    "loop.",
+    help="A memory-efficient Kubernetes informer: watch a collection, audit a cluster, or compare kinform with a"
+    " list-watch loop.",
     epilog="Exit codes: 0 success, 64 usage error, 69 unavailable, 77 denied (401 or 403). "
     "`kinform demo` also exits with 1 if the copies differ from the server.",
     context_settings={"help_option_names": ["-h", "--help"]},

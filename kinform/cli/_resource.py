@@ -105,9 +105,10 @@ async def find_resource(api: Connection, name: str) -> Found | None:
 
 
 async def followable_resources(api: Connection) -> AsyncIterator[Found | tuple[str, KinformError]]:
-    """Yields each resource that can be listed and watched, in the preferred version of its group.
+    """Yields each resource that can be listed and watched.
 
-    For a group whose server is down, yields the name of the group and the error.
+    Each has the preferred version of its group. For a group whose server is down, yields the name of the group and the
+    error.
 
     Raises:
         StatusError: The server refuses the discovery of groups, or fails.

@@ -1,4 +1,4 @@
-"""Who may list and watch a resource in all namespaces: the rules of RBAC.
+"""The rules of RBAC: who may list and watch a resource in all namespaces.
 
 Only ClusterRoleBindings give permissions for all namespaces. Rules with `resourceNames` give none for a whole
 collection. Other authorizers than RBAC are unknown here.
@@ -76,7 +76,7 @@ class Access:
                 self._rules.setdefault(identity, []).extend(rules.get(binding.role_ref.name, ()))
 
     def may_follow(self, namespace: str, service_account: str, group: str, plural: str) -> bool:
-        """Returns whether a service account may list and watch a resource in all namespaces.
+        """Returns whether a service account may follow a resource in all namespaces.
 
         Args:
             namespace: The namespace of the service account.

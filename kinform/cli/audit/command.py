@@ -1,4 +1,4 @@
-"""`kinform audit`: reads a cluster once, and shows what its watchers, namespaces and leases cost.
+"""`kinform audit`: shows what watchers, namespaces and leases of a cluster cost.
 
 Only reads. Prints sizes, counts and names, but never contents of objects.
 """
@@ -15,7 +15,7 @@ import click
 import msgspec
 
 from kinform._errors import KinformError
-from kinform.cli._exit_codes import OUTPUT, Failure, failure
+from kinform.cli._exit_codes import DENIED, OUTPUT, Failure, failure
 
 if TYPE_CHECKING:
     from kinform.cli.audit.report import Report
@@ -63,12 +63,15 @@ def command(
             raise click.UsageError(f"{flag} and --server cannot be used together")
     if server and "://" not in server:
         raise click.BadParameter(f"{server!r} is not a URL: expected http://... or https://...", param_hint="--server")
-    if html is not None and html.exists():
-        raise click.BadParameter(f"{str(html)!r} exists: expected a new file", param_hint="--html")
+    if html is not None and (html.exists() or not html.parent.is_dir()):
+        problem = "exists: expected a new file" if html.exists() else "expected a new file in an existing folder"
+        raise click.BadParameter(f"{str(html)!r}: {problem}", param_hint="--html")
     try:
         report = asyncio.run(_survey(server or kubeconfig, context, lease_seconds))
     except KinformError as error:
         raise failure(error) from None
+    if not report.collections and report.unseen:
+        raise Failure(f"nothing can be read: {report.unseen[0].why}", DENIED)
     if html is not None:
         _write(html, report)
     if as_json:
@@ -96,14 +99,15 @@ def _write(path: Path, report: Report) -> None:
     from kinform.cli.audit.page import render
 
     try:
-        with path.open("x", encoding="utf-8") as file:
+        # The names in it are those of the cluster: only its owner may read it.
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             file.write(render(report))
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror}", OUTPUT) from None
 
 
 class _Progress:
-    """What is read at present, on standard error: an animated line in a terminal, nothing in a pipe."""
+    """Shows on standard error what is read: a line in a terminal, nothing in a pipe."""
 
     def __init__(self) -> None:
         self._status = None

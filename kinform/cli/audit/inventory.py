@@ -1,7 +1,7 @@
 """The inventory: counts and sizes of each collection and of each namespace.
 
-Takes the JSON of one object at a time, and keeps numbers of it. Its memory grows with the number of namespaces, by a few
-hundred bytes for each, but not with the number of objects.
+Takes the JSON of one object at a time, and keeps numbers of it. Its memory grows with the number of namespaces, by a
+few hundred bytes for each, but not with the number of objects.
 """
 
 from __future__ import annotations
@@ -156,12 +156,12 @@ class Inventory:
 
     @property
     def conditions(self) -> Conditions | None:
-        """Long conditions arrays; None if there are none."""
+        """Long conditions arrays; None if all are short."""
         if not self._long:
             return None
         return Conditions(self._longest, self._longest_key, self._long, LONG_CONDITIONS, self._conditions_bytes)
 
     def finish(self) -> list[NamespaceShare]:
-        """Adds the sums to those of all collections, and returns the largest namespaces of this one."""
+        """Adds the sums to those of all collections, and returns the largest namespaces."""
         self._namespaces.add(self._counts, self._sizes)
         return self._namespaces.largest(self._counts, self._sizes)

@@ -51,13 +51,7 @@ def _section(section: Section) -> str:
 
 
 def _cell(cell: Cell, number: bool) -> str:
-    value = (
-        ""
-        if cell.value is None
-        else f' data-value="{cell.value:g}"'
-        if cell.value % 1
-        else f' data-value="{cell.value:.0f}"'
-    )
+    value = "" if cell.value is None else f' data-value="{cell.value!r}"'
     return f"<td{_class(number)}{value}>{_text(cell.text)}</td>"
 
 
@@ -66,12 +60,13 @@ def _class(number: bool) -> str:
 
 
 def _chart(bars: list[Bar], title: str) -> str:
-    """A bar chart. The texts are outside of the SVG, so that they keep their size on a narrow screen."""
+    """A bar chart. Texts outside of the SVG keep their size on a narrow screen."""
     longest = max(bar.value for bar in bars) or 1.0
     rows = [
         f'<div class="bar{" ours" if bar.is_ours else ""}"><span>{_text(bar.label)}</span>'
         f'<svg viewBox="0 0 100 10" preserveAspectRatio="none" role="img" aria-label="{_text(bar.text)}">'
-        f'<rect width="{max(0.3, 100 * bar.value / longest):.2f}" height="10"/></svg><span>{_text(bar.text)}</span></div>'
+        f'<rect width="{max(0.3, 100 * bar.value / longest):.2f}" height="10"/></svg>'
+        f"<span>{_text(bar.text)}</span></div>"
         for bar in bars
     ]
     return f'<div class="chart" aria-label="{_text(title)}">\n' + "\n".join(rows) + "\n</div>"

@@ -69,7 +69,7 @@ class Conditions(msgspec.Struct, frozen=True):
 
 
 class Collection(msgspec.Struct, frozen=True):
-    """One resource.
+    """A resource.
 
     Attributes:
         resource: `"v1/pods"`, ...
@@ -82,7 +82,7 @@ class Collection(msgspec.Struct, frozen=True):
         namespaces: The number of namespaces that have objects.
         largest: The namespaces with most bytes.
         estimates: The memory of one copy in each client.
-        conditions: Long conditions arrays; None if there are none.
+        conditions: Long conditions arrays; None if all are short.
     """
 
     resource: str
@@ -165,13 +165,13 @@ class Leases(msgspec.Struct, frozen=True):
 
 
 class Saving(msgspec.Struct, frozen=True):
-    """What a program saves that needs less than a whole copy.
+    """The saving of a program that needs less than a whole copy.
 
     Attributes:
         name: `"prune managedFields"`, `"metadata only"`, `"one namespace"`, `"on demand"`.
         bytes: The JSON of what remains of all collections.
         saved_bytes: The JSON of what is no longer needed.
-        note: What is assumed.
+        note: The assumption.
     """
 
     name: str
@@ -205,8 +205,8 @@ class Report(msgspec.Struct, frozen=True):
         largest_namespaces: The namespaces with most bytes over all collections.
         watchers: The workloads that may watch all namespaces: DaemonSets first, then by `bytes_of_all_processes`.
         leases: The leases; None if they could not be read.
-        savings: What scoping and pruning would save.
-        unseen: What could not be read.
+        savings: The effects of scoping and pruning.
+        unseen: Resources and APIs that could not be read.
         costs: The source of the estimates: the clients with their versions, and the date of the measurement.
     """
 

@@ -1,4 +1,4 @@
-"""The sections of a report: texts and tables, the same for a terminal and for a page."""
+"""The sections of a report: texts and tables, for a terminal and for a page."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Section(msgspec.Struct, frozen=True):
 
     Attributes:
         title: The heading.
-        text: What the table shows, and what to do about it.
+        text: The meaning of the table, and advice.
         head: The columns of the table.
         rows: The rows of the table.
         bars: A chart; empty: none.
@@ -99,6 +99,7 @@ def sections(report: Report) -> Iterator[Section]:
 
 
 def _collections(report: Report) -> Section:
+    filled = [each for each in report.collections if each.objects]
     rows = [
         [
             _text(each.resource),
@@ -110,12 +111,12 @@ def _collections(report: Report) -> Section:
             _count(each.growth.week),
             _count(each.growth.month),
         ]
-        for each in report.collections
+        for each in filled
     ]
     head = ["resource", "objects", "JSON", "pruned", "metadata", "new in 1 d", "7 d", "30 d"]
     text = (
-        "Objects and bytes of each resource. A copy of a resource costs this much JSON in each process that follows it. "
-        '"pruned" is the JSON without managedFields. "new" counts the objects that were created in that time.'
+        "Objects and bytes of each resource. A copy of a resource costs this much JSON in each process that follows"
+        ' it. "pruned" is the JSON without managedFields. "new" counts the objects that were created in that time.'
     )
     return Section(
         "Resources", text, head, rows, _bars((each.resource, each.wire_bytes) for each in report.collections)
@@ -123,17 +124,20 @@ def _collections(report: Report) -> Section:
 
 
 def _copies(report: Report) -> Section:
-    clients = list(dict.fromkeys(found.client for each in report.collections for found in each.estimates))
+    clients = list(
+        dict.fromkeys(estimate.client for each in report.collections if each.objects for estimate in each.estimates)
+    )
     sums = dict.fromkeys(clients, 0)
     rows = []
     for each in report.collections:
         found = {estimate.client: estimate.bytes for estimate in each.estimates}
-        rows.append([_text(each.resource), *(_size(found.get(client, 0)) for client in clients)])
+        if each.objects:
+            rows.append([_text(each.resource), *(_size(found.get(client, 0)) for client in clients)])
         for client, size in found.items():
             sums[client] += size
     text = (
-        "The memory of one complete copy of each resource in a process. kinform is measured: it stored a sample of these "
-        f"objects. The other clients are estimated from the sizes, by measured costs ({report.costs})."
+        "The memory of one complete copy of each resource in a process. kinform is measured: it stored a sample of"
+        f" these objects. The other clients are estimated from the sizes, by measured costs ({report.costs})."
     )
     bars = [Bar(client, size, quantity(size), client == "kinform") for client, size in sums.items()]
     return Section("One copy of everything", text, ["resource", *clients], rows, bars)
@@ -163,15 +167,15 @@ def _watchers(report: Report) -> Section:
         for each in report.watchers
     ]
     text = (
-        "Workloads whose service account may list and watch resources in all namespaces, DaemonSets first. Whether they "
-        'do is not visible from outside. "one copy" is the JSON that a process holds if it follows all of them; '
+        "Workloads whose service account may list and watch resources in all namespaces, DaemonSets first. Whether they"
+        ' do is not visible from outside. "one copy" is the JSON that a process holds if it follows all of them; '
         '"all processes" is the same times the number of pods. A pod whose memory grows with the number of namespaces, '
         "and not with its load, probably holds such a copy. Switch off the watch, or limit it by a selector or by "
         "namespaces."
     )
     head = ["workload", "pods", "may watch", "one copy", "all processes", "memory", "largest pod"]
     bars = _bars((f"{each.kind} {each.name}", each.bytes_of_all_processes) for each in report.watchers)
-    return Section("Who may watch all namespaces", text, head, rows, bars)
+    return Section("Watchers of all namespaces", text, head, rows, bars)
 
 
 def _resources(watcher: Watcher) -> str:
@@ -211,8 +215,8 @@ def _leases(report: Report) -> Section:
     leases = report.leases
     assert leases is not None
     text = (
-        f"{leases.leases:,} leases, {leases.held:,} with a holder. The last renewal of these was {leases.age_p50:.1f} s "
-        f"ago in the median, and {leases.age_p99:.1f} s ago at the 99th percentile. "
+        f"{leases.leases:,} leases, {leases.held:,} with a holder. The last renewal of these was"
+        f" {_duration(leases.age_p50)} ago in the median, and {_duration(leases.age_p99)} ago at the 99th percentile. "
     )
     if leases.seconds:
         text += (
@@ -229,13 +233,21 @@ def _leases(report: Report) -> Section:
 def _savings(report: Report) -> Section:
     rows = [[_text(each.name), _size(each.bytes), _size(each.saved_bytes), _text(each.note)] for each in report.savings]
     text = "What remains of one copy of everything in JSON, for programs that need less."
-    return Section("What less would cost", text, ["", "remains", "saved", "assumed"], rows)
+    return Section("Savings", text, ["", "remains", "saved", "assumed"], rows)
 
 
 def _unseen(report: Report) -> Section:
     rows = [[_text(each.what), _text(each.why)] for each in report.unseen]
     text = "These could not be read, so their numbers are missing above."
     return Section("Not seen", text, ["what", "why"], rows)
+
+
+def _duration(seconds: float) -> str:
+    """Formats seconds: `"8.5 s"`, `"12 min"`, `"5 h"`, `"3 d"`."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.1f} s"
 
 
 def _bars(values: Iterable[tuple[str, int]]) -> list[Bar]:

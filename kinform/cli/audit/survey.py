@@ -1,7 +1,7 @@
 """The survey: reads the cluster once, page by page, and fills the report.
 
-Reads one collection after the other, with LIST requests in pages, and keeps only numbers and names. What it may not
-read is listed in the report, and the rest goes on.
+Reads one collection after the other, with LIST requests in pages, and keeps only numbers and names. The report
+lists what the survey may not read.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ SAMPLE_BYTES = 16 << 20
 
 
 class Survey:
-    """One pass over a cluster.
+    """A pass over a cluster.
 
     Args:
         api: The connection.
@@ -87,9 +87,10 @@ class Survey:
         async for found in followable_resources(self._api):
             if isinstance(found, tuple):
                 self._unseen.append(Unseen(found[0], str(found[1])))
-            elif (found.resource.group, found.resource.plural) not in DUPLICATES:
-                if collection := await self._read(found):
-                    collections[collection.resource] = collection
+            elif (found.resource.group, found.resource.plural) not in DUPLICATES and (
+                collection := await self._read(found)
+            ):
+                collections[collection.resource] = collection
         access = await self._access()
         await self._read_memory()
         leases = await self._count_renewals() if LEASES in collections else None
@@ -117,8 +118,8 @@ class Survey:
         self._on_progress(name, self._objects)
         try:
             async with aclosing(self._api.list(found.resource, type=msgspec.Raw, prune=Prune())) as objects:
-                async for raw in objects:
-                    raw = bytes(raw)
+                async for obj in objects:
+                    raw = bytes(obj)
                     inventory.add(raw)
                     if name == PODS:
                         self._workloads.add(raw)
@@ -197,7 +198,10 @@ class Survey:
 
 
 def find_watchers(access: Access, workloads: Workloads, collections: list[Collection]) -> list[Watcher]:
-    """Returns the workloads that may follow resources in all namespaces: DaemonSets first, then the largest."""
+    """Returns the workloads that may follow resources in all namespaces.
+
+    DaemonSets come first, then the others; the largest first.
+    """
     found = []
     accounts: dict[tuple[str, str], list[Collection]] = {}
     for workload, processes in workloads.processes.items():

@@ -1,4 +1,4 @@
-"""The workloads of the cluster, by their pods: how many processes, and how much memory."""
+"""The workloads of the cluster: the number of their pods, and the memory of these."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-_SUFFIXES = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
+_SUFFIXES: dict[str, float] = {"": 1, "m": 1e-3, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15, "E": 1e18} | {
     f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", 1)
 }
 
@@ -49,7 +49,7 @@ class PodMetrics(msgspec.Struct, frozen=True):
 
 
 class Workload(msgspec.Struct, frozen=True):
-    """What runs pods.
+    """A controller of pods, or a pod alone.
 
     Attributes:
         kind: The kind of the controller; `"Pod"` for a pod without one.
