@@ -1,7 +1,7 @@
 """The costs of a copy in each client, for `kinform audit`.
 
-They come from the comparison with other clients. The collections of pods and of namespaces have large and small objects. Their two costs give a line: a fixed size for
-each object, and a multiple of the JSON.
+They come from the comparison with other clients. The collections of pods and of namespaces have large and small
+objects. Their two costs give a line: a fixed size for each object, and a multiple of the JSON.
 """
 
 from __future__ import annotations
