@@ -15,7 +15,12 @@ import click
 import kinform
 from kinform.cli._exit_codes import INTERRUPTED, USAGE, Failure
 
-COMMANDS = {"audit": "kinform.cli.audit.command", "demo": "kinform.cli.demo.command", "watch": "kinform.cli.watch"}
+COMMANDS = {
+    "audit": "kinform.cli.audit.command",
+    "demo": "kinform.cli.demo.command",
+    "prune": "kinform.cli.prune.command",
+    "watch": "kinform.cli.watch",
+}
 
 
 class _LazyGroup(click.Group):

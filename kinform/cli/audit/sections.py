@@ -1,86 +1,51 @@
-"""The sections of a report: texts and tables, for a terminal and for a page."""
+"""The report of an audit in sections: what each table means."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-import msgspec
-
-from kinform._printable import printable
+from kinform.cli._report.section import (
+    Bar,
+    Cell,
+    Document,
+    Section,
+    count_cell,
+    share_cell,
+    size_bars,
+    size_cell,
+    text_cell,
+)
 from kinform.cli._rows import quantity
 from kinform.cli.audit.report import Collection, Report, Watcher
 
-ROWS = 20
-"""The largest number of rows in a terminal. A page has all of them."""
 NAMED_RESOURCES = 3
 """The number of resources that are named in a row."""
 
 
-class Cell(msgspec.Struct, frozen=True):
-    """A cell of a table.
-
-    Attributes:
-        text: The text.
-        value: The number by which rows are sorted; None: the text is.
-    """
-
-    text: str
-    value: float | None = None
-
-
-class Bar(msgspec.Struct, frozen=True):
-    """A bar of a chart.
-
-    Attributes:
-        label: The name.
-        value: The length of the bar.
-        text: The value in words.
-        is_ours: True for kinform.
-    """
-
-    label: str
-    value: float
-    text: str
-    is_ours: bool = False
-
-
-class Section(msgspec.Struct, frozen=True):
-    """A part of the report.
-
-    Attributes:
-        title: The heading.
-        text: The meaning of the table, and advice.
-        head: The columns of the table.
-        rows: The rows of the table.
-        bars: A chart; empty: none.
-    """
-
-    title: str
-    text: str
-    head: list[str]
-    rows: list[list[Cell]]
-    bars: list[Bar] = []
-
-
-def headline(report: Report) -> list[tuple[str, str]]:
-    """Returns the most important numbers, each with its name."""
+def _headline(report: Report) -> list[tuple[str, str]]:
     objects = sum(each.objects for each in report.collections)
-    size = sum(each.pruned_bytes for each in report.collections)
-    found = [("objects", f"{objects:,}"), ("JSON without managedFields", quantity(size))]
+    pruned = sum(each.pruned_bytes for each in report.collections)
+    found = [(f"{objects:,}", "objects"), (quantity(pruned), "JSON without managedFields")]
     if report.namespaces is not None:
-        found.append(("namespaces", f"{report.namespaces:,}"))
+        found.append((f"{report.namespaces:,}", "namespaces"))
     if report.nodes is not None:
-        found.append(("nodes", f"{report.nodes:,}"))
+        found.append((f"{report.nodes:,}", "nodes"))
     if report.watchers:
         processes = sum(each.processes for each in report.watchers)
-        found.append(("processes that may watch all namespaces", f"{processes:,}"))
+        found.append((f"{processes:,}", "processes that may watch all namespaces"))
     if report.leases is not None and report.leases.seconds:
-        found.append(("lease renewals per second", f"{report.leases.renewals_per_second:.1f}"))
+        found.append((f"{report.leases.renewals_per_second:.1f}", "lease renewals per second"))
     return found
 
 
-def sections(report: Report) -> Iterator[Section]:
-    """Yields the sections that have something to show."""
+def document(report: Report) -> Document:
+    """Returns the report as a document."""
+    subtitle = f"kinform audit, {report.taken_at}, read in {report.seconds:.1f} s"
+    return Document(report.cluster, subtitle, _headline(report), list(_sections(report)))
+
+
+def _sections(report: Report) -> Iterator[Section]:
+    """The sections that have something to show."""
     if report.collections:
         yield _collections(report)
         yield _copies(report)
@@ -102,14 +67,14 @@ def _collections(report: Report) -> Section:
     filled = [each for each in report.collections if each.objects]
     rows = [
         [
-            _text(each.resource),
-            _count(each.objects),
-            _size(each.wire_bytes),
-            _size(each.pruned_bytes),
-            _size(each.metadata_bytes),
-            _count(each.growth.day),
-            _count(each.growth.week),
-            _count(each.growth.month),
+            text_cell(each.resource),
+            count_cell(each.objects),
+            size_cell(each.wire_bytes),
+            size_cell(each.pruned_bytes),
+            size_cell(each.metadata_bytes),
+            count_cell(each.growth.day),
+            count_cell(each.growth.week),
+            count_cell(each.growth.month),
         ]
         for each in filled
     ]
@@ -118,9 +83,9 @@ def _collections(report: Report) -> Section:
         "Objects and bytes of each resource. A copy of a resource costs this much JSON in each process that follows"
         ' it. "pruned" is the JSON without managedFields. "new" counts the objects that were created in that time.'
     )
-    return Section(
-        "Resources", text, head, rows, _bars((each.resource, each.wire_bytes) for each in report.collections)
-    )
+    if empty := len(report.collections) - len(filled):
+        text += f" {empty} resources without objects are not listed."
+    return Section("Resources", text, head, rows, size_bars((each.resource, each.wire_bytes) for each in filled))
 
 
 def _copies(report: Report) -> Section:
@@ -132,7 +97,7 @@ def _copies(report: Report) -> Section:
     for each in report.collections:
         found = {estimate.client: estimate.bytes for estimate in each.estimates}
         if each.objects:
-            rows.append([_text(each.resource), *(_size(found.get(client, 0)) for client in clients)])
+            rows.append([text_cell(each.resource), *(size_cell(found.get(client, 0)) for client in clients)])
         for client, size in found.items():
             sums[client] += size
     text = (
@@ -145,10 +110,10 @@ def _copies(report: Report) -> Section:
 
 def _namespaces(report: Report) -> Section:
     rows = [
-        [_text(each.namespace or "(cluster-scoped)"), _count(each.objects), _size(each.bytes)]
+        [text_cell(each.namespace or "(cluster-scoped)"), count_cell(each.objects), size_cell(each.bytes)]
         for each in report.largest_namespaces
     ]
-    bars = _bars((each.namespace or "(cluster-scoped)", each.bytes) for each in report.largest_namespaces)
+    bars = size_bars((each.namespace or "(cluster-scoped)", each.bytes) for each in report.largest_namespaces)
     text = "The namespaces with most bytes of JSON, over all resources."
     return Section("Largest namespaces", text, ["namespace", "objects", "JSON"], rows, bars)
 
@@ -156,13 +121,13 @@ def _namespaces(report: Report) -> Section:
 def _watchers(report: Report) -> Section:
     rows = [
         [
-            _text(f"{each.kind} {each.namespace}/{each.name}"),
-            _count(each.processes),
-            _text(_resources(each)),
-            _size(each.bytes),
-            _size(each.bytes_of_all_processes),
-            _optional(each.memory_bytes),
-            _optional(each.largest_memory_bytes),
+            text_cell(f"{each.kind} {each.namespace}/{each.name}"),
+            count_cell(each.processes),
+            text_cell(_resources(each)),
+            size_cell(each.bytes),
+            size_cell(each.bytes_of_all_processes),
+            size_cell(each.memory_bytes),
+            size_cell(each.largest_memory_bytes),
         ]
         for each in report.watchers
     ]
@@ -174,7 +139,7 @@ def _watchers(report: Report) -> Section:
         "namespaces."
     )
     head = ["workload", "pods", "may watch", "one copy", "all processes", "memory", "largest pod"]
-    bars = _bars((f"{each.kind} {each.name}", each.bytes_of_all_processes) for each in report.watchers)
+    bars = size_bars((f"{each.kind} {each.name}", each.bytes_of_all_processes) for each in report.watchers)
     return Section("Watchers of all namespaces", text, head, rows, bars)
 
 
@@ -193,12 +158,12 @@ def _conditions(found: list[Collection]) -> Section:
             long = each.conditions
             rows.append(
                 [
-                    _text(each.resource),
-                    _count(long.over),
-                    _count(long.longest),
-                    _text(long.key),
-                    _size(long.bytes),
-                    Cell(f"{100 * long.bytes / each.pruned_bytes:.0f} %", long.bytes / each.pruned_bytes),
+                    text_cell(each.resource),
+                    count_cell(long.over),
+                    count_cell(long.longest),
+                    text_cell(long.key),
+                    size_cell(long.bytes),
+                    share_cell(long.bytes / each.pruned_bytes),
                 ]
             )
     text = (
@@ -224,20 +189,27 @@ def _leases(report: Report) -> Section:
             "write to etcd. Elections with a longer lease duration renew less often."
         )
     rows = [
-        [_text(each.name), _count(each.leases), Cell(f"{each.renewals_per_second:.2f}", each.renewals_per_second)]
+        [
+            text_cell(each.name),
+            count_cell(each.leases),
+            Cell(f"{each.renewals_per_second:.2f}", each.renewals_per_second),
+        ]
         for each in leases.renewers
     ]
     return Section("Leases", text, ["lease", "leases", "renewals/s"], rows)
 
 
 def _savings(report: Report) -> Section:
-    rows = [[_text(each.name), _size(each.bytes), _size(each.saved_bytes), _text(each.note)] for each in report.savings]
+    rows = [
+        [text_cell(each.name), size_cell(each.bytes), size_cell(each.saved_bytes), text_cell(each.note)]
+        for each in report.savings
+    ]
     text = "What remains of one copy of everything in JSON, for programs that need less."
     return Section("Savings", text, ["", "remains", "saved", "assumed"], rows)
 
 
 def _unseen(report: Report) -> Section:
-    rows = [[_text(each.what), _text(each.why)] for each in report.unseen]
+    rows = [[text_cell(each.what), text_cell(each.why)] for each in report.unseen]
     text = "These could not be read, so their numbers are missing above."
     return Section("Not seen", text, ["what", "why"], rows)
 
@@ -248,24 +220,3 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.1f} s"
-
-
-def _bars(values: Iterable[tuple[str, int]]) -> list[Bar]:
-    largest = sorted(values, key=lambda each: -each[1])[:10]
-    return [Bar(printable(label), value, quantity(value)) for label, value in largest if value]
-
-
-def _text(text: str) -> Cell:
-    return Cell(printable(text, 400))
-
-
-def _count(number: int) -> Cell:
-    return Cell(f"{number:,}", number)
-
-
-def _size(size: int) -> Cell:
-    return Cell(quantity(size), size)
-
-
-def _optional(size: int | None) -> Cell:
-    return Cell("-", -1) if size is None else _size(size)

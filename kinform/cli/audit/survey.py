@@ -26,12 +26,12 @@ from kinform import (
     watcher,
 )
 from kinform.cli._resource import Found, followable_resources
+from kinform.cli._sample import Sample
 from kinform.cli.audit.access import Access, ClusterRole, ClusterRoleBinding
 from kinform.cli.audit.costs import read_costs
 from kinform.cli.audit.inventory import Inventory, Namespaces
 from kinform.cli.audit.leases import LeaseAges
 from kinform.cli.audit.report import Collection, Estimate, Leases, Report, Saving, Unseen, Watcher
-from kinform.cli.audit.sample import SAMPLE_OBJECTS, stored_bytes
 from kinform.cli.audit.workloads import PodMetrics, Workloads
 
 PODS, LEASES, NODES, NAMESPACES = "v1/pods", "coordination.k8s.io/v1/leases", "v1/nodes", "v1/namespaces"
@@ -47,8 +47,6 @@ ON_DEMAND_OBJECTS = 500
 
 DUPLICATES = {("events.k8s.io", "events")}
 """Resources that are another name of the same objects."""
-SAMPLE_BYTES = 16 << 20
-"""The largest size of a sample."""
 
 
 class Survey:
@@ -114,7 +112,7 @@ class Survey:
         """Reads one collection; None if it cannot be read."""
         name = str(found.resource)
         inventory = Inventory(self._namespaces, self._now)
-        sample, size = list[bytes](), 0
+        sample = Sample()
         self._on_progress(name, self._objects)
         try:
             async with aclosing(self._api.list(found.resource, type=msgspec.Raw, prune=Prune())) as objects:
@@ -125,9 +123,7 @@ class Survey:
                         self._workloads.add(raw)
                     elif name == LEASES:
                         self._leases.add(raw)
-                    if len(sample) < SAMPLE_OBJECTS and size + len(raw) <= SAMPLE_BYTES:
-                        sample.append(raw)
-                        size += len(raw)
+                    sample.add(raw)
                     self._objects += 1
                     if self._objects % PROGRESS_OBJECTS == 0:
                         self._on_progress(name, self._objects)
@@ -135,9 +131,8 @@ class Survey:
             self._unseen.append(Unseen(name, str(error)))
             return None
         estimates = [cost.of(inventory.objects, inventory.pruned_bytes) for cost in self._costs.clients]
-        if sample:
-            stored = await stored_bytes(found.resource, sample)
-            estimates.insert(0, Estimate("kinform", round(stored * inventory.objects / len(sample)), measured=True))
+        sizes = await sample.sizes(found.resource)
+        estimates.insert(0, Estimate("kinform", sizes.stored, measured=True))
         return Collection(
             resource=name,
             namespaced=found.namespaced,

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from kinform.cli.audit.page import render
+from kinform.cli._report.page import render
 from kinform.cli.audit.report import (
     Collection,
     Conditions,
@@ -24,7 +24,7 @@ from kinform.cli.audit.report import (
     Unseen,
     Watcher,
 )
-from kinform.cli.audit.sections import sections
+from kinform.cli.audit.sections import document
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 TITLES = [
@@ -113,12 +113,12 @@ def in_browser(page: Path, script: str, width: int = 1280) -> str:
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
     path = tmp_path / "page.html"
-    path.write_text(render(REPORT))
+    path.write_text(render(document(REPORT)))
     return path
 
 
 def test_the_page_has_every_section(page: Path) -> None:
-    assert [section.title for section in sections(REPORT)] == TITLES
+    assert [section.title for section in document(REPORT).sections] == TITLES
     assert re.findall("<h2>(.*?)</h2>", page.read_text()) == TITLES
 
 
@@ -137,7 +137,7 @@ def test_an_empty_report_has_a_page() -> None:
     empty = msgspec.structs.replace(
         REPORT, collections=[], largest_namespaces=[], watchers=[], leases=None, savings=[], unseen=[]
     )
-    assert "<h1>" in render(empty)
+    assert "<h1>" in render(document(empty))
 
 
 needs_browser = pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
