@@ -52,6 +52,14 @@ def _history_objects(records: list[Record]) -> str:
     return next((f"{each['objects']:,} {each['kind']}" for each in of(records, "memory")), "")
 
 
+def _bounded_collections(records: list[Record]) -> str:
+    return bullets(
+        f"{each['objects']:,} {each['collection']} ({each['raw_bytes'] / MIB:.1f} MiB of JSON)"
+        + (f", of which {each['needed']:,} matter" if each["needed"] < each["objects"] else "")
+        for each in of(records, "bounded", record="collection")
+    )
+
+
 def _fleet_server(records: list[Record]) -> str:
     return next(
         (
@@ -112,6 +120,9 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "threads_events": _threads_events,
     "threads_transport": lambda records: transports(records, "threads"),
     "threads": tables.threads,
+    "bounded_transport": lambda records: transports(records, "bounded"),
+    "bounded_collections": _bounded_collections,
+    "bounded": tables.bounded,
     "fleet_server": _fleet_server,
     "fleet": tables.fleet,
     "dropin_transport": lambda records: transports(records, "dropin"),
