@@ -153,7 +153,7 @@ def _labelled(pod: Object, is_runner: bool) -> Object:
 
 
 def _with_conditions(obj: Object, number: int) -> Object:
-    """Appends conditions as a controller does that never replaces one: older objects have more."""
+    """Appends conditions, as a controller does that never replaces one."""
     before = obj["status"]["conditions"]
     appended = [
         {**before[place % len(before)], "observedGeneration": place, "message": f"attempt {place} was observed"}

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.harness.results import Record, of, transport
+from benchmarks.harness.text import MIB
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
 from benchmarks.report import tables
 from benchmarks.report.headline import transports
-from benchmarks.report.markdown import complete, fill, table
+from benchmarks.report.markdown import bullets, complete, fill, table
 from benchmarks.report.runs import dates, machine, run_table
 from benchmarks.report.targets import STATES, check_targets
 from benchmarks.store.blobs import NOTHING
