@@ -63,7 +63,7 @@ class Sharing:
         """Checks that the factory runs, in the event loop of the caller."""
         self.binding.check()
         if not self.running:
-            raise KinformError(f"{NAME} is not running: use it inside of its `async with` block")
+            raise KinformError(f"{NAME} is not running: use it inside of its block")
 
     def collection_of(self, spec: CollectionSpec) -> Collection:
         """Returns the collection that all informers of a spec share.

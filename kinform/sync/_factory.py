@@ -127,7 +127,7 @@ class Factory:
             TimeoutError: The timeout passed.
             KinformError: The block of the factory was not entered, or was left without a failure.
         """
-        return self._lifetime.call_within(timeout, "no failure", self._factory.failed)
+        return self._lifetime.call_within(timeout, f"{NAME}: no failure", self._factory.failed)
 
     def stats(self) -> FactoryStats:
         """Returns the sums over all informers. What they share counts once."""

@@ -6,6 +6,7 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,7 @@ import kinform
 import kinform.sync
 from kinform.sync._changes import BATCH
 from tests.net.informers import in_sync
+from tests.support.server_behaviours import BadTransport, healthy
 from tests.sync.conftest import InThread
 from tests.sync.programs import until
 
@@ -171,3 +173,31 @@ async def test_changes_that_cannot_be_read_raise(server):
     pods = kinform.sync.Informer(kinform.sync.connect(server.url), PODS)
     with pytest.raises(kinform.KinformError, match="v1/pods: not started: enter its `with` block first"):
         await asyncio.to_thread(pods.changes().next)
+
+
+async def test_a_timeout_error_of_the_transport_is_raised_as_it_is():
+    class Broken(BadTransport):
+        async def open(self, request: kinform.Request) -> Any:
+            raise TimeoutError("of the transport")
+
+    def program() -> None:
+        pods = kinform.sync.Informer(Broken(healthy), PODS)
+        for seconds in (None, 10):
+            with pytest.raises(TimeoutError, match=r"^of the transport"), pods:
+                pods.synced(timeout=seconds)
+            with pytest.raises(TimeoutError, match=r"^of the transport"), pods:
+                pods.changes().next(timeout=seconds)
+            with pytest.raises(TimeoutError, match=r"^of the transport"), pods:
+                assert str(pods.failed(timeout=seconds)) == "of the transport"
+
+    await asyncio.to_thread(program)
+
+
+async def test_a_timeout_that_is_no_number_is_refused(server):
+    def program() -> None:
+        with kinform.sync.connect(server.url) as api, kinform.sync.Informer(api, PODS) as pods:
+            for wrong in ("x", float("nan")):
+                with pytest.raises(kinform.OptionError, match="timeout"):
+                    pods.changes().next(timeout=wrong)
+
+    await asyncio.to_thread(program)
