@@ -29,8 +29,8 @@ OBJECT = "a dict or a msgspec.Struct"
 E = TypeVar("E", bound="Envelope")
 
 
-class Metadata(msgspec.Struct, frozen=True, gc=False):
-    """The identity of an object; null counts as missing."""
+class ObjectNames(msgspec.Struct, frozen=True, gc=False):
+    """Name and namespace in the metadata of an object; null counts as missing."""
 
     name: str | None = None
     namespace: str | None = None
@@ -41,7 +41,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 
     apiVersion: str | None = None
     kind: str | None = None
-    metadata: Metadata | None = None
+    metadata: ObjectNames | None = None
 
 
 def encode_object(obj: object, resource: Resource | None) -> tuple[Envelope, bytes]:

@@ -19,7 +19,7 @@ from kinform._connection.exchange import Call, exchange, whole_body
 from kinform._connection.listing import list_objects
 from kinform._connection.target import Target
 from kinform._decoding import DICT, Decoder, T, check_type, decode_object, make_decoder
-from kinform._encoding import OBJECT, Envelope, Metadata, encode, encode_object
+from kinform._encoding import OBJECT, Envelope, ObjectNames, encode, encode_object
 from kinform._errors import OptionError
 from kinform._options import Prune, Resource, Scope, WatchOptions
 from kinform._spec import CollectionSpec
@@ -149,7 +149,7 @@ class Verbs(Transport):
         """
         resource = Resource.of(resource)
         envelope, body = encode_object(obj, resource)
-        metadata = envelope.metadata or Metadata()
+        metadata = envelope.metadata or ObjectNames()
         target = Target.of_names(resource, metadata.namespace, None)
         key = metadata.name or ""
         about = Target.of_names(resource, metadata.namespace, key) if key else target
@@ -388,7 +388,7 @@ def _expected(resource: Resource, subresource: str) -> Resource | None:
 
 
 def _target_of(resource: Resource, envelope: Envelope, subresource: str) -> Target:
-    metadata = envelope.metadata or Metadata()
+    metadata = envelope.metadata or ObjectNames()
     if not metadata.name:
         raise OptionError("obj.metadata.name", metadata.name, "the name of the object")
     return Target.of_names(resource, metadata.namespace, metadata.name, subresource)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from kinform._decoding import is_model
-from kinform._encoding import AnyObject, Envelope, Metadata, complete, encode, encode_model, read_envelope
+from kinform._encoding import AnyObject, Envelope, ObjectNames, complete, encode, encode_model, read_envelope
 from kinform._errors import OptionError
 from kinform._plurals import plural_of
 from kinform._printable import NOT_SHOWN, listed
@@ -34,7 +34,7 @@ class OwnWrite(NamedTuple):
     excluded: bool
 
 
-class _WrittenMetadata(Metadata, frozen=True, gc=False):
+class _WrittenMetadata(ObjectNames, frozen=True, gc=False):
     resourceVersion: str | None = None
     labels: dict[str, str] | None = None
 

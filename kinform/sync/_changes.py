@@ -19,7 +19,7 @@ from kinform._dispatch.queue import Entry
 from kinform._events import Event
 from kinform.sync._lifetime import EndedError, Lifetime
 
-BATCH = 64
+BATCH_CHANGES = 64
 """Changes that are taken from the event loop at once. They stay in memory until they are read."""
 
 
@@ -93,7 +93,7 @@ class Changes(Generic[T]):
         limit = asyncio.timeout(None if deadline is None else deadline - monotonic())
         try:
             async with limit:
-                self._taken.extend(await self._changes.take(BATCH))
+                self._taken.extend(await self._changes.take(BATCH_CHANGES))
         except TimeoutError:
             if not limit.expired():
                 raise  # the error with which the informer has failed

@@ -12,7 +12,7 @@ import pytest
 
 import kinform
 import kinform.sync
-from kinform.sync._changes import BATCH
+from kinform.sync._changes import BATCH_CHANGES
 from tests.net.informers import in_sync
 from tests.support.server_behaviours import BadTransport, healthy
 from tests.sync.conftest import InThread
@@ -22,7 +22,7 @@ PODS = "v1/pods"
 
 
 async def test_changes_yield_the_present_then_synced_then_news(server, on_server):
-    keys = server.generate(PODS, 2 * BATCH + 3)
+    keys = server.generate(PODS, 2 * BATCH_CHANGES + 3)
 
     def program() -> None:
         with kinform.sync.connect(server.url) as api:
