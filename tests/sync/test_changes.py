@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from contextlib import suppress
-from typing import Any
 
 import pytest
 
@@ -14,7 +13,7 @@ import kinform
 import kinform.sync
 from kinform.sync._changes import BATCH_CHANGES
 from tests.net.informers import in_sync
-from tests.support.server_behaviours import BadTransport, healthy
+from tests.support.server_behaviours import Answer, BadTransport
 from tests.sync.conftest import InThread
 from tests.sync.programs import until
 
@@ -177,18 +176,17 @@ async def test_changes_that_cannot_be_read_raise(server):
 
 async def test_a_timeout_error_of_the_transport_is_raised_as_it_is():
     class Broken(BadTransport):
-        async def open(self, request: kinform.Request) -> Any:
+        async def refresh_credentials(self) -> bool:
             raise TimeoutError("of the transport")
 
     def program() -> None:
-        pods = kinform.sync.Informer(Broken(healthy), PODS)
+        pods = kinform.sync.Informer(Broken(lambda ask: Answer(401)), PODS)
         for seconds in (None, 10):
+            for wait in (pods.synced, lambda timeout: pods.changes().next(timeout)):
+                with pytest.raises(TimeoutError, match=r"^of the transport"), pods:
+                    wait(seconds)
             with pytest.raises(TimeoutError, match=r"^of the transport"), pods:
-                pods.synced(timeout=seconds)
-            with pytest.raises(TimeoutError, match=r"^of the transport"), pods:
-                pods.changes().next(timeout=seconds)
-            with pytest.raises(TimeoutError, match=r"^of the transport"), pods:
-                assert str(pods.failed(timeout=seconds)) == "of the transport"
+                assert str(pods.failed(seconds)) == "of the transport"
 
     await asyncio.to_thread(program)
 
