@@ -37,6 +37,7 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
         assert_type(pods.store["shop/web-0"], Pod)
         assert_type(pods.store.get("shop/web-0", 7), Pod | int)
         assert_type(pods.store.index("node", "node-7"), list[Pod])
+        assert_type(pods.store.owned_keys("ReplicaSet.apps", "shop/web-0"), list[str])
         assert_type(pods.store.keys(), KeysView[str])
         assert_type(pods.store.items(), ItemsView[str, Pod])
         assert_type(pods.store.values("shop"), ValuesView[Pod])
