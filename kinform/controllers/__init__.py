@@ -6,11 +6,17 @@ Source: client-go's `util/workqueue`, controller-runtime.
 
 from kinform._errors import QueueShutDown
 from kinform.controllers._durations import Durations
+from kinform.controllers._events import EventRecorder, EventStats
+from kinform.controllers._finalizers import ensure_finalizer, remove_finalizer
 from kinform.controllers._work_queue import QueueStats, WorkQueue
 
 __all__ = [
     "Durations",
+    "EventRecorder",
+    "EventStats",
     "QueueShutDown",
     "QueueStats",
     "WorkQueue",
+    "ensure_finalizer",
+    "remove_finalizer",
 ]
