@@ -17,7 +17,8 @@
     ├── SkippedError         response: one object is skipped, the stream continues
     ├── DecodeError          data: an object does not decode to the requested type
     ├── SnapshotError        disk: a snapshot cannot be written, or must not be loaded
-    └── MemoryLimitError     collection: its store takes more memory than `memory_limit`
+    ├── MemoryLimitError     collection: its store takes more memory than `memory_limit`
+    └── QueueShutDown        controller: its work queue was shut down, and no key is ready
 
 The word before the colon says where the cause is; below StatusError, it is the HTTP status. Messages name resource,
 key, path, status and byte offset, and quote what a server says about a refusal. They never show object contents, which
@@ -317,6 +318,10 @@ class MemoryLimitError(KinformError):
         self.held_bytes = held_bytes
         self.pruned_bytes = pruned_bytes
         self.limit_bytes = limit_bytes
+
+
+class QueueShutDown(KinformError):
+    """A work queue was shut down, and no key is ready. It ends the loop of a worker."""
 
 
 def release_frames(error: BaseException | None) -> None:

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from kinform._checks import require_integer, require_timeout
 from kinform._decoding import DICT, T
 from kinform._dispatch.changes import Changes
-from kinform._dispatch.dispatcher import Dispatcher
+from kinform._dispatch.dispatcher import Dispatcher, KeyListener
 from kinform._dispatch.handlers import EventKind
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._encoding import AnyObject
@@ -24,6 +24,7 @@ from kinform._informer.lazy_store import LazyStore
 from kinform._informer.report import health_of, stats_of
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
+from kinform._paths.index_program import CONTROLLER
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
 from kinform._store.reader import Store
@@ -463,6 +464,40 @@ class Informer(Generic[T]):
         changes = self._collection.changes(self._dispatcher, opened=opened, allow_skipped=allow_skipped)
         self._handle.start()
         return changes
+
+    # Doors for `kinform.controllers`
+
+    async def _add_owner_listener(self, listener: KeyListener) -> None:
+        """Passes the owners of the objects in the store, then those of changes, at once.
+
+        An owner is `"Kind.group/namespace/name"`, or `"Kind/namespace/name"` in the core group: the owner that the
+        object's reference with `controller: true` names. The namespace is that of the object, also if the owner is
+        cluster-scoped: a reference does not have its scope. Without a namespace, the owner is `"Kind.group/name"`. A
+        change passes the owners of the object before and after it, also a deletion, of whatever cause. They come from
+        an index of controllers, which this adds: no object is decoded. An owner of several objects comes several times.
+
+        Raises:
+            OptionError: Pruning drops what the index reads.
+            MemoryLimitError: With the index, the store takes more than `memory_limit`.
+        """
+        self._dispatcher.binding.check()
+        self._collection.spec.check_indexes({"controller": CONTROLLER})
+        self._collection.enable_owner_notifications()
+        self._dispatcher.owner_listeners.append(listener)
+        try:
+            await self._handle.add_index(CONTROLLER)
+        except BaseException:
+            await self._remove_owner_listener(listener)
+            raise
+        if self._handle.opened:
+            listener.present(self._collection.present_owners())
+        self._handle.start()
+
+    async def _remove_owner_listener(self, listener: KeyListener) -> None:
+        listeners = self._dispatcher.owner_listeners
+        listeners.remove(listener)
+        if not listeners:
+            await self._handle.remove_index(CONTROLLER, lambda: bool(listeners))
 
     def _add_handler(self, event_kind: EventKind, handler: Callable[..., object]) -> None:
         self._dispatcher.binding.check()

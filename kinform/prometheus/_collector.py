@@ -14,8 +14,9 @@ from prometheus_client.registry import Collector as PrometheusCollector
 
 from kinform import OptionError
 from kinform.prometheus._informer_metrics import families
-from kinform.prometheus._labels import InformerLabels
-from kinform.prometheus._sources import InformerGroup, InformerSource, Metrics, Source
+from kinform.prometheus._labels import UniqueNames
+from kinform.prometheus._queue_metrics import queue_families
+from kinform.prometheus._sources import InformerGroup, InformerSource, Metrics, Queue, Source
 
 
 class Collector(PrometheusCollector):
@@ -30,8 +31,8 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, objects with informers, and objects with metrics of their own, such as collectors of
-            `prometheus_client`.
+        sources: Informers, objects with informers, work queues, and objects with metrics of their own, such as
+            collectors of `prometheus_client`.
 
     Raises:
         OptionError: An argument is something else.
@@ -40,7 +41,7 @@ class Collector(PrometheusCollector):
     def __init__(self, *sources: Source) -> None:
         self._lock = threading.Lock()
         self._sources: list[weakref.ref[Source]] = []
-        self._labels = InformerLabels()
+        self._informer_names, self._queue_names = UniqueNames(), UniqueNames()
         self.add(*sources)
 
     def add(self, *sources: Source) -> None:
@@ -63,24 +64,30 @@ class Collector(PrometheusCollector):
         """Returns the metrics of all sources, at the time of the call."""
         sources = [source for found in self._sources if (source := found()) is not None]
         informers: dict[int, InformerSource] = {}  # by identity: a factory and a program may both have one
+        queues: list[Queue] = []
         own: list[Metrics] = []
         for source in sources:
             if isinstance(source, Metrics):
                 own.append(source)
+            elif isinstance(source, Queue):
+                queues.append(source)
             else:
                 found = source.informers if isinstance(source, InformerGroup) else [source]
                 informers |= {id(informer): informer for informer in found}
         with self._lock:
-            labels = [self._labels.of(informer) for informer in informers.values()]
-        measured = families(zip(labels, informers.values(), strict=True))
+            labels = [(str(each.resource), self._informer_names.of(each)) for each in informers.values()]
+            names = [self._queue_names.of(queue) for queue in queues]
+        measured = [
+            *families(zip(labels, informers.values(), strict=True)),
+            *queue_families(zip(names, queues, strict=True)),
+        ]
         yield from _merged([*measured, *(metric for source in own for metric in source.collect())])
 
 
 def _reference(source: Source) -> weakref.ref[Source]:
-    if isinstance(source, type) or not isinstance(source, InformerSource | InformerGroup | Metrics):
-        raise OptionError(
-            "sources", type(source).__name__, "informers, objects with `informers`, or objects with a method `collect`"
-        )
+    if isinstance(source, type) or not isinstance(source, InformerSource | InformerGroup | Queue | Metrics):
+        allowed = "informers, objects with `informers`, work queues, or objects with a method `collect`"
+        raise OptionError("sources", type(source).__name__, allowed)
     try:
         return weakref.ref(source)
     except TypeError:  # a class with `__slots__`

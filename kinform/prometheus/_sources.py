@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from prometheus_client import Metric
 
 from kinform import Health, Resource, Stats
+
+if TYPE_CHECKING:
+    from kinform.controllers import QueueStats
 
 
 @runtime_checkable
@@ -44,6 +47,21 @@ class InformerGroup(Protocol):
 
 
 @runtime_checkable
+class Queue(Protocol):
+    """A work queue: `kinform.controllers.WorkQueue`."""
+
+    name: str
+
+    def stats(self) -> QueueStats:
+        """Returns the current counts and durations, in any thread."""
+        ...
+
+    def num_requeues(self, key: Any) -> int:
+        """Returns the number of retries of a key."""
+        ...
+
+
+@runtime_checkable
 class Metrics(Protocol):
     """An object with metrics of its own, in the form of `prometheus_client`.
 
@@ -56,5 +74,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = InformerSource | InformerGroup | Metrics
+Source: TypeAlias = InformerSource | InformerGroup | Queue | Metrics
 """An object whose metrics a collector returns."""

@@ -3,6 +3,13 @@
 from __future__ import annotations
 
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
+from kinform.prometheus._queue_metrics import QUEUE_ROWS
+
+
+def queue_table() -> str:
+    """Returns a row for each metric of a work queue."""
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in QUEUE_ROWS)
+    return f"| metric | type | |\n|---|---|---|\n{rows}"
 
 
 def table(*, shared: bool) -> str:
