@@ -56,7 +56,8 @@ class Load(msgspec.Struct, frozen=True):
         what = f"{self.pause * 1e3:g} ms between two reads" if self.pause else "without a pause"
         if self.computes:
             what = f"{self.computes * 1e3:g} ms of other work after each read"
-        return f"{self.readers} readers, {what}, switch interval {self.switch_interval * 1e3:g} ms"
+        who = "1 reader" if self.readers == 1 else f"{self.readers} readers"
+        return f"{who}, {what}, switch interval {self.switch_interval * 1e3:g} ms"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -76,6 +77,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
     readers = options.readers
     loads = [
         Load(0),
+        Load(1),
         Load(readers, pause=0.01),
         Load(readers, pause=0.001),
         Load(readers),
