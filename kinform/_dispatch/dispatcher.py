@@ -58,11 +58,14 @@ class Dispatcher(Generic[T]):
         self.on_failure: Callable[[], None] = lambda: None
 
     def open(self) -> None:
-        """Starts, or starts again after `close`. Handlers stay registered."""
-        self.binding.check()
+        """Starts, or starts again after `close`. Handlers stay registered.
+
+        Raises:
+            KinformError: It has started in another event loop, and was not closed.
+        """
         self.binding.bind()
         self.failure = None
-        self.ended.clear()
+        self.ended = asyncio.Event()  # a new one, as the event loop may be another one than last time
         self.handlers.queue.open()
 
     @property
@@ -155,7 +158,7 @@ class Dispatcher(Generic[T]):
         """
         self.binding.check()
         if not self.binding.bound:
-            raise KinformError(f"{self._name}: the informer has not started: enter its `async with` block first")
+            raise KinformError(f"{self._name}: the informer has not started: enter its block first")
 
     def fail(self, failure: Exception) -> None:
         """Ends all `changes()` with an error; what waits in them is dropped."""
@@ -168,6 +171,7 @@ class Dispatcher(Generic[T]):
         self.handlers.queue.close()
         self.key_handlers.clear()
         self._end()
+        self.binding.release()
 
     def _end(self) -> None:
         self.ended.set()

@@ -99,7 +99,6 @@ class Collection:
         self._background_tasks: list[asyncio.Task[None]] = []
         self._notifies_of_keys = self._notifies_of_objects = False
         self._namespaces = spec.scope.namespaces or ("",)
-        self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
         self._prepare(Writer(self.contents))
 
     def _prepare(self, writer: Writer) -> None:
@@ -107,6 +106,7 @@ class Collection:
         self.writer = writer
         self.writer.memory_limit = self.memory_limit
         self.writer.transform = self.spec.transform
+        self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
         self.failure: Exception | None = None
         self.keeper: SnapshotKeeper | None = None
         if self.snapshot is not None:

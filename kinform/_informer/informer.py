@@ -45,6 +45,7 @@ class Informer(Generic[T]):
     writes it. The end of the block raises it as well, unless the block itself raises.
 
     An informer belongs to the event loop in which it starts. From then on, use it only in this loop and its thread.
+    After the end of its block, it can be entered in another one.
     Reads of `store` are the exception: they work from any thread, and in a process that is forked later, which keeps
     the state at the fork. All other methods except `stats` and `health` raise a `KinformError` at the call.
 
@@ -75,9 +76,9 @@ class Informer(Generic[T]):
             them. For a program that reads all objects repeatedly, use at least their number: a smaller cache is full of
             other objects when a loop begins again.
         start: `"eager"`: the block starts the streams. `"lazy"`: the first use inside of the block starts them: a call
-            of `synced`, `wait_for`, `add_namespace` or `changes`, or a handler. Until then, `state` is `"idle"`.
-            Until a state is in the store, each read of a lazy store raises a `KinformError`, because it would look like
-            an empty collection.
+            of `synced`, `wait_for`, `add_namespace`, `remove_namespace` or `changes`, or a handler. Until then, `state`
+            is `"idle"`. Until a state is in the store, each read of a lazy store raises a `KinformError`, because it
+            would look like an empty collection.
         idle_timeout: Seconds without a read of the store, a wait, a handler or a reader of `changes()` after which the
             streams of a lazy informer stop, and the store releases its memory. `state` is `"idle"` again. The next use
             starts anew, from the snapshot if there is one. None: they do not stop before the end of the block.
@@ -290,9 +291,8 @@ class Informer(Generic[T]):
             allow_skipped: Do not wait for skipped objects.
 
         Raises:
-            OptionError: `timeout` is not a number.
+            OptionError: `timeout` is not a number; or this resourceVersion, or that of a stream, is not one.
             KinformError: The informer has not started, or has stopped.
-            ValueError: This resourceVersion, or the resourceVersion of a stream, is not a number.
             SkippedError: The timeout passed, and only skipped objects are missing. The error names their keys.
             TimeoutError: The timeout passed. The error names the state of each stream.
             StatusError: The server refuses the request, and a retry cannot succeed.
@@ -391,8 +391,9 @@ class Informer(Generic[T]):
             OptionError: The informer follows all namespaces, or does not follow this one.
         """
         self._dispatcher.binding.check()
-        await self._handle.wait_open()
-        await self._collection.remove_namespace(namespace)
+        with self._handle.waiting():
+            await self._handle.wait_open()
+            await self._collection.remove_namespace(namespace)
 
     # Listeners
 

@@ -19,7 +19,7 @@ from kinform._stats import DecodedCacheStats
 from kinform._store.contents import StoreContents
 from kinform._store.expectations import Expected
 from kinform._store.indexes import values_of
-from kinform._store.objects import Objects, OnUndecodable
+from kinform._store.object_decoder import ObjectDecoder, OnUndecodable
 from kinform._store.state import Selection, StoreState
 from kinform._store.writer import Writer
 from kinform_ext._table import Ids, Table
@@ -48,7 +48,7 @@ class Store(Mapping[str, T]):
         self._contents = contents
         self._program = None if prune is None else prune.program()
         self._indexes = parse_indexes(indexes)
-        self._objects = Objects(contents.name, type, decoded_cache, contents.turns)
+        self._objects = ObjectDecoder(contents.name, type, decoded_cache, contents.turns)
 
     def __eq__(self, other: object) -> bool:
         return self is other

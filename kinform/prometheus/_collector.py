@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from kinform import OptionError
 from kinform.prometheus._informer_metrics import families
 from kinform.prometheus._labels import InformerLabels
-from kinform.prometheus._sources import Informer, Informers, Metrics, Source
+from kinform.prometheus._sources import InformerGroup, InformerSource, Metrics, Source
 
 
 class Collector(PrometheusCollector):
@@ -62,13 +62,13 @@ class Collector(PrometheusCollector):
     def collect(self) -> Iterator[Metric]:
         """Returns the metrics of all sources, at the time of the call."""
         sources = [source for found in self._sources if (source := found()) is not None]
-        informers: dict[int, Informer] = {}  # by identity: a factory and a program may both have one
+        informers: dict[int, InformerSource] = {}  # by identity: a factory and a program may both have one
         own: list[Metrics] = []
         for source in sources:
             if isinstance(source, Metrics):
                 own.append(source)
             else:
-                found = source.informers if isinstance(source, Informers) else [source]
+                found = source.informers if isinstance(source, InformerGroup) else [source]
                 informers |= {id(informer): informer for informer in found}
         with self._lock:
             labels = [self._labels.of(informer) for informer in informers.values()]
@@ -77,7 +77,7 @@ class Collector(PrometheusCollector):
 
 
 def _reference(source: Source) -> weakref.ref[Source]:
-    if isinstance(source, type) or not isinstance(source, Informer | Informers | Metrics):
+    if isinstance(source, type) or not isinstance(source, InformerSource | InformerGroup | Metrics):
         raise OptionError(
             "sources", type(source).__name__, "informers, objects with `informers`, or objects with a method `collect`"
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 
-from kinform.prometheus._sources import Informer
+from kinform.prometheus._sources import InformerSource
 
 NAMES: tuple[str, str] = ("resource", "informer")
 
@@ -17,9 +17,9 @@ class InformerLabels:
     """The labels of informers. An informer keeps them as long as it exists."""
 
     def __init__(self) -> None:
-        self._names: weakref.WeakKeyDictionary[Informer, str] = weakref.WeakKeyDictionary()
+        self._names: weakref.WeakKeyDictionary[InformerSource, str] = weakref.WeakKeyDictionary()
 
-    def of(self, informer: Informer) -> tuple[str, str]:
+    def of(self, informer: InformerSource) -> tuple[str, str]:
         """Returns the values of `NAMES`. One thread at a time may call it."""
         name = self._names.get(informer)
         if name is None:

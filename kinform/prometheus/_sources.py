@@ -11,7 +11,7 @@ from kinform import Health, Resource, Stats
 
 
 @runtime_checkable
-class Informer(Protocol):
+class InformerSource(Protocol):
     """An informer: `kinform.Informer` or `kinform.sync.Informer`.
 
     All methods must work in every thread.
@@ -34,7 +34,7 @@ class Informer(Protocol):
 
 
 @runtime_checkable
-class Informers(Protocol):
+class InformerGroup(Protocol):
     """A group of informers that may change, such as a factory."""
 
     @property
@@ -56,5 +56,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = Informer | Informers | Metrics
+Source: TypeAlias = InformerSource | InformerGroup | Metrics
 """An object whose metrics a collector returns."""
