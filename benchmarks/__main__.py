@@ -32,6 +32,8 @@ COMMANDS = {
     "dropin": "benchmarks.dropin",
     "store": "benchmarks.store",
     "scope": "benchmarks.scope",
+    "fleet": "benchmarks.fleet",
+    "bounded": "benchmarks.bounded",
     "scale": "benchmarks.scale",
     "soak": "benchmarks.soak",
     "report": "benchmarks.report",

@@ -26,6 +26,8 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("dropin",),
     ("store",),
     ("scope",),
+    ("fleet",),
+    ("bounded",),
     ("real",),
     ("scale",),
     ("scale", "--kind", "namespaces"),

@@ -7,6 +7,8 @@ Source: client-go's `util/workqueue`, controller-runtime.
 from kinform._errors import QueueShutDown
 from kinform.controllers._controller import Controller
 from kinform.controllers._durations import Durations
+from kinform.controllers._events import EventRecorder, EventStats
+from kinform.controllers._finalizers import ensure_finalizer, remove_finalizer
 from kinform.controllers._predicates import MetadataChanged
 from kinform.controllers._work_queue import QueueStats, WorkQueue
 from kinform.controllers._workers import Requeue
@@ -14,9 +16,13 @@ from kinform.controllers._workers import Requeue
 __all__ = [
     "Controller",
     "Durations",
+    "EventRecorder",
+    "EventStats",
     "MetadataChanged",
     "QueueShutDown",
     "QueueStats",
     "Requeue",
     "WorkQueue",
+    "ensure_finalizer",
+    "remove_finalizer",
 ]

@@ -12,7 +12,15 @@ from prometheus_client import CollectorRegistry, Counter
 import kinform
 import kinform.prometheus
 import kinform.sync
-from kinform.controllers import Controller, MetadataChanged, Requeue, WorkQueue
+from kinform.controllers import (
+    Controller,
+    EventRecorder,
+    MetadataChanged,
+    Requeue,
+    WorkQueue,
+    ensure_finalizer,
+    remove_finalizer,
+)
 
 
 class Pod(msgspec.Struct):
@@ -37,6 +45,7 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
         assert_type(pods.store["shop/web-0"], Pod)
         assert_type(pods.store.get("shop/web-0", 7), Pod | int)
         assert_type(pods.store.index("node", "node-7"), list[Pod])
+        assert_type(pods.store.owned_keys("ReplicaSet.apps", "shop/web-0"), list[str])
         assert_type(pods.store.keys(), KeysView[str])
         assert_type(pods.store.items(), ItemsView[str, Pod])
         assert_type(pods.store.values("shop"), ValuesView[Pod])
@@ -119,6 +128,13 @@ def an_informer_takes_every_kind_of_api(
     kinform.Informer(connection, "v1/pods")
     kinform.Informer(transport, kinform.Resource(version="v1", plural="pods"))
     kinform.Informer(client, "v1/pods", scope=kinform.Scope(namespaces=["shop"]))
+
+
+def selectors_and_prunes_are_made_of_values(tiers: list[str]) -> None:
+    labels = kinform.Selector.labels({"app.kubernetes.io/name": "web"}, tier=tiers, zone={"a"}, canary=None)
+    fields = kinform.Selector.fields({"spec.nodeName": "node-7"}, type="kubernetes.io/tls")
+    kinform.Scope(label_selector=assert_type(labels, str), field_selector=assert_type(fields, str))
+    assert_type(kinform.Prune.from_type(Pod) & kinform.Prune.last_applied(), kinform.Prune)
 
 
 def a_store_has_the_type_of_its_reader() -> None:
@@ -208,3 +224,17 @@ async def a_controller_takes_informers_of_each_type(
     assert_type(await controller.run(), None)
     assert_type(controller.queue, WorkQueue[str])
     Controller(pods, without_result, predicate=lambda old, new: old != new)
+
+
+async def finalizers_have_the_type_of_the_result(api: kinform.Connection, pods: kinform.Informer[Pod]) -> None:
+    assert_type(await ensure_finalizer(api, "v1/pods", "shop/web-0", "example.com/f"), dict[str, Any])
+    assert_type(await ensure_finalizer(api, pods, pods.store["shop/web-0"], "example.com/f", type=Pod), Pod)
+    assert_type(await remove_finalizer(api, pods, b"{}", "example.com/f", type=Pod), Pod | None)
+
+
+async def events_are_about_objects_of_any_form(api: kinform.Connection, pod: Pod) -> None:
+    async with EventRecorder(api, reporting_controller="example.com/operator") as events:
+        assert_type(events, EventRecorder)
+        events.event(pod, "Created", "made")
+        events.event({"kind": "Pod"}, "Failed", "no quota", type="Warning", action="Create")
+        assert_type(events.stats().dropped, int)

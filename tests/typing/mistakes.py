@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import kinform
 import kinform.prometheus
-from kinform.controllers import Controller, Requeue, WorkQueue
+from kinform.controllers import Controller, EventRecorder, Requeue, WorkQueue, ensure_finalizer
 from tests.typing.doors import Pod
 
 
@@ -105,3 +105,10 @@ def controllers(pods: kinform.Informer[Pod]) -> None:
     Controller(pods, of_a_key, owns=pods)  # type: ignore[arg-type]
     Controller(pods, of_a_key, watches={pods: lambda change: 7})  # type: ignore[dict-item, return-value]
     Requeue(600)  # type: ignore[call-arg]
+
+
+async def events_and_finalizers(api: kinform.Connection, events: EventRecorder) -> None:
+    events.event({}, "Failed", "no quota", type="Error")  # type: ignore[arg-type]
+    events.event({}, "Failed")  # type: ignore[call-arg]
+    EventRecorder(api)  # type: ignore[call-arg]
+    await ensure_finalizer(api, "v1/pods", 7, "example.com/f")  # type: ignore[arg-type]
