@@ -156,7 +156,7 @@ class Controller:
         owners = Owners(primary)
         for informer in owns:
             require_instance("owns", informer, Informer, _INFORMER)
-            feeds.append(OwnedFeed(informer, self.name, owners))
+            feeds.append(OwnedFeed(informer, owners))
         for informer, mapper in watches.items():
             require_instance("watches", informer, Informer, _INFORMER)
             require_callable("watches", mapper, "a function that takes a change and returns keys")
@@ -174,6 +174,7 @@ class Controller:
         runs once.
 
         Raises:
+            OptionError: Pruning drops the owners of owned objects.
             KinformError: An informer has not started or has stopped, or the controller has run before.
             TimeoutError: The sources did not sync within `sync_timeout`. The error names the streams that are missing.
             SkippedError: The same, because an object was skipped.

@@ -64,29 +64,62 @@ class KeyFeed:
         """Adds the keys of all objects, then those of changes, until it is cancelled."""
         self._queue = queue
         time_slice = TimeSlice()
-        self.informer._add_key_listener(self)
+        await self._attach()
         try:
             while True:
                 await self._pushed.wait()
                 self._pushed.clear()
                 while self._present:
                     for key in self._present.popleft():
-                        queue.add(key, priority=LOW_PRIORITY)
+                        self._add(key, LOW_PRIORITY)
                         await time_slice.end()
         finally:
-            self.informer._remove_key_listener(self)
             self._present.clear()
+            await self._detach()
+
+    async def _attach(self) -> None:
+        self.informer._add_key_listener(self)
+
+    async def _detach(self) -> None:
+        self.informer._remove_key_listener(self)
+
+    def _add(self, key: str, priority: int = 0) -> None:
+        assert self._queue is not None
+        self._queue.add(key, priority=priority)
 
     def changed(self, keys: Iterable[str]) -> None:
         """Adds the keys of changed objects at once."""
-        assert self._queue is not None
         for key in keys:
-            self._queue.add(key)
+            self._add(key)
 
     def present(self, keys: Iterator[str]) -> None:
         """Adds the keys of objects that have not changed, little by little."""
         self._present.append(keys)
         self._pushed.set()
+
+
+class OwnedFeed(KeyFeed):
+    """Adds the keys of the owners of each changed object, before and after the change.
+
+    Args:
+        informer: The informer of the owned objects.
+        owners: Finds the keys of the owners.
+    """
+
+    def __init__(self, informer: Informer[Any], owners: Owners) -> None:
+        super().__init__(informer)
+        self._owners = owners
+
+    async def _attach(self) -> None:
+        await self.informer._add_owner_listener(self)
+
+    async def _detach(self) -> None:
+        await self.informer._remove_owner_listener(self)
+
+    def _add(self, key: str, priority: int = 0) -> None:
+        owner = self._owners.key_of(key)
+        if owner is not None:
+            super()._add(owner, priority)
 
 
 class ChangeFeed:
@@ -151,23 +184,6 @@ class FilteredFeed(ChangeFeed):
             except Exception as error:
                 self._failed(self._predicate, entry.key, error)
         return (entry.key,)
-
-
-class OwnedFeed(ChangeFeed):
-    """Adds the keys of the owners of each changed object, before and after the change.
-
-    Args:
-        informer: The informer of the owned objects.
-        name: The name of the controller, for the log.
-        owners: Finds the owners.
-    """
-
-    def __init__(self, informer: Informer[Any], name: str, owners: Owners) -> None:
-        super().__init__(informer, name)
-        self._owners = owners
-
-    def _keys(self, changes: Changes[Any], entry: Entry) -> Iterable[str]:
-        return self._owners.keys(entry.new, None if _is_resync(entry) else entry.old)
 
 
 class MappedFeed(ChangeFeed):

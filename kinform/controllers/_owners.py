@@ -1,34 +1,16 @@
-"""The owners of objects, by their references with `controller: true`.
+"""The keys of owners, from the index of controllers of an informer.
 
-Decodes only `metadata`, from the bytes of the store.
 Source: controller-runtime's `handler.EnqueueRequestForOwner` with `OnlyControllerOwner`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import msgspec
 
 from kinform._informer.informer import Informer
 from kinform._plurals import plural_of
-from kinform_ext._table import Version
-
-
-class _Reference(msgspec.Struct, gc=False):
-    apiVersion: str = ""
-    kind: str = ""
-    name: str = ""
-    controller: bool | None = None
-
-
-class _Metadata(msgspec.Struct, gc=False):
-    ownerReferences: list[_Reference] | None = None
-
-
-class _Owned(msgspec.Struct, gc=False):
-    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
 
 
 class _Kind(msgspec.Struct, gc=False):
@@ -51,33 +33,22 @@ class Owners:
         self._kind = ""
         self._namespaced = True
 
-    def keys(self, *versions: Version | None) -> Iterator[str]:
-        """Returns the keys of the owners of some versions of an object."""
-        for version in versions:
-            if version is not None:
-                yield from self._keys(version)
+    def key_of(self, owner: str) -> str | None:
+        """Returns the key of an owner, or None if it is of another kind.
 
-    def _keys(self, version: Version) -> Iterator[str]:
-        raw = version.raw()
-        if b'"ownerReferences"' not in raw:
-            return
-        try:
-            references = msgspec.json.decode(raw, type=_Owned).metadata.ownerReferences or ()
-        except msgspec.ValidationError:
-            return  # not what a server stores: only a transform can make it
-        for reference in references:
-            if reference.controller and self._is_of_informer(reference):
-                namespaced = self._namespaced and version.namespace
-                yield f"{version.namespace}/{reference.name}" if namespaced else reference.name
-
-    def _is_of_informer(self, reference: _Reference) -> bool:
+        Args:
+            owner: `"Kind.group/namespace/name"`: see `Informer._add_owner_listener`.
+        """
         resource = self._informer.resource
-        group, slash, _ = reference.apiVersion.partition("/")
-        if (group if slash else "") != resource.group:
-            return False
+        kind_and_group, _, key = owner.partition("/")
+        kind, _, group = kind_and_group.partition(".")
+        if group != resource.group:
+            return None
         if not self._kind:
             self._learn()
-        return reference.kind == self._kind if self._kind else plural_of(reference.kind) == resource.plural
+        if kind != self._kind if self._kind else plural_of(kind) != resource.plural:
+            return None
+        return key if self._namespaced else key.rpartition("/")[2]
 
     def _learn(self) -> None:
         """Reads kind and scope from an object of the collection, if it has one."""
