@@ -484,6 +484,13 @@ class Informer(Generic[T]):
         self._dispatcher.binding.check()
         self._handle.check()
 
+    def _can_expect(self, resource: Resource) -> bool:
+        """Returns whether an object of this resource can be expected without knowing it.
+
+        A field selector may exclude the object, and only the server can evaluate it.
+        """
+        return resource == self.resource and not self._collection.spec.scope.field_selector
+
     @property
     def _transport(self) -> Transport:
         return self._collection.transport

@@ -70,7 +70,7 @@ class Controller:
       logged with their text. The exception of a call never ends the controller.
     - Keys of live changes come before those of the start and of resyncs.
     - After a write by the `Connection` of the informers, the stores of the sources show the server's answer at once, as
-      after `Informer.expect`.
+      after `Informer.expect`, unless the scope of the informer has a field selector.
     - At rest, it sends no request.
 
     Args:
@@ -257,7 +257,7 @@ class Controller:
     def _expect(self, resource: Resource, body: bytes) -> None:
         """Lets the sources show the server's answer to a write."""
         for informer in self._informers:
-            if informer.resource == resource:
+            if informer._can_expect(resource):
                 with suppress(KinformError):  # of another scope, or without an order
                     informer.expect(body)
 

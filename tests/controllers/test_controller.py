@@ -438,6 +438,21 @@ async def test_an_own_write_is_read_at_once(cluster):
     assert [found["data"] for found in read[1:]] == [{"k": "1"}, {"k": "2"}]
 
 
+async def test_a_write_is_not_expected_under_a_field_selector(server: Server):
+    async def work(key: str) -> None:
+        metadata = {"namespace": "shop", "name": "written"}
+        await api.create(PODS, {"metadata": metadata, "status": {"phase": "Pending"}})
+        read.append(pods.store.get("shop/written"))
+
+    server.put(PODS, {**pod("a"), "status": {"phase": "Running"}})
+    read: list[Any] = []
+    scope = kinform.Scope(field_selector="status.phase=Running")
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS, scope=scope) as pods:
+        async with running(Controller(pods, work)):
+            await until(lambda: len(read) == 1)
+    assert read == [None]
+
+
 async def test_a_deleted_child_comes_back(cluster):
     scope = kinform.Scope(namespaces=[cluster.namespace], label_selector="app=child")
     parents = kinform.Scope(namespaces=[cluster.namespace], label_selector="app=parent")
