@@ -22,7 +22,14 @@ import msgspec
 
 from kinform import Connection
 from kinform._checks import require_instance, require_match, require_number, require_positive
-from kinform._errors import KinformError, OptionError
+from kinform._errors import (
+    DecodeError,
+    KinformError,
+    OptionError,
+    ProtocolError,
+    StatusError,
+    TransportError,
+)
 from kinform._jitter import random_fraction
 from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog, function_name
@@ -37,6 +44,8 @@ JITTER = 0.2
 """The largest part of `retry_seconds` that is added to each wait of a candidate that stands by."""
 MIN_RETRY = 0.1
 """The smallest part of `retry_seconds` between two attempts to renew, near the deadline."""
+
+_RETRIED = (StatusError, TransportError, ProtocolError, DecodeError)
 
 _log = logging.getLogger("kinform.election")
 
@@ -200,7 +209,9 @@ class LeaderElection:
         A body that blocks the event loop, or that goes on after its cancellation, is not stopped: see `health`.
 
         Raises:
-            KinformError: The election has another block. Raised at the start.
+            KinformError: The election has another block, or the connection belongs to another event loop. Raised at
+                the start.
+            OptionError: The connection is not open. Raised at the start.
             LeadershipLost: The leadership was lost. Raised at the end.
         """
         if self._active:
@@ -315,12 +326,18 @@ class LeaderElection:
                     last.create_task(self._release(deadline))
 
     async def _advance(self, deadline: float) -> Step:
-        """Makes one round. An error is logged, and counts as WAIT."""
+        """Makes one round. An error is logged, and counts as WAIT.
+
+        A mistake of the program is raised, such as a connection that is not open. The leader logs it, too: its work
+        goes on until its deadline.
+        """
         step = Step.WAIT
         try:
             step = await self._requests.advance(deadline)
             self._error = None
-        except Exception as error:  # an unexpected one, too: the timer of the term still runs
+        except Exception as error:
+            if self._block is None and not isinstance(error, _RETRIED):
+                raise
             self._failed(error)
         self._notify()
         return step

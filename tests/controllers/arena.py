@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import signal
@@ -187,8 +186,3 @@ async def arena(cluster: RealCluster, folder: Path, *identities: str, **options:
 def now() -> float:
     """Returns the clock of the logs."""
     return time.monotonic()
-
-
-async def seconds(number: float) -> None:
-    """Waits, as a part of a fault."""
-    await asyncio.sleep(number)

@@ -6,6 +6,7 @@ and the audit log of the server show it.
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import itertools
 import signal
@@ -17,7 +18,7 @@ import msgspec
 import pytest
 
 from kinform.controllers._lease_requests import LEASES
-from tests.controllers.arena import AUDIT_POLICY, Arena, Contender, arena, now, seconds
+from tests.controllers.arena import AUDIT_POLICY, Arena, Contender, arena, now
 from tests.support.clusters import RealCluster, real_cluster
 from tests.support.controlplane.pool import ControlPlanePool
 
@@ -118,10 +119,10 @@ async def test_a_leader_that_fails_is_replaced_in_time(audited: RealCluster, aud
             within = TAKE_OVER + SLACK + (TIMES["renew_deadline"] if fault is delay else 0)
             following = await contest.leader(other_than=leader, after=before, within=within)
             took.append(contest.terms()[-1][1] - before)
-            await seconds(1)  # both would act
+            await asyncio.sleep(1)  # both would act
             await heal(contest, leader, fault)
             leader = following
-            await seconds(1)
+            await asyncio.sleep(1)
         print(f"taken over after {', '.join(f'{each:.1f}' for each in took)} s")
         check(contest, audit_folder, audited.namespace)
 
@@ -143,10 +144,10 @@ async def test_a_lease_changed_by_others_lets_no_two_act(audited: RealCluster, a
         await contest.ready()
         for fields in GARBLED:
             await contest.edit(**fields)
-            await seconds(0.8)
+            await asyncio.sleep(0.8)
         for _ in range(3):
             await contest.api.delete(LEASES, contest.lease)
-            await seconds(0.8)
+            await asyncio.sleep(0.8)
         before = now()
         await contest.edit(holderIdentity="a third party")
         await contest.leader(after=before + TIMES["lease_seconds"])
@@ -157,14 +158,14 @@ async def test_an_outage_of_the_server_lets_no_two_act(audited: RealCluster, aud
     async with arena(audited, tmp_path, "a", "b", "c", **TIMES) as contest:
         await contest.ready()
         await audited.crash()
-        await seconds(TIMES["renew_deadline"] + 1)
+        await asyncio.sleep(TIMES["renew_deadline"] + 1)
         acting = [line for line in contest.lines() if line.what == "act" and line.at > now() - 0.5]
         assert not acting
         await audited.recover()
         before = now()
         await contest.leader(after=before)
         await audited.freeze()
-        await seconds(TIMES["lease_seconds"] + 1)
+        await asyncio.sleep(TIMES["lease_seconds"] + 1)
         await audited.thaw()
         before = now()
         await contest.leader(after=before)
@@ -174,9 +175,9 @@ async def test_an_outage_of_the_server_lets_no_two_act(audited: RealCluster, aud
 async def test_contenders_at_rest_send_one_request_a_period(audited: RealCluster, audit_folder: Path, tmp_path: Path):
     async with arena(audited, tmp_path, "a", "b", "c", **TIMES) as contest:
         await contest.ready()
-        await seconds(1)
+        await asyncio.sleep(1)
         begin = datetime.datetime.now(datetime.UTC).isoformat()
-        await seconds(5)
+        await asyncio.sleep(5)
         end = datetime.datetime.now(datetime.UTC).isoformat()
         events = [
             event["verb"]
