@@ -18,7 +18,8 @@
     ├── DecodeError          data: an object does not decode to the requested type
     ├── SnapshotError        disk: a snapshot cannot be written, or must not be loaded
     ├── MemoryLimitError     collection: its store takes more memory than `memory_limit`
-    └── LeadershipLost       election: another process may lead
+    ├── LeadershipLost       election: another process may lead
+    └── QueueShutDown        controller: its work queue was shut down, and no key is ready
 
 The word before the colon says where the cause is; below StatusError, it is the HTTP status. Messages name resource,
 key, path, status and byte offset, and quote what a server says about a refusal. They never show object contents, which
@@ -335,6 +336,10 @@ class LeadershipLost(KinformError):
         super().__init__(f"leadership of {name} lost: {why}")
         self.name = name
         self.why = why
+
+
+class QueueShutDown(KinformError):
+    """A work queue was shut down, and no key is ready. It ends the loop of a worker."""
 
 
 def release_frames(error: BaseException | None) -> None:

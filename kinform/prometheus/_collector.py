@@ -15,8 +15,9 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from kinform import OptionError
 from kinform.prometheus._election_metrics import election_families
 from kinform.prometheus._informer_metrics import families
-from kinform.prometheus._labels import InformerLabels
-from kinform.prometheus._sources import Election, Informer, Informers, Metrics, Source
+from kinform.prometheus._labels import UniqueNames
+from kinform.prometheus._queue_metrics import queue_families
+from kinform.prometheus._sources import Election, Informer, Informers, Metrics, Queue, Source
 
 
 class Collector(PrometheusCollector):
@@ -31,8 +32,8 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, objects with informers, elections, and objects with metrics of their own, such as collectors
-            of `prometheus_client`.
+        sources: Informers, objects with informers, work queues, elections, and objects with metrics of their own, such
+            as collectors of `prometheus_client`.
 
     Raises:
         OptionError: An argument is something else.
@@ -41,7 +42,7 @@ class Collector(PrometheusCollector):
     def __init__(self, *sources: Source) -> None:
         self._lock = threading.Lock()
         self._sources: list[weakref.ref[Source]] = []
-        self._labels = InformerLabels()
+        self._informer_names, self._queue_names, self._election_names = UniqueNames(), UniqueNames(), UniqueNames()
         self.add(*sources)
 
     def add(self, *sources: Source) -> None:
@@ -57,37 +58,42 @@ class Collector(PrometheusCollector):
             self._sources = list({id(found): found for found in [*alive, *added]}.values())
 
     def describe(self) -> Iterable[Metric]:
-        """Returns all metrics of informers and elections, without samples."""
-        return [*families([]), *election_families([])]
+        """Returns all metrics of informers, without samples."""
+        return families([])
 
     def collect(self) -> Iterator[Metric]:
         """Returns the metrics of all sources, at the time of the call."""
         sources = [source for found in self._sources if (source := found()) is not None]
         informers: dict[int, Informer] = {}  # by identity: a factory and a program may both have one
+        queues: list[Queue] = []
         elections: list[Election] = []
         own: list[Metrics] = []
         for source in sources:
             if isinstance(source, Metrics):
                 own.append(source)
+            elif isinstance(source, Queue):
+                queues.append(source)
             elif isinstance(source, Election):
                 elections.append(source)
             else:
                 found = source.informers if isinstance(source, Informers) else [source]
                 informers |= {id(informer): informer for informer in found}
         with self._lock:
-            labels = [self._labels.of(informer) for informer in informers.values()]
-        measured = families(zip(labels, informers.values(), strict=True))
-        measured = [*measured, *(election_families(elections) if elections else [])]
+            labels = [(str(each.resource), self._informer_names.of(each)) for each in informers.values()]
+            queue_names = [self._queue_names.of(queue) for queue in queues]
+            election_names = [self._election_names.of(election) for election in elections]
+        measured = [
+            *families(zip(labels, informers.values(), strict=True)),
+            *queue_families(zip(queue_names, queues, strict=True)),
+            *election_families(zip(election_names, elections, strict=True)),
+        ]
         yield from _merged([*measured, *(metric for source in own for metric in source.collect())])
 
 
 def _reference(source: Source) -> weakref.ref[Source]:
-    if isinstance(source, type) or not isinstance(source, Informer | Informers | Election | Metrics):
-        raise OptionError(
-            "sources",
-            type(source).__name__,
-            "informers, objects with `informers`, elections, or objects with a method `collect`",
-        )
+    if isinstance(source, type) or not isinstance(source, Informer | Informers | Queue | Election | Metrics):
+        allowed = "informers, objects with `informers`, work queues, elections, or objects with a method `collect`"
+        raise OptionError("sources", type(source).__name__, allowed)
     try:
         return weakref.ref(source)
     except TypeError:  # a class with `__slots__`

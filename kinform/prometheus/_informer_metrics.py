@@ -14,8 +14,10 @@ from prometheus_client import Metric
 
 from kinform import Health, Stats
 from kinform._stats import State
-from kinform.prometheus._labels import NAMES
 from kinform.prometheus._sources import Informer
+
+NAMES: tuple[str, str] = ("resource", "informer")
+"""The labels that identify an informer."""
 
 STATES: tuple[State, ...] = get_args(State)
 

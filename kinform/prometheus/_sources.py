@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from prometheus_client import Metric
 
 from kinform import Health, Resource, Stats
+
+if TYPE_CHECKING:
+    from kinform.controllers import ElectionStats, QueueStats
 
 
 @runtime_checkable
@@ -57,8 +60,23 @@ class Election(Protocol):
         """The identity of the current leader."""
         ...
 
-    def stats(self) -> Any:
+    def stats(self) -> ElectionStats:
         """Returns the current statistics."""
+        ...
+
+
+@runtime_checkable
+class Queue(Protocol):
+    """A work queue: `kinform.controllers.WorkQueue`."""
+
+    name: str
+
+    def stats(self) -> QueueStats:
+        """Returns the current counts and durations, in any thread."""
+        ...
+
+    def num_requeues(self, key: Any) -> int:
+        """Returns the number of retries of a key."""
         ...
 
 
@@ -75,5 +93,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = Informer | Informers | Election | Metrics
+Source: TypeAlias = Informer | Informers | Queue | Election | Metrics
 """An object whose metrics a collector returns."""

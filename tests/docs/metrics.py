@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from kinform.prometheus import _election_metrics
+from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
+from kinform.prometheus._queue_metrics import QUEUE_ROWS
+
+
+def queue_table() -> str:
+    """Returns a row for each metric of a work queue."""
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in QUEUE_ROWS)
+    return f"| metric | type | |\n|---|---|---|\n{rows}"
 
 
 def table(*, shared: bool) -> str:
@@ -17,5 +24,5 @@ def table(*, shared: bool) -> str:
 
 def election_table() -> str:
     """Returns a row for each metric of elections."""
-    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in _election_metrics.ROWS)
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in ELECTION_ROWS)
     return f"| metric | type | |\n|---|---|---|\n{rows}"

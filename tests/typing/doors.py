@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 import kinform
 import kinform.prometheus
 import kinform.sync
-from kinform.controllers import ElectionHealth, ElectionStats, LeaderElection, Term
+from kinform.controllers import ElectionHealth, ElectionStats, LeaderElection, Term, WorkQueue
 
 
 class Pod(msgspec.Struct):
@@ -192,3 +192,17 @@ async def an_election_gives_terms(api: kinform.Connection) -> None:
     assert_type(election.stats(), ElectionStats)
     assert_type(election.health(tolerance=20), ElectionHealth)
     kinform.prometheus.register(election)
+
+
+async def a_work_queue_has_the_type_of_its_keys() -> None:
+    queue = WorkQueue[str](name="widgets", backoff=kinform.Backoff(initial=0.005, maximum=1000.0))
+    queue.add("shop/web-0", priority=7)
+    queue.add_after("shop/web-0", 60)
+    assert_type(queue.add_rate_limited("shop/web-0"), float)
+    assert_type(await queue.get(), str)
+    async with queue.item() as key:
+        assert_type(key, str)
+    pairs = WorkQueue[tuple[str, int]]()
+    assert_type(await pairs.get(), tuple[str, int])
+    assert_type(queue.stats().queue_durations.counts, dict[float, int])
+    kinform.prometheus.register(queue, pairs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import kinform
 import kinform.prometheus
-from kinform.controllers import LeaderElection
+from kinform.controllers import LeaderElection, WorkQueue
 from tests.typing.doors import Pod
 
 
@@ -92,3 +92,10 @@ def elections(api: kinform.Connection, transport: kinform.Transport) -> None:
 
     @election.on_new_leader  # type: ignore[type-var]
     def no_argument() -> None: ...
+
+
+async def work_queues(queue: WorkQueue[str]) -> None:
+    queue.add(7)  # type: ignore[arg-type]
+    queue.add("shop/web-0", 7)  # type: ignore[call-arg]
+    queue.add_after("shop/web-0")  # type: ignore[call-arg]
+    WorkQueue[list[str]]()  # type: ignore[type-var]
