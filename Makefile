@@ -97,7 +97,7 @@ checked: $(VENV)/.lint
 	@cp -r kinform kinform_ext tests setup.py pyproject.toml README.md LICENSE build/checked
 	@rm -f build/checked/kinform_ext/*.so build/checked/kinform_ext/*.c
 	@cd build/checked && KINFORM_CHECKED=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
-	@cd build/checked && PYTHONPATH=. $(abspath $(BIN))/python -P -m $(PYTEST) -q tests/ext tests/core/test_store.py $(ARGS)
+	@cd build/checked && PYTHONPATH=. $(abspath $(BIN))/python -P -m $(PYTEST) -q tests/ext tests/core/test_store.py tests/core/test_store_indexes.py $(ARGS)
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

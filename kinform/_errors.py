@@ -33,7 +33,7 @@ from itertools import islice
 
 import msgspec
 
-from kinform._plurals import plural_of
+from kinform._plurals import suggest_plural
 from kinform._printable import listed, printable, without_documents
 
 # Characters of the texts of a server that an error keeps. The length of a name is limited by Kubernetes.
@@ -163,10 +163,9 @@ class NotFoundError(StatusError):
     """
 
     def __str__(self) -> str:
-        resource = self.resource.partition(" ")[0]
-        path, slash, word = resource.rpartition("/")
-        plural = plural_of(word)
-        return super().__str__() + (f"; did you mean {path}{slash}{plural}?" if plural != word else "")
+        path, _, word = self.resource.partition(" ")[0].rpartition("/")
+        plural = suggest_plural(path.rpartition("/")[0], word)
+        return super().__str__() + (f"; did you mean {path}/{plural}?" if plural not in ("", word) else "")
 
 
 class AlreadyExistsError(StatusError):

@@ -17,7 +17,7 @@ from kinform.prometheus._election_metrics import election_families
 from kinform.prometheus._informer_metrics import families
 from kinform.prometheus._labels import UniqueNames
 from kinform.prometheus._queue_metrics import queue_families
-from kinform.prometheus._sources import Election, Informer, Informers, Metrics, Queue, Source
+from kinform.prometheus._sources import Election, InformerGroup, InformerSource, Metrics, Queue, Source
 
 
 class Collector(PrometheusCollector):
@@ -64,7 +64,7 @@ class Collector(PrometheusCollector):
     def collect(self) -> Iterator[Metric]:
         """Returns the metrics of all sources, at the time of the call."""
         sources = [source for found in self._sources if (source := found()) is not None]
-        informers: dict[int, Informer] = {}  # by identity: a factory and a program may both have one
+        informers: dict[int, InformerSource] = {}  # by identity: a factory and a program may both have one
         queues: list[Queue] = []
         elections: list[Election] = []
         own: list[Metrics] = []
@@ -76,7 +76,7 @@ class Collector(PrometheusCollector):
             elif isinstance(source, Election):
                 elections.append(source)
             else:
-                found = source.informers if isinstance(source, Informers) else [source]
+                found = source.informers if isinstance(source, InformerGroup) else [source]
                 informers |= {id(informer): informer for informer in found}
         with self._lock:
             labels = [(str(each.resource), self._informer_names.of(each)) for each in informers.values()]
@@ -91,7 +91,8 @@ class Collector(PrometheusCollector):
 
 
 def _reference(source: Source) -> weakref.ref[Source]:
-    if isinstance(source, type) or not isinstance(source, Informer | Informers | Queue | Election | Metrics):
+    known = InformerSource | InformerGroup | Queue | Election | Metrics
+    if isinstance(source, type) or not isinstance(source, known):
         allowed = "informers, objects with `informers`, work queues, elections, or objects with a method `collect`"
         raise OptionError("sources", type(source).__name__, allowed)
     try:

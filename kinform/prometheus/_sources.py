@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class Informer(Protocol):
+class InformerSource(Protocol):
     """An informer: `kinform.Informer` or `kinform.sync.Informer`.
 
     All methods must work in every thread.
@@ -37,7 +37,7 @@ class Informer(Protocol):
 
 
 @runtime_checkable
-class Informers(Protocol):
+class InformerGroup(Protocol):
     """A group of informers that may change, such as a factory."""
 
     @property
@@ -93,5 +93,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = Informer | Informers | Queue | Election | Metrics
+Source: TypeAlias = InformerSource | InformerGroup | Queue | Election | Metrics
 """An object whose metrics a collector returns."""

@@ -12,7 +12,16 @@ from prometheus_client import CollectorRegistry, Counter
 import kinform
 import kinform.prometheus
 import kinform.sync
-from kinform.controllers import ElectionHealth, ElectionStats, LeaderElection, Term, WorkQueue
+from kinform.controllers import (
+    ElectionHealth,
+    ElectionStats,
+    EventRecorder,
+    LeaderElection,
+    Term,
+    WorkQueue,
+    ensure_finalizer,
+    remove_finalizer,
+)
 
 
 class Pod(msgspec.Struct):
@@ -37,6 +46,7 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
         assert_type(pods.store["shop/web-0"], Pod)
         assert_type(pods.store.get("shop/web-0", 7), Pod | int)
         assert_type(pods.store.index("node", "node-7"), list[Pod])
+        assert_type(pods.store.owned_keys("ReplicaSet.apps", "shop/web-0"), list[str])
         assert_type(pods.store.keys(), KeysView[str])
         assert_type(pods.store.items(), ItemsView[str, Pod])
         assert_type(pods.store.values("shop"), ValuesView[Pod])
@@ -206,3 +216,17 @@ async def a_work_queue_has_the_type_of_its_keys() -> None:
     assert_type(await pairs.get(), tuple[str, int])
     assert_type(queue.stats().queue_durations.counts, dict[float, int])
     kinform.prometheus.register(queue, pairs)
+
+
+async def finalizers_have_the_type_of_the_result(api: kinform.Connection, pods: kinform.Informer[Pod]) -> None:
+    assert_type(await ensure_finalizer(api, "v1/pods", "shop/web-0", "example.com/f"), dict[str, Any])
+    assert_type(await ensure_finalizer(api, pods, pods.store["shop/web-0"], "example.com/f", type=Pod), Pod)
+    assert_type(await remove_finalizer(api, pods, b"{}", "example.com/f", type=Pod), Pod | None)
+
+
+async def events_are_about_objects_of_any_form(api: kinform.Connection, pod: Pod) -> None:
+    async with EventRecorder(api, reporting_controller="example.com/operator") as events:
+        assert_type(events, EventRecorder)
+        events.event(pod, "Created", "made")
+        events.event({"kind": "Pod"}, "Failed", "no quota", type="Warning", action="Create")
+        assert_type(events.stats().dropped, int)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import kinform
 import kinform.prometheus
-from kinform.controllers import LeaderElection, WorkQueue
+from kinform.controllers import EventRecorder, LeaderElection, WorkQueue, ensure_finalizer
 from tests.typing.doors import Pod
 
 
@@ -99,3 +99,10 @@ async def work_queues(queue: WorkQueue[str]) -> None:
     queue.add("shop/web-0", 7)  # type: ignore[call-arg]
     queue.add_after("shop/web-0")  # type: ignore[call-arg]
     WorkQueue[list[str]]()  # type: ignore[type-var]
+
+
+async def events_and_finalizers(api: kinform.Connection, events: EventRecorder) -> None:
+    events.event({}, "Failed", "no quota", type="Error")  # type: ignore[arg-type]
+    events.event({}, "Failed")  # type: ignore[call-arg]
+    EventRecorder(api)  # type: ignore[call-arg]
+    await ensure_finalizer(api, "v1/pods", 7, "example.com/f")  # type: ignore[arg-type]
