@@ -34,6 +34,7 @@ from kinform._errors import (
 from kinform._events import Added, Apply, Delete, Deleted, Init, InitApply, InitDone, Synced, Updated
 from kinform._informer.factory import Factory
 from kinform._informer.informer import Informer
+from kinform._informer.on_demand import OnDemand
 from kinform._informer.reflector import reflector
 from kinform._listwatch.stream import Stream, watcher
 from kinform._objects import Meta, Object
@@ -44,6 +45,7 @@ from kinform._stats import (
     FactoryStats,
     Health,
     MemoryUsage,
+    OnDemandStats,
     SnapshotStats,
     Stats,
     StreamStats,
@@ -83,6 +85,8 @@ __all__ = [
     "Meta",
     "NotFoundError",
     "Object",
+    "OnDemand",
+    "OnDemandStats",
     "OptionError",
     "ProtocolError",
     "Prune",

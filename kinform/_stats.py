@@ -251,6 +251,38 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     streams: dict[str, StreamStats]
 
 
+class OnDemandStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Statistics of an `OnDemand`, at the time of the call.
+
+    The counts are those since it was made.
+
+    Attributes:
+        objects: Number of objects in the cache.
+        missing: Number of keys that are known to have no object.
+        watches: Number of objects that have a watch.
+        hits: Number of reads that were answered without a request.
+        misses: Number of other reads. Several may wait for one request.
+        stale_answers: Number of reads that got an answer that is older than promised, because of `max_stale`.
+        requests: Number of requests for an object, without watches.
+        errors: Number of those that failed. Readers got the error, or a stale answer.
+        evictions: Number of answers that were removed to make room for others.
+        wire_bytes: Bytes of all objects received, as the server sent them.
+        memory: Memory of the objects.
+    """
+
+    objects: int
+    missing: int
+    watches: int
+    hits: int
+    misses: int
+    stale_answers: int
+    requests: int
+    errors: int
+    evictions: int
+    wire_bytes: int
+    memory: MemoryUsage
+
+
 class FactoryStats(msgspec.Struct, frozen=True, kw_only=True):
     """Statistics of a factory, at the time of the call.
 

@@ -87,6 +87,7 @@ class Stream:
         resource_version: str = "",
         pacing: Pacing | None = None,
         counts: StreamCounts | None = None,
+        throttled_log: ThrottledLog | None = None,
     ) -> None:
         self.namespace = namespace
         self._counts = StreamCounts() if counts is None else counts
@@ -102,7 +103,7 @@ class Stream:
         self._transport = transport
         self._program = spec.prune.program()
         self._options = spec.options
-        self._log = ThrottledLog(log)
+        self._log = ThrottledLog(log) if throttled_log is None else throttled_log
         self._last_request = -math.inf
         self._relist_requested = False
         self._failure: KinformError | None = None

@@ -14,12 +14,13 @@ from prometheus_client.registry import Collector as PrometheusCollector
 
 from kinform import OptionError
 from kinform.prometheus._informer_metrics import families
-from kinform.prometheus._labels import InformerLabels
-from kinform.prometheus._sources import Informer, Informers, Metrics, Source
+from kinform.prometheus._labels import SourceLabels
+from kinform.prometheus._on_demand_metrics import on_demand_families
+from kinform.prometheus._sources import Cache, Informer, Informers, Metrics, Source
 
 
 class Collector(PrometheusCollector):
-    """Collects the metrics of informers and other sources, for one registry.
+    """Collects the metrics of informers, caches and other sources, for one registry.
 
     Give it to `CollectorRegistry.register`. One registry takes one `Collector`, because the names of the metrics are
     the same: add all sources to it.
@@ -30,8 +31,8 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, objects with informers, and objects with metrics of their own, such as collectors of
-            `prometheus_client`.
+        sources: Informers, caches (`OnDemand`), objects with informers, and objects with metrics of their own, such as
+            collectors of `prometheus_client`.
 
     Raises:
         OptionError: An argument is something else.
@@ -40,7 +41,8 @@ class Collector(PrometheusCollector):
     def __init__(self, *sources: Source) -> None:
         self._lock = threading.Lock()
         self._sources: list[weakref.ref[Source]] = []
-        self._labels = InformerLabels()
+        self._labels = SourceLabels()
+        self._cache_labels = SourceLabels()
         self.add(*sources)
 
     def add(self, *sources: Source) -> None:
@@ -56,30 +58,38 @@ class Collector(PrometheusCollector):
             self._sources = list({id(found): found for found in [*alive, *added]}.values())
 
     def describe(self) -> Iterable[Metric]:
-        """Returns all metrics of informers, without samples."""
-        return families([])
+        """Returns all metrics of informers and caches, without samples."""
+        return [*families([]), *on_demand_families([])]
 
     def collect(self) -> Iterator[Metric]:
         """Returns the metrics of all sources, at the time of the call."""
         sources = [source for found in self._sources if (source := found()) is not None]
         informers: dict[int, Informer] = {}  # by identity: a factory and a program may both have one
+        caches: list[Cache] = []
         own: list[Metrics] = []
         for source in sources:
             if isinstance(source, Metrics):
                 own.append(source)
+            elif isinstance(source, Informers):
+                informers |= {id(informer): informer for informer in source.informers}
+            elif isinstance(source, Informer):
+                informers[id(source)] = source
             else:
-                found = source.informers if isinstance(source, Informers) else [source]
-                informers |= {id(informer): informer for informer in found}
+                caches.append(source)
         with self._lock:
             labels = [self._labels.of(informer) for informer in informers.values()]
+            cache_labels = [self._cache_labels.of(cache) for cache in caches]
         measured = families(zip(labels, informers.values(), strict=True))
-        yield from _merged([*measured, *(metric for source in own for metric in source.collect())])
+        cached = on_demand_families(zip(cache_labels, caches, strict=True))
+        yield from _merged([*measured, *cached, *(metric for source in own for metric in source.collect())])
 
 
 def _reference(source: Source) -> weakref.ref[Source]:
-    if isinstance(source, type) or not isinstance(source, Informer | Informers | Metrics):
+    if isinstance(source, type) or not isinstance(source, Informer | Cache | Informers | Metrics):
         raise OptionError(
-            "sources", type(source).__name__, "informers, objects with `informers`, or objects with a method `collect`"
+            "sources",
+            type(source).__name__,
+            "informers, caches, objects with `informers`, or objects with a method `collect`",
         )
     try:
         return weakref.ref(source)

@@ -8,23 +8,26 @@ from __future__ import annotations
 
 import weakref
 
-from kinform.prometheus._sources import Informer
+from kinform.prometheus._sources import Cache, Informer
 
 NAMES: tuple[str, str] = ("resource", "informer")
 
 
-class InformerLabels:
-    """The labels of informers. An informer keeps them as long as it exists."""
+class SourceLabels:
+    """The labels of informers, or those of caches.
+
+    A source keeps them as long as it exists.
+    """
 
     def __init__(self) -> None:
-        self._names: weakref.WeakKeyDictionary[Informer, str] = weakref.WeakKeyDictionary()
+        self._names: weakref.WeakKeyDictionary[Informer | Cache, str] = weakref.WeakKeyDictionary()
 
-    def of(self, informer: Informer) -> tuple[str, str]:
-        """Returns the values of `NAMES`. One thread at a time may call it."""
-        name = self._names.get(informer)
+    def of(self, source: Informer | Cache) -> tuple[str, str]:
+        """Returns the resource and the name. One thread at a time may call it."""
+        name = self._names.get(source)
         if name is None:
-            name = self._names[informer] = self._free(informer.name)
-        return str(informer.resource), name
+            name = self._names[source] = self._free(source.name)
+        return str(source.resource), name
 
     def _free(self, name: str) -> str:
         taken = set(self._names.values())

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from prometheus_client import Metric
 
-from kinform import Health, Resource, Stats
+from kinform import Health, OnDemandStats, Resource, Stats
 
 
 @runtime_checkable
@@ -44,6 +44,25 @@ class Informers(Protocol):
 
 
 @runtime_checkable
+class Cache(Protocol):
+    """A read-through cache: `kinform.OnDemand` or `kinform.sync.OnDemand`.
+
+    All methods must work in every thread.
+    """
+
+    resource: Resource
+
+    @property
+    def name(self) -> str:
+        """The name in logs and errors."""
+        ...
+
+    def stats(self) -> OnDemandStats:
+        """Returns the current counts and sizes."""
+        ...
+
+
+@runtime_checkable
 class Metrics(Protocol):
     """An object with metrics of its own, in the form of `prometheus_client`.
 
@@ -56,5 +75,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = Informer | Informers | Metrics
+Source: TypeAlias = Informer | Cache | Informers | Metrics
 """An object whose metrics a collector returns."""

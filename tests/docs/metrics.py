@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
+from kinform.prometheus._on_demand_metrics import ON_DEMAND_ROWS
+
+TABLES = {"metrics": ROWS, "shared metrics": SHARED_ROWS, "metrics of caches": ON_DEMAND_ROWS}
 
 
-def table(*, shared: bool) -> str:
-    """Returns a row for each metric, either unshared or shared by informers."""
+def table(name: str) -> str:
+    """Returns a row for each metric of a table."""
     rows = "".join(
         f"| `{row.name}` | {row.type} | {f'`{row.label}`' if row.label else ''} | {row.help} |\n"
-        for row in (SHARED_ROWS if shared else ROWS)
+        for row in TABLES[name]
     )
     return f"| metric | type | label | |\n|---|---|---|---|\n{rows}"

@@ -1,9 +1,9 @@
 """`python -m tests.docs.reference`: fills in the generated parts of pages.
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
-`errors`, `metrics`, `shared metrics`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The
-constants that a page quotes are filled in as well: see `constants`. Text outside of these marks is written by hand and
-stays as it is.
+`errors`, `metrics`, `shared metrics`, `metrics of caches`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or
+`files of FOLDER`. The constants that a page quotes are filled in as well: see `constants`. Text outside of these marks
+is written by hand and stays as it is.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def rendered(name: str) -> str:
         tree = inspect.getdoc(importlib.import_module("kinform._errors")) or ""
         lines = [line for line in tree.splitlines() if line.startswith("    ")]
         return f"```text\n{textwrap.dedent(chr(10).join(lines))}\n```\n"
-    if name in ("metrics", "shared metrics"):
-        return metrics.table(shared=name == "shared metrics")
+    if name in metrics.TABLES:
+        return metrics.table(name)
     if name.startswith("options of kinform "):
         return _options(name.removeprefix("options of kinform "))
     module, _, attribute = name.rpartition(".")
