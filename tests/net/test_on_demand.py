@@ -15,6 +15,7 @@ import pytest
 import kinform
 from kinform.testing import Forbidden, InternalError, Server, Stall, TooManyRequests, Unauthorized, Unavailable
 from kinform.testing._faults import Fault
+from tests.support.clusters import Cluster
 from tests.support.loops import other_tasks
 from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
@@ -405,3 +406,30 @@ async def test_a_cache_that_is_not_running_raises(server: Server, make: Make) ->
 async def test_a_wrong_option_is_refused(make: Make, options: dict[str, Any]) -> None:
     with pytest.raises(kinform.OptionError, match=next(iter(options))):
         make(**options)
+
+
+# Also on a real API server
+
+
+async def test_an_object_is_followed_on_a_server(cluster: Cluster) -> None:
+    key = f"{cluster.namespace}/a"
+
+    async def value() -> str | None:
+        found = await configs.get(key)
+        return None if found is None else found["data"]["k"]
+
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
+        recording = RecordingTransport(api)
+        async with kinform.OnDemand(recording, cluster.resource, negative_ttl=0.1) as configs:
+            assert await value() is None
+            await cluster.create("a", data={"k": "1"})
+            await becomes(value, "1")
+            fetches = len(recording.lists)
+            await cluster.replace("a", data={"k": "2"})
+            await becomes(value, "2")
+            await cluster.create("b", data={"k": "other"})
+            assert len(recording.lists) == fetches
+            await cluster.delete("a")
+            await becomes(value, None)
+            assert configs.stats().watches == 1
+            assert len(recording.watches) == 1
