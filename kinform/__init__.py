@@ -37,6 +37,7 @@ from kinform._informer.informer import Informer
 from kinform._informer.on_demand import OnDemand
 from kinform._informer.reflector import reflector
 from kinform._listwatch.stream import Stream, watcher
+from kinform._namespace_selector import NamespaceSelector
 from kinform._objects import Meta, Object
 from kinform._options import Backoff, Prune, Resource, Scope, Snapshot, WatchOptions
 from kinform._selector_builder import Selector
@@ -45,6 +46,7 @@ from kinform._stats import (
     FactoryStats,
     Health,
     MemoryUsage,
+    NamespacesStats,
     OnDemandStats,
     SnapshotStats,
     Stats,
@@ -83,6 +85,8 @@ __all__ = [
     "MemoryLimitError",
     "MemoryUsage",
     "Meta",
+    "NamespaceSelector",
+    "NamespacesStats",
     "NotFoundError",
     "Object",
     "OnDemand",

@@ -41,7 +41,7 @@ async def list_objects(
         ProtocolError: The response is not a LIST, or the pages have no end.
     """
     limit = spec.options.page_size
-    for namespace in spec.scope.namespaces or ("",):
+    for namespace in spec.scope.fixed_namespaces or ("",):
         name = spec.name(namespace)
         pages, token, expired, empty = Pages(), "", False, 0
         while True:

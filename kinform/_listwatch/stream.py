@@ -441,7 +441,7 @@ def watcher(
         OptionError: An option has a value that is not allowed.
     """
     spec = CollectionSpec.of(resource, scope, prune, None, options)
-    namespaces = list(spec.scope.namespaces or ("",))
+    namespaces = list(spec.scope.fixed_namespaces or ("",))
     if len(namespaces) > 1:
         raise OptionError("Scope.namespaces", namespaces, "None or one namespace here; an Informer takes several")
     return Stream(as_transport(api), spec, namespace=namespaces[0])

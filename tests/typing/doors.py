@@ -137,6 +137,11 @@ async def a_cache_has_the_type_of_its_objects(api: kinform.Connection, threads: 
         assert_type(blocking.stats(), kinform.OnDemandStats)
 
 
+def a_scope_takes_a_selector_of_namespaces(pods: kinform.Informer[Pod]) -> None:
+    kinform.Scope(namespaces=kinform.NamespaceSelector("tenant-agent=true", max_streams=10))
+    assert_type(pods.stats().namespaces, kinform.NamespacesStats | None)
+
+
 def a_store_has_the_type_of_its_reader() -> None:
     _, dicts = kinform.store()
     assert_type(dicts, kinform.Store[dict[str, Any]])
