@@ -21,9 +21,10 @@ from kinform._encoding import AnyObject
 from kinform._errors import KinformError, OptionError
 from kinform._heap import start_trim
 from kinform._informer.background import start_background
+from kinform._informer.covering_writer import CoveringWriter
 from kinform._informer.healer import Healer
 from kinform._informer.own_writes import read_own_write
-from kinform._informer.selected_namespaces import CoveringWriter, NamespaceFollower, SelectedNamespaces
+from kinform._informer.selected_namespaces import NamespaceFollower, SelectedNamespaces
 from kinform._informer.waits import Waits, degraded_keys, is_degraded
 from kinform._listwatch.pacing import Pacing
 from kinform._listwatch.stream import Stream
@@ -40,8 +41,7 @@ from kinform_ext._table import Change, Version
 if TYPE_CHECKING:
     from kinform._snapshot.keeper import SnapshotKeeper
 
-NAMESPACES = "(namespaces)"
-"""The stream of the namespaces that match a selector, among those by namespace."""
+NAMESPACES = "(namespaces)"  # the key of the stream of the namespaces that match a selector
 
 log = logging.getLogger("kinform.informer")
 
@@ -182,7 +182,8 @@ class Collection:
             for dispatcher in self._dispatchers:
                 self._dispatch_present(dispatcher)
         for namespace in self._namespaces:
-            self._follow(namespace, "" if loaded is None else loaded.resource_versions.get(namespace, ""))
+            known = "" if loaded is None else loaded.resource_versions.get(namespace, "")
+            self.follow(namespace, resource_version=known)
         if self._selector is not None:
             self._follow_selected(self._selector)
         if loaded is not None:
@@ -274,15 +275,6 @@ class Collection:
             self._run(follower.stream, follower.run()), name=f"kinform {follower.stream.name}"
         )
 
-    def follow(self, namespace: str, writer: CoveringWriter | None = None) -> Stream:
-        """Starts the stream of a namespace, or of all (`""`).
-
-        Args:
-            namespace: The namespace.
-            writer: Writes its steps to the store. None: the writer of the store.
-        """
-        return self._follow(namespace, writer=writer)
-
     async def leave(self, namespace: str) -> None:
         """Ends the stream of a namespace. Its objects stay."""
         await asyncio.gather(*self._end(namespace), return_exceptions=True)
@@ -306,10 +298,12 @@ class Collection:
         finally:
             self.wake()
 
-    def _follow(
-        self, namespace: str, resource_version: str = "", writer: Writer | CoveringWriter | None = None
-    ) -> Stream:
-        writer = self.writer if writer is None else writer
+    def follow(self, namespace: str, covering: CoveringWriter | None = None, *, resource_version: str = "") -> Stream:
+        """Starts the stream of a namespace, or of all (`""`).
+
+        `covering` writes it to the states of other namespaces. `resource_version` is that of a snapshot.
+        """
+        writer = self.writer if covering is None else covering
         stream = Stream(
             self._transport,
             self.spec,
@@ -471,7 +465,7 @@ class Collection:
             self._check_namespaced()
             Scope(namespaces=[namespace])
             if namespace not in self.streams:
-                self._follow(namespace)
+                self.follow(namespace)
         stream = self.streams[namespace]
 
         def streams() -> list[Stream]:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from kinform._errors import KinformError, MemoryLimitError, StatusError
 from kinform._events import Skipped
-from kinform._informer.selected_namespaces import CoveringWriter
+from kinform._informer.covering_writer import CoveringWriter
 from kinform._listwatch.fetch import fetch
 from kinform._listwatch.stream import Stream
 from kinform._printable import printable
