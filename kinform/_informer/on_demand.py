@@ -225,7 +225,8 @@ class OnDemand(Generic[T]):
             if isinstance(error, KinformError):
                 return self._stale_answer(key, error)
             started, raw = fetch.result()
-            if started >= called - self._ttl:
+            # Another reader may have started it long ago.
+            if started >= called - (self._negative_ttl if raw is None else self._ttl):
                 return None if raw is None else decode_object(self._decoder, key, raw)
 
     def stats(self) -> OnDemandStats:
@@ -365,12 +366,20 @@ class OnDemand(Generic[T]):
             resource_version,
             throttled_log=self._log,
             on_events=self._apply,
+            on_state=self._replace,
             on_end=self._watch_ended,
         )
 
     def _apply(self, batch: Batch) -> None:
         for evicted in self._cache.apply(batch):
             self._stop_watch(evicted)
+
+    def _replace(self, key: str, batch: Batch | None) -> None:
+        # The state is as old as its request, whose time is not known: the answer counts as no younger than before.
+        current_at = self._cache.current_at(key)
+        if current_at is not None:
+            for evicted in self._cache.put(key, batch, current_at):
+                self._stop_watch(evicted)
 
     def _watch_ended(self, watch: ObjectWatch, end: End) -> None:
         if self._watches.get(watch.key) is not watch:

@@ -1,7 +1,7 @@
 """Watches of single objects, which keep answers of a cache current.
 
 A watch has the field selector `metadata.name`, so the server sends events of this object alone. It starts from the
-resourceVersion of an answer. One that cannot be resumed ends: the next read fetches the object again.
+resourceVersion of an answer. If it cannot be resumed, the stream lists the object again.
 Source: the watch-based manager of Secrets and ConfigMaps in the kubelet.
 """
 
@@ -16,16 +16,13 @@ from typing import Literal
 import msgspec
 
 from kinform._errors import KinformError
-from kinform._events import Applied
+from kinform._events import Applied, Init, InitDone, Skipped
 from kinform._listwatch.fetch import name_selector
 from kinform._listwatch.stream import Stream
 from kinform._spec import CollectionSpec
 from kinform._throttled_log import ThrottledLog
 from kinform._transport.base import Transport
 from kinform_ext._scan import Batch
-
-# A watch that ends sooner would end again: its object is fetched again only after its ttl.
-MIN_SECONDS = 5.0
 
 End = Literal["lost", "refused"]
 
@@ -40,8 +37,9 @@ class ObjectWatch:
         resource_version: The resourceVersion from which the watch starts.
         throttled_log: The log of all watches of a cache, which often fail together.
         on_events: Called with each batch of events.
-        on_end: Called once, when the watch ends by itself. `"lost"`: changes may be missing. `"refused"`: the server
-            did not accept the watch, or ended it at once.
+        on_state: Called with the key and the object, or None without one, if the watch could not be resumed.
+        on_end: Called once, when the watch ends by itself. `"lost"`: a change could not be read. `"refused"`: the
+            server does not accept the watch.
 
     Attributes:
         key: The key of the object.
@@ -57,12 +55,13 @@ class ObjectWatch:
         *,
         throttled_log: ThrottledLog,
         on_events: Callable[[Batch], None],
+        on_state: Callable[[str, Batch | None], None],
         on_end: Callable[[ObjectWatch, End], None],
     ) -> None:
         namespace, _, name = key.rpartition("/")
         scope = msgspec.structs.replace(spec.scope, field_selector=name_selector(spec.scope, name))
         self.key = key
-        self.last_read = self._started = time.monotonic()
+        self.last_read = time.monotonic()
         self._stream = Stream(
             transport,
             msgspec.structs.replace(spec, scope=scope),
@@ -72,6 +71,7 @@ class ObjectWatch:
         )
         self._log = throttled_log
         self._on_events = on_events
+        self._on_state = on_state
         self._on_end = on_end
         self._stream.on_progress = self._check_refusals
         self._task = asyncio.create_task(self._run(), name=f"kinform watch of {self._stream.name}")
@@ -104,15 +104,25 @@ class ObjectWatch:
         self._on_end(self, end)
 
     async def _follow(self) -> End:
+        found: Batch | None = None  # by a state that comes in
         async with aclosing(self._stream.steps()) as steps:
             async for step in steps:
-                if not isinstance(step, Applied):  # a skipped object, or a LIST because the watch could not be resumed
-                    break
-                if any(step.batch.key(i) != self.key for i in range(len(step.batch))):
-                    return "refused"  # the server does not know the field selector
-                self._on_events(step.batch)
+                match step:
+                    case Applied(batch) if any(batch.key(i) != self.key for i in range(len(batch))):
+                        return "refused"  # the server does not know the field selector
+                    case Applied(batch, False):
+                        self._on_events(batch)
+                    case Applied(batch, True):
+                        found = batch
+                    case Init():
+                        found = None
+                    case InitDone():
+                        self._on_state(self.key, found)
+                        found = None
+                    case Skipped():
+                        return "lost"
                 del step  # the next one may be hours away
-        return "lost" if time.monotonic() - self._started >= MIN_SECONDS else "refused"
+        return "refused"
 
     def _check_refusals(self) -> None:
         if self._stream.refusals:  # it would ask again and again

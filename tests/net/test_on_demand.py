@@ -13,7 +13,17 @@ import msgspec
 import pytest
 
 import kinform
-from kinform.testing import Forbidden, InternalError, Server, Stall, TooManyRequests, Unauthorized, Unavailable
+from kinform.testing import (
+    Forbidden,
+    Gone,
+    InternalError,
+    MalformedObject,
+    Server,
+    Stall,
+    TooManyRequests,
+    Unauthorized,
+    Unavailable,
+)
 from kinform.testing._faults import Fault
 from tests.support.clusters import Cluster
 from tests.support.loops import other_tasks
@@ -101,6 +111,59 @@ async def test_a_watch_resumes_after_a_lost_connection(server: Server, make: Mak
         put(server, "shop", x="2")
         await becomes(lambda: label(cache, "shop"), "2")
     assert lists(server) == ["metadata.name=shop"]
+
+
+async def test_a_watch_that_cannot_be_resumed_lists_again(server: Server, make: Make) -> None:
+    put(server, "shop", x="1")
+    async with make() as cache:
+        await cache.get("shop")
+        for change in ("2", None, "3"):
+            await until(lambda: server.watchers == 1)
+            server.fault(Gone(), on="watch")
+            if change is None:
+                server.delete(NAMESPACES, "shop")
+            else:
+                put(server, "shop", x=change)
+            server.disconnect()
+            await becomes(lambda: label(cache, "shop"), change)
+        assert cache.stats().requests == 1
+        assert cache.stats().watches == 1
+
+
+async def test_a_watch_that_always_ends_at_once_backs_off(server: Server, make: Make) -> None:
+    put(server, "shop", x="1")
+    server.fault(Gone(), on="watch", times=None)
+    async with make() as cache:
+        await cache.get("shop")
+        await asyncio.sleep(1)
+        assert await label(cache, "shop") == "1"
+        assert cache.stats().requests == 1
+    assert len(watches(server)) <= 4
+
+
+async def test_a_change_that_cannot_be_read_is_fetched(server: Server, make: Make) -> None:
+    put(server, "shop", x="1")
+    async with make() as cache:
+        await cache.get("shop")
+        await until(lambda: server.watchers == 1)
+        server.fault(MalformedObject(), on="watch")
+        server.disconnect()
+        put(server, "shop", x="2")
+        await becomes(lambda: label(cache, "shop"), "2")
+        assert cache.stats().requests == 2
+
+
+async def test_a_slow_answer_is_too_old_for_a_later_reader(server: Server) -> None:
+    async with kinform.connect(server.url) as api:
+        async with kinform.OnDemand(gated := Gated(api), NAMESPACES, negative_ttl=0.2) as cache:
+            first = asyncio.create_task(cache.get("shop"))
+            await until(lambda: len(gated.requests) == 1)
+            await asyncio.sleep(0.3)
+            second = asyncio.create_task(cache.get("shop"))
+            await asyncio.sleep(0)
+            gated.gate.set()
+            assert [await first, await second] == [None, None]
+    assert len(lists(server)) == 2
 
 
 async def test_a_missing_object_is_remembered_briefly(server: Server, make: Make) -> None:
