@@ -14,13 +14,14 @@ from prometheus_client.registry import Collector as PrometheusCollector
 
 from kinform import OptionError
 from kinform.prometheus._informer_metrics import families
-from kinform.prometheus._labels import SourceLabels
+from kinform.prometheus._labels import UniqueNames
 from kinform.prometheus._on_demand_metrics import on_demand_families
-from kinform.prometheus._sources import Cache, Informer, Informers, Metrics, Source
+from kinform.prometheus._queue_metrics import queue_families
+from kinform.prometheus._sources import Cache, InformerGroup, InformerSource, Metrics, Queue, Source
 
 
 class Collector(PrometheusCollector):
-    """Collects the metrics of informers, caches and other sources, for one registry.
+    """Collects the metrics of informers and other sources, for one registry.
 
     Give it to `CollectorRegistry.register`. One registry takes one `Collector`, because the names of the metrics are
     the same: add all sources to it.
@@ -31,7 +32,7 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, caches (`OnDemand`), objects with informers, and objects with metrics of their own, such as
+        sources: Informers, caches, objects with informers, work queues, and objects with metrics of their own, such as
             collectors of `prometheus_client`.
 
     Raises:
@@ -41,8 +42,7 @@ class Collector(PrometheusCollector):
     def __init__(self, *sources: Source) -> None:
         self._lock = threading.Lock()
         self._sources: list[weakref.ref[Source]] = []
-        self._labels = SourceLabels()
-        self._cache_labels = SourceLabels()
+        self._informer_names, self._cache_names, self._queue_names = UniqueNames(), UniqueNames(), UniqueNames()
         self.add(*sources)
 
     def add(self, *sources: Source) -> None:
@@ -58,39 +58,43 @@ class Collector(PrometheusCollector):
             self._sources = list({id(found): found for found in [*alive, *added]}.values())
 
     def describe(self) -> Iterable[Metric]:
-        """Returns all metrics of informers and caches, without samples."""
-        return [*families([]), *on_demand_families([])]
+        """Returns all metrics of informers, without samples."""
+        return families([])
 
     def collect(self) -> Iterator[Metric]:
         """Returns the metrics of all sources, at the time of the call."""
         sources = [source for found in self._sources if (source := found()) is not None]
-        informers: dict[int, Informer] = {}  # by identity: a factory and a program may both have one
+        informers: dict[int, InformerSource] = {}  # by identity: a factory and a program may both have one
         caches: list[Cache] = []
+        queues: list[Queue] = []
         own: list[Metrics] = []
         for source in sources:
             if isinstance(source, Metrics):
                 own.append(source)
-            elif isinstance(source, Informers):
+            elif isinstance(source, Queue):
+                queues.append(source)
+            elif isinstance(source, InformerGroup):
                 informers |= {id(informer): informer for informer in source.informers}
-            elif isinstance(source, Informer):
+            elif isinstance(source, InformerSource):
                 informers[id(source)] = source
             else:
                 caches.append(source)
         with self._lock:
-            labels = [self._labels.of(informer) for informer in informers.values()]
-            cache_labels = [self._cache_labels.of(cache) for cache in caches]
-        measured = families(zip(labels, informers.values(), strict=True))
-        cached = on_demand_families(zip(cache_labels, caches, strict=True))
-        yield from _merged([*measured, *cached, *(metric for source in own for metric in source.collect())])
+            labels = [(str(each.resource), self._informer_names.of(each)) for each in informers.values()]
+            cached = [(str(each.resource), self._cache_names.of(each)) for each in caches]
+            names = [self._queue_names.of(queue) for queue in queues]
+        measured = [
+            *families(zip(labels, informers.values(), strict=True)),
+            *on_demand_families(zip(cached, caches, strict=True)),
+            *queue_families(zip(names, queues, strict=True)),
+        ]
+        yield from _merged([*measured, *(metric for source in own for metric in source.collect())])
 
 
 def _reference(source: Source) -> weakref.ref[Source]:
-    if isinstance(source, type) or not isinstance(source, Informer | Cache | Informers | Metrics):
-        raise OptionError(
-            "sources",
-            type(source).__name__,
-            "informers, caches, objects with `informers`, or objects with a method `collect`",
-        )
+    if isinstance(source, type) or not isinstance(source, InformerSource | Cache | InformerGroup | Queue | Metrics):
+        allowed = "informers, caches, objects with `informers`, work queues, or objects with a method `collect`"
+        raise OptionError("sources", type(source).__name__, allowed)
     try:
         return weakref.ref(source)
     except TypeError:  # a class with `__slots__`

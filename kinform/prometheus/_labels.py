@@ -1,33 +1,39 @@
-"""The labels that identify an informer.
+"""Names of sources in labels.
 
-`informer` is its name in logs and errors, whose length is bounded. If another informer with the same name exists, a
-number follows, so that no two informers have the same series.
+A source has the name that it has in logs and errors, whose length is bounded. If another source of its kind with the
+same name exists, a number follows, so that no two sources have the same series.
 """
 
 from __future__ import annotations
 
 import weakref
-
-from kinform.prometheus._sources import Cache, Informer
-
-NAMES: tuple[str, str] = ("resource", "informer")
+from typing import Protocol
 
 
-class SourceLabels:
-    """The labels of informers, or those of caches.
+class Named(Protocol):
+    """A source with a name."""
 
-    A source keeps them as long as it exists.
+    @property
+    def name(self) -> str:
+        """The name in logs and errors."""
+        ...
+
+
+class UniqueNames:
+    """The names of the sources of one kind.
+
+    A source keeps its name as long as it exists.
     """
 
     def __init__(self) -> None:
-        self._names: weakref.WeakKeyDictionary[Informer | Cache, str] = weakref.WeakKeyDictionary()
+        self._names: weakref.WeakKeyDictionary[Named, str] = weakref.WeakKeyDictionary()
 
-    def of(self, source: Informer | Cache) -> tuple[str, str]:
-        """Returns the resource and the name. One thread at a time may call it."""
+    def of(self, source: Named) -> str:
+        """Returns the name of a source. One thread at a time may call it."""
         name = self._names.get(source)
         if name is None:
             name = self._names[source] = self._free(source.name)
-        return str(source.resource), name
+        return name
 
     def _free(self, name: str) -> str:
         taken = set(self._names.values())

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from prometheus_client import Metric
 
 from kinform import Health, OnDemandStats, Resource, Stats
 
+if TYPE_CHECKING:
+    from kinform.controllers import QueueStats
+
 
 @runtime_checkable
-class Informer(Protocol):
+class InformerSource(Protocol):
     """An informer: `kinform.Informer` or `kinform.sync.Informer`.
 
     All methods must work in every thread.
@@ -34,12 +37,27 @@ class Informer(Protocol):
 
 
 @runtime_checkable
-class Informers(Protocol):
+class InformerGroup(Protocol):
     """A group of informers that may change, such as a factory."""
 
     @property
     def informers(self) -> Iterable[Any]:
         """The informers at the time of the call."""
+        ...
+
+
+@runtime_checkable
+class Queue(Protocol):
+    """A work queue: `kinform.controllers.WorkQueue`."""
+
+    name: str
+
+    def stats(self) -> QueueStats:
+        """Returns the current counts and durations, in any thread."""
+        ...
+
+    def num_requeues(self, key: Any) -> int:
+        """Returns the number of retries of a key."""
         ...
 
 
@@ -75,5 +93,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = Informer | Cache | Informers | Metrics
+Source: TypeAlias = InformerSource | Cache | InformerGroup | Queue | Metrics
 """An object whose metrics a collector returns."""

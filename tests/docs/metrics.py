@@ -4,6 +4,14 @@ from __future__ import annotations
 
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
 from kinform.prometheus._on_demand_metrics import ON_DEMAND_ROWS
+from kinform.prometheus._queue_metrics import QUEUE_ROWS
+
+
+def queue_table() -> str:
+    """Returns a row for each metric of a work queue."""
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in QUEUE_ROWS)
+    return f"| metric | type | |\n|---|---|---|\n{rows}"
+
 
 TABLES = {"metrics": ROWS, "shared metrics": SHARED_ROWS, "metrics of caches": ON_DEMAND_ROWS}
 

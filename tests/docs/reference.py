@@ -1,9 +1,9 @@
 """`python -m tests.docs.reference`: fills in the generated parts of pages.
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
-`errors`, `metrics`, `shared metrics`, `metrics of caches`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or
-`files of FOLDER`. The constants that a page quotes are filled in as well: see `constants`. Text outside of these marks
-is written by hand and stays as it is.
+`errors`, `metrics`, `shared metrics`, `metrics of caches`, `metrics of work queues`, `options of kinform COMMAND`,
+`rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes are filled in as well: see `constants`.
+Text outside of these marks is written by hand and stays as it is.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import msgspec
 import prometheus_client
 
 import kinform
+import kinform.controllers
 import kinform.testing
 from kinform.cli._app import COMMANDS
 from tests.docs import constants, metrics, rooms
@@ -63,6 +64,8 @@ def rendered(name: str) -> str:
         return f"```text\n{textwrap.dedent(chr(10).join(lines))}\n```\n"
     if name in metrics.TABLES:
         return metrics.table(name)
+    if name == "metrics of work queues":
+        return metrics.queue_table()
     if name.startswith("options of kinform "):
         return _options(name.removeprefix("options of kinform "))
     module, _, attribute = name.rpartition(".")
@@ -90,7 +93,8 @@ def _public(name: str, found: Any) -> str:
 
 
 def _is_public(found: type) -> bool:
-    return any(getattr(module, found.__name__, None) is found for module in (kinform, kinform.testing))
+    modules = (kinform, kinform.controllers, kinform.testing)
+    return any(getattr(module, found.__name__, None) is found for module in modules)
 
 
 def _members(found: type) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import kinform
 import kinform.prometheus
+from kinform.controllers import EventRecorder, WorkQueue, ensure_finalizer
 from tests.typing.doors import Pod
 
 
@@ -82,3 +83,17 @@ def sources(pods: kinform.Informer[Pod]) -> None:
     kinform.prometheus.register(pods.store)  # type: ignore[arg-type]
     kinform.prometheus.Collector([pods])  # type: ignore[arg-type]
     kinform.prometheus.register(pods, registry=None)  # type: ignore[arg-type]
+
+
+async def work_queues(queue: WorkQueue[str]) -> None:
+    queue.add(7)  # type: ignore[arg-type]
+    queue.add("shop/web-0", 7)  # type: ignore[call-arg]
+    queue.add_after("shop/web-0")  # type: ignore[call-arg]
+    WorkQueue[list[str]]()  # type: ignore[type-var]
+
+
+async def events_and_finalizers(api: kinform.Connection, events: EventRecorder) -> None:
+    events.event({}, "Failed", "no quota", type="Error")  # type: ignore[arg-type]
+    events.event({}, "Failed")  # type: ignore[call-arg]
+    EventRecorder(api)  # type: ignore[call-arg]
+    await ensure_finalizer(api, "v1/pods", 7, "example.com/f")  # type: ignore[arg-type]
