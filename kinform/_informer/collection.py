@@ -1,7 +1,8 @@
 """A collection: streams that fill a store, its snapshot, and its dispatchers.
 
 Starts and stops tasks. Several handles may share a collection: the first one starts it, the last one stops it, and a
-later one starts it anew. Never decodes an object.
+later one starts it anew. Never decodes an object. Over 500 lines: the order of start, stop and each change of streams
+must be read in one place.
 Source: client-go's shared informer, controller-runtime's `internal/informers.go`.
 """
 
