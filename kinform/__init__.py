@@ -34,8 +34,10 @@ from kinform._errors import (
 from kinform._events import Added, Apply, Delete, Deleted, Init, InitApply, InitDone, Synced, Updated
 from kinform._informer.factory import Factory
 from kinform._informer.informer import Informer
+from kinform._informer.on_demand import OnDemand
 from kinform._informer.reflector import reflector
 from kinform._listwatch.stream import Stream, watcher
+from kinform._namespace_selector import NamespaceSelector
 from kinform._objects import Meta, Object
 from kinform._options import Backoff, Prune, Resource, Scope, Snapshot, WatchOptions
 from kinform._selector_builder import Selector
@@ -44,6 +46,8 @@ from kinform._stats import (
     FactoryStats,
     Health,
     MemoryUsage,
+    NamespacesStats,
+    OnDemandStats,
     SnapshotStats,
     Stats,
     StreamStats,
@@ -81,8 +85,12 @@ __all__ = [
     "MemoryLimitError",
     "MemoryUsage",
     "Meta",
+    "NamespaceSelector",
+    "NamespacesStats",
     "NotFoundError",
     "Object",
+    "OnDemand",
+    "OnDemandStats",
     "OptionError",
     "ProtocolError",
     "Prune",

@@ -25,6 +25,7 @@ from kinform._checks import (
     require_strings,
 )
 from kinform._errors import KinformError, OptionError
+from kinform._namespace_selector import NamespaceSelector
 from kinform._paths.prune_program import Program, compile_prune, intersection
 from kinform._paths.type_paths import paths_of_type
 from kinform._plurals import suggest_plural
@@ -120,8 +121,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     """Selects objects of a resource. The server sends only these objects.
 
     Attributes:
-        namespaces: Names of namespaces. Each namespace has its own stream. None: all namespaces, in one stream. Do not
-            set it for a cluster-scoped resource: the informer would stay `not_found`.
+        namespaces: Names of namespaces, each with its own stream; or a `NamespaceSelector`, for an informer. None: all
+            namespaces, in one stream. Do not set it for a cluster-scoped resource: the informer would stay `not_found`.
         label_selector: Label selector as in `kubectl -l`. `""`: no condition.
         field_selector: Field selector as in `kubectl --field-selector`. `""`: no condition. Only the grammar is
             checked here; the server decides which fields the resource supports.
@@ -131,13 +132,24 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         OptionError: A namespace or a selector is not valid.
     """
 
-    namespaces: Strings | None = None
+    namespaces: Strings | NamespaceSelector | None = None
     label_selector: str = ""
     field_selector: str = ""
     metadata_only: bool = False
 
+    @property
+    def fixed_namespaces(self) -> tuple[str, ...] | None:
+        """The names of the namespaces; None: all.
+
+        Raises:
+            OptionError: A `NamespaceSelector` has their place: only an informer follows one.
+        """
+        if isinstance(self.namespaces, NamespaceSelector):
+            raise OptionError("Scope.namespaces", self.namespaces, "None or names; an Informer takes a selector")
+        return None if self.namespaces is None else tuple(self.namespaces)
+
     def __post_init__(self) -> None:
-        if self.namespaces is not None:
+        if self.namespaces is not None and not isinstance(self.namespaces, NamespaceSelector):
             allowed = 'None for all namespaces, or a list of DNS labels (a-z, 0-9 and "-") like ["shop", "bank"]'
             names = require_strings("Scope.namespaces", self.namespaces, allowed)
             if not names:

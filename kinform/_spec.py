@@ -13,6 +13,7 @@ import msgspec
 
 from kinform._checks import require_callable, require_instance
 from kinform._decoding import check_type
+from kinform._namespace_selector import NamespaceSelector
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Transform, WatchOptions
 from kinform._paths.conflicts import check_indexes
 from kinform._printable import listed, printable
@@ -77,8 +78,11 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         Args:
             namespace: Names the stream of this namespace instead; `""`: the whole collection.
         """
-        namespaces = [namespace] if namespace else self.scope.namespaces or ()
-        name = f"{self.resource} in {listed(tuple(namespaces))}" if namespaces else str(self.resource)
+        name = str(self.resource)
+        if isinstance(selected := self.scope.namespaces, NamespaceSelector) and not namespace:
+            name += f" in namespaces with {printable(selected.label_selector, MAX_SELECTOR)}"
+        elif namespaces := (namespace,) if namespace else self.scope.fixed_namespaces:
+            name += f" in {listed(namespaces)}"
         selectors = (("labels", self.scope.label_selector), ("fields", self.scope.field_selector))
         shown = ", ".join(f"{of} {printable(selector, MAX_SELECTOR)}" for of, selector in selectors if selector)
         return f"{name} ({shown})" if shown else name

@@ -137,6 +137,20 @@ class MemoryUsage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     shared_bytes: int
 
 
+class NamespacesStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The namespaces that a `NamespaceSelector` selects, and how they are followed.
+
+    Attributes:
+        matching: Number of namespaces that match.
+        own_streams: Number of those that have streams of their own.
+        covered: Number of those that one stream of all namespaces covers, because there are too many.
+    """
+
+    matching: int
+    own_streams: int
+    covered: int
+
+
 class DecodedCacheStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Statistics of a cache of decoded objects.
 
@@ -219,7 +233,9 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         expectations: Number of own writes that reads show before the stream has reached them: see `Informer.expect`.
         dropped_expectations: Number of own writes that reads no longer show, although the stream has not reached them.
         snapshot: Statistics of the snapshot; None if the informer has none.
-        streams: Statistics of each stream, by namespace; `""` is the stream of all namespaces.
+        streams: Statistics of each stream, by namespace; `""` is the stream of all namespaces. With a
+            `NamespaceSelector`, `"(namespaces)"` is the stream of the namespaces that match.
+        namespaces: The namespaces that a `NamespaceSelector` selects; None without a selector.
     """
 
     state: State
@@ -249,6 +265,39 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     dropped_expectations: int
     snapshot: SnapshotStats | None
     streams: dict[str, StreamStats]
+    namespaces: NamespacesStats | None = None
+
+
+class OnDemandStats(msgspec.Struct, frozen=True, kw_only=True):
+    """Statistics of an `OnDemand`, at the time of the call.
+
+    The counts are those since it was made.
+
+    Attributes:
+        objects: Number of objects in the cache.
+        missing: Number of keys that are known to have no object.
+        watches: Number of objects that have a watch.
+        hits: Number of reads that were answered without a request.
+        misses: Number of other reads. Several may wait for one request.
+        stale_answers: Number of reads that got an answer that is older than promised, because of `max_stale`.
+        requests: Number of requests for an object, without watches.
+        errors: Number of those that failed. Readers got the error, or a stale answer.
+        evictions: Number of answers that were removed to make room for others.
+        wire_bytes: Bytes of all objects received, as the server sent them.
+        memory: Memory of the objects.
+    """
+
+    objects: int
+    missing: int
+    watches: int
+    hits: int
+    misses: int
+    stale_answers: int
+    requests: int
+    errors: int
+    evictions: int
+    wire_bytes: int
+    memory: MemoryUsage
 
 
 class FactoryStats(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,7 +40,7 @@ async def list_objects(
         SkippedError: An object is malformed or oversized.
         ProtocolError: The response is not a LIST, or the pages have no end.
     """
-    for namespace in spec.scope.namespaces or ("",):
+    for namespace in spec.scope.fixed_namespaces or ("",):
         pages, token, empty = Pages(), "", 0
         while True:
             page = _Page(transport, spec, namespace, token, timeout=timeout)

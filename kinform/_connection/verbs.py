@@ -395,6 +395,7 @@ def list_spec(
     require_integer("page_size", page_size, 0, "0 for one page, or a positive number")
     require_positive("timeout", timeout)
     spec = CollectionSpec.of(resource, scope, prune, None, WatchOptions(page_size=page_size))
+    _ = spec.scope.fixed_namespaces  # raises for a selector
     spec.check_readable(type, {})
     return spec
 

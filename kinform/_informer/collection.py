@@ -1,7 +1,8 @@
 """A collection: streams that fill a store, its snapshot, and its dispatchers.
 
 Starts and stops tasks. Several handles may share a collection: the first one starts it, the last one stops it, and a
-later one starts it anew. Never decodes an object.
+later one starts it anew. Never decodes an object. Over 500 lines: the order of start, stop and each change of streams
+must be read in one place.
 Source: client-go's shared informer, controller-runtime's `internal/informers.go`.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,14 @@ from kinform._encoding import AnyObject
 from kinform._errors import KinformError, OptionError
 from kinform._heap import start_trim
 from kinform._informer.background import start_background
+from kinform._informer.covering_writer import CoveringWriter
 from kinform._informer.healer import Healer
 from kinform._informer.own_writes import read_own_write
+from kinform._informer.selected_namespaces import NamespaceFollower, SelectedNamespaces
 from kinform._informer.waits import Waits, degraded_keys, is_degraded
 from kinform._listwatch.pacing import Pacing
 from kinform._listwatch.stream import Stream
+from kinform._namespace_selector import NamespaceSelector
 from kinform._options import Scope, Snapshot
 from kinform._printable import listed
 from kinform._spec import CollectionSpec
@@ -37,6 +41,8 @@ from kinform_ext._table import Change, Version
 
 if TYPE_CHECKING:
     from kinform._snapshot.keeper import SnapshotKeeper
+
+NAMESPACES = "(namespaces)"  # the key of the stream of the namespaces that match a selector
 
 log = logging.getLogger("kinform.informer")
 
@@ -99,7 +105,10 @@ class Collection:
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
         self._notifies_of_keys = self._notifies_of_objects = self._notifies_of_owners = False
-        self._namespaces = spec.scope.namespaces or ("",)
+        self.selected: SelectedNamespaces | None = None
+        selector = spec.scope.namespaces
+        self._selector = selector if isinstance(selector, NamespaceSelector) else None
+        self._namespaces = () if self._selector is not None else spec.scope.fixed_namespaces or ("",)
         self._prepare(Writer(self.contents))
 
     def _prepare(self, writer: Writer) -> None:
@@ -111,6 +120,8 @@ class Collection:
         self.failure: Exception | None = None
         self.keeper: SnapshotKeeper | None = None
         if self.snapshot is not None:
+            if isinstance(self.spec.scope.namespaces, NamespaceSelector):
+                raise OptionError("snapshot", self.snapshot.path, "None, with a NamespaceSelector")
             from kinform._snapshot.keeper import SnapshotKeeper  # and hashlib: memory that few processes need
 
             self.keeper = SnapshotKeeper(self.snapshot, self.transport, self.spec, self.writer, self.streams)
@@ -173,7 +184,10 @@ class Collection:
             for dispatcher in self._dispatchers:
                 self._dispatch_present(dispatcher)
         for namespace in self._namespaces:
-            self._follow(namespace, "" if loaded is None else loaded.resource_versions.get(namespace, ""))
+            known = "" if loaded is None else loaded.resource_versions.get(namespace, "")
+            self.follow(namespace, resource_version=known)
+        if self._selector is not None:
+            self._follow_selected(self._selector)
         if loaded is not None:
             for namespace, keys in loaded.degraded.items():
                 self._healers[namespace].restore(keys)
@@ -224,7 +238,8 @@ class Collection:
             return
         self.running = False
         self._stopping = asyncio.get_running_loop().create_future()
-        self._namespaces = tuple(self.streams)
+        if self._selector is None:
+            self._namespaces = tuple(self.streams)
         keeper, failure = self.keeper, self.failure
         own = [*self._stream_tasks.values(), *self._background_tasks]
         for healer in self._healers.values():
@@ -252,7 +267,45 @@ class Collection:
             self._stopping = None
             self.wake()
 
-    def _follow(self, namespace: str, resource_version: str = "") -> None:
+    def _follow_selected(self, selector: NamespaceSelector) -> None:
+        """Follows the namespaces that match, and has streams for them."""
+        self.selected = SelectedNamespaces(selector, self, self.writer)
+        follower = NamespaceFollower(self.transport, selector, self.spec.options, self._pacing, self.selected.select)
+        follower.stream.on_progress = self.wake
+        self.streams[NAMESPACES] = follower.stream
+        self._stream_tasks[NAMESPACES] = asyncio.create_task(
+            self._run(follower.stream, follower.run()), name=f"kinform {follower.stream.name}"
+        )
+
+    async def leave(self, namespace: str) -> None:
+        """Ends the stream of a namespace. Its objects stay."""
+        await asyncio.gather(*self._end(namespace), return_exceptions=True)
+
+    def _end(self, namespace: str) -> list[asyncio.Task[None]]:
+        """Cancels the stream of a namespace. Returns the tasks to wait for."""
+        task = self._stream_tasks.pop(namespace)
+        del self.streams[namespace]
+        task.cancel()
+        return [task, *self._healers.pop(namespace).stop()]
+
+    async def drop(self, namespace: str) -> None:
+        """Removes the objects of a namespace."""
+        try:
+            while self.writer.drop(namespace):
+                await asyncio.sleep(0)
+        except asyncio.CancelledError:  # a namespace that is half removed could not be followed again
+            while self.writer.drop(namespace):
+                pass
+            raise
+        finally:
+            self.wake()
+
+    def follow(self, namespace: str, covering: CoveringWriter | None = None, *, resource_version: str = "") -> Stream:
+        """Starts the stream of a namespace, or of all (`""`).
+
+        `covering` writes it to the states of other namespaces. `resource_version` is that of a snapshot.
+        """
+        writer = self.writer if covering is None else covering
         stream = Stream(
             self.transport,
             self.spec,
@@ -261,36 +314,47 @@ class Collection:
             pacing=self._pacing,
             counts=self.counts,
         )
-        healer = self._healers[namespace] = Healer(self.transport, self.spec, stream, self.writer)
+        healer = self._healers[namespace] = Healer(self.transport, self.spec, stream, writer)
 
         def progress() -> None:
             healer.update()
-            self.writer.reached(namespace, stream.resource_version)
+            writer.reached(namespace, stream.resource_version)
             self.wake()
 
         stream.on_progress = progress
         self.streams[namespace] = stream
-        self._stream_tasks[namespace] = asyncio.create_task(self._fill(stream), name=f"kinform {stream.name}")
+        self._stream_tasks[namespace] = asyncio.create_task(
+            self._run(stream, self._fill(stream, writer)), name=f"kinform {stream.name}"
+        )
+        return stream
 
-    async def _fill(self, stream: Stream) -> None:
+    async def _fill(self, stream: Stream, writer: Writer | CoveringWriter) -> None:
         try:
             async with aclosing(stream.steps()) as steps:
                 async for step in steps:
                     try:
-                        await self.writer.write(stream.namespace, step, stream)
+                        await writer.write(stream.namespace, step, stream)
                     except Exception as error:
                         await steps.athrow(error)  # the stream has failed, too, and has the error
                     del step  # it holds a batch of up to a MiB, and the next step may be hours away
+        except Exception:
+            self._healers[stream.namespace].stop()
+            raise
+        finally:
+            writer.abort(stream.namespace, stream)
+
+    async def _run(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
+        """Runs the work of a stream. Its failure is that of the collection."""
+        try:
+            await work
         except Exception as error:
             # The text of an error that is not ours, such as a bug of a transport, may quote anything.
             why = error if isinstance(error, KinformError) else type(error).__name__
             log.error("%s: failed: %s", stream.name, why)
             self.failure = error
-            self._healers[stream.namespace].stop()
             for dispatcher in self._dispatchers:
                 dispatcher.fail(error)
         finally:
-            self.writer.abort(stream.namespace, stream)
             self.wake()
 
     # Changes
@@ -378,11 +442,13 @@ class Collection:
 
     def expect(self, obj: AnyObject) -> None:
         """Lets readers see an own write, also after a later start. See `Informer.expect`."""
-        streams = self.streams if self.running else self._namespaces
+        selected = None if self.selected is None else self.selected.names
+        streams = selected if selected is not None else self.streams if self.running else self._namespaces
         write = read_own_write(self.spec, obj, streams, self.contents.table)
         self.writer.expect(write.stream, write.batch, excluded=write.excluded)
         if self.running:
-            self.writer.reached(write.stream, self.streams[write.stream].resource_version)
+            stream = self.streams.get(write.stream) or self.streams.get("")
+            self.writer.reached(write.stream, "0" if stream is None else stream.resource_version)
 
     # State and waits
 
@@ -421,7 +487,7 @@ class Collection:
             self._check_namespaced()
             Scope(namespaces=[namespace])
             if namespace not in self.streams:
-                self._follow(namespace)
+                self.follow(namespace)
         stream = self.streams[namespace]
 
         def streams() -> list[Stream]:
@@ -437,22 +503,15 @@ class Collection:
             self._check_namespaced()
             if namespace not in self.streams:
                 raise OptionError("namespace", namespace, f"a followed namespace: {listed(list(self.streams))}")
-            task = self._stream_tasks.pop(namespace)
-            del self.streams[namespace]
-            task.cancel()
-            healing = self._healers.pop(namespace).stop()
+            ending = self._end(namespace)
             try:
-                await asyncio.gather(task, *healing, return_exceptions=True)
-                while self.writer.drop(namespace):
-                    await asyncio.sleep(0)
-            except asyncio.CancelledError:  # a namespace that is half removed could not be followed again
-                while self.writer.drop(namespace):
-                    pass
-                raise
+                await asyncio.gather(*ending, return_exceptions=True)
             finally:
-                self.wake()
+                await self.drop(namespace)
 
     def _check_namespaced(self) -> None:
+        if self._selector is not None:
+            raise OptionError("Scope.namespaces", self._selector, "names: this informer follows those that match")
         if self.spec.scope.namespaces is None:
             raise OptionError("Scope.namespaces", None, "names of namespaces: this informer follows all of them")
         self._check_running()

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 
 from kinform._errors import KinformError, MemoryLimitError, StatusError
 from kinform._events import Skipped
+from kinform._informer.covering_writer import CoveringWriter
 from kinform._listwatch.fetch import fetch
 from kinform._listwatch.stream import Stream
 from kinform._printable import printable
@@ -36,7 +37,9 @@ class Healer:
         writer: The writer of its store.
     """
 
-    def __init__(self, transport: Transport, spec: CollectionSpec, stream: Stream, writer: Writer) -> None:
+    def __init__(
+        self, transport: Transport, spec: CollectionSpec, stream: Stream, writer: Writer | CoveringWriter
+    ) -> None:
         self._transport = transport
         self._spec = spec
         self._stream = stream

@@ -51,6 +51,7 @@ def stats_of(collection: Collection, dispatcher: Dispatcher[Any], handle: Handle
         skipped=counts.skipped,
         snapshot=None if keeper is None else keeper.stats(),
         streams={namespace: stream.stats() for namespace, stream in collection.streams.copy().items()},
+        namespaces=None if collection.selected is None else collection.selected.stats(),
     )
 
 

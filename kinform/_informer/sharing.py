@@ -22,6 +22,7 @@ from kinform._informer.informer import Informer
 from kinform._informer.waits import Waits
 from kinform._listwatch.pacing import Pacing
 from kinform._loop_binding import LoopBinding
+from kinform._namespace_selector import NamespaceSelector
 from kinform._options import Resource, Snapshot
 from kinform._spec import CollectionSpec
 from kinform._store.contents import StoreContents
@@ -213,5 +214,6 @@ class SharedInformer(Informer[T]):
 def _key(spec: CollectionSpec) -> CollectionSpec:
     """Returns the spec with its namespaces in order, which does not matter."""
     namespaces = spec.scope.namespaces
-    scope = replace(spec.scope, namespaces=None if namespaces is None else sorted(namespaces))
-    return replace(spec, scope=scope)
+    if namespaces is None or isinstance(namespaces, NamespaceSelector):
+        return spec
+    return replace(spec, scope=replace(spec.scope, namespaces=sorted(namespaces)))

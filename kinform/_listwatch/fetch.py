@@ -29,10 +29,12 @@ class Fetched(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         batch: The object alone; None if it does not exist in the scope.
         resource_version: The resourceVersion of the object; without an object: the one at which it was missing.
+        state: The resourceVersion of the answer. A watch can start from it.
     """
 
     batch: Batch | None
     resource_version: str
+    state: str
 
 
 async def fetch(transport: Transport, spec: CollectionSpec, key: str, *, name: str) -> Fetched:
@@ -58,7 +60,7 @@ async def fetch(transport: Transport, spec: CollectionSpec, key: str, *, name: s
             if response.status != 200:
                 status = read_status(response.status, await response.head(STATUS_BYTES))
                 raise status.error(name, verb="list")
-            return await _read(response, spec, key, name)
+            return await read_fetched(response, spec, key, name=name)
     except TimeoutError as error:
         raise StalledError(f"{name}: {printable(key)} did not arrive within {seconds:g} s") from error
     finally:
@@ -86,7 +88,14 @@ def name_selector(scope: Scope, name: str) -> str:
     return f"{selector},{scope.field_selector}" if scope.field_selector else selector
 
 
-async def _read(response: Response, spec: CollectionSpec, key: str, name: str) -> Fetched:
+async def read_fetched(response: Response, spec: CollectionSpec, key: str, *, name: str) -> Fetched:
+    """Reads the response to a request for one object, which has the status 200.
+
+    Raises:
+        SkippedError: The object is malformed or oversized.
+        TransportError: The body broke off.
+        ProtocolError: The body is not a LIST of this object.
+    """
     frames = Frames("list", spec.prune.program(), name=name, max_object_bytes=spec.options.max_object_bytes)
     found: Batch | None = None
     async for chunk in response.chunks():
@@ -97,7 +106,8 @@ async def _read(response: Response, spec: CollectionSpec, key: str, name: str) -
                 case Skip():
                     raise SkippedError(name, frame.key or key, frame.reason, offset=frame.offset, size=frame.size)
                 case ListEnd():
-                    return Fetched(found, found.resource_version(0) if found is not None else frame.resource_version)
+                    state = frame.resource_version
+                    return Fetched(found, found.resource_version(0) if found is not None else state, state)
                 case _:
                     raise _unexpected(frame, name, key)
     frames.finish()

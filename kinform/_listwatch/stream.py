@@ -87,6 +87,7 @@ class Stream:
         resource_version: str = "",
         pacing: Pacing | None = None,
         counts: StreamCounts | None = None,
+        throttled_log: ThrottledLog | None = None,
     ) -> None:
         self.namespace = namespace
         self._counts = StreamCounts() if counts is None else counts
@@ -102,7 +103,7 @@ class Stream:
         self._transport = transport
         self._program = spec.prune.program()
         self._options = spec.options
-        self._log = ThrottledLog(log)
+        self._log = ThrottledLog(log) if throttled_log is None else throttled_log
         self._last_request = -math.inf
         self._relist_requested = False
         self._failure: KinformError | None = None
@@ -440,7 +441,7 @@ def watcher(
         OptionError: An option has a value that is not allowed.
     """
     spec = CollectionSpec.of(resource, scope, prune, None, options)
-    namespaces = list(spec.scope.namespaces or ("",))
+    namespaces = list(spec.scope.fixed_namespaces or ("",))
     if len(namespaces) > 1:
         raise OptionError("Scope.namespaces", namespaces, "None or one namespace here; an Informer takes several")
     return Stream(as_transport(api), spec, namespace=namespaces[0])

@@ -235,7 +235,7 @@ def _origin(spec: CollectionSpec) -> Origin:
         place="",
         resource=str(spec.resource),
         scope=(scope.label_selector, scope.field_selector, scope.metadata_only),
-        namespaces=None if scope.namespaces is None else tuple(sorted(scope.namespaces)),
+        namespaces=None if scope.fixed_namespaces is None else tuple(sorted(scope.fixed_namespaces)),
         prune=(tuple(prune.drop), tuple(prune.keep), tuple(sorted(prune.keep_last.items()))),
         transform=_qualified(spec.transform),
     )

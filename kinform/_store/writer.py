@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from threading import get_ident
 from typing import Any
 
@@ -136,6 +136,27 @@ class Writer:
         else:
             for i in range(len(batch)):
                 self._apply_transformed(stream, batch, i, initial=initial)
+        self._check_memory()
+
+    def apply_to_streams(self, batch: Batch, streams: Collection[str], *, initial: bool) -> None:
+        """Adds each object of a batch to the stream of its namespace, or drops it.
+
+        Args:
+            batch: The objects.
+            streams: The namespaces that are streams. Objects of other namespaces are dropped.
+            initial: As for `apply`.
+
+        Raises:
+            MemoryLimitError: The store takes more than `memory_limit`.
+        """
+        self._check_thread()
+        self.contents.turns.note_write()
+        self.wire_bytes += batch.wire_bytes
+        self._writes += 1
+        for i in range(len(batch)):
+            namespace = batch.namespace(i)
+            if namespace in streams:
+                self._apply_transformed(namespace, batch, i, initial=initial)
         self._check_memory()
 
     def skip(self, stream: str, skipped: Skipped) -> None:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector as PrometheusCollector
@@ -16,8 +17,33 @@ from kinform import OptionError
 from kinform.prometheus._election_metrics import election_families
 from kinform.prometheus._informer_metrics import families
 from kinform.prometheus._labels import UniqueNames
+from kinform.prometheus._on_demand_metrics import on_demand_families
 from kinform.prometheus._queue_metrics import queue_families
-from kinform.prometheus._sources import Election, InformerGroup, InformerSource, Metrics, Queue, Source
+from kinform.prometheus._sources import Cache, Election, InformerGroup, InformerSource, Metrics, Queue, Source
+
+
+class Kind(NamedTuple):
+    """A kind of sources.
+
+    Attributes:
+        protocol: The form of its sources.
+        families: Returns the metrics of sources, each with the values of its labels.
+        has_resource: The labels are the resource and the name. Otherwise the name alone.
+    """
+
+    protocol: Any
+    families: Callable[[Iterable[tuple[Any, Any]]], Iterable[Metric]]
+    has_resource: bool
+
+
+# A source is of the first kind that it fits: an informer also has the form of a cache.
+KINDS = (
+    Kind(Queue, queue_families, has_resource=False),
+    Kind(Election, election_families, has_resource=False),
+    Kind(InformerSource, families, has_resource=True),
+    Kind(Cache, on_demand_families, has_resource=True),
+)
+ALLOWED = "informers, caches, objects with `informers`, work queues, elections, or objects with a method `collect`"
 
 
 class Collector(PrometheusCollector):
@@ -32,8 +58,8 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, objects with informers, work queues, elections, and objects with metrics of their own, such
-            as collectors of `prometheus_client`.
+        sources: Informers, caches, objects with informers, work queues, elections, and objects with metrics of their
+            own, such as collectors of `prometheus_client`.
 
     Raises:
         OptionError: An argument is something else.
@@ -42,7 +68,7 @@ class Collector(PrometheusCollector):
     def __init__(self, *sources: Source) -> None:
         self._lock = threading.Lock()
         self._sources: list[weakref.ref[Source]] = []
-        self._informer_names, self._queue_names, self._election_names = UniqueNames(), UniqueNames(), UniqueNames()
+        self._names = [UniqueNames() for _ in KINDS]
         self.add(*sources)
 
     def add(self, *sources: Source) -> None:
@@ -64,37 +90,37 @@ class Collector(PrometheusCollector):
     def collect(self) -> Iterator[Metric]:
         """Returns the metrics of all sources, at the time of the call."""
         sources = [source for found in self._sources if (source := found()) is not None]
-        informers: dict[int, InformerSource] = {}  # by identity: a factory and a program may both have one
-        queues: list[Queue] = []
-        elections: list[Election] = []
-        own: list[Metrics] = []
+        own = [source for source in sources if isinstance(source, Metrics)]
+        found: list[dict[int, Any]] = [{} for _ in KINDS]  # by identity: a factory and a program may have one informer
         for source in sources:
-            if isinstance(source, Metrics):
-                own.append(source)
-            elif isinstance(source, Queue):
-                queues.append(source)
-            elif isinstance(source, Election):
-                elections.append(source)
-            else:
-                found = source.informers if isinstance(source, InformerGroup) else [source]
-                informers |= {id(informer): informer for informer in found}
+            for each in source.informers if isinstance(source, InformerGroup) else [source]:
+                if (kind := _kind_of(each)) is not None:
+                    found[kind][id(each)] = each
         with self._lock:
-            labels = [(str(each.resource), self._informer_names.of(each)) for each in informers.values()]
-            queue_names = [self._queue_names.of(queue) for queue in queues]
-            election_names = [self._election_names.of(election) for election in elections]
-        measured = [
-            *families(zip(labels, informers.values(), strict=True)),
-            *queue_families(zip(queue_names, queues, strict=True)),
-            *election_families(zip(election_names, elections, strict=True)),
-        ]
+            labelled = [
+                [(_labels(kind, each, names), each) for each in of_kind.values()]
+                for kind, names, of_kind in zip(KINDS, self._names, found, strict=True)
+            ]
+        measured = [metric for kind, each in zip(KINDS, labelled, strict=True) for metric in kind.families(each)]
         yield from _merged([*measured, *(metric for source in own for metric in source.collect())])
 
 
+def _kind_of(source: object) -> int | None:
+    """The place of its kind; None for other objects, and for sources of `Metrics`."""
+    if isinstance(source, Metrics):
+        return None
+    return next((place for place, kind in enumerate(KINDS) if isinstance(source, kind.protocol)), None)
+
+
+def _labels(kind: Kind, source: Any, names: UniqueNames) -> str | tuple[str, str]:
+    name = names.of(source)
+    return (str(source.resource), name) if kind.has_resource else name
+
+
 def _reference(source: Source) -> weakref.ref[Source]:
-    known = InformerSource | InformerGroup | Queue | Election | Metrics
-    if isinstance(source, type) or not isinstance(source, known):
-        allowed = "informers, objects with `informers`, work queues, elections, or objects with a method `collect`"
-        raise OptionError("sources", type(source).__name__, allowed)
+    is_known = isinstance(source, Metrics | InformerGroup) or _kind_of(source) is not None
+    if isinstance(source, type) or not is_known:
+        raise OptionError("sources", type(source).__name__, ALLOWED)
     try:
         return weakref.ref(source)
     except TypeError:  # a class with `__slots__`

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from prometheus_client import Metric
 
-from kinform import Health, Resource, Stats
+from kinform import Health, OnDemandStats, Resource, Stats
 
 if TYPE_CHECKING:
     from kinform.controllers import ElectionStats, QueueStats
@@ -81,6 +81,25 @@ class Queue(Protocol):
 
 
 @runtime_checkable
+class Cache(Protocol):
+    """A read-through cache: `kinform.OnDemand` or `kinform.sync.OnDemand`.
+
+    All methods must work in every thread.
+    """
+
+    resource: Resource
+
+    @property
+    def name(self) -> str:
+        """The name in logs and errors."""
+        ...
+
+    def stats(self) -> OnDemandStats:
+        """Returns the current counts and sizes."""
+        ...
+
+
+@runtime_checkable
 class Metrics(Protocol):
     """An object with metrics of its own, in the form of `prometheus_client`.
 
@@ -93,5 +112,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = InformerSource | InformerGroup | Queue | Election | Metrics
+Source: TypeAlias = InformerSource | Cache | InformerGroup | Queue | Election | Metrics
 """An object whose metrics a collector returns."""

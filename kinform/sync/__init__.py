@@ -16,6 +16,7 @@ from kinform.sync._changes import Changes
 from kinform.sync._connection import Connection, connect
 from kinform.sync._factory import Factory
 from kinform.sync._informer import Informer
+from kinform.sync._on_demand import OnDemand
 from kinform.sync._streams import Stream, reflector, watcher
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Connection",
     "Factory",
     "Informer",
+    "OnDemand",
     "Store",
     "Stream",
     "Writer",

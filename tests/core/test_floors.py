@@ -36,12 +36,13 @@ ROOMS = {
         "base adapter access credentials client_configuration http_client lean_import lent_client cluster_identity",
     ),
     "_listwatch": Room("vocabulary _paths _transport", "stream fetch frames pacing pages"),
-    "_connection": Room("vocabulary _paths _transport _listwatch", "bodies connection listing verbs"),
+    "_connection": Room("vocabulary _paths _transport _listwatch", "bodies connection exchange listing target verbs"),
     "_store": Room("vocabulary _paths", "contents writer reader"),
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),
     "_snapshot": Room("vocabulary _transport _listwatch _store", "keeper"),
     "_informer": Room(
-        "vocabulary _paths _transport _listwatch _store _dispatch _snapshot", "factory informer reflector"
+        "vocabulary _paths _transport _listwatch _connection _store _dispatch _snapshot",
+        "factory informer on_demand reflector",
     ),
     "_watch": Room("vocabulary _models _listwatch", "*"),
     "dropin": Room("vocabulary _models _watch", "*"),

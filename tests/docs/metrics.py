@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
+from kinform.prometheus._on_demand_metrics import ON_DEMAND_ROWS
 from kinform.prometheus._queue_metrics import QUEUE_ROWS
 
 
@@ -13,11 +14,14 @@ def queue_table() -> str:
     return f"| metric | type | |\n|---|---|---|\n{rows}"
 
 
-def table(*, shared: bool) -> str:
-    """Returns a row for each metric, either unshared or shared by informers."""
+TABLES = {"metrics": ROWS, "shared metrics": SHARED_ROWS, "metrics of caches": ON_DEMAND_ROWS}
+
+
+def table(name: str) -> str:
+    """Returns a row for each metric of a table."""
     rows = "".join(
         f"| `{row.name}` | {row.type} | {f'`{row.label}`' if row.label else ''} | {row.help} |\n"
-        for row in (SHARED_ROWS if shared else ROWS)
+        for row in TABLES[name]
     )
     return f"| metric | type | label | |\n|---|---|---|---|\n{rows}"
 

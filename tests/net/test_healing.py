@@ -133,7 +133,7 @@ async def test_an_answer_that_the_watch_has_not_reached_is_not_written(server, a
         answered.set()
         # As if the watch were behind the answer by one resourceVersion.
         number = int(server.resource_version) + ahead
-        return Fetched(found.batch, str(number))
+        return Fetched(found.batch, str(number), found.state)
 
     monkeypatch.setattr(healer, "fetch", early)
     async with kinform.Informer(api, PODS, options=quick()) as pods:
@@ -174,7 +174,7 @@ async def test_an_object_that_is_gone_when_it_is_fetched_is_deleted(server, api,
 
     async def gone(*args: Any, **names: Any) -> Fetched:
         found = await fetch(*args, **names)
-        return Fetched(None, found.resource_version)
+        return Fetched(None, found.resource_version, found.state)
 
     monkeypatch.setattr(healer, "fetch", gone)
     async with kinform.Informer(api, PODS, options=quick()) as pods:

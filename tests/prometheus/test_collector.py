@@ -346,3 +346,31 @@ def test_what_is_no_source_is_refused(source):
     with pytest.raises(kinform.OptionError, match="sources"):
         collector.add(Group(), source)
     assert samples(collector) == {}
+
+
+async def test_caches_have_their_own_metrics(server: Server):
+    server.generate("v1/namespaces", 3)
+    (first, second, _) = server.keys("v1/namespaces")
+    async with kinform.connect(server.url) as api:
+        caches = [kinform.OnDemand(api, "v1/namespaces") for _ in range(2)]
+        informer = kinform.Informer(api, "v1/namespaces")
+        collector = kinform.prometheus.Collector(*caches, informer)
+        async with caches[0] as cache:
+            for key in (first, first, second, "none"):
+                await cache.get(key)
+            found, stats = samples(collector), cache.stats()
+
+    def of(name: str, cache: str = "v1/namespaces", **labels: str) -> float | None:
+        labels = {"resource": "v1/namespaces", "cache": cache, **labels}
+        return found.get((f"kinform_on_demand_{name}", frozenset(labels.items())))
+
+    assert of("answers", kind="object") == 2
+    assert of("answers", kind="missing") == 1
+    assert of("watches") == 2
+    assert of("bytes") == stats.memory.held_bytes
+    assert of("reads_total", result="hit") == 1
+    assert of("reads_total", result="miss") == of("requests_total") == 3
+    assert of("received_bytes_total") == stats.wire_bytes
+    assert of("errors_total") == of("evictions_total") == of("stale_answers_total") == 0
+    assert of("requests_total", "v1/namespaces #2") == 0
+    assert value(found, "kinform_store_objects", "v1/namespaces") == 0

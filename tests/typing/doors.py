@@ -141,6 +141,21 @@ def selectors_and_prunes_are_made_of_values(tiers: list[str]) -> None:
     assert_type(kinform.Prune.from_type(Pod) & kinform.Prune.last_applied(), kinform.Prune)
 
 
+async def a_cache_has_the_type_of_its_objects(api: kinform.Connection, threads: kinform.sync.Connection) -> None:
+    async with kinform.OnDemand(api, "v1/pods", type=Pod, ttl=60) as pods, kinform.OnDemand(api, "v1/nodes") as nodes:
+        assert_type(await pods.get("shop/web-0"), Pod | None)
+        assert_type(await nodes.get("node-7"), dict[str, Any] | None)
+        kinform.prometheus.register(pods, nodes)
+    with kinform.sync.OnDemand(threads, "v1/pods", type=Pod, max_watches=0) as blocking:
+        assert_type(blocking.get("shop/web-0"), Pod | None)
+        assert_type(blocking.stats(), kinform.OnDemandStats)
+
+
+def a_scope_takes_a_selector_of_namespaces(pods: kinform.Informer[Pod]) -> None:
+    kinform.Scope(namespaces=kinform.NamespaceSelector("tenant-agent=true", max_streams=10))
+    assert_type(pods.stats().namespaces, kinform.NamespacesStats | None)
+
+
 def a_store_has_the_type_of_its_reader() -> None:
     _, dicts = kinform.store()
     assert_type(dicts, kinform.Store[dict[str, Any]])

@@ -1,0 +1,416 @@
+"""A read-through cache: objects are fetched at their first read, and kept current.
+
+Decides what is requested, and what readers get. `on_demand_cache` keeps the answers, `on_demand_watch` follows objects.
+Source: the managers of Secrets and ConfigMaps in the kubelet; RFC 5861 (stale-if-error) for stale answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from types import TracebackType
+from typing import Any, Generic, Self
+
+from kinform._checks import require_integer, require_number, require_positive
+from kinform._connection.exchange import Call, exchange
+from kinform._connection.target import Target
+from kinform._decoding import DICT, T, decode_object, make_decoder
+from kinform._errors import KinformError, StalledError, StatusError, release_frames
+from kinform._informer.background import start_background
+from kinform._informer.on_demand_cache import AnswerCache
+from kinform._informer.on_demand_watch import End, ObjectWatch
+from kinform._listwatch.fetch import Fetched, read_fetched, request_of
+from kinform._loop_binding import LoopBinding
+from kinform._options import Prune, Resource, WatchOptions
+from kinform._printable import printable
+from kinform._resource_versions import is_newer
+from kinform._spec import CollectionSpec
+from kinform._stats import OnDemandStats
+from kinform._throttled_log import ThrottledLog
+from kinform._transport.adapter import ApiClient, as_transport
+from kinform._transport.base import Response, Transport
+from kinform_ext._scan import Batch
+
+log = logging.getLogger("kinform.on_demand")
+
+MAX_CONCURRENT_REQUESTS = 16
+ERROR_SECONDS = 1.0  # after a failed request, its error is the answer for this long
+MAX_RETRY_AFTER = 600.0  # seconds: one bad header of a proxy must not stop a key for years
+TIDY_SECONDS = 15.0  # between two searches for unread answers and watches; less for a short ttl
+
+
+class OnDemand(Generic[T]):
+    """Objects that are fetched at their first read, and then kept current.
+
+    For programs that read a few objects of a large collection, such as the namespaces of the pods on one node. An
+    informer would hold all objects.
+
+    The promise: **`get` answers with a state that the object had at some moment between `ttl` seconds before the call
+    and the answer.** For an object that does not exist, it is `negative_ttl` seconds. Without a watch, the age counts
+    from the start of the request that fetched the answer. With a watch, changes are readable as soon as they arrive,
+    and the age counts from the last bookmark, which an API server sends about once a minute. So a watch whose
+    connection is dead, silent or refused does not extend the promise: after `ttl` seconds, the next read fetches the
+    object again. Only `max_stale` allows older answers. Each of them is counted and logged.
+
+    A read of a missing or old answer sends one LIST with the field selector `metadata.name`, for all concurrent readers
+    of the key. Cancellation of a reader does not affect the others. Then an object has a watch of its own, as long as
+    it is read at least once in `ttl` seconds, and if there are fewer than `max_watches`. After a watch was refused, the
+    `ttl` alone keeps the object current. Permissions to `list` and `watch` are necessary, which a Role may limit to
+    `resourceNames`.
+
+    An error is raised to all readers that wait for it. It is the answer for this key for one second longer, or for the
+    time that the server demands by Retry-After. A 429 with a Retry-After is awaited within `timeout`. After a 401, the
+    credentials are read again, once. A failed connection is tried twice.
+
+    Objects are kept in the compact form of a `Store`. `async with` starts the cache, and the end of the block stops it,
+    and wakes all readers with a `KinformError`. Entered again, it starts empty. It belongs to the event loop in which
+    it starts.
+
+    Args:
+        api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The cache does not close it.
+        resource: `"v1/namespaces"`, `"apps/v1/deployments"`, or a `Resource`.
+        ttl: The largest age of an answer, in seconds. Below 70 seconds, bookmarks come too late, and also objects with
+            a watch are fetched again.
+        negative_ttl: The largest age of the answer that there is no such object, in seconds; at most `ttl`.
+        max_objects: The most answers that are kept, with those for missing objects. The least recently read one is
+            evicted first.
+        max_bytes: The most bytes that the objects may take, without free space: `memory.held_bytes` minus
+            `memory.dead_bytes` of `stats()`. At least one object is kept. None: no limit.
+        max_watches: The most watches. Each has an HTTP connection. 0: the `ttl` alone keeps objects current.
+        max_stale: If a request fails, an answer may be older than its age allows by this number of seconds. 0: the
+            error is raised.
+        prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
+        type: The type that objects are decoded to: `dict`, any type that msgspec decodes to, or a model of a Kubernetes
+            client, like `V1Pod`.
+        timeout: Seconds that a reader waits for the server.
+
+    Raises:
+        OptionError: An option is not valid, or pruning drops a field that the type requires.
+    """
+
+    def __init__(
+        self,
+        api: Transport | ApiClient,
+        resource: Resource | str,
+        *,
+        ttl: float = 300.0,
+        negative_ttl: float = 10.0,
+        max_objects: int = 500,
+        max_bytes: int | None = None,
+        max_watches: int = 100,
+        max_stale: float = 0.0,
+        prune: Prune | None = None,
+        type: type[T] = DICT,  # type: ignore[assignment]
+        timeout: float = 30.0,
+    ) -> None:
+        for field, seconds in (("ttl", ttl), ("negative_ttl", negative_ttl), ("timeout", timeout)):
+            require_positive(field, seconds)
+        require_integer("max_objects", max_objects, 1, "a positive number of answers")
+        if max_bytes is not None:
+            require_integer("max_bytes", max_bytes, 1, "a positive number of bytes, or None")
+        require_integer("max_watches", max_watches, 0, "0 or a positive number of watches")
+        require_number("max_stale", max_stale, "0 or more seconds", lambda n: 0 <= n < float("inf"))
+        self._transport = as_transport(api)
+        options = WatchOptions(initial="list", headers_timeout=timeout)
+        self._spec = CollectionSpec.of(resource, prune=prune, options=options)
+        self._spec.check_readable(type, {})
+        self.resource = self._spec.resource
+        self._ttl = ttl
+        self._negative_ttl = min(negative_ttl, ttl)
+        self._max_objects = max_objects
+        self._max_bytes = max_bytes
+        self._max_watches = max_watches
+        self._max_stale = max_stale
+        self._timeout = timeout
+        self._decoder = make_decoder(type)
+        self._binding = LoopBinding(self.name)
+        self._log = ThrottledLog(log)
+        self._running = False
+        self._hits = self._misses = self._stale_answers = self._requests = self._errors = 0
+        self._evictions = self._wire_bytes = 0  # of earlier blocks
+        self._begin()
+
+    def _begin(self) -> None:
+        """Makes everything for a start without answers."""
+        self._cache = AnswerCache(self.name, self._max_objects, self._max_bytes)
+        self._watches: dict[str, ObjectWatch] = {}
+        self._fetches: dict[str, asyncio.Task[tuple[float, bytes | None]]] = {}
+        self._failures: dict[str, tuple[KinformError, float]] = {}  # with the time until which it is the answer
+        self._background_tasks: list[asyncio.Task[None]] = []
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
+
+    def __repr__(self) -> str:
+        state = "running" if self._running else "not running"
+        return f"<kinform.OnDemand of {self.name}, {state}, {self._cache.objects} objects>"
+
+    @property
+    def name(self) -> str:
+        """The name in logs and errors: the resource."""
+        return self._spec.name()
+
+    # Life
+
+    async def __aenter__(self) -> Self:
+        """Starts the cache. Sends nothing.
+
+        Raises:
+            KinformError: It runs already.
+        """
+        if self._running:
+            raise KinformError(f"{self.name}: is started already")
+        self._binding.bind()
+        self._begin()
+        self._running = True
+        self._background_tasks = [
+            start_background(self.name, "compaction", self._cache.writer.run_background()),
+            start_background(self.name, "expiry", self._tidy()),
+        ]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._binding.forked:
+            return  # the connections belong to the parent process
+        self._binding.check()
+        self._running = False
+        tasks: list[asyncio.Task[object]] = [*self._background_tasks, *self._fetches.values()]
+        for task in tasks:
+            task.cancel()
+        tasks += [watch.stop() for watch in self._watches.values()]
+        self._evictions += self._cache.evictions
+        self._wire_bytes += self._cache.writer.wire_bytes
+        self._begin()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # Reads
+
+    async def get(self, key: str) -> T | None:
+        """Returns an object, or None if it does not exist.
+
+        The class says how old the answer can be.
+
+        Args:
+            key: `"namespace/name"`, or `"name"` for a cluster-scoped object.
+
+        Raises:
+            StatusError: The server refuses the request. `NotFoundError`: it does not know the resource.
+            TransportError: There was no response within `timeout`.
+            SkippedError: The object is malformed, or has more than 16 MiB.
+            DecodeError: The object does not fit the type.
+            KinformError: The cache is not running, or stopped during the call.
+            OptionError: The key is not valid.
+        """
+        self._check_running()
+        called = time.monotonic()
+        if isinstance(key, str) and self._is_current(key, called):
+            self._hits += 1
+            return self._answer(key, called)
+        Target.of_key(self.resource, key)
+        self._misses += 1
+        while True:
+            failure = self._failures.get(key)
+            if failure is not None and time.monotonic() < failure[1]:
+                return self._stale_answer(key, failure[0])
+            fetch = self._fetches.get(key)
+            if fetch is None:
+                name = f"kinform fetch of {self.name} {printable(key)}"
+                fetch = self._fetches[key] = asyncio.create_task(self._fetch(key), name=name)
+                fetch.add_done_callback(_retrieve)
+            await asyncio.wait([fetch])  # a reader that is cancelled leaves it to the others
+            if fetch.cancelled():
+                raise KinformError(f"{self.name}: stopped during the read of {printable(key)}")
+            error = fetch.exception()
+            if isinstance(error, KinformError):
+                return self._stale_answer(key, error)
+            started, raw = fetch.result()
+            # Another reader may have started it long ago.
+            if started >= called - (self._negative_ttl if raw is None else self._ttl):
+                return None if raw is None else decode_object(self._decoder, key, raw)
+
+    def stats(self) -> OnDemandStats:
+        """Returns counts and sizes, as of now. Any thread can call it."""
+        cache = self._cache
+        return OnDemandStats(
+            objects=cache.objects,
+            missing=len(cache) - cache.objects,
+            watches=len(self._watches),
+            hits=self._hits,
+            misses=self._misses,
+            stale_answers=self._stale_answers,
+            requests=self._requests,
+            errors=self._errors,
+            evictions=self._evictions + cache.evictions,
+            wire_bytes=self._wire_bytes + cache.writer.wire_bytes,
+            memory=cache.contents.memory_usage(),
+        )
+
+    def _check_running(self) -> None:
+        self._binding.check()
+        if not self._running:
+            raise KinformError(f"{self.name}: not running: enter its `async with` block first")
+
+    def _current_at(self, key: str) -> float | None:
+        """Returns the last time at which the answer was certainly current, or None."""
+        current_at = self._cache.current_at(key)
+        watch = self._watches.get(key)
+        return current_at if watch is None or current_at is None else max(current_at, watch.current_at)
+
+    def _limit(self, key: str) -> float:
+        return self._ttl if self._cache.has_object(key) else self._negative_ttl
+
+    def _is_current(self, key: str, now: float) -> bool:
+        current_at = self._current_at(key)
+        return current_at is not None and current_at >= now - self._limit(key)
+
+    def _answer(self, key: str, now: float) -> T | None:
+        self._cache.note_read(key)
+        if (watch := self._watches.get(key)) is not None:
+            watch.last_read = now
+        raw = self._cache.raw(key)
+        return None if raw is None else decode_object(self._decoder, key, raw)
+
+    def _stale_answer(self, key: str, error: KinformError) -> T | None:
+        """Returns an answer that is older than promised, if that is allowed."""
+        now = time.monotonic()
+        current_at = self._current_at(key)
+        if not self._max_stale or current_at is None or current_at < now - self._limit(key) - self._max_stale:
+            raise error.with_traceback(None)
+        self._stale_answers += 1
+        self._log.warning("stale", f"{self.name}: answers are up to {now - current_at:.0f} s old: {error}")
+        return self._answer(key, now)
+
+    # Requests
+
+    async def _fetch(self, key: str) -> tuple[float, bytes | None]:
+        """Requests an object, and keeps the answer.
+
+        Returns:
+            The time at which the request started, and the JSON of the object.
+        """
+        try:
+            return await self._request(key)
+        except KinformError as error:
+            release_frames(error)
+            self._errors += 1
+            wait = error.retry_after if isinstance(error, StatusError) and error.retry_after is not None else 0.0
+            until = time.monotonic() + min(max(wait, ERROR_SECONDS), MAX_RETRY_AFTER)
+            if len(self._failures) >= self._max_objects:
+                del self._failures[next(iter(self._failures))]
+            self._failures[key] = error, until
+            raise
+        finally:
+            if self._fetches.get(key) is asyncio.current_task():
+                del self._fetches[key]
+
+    async def _request(self, key: str) -> tuple[float, bytes | None]:
+        deadline = time.monotonic() + self._timeout
+        call = Call("list", f"{self.resource} {printable(key)}", request_of(self._spec, key))
+
+        async def read(response: Response) -> Fetched:
+            try:
+                return await read_fetched(response, self._spec, key, name=self.name)
+            finally:
+                response.close()
+
+        await self._take_slot(call)
+        try:
+            self._requests += 1
+            started = time.monotonic()
+            fetched = await exchange(self._transport, call, read, timeout=deadline - started)
+        finally:
+            self._slots.release()
+        self._take(key, fetched, started)
+        return started, None if fetched.batch is None else fetched.batch.raw(0)
+
+    async def _take_slot(self, call: Call) -> None:
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._slots.acquire()
+        except TimeoutError as error:
+            raise StalledError(f"{call}: waited {self._timeout:g} s for other requests") from error
+
+    def _take(self, key: str, fetched: Fetched, started: float) -> None:
+        """Keeps a fetched answer, and follows the object."""
+        self._failures.pop(key, None)
+        watch = self._watches.get(key)
+        if watch is not None:
+            seen = self._cache.resource_version(key)
+            found = None if fetched.batch is None else fetched.batch.resource_version(0)
+            if seen == found or (seen and not is_newer(fetched.resource_version, seen)):
+                self._cache.confirm(key, started)  # the watch works, or is ahead of the answer
+                watch.last_read = time.monotonic()
+                return
+            self._stop_watch(key)
+        for evicted in self._cache.put(key, fetched.batch, started):
+            self._stop_watch(evicted)
+        if fetched.batch is not None and fetched.state:
+            self._follow(key, fetched.state)
+
+    # Watches
+
+    def _follow(self, key: str, resource_version: str) -> None:
+        """Starts a watch, if there are not too many that are in use."""
+        if not self._max_watches:
+            return
+        if len(self._watches) >= self._max_watches:
+            oldest = min(self._watches.values(), key=lambda watch: watch.last_read)
+            if oldest.last_read >= time.monotonic() - self._ttl:
+                return
+            self._stop_watch(oldest.key)
+        self._watches[key] = ObjectWatch(
+            self._transport,
+            self._spec,
+            key,
+            resource_version,
+            throttled_log=self._log,
+            on_events=self._apply,
+            on_state=self._replace,
+            on_end=self._watch_ended,
+        )
+
+    def _apply(self, batch: Batch) -> None:
+        for evicted in self._cache.apply(batch):
+            self._stop_watch(evicted)
+
+    def _replace(self, key: str, batch: Batch | None) -> None:
+        # The state is as old as its request, whose time is not known: the answer counts as no younger than before.
+        current_at = self._cache.current_at(key)
+        if current_at is not None:
+            for evicted in self._cache.put(key, batch, current_at):
+                self._stop_watch(evicted)
+
+    def _watch_ended(self, watch: ObjectWatch, end: End) -> None:
+        if self._watches.get(watch.key) is not watch:
+            return
+        self._cache.confirm(watch.key, watch.current_at)
+        del self._watches[watch.key]
+        if end == "lost":
+            self._cache.limit(watch.key, time.monotonic() - self._ttl)
+
+    def _stop_watch(self, key: str) -> None:
+        if (watch := self._watches.pop(key, None)) is not None:
+            if self._cache.current_at(key) is not None:  # it may be evicted
+                self._cache.confirm(key, watch.current_at)
+            watch.stop()
+
+    async def _tidy(self) -> None:
+        """Ends watches of unread objects, and drops answers that are too old to be used."""
+        while True:
+            await asyncio.sleep(min(TIDY_SECONDS, self._ttl / 4))
+            now = time.monotonic()
+            for watch in [watch for watch in self._watches.values() if watch.last_read < now - self._ttl]:
+                self._stop_watch(watch.key)
+            oldest = now - self._max_stale
+            for key in self._cache.older_than(oldest - self._ttl, oldest - self._negative_ttl):
+                if key not in self._watches and key not in self._fetches:
+                    self._cache.remove(key)
+            for key in [key for key, (_, until) in self._failures.items() if until < now]:
+                del self._failures[key]
+
+
+def _retrieve(fetch: asyncio.Task[Any]) -> None:
+    """Marks the error of a fetch as seen: all its readers may be cancelled."""
+    if not fetch.cancelled():
+        fetch.exception()
