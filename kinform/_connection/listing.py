@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 from kinform._connection.exchange import Call, exchange
 from kinform._errors import ExpiredError, ProtocolError, SkippedError, StalledError, TransportError
-from kinform._listwatch.frames import Frame, Frames, ListEnd, Skip
+from kinform._listwatch.frames import Foreign, Frame, Frames, ListEnd, Skip
 from kinform._listwatch.pages import MAX_UNASKED_OBJECTS, Pages, accept_header, page_params, selector_params
 from kinform._spec import CollectionSpec
 from kinform._transport.base import Request, Response, Transport
@@ -45,7 +45,7 @@ async def list_objects(
         name = spec.name(namespace)
         pages, token, expired, empty = Pages(), "", False, 0
         while True:
-            came, end, fruitless = set[str](), None, 0
+            came, foreign, end, fruitless = set[str](), 0, None, 0
             while end is None:
                 before = len(came)
                 try:
@@ -59,10 +59,12 @@ async def list_objects(
                                             pages.first_key = pages.first_key or key
                                             came.add(key)
                                             yield key, frame.raw(i)
-                                    if limit and len(came) > limit + MAX_UNASKED_OBJECTS:
-                                        raise ProtocolError(f"list {name}: a page of the list has no end")
+                                case Foreign(count):
+                                    foreign += count
                                 case ListEnd():
                                     end = frame
+                            if limit and len(came) + foreign > limit + MAX_UNASKED_OBJECTS:
+                                raise ProtocolError(f"list {name}: a page of the list has no end")
                 except ExpiredError as error:
                     if expired or not error.rest:
                         raise
@@ -73,7 +75,7 @@ async def list_objects(
                         raise
             if not end.page:
                 break
-            empty = 0 if came else empty + 1
+            empty = 0 if came or foreign else empty + 1
             if pages.end_page(end.page) or empty == MAX_EMPTY_PAGES:
                 raise ProtocolError(f"list {name}: the pages of the list have no end")
             token, expired, pages.first_key = end.page, False, ""
@@ -81,17 +83,19 @@ async def list_objects(
 
 async def _page(
     transport: Transport, spec: CollectionSpec, namespace: str, token: str, timeout: float
-) -> AsyncGenerator[Batch | ListEnd, None]:
+) -> AsyncGenerator[Batch | Foreign | ListEnd, None]:
     """Yields the batches of a page, then its end."""
-    name = spec.name(namespace)
+    name, shards = spec.name(namespace), spec.shards
     request = Request(
         path=spec.resource.path(namespace),
-        params=(*selector_params(spec.scope), *page_params(spec.options.page_size, token)),
+        params=(*selector_params(spec.scope, shards), *page_params(spec.options.page_size, token)),
         accept=accept_header(spec.scope, watch=False),
         gzip=spec.options.compression == "gzip",
     )
     response = await exchange(transport, Call("list", name, request), _unread, timeout=timeout)
-    frames = Frames("list", spec.prune.program(), name=name, max_object_bytes=spec.options.max_object_bytes)
+    frames = Frames(
+        "list", spec.prune.program(), name=name, max_object_bytes=spec.options.max_object_bytes, shards=shards
+    )
     try:
         chunks = aiter(response.chunks())
         while True:
@@ -116,9 +120,9 @@ async def _unread(response: Response) -> Response:
     return response
 
 
-def _checked(frame: Frame, name: str) -> Batch | ListEnd:
+def _checked(frame: Frame, name: str) -> Batch | Foreign | ListEnd:
     match frame:
-        case Batch() | ListEnd():
+        case Batch() | Foreign() | ListEnd():
             return frame
         case Skip():
             raise SkippedError(name, frame.key, frame.reason, offset=frame.offset, size=frame.size)

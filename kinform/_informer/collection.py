@@ -358,7 +358,7 @@ class Collection:
     def expect(self, obj: AnyObject) -> None:
         """Lets readers see an own write, also after a later start. See `Informer.expect`."""
         streams = self.streams if self.running else self._namespaces
-        write = read_own_write(self.spec, obj, streams, self.contents.table)
+        write = read_own_write(self.spec, obj, streams, self.contents.table, self.spec.shards)
         self.writer.expect(write.stream, write.batch, excluded=write.excluded)
         if self.running:
             self.writer.reached(write.stream, self.streams[write.stream].resource_version)

@@ -93,7 +93,7 @@ class Healer:
         attempt = healing.attempt(key)
         at_least = 0.0
         try:
-            found = await fetch(self._transport, self._spec, key, name=stream.name)
+            found = await fetch(self._transport, self._spec, key, name=stream.name, shards=stream.shards)
             reached = not healing.in_state and is_reached(found.resource_version, stream.resource_version)
             if healing.attempt(key) == attempt and reached:
                 self._writer.heal(stream.namespace, key, found.batch)

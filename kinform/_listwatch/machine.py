@@ -21,7 +21,7 @@ from kinform._errors import (
 )
 from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._listwatch.call_order import CallOrderError, ExpectedCall, expected_after
-from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip
+from kinform._listwatch.frames import Bookmark, Foreign, Frame, ListEnd, Skip
 from kinform._listwatch.pages import accept_header, page_params, selector_params
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
 from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, Verdict, Wait
@@ -79,6 +79,7 @@ class ListWatchMachine:
         interval: Seconds that must pass between the last request and the next one.
         close_requested: The caller must close the current connection.
         reload_credentials: The last answer was 401: read the credentials again before the next request.
+        shards: The shards to request; None: all objects.
     """
 
     def __init__(
@@ -109,6 +110,7 @@ class ListWatchMachine:
         self.interval = 0.0
         self.close_requested = False
         self.reload_credentials = False
+        self.shards = spec.shards
         self._has_state = bool(resource_version)
         self._phase: PhaseData = Watching(resource_version) if resource_version else self._start()
 
@@ -120,7 +122,7 @@ class ListWatchMachine:
         self.close_requested = False
         self._timeout = int(self._options.watch_timeout * (1 + self._random()))
         scope, page_size = self._scope, self._options.page_size
-        params = selector_params(scope)
+        params = selector_params(scope, self.shards)
         watch = True
         match self._phase:
             case Listing() | Paging() as phase:
@@ -202,6 +204,9 @@ class ListWatchMachine:
                     return None
                 self._reached(frame.resource_version)
                 return Skipped(frame.verb, frame.key, initial)
+            case Foreign():
+                if not self._is_endless(phase, frame.count):
+                    self._reached(frame.resource_version)
             case ListEnd():
                 self._close()
                 if not frame.page:

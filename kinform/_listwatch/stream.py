@@ -26,14 +26,15 @@ from kinform._errors import (
 )
 from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Skipped, Step
 from kinform._jitter import random_fraction
-from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip
+from kinform._listwatch.frames import Bookmark, Foreign, Frame, Frames, ListEnd, Skip
 from kinform._listwatch.healing import Healing
 from kinform._listwatch.machine import Capabilities, ListWatchMachine
 from kinform._listwatch.pacing import Pacing, Turn
 from kinform._objects import Object
 from kinform._options import Prune, Resource, Scope, WatchOptions
+from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
-from kinform._stats import State, StreamStats
+from kinform._stats import ShardFilter, State, StreamStats
 from kinform._status import STATUS_BYTES, read_retry_after, read_status
 from kinform._throttled_log import ThrottledLog, function_name
 from kinform._transport.adapter import as_transport
@@ -70,6 +71,7 @@ class Stream:
         last_sync: Time of the last complete state; None before the first. For a state from a snapshot: the time when
             the server accepted a watch that continues from it.
         last_current: Time at which the stream last had all changes of the server; None before the first.
+        shard_filter: The side that drops the objects of other shards: see `StreamStats`.
         healing: The skipped objects that the stream has not received since.
         on_progress: A function that kinform calls after each chunk of a body, and each time that a connection has ended
             or failed. Any attribute may have changed.
@@ -94,6 +96,7 @@ class Stream:
         self.last_bookmark: float | None = None
         self.last_sync: float | None = None
         self.last_current: float | None = None
+        self.shard_filter: ShardFilter | None = None
         self.healing = Healing(spec.options.backoff, random_fraction)
         self.on_progress: Callable[[], None] = lambda: None
         self._transport = transport
@@ -120,6 +123,11 @@ class Stream:
     def name(self) -> str:
         """The name in logs and errors: the resource, the namespace and the selectors."""
         return self._machine.name
+
+    @property
+    def shards(self) -> ShardSet | None:
+        """The shards that the stream follows; None: all objects."""
+        return self._machine.shards
 
     @property
     def state(self) -> State:
@@ -163,6 +171,7 @@ class Stream:
             seconds_since_byte=since(self.last_byte),
             seconds_since_bookmark=since(self.last_bookmark),
             seconds_since_sync=since(self.last_sync),
+            shard_filter=self.shard_filter,
             degraded=list(self.healing.degraded),
             skipped=self.skipped,
             errors=self.errors,
@@ -240,6 +249,7 @@ class Stream:
                 )
             else:
                 if init := machine.accepted():
+                    self.shard_filter = None
                     self._relist_requested = False
                     self.healing.begin()
                     yield init
@@ -250,6 +260,7 @@ class Stream:
                     self._program,
                     name=self.name,
                     max_object_bytes=self._options.max_object_bytes,
+                    shards=machine.shards,
                 )
                 chunks = aiter(response.chunks())
                 heard = time.monotonic()  # white space and a frame that does not end are silence, too
@@ -341,6 +352,14 @@ class Stream:
         if isinstance(frame, Batch):
             if self._machine.watching:
                 self._counts.count_batch(frame.verb_counts())
+            if self.shards is not None and self.shard_filter is None:
+                self.shard_filter = "server"  # until an object of another shard arrives
+        elif isinstance(frame, Foreign):
+            self.shard_filter = "client"
+            self._counts.foreign += frame.count
+        elif isinstance(frame, ListEnd):
+            if frame.sharded:
+                self.shard_filter = "server"
         elif isinstance(frame, Bookmark):
             self.last_bookmark = self.last_byte
             self._counts.events["BOOKMARK"] += 1

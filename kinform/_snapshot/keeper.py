@@ -23,6 +23,7 @@ import msgspec
 from kinform._errors import SnapshotError
 from kinform._listwatch.stream import Stream
 from kinform._options import Snapshot, Transform
+from kinform._sharding import ShardSet
 from kinform._snapshot.file import (
     MAX_OBJECT_BYTES,
     PIECE_BYTES,
@@ -235,10 +236,15 @@ def _origin(spec: CollectionSpec) -> Origin:
         place="",
         resource=str(spec.resource),
         scope=(scope.label_selector, scope.field_selector, scope.metadata_only),
+        shards=_shards(spec.shards),
         namespaces=None if scope.namespaces is None else tuple(sorted(scope.namespaces)),
         prune=(tuple(prune.drop), tuple(prune.keep), tuple(sorted(prune.keep_last.items()))),
         transform=_qualified(spec.transform),
     )
+
+
+def _shards(shards: ShardSet | None) -> tuple[int, tuple[int, ...]] | None:
+    return None if shards is None else (shards.count, tuple(sorted(shards.indices)))
 
 
 def _qualified(transform: Transform | None) -> str:
