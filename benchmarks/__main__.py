@@ -32,6 +32,7 @@ COMMANDS = {
     "dropin": "benchmarks.dropin",
     "store": "benchmarks.store",
     "scope": "benchmarks.scope",
+    "fleet": "benchmarks.fleet",
     "scale": "benchmarks.scale",
     "soak": "benchmarks.soak",
     "report": "benchmarks.report",

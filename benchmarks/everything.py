@@ -26,6 +26,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("dropin",),
     ("store",),
     ("scope",),
+    ("fleet",),
     ("real",),
     ("scale",),
     ("scale", "--kind", "namespaces"),

@@ -262,8 +262,10 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
             shorter.
         max_object_bytes: Size limit of an object on the wire, in bytes. Larger objects are skipped and reported.
         backoff: Delays between retries.
-        start_jitter: The first request of a stream is delayed by a random number of seconds from 0 to this value. Use
-            it to spread the requests of many processes that start at the same time.
+        start_jitter: Seconds over which many processes that start together spread their first requests. Each stream
+            waits for a part of them: a random one, or on a node the one that follows from the node's name. None: 20
+            seconds from the import of kinform if the environment names the node (`NODE_NAME`, `K8S_NODE_NAME`,
+            `KUBE_NODE_NAME` or `KUBERNETES_NODE_NAME`), because such a program runs on every node; otherwise 0.
         on_error: Called with each error from which the stream recovers. If it raises, the log has one line in ten
             minutes, and at the level DEBUG each exception with its text.
 
@@ -279,7 +281,7 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
     silence_timeout: float | None = None
     max_object_bytes: int = 16 << 20
     backoff: Backoff = Backoff()
-    start_jitter: float = 0.0
+    start_jitter: float | None = None
     on_error: Callable[[KinformError], object] | None = None
 
     def __post_init__(self) -> None:
@@ -291,9 +293,10 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         require_positive("WatchOptions.headers_timeout", self.headers_timeout)
         if self.silence_timeout is not None:
             require_positive("WatchOptions.silence_timeout", self.silence_timeout)
-        require_number(
-            "WatchOptions.start_jitter", self.start_jitter, "0 or more seconds", lambda n: 0 <= n < float("inf")
-        )
+        if self.start_jitter is not None:
+            require_number(
+                "WatchOptions.start_jitter", self.start_jitter, "0 or more seconds", lambda n: 0 <= n < float("inf")
+            )
         require_instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
         if self.on_error is not None:
             require_callable("WatchOptions.on_error", self.on_error, "a callable, or None")

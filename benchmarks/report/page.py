@@ -52,6 +52,18 @@ def _history_objects(records: list[Record]) -> str:
     return next((f"{each['objects']:,} {each['kind']}" for each in of(records, "memory")), "")
 
 
+def _fleet_server(records: list[Record]) -> str:
+    return next(
+        (
+            f"{each['agents']:,} agents start in the same second, one on each node, and each needs all"
+            f" {each['objects']:,} namespaces. The server answers {each['slots']} requests at the same time, and sends"
+            f" {each['bytes_per_second'] / 1e6:,.0f} MB per second; {each['queue']} requests wait."
+            for each in of(records, "fleet")
+        ),
+        "",
+    )
+
+
 def _threads_events(records: list[Record]) -> str:
     return next(
         (f"{each['events']:,} events of {each['objects']:,} {each['kind']}" for each in of(records, "threads")), ""
@@ -100,6 +112,8 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "threads_events": _threads_events,
     "threads_transport": lambda records: transports(records, "threads"),
     "threads": tables.threads,
+    "fleet_server": _fleet_server,
+    "fleet": tables.fleet,
     "dropin_transport": lambda records: transports(records, "dropin"),
     "dropin": tables.dropin,
     "history_objects": _history_objects,

@@ -16,6 +16,8 @@ from benchmarks.report.headline import headline
 from benchmarks.scale import GROWTH
 
 COLOURS = {"kinform": "#c0392b", "Rust": "#b7791f", "Go": "#2b6cb0", "Python": "#6b7280"}
+FLEET_FAMILIES = (("kinform", "kinform"), ("client-go", "Go"), ("kube-rs", "Rust"))
+"""The first words of simulated clients, and their families."""
 UNSEEN = ("tenth", "fresh")
 """The phases that are not in the plot over time."""
 NUMBERS = {phase: str(number) for number, phase in enumerate((each for each in PHASES if each not in UNSEEN), 1)}
@@ -34,6 +36,8 @@ def draw(records: list[Record], folder: Path) -> Iterator[Path]:
     if found := of(records, "memory"):
         draw_history(found, folder / "history.png")
         yield folder / "history.png"
+    if found := of(records, "fleet", record="client"):
+        yield _save(_fleet(found), folder / "fleet.png")
     if of(records, "scale", record="size"):
         yield _save(_scale(records), folder / "scale.png")
 
@@ -106,6 +110,24 @@ def _timeline(panel: Axes, each: Record, top: float) -> None:
     panel.set_title(each["peer"], fontsize=9, loc="left", fontweight=weight, pad=4)
     panel.tick_params(labelsize=7)
     panel.spines[["top", "right"]].set_visible(False)
+
+
+def _fleet(found: list[Record]) -> Figure:
+    """The requests in each second, a panel for each client, with a logarithmic scale."""
+    figure = Figure(figsize=(10, 1.6 * len(found) + 0.6), layout="constrained")
+    panels: list[Axes] = list(figure.subplots(len(found), 1, sharex=True, sharey=True, squeeze=False).flat)
+    for panel, each in zip(panels, found, strict=True):
+        colour = next(
+            (COLOURS[family] for name, family in FLEET_FAMILIES if each["client"].startswith(name)), "#6b7280"
+        )
+        panel.bar(range(len(each["timeline"])), each["timeline"], width=1.0, align="edge", color=colour)
+        panel.set_yscale("log")
+        panel.set_title(each["client"], loc="left", fontsize=9)
+        panel.yaxis.set_major_formatter("{x:,.0f}")
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[-1].set_xlabel("seconds after the start of all agents")
+    figure.supylabel("requests in a second", fontsize=9)
+    return figure
 
 
 def _scale(records: list[Record]) -> Figure:

@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from benchmarks import fleet as fleet_benchmark
 from benchmarks import memory
 from benchmarks import scale as scale_benchmark
 from benchmarks import scope as scope_benchmark
@@ -199,6 +200,12 @@ def dropin(records: Records) -> str:
             f" tenth of them, and {sizes[1]} MiB at the end."
         )
     return "\n\n".join(found)
+
+
+def fleet(records: Records) -> str:
+    """Formats the requests of agents that start at once."""
+    lead: Lead = {"client": lambda each: _bold_kinform(each["client"], each["client"].startswith("kinform"))}
+    return figures(of(records, "fleet", record="client"), lead, fleet_benchmark.COLUMNS)
 
 
 def history(records: Records) -> str:

@@ -322,6 +322,30 @@ DROPIN_GROWTH = MIB
 """Bytes."""
 
 
+def _fleet(records: list[Record]) -> Iterator[Finding]:
+    found = {each["client"]: each["figures"] for each in of(records, "fleet", record="client")}
+    peers = [figures["peak"]["median"] for client, figures in found.items() if not client.startswith("kinform")]
+    peak, last = "most requests in a second when a fleet restarts", "last agent of a fleet that restarts"
+    if "kinform" not in found or not peers:
+        yield _missing(peak)
+        yield _missing(last)
+        return
+    ours = found["kinform"]
+    limit = f"at most {FLEET_PEAK_RATIO:g} times the smallest of another client"
+    yield (
+        peak,
+        limit,
+        f"{ours['peak']['max'] / min(peers):.3f} times",
+        ours["peak"]["max"] <= FLEET_PEAK_RATIO * min(peers),
+    )
+    ratio = ours["last"]["max"] / ours["ideal"]["median"]
+    yield last, f"at most {FLEET_TIME_RATIO:g} times the ideal time", f"{ratio:.2f} times", ratio <= FLEET_TIME_RATIO
+
+
+FLEET_PEAK_RATIO = 0.1
+FLEET_TIME_RATIO = 2.0
+
+
 def _warm(records: list[Record]) -> Iterator[Finding]:
     found = of(records, "store", record="warm")
     if not found:
@@ -454,4 +478,5 @@ CHECKS: tuple[Callable[[list[Record]], Iterator[Finding]], ...] = (
     _import,
     _watches,
     _dropin,
+    _fleet,
 )

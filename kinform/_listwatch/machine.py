@@ -69,6 +69,7 @@ class ListWatchMachine:
         resource_version: The resourceVersion of a state that the caller has. The machine resumes it by a watch, and
             relists only if the server refuses that.
         counts: The machine counts relists and reconnects here.
+        overload_jitter: Seconds over which the requests after a 429 are spread, in addition to the other waits.
 
     Attributes:
         name: The name of the stream, for messages: see `CollectionSpec.name`.
@@ -91,6 +92,7 @@ class ListWatchMachine:
         random: Callable[[], float],
         resource_version: str = "",
         counts: StreamCounts | None = None,
+        overload_jitter: float = 0.0,
     ) -> None:
         self._counts = StreamCounts() if counts is None else counts
         self._resource = spec.resource
@@ -99,6 +101,7 @@ class ListWatchMachine:
         self._options = spec.options
         self._capabilities = capabilities
         self._random = random
+        self._overload_jitter = overload_jitter
         self._timeout = 0  # of the last request: seconds after which the server ends the watch
         self._expected = ExpectedCall.REQUEST
         self._counters = Counters()
@@ -106,7 +109,7 @@ class ListWatchMachine:
         self.state: State = "stale" if resource_version else "starting"
         self.resource_version = resource_version
         self.error: KinformError | None = None
-        self.delay = spec.options.start_jitter * random() if spec.options.start_jitter else 0.0
+        self.delay = 0.0
         self.interval = 0.0
         self.close_requested = False
         self.reload_credentials = False
@@ -353,6 +356,8 @@ class ListWatchMachine:
         self.error = status.error(self.name, verb=verb, retry_after=retry_after)
         self.reload_credentials |= isinstance(self.error, UnauthorizedError)
         self._move(verdict, self.error)
+        if status.code == 429:
+            self.delay += self._overload_jitter * self._random()
 
     def _end(self, error: TransportError | ProtocolError | None, elapsed: float) -> None:
         self.error = error

@@ -36,6 +36,28 @@ class Pacing:
         return max(0.0, self._spread_until - time.monotonic()) * fraction
 
 
+class Cooldown:
+    """The time for which a server has asked its clients to wait.
+
+    All streams to the server share it.
+
+    Args:
+        maximum: The longest time in seconds that a server may ask for.
+    """
+
+    def __init__(self, maximum: float) -> None:
+        self._maximum = maximum
+        self._until = float("-inf")
+
+    def begin(self, seconds: float) -> None:
+        """Starts a wait, or extends the present one."""
+        self._until = max(self._until, time.monotonic() + min(seconds, self._maximum))
+
+    def seconds(self) -> float:
+        """Returns the seconds that are left; 0 or less: no wait."""
+        return self._until - time.monotonic()
+
+
 class Turn:
     """The turn of one stream to receive a complete state.
 

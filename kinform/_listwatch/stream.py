@@ -21,15 +21,17 @@ from kinform._errors import (
     ProtocolError,
     SkippedError,
     StalledError,
+    StatusError,
     TransportError,
     release_frames,
 )
 from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Skipped, Step
+from kinform._fleet import FLEET_JITTER_SECONDS, first_delay, node_name, process_age
 from kinform._jitter import random_fraction
 from kinform._listwatch.frames import Bookmark, Foreign, Frame, Frames, ListEnd, Skip
 from kinform._listwatch.healing import Healing
-from kinform._listwatch.machine import Capabilities, ListWatchMachine
-from kinform._listwatch.pacing import Pacing, Turn
+from kinform._listwatch.machine import MAX_RETRY_AFTER, Capabilities, ListWatchMachine
+from kinform._listwatch.pacing import Cooldown, Pacing, Turn
 from kinform._objects import Object
 from kinform._options import Prune, Resource, Scope, WatchOptions
 from kinform._sharding import ShardSet
@@ -52,6 +54,7 @@ RESUMED_AFTER_SECONDS = 0.5
 
 # Shared by all streams to a cluster, and released with the client.
 _capabilities: weakref.WeakKeyDictionary[object, Capabilities] = weakref.WeakKeyDictionary()
+_cooldowns: weakref.WeakKeyDictionary[object, Cooldown] = weakref.WeakKeyDictionary()
 
 
 class Stream:
@@ -114,10 +117,15 @@ class Stream:
             random=random_fraction,
             resource_version=resource_version,
             counts=self._counts,
+            overload_jitter=FLEET_JITTER_SECONDS if node_name() else 0.0,
         )
         pacing = Pacing() if pacing is None else pacing
-        self._machine.delay = max(self._machine.delay, pacing.first_delay(random_fraction()))
+        self._machine.delay = max(
+            first_delay(spec.options.start_jitter, self.name, node=node_name(), age=process_age()),
+            pacing.first_delay(random_fraction()),
+        )
         self._turn = Turn(pacing)
+        self._cooldown = _cooldowns.setdefault(transport.identity, Cooldown(MAX_RETRY_AFTER))
 
     @property
     def name(self) -> str:
@@ -212,6 +220,8 @@ class Stream:
                     await asyncio.sleep(wait)
                 if not self._machine.watching:
                     await self._turn.take()
+                while (wait := self._cooldown_wait()) > 0:  # of any stream to this server
+                    await asyncio.sleep(wait)
                 async with aclosing(self._connection()) as connection:
                     async for step in connection:
                         yield step
@@ -247,6 +257,7 @@ class Stream:
                     read_status(response.status, body),
                     retry_after=read_retry_after(response.headers.get("Retry-After")),
                 )
+                self._begin_cooldown(machine.error)
             else:
                 if init := machine.accepted():
                     self.shard_filter = None
@@ -340,6 +351,13 @@ class Stream:
 
     def _stalled(self, seconds: float) -> StalledError:
         return StalledError(f"{self.name}: no complete data for {seconds:g} s")
+
+    def _begin_cooldown(self, error: KinformError | None) -> None:
+        if isinstance(error, StatusError) and error.status in (429, 503) and error.retry_after is not None:
+            self._cooldown.begin(error.retry_after)
+
+    def _cooldown_wait(self) -> float:
+        return self._cooldown.seconds() * (1 + self._options.backoff.jitter * random_fraction())
 
     async def _reload_credentials(self) -> None:
         self._machine.reload_credentials = False

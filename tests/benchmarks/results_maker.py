@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from benchmarks.fleet import COLUMNS as FLEET
 from benchmarks.harness.results import CORPUS, Record
 from benchmarks.harness.text import MIB
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
@@ -109,6 +110,11 @@ def all_records() -> list[Record]:
     records.append({"benchmark": "dropin", **record, "figures": found})
     sizes = some(("rss_after_a_tenth", "rss_at_the_end"), lambda name: MIB)
     records.append({"benchmark": "dropin", "record": "memory", "client": "x", "events": 1_000_000, **sizes})
+    for client in ("kinform", "client-go"):
+        figures = spreads([name for _, name, _ in FLEET])
+        record = {"record": "client", "client": client, "agents": 1_000, "objects": 100_000, "slots": 24, "queue": 300}
+        record |= {"bytes_per_second": 1e9, "timeline": [1, 2]}
+        records.append({"benchmark": "fleet", **record, "figures": figures})
     for mode in ("naive", "buffered", "streamed", "kinform", "events"):
         found = spreads(("rss.idle", "rss.sync_peak", "rss.sync_held", "rss.relist_peak", "rss.relist_held"), MIB)
         found |= some(("heap.sync_peak", "heap.relist_peak"), lambda name: MIB) | some(["allocations_per_object"])

@@ -29,12 +29,15 @@ EXPIRED = Status(410, "Expired")
 TOO_LARGE = Status(504, "Timeout", details=Details(causes=[Cause(reason="ResourceVersionTooLarge")]))
 
 
-def make_machine(initial="list", *, capabilities=None, scope=None, namespace=None, random=lambda: 0.0, **options):
+def make_machine(
+    initial="list", *, capabilities=None, scope=None, namespace=None, random=lambda: 0.0, overload_jitter=0.0, **options
+):
     return ListWatchMachine(
         CollectionSpec.of(PODS, scope, options=WatchOptions(initial=initial, **options)),
         namespace or "",
         capabilities=capabilities or Capabilities(),
         random=random,
+        overload_jitter=overload_jitter,
     )
 
 
@@ -307,6 +310,13 @@ class TestWaiting:
         machine.request()
         machine.refused(Status(code), retry_after=7)
         assert machine.delay == pytest.approx(7)
+
+    @pytest.mark.parametrize(("code", "delay"), [(429, 7 + 0.25 * 20), (503, 7)])
+    def test_an_overload_jitter_is_added_after_429(self, code, delay):
+        machine = make_machine(random=lambda: 0.25, overload_jitter=20.0, backoff=Backoff(jitter=0.0))
+        machine.request()
+        machine.refused(Status(code), retry_after=7)
+        assert machine.delay == pytest.approx(delay)
 
     def test_retry_after_is_bounded(self):
         machine = make_machine()

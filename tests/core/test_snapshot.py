@@ -34,7 +34,6 @@ from kinform._store.contents import StoreContents
 from kinform._store.reader import store
 from kinform._store.writer import Writer
 from kinform_ext._table import Dump
-from tests.core.test_machine import make_machine
 from tests.core.wire import batch, obj
 
 ORIGIN = Origin(
@@ -366,9 +365,3 @@ class TestOptions:
     def test_an_invalid_jitter_is_refused(self, value):
         with pytest.raises(OptionError, match=r"WatchOptions\.start_jitter"):
             WatchOptions(start_jitter=value)
-
-
-class TestStart:
-    def test_the_first_request_waits_a_random_part_of_the_jitter(self):
-        assert make_machine(random=lambda: 0.25, start_jitter=8.0).delay == 2.0
-        assert make_machine(random=lambda: 0.25).delay == 0.0

@@ -69,6 +69,27 @@ async def test_an_invalid_retry_after_is_ignored(nonsense):
             await pods.synced(timeout=2)
 
 
+async def test_streams_to_a_server_share_its_retry_after():
+    refused: list[float] = []
+    others: list[float] = []
+
+    async def answer(call: ReceivedRequest) -> None:
+        if "configmaps" in call.path:
+            others.append(time.monotonic())
+        elif not refused:
+            refused.append(time.monotonic())
+            await call.respond(429, b"slow down", Retry_After="1")
+            return
+        await listed_then_nothing(call)
+
+    async with scripted_server(answer) as server, kinform.connect(server.url) as api:
+        async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
+            await until(lambda: pods.stats().errors)
+            async with kinform.Informer(api, "v1/configmaps", options=quick(initial="list")) as maps:
+                await maps.synced(timeout=10)
+    assert others[0] - refused[0] >= 0.9
+
+
 class Hasty:
     """A stand-in for asyncio whose sleeps take no time; `waited` has their lengths."""
 
