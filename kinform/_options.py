@@ -28,7 +28,7 @@ from kinform._errors import KinformError, OptionError
 from kinform._paths.prune_program import Program, compile_prune
 from kinform._plurals import plural_of
 from kinform._selectors import check_field_selector, parse_label_selector
-from kinform._sharding import MAX_SHARDS
+from kinform._sharding import MAX_SHARDS, ShardSource
 
 Start = Literal["auto", "list", "stream"]
 Compression = Literal["identity", "gzip"]
@@ -128,9 +128,12 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             uid. Each object is in exactly one of the shards 0 to 7, for its whole life. Objects without a uid are all
             in one shard. None: all objects. A server with the feature gate `ShardedListAndWatch` sends only these
             objects. Any other server sends all, and kinform drops those of other shards before they are stored.
+        shards: The shards that this process has at the moment: a `kinform.controllers.Shards`. If they change, a
+            running informer follows: objects of a lost shard leave the store at once, and handlers get a deletion for
+            each. Objects of a new one come in with a new complete state. None: all objects, or those of `shard`.
 
     Raises:
-        OptionError: A namespace, a selector or the shard is not valid.
+        OptionError: A namespace, a selector or the shard is not valid, or both `shard` and `shards` are set.
     """
 
     namespaces: Strings | None = None
@@ -138,6 +141,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     field_selector: str = ""
     metadata_only: bool = False
     shard: tuple[int, int] | None = None
+    shards: ShardSource | None = None
 
     def __post_init__(self) -> None:
         if self.namespaces is not None:
@@ -161,6 +165,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             index, count = self.shard
             if not 0 <= index < count <= MAX_SHARDS:
                 raise OptionError("Scope.shard", self.shard, allowed)
+        if self.shards is not None:
+            require_instance("Scope.shards", self.shards, ShardSource, "None, or a kinform.controllers.Shards")
+            if self.shard is not None:
+                raise OptionError("Scope.shards", self.shards, "None, because Scope.shard is set")
 
 
 class Prune(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,8 +8,9 @@ Source: KEP-5866, server-side sharded list and watch.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
-from typing import Final
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -22,6 +23,26 @@ MAX_RANGES: Final = 32
 """The most ranges in a request: some proxies refuse URLs of more than 8 KiB."""
 
 _HASHES = 1 << 64
+
+
+@runtime_checkable
+class ShardSource(Protocol):
+    """Gives the shards that a scope follows, and changes them.
+
+    Attributes:
+        name: The name in logs and errors, which follows "shards of".
+        current: The shards now. Their number never changes.
+    """
+
+    name: str
+    current: ShardSet
+
+    def subscribe(self, listener: Callable[[ShardSet], None]) -> Callable[[], None]:
+        """Calls a function with each new value of `current`, in the event loop.
+
+        Returns:
+            A function that ends it.
+        """
 
 
 class ShardSet(msgspec.Struct, frozen=True, gc=False):

@@ -72,7 +72,9 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def shards(self) -> ShardSet | None:
-        """The shards of the collection, or None if it has all objects."""
+        """The shards of the collection now, or None if it has all objects."""
+        if self.scope.shards is not None:
+            return self.scope.shards.current
         if self.scope.shard is None:
             return None
         index, count = self.scope.shard
@@ -92,6 +94,8 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         shown = [f"{of} {printable(selector, MAX_SELECTOR)}" for of, selector in selectors if selector]
         if self.scope.shard is not None:
             shown.append("shard {} of {}".format(*self.scope.shard))
+        if self.scope.shards is not None:
+            shown.append(f"shards of {printable(self.scope.shards.name, MAX_SELECTOR)}")
         return f"{name} ({', '.join(shown)})" if shown else name
 
     def check_readable(self, type: Any, indexes: Mapping[str, str]) -> None:

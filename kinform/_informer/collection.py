@@ -28,6 +28,7 @@ from kinform._listwatch.pacing import Pacing
 from kinform._listwatch.stream import Stream
 from kinform._options import Scope, Snapshot
 from kinform._printable import listed
+from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
 from kinform._stats import State, worst
 from kinform._store.contents import StoreContents
@@ -99,6 +100,7 @@ class Collection:
         self._background_tasks: list[asyncio.Task[None]] = []
         self._notifies_of_keys = self._notifies_of_objects = False
         self._namespaces = spec.scope.namespaces or ("",)
+        self._ignore_shards: Callable[[], None] = _do_nothing
         self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
         self._prepare(Writer(self.contents))
 
@@ -171,6 +173,8 @@ class Collection:
             await self.writer.adopt(loaded.contents, loaded.numbers)
             for dispatcher in self._dispatchers:
                 self._dispatch_present(dispatcher)
+        if (source := self.spec.scope.shards) is not None:
+            self._ignore_shards = source.subscribe(self._set_shards)
         for namespace in self._namespaces:
             self._follow(namespace, "" if loaded is None else loaded.resource_versions.get(namespace, ""))
         if loaded is not None:
@@ -222,6 +226,7 @@ class Collection:
                 await asyncio.gather(*tasks, return_exceptions=True)
             return
         self.running = False
+        self._ignore_shards()
         self._stopping = asyncio.get_running_loop().create_future()
         self._namespaces = tuple(self.streams)
         keeper, failure = self.keeper, self.failure
@@ -352,6 +357,25 @@ class Collection:
     def present_keys(self) -> Iterator[str]:
         """Returns the keys of these objects."""
         return self.writer.contents.table.ids().keys()
+
+    # Shards
+
+    def _set_shards(self, shards: ShardSet) -> None:
+        """Follows other shards. Objects of lost ones are gone for readers at the return."""
+        for stream in self.streams.values():
+            before = stream.shards
+            assert before is not None
+            stream.set_shards(shards)
+            if not before.indices <= shards.indices:
+                self.writer.retain(stream.namespace, shards)
+        running = [task for task in self._background_tasks if not task.done()]
+        self._background_tasks = [*running, start_background(self.name, "change of shards", self._sweep())]
+
+    async def _sweep(self) -> None:
+        for namespace in list(self.streams):
+            while self.writer.sweep(namespace):
+                await asyncio.sleep(0)
+        self.wake()
 
     # Own writes
 

@@ -28,6 +28,7 @@ from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, 
 from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal, judge_size
 from kinform._options import Resource
 from kinform._resource_versions import is_newer
+from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
 from kinform._stats import State
 from kinform._status import Status
@@ -57,9 +58,9 @@ class ListWatchMachine:
 
     The order of calls is: `request`, then `accepted`, `refused` or `ended`. After `accepted` any number of `take`,
     until one sets `close_requested` or the body ends; then `ended`, unless `close_requested` is set. In a watch,
-    `relist` may take the place of `take`; it sets `close_requested`. Before the next
-    `request`, wait `delay` seconds, and until `interval` seconds after the last one. Any other order raises
-    `CallOrderError`. `abandoned`, `give_up` and `stop` are legal at any time.
+    `relist` may take the place of `take`; it sets `close_requested`. `reshard` may take the place of `take` or come
+    before `request`. Before the next `request`, wait `delay` seconds, and until `interval` seconds after the last one.
+    Any other order raises `CallOrderError`. `abandoned`, `give_up` and `stop` are legal at any time.
 
     Args:
         spec: The collection to follow. The machine ignores the namespaces of its scope.
@@ -245,6 +246,20 @@ class ListWatchMachine:
         self._close()
         self._move(Verdict.HEAL)
 
+    def reshard(self, shards: ShardSet, *, complete: bool) -> None:
+        """Handles that the stream follows other shards from the next request on.
+
+        Args:
+            shards: The shards.
+            complete: The state of the caller has all objects of these shards, if it is complete.
+        """
+        if self._expected is ExpectedCall.ANSWER:
+            raise CallOrderError(f"{self.name}: reshard() was called, expected {self._expected.value}")
+        if self._expected is ExpectedCall.BODY:
+            self._close()
+        self.shards = shards
+        self._move(Verdict.NARROW if complete and self.watching else Verdict.RESHARD)
+
     def abandoned(self) -> None:
         """Handles that the caller closed the current connection, if there was one."""
         self._expected = ExpectedCall.REQUEST
@@ -426,7 +441,7 @@ class ListWatchMachine:
 def _relist_reason(verdict: Verdict, error: KinformError | None) -> RelistReason:
     """Returns why a complete state replaces a watch."""
     match verdict:
-        case Verdict.HEAL:
+        case Verdict.HEAL | Verdict.RESHARD:
             return "requested"
         case Verdict.NOT_FOUND:
             return "not_found"

@@ -74,6 +74,7 @@ class Stream:
         last_sync: Time of the last complete state; None before the first. For a state from a snapshot: the time when
             the server accepted a watch that continues from it.
         last_current: Time at which the stream last had all changes of the server; None before the first.
+        shards: The shards that the stream follows; None: all objects.
         shard_filter: The side that drops the objects of other shards: see `StreamStats`.
         healing: The skipped objects that the stream has not received since.
         on_progress: A function that kinform calls after each chunk of a body, and each time that a connection has ended
@@ -108,6 +109,8 @@ class Stream:
         self._log = ThrottledLog(log)
         self._last_request = -math.inf
         self._relist_requested = False
+        self._resharded = False  # the next request has to name other shards than the last one
+        self._complete = True  # ... and the present state has all objects of them
         self._failure: KinformError | None = None
         self._deadline: asyncio.Timeout | None = None  # of the wait for the next chunk
         self._machine = ListWatchMachine(
@@ -119,6 +122,7 @@ class Stream:
             counts=self._counts,
             overload_jitter=FLEET_JITTER_SECONDS if node_name() else 0.0,
         )
+        self.shards = self._machine.shards
         pacing = Pacing() if pacing is None else pacing
         self._machine.delay = max(
             first_delay(spec.options.start_jitter, self.name, node=node_name(), age=process_age()),
@@ -131,11 +135,6 @@ class Stream:
     def name(self) -> str:
         """The name in logs and errors: the resource, the namespace and the selectors."""
         return self._machine.name
-
-    @property
-    def shards(self) -> ShardSet | None:
-        """The shards that the stream follows; None: all objects."""
-        return self._machine.shards
 
     @property
     def state(self) -> State:
@@ -194,6 +193,21 @@ class Stream:
             self._relist_requested = True
             self._interrupt()
 
+    def set_shards(self, shards: ShardSet) -> None:
+        """Follows other shards of the same number from now on.
+
+        The iteration yields no object of a lost shard any more. The caller removes those that it has. For a new shard
+        it yields a new complete state; until then, `resource_version` is `""`.
+        """
+        if self.shards is None or self.shards.count != shards.count:
+            raise ValueError(f"{self.name}: the number of shards cannot change")
+        self._resharded = True
+        if not shards.indices <= self.shards.indices:
+            self._complete = False
+            self.resource_version = self._machine.resource_version = ""
+        self.shards = shards
+        self._interrupt()
+
     def fail(self, error: KinformError) -> None:
         """Ends the iteration with an error.
 
@@ -218,6 +232,8 @@ class Stream:
                 if (wait := max(self._machine.delay, self._machine.interval - since_last)) > 0:
                     self._turn.end()
                     await asyncio.sleep(wait)
+                if self._resharded:
+                    self._reshard()  # the wait is over
                 if not self._machine.watching:
                     await self._turn.take()
                 while (wait := self._cooldown_wait()) > 0:  # of any stream to this server
@@ -279,6 +295,9 @@ class Stream:
                     chunk = await self._next(chunks, machine.silence, since=heard)
                     if self._failure is not None:
                         raise self._failure
+                    if self._resharded:
+                        self._reshard()
+                        break
                     if self._relist_requested:
                         machine.relist()
                         break
@@ -299,7 +318,7 @@ class Stream:
                         self._heal(step)
                         if isinstance(step, InitDone) or (self.last_sync is None and machine.state == "live"):
                             self.last_sync = self.last_byte
-                        if machine.close_requested:
+                        if machine.close_requested or self._resharded:
                             break
                     if complete:
                         heard = time.monotonic()
@@ -323,19 +342,28 @@ class Stream:
             self.report(machine.error)
         self.on_progress()
 
+    def _reshard(self) -> None:
+        assert self.shards is not None
+        self._machine.reshard(self.shards, complete=self._complete)
+        self._resharded, self._complete = False, True
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return self._resharded or self._relist_requested or self._failure is not None
+
     def _interrupt(self) -> None:
-        if self._deadline is not None:
+        if self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(asyncio.get_running_loop().time())
 
     async def _next(self, chunks: AsyncIterator[bytes], seconds: float, *, since: float) -> bytes | None:
-        """Waits for the next chunk; `relist` and `fail` end the wait."""
-        if self._relist_requested or self._failure is not None:
+        """Waits for the next chunk; `relist`, `set_shards` and `fail` end the wait."""
+        if self._is_interrupted:
             return None
         try:
             async with asyncio.timeout(seconds + since - time.monotonic()) as self._deadline:
                 return await anext(chunks, None)
         except TimeoutError as error:
-            if self._relist_requested or self._failure is not None:
+            if self._is_interrupted:
                 return None
             raise self._stalled(seconds) from error
         finally:

@@ -85,6 +85,7 @@ class SnapshotKeeper:
         self._failures = 0
         self._file_bytes = 0
         self._last_write: float | None = None
+        self._spec = spec
         self._name = spec.name()
         self._origin = _origin(spec)
         # A transform may make objects larger than they were on the wire.
@@ -124,7 +125,10 @@ class SnapshotKeeper:
 
     async def _load(self) -> Loaded | None:
         self._origin = msgspec.structs.replace(
-            self._origin, cluster=await cluster_uid(self._transport), place=server_digest(self._transport)
+            self._origin,
+            cluster=await cluster_uid(self._transport),
+            place=server_digest(self._transport),
+            shards=_shards(self._spec.shards),
         )
         fresh = self._writer.contents.empty_copy()
         bounds = Bounds(
@@ -163,9 +167,10 @@ class SnapshotKeeper:
         if not versions or not resumable or (versions, degraded) == self._written or not self._writer.idle:
             return
         namespaces = None if self._origin.namespaces is None else tuple(sorted(self._streams))
+        shards = next((_shards(stream.shards) for stream in self._streams.values()), None)
         numbers = self._writer.numbers(versions)
         header = Header(
-            origin=msgspec.structs.replace(self._origin, namespaces=namespaces),
+            origin=msgspec.structs.replace(self._origin, namespaces=namespaces, shards=shards),
             byteorder=sys.byteorder,
             taken=time.time(),
             streams={name: (numbers[name], version) for name, version in versions.items()},
