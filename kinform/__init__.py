@@ -1,8 +1,8 @@
 """A memory-efficient Kubernetes informer: a live, correct, pruned copy of objects.
 
 `Informer` keeps a live store and notifies handlers. `reflector` fills a store from a stream. `watcher` streams events
-without a store. `kinform.testing`, `kinform.watch`, `kinform.sync` and `kinform.prometheus` are imported at their first
-use.
+without a store. `kinform.controllers`, `kinform.prometheus`, `kinform.sync`, `kinform.testing` and `kinform.watch` are
+imported at their first use.
 """
 
 import importlib
@@ -116,6 +116,7 @@ __all__ = [
 
 def __getattr__(name: str) -> ModuleType:
     if name in (
+        "controllers",
         "prometheus",
         "sync",
         "testing",

@@ -13,9 +13,10 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector as PrometheusCollector
 
 from kinform import OptionError
+from kinform.prometheus._election_metrics import election_families
 from kinform.prometheus._informer_metrics import families
 from kinform.prometheus._labels import InformerLabels
-from kinform.prometheus._sources import Informer, Informers, Metrics, Source
+from kinform.prometheus._sources import Election, Informer, Informers, Metrics, Source
 
 
 class Collector(PrometheusCollector):
@@ -30,8 +31,8 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, objects with informers, and objects with metrics of their own, such as collectors of
-            `prometheus_client`.
+        sources: Informers, objects with informers, elections, and objects with metrics of their own, such as collectors
+            of `prometheus_client`.
 
     Raises:
         OptionError: An argument is something else.
@@ -56,30 +57,36 @@ class Collector(PrometheusCollector):
             self._sources = list({id(found): found for found in [*alive, *added]}.values())
 
     def describe(self) -> Iterable[Metric]:
-        """Returns all metrics of informers, without samples."""
-        return families([])
+        """Returns all metrics of informers and elections, without samples."""
+        return [*families([]), *election_families([])]
 
     def collect(self) -> Iterator[Metric]:
         """Returns the metrics of all sources, at the time of the call."""
         sources = [source for found in self._sources if (source := found()) is not None]
         informers: dict[int, Informer] = {}  # by identity: a factory and a program may both have one
+        elections: list[Election] = []
         own: list[Metrics] = []
         for source in sources:
             if isinstance(source, Metrics):
                 own.append(source)
+            elif isinstance(source, Election):
+                elections.append(source)
             else:
                 found = source.informers if isinstance(source, Informers) else [source]
                 informers |= {id(informer): informer for informer in found}
         with self._lock:
             labels = [self._labels.of(informer) for informer in informers.values()]
         measured = families(zip(labels, informers.values(), strict=True))
+        measured = [*measured, *(election_families(elections) if elections else [])]
         yield from _merged([*measured, *(metric for source in own for metric in source.collect())])
 
 
 def _reference(source: Source) -> weakref.ref[Source]:
-    if isinstance(source, type) or not isinstance(source, Informer | Informers | Metrics):
+    if isinstance(source, type) or not isinstance(source, Informer | Informers | Election | Metrics):
         raise OptionError(
-            "sources", type(source).__name__, "informers, objects with `informers`, or objects with a method `collect`"
+            "sources",
+            type(source).__name__,
+            "informers, objects with `informers`, elections, or objects with a method `collect`",
         )
     try:
         return weakref.ref(source)

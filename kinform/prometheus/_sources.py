@@ -44,6 +44,25 @@ class Informers(Protocol):
 
 
 @runtime_checkable
+class Election(Protocol):
+    """A leader election: `kinform.controllers.LeaderElection`.
+
+    `stats` must work in every thread.
+    """
+
+    name: str
+
+    @property
+    def leader(self) -> str:
+        """The identity of the current leader."""
+        ...
+
+    def stats(self) -> Any:
+        """Returns the current statistics."""
+        ...
+
+
+@runtime_checkable
 class Metrics(Protocol):
     """An object with metrics of its own, in the form of `prometheus_client`.
 
@@ -56,5 +75,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = Informer | Informers | Metrics
+Source: TypeAlias = Informer | Informers | Election | Metrics
 """An object whose metrics a collector returns."""

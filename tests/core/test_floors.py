@@ -45,6 +45,7 @@ ROOMS = {
     "dropin": Room("vocabulary _models _watch", "*"),
     "__init__": Room("vocabulary _transport _listwatch _connection _store _dispatch _informer", "*"),
     "sync": Room("__init__ vocabulary _transport _listwatch _connection _dispatch _informer", "*"),
+    "controllers": Room("__init__ vocabulary _dispatch _informer", "*"),
     "public": Room("__init__ vocabulary testing", "*"),
 }
 PUBLIC = ("__main__", "cli", "prometheus")

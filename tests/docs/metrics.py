@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kinform.prometheus import _election_metrics
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
 
 
@@ -12,3 +13,9 @@ def table(*, shared: bool) -> str:
         for row in (SHARED_ROWS if shared else ROWS)
     )
     return f"| metric | type | label | |\n|---|---|---|---|\n{rows}"
+
+
+def election_table() -> str:
+    """Returns a row for each metric of elections."""
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in _election_metrics.ROWS)
+    return f"| metric | type | |\n|---|---|---|\n{rows}"

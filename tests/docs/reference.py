@@ -1,7 +1,8 @@
 """`python -m tests.docs.reference`: fills in the generated parts of pages.
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
-`errors`, `metrics`, `shared metrics`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The
+`errors`, `metrics`, `shared metrics`, `election metrics`, `election decisions`, `options of kinform COMMAND`,
+`rooms`, `graph of rooms` or `files of FOLDER`. The
 constants that a page quotes are filled in as well: see `constants`. Text outside of these marks is written by hand and
 stays as it is.
 """
@@ -23,9 +24,10 @@ import msgspec
 import prometheus_client
 
 import kinform
+import kinform.controllers
 import kinform.testing
 from kinform.cli._app import COMMANDS
-from tests.docs import constants, metrics, rooms
+from tests.docs import constants, election, metrics, rooms
 from tests.docs.markdown import ROOT, pages
 
 _REGION = re.compile(r"(<!-- from the code: (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -61,8 +63,12 @@ def rendered(name: str) -> str:
         tree = inspect.getdoc(importlib.import_module("kinform._errors")) or ""
         lines = [line for line in tree.splitlines() if line.startswith("    ")]
         return f"```text\n{textwrap.dedent(chr(10).join(lines))}\n```\n"
+    if name == "election metrics":
+        return metrics.election_table()
     if name in ("metrics", "shared metrics"):
         return metrics.table(shared=name == "shared metrics")
+    if name == "election decisions":
+        return election.table()
     if name.startswith("options of kinform "):
         return _options(name.removeprefix("options of kinform "))
     module, _, attribute = name.rpartition(".")
@@ -90,7 +96,8 @@ def _public(name: str, found: Any) -> str:
 
 
 def _is_public(found: type) -> bool:
-    return any(getattr(module, found.__name__, None) is found for module in (kinform, kinform.testing))
+    modules = (kinform, kinform.controllers, kinform.testing)
+    return any(getattr(module, found.__name__, None) is found for module in modules)
 
 
 def _members(found: type) -> dict[str, Any]:

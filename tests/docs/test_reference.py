@@ -14,6 +14,7 @@ import msgspec
 import pytest
 
 import kinform
+import kinform.controllers
 import kinform.sync
 import kinform.sync.watch
 import kinform.testing
@@ -34,7 +35,7 @@ def test_pages_are_up_to_date_with_the_code():
 
 def test_every_public_name_is_on_one_page():
     shown = [name for page in PAGES.values() for name in reference.names(page)]
-    for module in (kinform, kinform.sync, kinform.testing, kinform.watch, kinform.sync.watch):
+    for module in (kinform, kinform.controllers, kinform.sync, kinform.testing, kinform.watch, kinform.sync.watch):
         for name in module.__all__:
             own = module is kinform or getattr(module, name) is not getattr(kinform, name, None)
             if name != "testing" and not name.isupper() and own:

@@ -15,6 +15,7 @@ from unittest.mock import patch
 
 from kinform._informer import handle, healer, report
 from kinform._listwatch import pacing, stream
+from kinform.controllers import _election
 
 T = TypeVar("T")
 
@@ -40,10 +41,13 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def run(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a program in virtual time, from 0. Informers have the same clock."""
+    """Runs a program in virtual time, from 0.
+
+    Informers and elections have the same clock.
+    """
     with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
         clock = SimpleNamespace(monotonic=runner.get_loop().time, time=runner.get_loop().time)
         with ExitStack() as stack:
-            for module in (handle, healer, pacing, report, stream):
+            for module in (handle, healer, pacing, report, stream, _election):
                 stack.enter_context(patch.object(module, "time", clock))
             return runner.run(main)

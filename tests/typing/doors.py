@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 import kinform
 import kinform.prometheus
 import kinform.sync
+from kinform.controllers import ElectionHealth, ElectionStats, LeaderElection, Term
 
 
 class Pod(msgspec.Struct):
@@ -166,3 +167,21 @@ def a_collector_takes_informers_and_collectors(
     registry = CollectorRegistry()
     registry.register(kinform.prometheus.Collector(pods, nodes, factory, threads, adds))
     assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)
+
+
+async def an_election_gives_terms(api: kinform.Connection) -> None:
+    election = LeaderElection(api, "shop/widget-operator", identity=None, lease_seconds=15, renew_deadline=10.5)
+    async with election.leading() as term:
+        assert_type(term, Term)
+        assert_type(term.transitions, int)
+        assert_type(term.deadline, float)
+        await term.lost.wait()
+
+    @election.on_new_leader
+    def changed(leader: str) -> None: ...
+
+    changed("replica-0")
+    assert_type(election.leader, str)
+    assert_type(election.stats(), ElectionStats)
+    assert_type(election.health(tolerance=20), ElectionHealth)
+    kinform.prometheus.register(election)
