@@ -31,11 +31,13 @@ class ShardSource(Protocol):
 
     Attributes:
         name: The name in logs and errors, which follows "shards of".
-        current: The shards now. Their number never changes.
     """
 
     name: str
-    current: ShardSet
+
+    @property
+    def current(self) -> ShardSet:
+        """The shards now. Their number never changes."""
 
     def subscribe(self, listener: Callable[[ShardSet], None]) -> Callable[[], None]:
         """Calls a function with each new value of `current`, in the event loop.

@@ -227,6 +227,7 @@ class Collection:
             return
         self.running = False
         self._ignore_shards()
+        self._ignore_shards = _do_nothing
         self._stopping = asyncio.get_running_loop().create_future()
         self._namespaces = tuple(self.streams)
         keeper, failure = self.keeper, self.failure

@@ -6,6 +6,7 @@ Source: client-go's `util/workqueue`, controller-runtime.
 
 from kinform._errors import LeadershipLost
 from kinform.controllers._election import ElectionHealth, ElectionStats, LeaderElection
+from kinform.controllers._shards import Shards, ShardsStats
 from kinform.controllers._term import Term
 
 __all__ = [
@@ -13,5 +14,7 @@ __all__ = [
     "ElectionStats",
     "LeaderElection",
     "LeadershipLost",
+    "Shards",
+    "ShardsStats",
     "Term",
 ]
