@@ -38,6 +38,7 @@ class ShardSource(Protocol):
     @property
     def current(self) -> ShardSet:
         """The shards now. Their number never changes."""
+        ...
 
     def subscribe(self, listener: Callable[[ShardSet], None]) -> Callable[[], None]:
         """Calls a function with each new value of `current`, in the event loop.
@@ -45,6 +46,7 @@ class ShardSource(Protocol):
         Returns:
             A function that ends it.
         """
+        ...
 
 
 class ShardSet(msgspec.Struct, frozen=True, gc=False):

@@ -239,7 +239,12 @@ class Shards:
 
         Returns:
             A function that ends it.
+
+        Raises:
+            KinformError: This is not the event loop of the shards.
         """
+        if self._entered and asyncio.get_running_loop() is not self._loop:
+            raise KinformError(f"shards {self.name}: their event loop is another one; use them in that one")
         self._listeners.append(listener)
         return lambda: self._listeners.remove(listener)
 
@@ -279,6 +284,7 @@ class Shards:
             before = claim.machine.holder
             claim.observe(lease)
             if claim.machine.holder != before:  # a renewal changes no plan
+                claim.retry_at = -math.inf
                 self._wake.set()
         elif key.startswith(self._member_prefix) and key != self._own.key:
             now = self._loop.time()
@@ -425,7 +431,7 @@ class Shards:
 
     def _changed(self) -> None:
         """Notifies the listeners, if this replica has other shards."""
-        active = frozenset(index for index, claim in enumerate(self._claims) if claim.owned and not claim.leaving)
+        active = frozenset(index for index, claim in enumerate(self._claims) if claim.active)
         if active == self._current.indices:
             return
         _log.info("shards %s: %s has %s", self.name, printable(self.identity), sorted(active))

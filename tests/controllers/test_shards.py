@@ -273,3 +273,39 @@ async def test_a_refused_right_is_raised_at_the_start(server: Server) -> None:
         with pytest.raises(kinform.ForbiddenError):
             async with Shards(api, NAME, count=8):
                 pass
+
+
+async def test_shards_belong_to_the_event_loop_of_their_block(server: Server) -> None:
+    async with kinform.connect(server.url) as api, Shards(api, NAME, count=COUNT) as shards:
+
+        async def follow() -> None:
+            async with kinform.Informer(api, CONFIGS, scope=kinform.Scope(shards=shards)):
+                pass
+
+        with pytest.raises(kinform.KinformError, match="event loop"):
+            await asyncio.to_thread(asyncio.run, follow())
+
+
+async def test_a_block_can_be_entered_again(server: Server) -> None:
+    async with kinform.connect(server.url) as api:
+        shards = Shards(api, NAME, count=COUNT)
+        for _ in range(2):
+            async with shards:
+                await until(lambda: shards.stats().owned == list(range(COUNT)))
+                with pytest.raises(kinform.KinformError, match="entered already"):
+                    await shards.__aenter__()
+            assert shards.stats().owned == []
+    assert not [key for key in server.keys(LEASES) if "member" in key]
+
+
+async def test_a_dead_member_is_forgotten(server: Server) -> None:
+    dead = {"holderIdentity": "dead", "leaseDurationSeconds": 1, "leaseTransitions": 1}
+    key = f"{NAME}-member-00"
+    server.put(LEASES, {"metadata": {"name": key.split("/")[1], "namespace": "shop"}, "spec": dead})
+    async with kinform.connect(server.url) as api:
+        options = {"lease_seconds": 0.5, "renew_deadline": 0.3, "retry_seconds": 0.2}
+        async with Shards(api, NAME, count=COUNT, **options) as shards:
+            assert shards.stats().members == sorted(["dead", shards.identity])
+            await until(lambda: shards.stats().owned == list(range(COUNT)))
+            await until(lambda: key not in server.keys(LEASES), within=20)
+            assert shards.stats().members == [shards.identity]
