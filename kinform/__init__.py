@@ -38,6 +38,7 @@ from kinform._informer.reflector import reflector
 from kinform._listwatch.stream import Stream, watcher
 from kinform._objects import Meta, Object
 from kinform._options import Backoff, Prune, Resource, Scope, Snapshot, WatchOptions
+from kinform._selector_builder import Selector
 from kinform._stats import (
     DecodedCacheStats,
     FactoryStats,
@@ -89,6 +90,7 @@ __all__ = [
     "Resource",
     "Response",
     "Scope",
+    "Selector",
     "SkippedError",
     "Snapshot",
     "SnapshotError",

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec.structs import force_setattr
@@ -25,7 +25,8 @@ from kinform._checks import (
     require_strings,
 )
 from kinform._errors import KinformError, OptionError
-from kinform._paths.prune_program import Program, compile_prune
+from kinform._paths.prune_program import Program, compile_prune, intersection
+from kinform._paths.type_paths import paths_of_type
 from kinform._plurals import plural_of
 from kinform._selectors import check_field_selector, parse_label_selector
 from kinform._sharding import MAX_SHARDS, ShardSource
@@ -36,6 +37,7 @@ StartMode = Literal["eager", "lazy"]
 Transform = Callable[[bytes], bytes | None]
 Strings = tuple[str, ...] | list[str] | AbstractSet[str]  # not a single string, which is iterable, too
 
+_LAST_APPLIED = 'metadata.annotations["kubectl.kubernetes.io/last-applied-configuration"]'
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _DNS_NAME = re.compile(rf"{_DNS_LABEL.pattern}(?:\.{_DNS_LABEL.pattern})*")
 _API_VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
@@ -186,6 +188,9 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
             the n newest elements of each type are kept, by `lastTransitionTime`. Otherwise the last n elements are
             kept. Only shortens lists: if `keep` is not empty, it must also cover the list.
 
+    Two prunes are combined by `&`. The result keeps the fields that both keep, and the smaller number of elements:
+    `Prune.from_type(Pod) & Prune.last_applied()`.
+
     Raises:
         OptionError: A path is not valid, a `drop` path covers a field that is always kept, or n is below 1.
     """
@@ -205,6 +210,56 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
 
     def __hash__(self) -> int:
         return hash((self.drop, self.keep, frozenset(self.keep_last.items())))
+
+    @classmethod
+    def from_type(cls, type: Any) -> Prune:
+        """Keeps the fields that a type reads.
+
+        Reads nested types, elements of lists, values of dicts, all types of a union, and the JSON names of renamed
+        fields. Where the type is `dict`, `Any` or `msgspec.Raw`, everything is kept, `metadata.managedFields` included;
+        a `type` that is `dict` itself keeps whole objects. A type that contains itself is kept whole from its second
+        level on. A null where the type expects an object or a list is dropped.
+
+        Args:
+            type: A Struct, dataclass, TypedDict or attrs class.
+
+        Raises:
+            OptionError: msgspec does not support the type, decodes no JSON object to it, or the type expects another
+                form of `metadata` than that of Kubernetes. A model of a client, such as `V1Pod`, reads everything.
+        """
+        paths = paths_of_type(type, field="type")
+        if paths is None:
+            return cls()
+        try:
+            return cls(keep=paths)
+        except OptionError as error:
+            raise OptionError("type", type, f"a type of Kubernetes objects; it reads {error.value}: {error}") from None
+
+    @classmethod
+    def metadata(cls) -> Prune:
+        """Keeps the metadata, without `managedFields`.
+
+        `Scope(metadata_only=True)` lets the server send no more than that, which costs less. This preset is for objects
+        whose `kind` and `apiVersion` you need, and for servers that send whole objects only.
+        """
+        return cls(keep=["metadata"], drop=["metadata.managedFields"])
+
+    @classmethod
+    def last_applied(cls) -> Prune:
+        """Drops what tools write about their own changes.
+
+        These are `metadata.managedFields`, and the annotation with the last configuration of `kubectl apply`.
+        """
+        return cls(drop=["metadata.managedFields", _LAST_APPLIED])
+
+    def __and__(self, other: Prune) -> Prune:
+        if not isinstance(other, Prune):
+            return NotImplemented
+        lasts = dict(self.keep_last)
+        for path, n in other.keep_last.items():
+            lasts[path] = min(n, lasts.get(path, n))
+        keep = intersection(self.keep, other.keep) if self.keep and other.keep else self.keep or other.keep
+        return Prune(drop={*self.drop, *other.drop}, keep=keep, keep_last=lasts)
 
     def program(self) -> Program | None:
         """Returns the paths in a compiled form, or None if nothing is pruned.

@@ -15,8 +15,8 @@ LabelMatch = Callable[[Mapping[str, str]], bool]
 
 # Texts, not compiled patterns: most processes use none of them.
 _NAME = r"[A-Za-z0-9](?:[-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_KEY = rf"(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}"
-_VALUE = rf"(?:{_NAME})?"
+LABEL_KEY = rf"(?:[a-z0-9](?:[-a-z0-9.]{{0,251}}[a-z0-9])?/)?{_NAME}"
+LABEL_VALUE = rf"(?:{_NAME})?"
 _SET = r"(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)"
 _EQUAL = r"(?P<key>[^\s!=,()]+)\s*(?P<op>==|!=|=)\s*(?P<value>[^\s!=,()]*)"
 _EXISTS = r"(?P<op>!?)\s*(?P<key>[^\s!=,()<>]+)"
@@ -97,10 +97,10 @@ def _requirement(part: str, text: str, field: str) -> LabelMatch:
     else:
         raise OptionError(field, text, f"{_LABEL_GRAMMAR}; {part!r} is not a requirement")
     key, op = found["key"], found["op"]
-    if not re.fullmatch(_KEY, key):
+    if not re.fullmatch(LABEL_KEY, key):
         raise OptionError(field, text, f"{_LABEL_GRAMMAR}; {key!r} is not a label key")
     for value in values:
-        if not re.fullmatch(_VALUE, value):
+        if not re.fullmatch(LABEL_VALUE, value):
             raise OptionError(field, text, f"{_LABEL_GRAMMAR}; {value!r} is not a label value")
     if op in ("in", "=", "=="):
         return lambda labels: labels.get(key) in values

@@ -9,6 +9,8 @@ from pathlib import Path
 from benchmarks.harness.process import ROOT
 from benchmarks.harness.results import CORPUS, Record, of, transport
 from benchmarks.report import tables
+from benchmarks.report.costs import PATH as COSTS
+from benchmarks.report.costs import costs
 from benchmarks.report.headline import headline
 from benchmarks.report.markdown import bullets
 from benchmarks.report.page import page
@@ -38,6 +40,8 @@ def documents(records: list[Record]) -> dict[Path, str]:
     texts = {ROOT / "docs/benchmarks.md": page(records)}
     if text := reliability(records):
         texts[ROOT / "docs/reliability.md"] = text
+    if text := costs(records):
+        texts[COSTS] = text
     for name in ("README.md", "docs/explanation/compression.md"):
         path = ROOT / name
         texts[path] = BLOCK.sub(lambda found: _block(found[1], records, found[0]), path.read_text())

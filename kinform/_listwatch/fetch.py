@@ -8,14 +8,15 @@ resourceVersion. The API server reads one key of etcd for it.
 from __future__ import annotations
 
 import asyncio
-import re
 
 import msgspec
 
 from kinform._errors import ProtocolError, SkippedError, StalledError
 from kinform._listwatch.frames import Foreign, Frame, Frames, ListEnd, Skip
 from kinform._listwatch.pages import accept_header
+from kinform._options import Scope
 from kinform._printable import printable
+from kinform._selector_builder import escape_field
 from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
 from kinform._status import STATUS_BYTES, Status, read_status
@@ -73,11 +74,7 @@ def request_of(spec: CollectionSpec, key: str) -> Request:
     """Returns the request for one object."""
     namespace, _, name = key.rpartition("/")
     scope = spec.scope
-    escaped = re.sub(r"([\\,=])", r"\\\1", name)  # the name of a Role may have any of them
-    selector = f"metadata.name={escaped}"
-    if scope.field_selector:
-        selector += f",{scope.field_selector}"
-    params = [("fieldSelector", selector)]
+    params = [("fieldSelector", name_selector(scope, name))]
     if scope.label_selector:
         params.append(("labelSelector", scope.label_selector))
     return Request(
@@ -85,6 +82,12 @@ def request_of(spec: CollectionSpec, key: str) -> Request:
         params=tuple(params),
         accept=accept_header(scope, watch=False),
     )
+
+
+def name_selector(scope: Scope, name: str) -> str:
+    """Returns the field selector of a scope for one name."""
+    selector = f"metadata.name={escape_field(name)}"  # the name of a Role may have any character
+    return f"{selector},{scope.field_selector}" if scope.field_selector else selector
 
 
 async def _read(response: Response, spec: CollectionSpec, key: str, name: str, shards: ShardSet | None) -> Fetched:

@@ -35,7 +35,7 @@ def check_required_fields(type: Any, program: Program | None, cause: str = "prun
         info = msgspec.inspect.type_info(type)
     except (TypeError, NameError) as error:
         raise OptionError("type", type, f"{_TYPES} ({error})") from None
-    if not _accepts_object(info):
+    if not accepts_object(info):
         raise OptionError("type", type, _TYPES)
     for path in _required(info, (), frozenset()):
         if program is not None and not _keeps(program, path):
@@ -93,17 +93,17 @@ def _keeps(program: Program, path: Path) -> bool:
     return True
 
 
-def _accepts_object(info: msgspec.inspect.Type) -> bool:
+def accepts_object(info: msgspec.inspect.Type) -> bool:
     """Returns whether a type accepts an object that contains the object `metadata`."""
     match info:
         case msgspec.inspect.Metadata(type=inner):
-            return _accepts_object(inner)
+            return accepts_object(inner)
         case msgspec.inspect.UnionType(types=types):
-            return any(map(_accepts_object, types))
+            return any(map(accepts_object, types))
         case msgspec.inspect.StructType(array_like=array_like):
             return not array_like
         case msgspec.inspect.DictType(value_type=value):
-            return _accepts_object(value)
+            return accepts_object(value)
         case msgspec.inspect.CustomType(cls=cls):  # msgspec only checks that the decoded value is an instance
             return issubclass(dict, cls)
     return isinstance(

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import msgspec
 
 from kinform._errors import OptionError
-from kinform._paths.grammar import STAR, Path, format_path, parse
+from kinform._paths.grammar import STAR, Path, Star, format_path, parse
 from kinform._paths.known_fields import kind_of
 from kinform._paths.trie import Children, build_trie
 
@@ -64,6 +64,26 @@ def compile_prune(drop: Iterable[str], keep: Iterable[str], keep_last: Mapping[s
         (children, other, state.keeps is None, state.last())
         for state, children, other in build_trie("Prune", paths, start, names, follow)
     )
+
+
+def intersection(left: Iterable[str], right: Iterable[str]) -> list[str]:
+    """Returns the paths of what two lists of valid `keep` paths have in common.
+
+    They are never empty, which would keep everything: without a common path, they name a field that is always kept.
+    """
+    ours, theirs = (frozenset(parse(text, field="Prune.keep") for text in each) for each in (left, right))
+    found = {both for a in ours for b in theirs if (both := _meet(a, b)) is not None}
+    return sorted(format_path(path) for path in found or MANDATORY[2:3])
+
+
+def _meet(a: Path, b: Path) -> Path | None:
+    """Returns the path of what two paths both keep, or None."""
+    both = list[str | Star]()
+    for x, y in zip(a, b, strict=False):
+        if x is not y and x != y and STAR not in (x, y):
+            return None
+        both.append(y if x is STAR else x)
+    return (*both, *a[len(both) :], *b[len(both) :])
 
 
 class _PruneState(msgspec.Struct, frozen=True):

@@ -15,7 +15,12 @@ import click
 import kinform
 from kinform.cli._exit_codes import INTERRUPTED, USAGE, Failure
 
-COMMANDS = {"demo": "kinform.cli.demo.command", "watch": "kinform.cli.watch"}
+COMMANDS = {
+    "audit": "kinform.cli.audit.command",
+    "demo": "kinform.cli.demo.command",
+    "prune": "kinform.cli.prune.command",
+    "watch": "kinform.cli.watch",
+}
 
 
 class _LazyGroup(click.Group):
@@ -40,7 +45,8 @@ def _print_version(ctx: click.Context, param: click.Parameter, requested: bool) 
 @click.group(
     "kinform",
     cls=_LazyGroup,
-    help="A memory-efficient Kubernetes informer: watch a collection, or compare kinform with a list-watch loop.",
+    help="A memory-efficient Kubernetes informer: watch a collection, audit a cluster, or compare kinform with a"
+    " list-watch loop.",
     epilog="Exit codes: 0 success, 64 usage error, 69 unavailable, 77 denied (401 or 403). "
     "`kinform demo` also exits with 1 if the copies differ from the server.",
     context_settings={"help_option_names": ["-h", "--help"]},

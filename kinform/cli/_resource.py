@@ -1,4 +1,4 @@
-"""Finds the resource of a name as kubectl does: by discovery.
+"""Finds resources as kubectl does: by discovery.
 
 `pods`, `po` and `pod` are resources of the core group, or of the first group that has one. `deployments.apps` names
 the group, `deployments.v1.apps` and `apps/v1/deployments` name also the version.
@@ -17,6 +17,7 @@ import msgspec
 from kinform import (
     Connection,
     ForbiddenError,
+    KinformError,
     NotFoundError,
     OptionError,
     ProtocolError,
@@ -53,6 +54,7 @@ class _ApiResource(msgspec.Struct, rename="camel"):
     kind: str = ""
     singular_name: str = ""
     short_names: list[str] | None = None
+    verbs: list[str] | None = None
 
     def is_named(self, name: str) -> bool:
         names = (self.name, self.singular_name or self.kind.lower(), *(self.short_names or ()))
@@ -100,6 +102,29 @@ async def find_resource(api: Connection, name: str) -> Found | None:
         if found := await _find_in(api, group, version, plural):
             return found
     return None
+
+
+async def followable_resources(api: Connection) -> AsyncIterator[Found | tuple[str, KinformError]]:
+    """Yields each resource that can be listed and watched.
+
+    Each has the preferred version of its group. For a group whose server is down, yields the name of the group and the
+    error.
+
+    Raises:
+        StatusError: The server refuses the discovery of groups, or fails.
+        TransportError: The connection failed.
+        ProtocolError: An answer is not one of a Kubernetes API server.
+    """
+    async for group, version in _versions(api, ""):
+        path = f"/apis/{group}/{version}" if group else f"/api/{version}"
+        try:
+            listed = await _get(api, path, _ApiResources)
+        except StatusError as error:
+            yield f"{group}/{version}" if group else version, error
+            continue
+        for each in listed.resources if listed else ():
+            if "/" not in each.name and {"list", "watch"}.issubset(each.verbs or ()):
+                yield Found(Resource(group=group, version=version, plural=each.name), each.namespaced)
 
 
 async def _versions(api: Connection, rest: str) -> AsyncIterator[tuple[str, str]]:

@@ -20,6 +20,7 @@ from kinform._errors import KinformError, OptionError
 from kinform.cli._exit_codes import OUTPUT, UNAVAILABLE, USAGE, Failure, failure
 from kinform.cli._process_memory import Gauge, or_none
 from kinform.cli._rows import STATS_HEADER, EventRows, stats_row
+from kinform.cli._target import check_target, target_options
 
 if TYPE_CHECKING:
     from kinform import Connection, Informer
@@ -73,11 +74,7 @@ class Arguments(msgspec.Struct, frozen=True, kw_only=True):
     show_default=True,
     help="One line per event, one JSON object per event, or statistics once per second.",
 )
-@click.option(
-    "--kubeconfig", metavar="PATH", help="Default: $KUBECONFIG, ~/.kube/config, or the pod's service account."
-)
-@click.option("--context", metavar="NAME", help="Context in the kubeconfig. Default: the current context.")
-@click.option("-s", "--server", metavar="URL", help="API server to use without credentials, instead of a kubeconfig.")
+@target_options
 @click.option("--metadata-only", is_flag=True, help="Request only the metadata of the objects.")
 @click.option(
     "--drop",
@@ -101,13 +98,9 @@ def command(kubeconfig: str | None, server: str | None, **options: Any) -> int:
     """
     if options["namespaces"] and options["all_namespaces"]:
         raise click.UsageError("-n and -A cannot be used together")
-    for flag, given in (("--kubeconfig", kubeconfig), ("--context", options["context"])):
-        if given and server:
-            raise click.UsageError(f"{flag} and --server cannot be used together")
-    if server and "://" not in server:
-        raise click.BadParameter(f"{server!r} is not a URL: expected http://... or https://...", param_hint="--server")
+    target = check_target(kubeconfig, options["context"], server)
     try:
-        asyncio.run(_watch(Arguments(target=server or kubeconfig, **options)))
+        asyncio.run(_watch(Arguments(target=target, **options)))
     except KeyboardInterrupt:
         pass
     except KinformError as error:

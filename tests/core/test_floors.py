@@ -46,7 +46,7 @@ ROOMS = {
     "__init__": Room("vocabulary _transport _listwatch _connection _store _dispatch _informer", "*"),
     "sync": Room("__init__ vocabulary _transport _listwatch _connection _dispatch _informer", "*"),
     "controllers": Room("__init__ vocabulary _dispatch _informer", "*"),
-    "public": Room("__init__ vocabulary testing", "*"),
+    "public": Room("__init__ vocabulary _paths testing", "*"),
 }
 PUBLIC = ("__main__", "cli", "prometheus")
 DROP_IN = ("watch", "sync.watch")  # public, too, but without a store

@@ -38,7 +38,7 @@ _PARAMETERS = {"Args": "Arguments", "Attributes": "Attributes", "Raises": "Raise
 # Public by name for the sake of other modules; their arguments are not public.
 _OMITTED_MEMBERS = {"event", "refusal"}
 _WITHOUT_MEMBERS = {kinform.Writer, kinform.Changes}
-_WITHOUT_SIGNATURE = {"Changes", "Connection", "Store", "Stream", "Writer"}
+_WITHOUT_SIGNATURE = {"Changes", "Connection", "Selector", "Store", "Stream", "Writer"}
 
 
 def filled(page: str) -> str:

@@ -253,12 +253,15 @@ class AdminClient:
 
 
 KINDS = {
+    "clusterrolebindings": "ClusterRoleBinding",
+    "clusterroles": "ClusterRole",
     "configmaps": "ConfigMap",
     "customresourcedefinitions": "CustomResourceDefinition",
     "namespaces": "Namespace",
     "pods": "Pod",
     "roles": "Role",
     "secrets": "Secret",
+    "serviceaccounts": "ServiceAccount",
 }
 
 

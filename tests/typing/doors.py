@@ -121,6 +121,13 @@ def an_informer_takes_every_kind_of_api(
     kinform.Informer(client, "v1/pods", scope=kinform.Scope(namespaces=["shop"]))
 
 
+def selectors_and_prunes_are_made_of_values(tiers: list[str]) -> None:
+    labels = kinform.Selector.labels({"app.kubernetes.io/name": "web"}, tier=tiers, zone={"a"}, canary=None)
+    fields = kinform.Selector.fields({"spec.nodeName": "node-7"}, type="kubernetes.io/tls")
+    kinform.Scope(label_selector=assert_type(labels, str), field_selector=assert_type(fields, str))
+    assert_type(kinform.Prune.from_type(Pod) & kinform.Prune.last_applied(), kinform.Prune)
+
+
 def a_store_has_the_type_of_its_reader() -> None:
     _, dicts = kinform.store()
     assert_type(dicts, kinform.Store[dict[str, Any]])

@@ -1,0 +1,1 @@
+"""Reports of commands: sections with tables and charts."""
