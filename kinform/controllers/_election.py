@@ -22,7 +22,14 @@ import msgspec
 
 from kinform import Connection
 from kinform._checks import require_instance, require_match, require_number, require_positive
-from kinform._errors import KinformError, OptionError
+from kinform._errors import (
+    DecodeError,
+    KinformError,
+    OptionError,
+    ProtocolError,
+    StatusError,
+    TransportError,
+)
 from kinform._jitter import random_fraction
 from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog, function_name
@@ -37,6 +44,8 @@ JITTER = 0.2
 """The largest part of `retry_seconds` that is added to each wait of a candidate that stands by."""
 MIN_RETRY = 0.1
 """The smallest part of `retry_seconds` between two attempts to renew, near the deadline."""
+
+_RETRIED = (StatusError, TransportError, ProtocolError, DecodeError)
 
 _log = logging.getLogger("kinform.election")
 
@@ -105,9 +114,10 @@ class LeaderElection:
         identity: The name of this candidate, which no other one has. None: the name of the host, and a random part.
         lease_seconds: Seconds after the last renewal of a leader at which another candidate may take over. The Lease
             has it rounded up.
-        renew_deadline: Seconds after the last successful renewal at which the work stops.
+        renew_deadline: Seconds after the last successful renewal at which the work stops. One attempt to read or write
+            the Lease takes at most half of it, or `retry_seconds` if they are more.
         retry_seconds: Seconds between two renewals; after a failed one, fewer as the deadline comes nearer. A candidate
-            that stands by adds up to a fifth of it. Also the limit of one attempt.
+            that stands by adds up to a fifth of it.
         release_on_stop: True: the end of a block releases the Lease, so that another candidate leads within
             `retry_seconds`. False: it has to wait for `lease_seconds`.
         warm: For `Controller`: True starts its informers before it leads, so that it starts to work at once. Has no
@@ -149,6 +159,7 @@ class LeaderElection:
         self._lease_seconds = lease_seconds
         self._renew_deadline = renew_deadline
         self._retry_seconds = retry_seconds
+        self._attempt_seconds = max(retry_seconds, renew_deadline / 2)
         self._release_on_stop = release_on_stop
         self._machine = LeaseMachine(name, self.identity, lease_seconds)
         self._requests = LeaseRequests(api, name, self._machine)
@@ -198,7 +209,9 @@ class LeaderElection:
         A body that blocks the event loop, or that goes on after its cancellation, is not stopped: see `health`.
 
         Raises:
-            KinformError: The election has another block. Raised at the start.
+            KinformError: The election has another block, or the connection belongs to another event loop. Raised at
+                the start.
+            OptionError: The connection is not open. Raised at the start.
             LeadershipLost: The leadership was lost. Raised at the end.
         """
         if self._active:
@@ -263,10 +276,10 @@ class LeaderElection:
         while True:
             sent_at = self._loop.time()
             try:
-                await self._advance(sent_at + self._retry_seconds)
+                await self._advance(sent_at + self._attempt_seconds)
             except asyncio.CancelledError:
                 if self._release_on_stop and self._requests.unanswered:  # so it may have the Lease
-                    await self._release(self._loop.time() + self._retry_seconds)
+                    await self._release(self._loop.time() + self._attempt_seconds)
                 raise
             if self._machine.term is not None:
                 if self._loop.time() < self._requests.renewed_at + self._renew_deadline:
@@ -285,7 +298,7 @@ class LeaderElection:
             if block.why_lost:
                 return
             sent, wait = self._loop.time(), self._retry_seconds
-            step = await self._advance(min(sent + wait, block.term.deadline))
+            step = await self._advance(min(sent + self._attempt_seconds, block.term.deadline))
             if step is Step.LOSE:
                 block.lose(f"{printable(self._machine.holder)} holds the Lease")
                 return
@@ -313,12 +326,18 @@ class LeaderElection:
                     last.create_task(self._release(deadline))
 
     async def _advance(self, deadline: float) -> Step:
-        """Makes one round. An error is logged, and counts as WAIT."""
+        """Makes one round. An error is logged, and counts as WAIT.
+
+        A mistake of the program is raised, such as a connection that is not open. The leader logs it, too: its work
+        goes on until its deadline.
+        """
         step = Step.WAIT
         try:
             step = await self._requests.advance(deadline)
             self._error = None
-        except Exception as error:  # an unexpected one, too: the timer of the term still runs
+        except Exception as error:
+            if self._block is None and not isinstance(error, _RETRIED):
+                raise
             self._failed(error)
         self._notify()
         return step
@@ -332,7 +351,7 @@ class LeaderElection:
 
     async def _report(self, what: str) -> None:
         _log.info("election %s: %s %s", self.name, printable(self.identity), what)
-        await report_event(self._api, self.name, self.identity, what, self._retry_seconds)
+        await report_event(self._api, self.name, self.identity, what, self._attempt_seconds)
 
     def _failed(self, error: Exception) -> None:
         self._error = str(error) if isinstance(error, KinformError) else type(error).__name__

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import datetime
 import logging
+import os
 
 from kinform import Connection
+from kinform._errors import KinformError
 from kinform.controllers._lease import micro_time
 
 _log = logging.getLogger("kinform.election")
 
 EVENTS = "events.k8s.io/v1/events"
+MAX_NAME = 253 - 17  # a dot and a random number follow
 MAX_INSTANCE = 128
 MAX_NOTE = 1024
 
@@ -31,7 +34,7 @@ async def report_event(api: Connection, lease: str, identity: str, what: str, ti
     """
     namespace, _, name = lease.partition("/")
     event = {
-        "metadata": {"namespace": namespace, "generateName": f"{name}."},
+        "metadata": {"namespace": namespace, "name": f"{name[:MAX_NAME]}.{os.urandom(8).hex()}"},
         "eventTime": micro_time(datetime.datetime.now(datetime.UTC)),
         "type": "Normal",
         "reason": "LeaderElection",
@@ -49,4 +52,5 @@ async def report_event(api: Connection, lease: str, identity: str, what: str, ti
     try:
         await api.create(EVENTS, event, timeout=timeout)
     except Exception as error:
-        _log.debug("election %s: no event: %s", lease, type(error).__name__)
+        why = error if isinstance(error, KinformError) else type(error).__name__
+        _log.debug("election %s: no event: %s", lease, why)

@@ -18,8 +18,10 @@ import msgspec
 
 MAX_TRANSITIONS = (1 << 31) - 1
 """The largest `leaseTransitions`, an int32."""
-TRANSITIONS_EPOCH = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
-"""A Lease without `leaseTransitions` starts with the seconds from here to its creation."""
+MAX_VERSION = 1 << 30
+"""A Lease without `leaseTransitions` starts with its resourceVersion, if this is smaller."""
+EPOCH = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+"""Otherwise it starts with MAX_VERSION and the seconds from here to its creation. This fits until 2054."""
 RELEASED_SECONDS = 1
 """The `leaseDurationSeconds` of a Lease that its holder has released, as client-go writes it."""
 
@@ -159,8 +161,7 @@ class LeaseMachine:
     def body(self, step: Step, wall_clock: str) -> dict[str, Any]:
         """Returns the Lease to write: for CREATE to create, for TAKE and RENEW to replace.
 
-        Without a term, CREATE makes a Lease without a holder: its creation time comes from the server, and the term
-        starts above it.
+        Without a term, CREATE makes a Lease without a holder: the first fencing token depends on the answer.
 
         Args:
             step: The step that `observe` has returned; RENEW without a read while this candidate leads.
@@ -226,16 +227,13 @@ class LeaseMachine:
         return max(now + duration, min(self.held_until, now + self._lease_seconds))
 
     def _next_transitions(self) -> int:
-        """Returns a fencing token above all that were seen.
-
-        A Lease that was deleted and created anew starts above the old one, because it was created later.
-        """
+        """Returns a fencing token above those of all earlier terms."""
         assert self._lease is not None
         assert self.record is not None
-        lowest = self.record.transitions
-        if lowest is None:
-            lowest = _created_seconds(self._lease)
-        return min(max(lowest, self._highest) + 1, MAX_TRANSITIONS)
+        last = self.record.transitions
+        if last is None:
+            last = _first_transitions(self._lease)
+        return min(max(last, self._highest) + 1, MAX_TRANSITIONS)
 
     def _with(self, holder: str, duration: int, acquired: str, renewed: str, transitions: int | None) -> dict[str, Any]:
         """Returns the Lease with another record. Labels and all other fields stay."""
@@ -265,10 +263,18 @@ def _is_int32(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= MAX_TRANSITIONS
 
 
-def _created_seconds(lease: Mapping[str, Any]) -> int:
-    """Returns the seconds from TRANSITIONS_EPOCH to the creation; 0 if unknown."""
+def _first_transitions(lease: Mapping[str, Any]) -> int:
+    """Returns a number above the transitions of all Leases that had this name before.
+
+    Each term of such a Lease began with a write, so the resourceVersion is larger than their number. In a cluster with
+    more than 2**30 writes it does not fit into an int32: then the time of the server counts.
+    """
+    metadata = lease["metadata"]
+    version = str(metadata.get("resourceVersion", ""))
+    if version.isdecimal() and len(version) <= 10 and int(version) < MAX_VERSION:
+        return int(version)
     try:
-        created = datetime.datetime.fromisoformat(lease["metadata"]["creationTimestamp"])
-        return max(0, int((created - TRANSITIONS_EPOCH).total_seconds()))
+        created = datetime.datetime.fromisoformat(metadata["creationTimestamp"])
+        return MAX_VERSION + max(0, int((created - EPOCH).total_seconds()))
     except (KeyError, TypeError, ValueError):
-        return 0
+        return MAX_VERSION

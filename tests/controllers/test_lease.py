@@ -116,3 +116,25 @@ def test_no_sequence_of_leases_breaks_the_machine(specs: list[Any]):
 def test_a_record_of_another_form_counts_as_missing():
     assert Record.of({"holderIdentity": 1, "leaseDurationSeconds": "1", "leaseTransitions": None}) == Record()
     assert Record.of({"leaseDurationSeconds": 6.0, "leaseTransitions": 2.0}) == Record("", 6.0, 2)
+
+
+@pytest.mark.parametrize(
+    ("version", "first"),
+    [("7", 8), (str((1 << 30) - 1), 1 << 30), (str(1 << 30), (1 << 30) + 189_388_801), ("x", (1 << 30) + 189_388_801)],
+)
+def test_a_new_lease_starts_above_every_deleted_one(version: str, first: int):
+    created = {**lease()["metadata"], "resourceVersion": version}
+    machine = LeaseMachine("ns/n", "a", 40)
+    assert machine.observe({"metadata": created, "spec": {}}, 0) is Step.TAKE
+    assert machine.body(Step.TAKE, CLOCK)["spec"]["leaseTransitions"] == first
+
+
+def test_a_large_version_gives_a_larger_token_than_a_small_one():
+    tokens = []
+    for version in (1, 10**6, (1 << 30) - 1, 1 << 30, 1 << 40):
+        machine = LeaseMachine("ns/n", "a", 40)
+        created = {**lease()["metadata"], "resourceVersion": str(version)}
+        machine.observe({"metadata": created, "spec": {}}, 0)
+        tokens.append(machine.body(Step.TAKE, CLOCK)["spec"]["leaseTransitions"])
+    assert tokens == sorted(tokens)
+    assert tokens[3] > tokens[2] + 10**8

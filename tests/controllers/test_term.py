@@ -13,6 +13,7 @@ import kinform
 from kinform.controllers import LeaderElection, LeadershipLost, Term
 from tests.controllers.lease_server import KEY, LeaseServer, Road
 from tests.controllers.test_election import in_virtual_time, now
+from tests.support.loops import on_each_loop, other_tasks, pending_timers
 
 
 def elected(identity: str = "a", server: LeaseServer | None = None) -> tuple[LeaderElection, Road]:
@@ -249,3 +250,27 @@ def test_a_term_shows_its_token():
         return repr(Term(7, 0.0))
 
     assert asyncio.run(shown()) == "<kinform.controllers.Term 7>"
+
+
+async def test_a_connection_that_is_not_open_is_an_error():
+    election = LeaderElection(kinform.connect("http://127.0.0.1:1"), KEY)
+    with pytest.raises(kinform.OptionError, match="async with"):
+        await lead(election, body=lambda _: asyncio.sleep(0))
+
+
+@on_each_loop
+async def test_a_block_leaves_no_task_and_no_timer():
+    times = {"lease_seconds": 0.6, "renew_deadline": 0.4, "retry_seconds": 0.1}
+    server = LeaseServer()
+    road = Road(server, "a")
+    election = LeaderElection(road, KEY, **times)
+    await lead(election, body=lambda _: asyncio.sleep(0.3))
+
+    async def body(term: Term) -> None:
+        road.hang()
+        await asyncio.sleep(10)
+
+    with pytest.raises(LeadershipLost):
+        await lead(election, body)
+    assert len(pending_timers()) <= 1  # that of the test
+    assert other_tasks() == set()
