@@ -99,8 +99,9 @@ class Shards:
         count: Number of shards, the same in all replicas. Use a few times the largest number of replicas.
         identity: The name of this replica, which no other one has. None: the name of the host, and a random part.
         lease_seconds: Seconds after the last renewal at which another replica may take a shard.
-        renew_deadline: Seconds after the last successful renewal at which the work for a shard stops.
-        retry_seconds: Seconds between two renewals; after a failed one, fewer. Also the limit of one attempt.
+        renew_deadline: Seconds after the last successful renewal at which the work for a shard stops. One attempt to
+            write a Lease takes at most half of it, or `retry_seconds` if they are more.
+        retry_seconds: Seconds between two renewals; after a failed one, fewer.
 
     Raises:
         OptionError: An argument is not valid: `lease_seconds` must be above `renew_deadline`, and that above 1.2 times
@@ -138,6 +139,7 @@ class Shards:
         self._lease_seconds = lease_seconds
         self._renew_deadline = renew_deadline
         self._retry_seconds = retry_seconds
+        self._attempt_seconds = max(retry_seconds, renew_deadline / 2)
         self._namespace = name.partition("/")[0]
         self._claims: list[Claim] = []
         self._by_key: dict[str, Claim] = {}
@@ -179,7 +181,7 @@ class Shards:
             raise
         try:
             with suppress(TimeoutError):  # another replica or the server may be slow: shards come later, too
-                async with asyncio.timeout(self._retry_seconds):
+                async with asyncio.timeout(self._attempt_seconds):
                     await self._settled.wait()
         except BaseException:
             await self.__aexit__(None, None, None)
@@ -351,7 +353,7 @@ class Shards:
     async def _take(self, claim: Claim) -> None:
         now = self._loop.time()
         claim.retry_at = now + self._retry_seconds * (1 + JITTER * random_fraction())
-        await self._round(claim, now + self._retry_seconds)
+        await self._round(claim, now + self._attempt_seconds)
         if claim.machine.term is None:
             return
         if self._loop.time() >= claim.deadline:
@@ -363,7 +365,7 @@ class Shards:
 
     async def _renew(self, claim: Claim) -> None:
         sent = self._loop.time()
-        step = await self._round(claim, min(sent + self._retry_seconds, claim.deadline))
+        step = await self._round(claim, min(sent + self._attempt_seconds, claim.deadline))
         if not claim.owned:
             claim.machine.end_term()  # lost meanwhile, whatever the answer says
         elif step is Step.LOSE:
@@ -378,7 +380,7 @@ class Shards:
     async def _give_up(self, claim: Claim) -> None:
         """Stops the work for a shard, waits for its end, and releases the Lease."""
         if not claim.owned and claim.requests.unanswered:  # so it may have the Lease
-            await self._release(claim, self._loop.time() + self._retry_seconds)
+            await self._release(claim, self._loop.time() + self._attempt_seconds)
         while claim.owned:
             await claim.leave()
             if not claim.busy:
@@ -387,7 +389,7 @@ class Shards:
                 await self._renew(claim)
         if claim.owned:
             expires = claim.requests.renewed_at + self._lease_seconds
-            await self._release(claim, min(self._loop.time() + self._retry_seconds, expires))
+            await self._release(claim, min(self._loop.time() + self._attempt_seconds, expires))
             if claim.owned:
                 claim.end()
             claim.retry_at = self._loop.time() + self._retry_seconds * MIN_RETRY  # the others come first
@@ -415,7 +417,7 @@ class Shards:
 
     async def _delete(self, key: str) -> None:
         try:
-            await self._api.delete(LEASES, key, timeout=self._retry_seconds)
+            await self._api.delete(LEASES, key, timeout=self._attempt_seconds)
         except NotFoundError:
             pass
         except Exception as error:
