@@ -251,7 +251,7 @@ class Shards:
         return lambda: self._listeners.remove(listener)
 
     def stats(self) -> ShardsStats:
-        """Returns the current statistics."""
+        """Returns the current statistics. Any thread may call it."""
         now = self._loop.time() if self._entered else -math.inf
         return ShardsStats(
             name=self.name,
@@ -304,7 +304,7 @@ class Shards:
         self._wake.set()
 
     def _live(self, now: float) -> set[str]:
-        others = {machine.holder for machine in self._members.values() if now < machine.held_until}
+        others = {machine.holder for machine in list(self._members.values()) if now < machine.held_until}
         return {self.identity, *others} - {""}
 
     # The loop

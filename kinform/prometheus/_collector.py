@@ -16,7 +16,8 @@ from kinform import OptionError
 from kinform.prometheus._election_metrics import election_families
 from kinform.prometheus._informer_metrics import families
 from kinform.prometheus._labels import InformerLabels
-from kinform.prometheus._sources import Election, Informer, Informers, Metrics, Source
+from kinform.prometheus._shards_metrics import shards_families
+from kinform.prometheus._sources import Election, Informer, Informers, Metrics, Shards, Source
 
 
 class Collector(PrometheusCollector):
@@ -31,8 +32,8 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, objects with informers, elections, and objects with metrics of their own, such as collectors
-            of `prometheus_client`.
+        sources: Informers, objects with informers, elections, shards, and objects with metrics of their own, such as
+            collectors of `prometheus_client`.
 
     Raises:
         OptionError: An argument is something else.
@@ -57,20 +58,23 @@ class Collector(PrometheusCollector):
             self._sources = list({id(found): found for found in [*alive, *added]}.values())
 
     def describe(self) -> Iterable[Metric]:
-        """Returns all metrics of informers and elections, without samples."""
-        return [*families([]), *election_families([])]
+        """Returns all metrics of informers, elections and shards, without samples."""
+        return [*families([]), *election_families([]), *shards_families([])]
 
     def collect(self) -> Iterator[Metric]:
         """Returns the metrics of all sources, at the time of the call."""
         sources = [source for found in self._sources if (source := found()) is not None]
         informers: dict[int, Informer] = {}  # by identity: a factory and a program may both have one
         elections: list[Election] = []
+        shards: list[Shards] = []
         own: list[Metrics] = []
         for source in sources:
             if isinstance(source, Metrics):
                 own.append(source)
             elif isinstance(source, Election):
                 elections.append(source)
+            elif isinstance(source, Shards):
+                shards.append(source)
             else:
                 found = source.informers if isinstance(source, Informers) else [source]
                 informers |= {id(informer): informer for informer in found}
@@ -78,15 +82,16 @@ class Collector(PrometheusCollector):
             labels = [self._labels.of(informer) for informer in informers.values()]
         measured = families(zip(labels, informers.values(), strict=True))
         measured = [*measured, *(election_families(elections) if elections else [])]
+        measured = [*measured, *(shards_families(shards) if shards else [])]
         yield from _merged([*measured, *(metric for source in own for metric in source.collect())])
 
 
 def _reference(source: Source) -> weakref.ref[Source]:
-    if isinstance(source, type) or not isinstance(source, Informer | Informers | Election | Metrics):
+    if isinstance(source, type) or not isinstance(source, Informer | Informers | Election | Shards | Metrics):
         raise OptionError(
             "sources",
             type(source).__name__,
-            "informers, objects with `informers`, elections, or objects with a method `collect`",
+            "informers, objects with `informers`, elections, shards, or objects with a method `collect`",
         )
     try:
         return weakref.ref(source)

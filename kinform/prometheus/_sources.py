@@ -63,6 +63,24 @@ class Election(Protocol):
 
 
 @runtime_checkable
+class Shards(Protocol):
+    """The shards of a replica: `kinform.controllers.Shards`.
+
+    `stats` must work in every thread.
+    """
+
+    name: str
+
+    def owns(self, uid: str) -> bool:
+        """Returns whether this replica has the shard of an object."""
+        ...
+
+    def stats(self) -> Any:
+        """Returns the current statistics."""
+        ...
+
+
+@runtime_checkable
 class Metrics(Protocol):
     """An object with metrics of its own, in the form of `prometheus_client`.
 
@@ -75,5 +93,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = Informer | Informers | Election | Metrics
+Source: TypeAlias = Informer | Informers | Election | Shards | Metrics
 """An object whose metrics a collector returns."""

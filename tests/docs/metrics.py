@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from kinform.prometheus import _election_metrics
+from collections.abc import Iterable
+
+from kinform.prometheus import _election_metrics, _shards_metrics
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
 
 
@@ -17,5 +19,14 @@ def table(*, shared: bool) -> str:
 
 def election_table() -> str:
     """Returns a row for each metric of elections."""
-    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in _election_metrics.ROWS)
+    return _unlabelled(_election_metrics.ROWS)
+
+
+def shards_table() -> str:
+    """Returns a row for each metric of shards."""
+    return _unlabelled(_shards_metrics.ROWS)
+
+
+def _unlabelled(metrics: Iterable[_election_metrics.ElectionRow | _shards_metrics.ShardsRow]) -> str:
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in metrics)
     return f"| metric | type | |\n|---|---|---|\n{rows}"

@@ -1,9 +1,8 @@
 """`python -m tests.docs.reference`: fills in the generated parts of pages.
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
-`errors`, `metrics`, `shared metrics`, `election metrics`, `election decisions`, `options of kinform COMMAND`,
-`rooms`, `graph of rooms` or `files of FOLDER`. The
-constants that a page quotes are filled in as well: see `constants`. Text outside of these marks is written by hand and
+`errors`, `metrics`, `shared metrics`, `election metrics`, `shards metrics`, `election decisions`,
+`options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes are filled in as well: see `constants`. Text outside of these marks is written by hand and
 stays as it is.
 """
 
@@ -65,6 +64,8 @@ def rendered(name: str) -> str:
         return f"```text\n{textwrap.dedent(chr(10).join(lines))}\n```\n"
     if name == "election metrics":
         return metrics.election_table()
+    if name == "shards metrics":
+        return metrics.shards_table()
     if name in ("metrics", "shared metrics"):
         return metrics.table(shared=name == "shared metrics")
     if name == "election decisions":
