@@ -2,8 +2,8 @@
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
 `errors`, `metrics`, `shared metrics`, `election metrics`, `shards metrics`, `election decisions`,
-`options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes are filled in as well: see `constants`. Text outside of these marks is written by hand and
-stays as it is.
+`options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes are
+filled in as well: see `constants`. Text outside of these marks is written by hand and stays as it is.
 """
 
 from __future__ import annotations
