@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import itertools
 import math
 from collections.abc import AsyncIterator
@@ -309,3 +310,23 @@ async def test_a_dead_member_is_forgotten(server: Server) -> None:
             await until(lambda: shards.stats().owned == list(range(COUNT)))
             await until(lambda: key not in server.keys(LEASES), within=20)
             assert shards.stats().members == [shards.identity]
+
+
+async def test_shards_come_back_after_an_outage_of_the_server(server: Server, replicas: list[Replica]) -> None:
+    await server.stop()
+    await until(lambda: not any(each.owned for each in replicas), within=20)
+    assert not any(len(each.configs.store) for each in replicas)
+    await server.start()
+    await until(lambda: fair(*replicas), within=30)
+    await until(lambda: in_stores(server, *replicas), within=20)
+    assert no_overlap(*replicas)
+
+
+async def test_a_short_outage_moves_no_shard(server: Server, replicas: list[Replica]) -> None:
+    times = [copy.deepcopy(each.times) for each in replicas]
+    await server.stop()
+    await asyncio.sleep(0.6)
+    await server.start()
+    await asyncio.sleep(LEASE)
+    assert [each.times for each in replicas] == times
+    assert [each.shards.stats().lost for each in replicas] == [0, 0, 0, 0]
