@@ -127,9 +127,11 @@ async def test_replicas_have_fair_shares_and_their_objects(server: Server, repli
     await until(lambda: in_stores(server, *replicas))
     assert [len(each.owned) for each in replicas] == [2, 2, 2, 2]
     assert no_overlap(*replicas)
-    stats = replicas[0].shards.stats()
+    shards = replicas[0].shards
+    holders = sorted(each.identity for each in replicas for _ in range(2))
+    await until(lambda: sorted(shards.stats().holders) == holders)
+    stats = shards.stats()
     assert stats.members == [each.identity for each in replicas]
-    assert sorted(stats.holders) == sorted(each.identity for each in replicas for _ in range(2))
     assert (stats.lost, stats.error) == (0, None)
 
 
@@ -141,7 +143,7 @@ async def test_a_replica_that_stops_hands_over_at_once(server: Server, replicas:
     assert no_overlap(*replicas)
     assert longest_gap(*replicas) < LEASE
     assert sum("member" in key for key in server.keys(LEASES)) == 3
-    assert others[0].shards.stats().members == [each.identity for each in others]
+    await until(lambda: others[0].shards.stats().members == [each.identity for each in others])
 
 
 async def test_a_replica_that_is_cut_off_stops_before_others_begin(server: Server, replicas: list[Replica]) -> None:
