@@ -13,18 +13,27 @@
 #     make clean     removes everything that these targets made
 #
 #     make test ARGS='-k informer -x'   passes arguments to pytest; `make demo ARGS=...` to the demo
+#     make test WORKERS=0               runs the tests in one process, for a debugger; 2 processes are the default
 #     make test COVERAGE=1              measures line coverage; `make checked COVERAGE=1` that of Cython code
 #     make test PYTHON=python3.13       chooses the Python for a new environment
 
 PYTHON ?= python3
 ARGS ?=
+WORKERS ?= 2
 
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(BIN)/python -m
 PEERS := build/peers
-PYTEST := $(if $(COVERAGE),coverage run --rcfile=$(CURDIR)/pyproject.toml --data-file=$(CURDIR)/build/coverage/data -m pytest,pytest)
+PYTEST := pytest
+PARALLEL := -n $(WORKERS) --dist loadfile
 INSTALL := $(RUN) pip install --quiet --disable-pip-version-check --editable
+
+ifdef COVERAGE
+export COVERAGE_RCFILE := $(CURDIR)/pyproject.toml
+export COVERAGE_FILE := $(CURDIR)/build/coverage/data
+PYTEST := coverage run -m pytest -p tests.support.coverage_of_workers
+endif
 
 SOURCES := pyproject.toml setup.py $(wildcard kinform_ext/*.px[di] kinform_ext/*.pyx kinform_ext/*.h kinform_ext/*/*.h)
 
@@ -36,7 +45,7 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	@mkdir -p build/coverage
-	@$(RUN) $(PYTEST) $(ARGS)
+	@$(RUN) $(PYTEST) $(PARALLEL) $(ARGS)
 
 real: $(VENV)/.test
 	@KINFORM_REAL=require $(RUN) pytest -m real $(ARGS)
@@ -97,7 +106,7 @@ checked: $(VENV)/.lint
 	@cp -r kinform kinform_ext tests setup.py pyproject.toml README.md LICENSE build/checked
 	@rm -f build/checked/kinform_ext/*.so build/checked/kinform_ext/*.c
 	@cd build/checked && KINFORM_CHECKED=1 $(abspath $(BIN))/python setup.py --quiet build_ext --inplace
-	@cd build/checked && PYTHONPATH=. $(abspath $(BIN))/python -P -m $(PYTEST) -q tests/ext tests/core/test_store.py $(ARGS)
+	@cd build/checked && PYTHONPATH=. $(abspath $(BIN))/python -P -m $(PYTEST) -q $(PARALLEL) tests/ext tests/core/test_store.py tests/core/test_store_indexes.py $(ARGS)
 
 clean:
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

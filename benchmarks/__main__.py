@@ -33,6 +33,7 @@ COMMANDS = {
     "store": "benchmarks.store",
     "scope": "benchmarks.scope",
     "fleet": "benchmarks.fleet",
+    "bounded": "benchmarks.bounded",
     "scale": "benchmarks.scale",
     "soak": "benchmarks.soak",
     "report": "benchmarks.report",

@@ -27,6 +27,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("store",),
     ("scope",),
     ("fleet",),
+    ("bounded",),
     ("real",),
     ("scale",),
     ("scale", "--kind", "namespaces"),

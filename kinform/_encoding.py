@@ -6,7 +6,7 @@ Errors name fields, never values: an object may be a Secret.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -26,9 +26,11 @@ AnyObject: TypeAlias = Mapping[str, Any] | msgspec.Struct | bytes | ClientModel
 
 OBJECT = "a dict or a msgspec.Struct"
 
+E = TypeVar("E", bound="Envelope")
 
-class Metadata(msgspec.Struct, frozen=True, gc=False):
-    """The identity of an object; null counts as missing."""
+
+class ObjectNames(msgspec.Struct, frozen=True, gc=False):
+    """Name and namespace in the metadata of an object; null counts as missing."""
 
     name: str | None = None
     namespace: str | None = None
@@ -39,7 +41,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 
     apiVersion: str | None = None
     kind: str | None = None
-    metadata: Metadata | None = None
+    metadata: ObjectNames | None = None
 
 
 def encode_object(obj: object, resource: Resource | None) -> tuple[Envelope, bytes]:
@@ -56,28 +58,43 @@ def encode_object(obj: object, resource: Resource | None) -> tuple[Envelope, byt
     """
     # With `omit_defaults`, a kind that is a default of the Struct is not in the JSON.
     kind = getattr(obj, "kind", None)
-    return complete(encode("obj", obj, OBJECT), resource, kind=kind if isinstance(kind, str) else "")
+    body = encode("obj", obj, OBJECT)
+    envelope = read_envelope(body, Envelope)
+    if resource is None:
+        return envelope, body
+    return complete(envelope, body, resource, kind=kind if isinstance(kind, str) else "")
 
 
-def complete(body: bytes, resource: Resource | None, *, kind: str) -> tuple[Envelope, bytes]:
-    """Returns what an object is, and its JSON with apiVersion and kind.
+def read_envelope(body: bytes, type: type[E]) -> E:
+    """Returns what an object is.
 
     Args:
         body: The JSON of the object.
-        resource: The resource that the object must be of. None: any, and nothing is added.
-        kind: The kind to add if it is missing; `""`: none.
+        type: The type of the result.
 
     Raises:
-        OptionError: It is no object, or is of another apiVersion.
+        OptionError: It is no object.
     """
     try:
-        envelope = msgspec.json.decode(body, type=Envelope)
+        return msgspec.json.decode(body, type=type)
     except msgspec.ValidationError as error:  # its text has types and a path, since no field has a constraint
         raise OptionError("obj", NOT_SHOWN, f"an object with texts where Kubernetes has them ({error})") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise OptionError("obj", NOT_SHOWN, "the JSON of an object") from None
-    if resource is None:
-        return envelope, body
+
+
+def complete(envelope: E, body: bytes, resource: Resource, *, kind: str) -> tuple[E, bytes]:
+    """Adds a missing apiVersion, and a missing kind, to an object.
+
+    Args:
+        envelope: The envelope of the object.
+        body: Its JSON.
+        resource: The resource that it must be of.
+        kind: The kind to add; `""`: none.
+
+    Raises:
+        OptionError: It is of another apiVersion.
+    """
     missing: dict[str, str] = {}
     if not envelope.apiVersion:
         missing["apiVersion"] = resource.api_version

@@ -18,7 +18,8 @@
     ├── DecodeError          data: an object does not decode to the requested type
     ├── SnapshotError        disk: a snapshot cannot be written, or must not be loaded
     ├── MemoryLimitError     collection: its store takes more memory than `memory_limit`
-    └── LeadershipLost       election: another process may lead
+    ├── LeadershipLost       election: another process may lead
+    └── QueueShutDown        controller: its work queue was shut down, and no key is ready
 
 The word before the colon says where the cause is; below StatusError, it is the HTTP status. Messages name resource,
 key, path, status and byte offset, and quote what a server says about a refusal. They never show object contents, which
@@ -32,7 +33,7 @@ from itertools import islice
 
 import msgspec
 
-from kinform._plurals import plural_of
+from kinform._plurals import suggest_plural
 from kinform._printable import listed, printable, without_documents
 
 # Characters of the texts of a server that an error keeps. The length of a name is limited by Kubernetes.
@@ -162,10 +163,9 @@ class NotFoundError(StatusError):
     """
 
     def __str__(self) -> str:
-        resource = self.resource.partition(" ")[0]
-        path, slash, word = resource.rpartition("/")
-        plural = plural_of(word)
-        return super().__str__() + (f"; did you mean {path}{slash}{plural}?" if plural != word else "")
+        path, _, word = self.resource.partition(" ")[0].rpartition("/")
+        plural = suggest_plural(path.rpartition("/")[0], word)
+        return super().__str__() + (f"; did you mean {path}/{plural}?" if plural not in ("", word) else "")
 
 
 class AlreadyExistsError(StatusError):
@@ -335,6 +335,10 @@ class LeadershipLost(KinformError):
         super().__init__(f"leadership of {name} lost: {why}")
         self.name = name
         self.why = why
+
+
+class QueueShutDown(KinformError):
+    """A work queue was shut down, and no key is ready. It ends the loop of a worker."""
 
 
 def release_frames(error: BaseException | None) -> None:

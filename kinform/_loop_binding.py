@@ -24,6 +24,7 @@ class LoopBinding:
         self._name = name
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = self._process = 0
+        self._released = False
 
     @property
     def bound(self) -> bool:
@@ -42,9 +43,23 @@ class LoopBinding:
         return self.bound and os.getpid() != self._process
 
     def bind(self) -> None:
-        """Binds to the running event loop."""
+        """Binds to the running event loop.
+
+        Raises:
+            KinformError: It is bound to another one, and was not released.
+        """
+        if not self._released:
+            self.check()
         self._loop = asyncio.get_running_loop()
         self._thread, self._process = get_ident(), os.getpid()
+        self._released = False
+
+    def release(self) -> None:
+        """Permits `bind` in another event loop, because the owner has ended in this one.
+
+        Until then, calls from elsewhere are still refused.
+        """
+        self._released = True
 
     def check(self) -> None:
         """Checks the caller. Code of the same thread outside of any loop passes.

@@ -27,7 +27,7 @@ from kinform._checks import (
 from kinform._errors import KinformError, OptionError
 from kinform._paths.prune_program import Program, compile_prune, intersection
 from kinform._paths.type_paths import paths_of_type
-from kinform._plurals import plural_of
+from kinform._plurals import suggest_plural
 from kinform._selectors import check_field_selector, parse_label_selector
 from kinform._sharding import MAX_SHARDS, ShardSource
 
@@ -110,7 +110,8 @@ def _suggest_resource(parts: list[str]) -> str:
     if len(parts) not in (2, 3):
         return ""
     try:
-        meant = Resource(group="/".join(parts[:-2]), version=parts[-2], plural=plural_of(parts[-1]))
+        group = "/".join(parts[:-2])
+        meant = Resource(group=group, version=parts[-2], plural=suggest_plural(group, parts[-1]))
     except OptionError:
         return ""
     return f'; did you mean "{meant}"?'

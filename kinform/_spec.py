@@ -104,9 +104,17 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         Raises:
             OptionError: Names the field or the index that needs a dropped path.
         """
-        program = self.prune.program()
-        check_type(type, program)
-        check_indexes(indexes, program)
+        check_type(type, self.prune.program())
         if self.scope.metadata_only:
             check_type(type, _METADATA, "Scope.metadata_only")
+        self.check_indexes(indexes)
+
+    def check_indexes(self, indexes: Mapping[str, str]) -> None:
+        """Checks that objects keep all that indexes read.
+
+        Raises:
+            OptionError: Names the index that needs a dropped path.
+        """
+        check_indexes(indexes, self.prune.program())
+        if self.scope.metadata_only:
             check_indexes(indexes, _METADATA, "Scope.metadata_only")

@@ -48,8 +48,8 @@ class Details(msgspec.Struct, frozen=True, gc=False):
     retry_after_seconds: float | None = msgspec.field(name="retryAfterSeconds", default=None)
 
 
-class Metadata(msgspec.Struct, frozen=True, gc=False):
-    """The metadata of a Status: where a list that has expired can continue."""
+class ListPosition(msgspec.Struct, frozen=True, gc=False):
+    """The place where an expired list can continue, from the metadata of a Status."""
 
     page: str | None = msgspec.field(name="continue", default="")
 
@@ -61,7 +61,7 @@ class Status(msgspec.Struct, frozen=True, gc=False):
     reason: str | None = ""
     message: str | None = ""
     details: Details | None = None
-    metadata: Metadata | None = None
+    metadata: ListPosition | None = None
 
     def caused_by(self, reason: str) -> bool:
         """Returns whether a cause has this reason."""

@@ -20,6 +20,7 @@ from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, NoReturn, Self
 
+from kinform._errors import KinformError
 from kinform._watch.events import ModelReader, WatchEvent
 from kinform._watch.functions import (
     ASYNC_CLIENTS,
@@ -37,6 +38,8 @@ from kinform._watch.recovery import Ended, OnExpired, Silent
 from kinform._watch.refusals import MAX_BODY, is_refusal, refusal_of
 from kinform._watch.seen import Listed
 from kinform._watch.stream import Options, WatchStream
+
+_NO_STREAM = "this Watch has no stream yet: call its `stream(function, ...)` first"
 
 __all__ = ["PYDOC_FOLLOW_PARAM", "PYDOC_RETURN_LABEL", "TYPE_LIST_SUFFIX", "Watch"]
 
@@ -89,7 +92,7 @@ class Watch:
         self._raw_return_type = return_type
         self._options = Options(on_expired=on_expired, idle_timeout=idle_timeout, dedup=dedup, newest=newest)
         self._stop = False
-        self._stream: WatchStream
+        self._started: WatchStream | None = None
 
     def stream(self, func: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Self:
         """Returns this Watch as the stream of a function. Sends no request yet.
@@ -108,20 +111,24 @@ class Watch:
         self._stop = False
         if "resource_version" in kwargs:
             self.resource_version = kwargs["resource_version"]
-        self._stream = WatchStream(
+        self._started = WatchStream(
             func, args, kwargs, return_type=self._raw_return_type or None, clients=ASYNC_CLIENTS, options=self._options
         )
         return self
 
     @property
     def func(self) -> Callable[[], Awaitable[Any]]:
-        """The function, with the arguments of the next request."""
-        return self._stream.func
+        """The function, with the arguments of the next request. Not before `stream`."""
+        if self._started is None:
+            raise AttributeError(f"func: {_NO_STREAM}")
+        return self._started.func
 
     @property
     def return_type(self) -> Any:
-        """The type of `event["object"]` in the stream."""
-        return self._stream.return_type
+        """The type of `event["object"]` in the stream. Not before `stream`."""
+        if self._started is None:
+            raise AttributeError(f"return_type: {_NO_STREAM}")
+        return self._started.return_type
 
     def stop(self) -> None:
         """Ends the stream before its next event. Does not wake a task that waits for it."""
@@ -167,6 +174,7 @@ class Watch:
 
         Raises:
             StopAsyncIteration: The stream has ended.
+            KinformError: There is no stream, because `stream` was not called.
             ApiException: The server refuses the request, or sent an ERROR event. After a 410, see `on_expired`.
             ProtocolError: The body is not a stream of watch events.
             TypeError: The function did not return an awaitable.
@@ -206,6 +214,12 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    @property
+    def _stream(self) -> WatchStream:
+        if self._started is None:
+            raise KinformError(_NO_STREAM)
+        return self._started
 
     async def _open(self) -> None:
         if self._stream.recovery.relisting:

@@ -15,7 +15,7 @@ cdef extern from "index/extract.h":
         kx_idset ids
         uint32_t index
         uint32_t len
-        unsigned char *text
+        const unsigned char *text
 
     ctypedef struct kx_child:
         unsigned char *name
@@ -28,10 +28,12 @@ cdef extern from "index/extract.h":
         int other
         uint32_t *ends
         uint32_t end_count
+        uint32_t owner
 
     ctypedef struct kx_indexes:
         kx_node *nodes
         uint32_t node_count
+        uint32_t owner_index
         uint32_t pages
 
     uint32_t kx_idset_next(kx_idset *s, uint32_t id) nogil
@@ -42,5 +44,6 @@ cdef extern from "index/extract.h":
     void kx_release(kx_indexes *x, uint32_t id) nogil
     void kx_forget(kx_indexes *x, uint32_t number, uint32_t id) nogil
     kx_value *kx_value_or_null(const kx_indexes *x, uint32_t number) nogil
+    const kx_value *kx_next_value(const kx_indexes *x, uint32_t id, uint32_t index, uint32_t *at) nogil
     kx_idset *kx_ids_with(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len) nogil
     uint64_t kx_bytes(const kx_indexes *x) nogil

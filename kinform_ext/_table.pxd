@@ -355,14 +355,18 @@ cdef class _TableStorage:
     cdef kx_idset *ids_with(self, Py_ssize_t index, str value) except? NULL
     cdef int compact_after(self, size_t written) except -1
     cdef uint64_t map_bytes(self) noexcept
+    cdef int add_owners(self, list found, uint32_t id) except -1
     cdef int hold(self, uint32_t id) except -1
     cdef Version version(self, uint32_t id)
 
 
 cdef class _TableStreams(_TableStorage):
     cdef bint keys_only  # of the current call
+    cdef bint notes_owners  # likewise
+    cdef list owners  # of changes, since the last `take_owners`
 
     cdef list start_changes(self, int listen)
+    cdef int note_owners(self, uint32_t id) except -1
     cdef int append_written(self, list changes, uint32_t id, Version old, bint recreated) except -1
     cdef uint32_t stream_number(self, Py_ssize_t stream) except? 0xFFFFFFFF
     cdef kt_stream *stream_in_phase(self, Py_ssize_t number, bint initial) except NULL

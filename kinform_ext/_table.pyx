@@ -48,10 +48,10 @@ cdef class Table(_TableStreams):
             stream: The stream.
             batch: The objects.
             initial: Whether they belong to a relist.
-            listen: NOTHING, KEYS or CHANGES.
+            listen: NOTHING, KEYS or CHANGES, with or without OWNERS.
 
         Returns:
-            The changes, or only their keys; None if `listen` is NOTHING, or if `initial`.
+            The changes, or only their keys; None if `listen` has neither, or if `initial`.
 
         Raises:
             ValueError: `initial` without a relist in progress, or not `initial` during one.
@@ -191,7 +191,9 @@ cdef class Table(_TableStreams):
                 old = self.version(found.plain)
         size = self.add(incoming, found.plain, self.t.stream[incoming.stream].epoch, &id)
         if found.plain != KR_NONE:
+            self.note_owners(found.plain)
             kt_remove(&self.t, found.plain)
+        self.note_owners(id)
         if changes is not None:
             self.append_written(changes, id, old, recreated)
         return self.compact_after(size)
@@ -208,6 +210,7 @@ cdef class Table(_TableStreams):
             self.remove(found.plain, changes, False)
         else:
             last = self.last_version(incoming, found.plain)
+            self.note_owners(found.plain)
             kt_remove(&self.t, found.plain)
             changes.append(new_change(last.key, None, last, False))
         return self.compact_after(0)

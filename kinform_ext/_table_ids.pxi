@@ -110,6 +110,21 @@ cdef class Ids:
                 return
             yield self.table.key_of(id)
 
+    def owners(self):
+        """Iterates over the owners of the ids that are left: see `owners_of`.
+
+        Skips ids whose versions the table has removed.
+        """
+        cdef list found = []
+        cdef uint32_t id
+        while True:
+            id = self.advance()
+            if id == KR_NONE:
+                return
+            self.table.add_owners(found, id)
+            while found:
+                yield found.pop()
+
     def close(self):
         """Ends the iteration and releases its versions; a second call does nothing."""
         self.left = 0

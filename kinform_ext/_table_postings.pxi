@@ -26,7 +26,7 @@ cdef int load_node(kx_node *to, node, uint32_t count) except -1:
     """Loads a node of a program of `count` nodes."""
     cdef kx_child *child
     cdef bytes name
-    children, other, ends = node
+    children, other, ends, owner = node
     to.children = <kx_child *>calloc(len(children) + 1, sizeof(kx_child))
     to.ends = <uint32_t *>calloc(len(ends) + 1, sizeof(uint32_t))
     if to.children == NULL or to.ends == NULL:
@@ -44,6 +44,7 @@ cdef int load_node(kx_node *to, node, uint32_t count) except -1:
     for index in ends:
         to.ends[to.end_count] = index
         to.end_count += 1
+    to.owner = KX_NONE if owner < 0 else owner
     return 0
 
 
@@ -60,8 +61,9 @@ cdef class Postings:
 
     Args:
         program: The result of `kinform._paths.index_program.compile_index`. Nodes, the first is the root: targets of
-            members by name, the target of all other members and elements (-1: no path), and the numbers of the indexes
-            for which a scalar at this node is a value.
+            members by name, the target of all other members and elements (-1: no path), the numbers of the indexes for
+            which a scalar at this node is a value, and the number of the index for which an object at this node is a
+            controller reference (-1: none). At most one index has controller references.
 
     Raises:
         ValueError: A target is not a node.
@@ -85,6 +87,7 @@ cdef class Postings:
         """
         cdef uint32_t count = len(program), i = 0
         cdef kx_node *nodes = <kx_node *>calloc(count + 1, sizeof(kx_node))
+        cdef uint32_t owner_index = KX_NONE
         cdef set indexes = set()
         if nodes == NULL:
             raise MemoryError
@@ -92,9 +95,13 @@ cdef class Postings:
             for node in program:
                 load_node(&nodes[i], node, count)
                 indexes.update(node[2])
+                if nodes[i].owner != KX_NONE:
+                    owner_index = nodes[i].owner
+                    indexes.add(owner_index)
                 i += 1
             nodes, self.x.nodes = self.x.nodes, nodes
             count, self.x.node_count = self.x.node_count, count
+            self.x.owner_index = owner_index
             self.indexes = frozenset(indexes)
             self.purged = 0
         finally:

@@ -9,7 +9,7 @@ from libc.stdlib cimport free, malloc
 from libc.string cimport memchr, memcmp, memcpy
 
 from kinform_ext._indexes cimport (
-    KX_NONE, KX_PAGE_SLOTS, kx_idset_next, kx_index_json, kx_value, kx_value_or_null,
+    KX_NONE, KX_PAGE_SLOTS, kx_idset_next, kx_index_json, kx_next_value, kx_value, kx_value_or_null,
 )
 
 cdef enum:
@@ -310,6 +310,39 @@ cdef class _TableStorage:
             if id != KX_NONE:
                 found.append(PyUnicode_DecodeUTF8(<const char *>value.text, value.len, NULL))
         return found
+
+    def owners_of(self, Py_ssize_t id):
+        """Returns the owners of a version, by its controller references: one, or none.
+
+        Each is `"Kind.group/key"`, or `"Kind/key"` in the core group. The key has the namespace of the object, also for
+        a cluster-scoped owner: the reference does not have its scope. Empty without an index of controllers.
+        """
+        cdef list found = []
+        self.record(id)
+        self.add_owners(found, id)
+        return found
+
+    cdef int add_owners(self, list found, uint32_t id) except -1:
+        """Appends the owners of a version; skips one that is the last in the list."""
+        cdef const kx_value *value
+        cdef kr_text kind, name, namespace
+        cdef uint32_t at = 0, partition
+        cdef str owner
+        if self.t.indexes == NULL or self.t.indexes.owner_index == KX_NONE:
+            return 0
+        kr_name(kt_record(&self.t, id), &partition)
+        namespace = kr_partition_namespace(&self.t.namespaces, partition)
+        value = kx_next_value(self.t.indexes, id, self.t.indexes.owner_index, &at)
+        while value != NULL:
+            kind.at = value.text
+            kind.len = <size_t><const kr_byte *>memchr(value.text, c"/", value.len) - <size_t>value.text
+            name.at = kind.at + kind.len + 1
+            name.len = value.len - kind.len - 1
+            owner = text(&kind) + "/" + self.key(&namespace, &name)
+            if not found or found[len(found) - 1] != owner:
+                found.append(owner)
+            value = kx_next_value(self.t.indexes, id, self.t.indexes.owner_index, &at)
+        return 0
 
     cdef int index_json(self, uint32_t id, const kr_byte *raw, size_t len) except -1:
         if self.t.indexes != NULL and not kx_index_json(self.t.indexes, id, raw, len):

@@ -3,10 +3,12 @@
 NOTHING = 0  # no change is returned
 CHANGES = 1  # changes are returned
 KEYS = 2  # the keys of changes are returned
+OWNERS = 4  # in addition to one of these: `take_owners` has the owners of changes
 
 cdef enum:
-    LISTEN_NOTHING = 0
+    LISTEN_CHANGES = 1
     LISTEN_KEYS = 2
+    LISTEN_OWNERS = 4
     LOOKS_PER_CHANGE = 64  # records that a sweep looks at in the time of one change
 
 
@@ -120,11 +122,11 @@ cdef class _TableStreams(_TableStorage):
         A live event between two calls first returns the change of the commit for its key.
 
         Returns:
-            The changes or keys, empty if `listen` is NOTHING, and whether there is more to sweep.
+            The changes or keys, empty if `listen` has neither CHANGES nor KEYS, and whether there is more to sweep.
         """
         cdef list changes = self.start_changes(listen)
         cdef bint more = self.sweep_slice(self.stream_number(stream), max(limit, 1), changes)
-        return changes if listen else [], more
+        return [] if changes is None else changes, more
 
     def abort(self, Py_ssize_t stream):
         """Ends a relist without a trace; does nothing if none is in progress."""
@@ -138,7 +140,7 @@ cdef class _TableStreams(_TableStorage):
         A relist is aborted, and a sweep finished first. Then readers see no object of the stream any more.
 
         Returns:
-            The changes or keys, empty if `listen` is NOTHING, and whether there is more to drop.
+            The changes or keys, empty if `listen` has neither CHANGES nor KEYS, and whether there is more to drop.
         """
         cdef list changes = self.start_changes(listen)
         cdef uint32_t number = self.stream_number(stream), id, partition, count = 0, looks = 0
@@ -147,7 +149,7 @@ cdef class _TableStreams(_TableStorage):
         self.abort(stream)
         if self.t.stream[number].phase == KT_SWEEPING:
             self.sweep_slice(number, limit, changes)
-            return changes if listen else [], True
+            return [] if changes is None else changes, True
         if self.t.stream[number].phase == KT_IDLE:
             kt_start_drop(&self.t, &self.t.stream[number])
         while count < limit and looks < LOOKS_PER_CHANGE * limit and self.t.stream[number].plain:
@@ -165,9 +167,19 @@ cdef class _TableStreams(_TableStorage):
         self.compact_after(0)
         s = &self.t.stream[number]
         if s.plain:
-            return changes if listen else [], True
+            return [] if changes is None else changes, True
         s.phase = KT_IDLE
-        return changes if listen else [], False
+        return [] if changes is None else changes, False
+
+    def take_owners(self):
+        """Returns the owners of the versions that changes have added or removed.
+
+        Has those since the last call, and only from calls with OWNERS in `listen`. See `owners_of`. An owner may occur
+        several times.
+        """
+        cdef list owners = self.owners
+        self.owners = None
+        return [] if owners is None else owners
 
     cdef uint32_t stream_number(self, Py_ssize_t stream) except? 0xFFFFFFFF:
         """Returns the number of a stream that exists; creates the stream if needed."""
@@ -244,7 +256,9 @@ cdef class _TableStreams(_TableStorage):
             return 1
         if changes is not None and not self.keys_only and found.plain != KR_NONE:
             old = self.version(found.plain)
+        self.note_owners(found.staged)
         if found.plain != KR_NONE:
+            self.note_owners(found.plain)
             kr_read(kt_record(&self.t, found.staged), &v)
             kr_new_from_view(&v, &unused, &identity)
             recreated = self.has_other_uid(found.plain, &identity)
@@ -292,6 +306,7 @@ cdef class _TableStreams(_TableStorage):
         """
         cdef Version old = None if changes is None or self.keys_only else self.version(id)
         cdef str key = None if changes is None else self.key_of(id)
+        self.note_owners(id)
         kt_remove(&self.t, id)
         if changes is not None:
             changes.append(key if old is None else new_change(key, None, old, synthetic))
@@ -299,9 +314,21 @@ cdef class _TableStreams(_TableStorage):
 
     cdef list start_changes(self, int listen):
         """Returns the list for the changes of a call, or None."""
-        cdef list changes = None if listen == LISTEN_NOTHING else []
-        self.keys_only = listen == LISTEN_KEYS
+        cdef list changes = [] if listen & (LISTEN_CHANGES | LISTEN_KEYS) else None
+        self.keys_only = listen & LISTEN_KEYS
+        self.notes_owners = listen & LISTEN_OWNERS
         return changes
+
+    cdef int note_owners(self, uint32_t id) except -1:
+        """Notes the owners of a version, if the call listens to owners.
+
+        A change adds or removes the version.
+        """
+        if not self.notes_owners:
+            return 0
+        if self.owners is None:
+            self.owners = []
+        return self.add_owners(self.owners, id)
 
     cdef int append_written(self, list changes, uint32_t id, Version old, bint recreated) except -1:
         """Appends the change for a new version; a deletion and an addition if `recreated`."""

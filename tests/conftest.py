@@ -10,6 +10,9 @@
 Tests that need the real servers get the marker `real`: `-m "not real"` excludes them. The servers are built
 before the first test of a run, once for each machine. If they cannot be built, those tests are skipped and
 one line says why; with KINFORM_REAL=require in the environment the run fails instead.
+
+With pytest-xdist (`-n 2 --dist loadfile`), the tests of a file run in one process. Each process starts its own control
+planes.
 """
 
 from __future__ import annotations
@@ -18,7 +21,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -70,10 +73,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.stash[_binaries] = find_or_build(report)
     except ControlPlaneUnavailable as error:
         if os.environ.get("KINFORM_REAL") == "require":
-            raise pytest.UsageError(f"no real control plane, and KINFORM_REAL=require: {error}") from None
+            required = f"no real control plane, and KINFORM_REAL=require: {error}"
+            if not hasattr(config, "workerinput"):
+                raise pytest.UsageError(required) from None
+            config.stash[_missing] = required  # pytest-xdist shows no such error of a worker: the tests fail
+            return
         config.stash[_missing] = f"no real control plane, so {len(real_tests)} tests are skipped: {error}"
+        if hasattr(config, "workeroutput"):
+            config.workeroutput["missing"] = config.stash[_missing]
         for item in real_tests:
             item.add_marker(pytest.mark.skip(reason="no real control plane"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Takes over from a worker why there are no servers."""
+    if "missing" in (found := getattr(node, "workeroutput", {})):
+        node.config.stash[_missing] = found["missing"]
 
 
 def pytest_report_collectionfinish(config: pytest.Config) -> list[str]:
@@ -90,6 +106,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def control_plane_pool(pytestconfig: pytest.Config) -> Iterator[ControlPlanePool]:
     """Control planes by the flags of their kube-apiserver, kept until the run ends."""
+    if _binaries not in pytestconfig.stash:
+        pytest.fail(pytestconfig.stash[_missing], pytrace=False)
     pool = ControlPlanePool(pytestconfig.stash[_binaries])
     try:
         yield pool

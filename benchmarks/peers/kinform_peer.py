@@ -45,6 +45,7 @@ class KinformPeer:
         gzip: bool = False,
         keep: list[str] | None = None,
         drop: list[str] | None = None,
+        keep_last: dict[str, int] | None = None,
         namespaces: list[str] | None = None,
         label_selector: str = "",
     ) -> None:
@@ -56,7 +57,11 @@ class KinformPeer:
         self._has_handler = handler
         self._url, self._ca, self._token, self._resource = url, ca, token, resource
         self._scope = kinform.Scope(namespaces=namespaces, label_selector=label_selector, metadata_only=metadata)
-        self._prune = None if keep is None and drop is None else kinform.Prune(keep=keep or (), drop=drop or ())
+        self._prune = (
+            None
+            if keep is None and drop is None
+            else kinform.Prune(keep=keep or (), drop=drop or (), keep_last=keep_last or {})
+        )
         self._options = kinform.WatchOptions(
             initial="auto" if metadata else mode,  # type: ignore[arg-type]
             compression="gzip" if gzip else "identity",

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.harness.results import Record, of, transport
+from benchmarks.harness.text import MIB
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
 from benchmarks.report import tables
 from benchmarks.report.headline import transports
-from benchmarks.report.markdown import complete, fill, table
+from benchmarks.report.markdown import bullets, complete, fill, table
 from benchmarks.report.runs import dates, machine, run_table
 from benchmarks.report.targets import STATES, check_targets
 from benchmarks.store.blobs import NOTHING
@@ -50,6 +51,14 @@ def _peers(records: list[Record]) -> str:
 
 def _history_objects(records: list[Record]) -> str:
     return next((f"{each['objects']:,} {each['kind']}" for each in of(records, "memory")), "")
+
+
+def _bounded_collections(records: list[Record]) -> str:
+    return bullets(
+        f"{each['objects']:,} {each['collection']} ({each['raw_bytes'] / MIB:.1f} MiB of JSON)"
+        + (f", of which {each['needed']:,} matter" if each["needed"] < each["objects"] else "")
+        for each in of(records, "bounded", record="collection")
+    )
 
 
 def _fleet_server(records: list[Record]) -> str:
@@ -112,6 +121,9 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "threads_events": _threads_events,
     "threads_transport": lambda records: transports(records, "threads"),
     "threads": tables.threads,
+    "bounded_transport": lambda records: transports(records, "bounded"),
+    "bounded_collections": _bounded_collections,
+    "bounded": tables.bounded,
     "fleet_server": _fleet_server,
     "fleet": tables.fleet,
     "dropin_transport": lambda records: transports(records, "dropin"),

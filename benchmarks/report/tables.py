@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
+from benchmarks import bounded as bounded_benchmark
 from benchmarks import fleet as fleet_benchmark
 from benchmarks import memory
 from benchmarks import scale as scale_benchmark
@@ -200,6 +201,12 @@ def dropin(records: Records) -> str:
             f" tenth of them, and {sizes[1]} MiB at the end."
         )
     return "\n\n".join(found)
+
+
+def bounded(records: Records) -> str:
+    """Formats the memory of each client in the audited case."""
+    lead: Lead = {"client": lambda each: _bold_kinform(each["client"], each["client"].startswith("kinform"))}
+    return figures(of(records, "bounded", record="client"), lead, bounded_benchmark.COLUMNS)
 
 
 def fleet(records: Records) -> str:

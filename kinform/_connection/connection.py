@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from kinform._connection.verbs import Verbs
-from kinform._errors import OptionError, TransportError
+from kinform._errors import KinformError, OptionError, TransportError
 from kinform._loop_binding import LoopBinding
 from kinform._transport.access import ClusterAccess
 from kinform._transport.base import Request, Response
@@ -232,7 +232,9 @@ class Connection(Verbs):
             access = await self._source.load()
             await self._use(access)
         except (OptionError, TransportError, OSError, ValueError) as error:
-            _log.warning("%s: the credentials cannot be read again: %s", self._source, error)
+            # The text of a ValueError that is not ours, such as one of a decoder, may quote what was read.
+            why = error if isinstance(error, KinformError | OSError) else type(error).__name__
+            _log.warning("%s: the credentials cannot be read again: %s", self._source, why)
             return False
         finally:
             self._read_at = time.monotonic()
@@ -285,7 +287,7 @@ class Connection(Verbs):
     def _require_open(self) -> HttpClient:
         self._binding.check()
         if self._client is None:
-            raise OptionError("api", self, "a connection inside its `async with` block")
+            raise OptionError("api", self, "a connection inside its block")
         return self._client
 
 

@@ -18,7 +18,7 @@ from kinform._errors import ProtocolError, StalledError, StatusError, TransportE
 from kinform._status import STATUS_BYTES, read_retry_after, read_status
 from kinform._transport.base import Request, Response, Transport
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 MAX_WAITS = 10
 """The most waits in a row because of 429."""
@@ -50,7 +50,9 @@ class Call(msgspec.Struct, frozen=True, gc=False):
         return f"{self.verb} {self.about}"
 
 
-async def exchange(transport: Transport, call: Call, take: Callable[[Response], Awaitable[T]], *, timeout: float) -> T:
+async def exchange(
+    transport: Transport, call: Call, take: Callable[[Response], Awaitable[Result]], *, timeout: float
+) -> Result:
     """Sends a request until it has an answer, and returns what `take` makes of it.
 
     Args:

@@ -7,12 +7,12 @@ Source: "Retrieving large results sets in chunks" of the Kubernetes API concepts
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 
 from kinform._connection.exchange import Call, exchange
 from kinform._errors import ExpiredError, ProtocolError, SkippedError, StalledError, TransportError
-from kinform._listwatch.frames import Foreign, Frame, Frames, ListEnd, Skip
+from kinform._listwatch.frames import Foreign, Frames, ListEnd, Skip
 from kinform._listwatch.pages import MAX_UNASKED_OBJECTS, Pages, accept_header, page_params, selector_params
 from kinform._spec import CollectionSpec
 from kinform._transport.base import Request, Response, Transport
@@ -40,90 +40,136 @@ async def list_objects(
         SkippedError: An object is malformed or oversized.
         ProtocolError: The response is not a LIST, or the pages have no end.
     """
-    limit = spec.options.page_size
     for namespace in spec.scope.namespaces or ("",):
-        name = spec.name(namespace)
-        pages, token, expired, empty = Pages(), "", False, 0
+        pages, token, empty = Pages(), "", 0
         while True:
-            came, foreign, end, fruitless = set[str](), 0, None, 0
-            while end is None:
-                before = len(came)
-                try:
-                    async with aclosing(_page(transport, spec, namespace, token, timeout)) as page:
-                        async for frame in page:
-                            match frame:
-                                case Batch():
-                                    for i in range(len(frame)):
-                                        key = frame.key(i)
-                                        if key not in came:
-                                            pages.first_key = pages.first_key or key
-                                            came.add(key)
-                                            yield key, frame.raw(i)
-                                case Foreign(count):
-                                    foreign += count
-                                case ListEnd():
-                                    end = frame
-                            if limit and len(came) + foreign > limit + MAX_UNASKED_OBJECTS:
-                                raise ProtocolError(f"list {name}: a page of the list has no end")
-                except ExpiredError as error:
-                    if expired or not error.rest:
-                        raise
-                    expired, token = True, error.rest
-                except TransportError:
-                    fruitless = fruitless + 1 if len(came) == before else 0
-                    if fruitless > 1:
-                        raise
-            if not end.page:
+            page = _Page(transport, spec, namespace, token, timeout=timeout)
+            async with aclosing(page.objects()) as objects:
+                async for key, raw in objects:
+                    yield key, raw
+            if not (token := page.next_token):
                 break
-            empty = 0 if came or foreign else empty + 1
-            if pages.end_page(end.page) or empty == MAX_EMPTY_PAGES:
-                raise ProtocolError(f"list {name}: the pages of the list have no end")
-            token, expired, pages.first_key = end.page, False, ""
+            pages.first_key = next(iter(page.keys), "")
+            empty = 0 if page.keys or page.foreign else empty + 1
+            if pages.end_page(token) or empty == MAX_EMPTY_PAGES:
+                raise ProtocolError(f"list {page.name}: the pages of the list have no end")
 
 
-async def _page(
-    transport: Transport, spec: CollectionSpec, namespace: str, token: str, timeout: float
-) -> AsyncGenerator[Batch | Foreign | ListEnd, None]:
-    """Yields the batches of a page, then its end."""
-    name, shards = spec.name(namespace), spec.shards
-    request = Request(
-        path=spec.resource.path(namespace),
-        params=(*selector_params(spec.scope, shards), *page_params(spec.options.page_size, token)),
-        accept=accept_header(spec.scope, watch=False),
-        gzip=spec.options.compression == "gzip",
-    )
-    response = await exchange(transport, Call("list", name, request), _unread, timeout=timeout)
-    frames = Frames(
-        "list", spec.prune.program(), name=name, max_object_bytes=spec.options.max_object_bytes, shards=shards
-    )
-    try:
-        chunks = aiter(response.chunks())
+class _Page:
+    """A page of a list, with its repetitions.
+
+    Args:
+        transport: The transport to the cluster.
+        spec: The collection.
+        namespace: The namespace, `""` for all.
+        token: The `continue` token of the page, `""` for the first one.
+        timeout: See `list_objects`.
+
+    Attributes:
+        name: The name of the list, for messages.
+        keys: The keys of the objects that came, in their order.
+        foreign: Number of objects of other shards that came.
+        next_token: The token of the next page; `""` at the end of the list, and before the end of the page.
+    """
+
+    def __init__(
+        self, transport: Transport, spec: CollectionSpec, namespace: str, token: str, *, timeout: float
+    ) -> None:
+        self.name = spec.name(namespace)
+        self.keys: dict[str, None] = {}
+        self.foreign = 0
+        self.next_token = ""
+        self._transport = transport
+        self._spec = spec
+        self._namespace = namespace
+        self._token = token
+        self._timeout = timeout
+
+    async def objects(self) -> AsyncGenerator[tuple[str, bytes], None]:
+        """Yields key and pruned JSON of each object, once."""
+        expired, fruitless = False, 0
         while True:
+            before = len(self.keys)
             try:
-                async with asyncio.timeout(timeout):
-                    chunk = await anext(chunks, None)
-            except TimeoutError as error:
-                raise StalledError(f"list {name}: no data for {timeout:g} s") from error
-            if chunk is None:
-                frames.finish()
-                raise ProtocolError(f"list {name}: the body ended before the end of the list")
-            for frame in frames.feed(chunk):
-                yield _checked(frame, name)
-                if isinstance(frame, ListEnd):
-                    return
-            await asyncio.sleep(0)  # a body that has already arrived would block the loop
-    finally:
-        response.close()
+                async with aclosing(self._request()) as batches:
+                    async for batch in batches:
+                        for found in self._new_objects(batch):
+                            yield found
+                return
+            except ExpiredError as error:
+                if expired or not error.rest:
+                    raise
+                expired, self._token = True, error.rest
+            except TransportError:
+                fruitless = fruitless + 1 if len(self.keys) == before else 0
+                if fruitless > 1:
+                    raise
+
+    def _new_objects(self, batch: Batch) -> Iterator[tuple[str, bytes]]:
+        """Yields the objects that did not come before."""
+        for i in range(len(batch)):
+            key = batch.key(i)
+            if key not in self.keys:
+                self.keys[key] = None
+                yield key, batch.raw(i)
+        self._check_end()
+
+    def _check_end(self) -> None:
+        limit = self._spec.options.page_size
+        if limit and len(self.keys) + self.foreign > limit + MAX_UNASKED_OBJECTS:
+            raise ProtocolError(f"list {self.name}: a page of the list has no end")
+
+    async def _request(self) -> AsyncGenerator[Batch, None]:
+        """Requests the page once, and yields its batches."""
+        name, options, scope, shards = self.name, self._spec.options, self._spec.scope, self._spec.shards
+        request = Request(
+            path=self._spec.resource.path(self._namespace),
+            params=(*selector_params(scope, shards), *page_params(options.page_size, self._token)),
+            accept=accept_header(scope, watch=False),
+            gzip=options.compression == "gzip",
+        )
+        response = await exchange(self._transport, Call("list", name, request), _unread, timeout=self._timeout)
+        frames = Frames(
+            "list", self._spec.prune.program(), name=name, max_object_bytes=options.max_object_bytes, shards=shards
+        )
+        try:
+            chunks = aiter(response.chunks())
+            while True:
+                for frame in frames.feed(await self._next(chunks, frames)):
+                    match frame:
+                        case Batch():
+                            yield frame
+                        case Foreign(count):
+                            self.foreign += count
+                            self._check_end()
+                        case ListEnd():
+                            self.next_token = frame.page
+                            return
+                        case Skip():
+                            raise SkippedError(name, frame.key, frame.reason, offset=frame.offset, size=frame.size)
+                        case _:
+                            raise ProtocolError(f"list {name}: the server answered no LIST")
+                await asyncio.sleep(0)  # a body that has already arrived would block the loop
+        finally:
+            response.close()
+
+    async def _next(self, chunks: AsyncIterator[bytes], frames: Frames) -> bytes:
+        """Returns the next chunk.
+
+        Raises:
+            StalledError: It does not arrive in time.
+            ProtocolError: The body has ended.
+        """
+        try:
+            async with asyncio.timeout(self._timeout):
+                chunk = await anext(chunks, None)
+        except TimeoutError as error:
+            raise StalledError(f"list {self.name}: no data for {self._timeout:g} s") from error
+        if chunk is None:
+            frames.finish()
+            raise ProtocolError(f"list {self.name}: the body ended before the end of the list")
+        return chunk
 
 
 async def _unread(response: Response) -> Response:
     return response
-
-
-def _checked(frame: Frame, name: str) -> Batch | Foreign | ListEnd:
-    match frame:
-        case Batch() | Foreign() | ListEnd():
-            return frame
-        case Skip():
-            raise SkippedError(name, frame.key, frame.reason, offset=frame.offset, size=frame.size)
-    raise ProtocolError(f"list {name}: the server answered no LIST")

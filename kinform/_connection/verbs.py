@@ -19,7 +19,7 @@ from kinform._connection.exchange import Call, exchange, whole_body
 from kinform._connection.listing import list_objects
 from kinform._connection.target import Target
 from kinform._decoding import DICT, Decoder, T, check_type, decode_object, make_decoder
-from kinform._encoding import OBJECT, Envelope, Metadata, encode, encode_object
+from kinform._encoding import OBJECT, Envelope, ObjectNames, encode, encode_object
 from kinform._errors import OptionError
 from kinform._options import Prune, Resource, Scope, WatchOptions
 from kinform._spec import CollectionSpec
@@ -36,6 +36,7 @@ _PATCHES: dict[How, str] = {
 }
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _NO_NAMESPACE = "an object in a namespace needs it in its metadata, or in its key"
+_NAMESPACE = "an object of a cluster-scoped resource has no namespace in its metadata, nor in its key"
 _FIELD_MANAGER = re.compile(r"[ -~]{1,128}")
 _FIELD_MANAGER_TEXT = 'a name like "widget-operator", of 1 to 128 printable characters'
 
@@ -148,7 +149,7 @@ class Verbs(Transport):
         """
         resource = Resource.of(resource)
         envelope, body = encode_object(obj, resource)
-        metadata = envelope.metadata or Metadata()
+        metadata = envelope.metadata or ObjectNames()
         target = Target.of_names(resource, metadata.namespace, None)
         key = metadata.name or ""
         about = Target.of_names(resource, metadata.namespace, key) if key else target
@@ -356,7 +357,7 @@ class Verbs(Transport):
     async def _answer(self, verb: str, target: Target, request: Request, type: type[T], timeout: float) -> T:
         require_positive("timeout", timeout)
         check_type(type, None)
-        hint = "" if target.namespace else _NO_NAMESPACE
+        hint = _NAMESPACE if target.namespace else _NO_NAMESPACE
         body = await exchange(self, Call(verb, str(target), request, hint), whole_body, timeout=timeout)
         return decode_object(make_decoder(type), target.key or str(target), body)
 
@@ -387,7 +388,7 @@ def _expected(resource: Resource, subresource: str) -> Resource | None:
 
 
 def _target_of(resource: Resource, envelope: Envelope, subresource: str) -> Target:
-    metadata = envelope.metadata or Metadata()
+    metadata = envelope.metadata or ObjectNames()
     if not metadata.name:
         raise OptionError("obj.metadata.name", metadata.name, "the name of the object")
     return Target.of_names(resource, metadata.namespace, metadata.name, subresource)

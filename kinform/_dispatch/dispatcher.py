@@ -1,15 +1,15 @@
 """The dispatcher of one informer: passes each change to all listeners.
 
-Listeners are handlers, key handlers and the readers of `changes()`. Holds queues of records and keys. Never knows a
-store or a stream.
+Listeners are handlers, key handlers, parts of kinform that take owners, and the readers of `changes()`. Holds queues
+of records and keys. Never knows a store or a stream.
 """
 
 from __future__ import annotations
 
 import asyncio
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Generic
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Generic, Protocol
 
 from kinform._decoding import T
 from kinform._dispatch.changes import Changes
@@ -25,6 +25,21 @@ Present = Callable[[], Iterator[Version]]
 """Returns an iterator over all objects that the store has at the time of the call."""
 
 
+class KeyListener(Protocol):
+    """A part of kinform that takes keys in the step that changes the store.
+
+    It never raises.
+    """
+
+    def changed(self, keys: Iterable[str]) -> None:
+        """Takes the keys of changed objects."""
+        ...
+
+    def present(self, keys: Iterator[str]) -> None:
+        """Takes the keys of objects that are there, or that are passed again."""
+        ...
+
+
 class Dispatcher(Generic[T]):
     """Passes each change of a collection to all listeners.
 
@@ -36,6 +51,7 @@ class Dispatcher(Generic[T]):
     Attributes:
         handlers: The functions that take objects.
         key_handlers: The functions that take keys.
+        owner_listeners: The parts of kinform that take the owners of objects.
         binding: The event loop of the informer, as soon as it starts. Before that, nothing can be read.
         failure: The error that ended the informer, or None.
         ended: Set as long as the informer has failed or stopped.
@@ -52,23 +68,27 @@ class Dispatcher(Generic[T]):
         self._resyncs = False  # there was one
         self.handlers = Handlers(self._decoder, name, bound)
         self.key_handlers = KeyHandlers(name)
+        self.owner_listeners: list[KeyListener] = []
         self.binding = LoopBinding(name)
         self.failure: Exception | None = None
         self.ended = asyncio.Event()
         self.on_failure: Callable[[], None] = lambda: None
 
     def open(self) -> None:
-        """Starts, or starts again after `close`. Handlers stay registered."""
-        self.binding.check()
+        """Starts, or starts again after `close`. Handlers stay registered.
+
+        Raises:
+            KinformError: It has started in another event loop, and was not closed.
+        """
         self.binding.bind()
         self.failure = None
-        self.ended.clear()
+        self.ended = asyncio.Event()  # a new one, as the event loop may be another one than last time
         self.handlers.queue.open()
 
     @property
     def has_listeners(self) -> bool:
         """True if there is a handler of any kind, or a reader that has not ended."""
-        if self.handlers.registered or self.key_handlers.registered:
+        if self.handlers.registered or self.key_handlers.registered or self.owner_listeners:
             return True
         return any(not reader.queue.closed for reader in self._alive())
 
@@ -79,23 +99,38 @@ class Dispatcher(Generic[T]):
         for reader in self._alive():
             reader.queue.push(Entry.of(change))
 
-    def dispatch_present(self, present: Present, keys: Iterator[str]) -> None:
-        """Passes all objects of a state, and their keys, as added."""
+    def dispatch_owners(self, owners: Sequence[str]) -> None:
+        """Passes the owners of changed objects."""
+        for listener in self.owner_listeners:
+            listener.changed(owners)
+
+    def dispatch_present(self, present: Present, keys: Iterator[str], owners: Callable[[], Iterator[str]]) -> None:
+        """Passes all objects of a state, their keys and their owners, as added."""
         self.handlers.push_present(present())
         self.key_handlers.push_all(keys)
+        for listener in self.owner_listeners:
+            listener.present(owners())
         for reader in self._alive():
             reader.queue.push(Entry("present", present=present()))
 
-    def resync(self, objects: Callable[[], Iterator[Version | None]], keys: Callable[[], Iterator[str]]) -> None:
-        """Passes all objects again, as updates of themselves, and their keys.
+    def resync(
+        self,
+        objects: Callable[[], Iterator[Version | None]],
+        keys: Callable[[], Iterator[str]],
+        owners: Callable[[], Iterator[str]],
+    ) -> None:
+        """Passes all objects again, as updates of themselves, their keys and their owners.
 
         Args:
             objects: Gives the objects: see `Queue.resync`.
             keys: Gives the keys.
+            owners: Gives the owners.
         """
         self._resyncs = True
         self.handlers.resync(objects())
         self.key_handlers.resync(keys())
+        for listener in self.owner_listeners:
+            listener.present(owners())
         for reader in self._alive():
             reader.queue.resync(objects())
 
@@ -155,7 +190,7 @@ class Dispatcher(Generic[T]):
         """
         self.binding.check()
         if not self.binding.bound:
-            raise KinformError(f"{self._name}: the informer has not started: enter its `async with` block first")
+            raise KinformError(f"{self._name}: the informer has not started: enter its block first")
 
     def fail(self, failure: Exception) -> None:
         """Ends all `changes()` with an error; what waits in them is dropped."""
@@ -168,6 +203,7 @@ class Dispatcher(Generic[T]):
         self.handlers.queue.close()
         self.key_handlers.clear()
         self._end()
+        self.binding.release()
 
     def _end(self) -> None:
         self.ended.set()

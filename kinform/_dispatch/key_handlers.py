@@ -86,9 +86,8 @@ class KeyHandlers:
 
     async def run(self) -> None:
         """Calls handlers until cancelled."""
+        self._pushed = asyncio.Event()  # a new one, as the event loop may be another one than last time
         while True:
-            await self._pushed.wait()
-            self._pushed.clear()
             while self._present or self._waiting or self._resync is not None:
                 if self._time_slice.is_over:
                     await self._time_slice.end()
@@ -99,6 +98,8 @@ class KeyHandlers:
                 for handler, since in self._registrations.copy():
                     if number > since:
                         await self.invoke(handler, key, key)
+            await self._pushed.wait()
+            self._pushed.clear()
 
     def _next_of_resync(self) -> tuple[str, int]:
         """Returns the next key, for all handlers; at the end, a number for none."""

@@ -98,10 +98,9 @@ class Collection:
         self._healers: dict[str, Healer] = {}
         self._stream_tasks: dict[str, asyncio.Task[None]] = {}
         self._background_tasks: list[asyncio.Task[None]] = []
-        self._notifies_of_keys = self._notifies_of_objects = False
+        self._notifies_of_keys = self._notifies_of_objects = self._notifies_of_owners = False
         self._namespaces = spec.scope.namespaces or ("",)
         self._ignore_shards: Callable[[], None] = _do_nothing
-        self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
         self._prepare(Writer(self.contents))
 
     def _prepare(self, writer: Writer) -> None:
@@ -109,6 +108,7 @@ class Collection:
         self.writer = writer
         self.writer.memory_limit = self.memory_limit
         self.writer.transform = self.spec.transform
+        self._namespace_lock = asyncio.Lock()  # namespaces are added and removed one after another
         self.failure: Exception | None = None
         self.keeper: SnapshotKeeper | None = None
         if self.snapshot is not None:
@@ -250,7 +250,7 @@ class Collection:
                 stream.on_progress = _do_nothing
             for part in (self._healers, self._stream_tasks, self._background_tasks):
                 part.clear()
-            self.writer.listener = self.writer.key_listener = None
+            self.writer.listener = self.writer.key_listener = self.writer.owner_listener = None
             if keeper is not None:
                 keeper.release()
             self._stopping.set_result(None)
@@ -316,11 +316,23 @@ class Collection:
         if self.running:
             self._connect()
 
+    def enable_owner_notifications(self) -> None:
+        """Notifies the dispatchers of owners from now on.
+
+        The store must have an index of controllers.
+        """
+        self.writer.catch_up()
+        self._notifies_of_owners = True
+        if self.running:
+            self._connect()
+
     def _connect(self) -> None:
         if self._notifies_of_keys:
             self.writer.key_listener = self._dispatch_keys
         if self._notifies_of_objects:
             self.writer.listener = self._dispatch
+        if self._notifies_of_owners:
+            self.writer.owner_listener = self._dispatch_owners
 
     def _dispatch(self, change: Change) -> None:
         for dispatcher in self._dispatchers:
@@ -330,8 +342,12 @@ class Collection:
         for dispatcher in self._dispatchers:
             dispatcher.key_handlers.push_all(keys)
 
+    def _dispatch_owners(self, owners: list[str]) -> None:
+        for dispatcher in self._dispatchers:
+            dispatcher.dispatch_owners(owners)
+
     def _dispatch_present(self, dispatcher: Dispatcher[Any]) -> None:
-        dispatcher.dispatch_present(self.present, self.present_keys())
+        dispatcher.dispatch_present(self.present, self.present_keys(), self.present_owners)
 
     def _dispatch_synced(self, dispatcher: Dispatcher[Any]) -> None:
         """Notifies the readers that have waited for a complete copy, if it is one."""
@@ -358,6 +374,10 @@ class Collection:
     def present_keys(self) -> Iterator[str]:
         """Returns the keys of these objects."""
         return self.writer.contents.table.ids().keys()
+
+    def present_owners(self) -> Iterator[str]:
+        """Returns the owners of these objects."""
+        return self.writer.contents.owners()
 
     # Shards
 

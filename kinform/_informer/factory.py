@@ -16,7 +16,7 @@ from kinform._decoding import DICT, T
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._errors import KinformError
 from kinform._informer.informer import Informer
-from kinform._informer.sharing import NAME, SharedInformer, Sharing
+from kinform._informer.sharing import FACTORY_NAME, SharedInformer, Sharing
 from kinform._listwatch.pacing import Pacing
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
@@ -64,7 +64,7 @@ class Factory:
 
     async def __aenter__(self) -> Factory:
         if self._sharing.binding.bound:
-            raise KinformError(f"{NAME} can be started only once; make another one")
+            raise KinformError(f"{FACTORY_NAME} can be started only once; make another one")
         try:
             await self._sharing.start()
         except BaseException:
@@ -255,7 +255,7 @@ class Factory:
         known = [age for age in ages if age is not None]
         reasons = [each.reason for each in found if each.reason]
         if not self._sharing.running or self._sharing.binding.forked:
-            reasons.append(f"{NAME} is not running")
+            reasons.append(f"{FACTORY_NAME} is not running")
         return Health(
             ok=not reasons,
             state=worst(each.state for each in found),

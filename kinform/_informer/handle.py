@@ -66,6 +66,7 @@ class Handle:
         if resync_period is not None:
             require_positive("resync_period", resync_period)
         self.indexes: Mapping[str, str] = {}
+        self._index_lock = asyncio.Lock()
         self.on_idle: Callable[[], None] = lambda: None
         self.entered = self.left = self.started = self.opened = False
         self._collection = collection
@@ -158,6 +159,35 @@ class Handle:
         if self._resync_period is not None:
             resyncs = run_resyncs(self._resync_period, collection, dispatcher)
             self._tasks.append(start_background(collection.name, "resync", resyncs))
+
+    async def add_index(self, path: str) -> None:
+        """Adds an index to those of this handle.
+
+        If the collection is open, returns when the index is complete. A later call with the same path adds nothing.
+
+        Raises:
+            MemoryLimitError: With the index, the store takes more than `memory_limit`.
+        """
+        async with self._index_lock:
+            if path in self.indexes:
+                return
+            await self.wait_opening()
+            added = {path: path}
+            if self.opened:
+                await self._collection.writer.add_indexes(added)
+                if not self.opened:  # closed meanwhile, without this index
+                    await self._collection.writer.drop_indexes(added)
+            self.indexes = {**self.indexes, **added}
+
+    async def remove_index(self, path: str, is_used: Callable[[], bool]) -> None:
+        """Removes an index that `add_index` has added, unless it is used again."""
+        async with self._index_lock:
+            await self.wait_opening()
+            if path not in self.indexes or is_used():
+                return
+            self.indexes = {name: its_path for name, its_path in self.indexes.items() if name != path}
+            if self.opened:
+                await self._collection.writer.drop_indexes({path: path})
 
     # End
 

@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from kinform._checks import require_integer, require_timeout
 from kinform._decoding import DICT, T
 from kinform._dispatch.changes import Changes
-from kinform._dispatch.dispatcher import Dispatcher
+from kinform._dispatch.dispatcher import Dispatcher, KeyListener
 from kinform._dispatch.handlers import EventKind
 from kinform._dispatch.queue import DEFAULT_QUEUE_BOUND
 from kinform._encoding import AnyObject
@@ -24,6 +24,7 @@ from kinform._informer.lazy_store import LazyStore
 from kinform._informer.report import health_of, stats_of
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
+from kinform._paths.index_program import CONTROLLER
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
 from kinform._store.reader import Store
@@ -45,6 +46,7 @@ class Informer(Generic[T]):
     writes it. The end of the block raises it as well, unless the block itself raises.
 
     An informer belongs to the event loop in which it starts. From then on, use it only in this loop and its thread.
+    After the end of its block, it can be entered in another one.
     Reads of `store` are the exception: they work from any thread, and in a process that is forked later, which keeps
     the state at the fork. All other methods except `stats` and `health` raise a `KinformError` at the call.
 
@@ -75,9 +77,9 @@ class Informer(Generic[T]):
             them. For a program that reads all objects repeatedly, use at least their number: a smaller cache is full of
             other objects when a loop begins again.
         start: `"eager"`: the block starts the streams. `"lazy"`: the first use inside of the block starts them: a call
-            of `synced`, `wait_for`, `add_namespace` or `changes`, or a handler. Until then, `state` is `"idle"`.
-            Until a state is in the store, each read of a lazy store raises a `KinformError`, because it would look like
-            an empty collection.
+            of `synced`, `wait_for`, `add_namespace`, `remove_namespace` or `changes`, or a handler. Until then, `state`
+            is `"idle"`. Until a state is in the store, each read of a lazy store raises a `KinformError`, because it
+            would look like an empty collection.
         idle_timeout: Seconds without a read of the store, a wait, a handler or a reader of `changes()` after which the
             streams of a lazy informer stop, and the store releases its memory. `state` is `"idle"` again. The next use
             starts anew, from the snapshot if there is one. None: they do not stop before the end of the block.
@@ -290,9 +292,8 @@ class Informer(Generic[T]):
             allow_skipped: Do not wait for skipped objects.
 
         Raises:
-            OptionError: `timeout` is not a number.
+            OptionError: `timeout` is not a number; or this resourceVersion, or that of a stream, is not one.
             KinformError: The informer has not started, or has stopped.
-            ValueError: This resourceVersion, or the resourceVersion of a stream, is not a number.
             SkippedError: The timeout passed, and only skipped objects are missing. The error names their keys.
             TimeoutError: The timeout passed. The error names the state of each stream.
             StatusError: The server refuses the request, and a retry cannot succeed.
@@ -391,8 +392,9 @@ class Informer(Generic[T]):
             OptionError: The informer follows all namespaces, or does not follow this one.
         """
         self._dispatcher.binding.check()
-        await self._handle.wait_open()
-        await self._collection.remove_namespace(namespace)
+        with self._handle.waiting():
+            await self._handle.wait_open()
+            await self._collection.remove_namespace(namespace)
 
     # Listeners
 
@@ -462,6 +464,40 @@ class Informer(Generic[T]):
         changes = self._collection.changes(self._dispatcher, opened=opened, allow_skipped=allow_skipped)
         self._handle.start()
         return changes
+
+    # Doors for `kinform.controllers`
+
+    async def _add_owner_listener(self, listener: KeyListener) -> None:
+        """Passes the owners of the objects in the store, then those of changes, at once.
+
+        An owner is `"Kind.group/namespace/name"`, or `"Kind/namespace/name"` in the core group: the owner that the
+        object's reference with `controller: true` names. The namespace is that of the object, also if the owner is
+        cluster-scoped: a reference does not have its scope. Without a namespace, the owner is `"Kind.group/name"`. A
+        change passes the owners of the object before and after it, also a deletion, of whatever cause. They come from
+        an index of controllers, which this adds: no object is decoded. An owner of several objects comes several times.
+
+        Raises:
+            OptionError: Pruning drops what the index reads.
+            MemoryLimitError: With the index, the store takes more than `memory_limit`.
+        """
+        self._dispatcher.binding.check()
+        self._collection.spec.check_indexes({"controller": CONTROLLER})
+        self._collection.enable_owner_notifications()
+        self._dispatcher.owner_listeners.append(listener)
+        try:
+            await self._handle.add_index(CONTROLLER)
+        except BaseException:
+            await self._remove_owner_listener(listener)
+            raise
+        if self._handle.opened:
+            listener.present(self._collection.present_owners())
+        self._handle.start()
+
+    async def _remove_owner_listener(self, listener: KeyListener) -> None:
+        listeners = self._dispatcher.owner_listeners
+        listeners.remove(listener)
+        if not listeners:
+            await self._handle.remove_index(CONTROLLER, lambda: bool(listeners))
 
     def _add_handler(self, event_kind: EventKind, handler: Callable[..., object]) -> None:
         self._dispatcher.binding.check()

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from kinform._decoding import is_model
-from kinform._encoding import AnyObject, complete, encode, encode_model
+from kinform._encoding import AnyObject, Envelope, ObjectNames, complete, encode, encode_model, read_envelope
 from kinform._errors import OptionError
 from kinform._plurals import plural_of
 from kinform._printable import NOT_SHOWN, listed
@@ -35,16 +35,13 @@ class OwnWrite(NamedTuple):
     excluded: bool
 
 
-class _Metadata(msgspec.Struct, gc=False):
-    name: str | None = None
-    namespace: str | None = None
+class _WrittenMetadata(ObjectNames, frozen=True, gc=False):
     resourceVersion: str | None = None
     labels: dict[str, str] | None = None
 
 
-class _Written(msgspec.Struct, gc=False):
-    kind: str | None = None
-    metadata: _Metadata = msgspec.field(default_factory=_Metadata)
+class _Written(Envelope, frozen=True, gc=False):
+    metadata: _WrittenMetadata | None = None
 
 
 class _Stored(msgspec.Struct, gc=False):
@@ -72,10 +69,9 @@ def read_own_write(
     """
     known = _sample(table)
     of_table = "" if known is None or spec.scope.metadata_only else known[1]
-    body = _body(spec, obj, of_table)
-    written = _decode(body)
+    written, body = _read(spec, obj, of_table)
     _check_kind(spec, written.kind or "", of_table)
-    metadata = written.metadata
+    metadata = written.metadata or _WrittenMetadata()
     if not metadata.name:
         raise OptionError("obj.metadata.name", metadata.name, "the name of the object")
     version = metadata.resourceVersion or ""
@@ -95,25 +91,19 @@ def read_own_write(
     return OwnWrite(stream, batch, excluded=not (selected and sharded and matches(metadata.labels or {})))
 
 
-def _body(spec: CollectionSpec, obj: object, kind: str) -> bytes:
+def _read(spec: CollectionSpec, obj: object, kind: str) -> tuple[_Written, bytes]:
+    """Returns the envelope of an object, and its JSON with apiVersion and kind."""
     if isinstance(obj, bytes):
         body = obj
     elif is_model(type(obj)):
         body = encode_model("obj", obj)
     else:
         body = encode("obj", obj, OBJECT)
-    if complete(body, None, kind="")[0].kind == "Status":
+    written = read_envelope(body, _Written)
+    if written.kind == "Status":
         raise OptionError("obj.kind", "Status", "the kind of the object; a deletion cannot be expected")
     declared = getattr(obj, "kind", None)
-    _, body = complete(body, spec.resource, kind=declared if isinstance(declared, str) else kind)
-    return body
-
-
-def _decode(body: bytes) -> _Written:
-    try:
-        return msgspec.json.decode(body, type=_Written)
-    except msgspec.ValidationError as error:  # its text has types and a path, since no field has a constraint
-        raise OptionError("obj", NOT_SHOWN, f"an object with texts where Kubernetes has them ({error})") from None
+    return complete(written, body, spec.resource, kind=declared if isinstance(declared, str) else kind)
 
 
 def _sample(table: Table) -> tuple[str, str] | None:

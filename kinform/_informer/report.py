@@ -99,7 +99,7 @@ def health_of(
     elif max_age is None and state != "live":
         reason = state
     elif max_age is not None and age > max_age:
-        reason = f"no news for {age:.1f} s, more than max_age {max_age:.1f} s: {state}"
+        reason = f"no event or bookmark for {age:.1f} s, more than max_age {max_age:.1f} s: {state}"
     else:
         reason = ""
     return Health(

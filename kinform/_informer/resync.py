@@ -21,7 +21,7 @@ async def run_resyncs(period: float, collection: Collection, dispatcher: Dispatc
     """Starts a resync each `period` seconds. Runs until it is cancelled."""
     while True:
         await asyncio.sleep(period * (1 + JITTER * (2 * random_fraction() - 1)))
-        dispatcher.resync(lambda: _objects(collection), lambda: _keys(collection))
+        dispatcher.resync(lambda: _objects(collection), lambda: _keys(collection), collection.present_owners)
 
 
 def _objects(collection: Collection) -> Iterator[Version | None]:

@@ -29,7 +29,7 @@ from kinform._transport.base import Transport
 
 log = logging.getLogger("kinform.informer")
 
-NAME = "the factory"
+FACTORY_NAME = "the factory"
 
 
 class Sharing:
@@ -54,16 +54,16 @@ class Sharing:
         self.pacing = pacing
         self.informers: dict[SharedInformer[Any], None] = {}
         self.running = False
-        self.binding = LoopBinding(NAME)
+        self.binding = LoopBinding(FACTORY_NAME)
         self.changed = asyncio.Event()
-        self.waits = Waits(NAME)
+        self.waits = Waits(FACTORY_NAME)
         self._collections: weakref.WeakValueDictionary[CollectionSpec, Collection] = weakref.WeakValueDictionary()
 
     def check_running(self) -> None:
         """Checks that the factory runs, in the event loop of the caller."""
         self.binding.check()
         if not self.running:
-            raise KinformError(f"{NAME} is not running: use it inside of its `async with` block")
+            raise KinformError(f"{FACTORY_NAME} is not running: use it inside of its block")
 
     def collection_of(self, spec: CollectionSpec) -> Collection:
         """Returns the collection that all informers of a spec share.

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable
 
 from kinform._checks import require_timeout
-from kinform._errors import SkippedError, StatusError
+from kinform._errors import OptionError, SkippedError, StatusError
 from kinform._listwatch.stream import Stream
 from kinform._printable import listed
 from kinform._stats import UNKNOWN_KEYS, State
@@ -70,9 +70,10 @@ class Waits:
         self, streams: Streams, resource_version: str, timeout: float | None, *, opened: Opened, allow_skipped: bool
     ) -> None:
         """Waits until every stream has reached a resourceVersion. See `Informer.wait_for`."""
-        wanted = _number(resource_version)
+        wanted = _number(resource_version, "a number, as in the server's answer to a write")
+        no_order = "a number: the resourceVersions of this resource have no order"
         await self._until(
-            lambda: [stream for stream in streams() if _number(stream.resource_version or "0") < wanted],
+            lambda: [stream for stream in streams() if _number(stream.resource_version or "0", no_order) < wanted],
             streams,
             timeout,
             f"resourceVersion {resource_version} not seen",
@@ -110,8 +111,9 @@ class Waits:
         """
         require_timeout(timeout)
         started = False
+        limit = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout):
+            async with limit:
                 await opened()
                 started = True
                 while True:
@@ -120,6 +122,8 @@ class Waits:
                         return
                     await progress.wait()
         except TimeoutError:
+            if not limit.expired():
+                raise  # the error with which the informer has failed
             if not started:
                 raise TimeoutError(f"{what} after {timeout:g} s; {self._name}: starting") from None
             left = missing()
@@ -164,7 +168,7 @@ def _state(stream: Stream) -> str:
     return f"{stream.state} ({stream.error})" if present else f"{stream.state}, last error: {stream.error}"
 
 
-def _number(resource_version: str) -> int:
+def _number(resource_version: str, allowed: str) -> int:
     if not isinstance(resource_version, str) or not resource_version.isdecimal():
-        raise ValueError(f"resourceVersion {resource_version!r} is not a number: expected decimal digits")
+        raise OptionError("resource_version", resource_version, allowed)
     return int(resource_version)

@@ -15,7 +15,7 @@ from kinform._sharding import ShardSet
 from kinform._status import Status
 from kinform_ext._scan import Batch, Scanner
 
-T = TypeVar("T")
+Decoded = TypeVar("Decoded")
 
 END_OF_INITIAL_EVENTS = "k8s.io/initial-events-end"  # KEP-3157
 
@@ -169,7 +169,7 @@ def _control_frame(item: tuple[object, ...]) -> Frame:
     raise AssertionError(item[0])
 
 
-def _decode_object(raw: bytes, kind: type[T], problem: str) -> T:
+def _decode_object(raw: bytes, kind: type[Decoded], problem: str) -> Decoded:
     try:
         return msgspec.json.decode(raw, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError):

@@ -45,7 +45,7 @@ from kinform_ext._scan import Batch
 
 log = logging.getLogger("kinform.reflector")
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 WatcherEvent = Init | InitApply | InitDone | Apply | Delete
 
 # A server that cannot resume a state accepts the watch and sends an ERROR event at once. A watch without one for
@@ -369,7 +369,7 @@ class Stream:
         finally:
             self._deadline = None
 
-    async def _within(self, seconds: float, awaitable: Awaitable[T]) -> T:
+    async def _within(self, seconds: float, awaitable: Awaitable[Result]) -> Result:
         """Waits for a result."""
         try:
             async with asyncio.timeout(seconds):

@@ -9,7 +9,7 @@ import msgspec
 
 from kinform._errors import OptionError
 from kinform._paths.grammar import STAR, Path, format_path
-from kinform._paths.index_program import parse_indexes
+from kinform._paths.index_program import parse_indexes, paths_read
 from kinform._paths.prune_program import DROP, KEEP, Program
 
 _TYPES = (
@@ -56,7 +56,7 @@ def check_indexes(indexes: Mapping[str, str], program: Program | None, cause: st
         OptionError: A name is empty, or a path is not valid or dropped. The message names the index and the path.
     """
     for name, path in parse_indexes(indexes).items():
-        if program is not None and not _keeps(program, path):
+        if program is not None and not all(_keeps(program, each) for each in paths_read(path)):
             raise OptionError(f"indexes[{name!r}]", indexes[name], f"a path that {cause} does not drop")
 
 

@@ -1,28 +1,45 @@
 """Parses the paths of indexes, and compiles them to one program.
 
 The program reads the values of all indexes in one walk over the bytes of an object. `Postings` runs it and holds the
-values.
+values. The index of controllers is not at the path of a scalar: its value is the owner that an object's controller
+reference names, as `"Kind.group/name"`.
+Source: OwnerReference of k8s.io/apimachinery, and its GetControllerOf.
 """
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from typing import Final, TypeAlias
 
 from kinform._errors import OptionError
-from kinform._paths.grammar import STAR, Path, did_you_mean, format_path, parse
+from kinform._paths.grammar import STAR, Path, Star, did_you_mean, format_path, parse
 from kinform._paths.known_fields import kind_of
 from kinform._paths.trie import Children, build_trie
 
 NOWHERE: Final = -1
-IndexNode: TypeAlias = tuple[Children, int, tuple[int, ...]]
-"""Children by name, target of all other members and of all elements, and the indexes that a scalar here is a value of.
-A target is the index of a node, or `NOWHERE`."""
+IndexNode: TypeAlias = tuple[Children, int, tuple[int, ...], int]
+"""Children by name, target of all other members and of all elements, the indexes that a scalar here is a value of, and
+the index that has the owner of a controller reference here, or `NOWHERE`. A target is the index of a node, or
+`NOWHERE`."""
 
-_IndexState: TypeAlias = frozenset[tuple[int, Path]]  # index and the rest of its path
+CONTROLLER: Final = "metadata.ownerReferences[controller]"
+"""The path of the index of controllers, as users write it."""
+REFERENCE_FIELDS: Final = ("apiVersion", "kind", "name", "controller")
 
 
-def parse_indexes(indexes: Mapping[str, str]) -> dict[str, Path]:
+class _Reference(enum.Enum):
+    OWNER = "the owner of a controller reference"
+
+
+OWNER: Final = _Reference.OWNER
+OWNER_PATH: Final = ("metadata", "ownerReferences", STAR, OWNER)
+IndexPath: TypeAlias = tuple[str | Star | _Reference, ...]
+
+_IndexState: TypeAlias = frozenset[tuple[int, IndexPath]]  # index and the rest of its path
+
+
+def parse_indexes(indexes: Mapping[str, str]) -> dict[str, IndexPath]:
     """Parses the path of each index.
 
     Raises:
@@ -40,7 +57,9 @@ def _check_name(name: str) -> str:
     return name
 
 
-def _parse_index(name: str, text: str) -> Path:
+def _parse_index(name: str, text: str) -> IndexPath:
+    if text == CONTROLLER:
+        return OWNER_PATH
     field = f"indexes[{name!r}]"
     path = parse(text, field=field)
     kind = kind_of(path)
@@ -51,7 +70,18 @@ def _parse_index(name: str, text: str) -> Path:
     return path
 
 
-def compile_index(paths: Mapping[int, Path]) -> tuple[IndexNode, ...]:
+def paths_read(path: IndexPath) -> list[Path]:
+    """Returns the paths of the fields that an index reads."""
+    plain = tuple(step for step in path if not isinstance(step, _Reference))
+    return [plain] if len(plain) == len(path) else [(*plain, field) for field in REFERENCE_FIELDS]
+
+
+def format_index(path: IndexPath) -> str:
+    """Formats the path of an index as `parse_indexes` reads it."""
+    return CONTROLLER if path == OWNER_PATH else format_path(paths_read(path)[0])
+
+
+def compile_index(paths: Mapping[int, IndexPath]) -> tuple[IndexNode, ...]:
     """Compiles the paths of indexes to a program. Its first node is the root.
 
     Args:
@@ -61,9 +91,14 @@ def compile_index(paths: Mapping[int, Path]) -> tuple[IndexNode, ...]:
         OptionError: The paths overlap too much.
     """
     start: _IndexState = frozenset(paths.items())
-    shown = list(map(format_path, paths.values()))
+    shown = list(map(format_index, paths.values()))
     return tuple(
-        (children, other, tuple(sorted(index for index, path in state if not path)))
+        (
+            children,
+            other,
+            tuple(sorted(index for index, path in state if not path)),
+            next((index for index, path in state if path == (OWNER,)), NOWHERE),
+        )
         for state, children, other in build_trie("indexes", shown, start, _names, _follow)
     )
 

@@ -44,7 +44,7 @@ from kinform_ext._table import Dump
 
 log = logging.getLogger("kinform.snapshot")
 
-T = TypeVar("T")
+Result = TypeVar("Result")
 
 JITTER = 0.25  # largest random part of the interval that is added or subtracted
 POLL_SECONDS = 0.05  # between two checks whether a new state is still coming in
@@ -216,7 +216,7 @@ def _pieces(dump: Dump) -> Iterator[bytes]:
         yield piece
 
 
-async def _threaded(work: Callable[[threading.Event], T]) -> T:
+async def _threaded(work: Callable[[threading.Event], Result]) -> Result:
     """Runs work in a thread; a cancellation stops the work and waits for its end."""
     abandon = threading.Event()
     try:

@@ -59,6 +59,13 @@ class StoreContents:
         """Returns the versions of all objects that the store has at the time of the call."""
         return (self.table.version_of(id) for id in self.table.ids())
 
+    def owners(self) -> Iterator[str]:
+        """Returns the owners of all objects that the store has now.
+
+        See `Table.owners_of`. An owner of several objects may come several times.
+        """
+        return self.table.ids().owners()
+
     def adopt(self, other: StoreContents) -> None:
         """Takes over the table of other contents, which must not be used afterwards."""
         self.table, self.indexes = other.table, other.indexes

@@ -13,8 +13,7 @@ from functools import lru_cache
 from itertools import count
 from typing import Final
 
-from kinform._paths.grammar import Path
-from kinform._paths.index_program import IndexNode, compile_index
+from kinform._paths.index_program import IndexNode, IndexPath, compile_index
 from kinform_ext._table import Postings, Table
 
 BUILD_BYTES: Final = 256 << 10  # of JSON, indexed in one slice: about 1 ms
@@ -33,17 +32,17 @@ class Indexes:
     """
 
     def __init__(self, table: Table, numbers: Iterator[int] | None = None) -> None:
-        self.complete: Mapping[Path, int] = {}
+        self.complete: Mapping[IndexPath, int] = {}
         self._table = table
         self._numbers = count() if numbers is None else numbers
-        self._indexed: Mapping[Path, int] = {}  # complete or not: what new writes are indexed by
-        self._users = Counter[Path]()
+        self._indexed: Mapping[IndexPath, int] = {}  # complete or not: what new writes are indexed by
+        self._users = Counter[IndexPath]()
 
-    def add_users(self, paths: Iterable[Path]) -> None:
+    def add_users(self, paths: Iterable[IndexPath]) -> None:
         """Counts a user of each path. `update` builds the indexes that are missing."""
         self._users.update(paths)
 
-    def remove_users(self, paths: Iterable[Path]) -> None:
+    def remove_users(self, paths: Iterable[IndexPath]) -> None:
         """Counts a user less of each path. `update` frees the indexes that have no user."""
         self._users.subtract(paths)
         self._users = +self._users
@@ -74,7 +73,7 @@ class Indexes:
                 yield
             self.complete = wanted
 
-    def _load(self, indexed: Mapping[Path, int], program: Sequence[IndexNode]) -> None:
+    def _load(self, indexed: Mapping[IndexPath, int], program: Sequence[IndexNode]) -> None:
         self._indexed = indexed
         if self._table.postings is None:
             self._table.use_postings(Postings(program))
@@ -94,7 +93,7 @@ class Indexes:
         self._users = other._users.copy()
 
 
-def values_of(path: Path, raw: bytes | None) -> list[str]:
+def values_of(path: IndexPath, raw: bytes | None) -> list[str]:
     """Returns the values that an object has in an index; None has none."""
     if raw is None:
         return []
@@ -104,9 +103,9 @@ def values_of(path: Path, raw: bytes | None) -> list[str]:
 
 
 @lru_cache(maxsize=16)
-def _program_of(path: Path) -> Sequence[IndexNode]:
+def _program_of(path: IndexPath) -> Sequence[IndexNode]:
     return compile_index({0: path})
 
 
-def _compiled(numbers: Mapping[Path, int]) -> Sequence[IndexNode]:
+def _compiled(numbers: Mapping[IndexPath, int]) -> Sequence[IndexNode]:
     return compile_index({number: path for path, number in numbers.items()})

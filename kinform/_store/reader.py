@@ -13,13 +13,13 @@ from kinform._errors import KinformError, OptionError
 from kinform._objects import Meta
 from kinform._options import Prune
 from kinform._paths.conflicts import check_labels
-from kinform._paths.index_program import parse_indexes
+from kinform._paths.index_program import CONTROLLER, OWNER_PATH, IndexPath, parse_indexes
 from kinform._selectors import label_keys, parse_label_selector, required_labels
 from kinform._stats import DecodedCacheStats
 from kinform._store.contents import StoreContents
 from kinform._store.expectations import Expected
 from kinform._store.indexes import values_of
-from kinform._store.objects import Objects, OnUndecodable
+from kinform._store.object_decoder import ObjectDecoder, OnUndecodable
 from kinform._store.state import Selection, StoreState
 from kinform._store.writer import Writer
 from kinform_ext._table import Ids, Table
@@ -48,7 +48,7 @@ class Store(Mapping[str, T]):
         self._contents = contents
         self._program = None if prune is None else prune.program()
         self._indexes = parse_indexes(indexes)
-        self._objects = Objects(contents.name, type, decoded_cache, contents.turns)
+        self._objects = ObjectDecoder(contents.name, type, decoded_cache, contents.turns)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -242,7 +242,8 @@ class Store(Mapping[str, T]):
             KinformError: The index is not built yet, because its informer has not started.
         """
         require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
-        return [each for _, each in sorted(self._indexed(name, value).decoded(None, on_undecodable), key=itemgetter(0))]
+        indexed = self._indexed(self._path_of(name), value)
+        return [each for _, each in sorted(indexed.decoded(None, on_undecodable), key=itemgetter(0))]
 
     def index_keys(self, name: str, value: str) -> list[str]:
         """Returns the sorted keys of the objects that have this value in the index.
@@ -251,9 +252,29 @@ class Store(Mapping[str, T]):
             OptionError: The store has no index of this name.
             KinformError: The index is not built yet, because its informer has not started.
         """
+        path = self._path_of(name)
         if self._contents.expectations.entries:
-            return sorted(self._indexed(name, value))
-        return sorted(self._read_index(name, lambda table, number: table.index_keys(number, value)))
+            return sorted(self._indexed(path, value))
+        return sorted(self._read_index(path, lambda table, number: table.index_keys(number, value)))
+
+    def owned_keys(self, kind: str, owner: str) -> list[str]:
+        """Returns the sorted keys of the objects whose controller is this object.
+
+        That is the owner in `metadata.ownerReferences` that has `controller: true`. It need not exist any more. Its
+        version and uid do not matter: objects of a deleted owner are found until the garbage collector deletes them.
+
+        The store must have an index with the path `metadata.ownerReferences[controller]`. The informers that a
+        `kinform.controllers.Controller` gets as `owns` have one.
+
+        Args:
+            kind: Kind and group of the owner: `"Deployment.apps"`; the kind alone in the core group: `"Node"`.
+            owner: The key of the owner. With a namespace, the result has objects of this namespace only.
+
+        Raises:
+            KinformError: The store has no such index, or the index is not built yet.
+        """
+        namespace, _, name = owner.rpartition("/")
+        return sorted(self._indexed(OWNER_PATH, f"{kind}/{name}", namespace or None))
 
     def index_values(self, name: str) -> list[str]:
         """Returns all values in the index, sorted. Each occurs in at least one object.
@@ -262,10 +283,10 @@ class Store(Mapping[str, T]):
             OptionError: The store has no index of this name.
             KinformError: The index is not built yet, because its informer has not started.
         """
-        contents = self._contents
-        found = set(self._read_index(name, Table.index_values))
+        contents, path = self._contents, self._path_of(name)
+        found = set(self._read_index(path, Table.index_values))
         if contents.expectations.entries:
-            self._replace_values(found, name, contents.expectations.newer(contents.table))
+            self._replace_values(found, path, contents.expectations.newer(contents.table))
         return sorted(found)
 
     @property
@@ -303,11 +324,11 @@ class Store(Mapping[str, T]):
             lambda expected: namespace in (None, expected.meta.namespace),
         )
 
-    def _indexed(self, name: str, value: str) -> StoreState[T]:
+    def _indexed(self, path: IndexPath, value: str, namespace: str | None = None) -> StoreState[T]:
         """Returns the objects that have this value in the index."""
         return self._captured(
-            lambda _: self._read_index(name, lambda table, number: table.index_ids(number, value)),
-            lambda expected: value in values_of(self._indexes[name], expected.raw),
+            lambda _: self._read_index(path, lambda table, number: table.index_ids(number, value, namespace)),
+            lambda expected: namespace in (None, expected.meta.namespace) and value in values_of(path, expected.raw),
         )
 
     def _captured(self, select: Callable[[Table], Ids], admits: Callable[[Expected], bool]) -> StoreState[T]:
@@ -353,25 +374,29 @@ class Store(Mapping[str, T]):
                     return table.index_ids(number, value, namespace)
         return table.ids(namespace)
 
-    def _replace_values(self, values: set[str], name: str, newer: Mapping[str, Expected]) -> None:
+    def _replace_values(self, values: set[str], path: IndexPath, newer: Mapping[str, Expected]) -> None:
         """Replaces the values of older versions by those of own writes."""
         for key in newer:
-            for value in values_of(self._indexes[name], self._contents.table.raw(key)):
-                if not self._indexed(name, value):
+            for value in values_of(path, self._contents.table.raw(key)):
+                if not self._indexed(path, value):
                     values.discard(value)
         for expected in newer.values():
-            values.update(values_of(self._indexes[name], expected.raw))
+            values.update(values_of(path, expected.raw))
 
-    def _read_index(self, name: str, read: Callable[[Table, int], R]) -> R:
+    def _path_of(self, name: str) -> IndexPath:
         path = self._indexes.get(name)
         if path is None:
             known = " or ".join(map(repr, self._indexes))
             raise OptionError("index", name, known or "no name, because the store has no indexes")
+        return path
+
+    def _read_index(self, path: IndexPath, read: Callable[[Table, int], R]) -> R:
         number = self._contents.indexes.complete.get(path)
         if number is not None:
             with suppress(IndexError):  # dropped just now
                 return read(self._contents.table, number)
-        raise KinformError(f"{self._contents.name}: index {name!r} is not built yet, or its informer has stopped")
+        name = next((repr(name) for name, its_path in self._indexes.items() if its_path == path), CONTROLLER)
+        raise KinformError(f"{self._contents.name}: index {name} is not built yet, or its informer has stopped")
 
 
 def _require_key(key: object) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from kinform._decoding import T
 from kinform._selectors import LabelMatch
-from kinform._store.objects import Objects, OnUndecodable
+from kinform._store.object_decoder import ObjectDecoder, OnUndecodable
 from kinform_ext._table import Ids, Table
 
 R = TypeVar("R")
@@ -28,7 +28,7 @@ class StoreState(Mapping[str, T]):
         instead: JSON that takes the place of the version of a key; None: the state has no object of this key.
     """
 
-    def __init__(self, objects: Objects[T], table: Table, ids: Ids, instead: Mapping[str, bytes | None]) -> None:
+    def __init__(self, objects: ObjectDecoder[T], table: Table, ids: Ids, instead: Mapping[str, bytes | None]) -> None:
         self._objects = objects
         self._table = table
         self._ids = ids
@@ -74,7 +74,7 @@ class StoreState(Mapping[str, T]):
     def decoded(
         self, matches: LabelMatch | None = None, on_undecodable: OnUndecodable = "raise"
     ) -> Iterator[tuple[str, T]]:
-        """Iterates over keys and objects. See `Objects.of_all`.
+        """Iterates over keys and objects. See `ObjectDecoder.of_all`.
 
         The iterator does not need the state: it pins the versions that it has not passed yet.
         """

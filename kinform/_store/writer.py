@@ -29,7 +29,7 @@ from kinform._store.expectations import EXPECT_SECONDS, Expected
 from kinform._store.transformer import Transformer
 from kinform._throttled_log import ThrottledLog
 from kinform_ext._scan import Batch
-from kinform_ext._table import CHANGES, KEYS, NOTHING, Change
+from kinform_ext._table import CHANGES, KEYS, NOTHING, OWNERS, Change
 
 log = logging.getLogger("kinform.store")
 
@@ -51,6 +51,8 @@ class Writer:
         listener: A function that is called with each change, after readers can see the change.
         key_listener: A function that is called with the keys of all changes of a call, if there is no `listener`.
             Without a `listener`, kinform does not create the objects that describe changes, which saves time.
+        owner_listener: A function that is called with the owners of the changed objects of a call, before and after
+            their changes: see `Table.owners_of`. The store must have an index of controllers.
         transform: A function that takes the pruned bytes of an object. It returns the bytes to store, or None to store
             nothing.
         transform_seconds: Seconds spent in `transform`.
@@ -66,6 +68,7 @@ class Writer:
         self.contents = contents
         self.listener: Callable[[Change], None] | None = None
         self.key_listener: Callable[[list[str]], None] | None = None
+        self.owner_listener: Callable[[list[str]], None] | None = None
         self.wire_bytes = 0
         self.memory_limit: int | None = None
         self.peak_bytes = 0
@@ -165,7 +168,7 @@ class Writer:
             self.apply(stream, batch, initial=False)
             return
         deleted = self._table.delete(self._number(stream), key, self._listens)
-        if self._listens == CHANGES and deleted:
+        if self.listener is not None and deleted:
             deleted = [Change(key, old=change.old, synthetic=True) for change in deleted]
         self._notify(deleted)
 
@@ -363,7 +366,8 @@ class Writer:
 
     @property
     def _listens(self) -> int:
-        return CHANGES if self.listener is not None else KEYS if self.key_listener is not None else NOTHING
+        changes = CHANGES if self.listener is not None else KEYS if self.key_listener is not None else NOTHING
+        return changes if self.owner_listener is None else changes | OWNERS
 
     def _number(self, stream: str) -> int:
         return self._numbers.setdefault(stream, len(self._numbers))
@@ -396,6 +400,8 @@ class Writer:
         return more
 
     def _notify(self, changes: list[Any] | None) -> None:
+        if self.owner_listener is not None and (owners := self._table.take_owners()):
+            self.owner_listener(owners)
         if not changes:
             return
         if self.listener is not None:
@@ -434,7 +440,7 @@ class Writer:
                 if not self._contains(key, batch.uid(i)):
                     return
                 if raw is not None:  # listeners get the last state of the object
-                    self._table.put(number, *meta, raw, False, NOTHING)
+                    self._table.put(number, *meta, raw, False, listens & OWNERS)
             self._notify(self._table.delete(number, key, listens, initial))
         elif raw is None:
             self._notify(self._table.delete(number, key, listens, initial))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class CredentialError(OSError):
-    """An exec plugin or an auth provider gave no credentials.
+    """An exec plugin, an auth provider or a token file gave no credentials.
 
     The text contains no credentials.
     """
@@ -41,7 +41,7 @@ def basic_password(username: str, password: str) -> Callable[[], str]:
 def token_file(path: str | Path) -> Callable[[], str]:
     """Returns the authorization with the token in a file, read for each request.
 
-    It raises OSError if the file cannot be read, and ValueError if it contains no token.
+    It raises OSError if the file cannot be read, and CredentialError if it contains no token.
     """
 
     def read() -> str:
@@ -49,7 +49,7 @@ def token_file(path: str | Path) -> Callable[[], str]:
             found = file.read(MAX_TOKEN_BYTES + 1)
         token = found.decode("ascii", "replace").strip()
         if len(found) > MAX_TOKEN_BYTES or not is_token(token):
-            raise ValueError(f"{path} does not contain {TOKEN}")
+            raise CredentialError(f"{path} does not contain {TOKEN}")
         return f"Bearer {token}"
 
     return read

@@ -66,9 +66,12 @@ class ClientConfigurationSource:
     async def load(self) -> ClusterAccess:
         access = self._access()
         if getattr(self._configuration, "refresh_api_key_hook", None) is None:
+            self._authorization()  # a wrong key is an error now, not at the first request
             return msgspec.structs.replace(access, authorization=self._authorization)
         try:
             value = await asyncio.to_thread(self._authorization)
+        except OptionError:
+            raise
         except Exception as error:  # the hook may raise anything, with a secret in the text
             text = f"{self}: the refresh_api_key_hook raised {type(error).__name__}"
             raise TransportError(text, reached=False) from None
@@ -76,12 +79,16 @@ class ClientConfigurationSource:
         return msgspec.structs.replace(access, authorization=lambda: value, expires=expires)
 
     def _authorization(self) -> str | None:
-        """Returns the value of the Authorization header. Calls the hook."""
+        """Returns the value of the Authorization header. Calls the hook.
+
+        Raises:
+            OptionError: The key cannot be sent in a header.
+        """
         for setting in self._configuration.auth_settings().values():
             if setting["in"] == "header" and setting["key"].lower() == "authorization" and setting["value"]:
                 value: str = setting["value"].strip()
                 if not value.isascii() or not value.isprintable():
-                    raise ValueError("the api_key is not printable ASCII")
+                    raise OptionError("configuration.api_key", NOT_SHOWN, "printable ASCII characters")
                 return value
         return None
 

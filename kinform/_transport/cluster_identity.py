@@ -19,12 +19,12 @@ MAX_BODY_BYTES = 1 << 20
 UNKNOWN = "unknown"
 
 
-class _Metadata(msgspec.Struct):
+class _Uid(msgspec.Struct):
     uid: str
 
 
 class _Namespace(msgspec.Struct):
-    metadata: _Metadata
+    metadata: _Uid
 
 
 async def cluster_uid(transport: Transport) -> str:

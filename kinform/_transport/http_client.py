@@ -12,8 +12,9 @@ from __future__ import annotations
 from urllib.parse import quote, urlencode, urlsplit
 from weakref import WeakSet
 
-from kinform._errors import TransportError
+from kinform._errors import OptionError, TransportError
 from kinform._transport.access import ClusterAccess
+from kinform._transport.authorization import CredentialError
 from kinform._transport.base import Request
 from kinform._transport.dial import Dialer
 from kinform._transport.http1 import Http1Connection, HttpError
@@ -116,8 +117,9 @@ class HttpClient:
             try:
                 authorization = self.access.authorization()
             except (OSError, ValueError) as error:
-                why = f"the credentials cannot be read ({type(error).__name__})"
-                raise TransportError(f"{request.path}: {why}", reached=False) from None
+                why = error if isinstance(error, OptionError | CredentialError) else type(error).__name__
+                text = f"{request.path}: the credentials cannot be read ({why})"
+                raise TransportError(text, reached=False) from None
             if authorization is not None:
                 lines.append(("Authorization", authorization))
         if self._plain_proxy is not None:

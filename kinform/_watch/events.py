@@ -14,8 +14,8 @@ from kinform._models.builders import builder_of
 from kinform._models.client import Client
 
 
-class Metadata(msgspec.Struct, gc=False):
-    """The identity of an object."""
+class EventIdentity(msgspec.Struct, gc=False):
+    """The identity of the object of an event, from its metadata."""
 
     name: str | None = None
     namespace: str | None = None
@@ -75,7 +75,9 @@ class WatchEvent(dict[str, Any]):
 
     __slots__ = ("_metadata", "_raw", "_reader", "line")
 
-    def __init__(self, line: bytes, fields: dict[str, Any], metadata: Metadata, reader: ModelReader, raw: Any) -> None:
+    def __init__(
+        self, line: bytes, fields: dict[str, Any], metadata: EventIdentity, reader: ModelReader, raw: Any
+    ) -> None:
         super().__init__(fields)
         self.line = line
         self._metadata = metadata

@@ -13,11 +13,11 @@ import msgspec
 
 from kinform._errors import ProtocolError
 from kinform._models.client import Client
-from kinform._watch.events import PENDING, Metadata, ModelReader, WatchEvent, decode
+from kinform._watch.events import PENDING, EventIdentity, ModelReader, WatchEvent, decode
 
 
 class _Object(msgspec.Struct, gc=False):
-    metadata: Metadata | None = None
+    metadata: EventIdentity | None = None
 
 
 class _Frame(msgspec.Struct, gc=False, forbid_unknown_fields=True):
@@ -28,7 +28,7 @@ class _Frame(msgspec.Struct, gc=False, forbid_unknown_fields=True):
 
 
 _scan = msgspec.json.Decoder(_Frame).decode
-_NOTHING = Metadata()
+_NOTHING = EventIdentity()
 
 
 def parse_event(line: bytes, reader: ModelReader, *, strict: bool = True) -> WatchEvent:
@@ -92,7 +92,7 @@ def _decode_event(line: bytes, reader: ModelReader) -> WatchEvent:
     return WatchEvent(line, fields, _metadata_of(raw), reader, raw)
 
 
-def _metadata_of(raw: Any) -> Metadata:
+def _metadata_of(raw: Any) -> EventIdentity:
     metadata = raw.get("metadata") if isinstance(raw, dict) else None
     if not isinstance(metadata, dict):
         return _NOTHING
@@ -101,7 +101,7 @@ def _metadata_of(raw: Any) -> Metadata:
         value = metadata.get(name)
         return value if isinstance(value, str) else None
 
-    return Metadata(text("name"), text("namespace"), text("uid"), text("resourceVersion"))
+    return EventIdentity(text("name"), text("namespace"), text("uid"), text("resourceVersion"))
 
 
 def _error_of(status: Any, client: Client) -> Exception:

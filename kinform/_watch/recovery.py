@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from typing import Any, Literal
 
+import msgspec
+
 from kinform._errors import MAX_REASON, ProtocolError
 from kinform._printable import printable, without_documents
 from kinform._resource_versions import is_newer
@@ -32,6 +34,22 @@ class Ended(Exception):
 
 class Silent(Exception):
     """The server sent nothing for too long."""
+
+
+class _Connection(msgspec.Struct, gc=False):
+    """State of one connection.
+
+    Attributes:
+        sent: Time of its request.
+        answered: The server has answered with success.
+        fruitful: It had an event or a bookmark.
+        active: It had an event.
+    """
+
+    sent: float
+    answered: bool = False
+    fruitful: bool = False
+    active: bool = False
 
 
 class Recovery:
@@ -82,10 +100,7 @@ class Recovery:
         self._initial = str(self.resource_version or "0") == "0"  # the initial state is not known to be complete
         self._last_data = 0.0  # time of the last bytes
         self._reached = False  # the server has answered once
-        self._sent = 0.0  # time of the current request
-        self._connected = False  # the server has answered the current request
-        self._fruitful = False  # the current connection had an event or a bookmark
-        self._active = False  # the current connection had an event
+        self._connection = _Connection(0.0)  # the current one
         self._empty_connections = 0  # connections without an event since the last one with an event
         self._failing_since: float | None = None
         self._retried_expired = False
@@ -94,12 +109,11 @@ class Recovery:
 
     def sending(self, now: float) -> None:
         """Notes a request."""
-        self._sent = now
-        self._connected = self._fruitful = self._active = False
+        self._connection = _Connection(now)
 
     def answered(self) -> None:
         """Notes the headers of a successful response."""
-        self._connected = self._reached = True
+        self._connection.answered = self._reached = True
 
     def arrived(self, asked: float, now: float) -> None:
         """Notes data, and when the wait for it began."""
@@ -108,11 +122,11 @@ class Recovery:
 
     def received(self, type: str, resource_version: str) -> None:
         """Notes an event."""
-        if not self._fruitful:
-            self._fruitful = True
+        if not self._connection.fruitful:
+            self._connection.fruitful = True
             self._empty_connections = 0
             self._failing_since = None
-        self._active = self._active or type != "BOOKMARK"
+        self._connection.active = self._connection.active or type != "BOOKMARK"
         self._retried_expired = self._gave_up = False
         if self._initial and type != "ADDED":
             self._initial = False
@@ -138,8 +152,9 @@ class Recovery:
         if not self._continues:
             return None  # a container may log nothing for hours
         if self._limit:
-            return max(self._sent + float(self._limit), now) + GRACE - now
-        if self._idle_timeout is None or not self._connected or cut or (self._active and not self._initial):
+            return max(self._connection.sent + float(self._limit), now) + GRACE - now
+        connection = self._connection
+        if self._idle_timeout is None or not connection.answered or cut or (connection.active and not self._initial):
             return self._idle_timeout
         return self._idle_timeout * QUIET if self._bookmarks else None
 
@@ -151,7 +166,7 @@ class Recovery:
             now: The time.
             cut: True: the last line is not complete.
         """
-        if not self._fruitful:
+        if not self._connection.fruitful:
             self._empty_connections += 1
         final = self._judge(error, now)
         if final is None:
@@ -163,7 +178,7 @@ class Recovery:
     def wait(self, now: float) -> float:
         """Returns the seconds until the next request, or until the end is reported."""
         interval = min(MIN_INTERVAL * 2.0 ** min(max(self._empty_connections - 1, 0), 10), MAX_INTERVAL)
-        return max(self._sent + interval - now, 0.0)
+        return max(self._connection.sent + interval - now, 0.0)
 
     @property
     def _goes_on(self) -> bool:

@@ -27,7 +27,7 @@ from kinform import (
     UnauthorizedError,
 )
 
-T = TypeVar("T")
+Decoded = TypeVar("Decoded")
 
 MAX_BODY_BYTES = 4 << 20
 ERRORS = {401: UnauthorizedError, 403: ForbiddenError, 404: NotFoundError}
@@ -156,7 +156,7 @@ async def _find_in(api: Connection, group: str, version: str, name: str) -> Foun
     return None
 
 
-async def _get(api: Connection, path: str, type: type[T]) -> T | None:
+async def _get(api: Connection, path: str, type: type[Decoded]) -> Decoded | None:
     """Returns a decoded answer, or None for 404."""
     response = await api.open(Request(path=path, params=()))
     body = await response.head(MAX_BODY_BYTES)

@@ -4,17 +4,29 @@ All of it is asynchronous. `kinform.controllers` is imported at its first use.
 Source: client-go's `util/workqueue`, controller-runtime.
 """
 
-from kinform._errors import LeadershipLost
+from kinform._errors import LeadershipLost, QueueShutDown
+from kinform.controllers._durations import Durations
 from kinform.controllers._election import ElectionHealth, ElectionStats, LeaderElection
+from kinform.controllers._events import EventRecorder, EventStats
+from kinform.controllers._finalizers import ensure_finalizer, remove_finalizer
 from kinform.controllers._shards import Shards, ShardsStats
 from kinform.controllers._term import Term
+from kinform.controllers._work_queue import QueueStats, WorkQueue
 
 __all__ = [
+    "Durations",
     "ElectionHealth",
     "ElectionStats",
+    "EventRecorder",
+    "EventStats",
     "LeaderElection",
     "LeadershipLost",
+    "QueueShutDown",
+    "QueueStats",
     "Shards",
     "ShardsStats",
     "Term",
+    "WorkQueue",
+    "ensure_finalizer",
+    "remove_finalizer",
 ]

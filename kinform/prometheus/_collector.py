@@ -15,9 +15,10 @@ from prometheus_client.registry import Collector as PrometheusCollector
 from kinform import OptionError
 from kinform.prometheus._election_metrics import election_families
 from kinform.prometheus._informer_metrics import families
-from kinform.prometheus._labels import InformerLabels
+from kinform.prometheus._labels import UniqueNames
+from kinform.prometheus._queue_metrics import queue_families
 from kinform.prometheus._shards_metrics import shards_families
-from kinform.prometheus._sources import Election, Informer, Informers, Metrics, Shards, Source
+from kinform.prometheus._sources import Election, InformerGroup, InformerSource, Metrics, Queue, Shards, Source
 
 
 class Collector(PrometheusCollector):
@@ -32,8 +33,8 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, objects with informers, elections, shards, and objects with metrics of their own, such as
-            collectors of `prometheus_client`.
+        sources: Informers, objects with informers, work queues, elections, shards, and objects with metrics of their
+            own, such as collectors of `prometheus_client`.
 
     Raises:
         OptionError: An argument is something else.
@@ -42,7 +43,8 @@ class Collector(PrometheusCollector):
     def __init__(self, *sources: Source) -> None:
         self._lock = threading.Lock()
         self._sources: list[weakref.ref[Source]] = []
-        self._labels = InformerLabels()
+        self._informer_names, self._queue_names = UniqueNames(), UniqueNames()
+        self._election_names, self._shards_names = UniqueNames(), UniqueNames()
         self.add(*sources)
 
     def add(self, *sources: Source) -> None:
@@ -58,41 +60,50 @@ class Collector(PrometheusCollector):
             self._sources = list({id(found): found for found in [*alive, *added]}.values())
 
     def describe(self) -> Iterable[Metric]:
-        """Returns all metrics of informers, elections and shards, without samples."""
-        return [*families([]), *election_families([]), *shards_families([])]
+        """Returns all metrics of informers, without samples."""
+        return families([])
 
     def collect(self) -> Iterator[Metric]:
         """Returns the metrics of all sources, at the time of the call."""
         sources = [source for found in self._sources if (source := found()) is not None]
-        informers: dict[int, Informer] = {}  # by identity: a factory and a program may both have one
+        informers: dict[int, InformerSource] = {}  # by identity: a factory and a program may both have one
+        queues: list[Queue] = []
         elections: list[Election] = []
         shards: list[Shards] = []
         own: list[Metrics] = []
         for source in sources:
             if isinstance(source, Metrics):
                 own.append(source)
+            elif isinstance(source, Queue):
+                queues.append(source)
             elif isinstance(source, Election):
                 elections.append(source)
             elif isinstance(source, Shards):
                 shards.append(source)
             else:
-                found = source.informers if isinstance(source, Informers) else [source]
+                found = source.informers if isinstance(source, InformerGroup) else [source]
                 informers |= {id(informer): informer for informer in found}
         with self._lock:
-            labels = [self._labels.of(informer) for informer in informers.values()]
-        measured = families(zip(labels, informers.values(), strict=True))
-        measured = [*measured, *(election_families(elections) if elections else [])]
-        measured = [*measured, *(shards_families(shards) if shards else [])]
+            labels = [(str(each.resource), self._informer_names.of(each)) for each in informers.values()]
+            queue_names = [self._queue_names.of(queue) for queue in queues]
+            election_names = [self._election_names.of(election) for election in elections]
+            shards_names = [self._shards_names.of(each) for each in shards]
+        measured = [
+            *families(zip(labels, informers.values(), strict=True)),
+            *queue_families(zip(queue_names, queues, strict=True)),
+            *election_families(zip(election_names, elections, strict=True)),
+            *shards_families(zip(shards_names, shards, strict=True)),
+        ]
         yield from _merged([*measured, *(metric for source in own for metric in source.collect())])
 
 
 def _reference(source: Source) -> weakref.ref[Source]:
-    if isinstance(source, type) or not isinstance(source, Informer | Informers | Election | Shards | Metrics):
-        raise OptionError(
-            "sources",
-            type(source).__name__,
-            "informers, objects with `informers`, elections, shards, or objects with a method `collect`",
+    known = InformerSource | InformerGroup | Queue | Election | Shards | Metrics
+    if isinstance(source, type) or not isinstance(source, known):
+        allowed = (
+            "informers, objects with `informers`, work queues, elections, shards, or objects with a method `collect`"
         )
+        raise OptionError("sources", type(source).__name__, allowed)
     try:
         return weakref.ref(source)
     except TypeError:  # a class with `__slots__`

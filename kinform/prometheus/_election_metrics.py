@@ -1,18 +1,21 @@
 """The metrics of leader elections, as data.
 
-docs/reference/metrics.md is generated from `ROWS`.
+docs/reference/metrics.md is generated from `ELECTION_ROWS`.
 Source: client-go's `tools/leaderelection/metrics.go`, whose names they have.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 from prometheus_client import Metric
 
 from kinform.prometheus._sources import Election
+
+if TYPE_CHECKING:
+    from kinform.controllers import ElectionStats
 
 
 class ElectionRow(msgspec.Struct, frozen=True):
@@ -28,10 +31,10 @@ class ElectionRow(msgspec.Struct, frozen=True):
     name: str
     type: Literal["counter", "gauge"]
     help: str
-    read: Callable[[Any], float]
+    read: Callable[[ElectionStats], float]
 
 
-ROWS: tuple[ElectionRow, ...] = (
+ELECTION_ROWS: tuple[ElectionRow, ...] = (
     ElectionRow(
         "leader_election_master_status", "gauge", "1 if this process leads, 0 otherwise.", lambda stats: stats.leading
     ),
@@ -44,17 +47,20 @@ ROWS: tuple[ElectionRow, ...] = (
 )
 
 
-def election_families(elections: Iterable[Election]) -> Iterable[Metric]:
+def election_families(elections: Iterable[tuple[str, Election]]) -> list[Metric]:
     """Returns all metrics, with the samples of these elections.
 
-    Elections of one name count as one.
+    Without an election, it returns none.
+
+    Args:
+        elections: The name of each election in the label, and the election.
     """
-    metrics = [Metric(row.name.removesuffix("_total"), row.help, row.type) for row in ROWS]
-    by_name: dict[str, list[Any]] = {}
-    for election in elections:
-        by_name.setdefault(election.name, []).append(election.stats())
-    for name, stats in by_name.items():
-        for row, metric in zip(ROWS, metrics, strict=True):
-            merge = sum if row.type == "counter" else max
-            metric.add_sample(row.name, {"name": name}, float(merge(row.read(each) for each in stats)))
-    return metrics
+    found = [(name, election.stats()) for name, election in elections]
+    return [_family(row, found) for row in ELECTION_ROWS] if found else []
+
+
+def _family(row: ElectionRow, elections: list[tuple[str, ElectionStats]]) -> Metric:
+    metric = Metric(row.name.removesuffix("_total"), row.help, row.type)
+    for name, stats in elections:
+        metric.add_sample(row.name, {"name": name}, float(row.read(stats)))
+    return metric

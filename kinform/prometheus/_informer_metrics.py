@@ -14,8 +14,10 @@ from prometheus_client import Metric
 
 from kinform import Health, Stats
 from kinform._stats import State
-from kinform.prometheus._labels import NAMES
-from kinform.prometheus._sources import Informer
+from kinform.prometheus._sources import InformerSource
+
+NAMES: tuple[str, str] = ("resource", "informer")
+"""The labels that identify an informer."""
 
 STATES: tuple[State, ...] = get_args(State)
 
@@ -136,7 +138,7 @@ SHARED_ROWS: tuple[Row, ...] = (
 # fmt: on
 
 
-def families(informers: Iterable[tuple[tuple[str, str], Informer]]) -> Iterable[Metric]:
+def families(informers: Iterable[tuple[tuple[str, str], InformerSource]]) -> Iterable[Metric]:
     """Returns all metrics, with the samples of these informers.
 
     Args:

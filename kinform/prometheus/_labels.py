@@ -1,30 +1,39 @@
-"""The labels that identify an informer.
+"""Names of sources in labels.
 
-`informer` is its name in logs and errors, whose length is bounded. If another informer with the same name exists, a
-number follows, so that no two informers have the same series.
+A source has the name that it has in logs and errors, whose length is bounded. If another source of its kind with the
+same name exists, a number follows, so that no two sources have the same series.
 """
 
 from __future__ import annotations
 
 import weakref
-
-from kinform.prometheus._sources import Informer
-
-NAMES: tuple[str, str] = ("resource", "informer")
+from typing import Protocol
 
 
-class InformerLabels:
-    """The labels of informers. An informer keeps them as long as it exists."""
+class Named(Protocol):
+    """A source with a name."""
+
+    @property
+    def name(self) -> str:
+        """The name in logs and errors."""
+        ...
+
+
+class UniqueNames:
+    """The names of the sources of one kind.
+
+    A source keeps its name as long as it exists.
+    """
 
     def __init__(self) -> None:
-        self._names: weakref.WeakKeyDictionary[Informer, str] = weakref.WeakKeyDictionary()
+        self._names: weakref.WeakKeyDictionary[Named, str] = weakref.WeakKeyDictionary()
 
-    def of(self, informer: Informer) -> tuple[str, str]:
-        """Returns the values of `NAMES`. One thread at a time may call it."""
-        name = self._names.get(informer)
+    def of(self, source: Named) -> str:
+        """Returns the name of a source. One thread at a time may call it."""
+        name = self._names.get(source)
         if name is None:
-            name = self._names[informer] = self._free(informer.name)
-        return str(informer.resource), name
+            name = self._names[source] = self._free(source.name)
+        return name
 
     def _free(self, name: str) -> str:
         taken = set(self._names.values())

@@ -1,6 +1,6 @@
 """The metrics of shards, as data.
 
-docs/reference/metrics.md is generated from `ROWS`.
+docs/reference/metrics.md is generated from `SHARDS_ROWS`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ShardsRow(msgspec.Struct, frozen=True):
     read: Callable[[Any], float]
 
 
-ROWS: tuple[ShardsRow, ...] = (
+SHARDS_ROWS: tuple[ShardsRow, ...] = (
     ShardsRow("kinform_shards", "gauge", "Shards of the collection.", lambda stats: stats.count),
     ShardsRow("kinform_shards_owned", "gauge", "Shards that this replica has.", lambda stats: len(stats.owned)),
     ShardsRow(
@@ -51,10 +51,20 @@ ROWS: tuple[ShardsRow, ...] = (
 )
 
 
-def shards_families(sources: Iterable[Shards]) -> Iterable[Metric]:
-    """Returns all metrics, with the samples of these shards."""
-    metrics = [Metric(row.name.removesuffix("_total"), row.help, row.type) for row in ROWS]
-    for stats in {source.name: source.stats() for source in sources}.values():
-        for row, metric in zip(ROWS, metrics, strict=True):
-            metric.add_sample(row.name, {"name": stats.name}, float(row.read(stats)))
-    return metrics
+def shards_families(sources: Iterable[tuple[str, Shards]]) -> list[Metric]:
+    """Returns all metrics, with the samples of these shards.
+
+    Without shards, it returns none.
+
+    Args:
+        sources: The name of the shards in the label, and the shards.
+    """
+    found = [(name, shards.stats()) for name, shards in sources]
+    return [_family(row, found) for row in SHARDS_ROWS] if found else []
+
+
+def _family(row: ShardsRow, found: list[tuple[str, Any]]) -> Metric:
+    metric = Metric(row.name.removesuffix("_total"), row.help, row.type)
+    for name, stats in found:
+        metric.add_sample(row.name, {"name": name}, float(row.read(stats)))
+    return metric

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 from prometheus_client import Metric
 
 from kinform import Health, Resource, Stats
 
+if TYPE_CHECKING:
+    from kinform.controllers import ElectionStats, QueueStats
+
 
 @runtime_checkable
-class Informer(Protocol):
+class InformerSource(Protocol):
     """An informer: `kinform.Informer` or `kinform.sync.Informer`.
 
     All methods must work in every thread.
@@ -34,7 +37,7 @@ class Informer(Protocol):
 
 
 @runtime_checkable
-class Informers(Protocol):
+class InformerGroup(Protocol):
     """A group of informers that may change, such as a factory."""
 
     @property
@@ -57,17 +60,29 @@ class Election(Protocol):
         """The identity of the current leader."""
         ...
 
-    def stats(self) -> Any:
+    def stats(self) -> ElectionStats:
         """Returns the current statistics."""
         ...
 
 
 @runtime_checkable
-class Shards(Protocol):
-    """The shards of a replica: `kinform.controllers.Shards`.
+class Queue(Protocol):
+    """A work queue: `kinform.controllers.WorkQueue`."""
 
-    `stats` must work in every thread.
-    """
+    name: str
+
+    def stats(self) -> QueueStats:
+        """Returns the current counts and durations, in any thread."""
+        ...
+
+    def num_requeues(self, key: Any) -> int:
+        """Returns the number of retries of a key."""
+        ...
+
+
+@runtime_checkable
+class Shards(Protocol):
+    """The shards of a replica: `kinform.controllers.Shards`."""
 
     name: str
 
@@ -76,7 +91,7 @@ class Shards(Protocol):
         ...
 
     def stats(self) -> Any:
-        """Returns the current statistics."""
+        """Returns the current statistics, in any thread."""
         ...
 
 
@@ -93,5 +108,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = Informer | Informers | Election | Shards | Metrics
+Source: TypeAlias = InformerSource | InformerGroup | Queue | Election | Shards | Metrics
 """An object whose metrics a collector returns."""

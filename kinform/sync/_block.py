@@ -77,6 +77,9 @@ class Block:
                 for context in self._contexts:
                     await stack.enter_async_context(context)
                 entered = stack.pop_all()
+        except asyncio.CancelledError:  # the loop ends, or no caller waits any more
+            self._entered.cancel()
+            return
         except BaseException as error:
             self._entered.set_exception(error)
             return

@@ -8,17 +8,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from threading import Lock
+from threading import TIMEOUT_MAX, Lock
 from time import monotonic
 from typing import Generic
 
 import kinform
+from kinform._checks import require_timeout
 from kinform._decoding import T
 from kinform._dispatch.queue import Entry
 from kinform._events import Event
 from kinform.sync._lifetime import EndedError, Lifetime
 
-BATCH = 64
+BATCH_CHANGES = 64
 """Changes that are taken from the event loop at once. They stay in memory until they are read."""
 
 
@@ -29,8 +30,9 @@ class Changes(Generic[T]):
     after `close`. Several threads can read one iterator: each change goes to one of them.
     """
 
-    def __init__(self, changes: kinform.Changes[T], lifetime: Lifetime) -> None:
+    def __init__(self, changes: kinform.Changes[T], name: str, lifetime: Lifetime) -> None:
         self._changes = changes
+        self._name = name
         self._lifetime = lifetime
         self._lock = Lock()
         self._taken: deque[Entry] = deque()
@@ -52,23 +54,23 @@ class Changes(Generic[T]):
             timeout: Seconds to wait; None: no limit.
 
         Raises:
+            OptionError: `timeout` is not a number.
             TimeoutError: The timeout passed. The iteration can continue.
             KinformError: As in the iteration.
         """
         self._lifetime.check_process()  # in a forked child, the lock may never be released
+        require_timeout(timeout)
         deadline = None if timeout is None else monotonic() + timeout
+        missing = "" if timeout is None else f"{self._name}: no event after {timeout:g} s"
+        if not self._lock.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), TIMEOUT_MAX)):
+            raise TimeoutError(missing)
         try:
-            if not self._lock.acquire(timeout=-1 if timeout is None else max(timeout, 0)):
-                raise TimeoutError
-            try:
-                while not self._closed and (self._taken or self._take(deadline)):
-                    if event := self._changes.decode(self._taken.popleft()):
-                        return event
-                return None
-            finally:
-                self._lock.release()
-        except TimeoutError:
-            raise TimeoutError(f"{self._lifetime.name}: no event after {timeout:g} s") from None
+            while not self._closed and (self._taken or self._take(deadline, missing)):
+                if event := self._changes.decode(self._taken.popleft()):
+                    return event
+            return None
+        finally:
+            self._lock.release()
 
     def close(self) -> None:
         """Ends the iteration; what waits is dropped.
@@ -78,15 +80,21 @@ class Changes(Generic[T]):
         self._closed = True
         self._lifetime.post(self._changes.close)
 
-    def _take(self, deadline: float | None) -> bool:
+    def _take(self, deadline: float | None, missing: str) -> bool:
         """Waits for changes; returns False at the end of the iteration."""
         try:
-            self._lifetime.call(self._fill, deadline)
+            self._lifetime.call(self._fill, deadline, missing)
         except EndedError:
             return False
         return bool(self._taken)
 
-    async def _fill(self, deadline: float | None) -> None:
+    async def _fill(self, deadline: float | None, missing: str) -> None:
         # In the loop up to the last step: a call that is interrupted loses no change.
-        async with asyncio.timeout(None if deadline is None else deadline - monotonic()):
-            self._taken.extend(await self._changes.take(BATCH))
+        limit = asyncio.timeout(None if deadline is None else deadline - monotonic())
+        try:
+            async with limit:
+                self._taken.extend(await self._changes.take(BATCH_CHANGES))
+        except TimeoutError:
+            if not limit.expired():
+                raise  # the error with which the informer has failed
+            raise TimeoutError(missing) from None

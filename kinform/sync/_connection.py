@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import os
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import kinform
 from kinform import OptionError, Transport
-from kinform._transport.client_configuration import ClientConfiguration, ClientConfigurationSource
 from kinform._transport.credentials import CredentialSource, find_source
 from kinform.sync._lifetime import Lifetime
 from kinform.sync._verbs import Verbs
+
+if TYPE_CHECKING:
+    from kinform._transport.client_configuration import ClientConfiguration
 
 
 def connect(
@@ -48,6 +50,9 @@ def connect(
         return Connection(find_source(target, context=context, token=token, ca=ca, verify=verify))
     if (target, context, token, ca, verify) != (None, None, None, None, True):
         raise OptionError("connect.configuration", type(configuration).__name__, "None, or no other argument")
+    # Imported here: most programs have no such configuration.
+    from kinform._transport.client_configuration import ClientConfigurationSource
+
     return Connection(ClientConfigurationSource(configuration))
 
 

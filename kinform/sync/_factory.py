@@ -18,7 +18,7 @@ from kinform.sync._handlers import HandlerThread
 from kinform.sync._informer import Informer
 from kinform.sync._lifetime import Lifetime
 
-NAME = "the factory"
+FACTORY_NAME = "the factory"
 
 
 class Factory:
@@ -39,7 +39,7 @@ class Factory:
             as_transport(api), start_jitter=start_jitter, max_concurrent_syncs=max_concurrent_syncs
         )
         self._handlers = _HandlerThreads()
-        self._lifetime = Lifetime(NAME, self._handlers, self._factory)
+        self._lifetime = Lifetime(FACTORY_NAME, self._handlers, self._factory)
         self._informers: dict[kinform.Informer[Any], Informer[Any]] = {}
 
     def __repr__(self) -> str:
@@ -127,7 +127,7 @@ class Factory:
             TimeoutError: The timeout passed.
             KinformError: The block of the factory was not entered, or was left without a failure.
         """
-        return self._lifetime.call_within(timeout, "no failure", self._factory.failed)
+        return self._lifetime.call_within(timeout, f"{FACTORY_NAME}: no failure", self._factory.failed)
 
     def stats(self) -> FactoryStats:
         """Returns the sums over all informers. What they share counts once."""

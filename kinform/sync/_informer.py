@@ -146,7 +146,7 @@ class Informer(Generic[T]):
             TimeoutError: The timeout passed.
             KinformError: The informer has not started, or has stopped without a failure.
         """
-        return self._lifetime.call_within(timeout, "no failure", self._informer.failed)
+        return self._lifetime.call_within(timeout, f"{self.name}: no failure", self._informer.failed)
 
     def wait_for(self, resource_version: str, timeout: float | None = None, *, allow_skipped: bool = False) -> None:
         """Waits until the store has reached a resourceVersion."""
@@ -196,4 +196,4 @@ class Informer(Generic[T]):
     def changes(self, *, allow_skipped: bool = False) -> Changes[T]:
         """Returns an iterator over the objects in the store and all later changes."""
         changes = self._lifetime.run(self._informer.changes, allow_skipped=allow_skipped)
-        return Changes(changes, self._lifetime)
+        return Changes(changes, self.name, self._lifetime)

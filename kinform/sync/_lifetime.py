@@ -105,7 +105,7 @@ class Lifetime:
 
         Args:
             timeout: Seconds to wait; None: no limit.
-            missing: The missing event, for the TimeoutError.
+            missing: The missing event and whose it is, for the TimeoutError.
             function: The coroutine function.
 
         Raises:
@@ -113,13 +113,16 @@ class Lifetime:
         """
 
         async def run() -> R:
-            async with asyncio.timeout(timeout):
-                return await function()
+            limit = asyncio.timeout(timeout)
+            try:
+                async with limit:
+                    return await function()
+            except TimeoutError:
+                if not limit.expired():
+                    raise  # of the function
+                raise TimeoutError(f"{missing} after {timeout:g} s") from None
 
-        try:
-            return self.call(run)
-        except TimeoutError:
-            raise TimeoutError(f"{self.name}: {missing} after {timeout:g} s") from None
+        return self.call(run)
 
     def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Runs a function in the loop; before the start, in this thread.

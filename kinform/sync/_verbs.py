@@ -17,7 +17,7 @@ from kinform._decoding import DICT, Decoder, T, decode_object, make_decoder
 from kinform.sync._iteration import Iteration
 from kinform.sync._lifetime import Lifetime
 
-BATCH = 64
+BATCH_OBJECTS = 64
 """The most objects of a list that are taken from the event loop at once."""
 BATCH_BYTES = 256 << 10
 """Bytes of JSON after which no further object is taken."""
@@ -231,7 +231,7 @@ async def _batches(
             async for key, raw in objects:
                 batch.append((key, raw))
                 size += len(raw)
-                if len(batch) >= BATCH or size >= BATCH_BYTES:
+                if len(batch) >= BATCH_OBJECTS or size >= BATCH_BYTES:
                     yield batch
                     batch, size = [], 0
         except KinformError:

@@ -32,12 +32,12 @@ class Compacted(Exception):
     """The requested revision is older than the history."""
 
 
-class _Metadata(msgspec.Struct):
+class _Labels(msgspec.Struct):
     labels: dict[str, str] = {}
 
 
 class _OnlyLabels(msgspec.Struct):
-    metadata: _Metadata
+    metadata: _Labels
 
 
 _LABELS_DECODER = msgspec.json.Decoder(_OnlyLabels)

@@ -44,6 +44,7 @@ typedef struct {
 typedef struct {
     struct kx_node *nodes;    /* the program: see extract.h */
     uint32_t node_count;      /* 0: no program */
+    uint32_t owner_index;     /* the index whose values are owners, or KX_NONE */
     kr_keymap keys;           /* from index and text to the number of a value */
     kx_value_page *page;      /* by number / KX_PAGE_SLOTS */
     uint32_t pages;           /* in use */
@@ -317,6 +318,22 @@ static inline void kx_release(kx_indexes *x, uint32_t id)
     kx_slot_clear(x, id);
 }
 
+/* Returns the next value of an id in an index, NULL at the end. `*at`: values passed, 0 at the start. */
+static inline const kx_value *kx_next_value(const kx_indexes *x, uint32_t id, uint32_t index, uint32_t *at)
+{
+    const kx_slot_page *slots = id / KX_PAGE_SLOTS < x->slots_capacity ? &x->slots[id / KX_PAGE_SLOTS] : NULL;
+    uint64_t slot = slots && slots->at ? slots->at[id % KX_PAGE_SLOTS] : 0;
+    const kx_value_list *list = slot & KX_LIST ? (const kx_value_list *)(uintptr_t)(slot & ~KX_LIST) : NULL;
+    uint32_t count = list ? list->count : !slot ? 0 : slot >> 32 ? 2 : 1;
+    while (*at < count) {
+        uint32_t i = (*at)++;
+        const kx_value *value = kx_value_at(x, list ? list->number[i] : (uint32_t)(slot >> 32 * i) - 1);
+        if (value->index == index)
+            return value;
+    }
+    return NULL;
+}
+
 /* Returns the ids that have a value, NULL if no id has it. Valid until the next change. */
 static inline kx_idset *kx_ids_with(const kx_indexes *x, uint32_t index, const unsigned char *text, size_t len)
 {
@@ -334,6 +351,7 @@ static inline int kx_init(kx_indexes *x, uint64_t seed)
 {
     memset(x, 0, sizeof *x);
     x->seed = seed;
+    x->owner_index = KX_NONE;
     return kr_keymap_init(&x->keys);
 }
 

@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from benchmarks.bounded import COLUMNS as BOUNDED
 from benchmarks.fleet import COLUMNS as FLEET
 from benchmarks.harness.results import CORPUS, Record
 from benchmarks.harness.text import MIB
@@ -110,6 +111,11 @@ def all_records() -> list[Record]:
     records.append({"benchmark": "dropin", **record, "figures": found})
     sizes = some(("rss_after_a_tenth", "rss_at_the_end"), lambda name: MIB)
     records.append({"benchmark": "dropin", "record": "memory", "client": "x", "events": 1_000_000, **sizes})
+    for client in ("kinform", "client-go, estimated"):
+        found = spreads([name for _, name, _ in BOUNDED], MIB)
+        records.append({"benchmark": "bounded", "record": "client", "client": client, "figures": found})
+    record = {"record": "collection", "collection": "pods", "objects": 477, "needed": 80, "raw_bytes": 4 << 20}
+    records.append({"benchmark": "bounded", **record})
     for client in ("kinform", "client-go"):
         figures = spreads([name for _, name, _ in FLEET])
         record = {"record": "client", "client": client, "agents": 1_000, "objects": 100_000, "slots": 24, "queue": 300}

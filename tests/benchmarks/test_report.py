@@ -1,4 +1,7 @@
-"""The report: documents quote the results file, and targets and losses are right."""
+"""The report: documents quote the results file, and targets and losses are right.
+
+Over 500 lines: all tests make results with the same few functions, and look at the same page.
+"""
 
 from __future__ import annotations
 

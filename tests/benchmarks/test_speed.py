@@ -19,6 +19,15 @@ def options(*arguments: str) -> argparse.Namespace:
     return parser.parse_args(["--quick", *arguments], argparse.Namespace(benchmark="speed", seed=0))
 
 
+@pytest.fixture(autouse=True)
+def serial(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hides pytest-xdist from the pytest that measures.
+
+    pytest-benchmark does not measure in a worker. No time is checked here.
+    """
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
+
+
 def test_a_group_has_a_record_for_each_rival(capfd):
     records = speed.measure(options("--objects", "100", "-k", "test_watch"))
     assert {record["group"] for record in records} == {"scan, WATCH"}

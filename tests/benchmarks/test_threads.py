@@ -13,7 +13,7 @@ def test_each_load_has_figures() -> None:
     )
     records = list(threads.measure(options))
     assert records[0]["load"] == "no readers"
-    assert len(records) == 6
+    assert len(records) == 7
     for each in records:
         figures = each["figures"]
         assert figures["events_per_second"]["median"] > 0

@@ -254,7 +254,7 @@ def test_a_term_shows_its_token():
 
 async def test_a_connection_that_is_not_open_is_an_error():
     election = LeaderElection(kinform.connect("http://127.0.0.1:1"), KEY)
-    with pytest.raises(kinform.OptionError, match="async with"):
+    with pytest.raises(kinform.OptionError, match="a connection inside"):
         await lead(election, body=lambda _: asyncio.sleep(0))
 
 

@@ -40,13 +40,15 @@ ROOMS = {
     "_store": Room("vocabulary _paths", "contents writer reader"),
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),
     "_snapshot": Room("vocabulary _transport _listwatch _store", "keeper"),
-    "_informer": Room("vocabulary _transport _listwatch _store _dispatch _snapshot", "factory informer reflector"),
+    "_informer": Room(
+        "vocabulary _paths _transport _listwatch _store _dispatch _snapshot", "factory informer reflector"
+    ),
     "_watch": Room("vocabulary _models _listwatch", "*"),
     "dropin": Room("vocabulary _models _watch", "*"),
     "__init__": Room("vocabulary _transport _listwatch _connection _store _dispatch _informer", "*"),
     "sync": Room("__init__ vocabulary _transport _listwatch _connection _dispatch _informer", "*"),
     "controllers": Room("__init__ vocabulary _dispatch _informer", "*"),
-    "public": Room("__init__ vocabulary _paths testing", "*"),
+    "public": Room("__init__ vocabulary _paths controllers testing", "*"),
 }
 PUBLIC = ("__main__", "cli", "prometheus")
 DROP_IN = ("watch", "sync.watch")  # public, too, but without a store

@@ -38,13 +38,13 @@ def kept():
 def test_the_paths_of_all_indexes_compile_to_one_program():
     paths = [parse(text, field="indexes") for text in ("a.b", "a[*].c", "[*].b")]
     assert compile_index(dict(enumerate(paths))) == (
-        (((b"a", 1),), 2, ()),
-        (((b"b", 3),), 4, ()),
-        (((b"b", 5),), NOWHERE, ()),
-        (((b"c", 6),), NOWHERE, (0, 2)),
-        (((b"c", 6),), NOWHERE, ()),
-        ((), NOWHERE, (2,)),
-        ((), NOWHERE, (1,)),
+        (((b"a", 1),), 2, (), NOWHERE),
+        (((b"b", 3),), 4, (), NOWHERE),
+        (((b"b", 5),), NOWHERE, (), NOWHERE),
+        (((b"c", 6),), NOWHERE, (0, 2), NOWHERE),
+        (((b"c", 6),), NOWHERE, (), NOWHERE),
+        ((), NOWHERE, (2,), NOWHERE),
+        ((), NOWHERE, (1,), NOWHERE),
     )
 
 

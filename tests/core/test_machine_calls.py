@@ -53,7 +53,7 @@ def after(calls: tuple[str, ...]) -> ListWatchMachine:
 
 
 class TestCallOrder:
-    @pytest.mark.parametrize(("calls", "legal"), LEGAL.items(), ids=lambda value: "-".join(value) or "new")
+    @pytest.mark.parametrize(("calls", "legal"), LEGAL.items(), ids=["-".join(calls) or "new" for calls in LEGAL])
     def test_a_call_in_order_is_accepted(self, calls, legal):
         for name in legal:
             call(after(calls), name)

@@ -57,7 +57,7 @@ def test_a_resource_in_another_notation_gets_a_hint(text, meant):
     assert str(caught.value).endswith(f'; did you mean "{meant}"?')
 
 
-@pytest.mark.parametrize("text", ["pods", "", "api", "v1/Pods and more", "apis/apps/deployments"])
+@pytest.mark.parametrize("text", ["pods", "", "api", "v1/Pods and more", "apis/apps/deployments", "v1/Podz"])
 def test_a_resource_without_a_valid_guess_gets_no_hint(text):
     with pytest.raises(OptionError) as caught:
         Resource.of(text)
@@ -75,6 +75,8 @@ def test_a_part_of_a_url_is_not_a_group(group):
     [
         ("v1/pod", "v1/pods"),
         ("v1/pod in shop", "v1/pods"),
+        ("apps/v1/statefulset in shop", "apps/v1/statefulsets"),
+        ("policy/v1/poddisruptionbudget", "policy/v1/poddisruptionbudgets"),
         ("networking.k8s.io/v1/ingress", "networking.k8s.io/v1/ingresses"),
         ("networking.k8s.io/v1/networkpolicy", "networking.k8s.io/v1/networkpolicies"),
         ("gateway.networking.k8s.io/v1/gateway", "gateway.networking.k8s.io/v1/gateways"),
@@ -85,8 +87,10 @@ def test_404_for_a_singular_suggests_the_plural(resource, meant):
     assert str(NotFoundError(resource, 404, "NotFound")).endswith(f"; did you mean {meant}?")
 
 
-@pytest.mark.parametrize("resource", ["v1/pods", "v1/endpoints in shop", "example.com/v1/widgets"])
-def test_404_for_a_plural_suggests_nothing(resource):
+@pytest.mark.parametrize(
+    "resource", ["v1/pods", "v1/endpoints in shop", "example.com/v1/widgets", "v1/podz", "apps/v1/deploy"]
+)
+def test_404_without_a_good_guess_suggests_nothing(resource):
     assert str(NotFoundError(resource, 404)) == f"list {resource}: the server answered 404"
 
 

@@ -124,3 +124,9 @@ def test_every_blocking_name_is_listed_sorted_and_documented():
     assert kinform.sync.__all__ == sorted(kinform.sync.__all__)
     for name in kinform.sync.__all__:
         assert getattr(kinform.sync, name).__doc__
+
+
+def test_a_factory_takes_the_arguments_of_an_informer():
+    expected, found = parameters(kinform.Informer.__init__), parameters(kinform.Factory.informer)
+    del expected["api"]
+    assert found == expected

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from kinform.prometheus import _election_metrics, _shards_metrics
+from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
+from kinform.prometheus._queue_metrics import QUEUE_ROWS
+from kinform.prometheus._shards_metrics import SHARDS_ROWS
+
+
+def queue_table() -> str:
+    """Returns a row for each metric of a work queue."""
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in QUEUE_ROWS)
+    return f"| metric | type | |\n|---|---|---|\n{rows}"
 
 
 def table(*, shared: bool) -> str:
@@ -19,14 +25,11 @@ def table(*, shared: bool) -> str:
 
 def election_table() -> str:
     """Returns a row for each metric of elections."""
-    return _unlabelled(_election_metrics.ROWS)
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in ELECTION_ROWS)
+    return f"| metric | type | |\n|---|---|---|\n{rows}"
 
 
 def shards_table() -> str:
     """Returns a row for each metric of shards."""
-    return _unlabelled(_shards_metrics.ROWS)
-
-
-def _unlabelled(metrics: Iterable[_election_metrics.ElectionRow | _shards_metrics.ShardsRow]) -> str:
-    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in metrics)
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in SHARDS_ROWS)
     return f"| metric | type | |\n|---|---|---|\n{rows}"

@@ -34,7 +34,8 @@ def measure(client: Client) -> tuple[Outcomes, Outcomes]:
     """Returns the outcomes with the Watch of a client, and with that of kinform."""
     watch = functools.partial(kinform.watch.Watch, idle_timeout=IDLE_TIMEOUT)
     with patch.object(recovery, "GRACE", 1.0):
-        return asyncio.run(run_all(client, client.original)), asyncio.run(run_all(client, watch))
+        theirs, ours = asyncio.run(run_all(client, client.original, watch))
+    return theirs, ours
 
 
 def filled(page: str) -> str:

@@ -226,9 +226,9 @@ def test_unknown_values_have_no_ids_and_bad_arguments_raise():
 
 def test_a_program_with_an_unknown_node_is_refused():
     with pytest.raises(ValueError, match="not a node"):
-        Postings([((), 1, ())])
+        Postings([((), 1, (), -1)])
     ours = postings("a")
     with pytest.raises(ValueError, match="not a node"):
-        ours.load([((), -1, ()), ((), 2, ())])
+        ours.load([((), -1, (), -1), ((), 2, (), -1)])
     ours.put(1, b'{"a":"x"}')
     assert ours.values(0) == ["x"]

@@ -69,3 +69,11 @@ def expected_object(server: Server, resource: str, key: str) -> Any:
     found = json.loads(raw)
     found["metadata"].pop("managedFields", None)
     return found
+
+
+def requested_states(server: Server, resource: str = "v1/pods") -> int:
+    """Returns how many times a complete state of a resource was requested."""
+    return sum(
+        request.resource == resource and (request.verb == "list" or "sendInitialEvents" in request.params)
+        for request in server.requests
+    )

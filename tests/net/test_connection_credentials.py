@@ -399,3 +399,26 @@ async def test_the_stderr_of_a_plugin_cannot_control_a_terminal(tmp_path: Path) 
     assert r"a\n\x1b[31mred" in text
     assert text.isprintable()
     assert len(text) < 5_000
+
+
+async def test_a_failed_reading_is_logged_without_foreign_texts(caplog: pytest.LogCaptureFixture) -> None:
+    class Source:
+        can_reload = True
+        error: Exception | None = None
+
+        async def load(self) -> ClusterAccess:
+            if self.error is not None:
+                raise self.error
+            return ClusterAccess(server="http://127.0.0.1:1")
+
+    source = Source()
+    async with connection.Connection(source) as api:
+        for error, logged in (
+            (ValueError("hunter2"), "ValueError"),
+            (OptionError("field", "x", "another value"), "field: 'x' is not allowed"),
+            (PermissionError(13, "Permission denied", "/token"), "Permission denied: '/token'"),
+        ):
+            source.error = error
+            assert not await api.refresh_credentials()
+            assert f"the credentials cannot be read again: {logged}" in caplog.text.replace("[Errno 13] ", "")
+    assert "hunter2" not in caplog.text

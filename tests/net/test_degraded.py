@@ -259,5 +259,5 @@ async def test_health_says_how_old_the_copy_is(server, api):
         await until(lambda: pods.health().age_seconds > 0.1)
         old = pods.health(max_age=0.1)
         assert not old.ok
-        assert re.fullmatch(r"v1/pods: no news for \d+\.\d s, more than max_age 0\.1 s: \w+", old.reason)
+        assert re.fullmatch(r"v1/pods: no event or bookmark for \d+\.\d s, more than max_age 0\.1 s: \w+", old.reason)
         await server.start()

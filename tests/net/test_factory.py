@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 import kinform
-from kinform.testing import Forbidden, Gone, Invalid, MalformedObject, Server, Stall, Trickle
-from tests.net.informers import fails, in_sync, quick
+from kinform.testing import Gone, Stall, Trickle
+from tests.net.informers import fails, in_sync, quick, requested_states
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -31,14 +31,6 @@ class Metadata(msgspec.Struct):
 
 class Named(msgspec.Struct):
     metadata: Metadata
-
-
-def states(server: Server, resource: str = PODS) -> int:
-    """Returns how many times a complete state of a resource was requested."""
-    return sum(
-        request.resource == resource and (request.verb == "list" or "sendInitialEvents" in request.params)
-        for request in server.requests
-    )
 
 
 def tasks() -> list[str]:
@@ -69,7 +61,7 @@ class TestSharing:
             stats = factory.stats()
             assert (stats.informers, stats.collections, stats.streams, stats.objects) == (20, 1, 1, 20)
             assert stats.memory.held_bytes == handles[0].stats().memory.held_bytes
-        assert states(server) == 1
+        assert requested_states(server) == 1
         await server.wait_for_watchers(0)
 
     async def test_the_order_of_namespaces_does_not_matter(self, server, api):
@@ -228,7 +220,7 @@ class TestSharing:
             third = factory.informer(PODS, snapshot=path, options=quick())
             await third.synced(timeout=10)
             assert third.stats().snapshot.loaded
-        assert states(server) == 1
+        assert requested_states(server) == 1
 
     @pytest.mark.parametrize("field", ["transform", "WatchOptions.on_error"])
     def test_a_function_that_cannot_be_compared_raises(self, api, field):
@@ -286,7 +278,7 @@ class TestLife:
                 assert [change async for change in pods.changes()][-1:] == [kinform.Synced()]
                 heard.clear()
                 server.generate(PODS, 1)
-        assert states(server) == 2
+        assert requested_states(server) == 2
 
     async def test_entering_twice_or_outside_the_factory_raises(self, server, api):
         factory = kinform.Factory(api)
@@ -324,7 +316,7 @@ class TestLife:
             for times in (10, 100):
                 await use(times)
                 await server.wait_for_watchers(0)
-                assert states(server) == times
+                assert requested_states(server) == times
                 server.requests.clear()
                 objects.append(held())
             assert objects[1] == objects[0]
@@ -428,163 +420,3 @@ class TestLife:
             assert isinstance(await factory.failed(), kinform.SnapshotError)
             assert pods.state == "failed"
         assert (tmp_path / "notes").read_text() == "mine"
-
-
-class TestAll:
-    async def test_a_timeout_names_the_informers_that_are_not_synced(self, server, api):
-        server.fault(Stall(headers=False), resource=MAPS, times=None)
-        async with kinform.Factory(api) as factory:
-            for resource in (PODS, MAPS, "v1/secrets"):
-                factory.informer(resource, options=quick())
-            with pytest.raises(TimeoutError) as caught:
-                await factory.synced(timeout=0.5)
-        assert str(caught.value) == "not synced after 0.5 s; v1/configmaps: starting"
-
-    async def test_a_refusal_raises_and_names_the_informer(self, server, api):
-        server.fault(Forbidden(), resource=MAPS, times=None)
-        async with kinform.Factory(api) as factory:
-            for resource in (PODS, MAPS):
-                factory.informer(resource, options=quick())
-            with pytest.raises(kinform.ForbiddenError, match="v1/configmaps"):
-                await factory.synced(timeout=10)
-            await factory.synced(timeout=10, allow_partial=True)
-            health = factory.health()
-            assert (health.ok, health.state) == (False, "forbidden")
-            assert health.reason == "v1/configmaps: not synced: forbidden"
-
-    async def test_skipped_objects_are_named_with_their_informer(self, server, api, unhealed):
-        server.generate(PODS, 3)
-        server.fault(MalformedObject(after=1), resource=PODS, times=None)
-        async with kinform.Factory(api) as factory:
-            for resource in (PODS, MAPS):
-                factory.informer(resource, options=quick())
-            with pytest.raises(kinform.SkippedError, match=r"v1/pods: skipped .* not received again"):
-                await factory.synced(timeout=0.5)
-            await factory.synced(timeout=10, allow_skipped=True)
-            assert len(factory.health().degraded) == 1
-
-    async def test_health_and_stats_are_of_all_informers(self, server, api):
-        server.generate(PODS, 3)
-        server.generate(MAPS, 4)
-        factory = kinform.Factory(api)
-        assert factory.health().reason == "the factory is not running"
-        async with factory:
-            for resource in (PODS, PODS, MAPS):
-                factory.informer(resource, options=quick())
-            await factory.synced(timeout=10)
-            await server.wait_for_watchers(2)
-            health, stats = factory.health(), factory.stats()
-            assert (health.ok, health.state, health.reason) == (True, "live", "")
-            assert health.age_seconds is not None
-            assert (stats.state, stats.informers, stats.collections, stats.objects) == ("live", 3, 2, 7)
-            assert "3 informers: live" in repr(factory)
-        assert not factory.health().ok
-
-    async def test_a_failure_ends_the_waits_and_the_block(self, server, api):
-        server.fault(Invalid(), resource=MAPS, times=None)
-        async with fails(kinform.Factory(api), kinform.BadRequestError) as factory:
-            pods, maps = (factory.informer(resource, options=quick()) for resource in (PODS, MAPS))
-            failure = await factory.failed()
-            assert isinstance(failure, kinform.BadRequestError)
-            with pytest.raises(kinform.BadRequestError):
-                await factory.synced(timeout=10)
-            await pods.synced(timeout=10)
-            assert (maps.state, factory.health().state) == ("failed", "failed")
-            late = factory.informer(MAPS, options=quick())
-            with pytest.raises(kinform.BadRequestError):
-                await late.synced(timeout=10)
-        assert await factory.failed() is failure
-
-    async def test_failed_ends_with_the_block(self, server, api):
-        async with kinform.Factory(api) as factory:
-            waiting = asyncio.create_task(factory.failed())
-            factory.informer(PODS, options=quick())
-            await factory.synced(timeout=10)
-        with pytest.raises(kinform.KinformError, match="the factory is not running"):
-            await waiting
-
-    async def test_a_call_from_another_thread_raises(self, server, api):
-        async with kinform.Factory(api) as factory:
-            with pytest.raises(kinform.KinformError, match="the factory: called from another thread"):
-                await asyncio.to_thread(factory.informer, PODS)
-
-
-class TestPacing:
-    @pytest.mark.parametrize("initial", ["list", "stream"])
-    async def test_only_so_many_streams_sync_at_the_same_time(self, server, api, initial):
-        resources = [PODS, MAPS, "v1/secrets", "v1/services"]
-        for resource in resources:
-            server.generate(resource, 20)
-        options = quick(initial=initial, page_size=5)
-        most, queued = [], []
-
-        async def watch(factory: kinform.Factory) -> None:
-            while True:
-                most.append(sum(not informer._collection.writer.idle for informer in factory.informers))
-                queued.append([informer.state for informer in factory.informers].count("queued"))
-                assert factory.stats().queued == queued[-1]
-                await asyncio.sleep(0)
-
-        async with kinform.Factory(api, max_concurrent_syncs=2) as factory:
-            watching = asyncio.create_task(watch(factory))
-            server.fault(Trickle(bytes=5_000, pause=0.001), times=8)
-            for resource in resources:
-                factory.informer(resource, options=options)
-            await factory.synced(timeout=20)
-            await server.wait_for_watchers(4)
-            assert (max(most), max(queued)) == (2, 2)
-            most.clear()
-            server.heal()
-            for resource in resources:
-                server.fault(Gone(), resource=resource, on="watch")
-                server.fault(Trickle(bytes=5_000, pause=0.001), resource=resource, times=2)
-            server.disconnect()
-            await until(lambda: states(server, "v1/services") == (8 if initial == "list" else 2))
-            await until(lambda: factory.health().ok)
-            assert max(most) == 2
-            watching.cancel()
-
-    async def test_a_stream_that_is_refused_passes_its_turn_on(self, server, api):
-        server.generate(PODS, 2)
-        server.fault(Forbidden(), resource=MAPS, times=None)
-        options = quick(backoff=kinform.Backoff(initial=0.05, maximum=0.1, refused=60))
-        async with kinform.Factory(api, max_concurrent_syncs=1) as factory:
-            maps, pods = (factory.informer(resource, options=options) for resource in (MAPS, PODS))
-            await pods.synced(timeout=10)
-            assert maps.state == "forbidden"
-
-    async def test_a_waiting_stream_can_be_stopped(self, server, api):
-        server.fault(Stall(headers=False), resource=PODS)
-        async with kinform.Factory(api, max_concurrent_syncs=1) as factory:
-            pods = factory.informer(PODS, options=quick())
-            await until(lambda: server.requests)
-            async with factory.informer(MAPS, options=quick()) as maps:
-                await until(lambda: maps.state == "queued")
-                with pytest.raises(TimeoutError, match="v1/configmaps: queued"):
-                    await maps.synced(timeout=0.1)
-            async with pods:
-                pass
-            async with maps:
-                await maps.synced(timeout=10)
-
-    async def test_first_requests_are_spread_only_at_the_start(self, server, api):
-        resources = [PODS, MAPS, "v1/secrets", "v1/services"]
-        factory = kinform.Factory(api, start_jitter=0.5)
-        for resource in resources:
-            factory.informer(resource, options=quick())
-        async with factory:
-            await factory.synced(timeout=10)
-            await asyncio.sleep(0.5)
-            server.fault(Stall(headers=False))
-            factory.informer("v1/nodes", options=quick())
-            before = asyncio.get_running_loop().time()
-            await until(lambda: len(server.requests) > len(resources))
-            assert asyncio.get_running_loop().time() - before < 0.5
-
-    @pytest.mark.parametrize(
-        ("field", "value"), [("start_jitter", -1), ("start_jitter", "5"), ("max_concurrent_syncs", 0)]
-    )
-    def test_a_wrong_option_raises(self, api, field, value):
-        with pytest.raises(kinform.OptionError) as caught:
-            kinform.Factory(api, **{field: value})
-        assert caught.value.field == field

@@ -82,7 +82,7 @@ async def test_waits_and_changes_raise_before_the_block_is_entered(server, pods)
     changes = pods.changes()
     with pytest.raises(kinform.KinformError, match=r"v1/pods: the informer has not started"):
         await anext(changes)
-    not_started = r"v1/pods: the informer has not started: enter its `async with` block first"
+    not_started = r"v1/pods: the informer has not started: enter its block first"
     for wait in (pods.synced, pods.failed, lambda: pods.wait_for("1")):
         with pytest.raises(kinform.KinformError, match=not_started):
             await wait()

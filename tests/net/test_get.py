@@ -60,6 +60,12 @@ async def test_a_missing_resource_is_not_found_without_a_name(cluster: Cluster) 
     assert "name" not in caught.value.details
 
 
+async def test_a_cluster_scoped_object_with_a_namespace_is_hinted(cluster: Cluster) -> None:
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
+        with pytest.raises(kinform.NotFoundError, match="a cluster-scoped resource has no namespace"):
+            await api.get("v1/namespaces", f"shop/{cluster.namespace}")
+
+
 # --- arguments
 
 

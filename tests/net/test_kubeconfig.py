@@ -198,7 +198,7 @@ async def test_a_token_file_is_read_at_each_request(tmp_path: Path) -> None:
     assert authorization(access) == "Bearer second"
     for broken in ("", "secret\nsecret"):
         token.write_text(broken)
-        with pytest.raises(ValueError, match="does not contain a bearer token") as caught:
+        with pytest.raises(OSError, match="does not contain a bearer token") as caught:
             authorization(access)
         assert "secret" not in str(caught.value)
 

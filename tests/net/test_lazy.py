@@ -266,6 +266,21 @@ class TestIdle:
 
         live()
 
+    def test_the_removal_of_a_namespace_keeps_it_awake(self):
+        @in_virtual_time
+        async def live() -> None:
+            _, pods = on_healthy_server(idle_timeout=100, scope=kinform.Scope(namespaces=["shop", "bank"]))
+            async with pods:
+                await pods.synced()
+                await asyncio.sleep(99)
+                await pods.remove_namespace("bank")
+                await asyncio.sleep(99)
+                assert pods.state == "live"
+                await asyncio.sleep(2)
+                assert pods.state == "idle"
+
+        live()
+
     def test_without_a_timeout_it_stays_awake(self):
         @in_virtual_time
         async def live() -> None:

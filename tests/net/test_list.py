@@ -324,5 +324,5 @@ async def test_a_type_that_needs_a_pruned_field_is_refused(api: kinform.Connecti
 
 
 async def test_a_connection_that_is_not_open_is_an_error() -> None:
-    with pytest.raises(kinform.OptionError, match="inside its `async with` block"):
+    with pytest.raises(kinform.OptionError, match="inside its block"):
         await names(kinform.connect("http://127.0.0.1:1"))

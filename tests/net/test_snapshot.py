@@ -1,4 +1,7 @@
-"""Starts from a snapshot: readable at once, and continued without a list."""
+"""Starts from a snapshot: readable at once, and continued without a list.
+
+Over 500 lines: each way to start and each refusal is one short run, with the same helpers.
+"""
 
 from __future__ import annotations
 

@@ -6,8 +6,7 @@ import re
 
 import pytest
 
-from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS, STATES
-from kinform.prometheus._labels import NAMES
+from kinform.prometheus._informer_metrics import NAMES, ROWS, SHARED_ROWS, STATES
 from tests.docs.markdown import DOCS
 from tests.prometheus.queries import alerts, label_names, metric_names, panel_queries, panels
 

@@ -1,84 +1,27 @@
 """Writes: facts that hold for a real kube-apiserver and for the simulator.
 
 Each test runs against both, without kinform's client.
-Source: the Kubernetes API concepts and conventions, KEP-555 (server-side apply), checked on the real server.
+Source: the Kubernetes API concepts and conventions, checked on the real server.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.support.admin import HttpResponse, Object, path_of
+from tests.simulator.conformance_writes import (
+    JSON_PATCH,
+    MERGE,
+    STRATEGIC,
+    Writer,
+    accepted,
+    causes,
+    containers,
+    patch_containers,
+    refused,
+    widgets,
+)
+from tests.support.admin import Object
 from tests.support.clusters import Cluster
-
-MERGE = "application/merge-patch+json"
-JSON_PATCH = "application/json-patch+json"
-STRATEGIC = "application/strategic-merge-patch+json"
-APPLY = "application/apply-patch+yaml"
-
-
-class Writer:
-    """Writes to one collection in the namespace of a test."""
-
-    def __init__(self, cluster: Cluster, resource: str = "v1/configmaps", kind: str = "ConfigMap") -> None:
-        self.cluster = cluster
-        self.path = path_of(resource, cluster.namespace)
-        self.about = {"apiVersion": resource.rpartition("/")[0], "kind": kind}
-
-    def obj(self, name: str, metadata: Object | None = None, **fields: Any) -> Object:
-        return {**self.about, "metadata": {"name": name, **(metadata or {})}, **fields}
-
-    async def create(self, obj: Object, **params: str) -> HttpResponse:
-        return await self.cluster.api.request("POST", self.path, body=obj, params=params)
-
-    async def replace(self, name: str, obj: Object, **params: str) -> HttpResponse:
-        return await self.cluster.api.request("PUT", f"{self.path}/{name}", body=obj, params=params)
-
-    async def patch(self, name: str, body: Any, content_type: str = MERGE, **params: str) -> HttpResponse:
-        headers = {"Content-Type": content_type}
-        return await self.cluster.api.request("PATCH", f"{self.path}/{name}", body=body, headers=headers, params=params)
-
-    async def apply(self, obj: Object, manager: str, *, at: str = "", **params: str) -> HttpResponse:
-        name = at or obj["metadata"]["name"]
-        return await self.patch(name, obj, APPLY, fieldManager=manager, **params)
-
-    async def delete(self, name: str, options: Object | None = None, **params: str) -> HttpResponse:
-        return await self.cluster.api.request("DELETE", f"{self.path}/{name}", body=options, params=params)
-
-    async def get(self, name: str) -> HttpResponse:
-        return await self.cluster.api.request("GET", f"{self.path}/{name}")
-
-
-@pytest.fixture
-def maps(cluster: Cluster) -> Writer:
-    return Writer(cluster)
-
-
-async def widgets(cluster: Cluster, *, status: bool = False) -> Writer:
-    return Writer(cluster, await cluster.create_custom_resource(status=status), "Widget")
-
-
-def accepted(answer: HttpResponse, code: int = 200) -> Object:
-    """Checks the status of an answer and returns the object in it."""
-    assert answer.status == code, answer.body
-    found: Object = answer.json()
-    return found
-
-
-def refused(answer: HttpResponse, code: int, reason: str | None) -> Object:
-    """Checks a Status of failure and returns it."""
-    assert answer.status == code, answer.body
-    status: Object = answer.json()
-    assert (status["kind"], status["status"], status["code"]) == ("Status", "Failure", code)
-    assert status.get("reason") == reason
-    return status
-
-
-def causes(status: Object) -> set[tuple[str, str]]:
-    return {(cause["field"], cause["reason"]) for cause in status["details"]["causes"]}
-
 
 # Create
 
@@ -318,31 +261,6 @@ async def test_a_json_patch_that_fails_is_422(cluster: Cluster, operation: Objec
     assert accepted(await writer.get("a")) == before
 
 
-def deployment(writer: Writer, *containers: Object) -> Object:
-    labels = {"app": "web"}
-    template = {"metadata": {"labels": labels}, "spec": {"containers": list(containers)}}
-    return writer.obj("a", spec={"replicas": 1, "selector": {"matchLabels": labels}, "template": template})
-
-
-def containers(obj: Object) -> list[Object]:
-    """Returns the fields of each container that the tests set."""
-    found = obj["spec"]["template"]["spec"]["containers"]
-    return [{field: each[field] for field in ("name", "image", "env") if field in each} for each in found]
-
-
-def patch_containers(*changed: Object) -> Object:
-    return {"spec": {"template": {"spec": {"containers": list(changed)}}}}
-
-
-@pytest.fixture
-async def deployments(cluster: Cluster) -> Writer:
-    writer = Writer(cluster, "apps/v1/deployments", "Deployment")
-    env = [{"name": "A", "value": "1"}]
-    made = await writer.create(deployment(writer, {"name": "x", "image": "i", "env": env}))
-    assert accepted(made, 201)["metadata"]["generation"] == 1
-    return writer
-
-
 async def test_a_strategic_patch_merges_lists_by_their_keys(deployments: Writer) -> None:
     new = {"name": "y", "image": "j"}
     patch = patch_containers({"name": "x", "env": [{"name": "B", "value": "2"}]}, new)
@@ -499,145 +417,3 @@ async def test_a_watch_sees_the_end_of_finalizers(maps: Writer) -> None:
         modified, deleted = await stream.change(), await stream.change()
     assert (modified["type"], deleted["type"]) == ("MODIFIED", "DELETED")
     assert modified["object"]["metadata"]["deletionTimestamp"]
-
-
-# Server-side apply
-
-
-def fields(answer: HttpResponse, code: int = 200) -> tuple[Object, dict[str, str]]:
-    """Returns the data of a config map, and the operation of each manager."""
-    found = accepted(answer, code)
-    managed = found["metadata"].get("managedFields", [])
-    return found.get("data") or {}, {each["manager"]: each["operation"] for each in managed}
-
-
-async def test_apply_creates_and_merges(maps: Writer) -> None:
-    made = await maps.apply(maps.obj("a", data={"k": "1"}), "one")
-    assert fields(made, 201) == ({"k": "1"}, {"one": "Apply"})
-    merged = await maps.apply(maps.obj("a", data={"j": "2"}), "two")
-    assert fields(merged) == ({"k": "1", "j": "2"}, {"one": "Apply", "two": "Apply"})
-
-
-async def test_apply_without_a_change_is_no_write(maps: Writer) -> None:
-    obj = maps.obj("a", {"labels": {"l": "1"}}, data={"k": "1"})
-    before = accepted(await maps.apply(obj, "one"), 201)
-    assert accepted(await maps.apply(obj, "one")) == before
-
-
-async def test_apply_removes_what_it_no_longer_has(maps: Writer) -> None:
-    await maps.apply(maps.obj("a", {"labels": {"l": "1"}}, data={"k": "1", "j": "2"}), "one")
-    await maps.patch("a", {"data": {"i": "3"}}, fieldManager="other")
-    after = accepted(await maps.apply(maps.obj("a", data={"j": "2"}), "one"))
-    assert after["data"] == {"j": "2", "i": "3"}
-    assert not after["metadata"].get("labels")
-
-
-async def test_apply_keeps_what_another_manager_owns_too(maps: Writer) -> None:
-    for manager in ("one", "two"):
-        await maps.apply(maps.obj("a", data={"k": "1"}), manager)
-    assert fields(await maps.apply(maps.obj("a"), "one")) == ({"k": "1"}, {"two": "Apply"})
-    assert fields(await maps.apply(maps.obj("a"), "two"))[0] == {}
-
-
-async def test_a_field_of_another_apply_is_409_unless_forced(maps: Writer) -> None:
-    await maps.apply(maps.obj("a", data={"k": "1"}), "one")
-    wanted = maps.obj("a", data={"k": "2", "j": "2"})
-    status = refused(await maps.apply(wanted, "two"), 409, "Conflict")
-    cause = {"reason": "FieldManagerConflict", "message": 'conflict with "one"', "field": ".data.k"}
-    assert status["details"] == {"causes": [cause]}
-    assert status["message"] == 'Apply failed with 1 conflict: conflict with "one": .data.k'
-    assert fields(await maps.apply(wanted, "two", force="true")) == ({"k": "2", "j": "2"}, {"two": "Apply"})
-    refused(await maps.apply(maps.obj("a", data={"k": "1"}), "one"), 409, "Conflict")
-
-
-async def test_other_writes_take_fields_over(maps: Writer) -> None:
-    await maps.apply(maps.obj("a", data={"k": "1", "j": "1"}), "one")
-    after = await maps.patch("a", {"data": {"k": "2"}}, fieldManager="editor")
-    assert fields(after)[1] == {"one": "Apply", "editor": "Update"}
-    status = refused(await maps.apply(maps.obj("a", data={"k": "1", "j": "1"}), "one"), 409, "Conflict")
-    (cause,) = status["details"]["causes"]
-    assert (cause["field"], cause["message"]) == (".data.k", 'conflict with "editor" using v1')
-    after = await maps.apply(maps.obj("a", data={"k": "1", "j": "1"}), "one", force="true")
-    assert fields(after) == ({"k": "1", "j": "1"}, {"one": "Apply"})
-
-
-async def test_a_create_owns_its_fields(maps: Writer) -> None:
-    await maps.create(maps.obj("a", data={"k": "1"}), fieldManager="maker")
-    status = refused(await maps.apply(maps.obj("a", data={"k": "2"}), "one"), 409, "Conflict")
-    assert 'conflict with "maker" using v1' in status["message"]
-    after = await maps.apply(maps.obj("a", data={"k": "1"}), "one")
-    assert fields(after) == ({"k": "1"}, {"maker": "Update", "one": "Apply"})
-
-
-async def test_finalizers_and_owners_are_applied_one_by_one(maps: Writer) -> None:
-    def wanted(mine: str) -> Object:
-        owner = {"apiVersion": "v1", "kind": "ConfigMap", "name": mine, "uid": mine}
-        return maps.obj("a", {"finalizers": [f"example.com/{mine}"], "ownerReferences": [owner]})
-
-    for mine in ("one", "two"):
-        after = accepted(await maps.apply(wanted(mine), mine), 201 if mine == "one" else 200)["metadata"]
-    assert sorted(after["finalizers"]) == ["example.com/one", "example.com/two"]
-    assert sorted(owner["uid"] for owner in after["ownerReferences"]) == ["one", "two"]
-    after = accepted(await maps.apply(maps.obj("a"), "one"))["metadata"]
-    assert after["finalizers"] == ["example.com/two"]
-    assert [owner["uid"] for owner in after["ownerReferences"]] == ["two"]
-    accepted(await maps.patch("a", {"metadata": {"finalizers": None}}))
-
-
-async def test_list_elements_are_applied_by_their_keys(deployments: Writer) -> None:
-    sidecar = {"name": "sidecar", "image": "s"}
-    wanted: Object = {**deployments.obj("a"), **patch_containers(sidecar)}
-    after = accepted(await deployments.apply(wanted, "mesh"))
-    assert [each["name"] for each in containers(after)] == ["x", "sidecar"]
-    status = refused(
-        await deployments.apply({**wanted, **patch_containers({"name": "x", "image": "?"})}, "mesh"), 409, "Conflict"
-    )
-    assert [cause["field"] for cause in status["details"]["causes"]] == [
-        '.spec.template.spec.containers[name="x"].image'
-    ]
-    after = accepted(await deployments.apply(deployments.obj("a"), "mesh"))
-    assert [each["name"] for each in containers(after)] == ["x"]
-
-
-async def test_apply_to_the_status_owns_only_the_status(cluster: Cluster) -> None:
-    writer = await widgets(cluster, status=True)
-    refused(await writer.apply(writer.obj("a", status={}), "one", at="a/status"), 404, "NotFound")
-    made = accepted(await writer.apply(writer.obj("a", spec={"size": 1}, status={"ready": 1}), "one"), 201)
-    assert "status" not in made
-    wanted = writer.obj("a", spec={"size": 2}, status={"ready": 1})
-    after = accepted(await writer.apply(wanted, "one", at="a/status"))
-    assert (after["spec"], after["status"], after["metadata"]["generation"]) == ({"size": 1}, {"ready": 1}, 1)
-    assert accepted(await writer.apply(wanted, "one", at="a/status")) == after
-    assert accepted(await writer.apply(writer.obj("a", spec={"size": 1}), "one")) == after
-
-
-async def test_apply_needs_a_manager_and_a_kind(maps: Writer) -> None:
-    status = refused(await maps.patch("a", maps.obj("a"), APPLY), 422, "Invalid")
-    assert causes(status) == {("fieldManager", "FieldValueRequired")}
-    refused(await maps.apply({"metadata": {"name": "a"}}, "one"), 400, "BadRequest")
-    refused(await maps.apply({"apiVersion": "v1", "metadata": {"name": "a"}}, "one"), 400, "BadRequest")
-
-
-async def test_apply_has_preconditions(maps: Writer) -> None:
-    made = accepted(await maps.apply(maps.obj("a", data={"k": "1"}), "one"), 201)["metadata"]
-    for field, code in (("resourceVersion", 409), ("uid", 422)):
-        assert (await maps.apply(maps.obj("a", {field: "1"}, data={"k": "2"}), "one")).status == code
-        accepted(await maps.apply(maps.obj("a", {field: made[field]}, data={"k": "1"}), "one"))
-    refused(await maps.apply(maps.obj("b", {"uid": "1"}), "one"), 409, "Conflict")
-    refused(await maps.apply(maps.obj("a", {"managedFields": [{}]}), "one"), 400, "BadRequest")
-    refused(await maps.apply(maps.obj("b"), "one", at="a"), 400, "BadRequest")
-
-
-async def test_apply_with_dry_run_changes_nothing(maps: Writer) -> None:
-    made = accepted(await maps.apply(maps.obj("a", data={"k": "1"}), "one", dryRun="All"), 201)
-    assert made["data"] == {"k": "1"}
-    refused(await maps.get("a"), 404, "NotFound")
-    before = accepted(await maps.apply(maps.obj("a", data={"k": "1"}), "one"), 201)
-    assert accepted(await maps.apply(maps.obj("a"), "one", dryRun="All")).get("data") in (None, {})
-    assert accepted(await maps.get("a")) == before
-
-
-async def test_force_is_only_for_apply(maps: Writer) -> None:
-    await maps.create(maps.obj("a"))
-    status = refused(await maps.patch("a", {}, force="true"), 422, "Invalid")
-    assert causes(status) == {("force", "FieldValueForbidden")}

@@ -11,8 +11,9 @@ import pytest
 
 import kinform
 import kinform.sync
-from kinform.sync._changes import BATCH
+from kinform.sync._changes import BATCH_CHANGES
 from tests.net.informers import in_sync
+from tests.support.server_behaviours import Answer, BadTransport
 from tests.sync.conftest import InThread
 from tests.sync.programs import until
 
@@ -20,7 +21,7 @@ PODS = "v1/pods"
 
 
 async def test_changes_yield_the_present_then_synced_then_news(server, on_server):
-    keys = server.generate(PODS, 2 * BATCH + 3)
+    keys = server.generate(PODS, 2 * BATCH_CHANGES + 3)
 
     def program() -> None:
         with kinform.sync.connect(server.url) as api:
@@ -171,3 +172,30 @@ async def test_changes_that_cannot_be_read_raise(server):
     pods = kinform.sync.Informer(kinform.sync.connect(server.url), PODS)
     with pytest.raises(kinform.KinformError, match="v1/pods: not started: enter its `with` block first"):
         await asyncio.to_thread(pods.changes().next)
+
+
+async def test_a_timeout_error_of_the_transport_is_raised_as_it_is():
+    class Broken(BadTransport):
+        async def refresh_credentials(self) -> bool:
+            raise TimeoutError("of the transport")
+
+    def program() -> None:
+        pods = kinform.sync.Informer(Broken(lambda ask: Answer(401)), PODS)
+        for seconds in (None, 10):
+            for wait in (pods.synced, lambda timeout: pods.changes().next(timeout)):
+                with pytest.raises(TimeoutError, match=r"^of the transport"), pods:
+                    wait(seconds)
+            with pytest.raises(TimeoutError, match=r"^of the transport"), pods:
+                assert str(pods.failed(seconds)) == "of the transport"
+
+    await asyncio.to_thread(program)
+
+
+async def test_a_timeout_that_is_no_number_is_refused(server):
+    def program() -> None:
+        with kinform.sync.connect(server.url) as api, kinform.sync.Informer(api, PODS) as pods:
+            for wrong in ("x", float("nan")):
+                with pytest.raises(kinform.OptionError, match="timeout"):
+                    pods.changes().next(timeout=wrong)
+
+    await asyncio.to_thread(program)

@@ -153,6 +153,27 @@ async def test_a_hook_that_raises_is_named_without_its_text(server, configure):
     assert SECRET not in str(caught.value)
 
 
+@pytest.mark.parametrize("hook", [None, lambda configuration: None])
+async def test_an_api_key_that_is_no_header_is_refused_without_it(server, configure, hook):
+    configuration = configure(server.url, api_key={"authorization": f"{SECRET}\u00e4"}, refresh_api_key_hook=hook)
+    with pytest.raises(kinform.OptionError, match=r"^configuration\.api_key: .*expected printable ASCII") as caught:
+        await asyncio.to_thread(follow, configuration)
+    assert SECRET not in repr(caught.value)
+
+
+async def test_an_api_key_that_becomes_wrong_is_named_in_the_error(server, configure):
+    configuration = configure(server.url, api_key={"authorization": "x"})
+
+    def program() -> None:
+        with kinform.sync.connect(configuration=configuration) as api:
+            configuration.api_key["authorization"] = f"{SECRET}\n{SECRET}"
+            with pytest.raises(kinform.TransportError, match=r"cannot be read .configuration\.api_key: ") as caught:
+                api.get(PODS, "shop/web-0")
+            assert SECRET not in str(caught.value)
+
+    await asyncio.to_thread(program)
+
+
 async def test_a_refused_api_key_is_an_error_of_the_wait(server, configure):
     server.fault(Unauthorized(), on="list", times=50)
     server.fault(Unauthorized(), on="watch", times=50)

@@ -127,11 +127,15 @@ async def test_waits_of_a_factory_have_the_errors_of_the_async_face(server):
 
     def program() -> None:
         with kinform.sync.connect(server.url) as api, kinform.sync.Factory(api) as factory:
-            factory.informer(PODS, options=quick())
+            pods = factory.informer(PODS, options=quick())
             with pytest.raises(kinform.ForbiddenError, match="v1/pods"):
                 factory.synced(timeout=10)
             with pytest.raises(TimeoutError, match=r"the factory: no failure after 0.05 s"):
                 factory.failed(timeout=0.05)
+            with pytest.raises(TimeoutError, match=r"^v1/pods: no failure after 0.05 s"):
+                pods.failed(timeout=0.05)
+            with pytest.raises(TimeoutError, match=r"^v1/pods: no event after 0.05 s"):
+                pods.changes().next(timeout=0.05)
             assert not factory.health().ok
             waiting = InThread(factory.failed)
             time.sleep(0.1)

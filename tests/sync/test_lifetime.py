@@ -14,8 +14,10 @@ import pytest
 
 import kinform
 import kinform.sync
+from kinform.sync._lifetime import Lifetime
 from tests.net.informers import quick
 from tests.support.kubeconfig import write_contexts
+from tests.support.server_behaviours import BadTransport, healthy
 from tests.sync.conftest import InThread
 from tests.sync.programs import until
 
@@ -334,5 +336,71 @@ async def test_a_connection_has_a_namespace_only_in_its_block(server):
             _ = api.namespace
         with api:
             assert api.namespace == "default"
+
+    await asyncio.to_thread(program)
+
+
+async def test_an_informer_can_be_entered_after_a_failed_start(server):
+    server.generate(PODS, 2)
+    added: list[str] = []
+
+    def program() -> None:
+        api = kinform.sync.connect(server.url)
+        pods = kinform.sync.Informer(api, PODS)
+        pods.on_change(added.append)
+        for _ in range(2):
+            with pytest.raises(kinform.OptionError, match="a connection inside its block"), pods:
+                pods.synced(timeout=10)
+        with api, pods:
+            pods.synced(timeout=10)
+            assert len(pods.store) == 2
+            until(lambda: len(added) == 2)
+
+    await asyncio.to_thread(program)
+
+
+async def test_a_left_informer_can_be_entered_in_a_later_loop():
+    pods = kinform.sync.Informer(BadTransport(healthy), PODS)
+    added: list[dict[str, Any]] = []
+    pods.on_add(added.append)
+
+    def program() -> None:
+        for times in range(1, 4):
+            assert loops() == []
+            with pods:
+                waiting = InThread(pods.failed)
+                pods.synced(timeout=10)
+                events = pods.changes()
+                while not isinstance(events.next(timeout=10), kinform.Synced):
+                    pass
+                until(lambda times=times: len(added) == times)
+                assert len(pods.store) == 1
+            with pytest.raises(kinform.KinformError, match="not running"):
+                waiting.result()
+            assert events.next(timeout=10) is None
+
+    await asyncio.to_thread(program)
+
+
+async def test_a_loop_that_dies_during_a_start_is_a_clear_error():
+    started = threading.Event()
+
+    class Slow:
+        async def __aenter__(self) -> None:
+            started.set()
+            await asyncio.Event().wait()
+
+        async def __aexit__(self, *_: object) -> None: ...
+
+    def leave() -> None:
+        raise SystemExit
+
+    def program() -> None:
+        waiting = Lifetime("slow", Slow())
+        entering = InThread(waiting.enter)
+        started.wait(20)
+        waiting.post(leave)
+        with pytest.raises(kinform.KinformError, match=r"^slow: its `with` block has ended during this call"):
+            entering.result()
 
     await asyncio.to_thread(program)

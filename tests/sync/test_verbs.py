@@ -12,7 +12,7 @@ import pytest
 
 import kinform
 import kinform.sync
-from kinform.sync._verbs import BATCH
+from kinform.sync._verbs import BATCH_OBJECTS
 from kinform.testing import Forbidden, MalformedObject
 from tests.sync.conftest import InThread
 from tests.sync.programs import until
@@ -78,7 +78,7 @@ async def test_an_own_write_is_in_the_store_after_wait_for(cluster):
 
 
 async def test_a_list_of_several_batches_and_pages_is_complete(server):
-    keys = server.generate(PODS, 2 * BATCH + 5)
+    keys = server.generate(PODS, 2 * BATCH_OBJECTS + 5)
 
     def program() -> None:
         with kinform.sync.connect(server.url) as api:

@@ -12,7 +12,18 @@ from prometheus_client import CollectorRegistry, Counter
 import kinform
 import kinform.prometheus
 import kinform.sync
-from kinform.controllers import ElectionHealth, ElectionStats, LeaderElection, Shards, ShardsStats, Term
+from kinform.controllers import (
+    ElectionHealth,
+    ElectionStats,
+    EventRecorder,
+    LeaderElection,
+    Shards,
+    ShardsStats,
+    Term,
+    WorkQueue,
+    ensure_finalizer,
+    remove_finalizer,
+)
 
 
 class Pod(msgspec.Struct):
@@ -37,6 +48,7 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
         assert_type(pods.store["shop/web-0"], Pod)
         assert_type(pods.store.get("shop/web-0", 7), Pod | int)
         assert_type(pods.store.index("node", "node-7"), list[Pod])
+        assert_type(pods.store.owned_keys("ReplicaSet.apps", "shop/web-0"), list[str])
         assert_type(pods.store.keys(), KeysView[str])
         assert_type(pods.store.items(), ItemsView[str, Pod])
         assert_type(pods.store.values("shop"), ValuesView[Pod])
@@ -204,3 +216,31 @@ async def an_election_gives_terms(api: kinform.Connection) -> None:
     assert_type(election.stats(), ElectionStats)
     assert_type(election.health(tolerance=20), ElectionHealth)
     kinform.prometheus.register(election)
+
+
+async def a_work_queue_has_the_type_of_its_keys() -> None:
+    queue = WorkQueue[str](name="widgets", backoff=kinform.Backoff(initial=0.005, maximum=1000.0))
+    queue.add("shop/web-0", priority=7)
+    queue.add_after("shop/web-0", 60)
+    assert_type(queue.add_rate_limited("shop/web-0"), float)
+    assert_type(await queue.get(), str)
+    async with queue.item() as key:
+        assert_type(key, str)
+    pairs = WorkQueue[tuple[str, int]]()
+    assert_type(await pairs.get(), tuple[str, int])
+    assert_type(queue.stats().queue_durations.counts, dict[float, int])
+    kinform.prometheus.register(queue, pairs)
+
+
+async def finalizers_have_the_type_of_the_result(api: kinform.Connection, pods: kinform.Informer[Pod]) -> None:
+    assert_type(await ensure_finalizer(api, "v1/pods", "shop/web-0", "example.com/f"), dict[str, Any])
+    assert_type(await ensure_finalizer(api, pods, pods.store["shop/web-0"], "example.com/f", type=Pod), Pod)
+    assert_type(await remove_finalizer(api, pods, b"{}", "example.com/f", type=Pod), Pod | None)
+
+
+async def events_are_about_objects_of_any_form(api: kinform.Connection, pod: Pod) -> None:
+    async with EventRecorder(api, reporting_controller="example.com/operator") as events:
+        assert_type(events, EventRecorder)
+        events.event(pod, "Created", "made")
+        events.event({"kind": "Pod"}, "Failed", "no quota", type="Warning", action="Create")
+        assert_type(events.stats().dropped, int)

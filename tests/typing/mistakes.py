@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import kinform
 import kinform.prometheus
-from kinform.controllers import LeaderElection, Shards
+from kinform.controllers import EventRecorder, LeaderElection, Shards, WorkQueue, ensure_finalizer
 from tests.typing.doors import Pod
 
 
@@ -98,3 +98,17 @@ def elections(api: kinform.Connection, transport: kinform.Transport) -> None:
 
     @election.on_new_leader  # type: ignore[type-var]
     def no_argument() -> None: ...
+
+
+async def work_queues(queue: WorkQueue[str]) -> None:
+    queue.add(7)  # type: ignore[arg-type]
+    queue.add("shop/web-0", 7)  # type: ignore[call-arg]
+    queue.add_after("shop/web-0")  # type: ignore[call-arg]
+    WorkQueue[list[str]]()  # type: ignore[type-var]
+
+
+async def events_and_finalizers(api: kinform.Connection, events: EventRecorder) -> None:
+    events.event({}, "Failed", "no quota", type="Error")  # type: ignore[arg-type]
+    events.event({}, "Failed")  # type: ignore[call-arg]
+    EventRecorder(api)  # type: ignore[call-arg]
+    await ensure_finalizer(api, "v1/pods", 7, "example.com/f")  # type: ignore[arg-type]

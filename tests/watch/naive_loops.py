@@ -28,7 +28,7 @@ START = 60.0  # seconds in which a loop must begin
 STEP = 2.0  # seconds in which a fault begins, and in which it has ended
 PATIENCE = 20.0  # seconds after the end of the fault, in which a loop must have the present state
 IDLE_TIMEOUT = 1.5  # seconds of silence; less than the default, so that it ends within PATIENCE
-AT_ONCE = 16  # loops
+AT_ONCE = 24  # loops
 MAX_RATE = 5  # requests per second
 
 View = dict[str, str]  # resourceVersions by name
@@ -274,17 +274,20 @@ def _rate(times: Iterable[float]) -> int:
     return largest
 
 
-async def run_all(client: Client, watch: Callable[[], Any]) -> dict[tuple[str, str], Outcome]:
-    """Runs each loop with each fault. Returns the outcomes by fault and loop.
+async def run_all(client: Client, *watches: Callable[[], Any]) -> list[dict[tuple[str, str], Outcome]]:
+    """Runs each loop with each fault and each Watch.
 
-    Takes about half a minute, since some loops hang.
+    Returns the outcomes of each Watch, by fault and loop. Takes a minute, since some loops hang. The last faults come
+    first, because most loops hang with these.
     """
     free = asyncio.Semaphore(AT_ONCE)
 
-    async def run_cell(fault: str, loop: str) -> Outcome:
+    async def run_cell(watch: Callable[[], Any], fault: str, loop: str) -> Outcome:
         async with free:
             return await run(client, watch, LOOPS[loop], FAULTS[fault])
 
     cells = list(itertools.product(FAULTS, LOOPS))
-    outcomes = await asyncio.gather(*(run_cell(fault, loop) for fault, loop in cells))
-    return dict(zip(cells, outcomes, strict=True))
+    runs = [asyncio.ensure_future(run_cell(watch, *cell)) for cell in reversed(cells) for watch in watches]
+    outcomes = (await asyncio.gather(*runs))[::-1]
+    columns = [outcomes[number :: len(watches)] for number in reversed(range(len(watches)))]
+    return [dict(zip(cells, column, strict=True)) for column in columns]

@@ -1,4 +1,4 @@
-"""A Watch in the wrong loop, or with the wrong client, names the right module."""
+"""A Watch in the wrong loop, with the wrong client, or without a stream."""
 
 from __future__ import annotations
 
@@ -59,3 +59,16 @@ async def test_the_sync_watch_in_async_code_names_the_async_one():
     with pytest.raises(TypeError, match=USE_ASYNC):
         async for _ in kinform.sync.watch.Watch():
             pass
+
+
+async def test_a_watch_without_a_stream_names_the_missing_call():
+    watch = kinform.watch.Watch()
+    with pytest.raises(kinform.KinformError, match=r"call its `stream\(function, \.\.\.\)` first"):
+        await watch.next()
+    with pytest.raises(kinform.KinformError, match="has no stream yet"):
+        async for _ in watch:
+            pass
+    with pytest.raises(AttributeError, match="has no stream yet"):
+        _ = watch.func
+    assert not hasattr(watch, "return_type")
+    await watch.close()

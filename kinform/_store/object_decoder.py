@@ -23,7 +23,7 @@ log = logging.getLogger("kinform.store")
 OnUndecodable = Literal["raise", "skip"]
 
 
-class Objects(Generic[T]):
+class ObjectDecoder(Generic[T]):
     """Decodes objects to a type.
 
     Args:
@@ -139,12 +139,12 @@ class Objects(Generic[T]):
         self._log.warning("undecodable", f"{self._name}: object skipped: {why}")
 
 
-class _Metadata(msgspec.Struct, gc=False):
+class _Labels(msgspec.Struct, gc=False):
     labels: dict[str, str] | None = None
 
 
 class _ObjectLabels(msgspec.Struct, gc=False):
-    metadata: _Metadata
+    metadata: _Labels
 
 
 _labels_decoder = msgspec.json.Decoder(_ObjectLabels)

@@ -1,0 +1,22 @@
+"""Fixtures: collections to write to."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.simulator.conformance_writes import Writer, accepted, deployment
+from tests.support.clusters import Cluster
+
+
+@pytest.fixture
+def maps(cluster: Cluster) -> Writer:
+    return Writer(cluster)
+
+
+@pytest.fixture
+async def deployments(cluster: Cluster) -> Writer:
+    writer = Writer(cluster, "apps/v1/deployments", "Deployment")
+    env = [{"name": "A", "value": "1"}]
+    made = await writer.create(deployment(writer, {"name": "x", "image": "i", "env": env}))
+    assert accepted(made, 201)["metadata"]["generation"] == 1
+    return writer
