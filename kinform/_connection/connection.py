@@ -89,6 +89,7 @@ class Connection(Verbs):
     """
 
     def __init__(self, source: CredentialSource) -> None:
+        self.write_listeners = []
         self._source = source
         self._binding = LoopBinding(str(source))
         self._client: HttpClient | None = None

@@ -7,7 +7,7 @@ Source: "Kubernetes API verbs" of the Kubernetes API concepts, KEP-555 (server-s
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Literal, get_args
 
@@ -34,6 +34,7 @@ _PATCHES: dict[How, str] = {
     "strategic": "application/strategic-merge-patch+json",
     "json": "application/json-patch+json",
 }
+_DRY_RUN = ("dryRun", "All")
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
 _NO_NAMESPACE = "an object in a namespace needs it in its metadata, or in its key"
 _NAMESPACE = "an object of a cluster-scoped resource has no namespace in its metadata, nor in its key"
@@ -41,8 +42,21 @@ _FIELD_MANAGER = re.compile(r"[ -~]{1,128}")
 _FIELD_MANAGER_TEXT = 'a name like "widget-operator", of 1 to 128 printable characters'
 
 
+WriteListener = Callable[[Resource, bytes], None]
+"""Takes the resource and the server's answer to a write that the server has carried out. It never raises."""
+
+# A deletion has no answer that stays true, and a dry run has changed nothing.
+_STORING = ("create", "apply", "patch", "replace")
+
+
 class Verbs(Transport):
-    """The verbs, over the methods of a `Transport`."""
+    """The verbs, over the methods of a `Transport`.
+
+    Attributes:
+        write_listeners: The parts of kinform that take the answers to writes.
+    """
+
+    write_listeners: list[WriteListener]
 
     def list(
         self,
@@ -359,6 +373,9 @@ class Verbs(Transport):
         check_type(type, None)
         hint = _NAMESPACE if target.namespace else _NO_NAMESPACE
         body = await exchange(self, Call(verb, str(target), request, hint), whole_body, timeout=timeout)
+        if verb in _STORING and target.subresource in ("", "status") and _DRY_RUN not in request.params:
+            for listener in self.write_listeners:
+                listener(target.resource, body)
         return decode_object(make_decoder(type), target.key or str(target), body)
 
 
@@ -396,7 +413,7 @@ def _target_of(resource: Resource, envelope: Envelope, subresource: str) -> Targ
 
 def _write_params(field_manager: str | None, dry_run: bool) -> tuple[tuple[str, str], ...]:
     require_instance("dry_run", dry_run, bool, "True or False")
-    params: tuple[tuple[str, str], ...] = (("dryRun", "All"),) if dry_run else ()
+    params: tuple[tuple[str, str], ...] = (_DRY_RUN,) if dry_run else ()
     if field_manager is None:
         return params
     require_match("field_manager", field_manager, _FIELD_MANAGER, _FIELD_MANAGER_TEXT)

@@ -51,6 +51,7 @@ class Dispatcher(Generic[T]):
     Attributes:
         handlers: The functions that take objects.
         key_handlers: The functions that take keys.
+        key_listeners: The parts of kinform that take keys.
         owner_listeners: The parts of kinform that take the owners of objects.
         binding: The event loop of the informer, as soon as it starts. Before that, nothing can be read.
         failure: The error that ended the informer, or None.
@@ -68,6 +69,7 @@ class Dispatcher(Generic[T]):
         self._resyncs = False  # there was one
         self.handlers = Handlers(self._decoder, name, bound)
         self.key_handlers = KeyHandlers(name)
+        self.key_listeners: list[KeyListener] = []
         self.owner_listeners: list[KeyListener] = []
         self.binding = LoopBinding(name)
         self.failure: Exception | None = None
@@ -88,26 +90,36 @@ class Dispatcher(Generic[T]):
     @property
     def has_listeners(self) -> bool:
         """True if there is a handler of any kind, or a reader that has not ended."""
-        if self.handlers.registered or self.key_handlers.registered or self.owner_listeners:
+        if self.handlers.registered or self.key_handlers.registered or self.key_listeners or self.owner_listeners:
             return True
         return any(not reader.queue.closed for reader in self._alive())
 
     def dispatch(self, change: Change) -> None:
         """Passes one change to all listeners."""
         self.handlers.push(change)
-        self.key_handlers.push(change.key)
+        self.dispatch_keys((change.key,))
         for reader in self._alive():
             reader.queue.push(Entry.of(change))
+
+    def dispatch_keys(self, keys: Sequence[str]) -> None:
+        """Passes the keys of changed objects."""
+        self.key_handlers.push_all(keys)
+        for listener in self.key_listeners:
+            listener.changed(keys)
 
     def dispatch_owners(self, owners: Sequence[str]) -> None:
         """Passes the owners of changed objects."""
         for listener in self.owner_listeners:
             listener.changed(owners)
 
-    def dispatch_present(self, present: Present, keys: Iterator[str], owners: Callable[[], Iterator[str]]) -> None:
+    def dispatch_present(
+        self, present: Present, keys: Callable[[], Iterator[str]], owners: Callable[[], Iterator[str]]
+    ) -> None:
         """Passes all objects of a state, their keys and their owners, as added."""
         self.handlers.push_present(present())
-        self.key_handlers.push_all(keys)
+        self.key_handlers.push_all(keys())
+        for listener in self.key_listeners:
+            listener.present(keys())
         for listener in self.owner_listeners:
             listener.present(owners())
         for reader in self._alive():
@@ -129,6 +141,8 @@ class Dispatcher(Generic[T]):
         self._resyncs = True
         self.handlers.resync(objects())
         self.key_handlers.resync(keys())
+        for listener in self.key_listeners:
+            listener.present(keys())
         for listener in self.owner_listeners:
             listener.present(owners())
         for reader in self._alive():

@@ -54,6 +54,7 @@ class Collection:
         pacing: The pace of its streams.
 
     Attributes:
+        transport: The transport to the cluster.
         spec: The identity of the collection.
         name: Its name in logs and errors.
         snapshot: Where it is kept between two runs, or None.
@@ -89,7 +90,7 @@ class Collection:
         self.running = False
         self.waits = Waits(self.name)
         self.on_progress: Callable[[], None] = lambda: None
-        self._transport = transport
+        self.transport = transport
         self._pacing = pacing
         self._started = False
         self._open_lock = asyncio.Lock()  # a second handle waits while the first one starts
@@ -114,7 +115,7 @@ class Collection:
         if self.snapshot is not None:
             from kinform._snapshot.keeper import SnapshotKeeper  # and hashlib: memory that few processes need
 
-            self.keeper = SnapshotKeeper(self.snapshot, self._transport, self.spec, self.writer, self.streams)
+            self.keeper = SnapshotKeeper(self.snapshot, self.transport, self.spec, self.writer, self.streams)
 
     def configure(self, snapshot: Snapshot | None, memory_limit: int | None) -> None:
         """Changes what belongs to all handles. No handle may be open."""
@@ -259,14 +260,14 @@ class Collection:
 
     def _follow(self, namespace: str, resource_version: str = "") -> None:
         stream = Stream(
-            self._transport,
+            self.transport,
             self.spec,
             namespace=namespace,
             resource_version=resource_version,
             pacing=self._pacing,
             counts=self.counts,
         )
-        healer = self._healers[namespace] = Healer(self._transport, self.spec, stream, self.writer)
+        healer = self._healers[namespace] = Healer(self.transport, self.spec, stream, self.writer)
 
         def progress() -> None:
             healer.update()
@@ -340,14 +341,14 @@ class Collection:
 
     def _dispatch_keys(self, keys: list[str]) -> None:
         for dispatcher in self._dispatchers:
-            dispatcher.key_handlers.push_all(keys)
+            dispatcher.dispatch_keys(keys)
 
     def _dispatch_owners(self, owners: list[str]) -> None:
         for dispatcher in self._dispatchers:
             dispatcher.dispatch_owners(owners)
 
     def _dispatch_present(self, dispatcher: Dispatcher[Any]) -> None:
-        dispatcher.dispatch_present(self.present, self.present_keys(), self.present_owners)
+        dispatcher.dispatch_present(self.present, self.present_keys, self.present_owners)
 
     def _dispatch_synced(self, dispatcher: Dispatcher[Any]) -> None:
         """Notifies the readers that have waited for a complete copy, if it is one."""

@@ -467,6 +467,34 @@ class Informer(Generic[T]):
 
     # Doors for `kinform.controllers`
 
+    def _add_key_listener(self, listener: KeyListener) -> None:
+        """Passes the keys in the store, then those of changes, at once."""
+        self._dispatcher.binding.check()
+        self._collection.enable_notifications(keys_only=True)
+        self._dispatcher.key_listeners.append(listener)
+        if self._handle.opened:
+            listener.present(self._collection.present_keys())
+        self._handle.start()
+
+    def _remove_key_listener(self, listener: KeyListener) -> None:
+        self._dispatcher.key_listeners.remove(listener)
+
+    def _check_running(self) -> None:
+        """Raises a KinformError if the informer does not run, or the error that ended it."""
+        self._dispatcher.binding.check()
+        self._handle.check()
+
+    def _can_expect(self, resource: Resource) -> bool:
+        """Returns whether an object of this resource can be expected without knowing it.
+
+        A field selector may exclude the object, and only the server can evaluate it.
+        """
+        return resource == self.resource and not self._collection.spec.scope.field_selector
+
+    @property
+    def _transport(self) -> Transport:
+        return self._collection.transport
+
     async def _add_owner_listener(self, listener: KeyListener) -> None:
         """Passes the owners of the objects in the store, then those of changes, at once.
 

@@ -54,7 +54,7 @@ class RetryLimits:
         self._full_at = full_at + self._interval
         return max(delay, full_at - self._tolerance - now)
 
-    def has_grown(self, key: Hashable) -> bool:
+    def grew(self, key: Hashable) -> bool:
         """Returns whether the last backoff of a key was longer than the one before."""
         failures = self._failures.get(key, 0)
         return failures == 1 or self._without_jitter(failures - 1) > self._without_jitter(failures - 2)

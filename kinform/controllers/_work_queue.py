@@ -174,6 +174,13 @@ class WorkQueue(Generic[K]):
         """Returns the number of retries of a key since the last `forget`."""
         return self._limits.failures(key)
 
+    def backoff_grew(self, key: K) -> bool:
+        """Returns whether the last `add_rate_limited` of a key had a longer backoff.
+
+        It is False if the backoff had its maximum before. Use it to log a failure that lasts only a few times.
+        """
+        return self._limits.grew(key)
+
     def _put(self, key: K, priority: int, delay: float = 0.0) -> None:
         self._binding.check()
         require_instance("priority", priority, int, "an integer")
@@ -206,7 +213,7 @@ class WorkQueue(Generic[K]):
             if self._shut_down:
                 raise QueueShutDown(f"{self.name}: the queue was shut down, and no key is ready")
             await self._wait()
-        now = self._now()
+        now = time.monotonic()
         self._queue_durations.add(now - item.time)
         item.time = now
         key: K = item.key
@@ -224,7 +231,7 @@ class WorkQueue(Generic[K]):
         item = self._keys.done(key)
         if item is None:
             raise OptionError("key", key, "a key that `get` has returned, without a `done` since")
-        self._work_durations.add(self._now() - item.time)
+        self._work_durations.add(time.monotonic() - item.time)
         if self._getters:
             self._wake(1)
         if self._shut_down and not self._keys.depth and not self._keys.processing:

@@ -120,6 +120,7 @@ class Road(kinform.Connection):
     def __init__(self, server: LeaseServer, candidate: str) -> None:
         self._server = server
         self._candidate = candidate
+        self.write_listeners = []
         self.delay = 0.0
         self._open = asyncio.Event()
         self._open.set()

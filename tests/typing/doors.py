@@ -13,10 +13,13 @@ import kinform
 import kinform.prometheus
 import kinform.sync
 from kinform.controllers import (
+    Controller,
     ElectionHealth,
     ElectionStats,
     EventRecorder,
     LeaderElection,
+    MetadataChanged,
+    Requeue,
     Shards,
     ShardsStats,
     Term,
@@ -230,6 +233,34 @@ async def a_work_queue_has_the_type_of_its_keys() -> None:
     assert_type(await pairs.get(), tuple[str, int])
     assert_type(queue.stats().queue_durations.counts, dict[float, int])
     kinform.prometheus.register(queue, pairs)
+
+
+async def a_controller_takes_informers_of_each_type(
+    api: kinform.Connection, pods: kinform.Informer[Pod], nodes: kinform.Informer[dict[str, Any]]
+) -> None:
+    async def reconcile(key: str) -> Requeue | None:
+        assert_type(pods.store.get(key), Pod | None)
+        return Requeue(after=600)
+
+    async def without_result(key: str) -> None: ...
+
+    def keys_for(change: kinform.Added[Any] | kinform.Updated[Any] | kinform.Deleted[Any]) -> list[str]:
+        return [change.key]
+
+    controller = Controller(
+        pods,
+        reconcile,
+        owns=[nodes, pods],
+        watches={nodes: keys_for, pods: lambda change: [change.key]},
+        predicate=MetadataChanged("generation", "labels"),
+        workers=4,
+        backoff=kinform.Backoff(initial=0.005, maximum=1000.0),
+        reconcile_timeout=120,
+        leader=LeaderElection(api, "shop/widget-operator"),
+    )
+    assert_type(await controller.run(), None)
+    assert_type(controller.queue, WorkQueue[str])
+    Controller(pods, without_result, predicate=lambda old, new: old != new)
 
 
 async def finalizers_have_the_type_of_the_result(api: kinform.Connection, pods: kinform.Informer[Pod]) -> None:

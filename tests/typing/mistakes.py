@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import kinform
 import kinform.prometheus
-from kinform.controllers import EventRecorder, LeaderElection, Shards, WorkQueue, ensure_finalizer
+from kinform.controllers import (
+    Controller,
+    EventRecorder,
+    LeaderElection,
+    Requeue,
+    Shards,
+    WorkQueue,
+    ensure_finalizer,
+)
 from tests.typing.doors import Pod
 
 
@@ -105,6 +113,21 @@ async def work_queues(queue: WorkQueue[str]) -> None:
     queue.add("shop/web-0", 7)  # type: ignore[call-arg]
     queue.add_after("shop/web-0")  # type: ignore[call-arg]
     WorkQueue[list[str]]()  # type: ignore[type-var]
+
+
+def controllers(pods: kinform.Informer[Pod]) -> None:
+    def synchronous(key: str) -> None: ...
+
+    async def of_an_object(pod: Pod) -> None: ...
+
+    async def of_a_key(key: str) -> None: ...
+
+    Controller(pods, synchronous)  # type: ignore[arg-type]
+    Controller(pods, of_an_object)  # type: ignore[arg-type]
+    Controller("v1/pods", of_a_key)  # type: ignore[arg-type]
+    Controller(pods, of_a_key, owns=pods)  # type: ignore[arg-type]
+    Controller(pods, of_a_key, watches={pods: lambda change: 7})  # type: ignore[dict-item, return-value]
+    Requeue(600)  # type: ignore[call-arg]
 
 
 async def events_and_finalizers(api: kinform.Connection, events: EventRecorder) -> None:

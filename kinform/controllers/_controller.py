@@ -1,0 +1,269 @@
+"""The controller: informers feed a work queue, and workers reconcile its keys.
+
+Starts and ends everything in order: sources, leadership, feeds, workers.
+Source: controller-runtime's `Controller` and `Manager`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from typing import Any, Protocol
+
+from kinform import Connection
+from kinform._checks import require_callable, require_instance, require_integer, require_positive
+from kinform._errors import KinformError, OptionError
+from kinform._informer.informer import Informer
+from kinform._options import Backoff, Resource
+from kinform.controllers._feeds import Feed, FilteredFeed, KeyFeed, MappedFeed, Mapper, OwnedFeed
+from kinform.controllers._interrupt import Interrupt
+from kinform.controllers._owners import Owners
+from kinform.controllers._predicates import Predicate
+from kinform.controllers._retry_limits import DEFAULT_BACKOFF
+from kinform.controllers._sigterm import on_sigterm
+from kinform.controllers._work_queue import WorkQueue
+from kinform.controllers._workers import Reconcile, Workers
+
+log = logging.getLogger("kinform.controllers")
+
+_INFORMER = "an informer of kinform"
+
+
+class LeadershipTerm(Protocol):
+    """The term of a leader, as far as a controller needs it."""
+
+    lost: asyncio.Event
+
+
+class Leadership(Protocol):
+    """An election, as far as a controller needs it: `LeaderElection`.
+
+    Attributes:
+        warm: True: the sources sync before this process leads.
+    """
+
+    warm: bool
+
+    def leading(self) -> AbstractAsyncContextManager[LeadershipTerm]:
+        """Returns a block that starts when this process leads.
+
+        Its body is cancelled when this process leads no longer.
+        """
+        ...
+
+
+class Controller:
+    """Calls a function for each object that may need work.
+
+    `reconcile` gets the key of an object of `primary`, reads its newest state from the stores, and writes what should
+    be there. It is called for each object at the start, and after each change of the object, of an object that it owns,
+    or of a watched object that maps to it. It is also called for deleted objects, which the store no longer has.
+    Changes of one key that come while it waits or is reconciled are one call. So it must depend on the state alone, and
+    not on the change.
+
+    - Two calls for one key never run at the same time.
+    - The first call comes after all sources are synced.
+    - A call that raises is repeated after a backoff. So is one that takes longer than `reconcile_timeout`, which
+      cancels it. The log has the key and the type of the error each time that the backoff grows. Errors of kinform are
+      logged with their text. The exception of a call never ends the controller.
+    - Keys of live changes come before those of the start and of resyncs.
+    - After a write by the `Connection` of the informers, the stores of the sources show the server's answer at once, as
+      after `Informer.expect`, unless the scope of the informer has a field selector.
+    - At rest, it sends no request.
+
+    Args:
+        primary: The informer of the objects to reconcile. Its block, or that of its factory, is entered by the program.
+        reconcile: An asynchronous function that takes a key, and returns None or a `Requeue`.
+        owns: Informers of objects that belong to those of `primary`. A change of such an object reconciles the owner
+            that its `metadata.ownerReferences` names with `controller: true`, before and after the change.
+        watches: Informers of other objects, each with a function. It takes an `Added`, `Updated` or `Deleted`, and
+            returns the keys to reconcile. If it raises, the change is logged and ignored.
+        predicate: A function that takes the pruned JSON of an object of `primary` before and after an update, as bytes,
+            and returns whether to reconcile: `MetadataChanged("generation")`. Additions, deletions and resyncs always
+            count. None: every update.
+        workers: Number of keys that can be reconciled at the same time.
+        backoff: The delays of repeated calls for one key. Over all keys, there are at most 10 repetitions per second,
+            after 100 without this limit.
+        reconcile_timeout: Seconds that a call may take; None: no limit.
+        sync_timeout: Seconds for all sources to sync.
+        drain_timeout: Seconds that running calls may take after SIGTERM, a cancellation or the failure of an informer.
+            Then they are cancelled. Keys that wait are dropped: the next start reconciles all objects.
+        leader: An election, such as a `LeaderElection`: calls are made only while this process leads. If it leads no
+            longer, all running calls are cancelled at once, and the controller stands by again. The sources sync
+            meanwhile.
+        name: The name in logs and metrics. Default: the resource of `primary`.
+
+    Raises:
+        OptionError: An argument is not valid.
+
+    Attributes:
+        queue: The work queue, for metrics: `kinform.prometheus.register(controller.queue)`. Add a key to it to
+            reconcile an object because of something else than an informer.
+    """
+
+    def __init__(
+        self,
+        primary: Informer[Any],
+        reconcile: Reconcile,
+        *,
+        owns: Iterable[Informer[Any]] = (),
+        watches: Mapping[Informer[Any], Mapper] | None = None,
+        predicate: Predicate | None = None,
+        workers: int = 1,
+        backoff: Backoff = DEFAULT_BACKOFF,
+        reconcile_timeout: float | None = None,
+        sync_timeout: float = 120.0,
+        drain_timeout: float = 20.0,
+        leader: Leadership | None = None,
+        name: str | None = None,
+    ) -> None:
+        require_instance("primary", primary, Informer, _INFORMER)
+        require_callable("reconcile", reconcile, "an asynchronous function that takes a key")
+        require_integer("workers", workers, 1, "a positive number of workers")
+        if predicate is not None:
+            require_callable("predicate", predicate, "a function that takes the old and the new JSON, or None")
+        if reconcile_timeout is not None:
+            require_positive("reconcile_timeout", reconcile_timeout)
+        require_positive("sync_timeout", sync_timeout)
+        require_positive("drain_timeout", drain_timeout)
+        self.name = f"controller of {primary.resource}" if name is None else name
+        self.queue: WorkQueue[str] = WorkQueue(name=self.name, backoff=backoff)
+        self._reconcile = reconcile
+        self._count = workers
+        self._reconcile_timeout = reconcile_timeout
+        self._sync_timeout = sync_timeout
+        self._drain_timeout = drain_timeout
+        self._leader = leader
+        self._feeds = self._feeds_of(primary, predicate, owns, watches if watches is not None else {})
+        self._informers = list({id(feed.informer): feed.informer for feed in self._feeds}.values())
+        self._interrupt = Interrupt()
+        self._started = False
+
+    def _feeds_of(
+        self,
+        primary: Informer[Any],
+        predicate: Predicate | None,
+        owns: Iterable[Informer[Any]],
+        watches: Mapping[Informer[Any], Mapper],
+    ) -> list[Feed]:
+        if isinstance(owns, Informer) or not isinstance(owns, Iterable):
+            raise OptionError("owns", owns, "a list of informers")
+        if not isinstance(watches, Mapping):
+            raise OptionError("watches", type(watches).__name__, "a dict of informers and functions")
+        feeds: list[Feed] = [KeyFeed(primary) if predicate is None else FilteredFeed(primary, self.name, predicate)]
+        owners = Owners(primary)
+        for informer in owns:
+            require_instance("owns", informer, Informer, _INFORMER)
+            feeds.append(OwnedFeed(informer, owners))
+        for informer, mapper in watches.items():
+            require_instance("watches", informer, Informer, _INFORMER)
+            require_callable("watches", mapper, "a function that takes a change and returns keys")
+            feeds.append(MappedFeed(informer, self.name, mapper))
+        return feeds
+
+    def __repr__(self) -> str:
+        return f"<kinform.controllers.Controller {self.name!r}: {len(self.queue)} keys>"
+
+    async def run(self) -> None:
+        """Reconciles until SIGTERM, a cancellation or the failure of an informer.
+
+        Then it accepts no further keys, and waits for the running calls of `reconcile`, at most `drain_timeout`. After
+        SIGTERM it returns. It handles SIGTERM only in the main thread, and only if the program does not. A controller
+        runs once.
+
+        Raises:
+            OptionError: Pruning drops the owners of owned objects.
+            KinformError: An informer has not started or has stopped, or the controller has run before.
+            TimeoutError: The sources did not sync within `sync_timeout`. The error names the streams that are missing.
+            SkippedError: The same, because an object was skipped.
+            UnauthorizedError, ForbiddenError, NotFoundError: The server refuses the request of a source.
+            StatusError, MemoryLimitError, SnapshotError: An informer has failed.
+        """
+        if self._started:
+            raise KinformError(f"{self.name}: a controller runs once; make another one")
+        self._started = True
+        for informer in self._informers:
+            informer._check_running()
+        guards = [
+            asyncio.create_task(self._guard(each), name=f"kinform guard of {self.name}") for each in self._informers
+        ]
+        try:
+            async with self._interrupt:
+                with ExitStack() as stack:
+                    stack.enter_context(on_sigterm(self._interrupt.interrupt))
+                    for api in {api for each in self._informers if isinstance(api := each._transport, Connection)}:
+                        api.write_listeners.append(self._expect)
+                        stack.callback(api.write_listeners.remove, self._expect)
+                    await self._run()
+        finally:
+            self.queue.shutdown()
+            await _cancelled(guards)
+
+    async def _guard(self, informer: Informer[Any]) -> None:
+        """Ends the controller when an informer fails or stops."""
+        try:
+            self._interrupt.interrupt(await informer.failed())
+        except KinformError as error:
+            self._interrupt.interrupt(error)
+
+    async def _run(self) -> None:
+        if self._leader is None:
+            await self._work(None)
+            return
+        if self._leader.warm:
+            await self._sync()
+        while True:
+            term: LeadershipTerm | None = None
+            try:
+                async with self._leader.leading() as term:
+                    await self._work(term)
+            except KinformError as error:
+                if term is None or not term.lost.is_set():
+                    raise
+                log.warning("%s: stands by again: %s", self.name, error)
+
+    async def _sync(self) -> None:
+        """Waits until all sources are synced."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._sync_timeout
+        for informer in self._informers:
+            await informer.synced(deadline - loop.time())
+
+    async def _work(self, term: LeadershipTerm | None) -> None:
+        """Reconciles until it is cancelled."""
+        await self._sync()
+        interrupt = self._interrupt.interrupt
+        workers = Workers(self.name, self.queue, self._reconcile, self._reconcile_timeout, interrupt)
+        feeds = [asyncio.create_task(self._feed(feed), name=f"kinform feed of {self.name}") for feed in self._feeds]
+        workers.start(self._count)
+        try:
+            await asyncio.get_running_loop().create_future()
+        finally:
+            try:
+                await _cancelled(feeds)
+                if term is None or not term.lost.is_set():
+                    await workers.drain(self._drain_timeout)
+            finally:
+                await workers.cancel()
+
+    async def _feed(self, feed: Feed) -> None:
+        try:
+            await feed.run(self.queue)
+        except Exception as error:
+            self._interrupt.interrupt(error)
+
+    def _expect(self, resource: Resource, body: bytes) -> None:
+        """Lets the sources show the server's answer to a write."""
+        for informer in self._informers:
+            if informer._can_expect(resource):
+                with suppress(KinformError):  # of another scope, or without an order
+                    informer.expect(body)
+
+
+async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancels tasks, and waits for their end."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,60 @@
+"""The keys of owners, from the index of controllers of an informer.
+
+Source: controller-runtime's `handler.EnqueueRequestForOwner` with `OnlyControllerOwner`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from kinform._informer.informer import Informer
+from kinform._plurals import plural_of
+
+
+class _Kind(msgspec.Struct, gc=False):
+    kind: str = ""
+
+
+class Owners:
+    """Finds the keys of owners in the collection of an informer.
+
+    A reference names the kind of the owner, not its resource, and not whether it has a namespace. Both are those of an
+    object in the collection. As long as it had no object, the plural of the kind decides, and the owner is in the
+    namespace of its object.
+
+    Args:
+        informer: The informer of the owners.
+    """
+
+    def __init__(self, informer: Informer[Any]) -> None:
+        self._informer = informer
+        self._kind = ""
+        self._namespaced = True
+
+    def key_of(self, owner: str) -> str | None:
+        """Returns the key of an owner, or None if it is of another kind.
+
+        Args:
+            owner: `"Kind.group/namespace/name"`: see `Informer._add_owner_listener`.
+        """
+        resource = self._informer.resource
+        kind_and_group, _, key = owner.partition("/")
+        kind, _, group = kind_and_group.partition(".")
+        if group != resource.group:
+            return None
+        if not self._kind:
+            self._learn()
+        if kind != self._kind if self._kind else plural_of(kind) != resource.plural:
+            return None
+        return key if self._namespaced else key.rpartition("/")[2]
+
+    def _learn(self) -> None:
+        """Reads kind and scope from an object of the collection, if it has one."""
+        store = self._informer.store
+        for key in store:
+            if (raw := store.raw(key)) is not None:
+                self._kind = msgspec.json.decode(raw, type=_Kind).kind
+                self._namespaced = "/" in key
+                return

@@ -1,0 +1,173 @@
+"""The workers of a controller: call `reconcile` for each key, and retry failures.
+
+One key is with one worker at a time. Never knows an informer.
+Source: controller-runtime's `internal/controller`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from kinform._checks import require_positive
+from kinform._dispatch.invoke import TimeSlice
+from kinform._errors import KinformError, OptionError, QueueShutDown
+from kinform._printable import listed, printable
+from kinform.controllers._work_queue import WorkQueue
+
+log = logging.getLogger("kinform.controllers")
+
+# Seconds for cancelled reconciles to end: one that goes on must not keep a process from ending.
+CANCEL_SECONDS = 5.0
+
+
+class Requeue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """A result of `reconcile`: reconcile this key again after some time.
+
+    An earlier change of the object ends the wait. It is a success: the next failure begins with the shortest backoff.
+
+    Attributes:
+        after: Seconds to wait.
+
+    Raises:
+        OptionError: `after` is not a positive number.
+    """
+
+    after: float
+
+    def __post_init__(self) -> None:
+        require_positive("Requeue.after", self.after)
+
+
+Reconcile = Callable[[str], Awaitable[Requeue | None]]
+
+
+class Workers:
+    """Tasks that take keys from a queue until they are stopped.
+
+    Args:
+        name: The name of the controller, for the log.
+        queue: The queue.
+        reconcile: The function of the user.
+        timeout: Seconds that one call may take, or None.
+        on_error: A function that is called with an error of a worker itself, such as a `SystemExit` of `reconcile`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        queue: WorkQueue[str],
+        reconcile: Reconcile,
+        timeout: float | None,
+        on_error: Callable[[BaseException], None],
+    ) -> None:
+        self._name = name
+        self._queue = queue
+        self._reconcile = reconcile
+        self._timeout = timeout
+        self._on_error = on_error
+        self._tasks: list[asyncio.Task[None]] = []
+        self._keys: dict[asyncio.Task[None], str] = {}  # that are being reconciled
+        self._draining = self._cancelled = False
+
+    def start(self, count: int) -> None:
+        """Starts tasks."""
+        for number in range(count):
+            task = asyncio.create_task(self._run(), name=f"kinform worker {number} of {self._name}")
+            task.add_done_callback(self._ended)
+            self._tasks.append(task)
+
+    async def drain(self, seconds: float) -> None:
+        """Shuts the queue down, and waits for the calls of `reconcile` that are running.
+
+        Args:
+            seconds: The longest wait.
+        """
+        self._draining = True
+        self._queue.shutdown()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=seconds)
+
+    async def cancel(self) -> None:
+        """Cancels the calls of `reconcile` that are running, and waits for their end."""
+        self._cancelled = True
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CANCEL_SECONDS)
+        if self._keys:
+            log.error("%s: reconcile goes on after its cancellation: %s", self._name, listed(list(self._keys.values())))
+
+    async def _run(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        queue, time_slice = self._queue, TimeSlice()
+        while not self._draining:
+            try:
+                if time_slice.is_over:
+                    await time_slice.end()
+                key = await queue.get()
+            except QueueShutDown:
+                return
+            except asyncio.CancelledError:
+                self._take_back(task)
+                continue
+            self._keys[task] = key
+            try:
+                if not self._draining:
+                    await self._call(key, task)
+            finally:
+                del self._keys[task]
+                queue.done(key)
+
+    async def _call(self, key: str, task: asyncio.Task[None]) -> None:
+        queue = self._queue
+        timer = None if self._timeout is None else asyncio.timeout(self._timeout)
+        try:
+            if timer is None:
+                result = await self._reconcile(key)
+            else:
+                async with timer:
+                    result = await self._reconcile(key)
+            if result is not None and not isinstance(result, Requeue):
+                raise OptionError("the result of reconcile", type(result).__name__, "None or a Requeue")
+        except asyncio.CancelledError as error:
+            if self._cancelled:
+                queue.add(key)  # for the next term of leadership
+            self._take_back(task)
+            self._failed(key, error, "CancelledError")
+        except Exception as error:
+            if timer is not None and timer.expired() and isinstance(error, TimeoutError):
+                self._failed(key, error, f"no end within reconcile_timeout, {self._timeout:g} s")
+            else:
+                self._failed(key, error, str(error) if isinstance(error, KinformError) else type(error).__name__)
+        else:
+            queue.forget(key)
+            if result is not None:
+                queue.add_after(key, result.after)
+
+    def _take_back(self, task: asyncio.Task[None]) -> None:
+        """Takes back a cancellation by code of the user.
+
+        Raises:
+            CancelledError: The worker was cancelled by `cancel`.
+        """
+        if self._cancelled:
+            raise asyncio.CancelledError
+        while task.cancelling():
+            task.uncancel()
+
+    def _failed(self, key: str, error: BaseException, why: str) -> None:
+        queue = self._queue
+        delay = queue.add_rate_limited(key)
+        message = f"{self._name}: reconcile of {printable(key)} failed {queue.num_requeues(key)} times: {why}"
+        if queue.backoff_grew(key):
+            log.error("%s; it is called again in %.3g s", message, delay)
+        log.debug("%s", message, exc_info=error)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._on_error(error)
