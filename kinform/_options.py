@@ -30,6 +30,7 @@ from kinform._paths.prune_program import Program, compile_prune, intersection
 from kinform._paths.type_paths import paths_of_type
 from kinform._plurals import suggest_plural
 from kinform._selectors import check_field_selector, parse_label_selector
+from kinform._sharding import MAX_SHARDS, ShardSource
 
 Start = Literal["auto", "list", "stream"]
 Compression = Literal["identity", "gzip"]
@@ -127,15 +128,24 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         field_selector: Field selector as in `kubectl --field-selector`. `""`: no condition. Only the grammar is
             checked here; the server decides which fields the resource supports.
         metadata_only: True: request metadata only (`PartialObjectMetadata`), without spec and status.
+        shard: Index and number of shards, such as `(3, 8)`: only about one eighth of the objects, by a hash of their
+            uid. Each object is in exactly one of the shards 0 to 7, for its whole life. Objects without a uid are all
+            in one shard. None: all objects. A server with the feature gate `ShardedListAndWatch` sends only these
+            objects. Any other server sends all, and kinform drops those of other shards before they are stored.
+        shards: The shards that this process has at the moment: a `kinform.controllers.Shards`. If they change, a
+            running informer follows: objects of a lost shard leave the store at once, and handlers get a deletion for
+            each. Objects of a new one come in with a new complete state. None: all objects, or those of `shard`.
 
     Raises:
-        OptionError: A namespace or a selector is not valid.
+        OptionError: A namespace, a selector or the shard is not valid, or both `shard` and `shards` are set.
     """
 
     namespaces: Strings | NamespaceSelector | None = None
     label_selector: str = ""
     field_selector: str = ""
     metadata_only: bool = False
+    shard: tuple[int, int] | None = None
+    shards: ShardSource | None = None
 
     @property
     def fixed_namespaces(self) -> tuple[str, ...] | None:
@@ -162,6 +172,18 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         parse_label_selector(self.label_selector, field="Scope.label_selector")
         check_field_selector(self.field_selector, field="Scope.field_selector")
         require_instance("Scope.metadata_only", self.metadata_only, bool, "True or False")
+        if self.shard is not None:
+            allowed = f"None, or index and number of shards like (3, 8), with 0 <= index < number <= {MAX_SHARDS}"
+            require_instance("Scope.shard", self.shard, tuple, allowed)
+            if [type(part) for part in self.shard] != [int, int]:
+                raise OptionError("Scope.shard", self.shard, allowed)
+            index, count = self.shard
+            if not 0 <= index < count <= MAX_SHARDS:
+                raise OptionError("Scope.shard", self.shard, allowed)
+        if self.shards is not None:
+            require_instance("Scope.shards", self.shards, ShardSource, "None, or a kinform.controllers.Shards")
+            if self.shard is not None:
+                raise OptionError("Scope.shards", self.shards, "None, because Scope.shard is set")
 
 
 class Prune(msgspec.Struct, frozen=True, kw_only=True):

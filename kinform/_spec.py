@@ -17,6 +17,7 @@ from kinform._namespace_selector import NamespaceSelector
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Transform, WatchOptions
 from kinform._paths.conflicts import check_indexes
 from kinform._printable import listed, printable
+from kinform._sharding import ShardSet
 
 # The parts of an object that a metadata-only request returns.
 _METADATA = Prune(keep=["metadata"]).program()
@@ -70,8 +71,18 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
             options=WatchOptions() if options is None else options,
         )
 
+    @property
+    def shards(self) -> ShardSet | None:
+        """The shards of the collection now, or None if it has all objects."""
+        if self.scope.shards is not None:
+            return self.scope.shards.current
+        if self.scope.shard is None:
+            return None
+        index, count = self.scope.shard
+        return ShardSet(count, frozenset((index,)))
+
     def name(self, namespace: str = "") -> str:
-        """Names the collection in logs and errors: resource, namespaces, selectors.
+        """Names the collection in logs and errors: resource, namespaces, selectors, shard.
 
         An example is `"v1/pods in shop (labels app=web, fields status.phase=Running)"`.
 
@@ -84,8 +95,12 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         elif namespaces := (namespace,) if namespace else self.scope.fixed_namespaces:
             name += f" in {listed(namespaces)}"
         selectors = (("labels", self.scope.label_selector), ("fields", self.scope.field_selector))
-        shown = ", ".join(f"{of} {printable(selector, MAX_SELECTOR)}" for of, selector in selectors if selector)
-        return f"{name} ({shown})" if shown else name
+        shown = [f"{of} {printable(selector, MAX_SELECTOR)}" for of, selector in selectors if selector]
+        if self.scope.shard is not None:
+            shown.append("shard {} of {}".format(*self.scope.shard))
+        if self.scope.shards is not None:
+            shown.append(f"shards of {printable(self.scope.shards.name, MAX_SELECTOR)}")
+        return f"{name} ({', '.join(shown)})" if shown else name
 
     def check_readable(self, type: Any, indexes: Mapping[str, str]) -> None:
         """Checks that objects keep all that a type requires and that indexes read.

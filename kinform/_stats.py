@@ -29,6 +29,8 @@ State = Literal[
     "stopped",
 ]
 
+ShardFilter = Literal["server", "client"]
+
 # Stands for skipped objects whose keys are unknown, among the keys of others.
 UNKNOWN_KEYS = "(unknown keys)"
 
@@ -82,6 +84,9 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         seconds_since_bookmark: Seconds since the last bookmark; None before the first.
         seconds_since_sync: Seconds since the last complete state; None before the first. After a start from a snapshot:
             seconds since the server accepted a watch that continues from the snapshot.
+        shard_filter: `"server"` if the server sends only the objects of the shards, as far as known: it has said so, or
+            no other object arrived with the last complete state or since. `"client"` if kinform drops the others. None
+            without shards, and before the first object.
         degraded: Keys of skipped objects that kinform has not received since: the store lacks them or has an old
             version. At most 100 keys, then `"(unknown keys)"` if there are others.
         skipped: Number of objects that were skipped: see `SkippedError`.
@@ -94,6 +99,7 @@ class StreamStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     seconds_since_byte: float | None
     seconds_since_bookmark: float | None
     seconds_since_sync: float | None
+    shard_filter: ShardFilter | None
     degraded: list[str]
     skipped: int
     errors: int
@@ -229,6 +235,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         errors: Number of errors from which the streams recovered. Includes skipped objects and the streams of removed
             namespaces.
         skipped: Number of objects that were skipped, likewise.
+        shard_dropped: Number of objects and events of other shards that arrived and were dropped, likewise. 0 if the
+            server sends only the objects of the shards.
         decoded_cache: Statistics of the cache of decoded objects; None if the informer has none.
         expectations: Number of own writes that reads show before the stream has reached them: see `Informer.expect`.
         dropped_expectations: Number of own writes that reads no longer show, although the stream has not reached them.
@@ -260,6 +268,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     events: dict[EventType, int]
     errors: int
     skipped: int
+    shard_dropped: int
     decoded_cache: DecodedCacheStats | None
     expectations: int
     dropped_expectations: int

@@ -7,9 +7,11 @@ _Control: TypeAlias = tuple[Literal["BOOKMARK", "ERROR"], int, bytes]
 _ListEnd: TypeAlias = tuple[Literal["LIST_END"], int, str, str, str, str, int | None, str]
 # offset, verb, namespace (None: unknown), name (None: unknown), uid, resourceVersion, reason, size
 _Skip: TypeAlias = tuple[Literal["SKIP"], int, str, str | None, str | None, str, str, _Reason, int]
+# count, resourceVersion of the last one, or "" if an object came after it
+_Foreign: TypeAlias = tuple[Literal["FOREIGN"], int, str]
 _Reason: TypeAlias = Literal["oversized", "malformed", "too deep", "unknown event type"]
 
-__all__ = ["MAX_DEPTH", "Batch", "Scanner"]
+__all__ = ["MAX_DEPTH", "Batch", "Scanner", "shard_of"]
 
 MAX_DEPTH: Final[int]
 
@@ -41,8 +43,11 @@ class Scanner:
         program: tuple[_Node, ...] | None = None,
         *,
         max_object_bytes: int = ...,
+        shards: bytes | None = None,
     ) -> None: ...
     @property
     def offset(self) -> int: ...
-    def feed(self, chunk: bytes | bytearray | memoryview) -> list[Batch | _Control | _ListEnd | _Skip]: ...
+    def feed(self, chunk: bytes | bytearray | memoryview) -> list[Batch | _Control | _ListEnd | _Skip | _Foreign]: ...
     def finish(self) -> None: ...
+
+def shard_of(uid: str, count: int) -> int: ...

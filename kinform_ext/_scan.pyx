@@ -14,8 +14,8 @@ include "_scan_batch.pxi"
 cimport cython
 from cpython.buffer cimport PyBUF_SIMPLE, PyBuffer_Release, PyObject_GetBuffer
 from cpython.bytes cimport PyBytes_FromStringAndSize
-from cpython.unicode cimport PyUnicode_DecodeUTF8
-from libc.stdint cimport uint64_t
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeUTF8
+from libc.stdint cimport uint32_t, uint64_t
 from libc.stdlib cimport free, malloc, realloc
 from libc.string cimport memchr, memcpy, memset
 
@@ -28,16 +28,18 @@ from kinform_ext._partial_key cimport (
     KS_FRAME, KS_ITEM, KS_NAME, KS_NAMESPACE, KS_RESOURCE_VERSION, KS_UID, ks_partial_key, ks_read_partial_key,
 )
 from kinform_ext._prune cimport KS_ADDED, KS_DELETED, KS_MODIFIED
+from kinform_ext._shard cimport ks_shard_of
 
 from kinform_ext._envelope import READ, Envelope, decode
 
-__all__ = ["MAX_DEPTH", "Batch", "Scanner"]
+__all__ = ["MAX_DEPTH", "Batch", "Scanner", "shard_of"]
 
 MAX_DEPTH = KJ_MAX_DEPTH  # containers in each other
 
 cdef enum:
     MIN_CARRY = 4096  # bytes
     MAX_IDLE_CARRY = 1048576  # bytes; a larger carry is freed when it is empty
+    MAX_VERSION = 64  # bytes of a resourceVersion, which has 20 at most
 
 # The token that is expected next.
 cdef enum State:
@@ -61,6 +63,8 @@ cdef class Scanner:
         mode: `"list"` for one `...List` envelope, `"watch"` for a stream of frames.
         program: The result of `kinform._paths.prune_program.compile_prune`; None keeps everything.
         max_object_bytes: Limit of one item or frame.
+        shards: One byte for each shard of the collection, not 0 for those to keep: objects of other shards are dropped.
+            None keeps all. The shard of an object is `shard_of` its uid.
 
     Raises:
         ValueError, TypeError: An argument is not valid.
@@ -88,11 +92,15 @@ cdef class Scanner:
         size_t next_check  # bytes in the carry from which check_line is called again
         object envelope
         str member  # current member of the envelope, None for one that is ignored
+        bytes shards  # see above
+        Py_ssize_t foreign  # objects of other shards since the last flush
+        unsigned char foreign_version[MAX_VERSION]  # resourceVersion of the last of them, if no object came after it
+        size_t foreign_version_len
 
     def __cinit__(self, *_, **__):
         self.error = "Scanner.__init__ was not called"
 
-    def __init__(self, str mode not None, program=None, *, max_object_bytes=16 << 20):
+    def __init__(self, str mode not None, program=None, *, max_object_bytes=16 << 20, bytes shards=None):
         if mode not in ("list", "watch"):
             raise ValueError(f"mode {mode!r}: expected 'list' or 'watch'")
         if self.builder is not None:
@@ -101,6 +109,9 @@ cdef class Scanner:
             raise TypeError(f"max_object_bytes {max_object_bytes!r}: expected an int")
         if not 0 < max_object_bytes < 1 << 62:
             raise ValueError(f"max_object_bytes {max_object_bytes}: expected 1 to 2**62 - 1")
+        if shards is not None and not 0 < len(shards) < 1 << 32:
+            raise ValueError(f"{len(shards)} shards: expected at least 1")
+        self.shards = shards
         self.watch = mode == "watch"
         self.limit = max_object_bytes
         self.envelope = Envelope()
@@ -163,7 +174,29 @@ cdef class Scanner:
         batch = self.builder.flush()
         if batch is not None:
             self.items.append(batch)
+        if self.foreign:
+            version = PyUnicode_DecodeUTF8(<char *>self.foreign_version, self.foreign_version_len, NULL)
+            self.items.append(("FOREIGN", self.foreign, version))
+            self.foreign = 0
         return 0
+
+    cdef int accept(self, size_t wire_bytes, int verb) except -1:
+        """Keeps the object that was read last, unless it is of another shard."""
+        cdef ks_object *object = &self.builder.objects[self.builder.count]
+        cdef ks_span *uid = &object.text[KS_UID]
+        cdef ks_span *version = &object.text[KS_RESOURCE_VERSION]
+        cdef kj_ptr block = self.builder.pruner.block
+        if self.shards is not None and not self.keeps(block + uid.at, uid.len):
+            self.foreign += 1
+            self.foreign_version_len = version.len if version.len <= MAX_VERSION else 0
+            memcpy(self.foreign_version, block + version.at, self.foreign_version_len)
+            return 0
+        self.foreign_version_len = 0
+        return self.builder.accept(wire_bytes, verb)
+
+    cdef bint keeps(self, kj_ptr uid, size_t length) noexcept:
+        cdef kj_ptr shards = <kj_ptr><char *>self.shards
+        return shards[ks_shard_of(uid, length, <uint32_t>len(self.shards))]
 
     cdef int emit(self, tuple item) except -1:
         self.flush()
@@ -177,6 +210,11 @@ cdef class Scanner:
         """Emits a skipped object. `known`: verb, namespace, name, uid, resourceVersion."""
         if self.watch and known[0] in ("BOOKMARK", "ERROR"):
             raise ValueError(f"{reason} control frame at byte {offset}")
+        uid = known[3]
+        if uid and self.shards is not None and not self.shards[shard_of(uid, len(self.shards))]:
+            self.foreign += 1
+            self.foreign_version_len = 0  # not copied: the next object or bookmark has one
+            return 0
         return self.emit(("SKIP", offset, *known, reason, size))
 
     cdef tuple read_partial_key(self, kj_ptr p, kj_ptr end):
@@ -385,7 +423,7 @@ cdef class Scanner:
         cdef kj_ptr start = pp[0]
         cdef int r = self.builder.read(pp, end) if start[0] == b"{" else KJ_MALFORMED
         if r == KJ_OK and kj_distance(start, pp[0]) <= self.limit:
-            return self.builder.accept(kj_distance(start, pp[0]), KS_ADDED)
+            return self.accept(kj_distance(start, pp[0]), KS_ADDED)
         if not whole:
             return KJ_MALFORMED
         return self.skip_object("too deep" if r == KJ_TOO_DEEP else "malformed", start, end)
@@ -441,7 +479,7 @@ cdef class Scanner:
             if result < 0 and inner[0] == b"{":
                 result = self.builder.read(&inner, inner_end)
             if result == KJ_OK:
-                return self.builder.accept(kj_distance(start, pp[0]), verb)
+                return self.accept(kj_distance(start, pp[0]), verb)
             if result == KJ_TOO_DEEP:
                 return self.skip_object("too deep", start, pp[0])
             if memchr(start, b"\n", kj_distance(start, pp[0])) != NULL:
@@ -493,6 +531,19 @@ cdef class Scanner:
         self.state = DONE
         envelope = self.envelope
         return self.emit(("LIST_END", self.offset_at(p), envelope.kind, envelope.api_version, *envelope.metadata))
+
+
+def shard_of(str uid not None, Py_ssize_t count):
+    """Returns the index of the shard of a uid: 0 to count - 1.
+
+    Raises:
+        ValueError: `count` is not 1 to 2**32 - 1.
+    """
+    cdef Py_ssize_t length
+    cdef const char *text = PyUnicode_AsUTF8AndSize(uid, &length)
+    if not 0 < count < 1 << 32:
+        raise ValueError(f"count {count}: expected 1 to 2**32 - 1")
+    return ks_shard_of(<kj_ptr>text, length, <uint32_t>count)
 
 
 cdef int skip(kj_ptr *pp, kj_ptr end) noexcept:

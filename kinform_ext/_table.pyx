@@ -22,6 +22,7 @@ from kinform_ext._scan cimport Batch
 from kinform_ext._prune cimport (
     KS_DELETED, KS_NAME, KS_NAMESPACE, KS_RESOURCE_VERSION, KS_TEXTS, KS_UID, ks_object,
 )
+from kinform_ext._shard cimport ks_shard_of
 
 
 @cython.final

@@ -67,6 +67,41 @@ cdef class _TableStreams(_TableStorage):
             s.stale -= 1
             self.t.stale -= 1
 
+    def retain(self, Py_ssize_t stream, bytes shards not None):
+        """Takes over the objects of these shards into the state that is being relisted.
+
+        Call it before any other write to that state.
+
+        Args:
+            shards: One byte for each shard of the collection, not 0 for those to take over: see `_scan.shard_of`.
+
+        Raises:
+            ValueError: No relist is in progress, or there are no shards.
+        """
+        cdef kt_stream *s = self.stream_in_phase(stream, True)
+        cdef const unsigned char *kept = <const unsigned char *>PyBytes_AS_STRING(shards)
+        cdef uint32_t count = <uint32_t>len(shards), left = s.plain, id = 0
+        cdef kr_byte packed[40]
+        cdef kr_byte *record
+        cdef kr_view v
+        cdef kr_text uid
+        if not count:
+            raise ValueError("0 shards: expected at least 1")
+        while left:
+            id = kr_id_next_used(&self.t.ids, id)
+            if id == KR_NONE:
+                break
+            record = kt_record(&self.t, id)
+            kr_read(record, &v)
+            id += 1
+            if v.word & KR_LIMBO or self.t.namespaces.partition[v.partition].stream != stream:
+                continue
+            left -= 1
+            uid = kr_uid_text(&v, packed)
+            if kept[ks_shard_of(uid.at, uid.len, count)]:
+                kt_mark(s, record)
+                kt_set_stale_next(s, record, kt_is_stale(s, v.word))
+
     def commit(self, Py_ssize_t stream, bint sweep_missing=True):
         """Completes a relist: readers see the new state at once.
 

@@ -12,7 +12,7 @@ from contextlib import aclosing
 
 from kinform._connection.exchange import Call, exchange
 from kinform._errors import ExpiredError, ProtocolError, SkippedError, StalledError, TransportError
-from kinform._listwatch.frames import Frames, ListEnd, Skip
+from kinform._listwatch.frames import Foreign, Frames, ListEnd, Skip
 from kinform._listwatch.pages import MAX_UNASKED_OBJECTS, Pages, accept_header, page_params, selector_params
 from kinform._spec import CollectionSpec
 from kinform._transport.base import Request, Response, Transport
@@ -50,7 +50,7 @@ async def list_objects(
             if not (token := page.next_token):
                 break
             pages.first_key = next(iter(page.keys), "")
-            empty = 0 if page.keys else empty + 1
+            empty = 0 if page.keys or page.foreign else empty + 1
             if pages.end_page(token) or empty == MAX_EMPTY_PAGES:
                 raise ProtocolError(f"list {page.name}: the pages of the list have no end")
 
@@ -68,6 +68,7 @@ class _Page:
     Attributes:
         name: The name of the list, for messages.
         keys: The keys of the objects that came, in their order.
+        foreign: Number of objects of other shards that came.
         next_token: The token of the next page; `""` at the end of the list, and before the end of the page.
     """
 
@@ -76,6 +77,7 @@ class _Page:
     ) -> None:
         self.name = spec.name(namespace)
         self.keys: dict[str, None] = {}
+        self.foreign = 0
         self.next_token = ""
         self._transport = transport
         self._spec = spec
@@ -110,21 +112,26 @@ class _Page:
             if key not in self.keys:
                 self.keys[key] = None
                 yield key, batch.raw(i)
+        self._check_end()
+
+    def _check_end(self) -> None:
         limit = self._spec.options.page_size
-        if limit and len(self.keys) > limit + MAX_UNASKED_OBJECTS:
+        if limit and len(self.keys) + self.foreign > limit + MAX_UNASKED_OBJECTS:
             raise ProtocolError(f"list {self.name}: a page of the list has no end")
 
     async def _request(self) -> AsyncGenerator[Batch, None]:
         """Requests the page once, and yields its batches."""
-        name, options, scope = self.name, self._spec.options, self._spec.scope
+        name, options, scope, shards = self.name, self._spec.options, self._spec.scope, self._spec.shards
         request = Request(
             path=self._spec.resource.path(self._namespace),
-            params=(*selector_params(scope), *page_params(options.page_size, self._token)),
+            params=(*selector_params(scope, shards), *page_params(options.page_size, self._token)),
             accept=accept_header(scope, watch=False),
             gzip=options.compression == "gzip",
         )
         response = await exchange(self._transport, Call("list", name, request), _unread, timeout=self._timeout)
-        frames = Frames("list", self._spec.prune.program(), name=name, max_object_bytes=options.max_object_bytes)
+        frames = Frames(
+            "list", self._spec.prune.program(), name=name, max_object_bytes=options.max_object_bytes, shards=shards
+        )
         try:
             chunks = aiter(response.chunks())
             while True:
@@ -132,6 +139,9 @@ class _Page:
                     match frame:
                         case Batch():
                             yield frame
+                        case Foreign(count):
+                            self.foreign += count
+                            self._check_end()
                         case ListEnd():
                             self.next_token = frame.page
                             return

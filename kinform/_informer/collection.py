@@ -32,6 +32,7 @@ from kinform._listwatch.stream import Stream
 from kinform._namespace_selector import NamespaceSelector
 from kinform._options import Scope, Snapshot
 from kinform._printable import listed
+from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
 from kinform._stats import State, worst
 from kinform._store.contents import StoreContents
@@ -109,6 +110,7 @@ class Collection:
         selector = spec.scope.namespaces
         self._selector = selector if isinstance(selector, NamespaceSelector) else None
         self._namespaces = () if self._selector is not None else spec.scope.fixed_namespaces or ("",)
+        self._ignore_shards: Callable[[], None] = _do_nothing
         self._prepare(Writer(self.contents))
 
     def _prepare(self, writer: Writer) -> None:
@@ -183,6 +185,8 @@ class Collection:
             await self.writer.adopt(loaded.contents, loaded.numbers)
             for dispatcher in self._dispatchers:
                 self._dispatch_present(dispatcher)
+        if (source := self.spec.scope.shards) is not None:
+            self._ignore_shards = source.subscribe(self._set_shards)
         for namespace in self._namespaces:
             known = "" if loaded is None else loaded.resource_versions.get(namespace, "")
             self.follow(namespace, resource_version=known)
@@ -237,6 +241,8 @@ class Collection:
                 await asyncio.gather(*tasks, return_exceptions=True)
             return
         self.running = False
+        self._ignore_shards()
+        self._ignore_shards = _do_nothing
         self._stopping = asyncio.get_running_loop().create_future()
         if self._selector is None:
             self._namespaces = tuple(self.streams)
@@ -438,13 +444,32 @@ class Collection:
         """Returns the owners of these objects."""
         return self.writer.contents.owners()
 
+    # Shards
+
+    def _set_shards(self, shards: ShardSet) -> None:
+        """Follows other shards. Objects of lost ones are gone for readers at the return."""
+        for stream in self.streams.values():
+            before = stream.shards
+            assert before is not None
+            stream.set_shards(shards)
+            if not before.indices <= shards.indices:
+                self.writer.retain(stream.namespace, shards)
+        running = [task for task in self._background_tasks if not task.done()]
+        self._background_tasks = [*running, start_background(self.name, "change of shards", self._sweep())]
+
+    async def _sweep(self) -> None:
+        for namespace in list(self.streams):
+            while self.writer.sweep(namespace):
+                await asyncio.sleep(0)
+        self.wake()
+
     # Own writes
 
     def expect(self, obj: AnyObject) -> None:
         """Lets readers see an own write, also after a later start. See `Informer.expect`."""
         selected = None if self.selected is None else self.selected.names
         streams = selected if selected is not None else self.streams if self.running else self._namespaces
-        write = read_own_write(self.spec, obj, streams, self.contents.table)
+        write = read_own_write(self.spec, obj, streams, self.contents.table, self.spec.shards)
         self.writer.expect(write.stream, write.batch, excluded=write.excluded)
         if self.running:
             stream = self.streams.get(write.stream) or self.streams.get("")

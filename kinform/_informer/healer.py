@@ -96,9 +96,10 @@ class Healer:
         attempt = healing.attempt(key)
         at_least = 0.0
         try:
-            found = await fetch(self._transport, self._spec, key, name=stream.name)
+            shards = stream.shards
+            found = await fetch(self._transport, self._spec, key, name=stream.name, shards=shards)
             reached = not healing.in_state and is_reached(found.resource_version, stream.resource_version)
-            if healing.attempt(key) == attempt and reached:
+            if healing.attempt(key) == attempt and reached and stream.shards is shards:
                 self._writer.heal(stream.namespace, key, found.batch)
                 healing.receive(key, initial=False)
         except MemoryLimitError as error:

@@ -13,6 +13,7 @@ from kinform._errors import OptionError
 from kinform._plurals import plural_of
 from kinform._printable import NOT_SHOWN, listed
 from kinform._selectors import parse_label_selector, selects_identity
+from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
 from kinform_ext._scan import Batch, Scanner
 from kinform_ext._table import Table
@@ -26,7 +27,7 @@ class OwnWrite(NamedTuple):
     Attributes:
         stream: The namespace whose stream will bring it, `""` for the stream of all.
         batch: The object alone, pruned.
-        excluded: The selectors of the scope exclude it.
+        excluded: The selectors or the shards of the scope exclude it.
     """
 
     stream: str
@@ -52,6 +53,7 @@ def read_own_write(
     obj: AnyObject,
     streams: Collection[str],
     table: Table,
+    shards: ShardSet | None,
 ) -> OwnWrite:
     """Reads the server's answer to a write.
 
@@ -60,6 +62,7 @@ def read_own_write(
         obj: The answer.
         streams: The namespaces of the streams, `""` for all.
         table: The objects of the collection, for the kind that they have.
+        shards: The shards of the collection; None: all objects.
 
     Raises:
         OptionError: It is not an object of the collection, or has no resourceVersion that is a number.
@@ -84,7 +87,8 @@ def read_own_write(
     matches = parse_label_selector(spec.scope.label_selector, field="Scope.label_selector")
     selected = selects_identity(spec.scope.field_selector, namespace, metadata.name)
     batch = _scan(spec, body)
-    return OwnWrite(stream, batch, excluded=not (selected and matches(metadata.labels or {})))
+    sharded = shards is None or shards.has(batch.uid(0))
+    return OwnWrite(stream, batch, excluded=not (selected and sharded and matches(metadata.labels or {})))
 
 
 def _read(spec: CollectionSpec, obj: object, kind: str) -> tuple[_Written, bytes]:

@@ -49,6 +49,7 @@ def stats_of(collection: Collection, dispatcher: Dispatcher[Any], handle: Handle
         events=dict(counts.events),
         errors=counts.errors,
         skipped=counts.skipped,
+        shard_dropped=counts.foreign,
         snapshot=None if keeper is None else keeper.stats(),
         streams={namespace: stream.stats() for namespace, stream in collection.streams.copy().items()},
         namespaces=None if collection.selected is None else collection.selected.stats(),

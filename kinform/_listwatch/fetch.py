@@ -12,11 +12,12 @@ import asyncio
 import msgspec
 
 from kinform._errors import ProtocolError, SkippedError, StalledError
-from kinform._listwatch.frames import Frame, Frames, ListEnd, Skip
+from kinform._listwatch.frames import Foreign, Frame, Frames, ListEnd, Skip
 from kinform._listwatch.pages import accept_header
 from kinform._options import Scope
 from kinform._printable import printable
 from kinform._selector_builder import escape_field
+from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
 from kinform._status import STATUS_BYTES, Status, read_status
 from kinform._transport.base import Request, Response, Transport
@@ -37,7 +38,9 @@ class Fetched(msgspec.Struct, frozen=True, gc=False):
     state: str
 
 
-async def fetch(transport: Transport, spec: CollectionSpec, key: str, *, name: str) -> Fetched:
+async def fetch(
+    transport: Transport, spec: CollectionSpec, key: str, *, name: str, shards: ShardSet | None = None
+) -> Fetched:
     """Fetches the newest version of an object.
 
     Args:
@@ -45,6 +48,7 @@ async def fetch(transport: Transport, spec: CollectionSpec, key: str, *, name: s
         spec: The collection.
         key: The key of the object.
         name: The name of the stream, for messages.
+        shards: The shards of the stream; None: all objects. An object of another shard counts as missing.
 
     Raises:
         SkippedError: The object is still malformed or oversized.
@@ -60,7 +64,7 @@ async def fetch(transport: Transport, spec: CollectionSpec, key: str, *, name: s
             if response.status != 200:
                 status = read_status(response.status, await response.head(STATUS_BYTES))
                 raise status.error(name, verb="list")
-            return await read_fetched(response, spec, key, name=name)
+            return await read_fetched(response, spec, key, name=name, shards=shards)
     except TimeoutError as error:
         raise StalledError(f"{name}: {printable(key)} did not arrive within {seconds:g} s") from error
     finally:
@@ -88,7 +92,9 @@ def name_selector(scope: Scope, name: str) -> str:
     return f"{selector},{scope.field_selector}" if scope.field_selector else selector
 
 
-async def read_fetched(response: Response, spec: CollectionSpec, key: str, *, name: str) -> Fetched:
+async def read_fetched(
+    response: Response, spec: CollectionSpec, key: str, *, name: str, shards: ShardSet | None = None
+) -> Fetched:
     """Reads the response to a request for one object, which has the status 200.
 
     Raises:
@@ -96,13 +102,17 @@ async def read_fetched(response: Response, spec: CollectionSpec, key: str, *, na
         TransportError: The body broke off.
         ProtocolError: The body is not a LIST of this object.
     """
-    frames = Frames("list", spec.prune.program(), name=name, max_object_bytes=spec.options.max_object_bytes)
+    frames = Frames(
+        "list", spec.prune.program(), name=name, max_object_bytes=spec.options.max_object_bytes, shards=shards
+    )
     found: Batch | None = None
     async for chunk in response.chunks():
         for frame in frames.feed(chunk):
             match frame:
                 case Batch() if found is None and len(frame) == 1 and frame.key(0) == key:
                     found = frame
+                case Foreign():
+                    pass
                 case Skip():
                     raise SkippedError(name, frame.key or key, frame.reason, offset=frame.offset, size=frame.size)
                 case ListEnd():

@@ -11,6 +11,7 @@ import msgspec
 
 from kinform._errors import ProtocolError
 from kinform._paths.prune_program import Program
+from kinform._sharding import ShardSet
 from kinform._status import Status
 from kinform_ext._scan import Batch, Scanner
 
@@ -37,10 +38,12 @@ class ListEnd(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         resource_version: The resourceVersion of the list.
         page: The `continue` token of the next page, or `""` after the last.
+        sharded: The server has sent only the objects of the shards that the request named.
     """
 
     resource_version: str
     page: str = ""
+    sharded: bool = False
 
 
 class Skip(msgspec.Struct, frozen=True, gc=False):
@@ -63,7 +66,19 @@ class Skip(msgspec.Struct, frozen=True, gc=False):
     size: int
 
 
-Frame = Batch | Bookmark | ListEnd | Skip | Status
+class Foreign(msgspec.Struct, frozen=True, gc=False):
+    """Objects of other shards, which were dropped.
+
+    Attributes:
+        count: The number of objects.
+        resource_version: The resourceVersion of the last one; `""` if an object of the shards came after it.
+    """
+
+    count: int
+    resource_version: str
+
+
+Frame = Batch | Bookmark | ListEnd | Skip | Foreign | Status
 
 
 class Frames:
@@ -76,13 +91,21 @@ class Frames:
         program: Selects the fields to keep.
         name: The name of the stream, for errors.
         max_object_bytes: Larger objects are skipped.
+        shards: Objects of other shards are dropped. None: none is.
     """
 
     def __init__(
-        self, body: Literal["list", "watch"], program: Program | None, *, name: str, max_object_bytes: int
+        self,
+        body: Literal["list", "watch"],
+        program: Program | None,
+        *,
+        name: str,
+        max_object_bytes: int,
+        shards: ShardSet | None = None,
     ) -> None:
         self._what = f"{body} {name}"
-        self._scanner = Scanner(body, program, max_object_bytes=max_object_bytes)
+        mask = None if shards is None else shards.mask()
+        self._scanner = Scanner(body, program, max_object_bytes=max_object_bytes, shards=mask)
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """Takes the next bytes and returns the frames that are complete, in order.
@@ -125,8 +148,10 @@ def _control_frame(item: tuple[object, ...]) -> Frame:
             return Bookmark(metadata.resourceVersion, end)
         case ("ERROR", int(), bytes(raw)):
             return _decode_object(raw, Status, "malformed ERROR: expected a Status")
-        case ("LIST_END", int(), _, _, str(resource_version), str(page), _, _):
-            return ListEnd(resource_version, page)
+        case ("LIST_END", int(), _, _, str(resource_version), str(page), _, str(shard_selector)):
+            return ListEnd(resource_version, page, bool(shard_selector))
+        case ("FOREIGN", int(count), str(resource_version)):
+            return Foreign(count, resource_version)
         case (
             "SKIP",
             int(offset),

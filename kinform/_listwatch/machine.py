@@ -21,13 +21,14 @@ from kinform._errors import (
 )
 from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._listwatch.call_order import CallOrderError, ExpectedCall, expected_after
-from kinform._listwatch.frames import Bookmark, Frame, ListEnd, Skip
+from kinform._listwatch.frames import Bookmark, Foreign, Frame, ListEnd, Skip
 from kinform._listwatch.pages import accept_header, page_params, selector_params
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
 from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, Verdict, Wait
 from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal, judge_size
 from kinform._options import Resource
 from kinform._resource_versions import is_newer
+from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
 from kinform._stats import State
 from kinform._status import Status
@@ -57,9 +58,9 @@ class ListWatchMachine:
 
     The order of calls is: `request`, then `accepted`, `refused` or `ended`. After `accepted` any number of `take`,
     until one sets `close_requested` or the body ends; then `ended`, unless `close_requested` is set. In a watch,
-    `relist` may take the place of `take`; it sets `close_requested`. Before the next
-    `request`, wait `delay` seconds, and until `interval` seconds after the last one. Any other order raises
-    `CallOrderError`. `abandoned`, `give_up` and `stop` are legal at any time.
+    `relist` may take the place of `take`; it sets `close_requested`. `reshard` may take the place of `take` or come
+    before `request`. Before the next `request`, wait `delay` seconds, and until `interval` seconds after the last one.
+    Any other order raises `CallOrderError`. `abandoned`, `give_up` and `stop` are legal at any time.
 
     Args:
         spec: The collection to follow. The machine ignores the namespaces of its scope.
@@ -80,6 +81,7 @@ class ListWatchMachine:
         interval: Seconds that must pass between the last request and the next one.
         close_requested: The caller must close the current connection.
         reload_credentials: The last answer was 401: read the credentials again before the next request.
+        shards: The shards to request; None: all objects.
     """
 
     def __init__(
@@ -112,6 +114,7 @@ class ListWatchMachine:
         self.interval = 0.0
         self.close_requested = False
         self.reload_credentials = False
+        self.shards = spec.shards
         self._has_state = bool(resource_version)
         self._phase: PhaseData = Watching(resource_version) if resource_version else self._start()
 
@@ -123,7 +126,7 @@ class ListWatchMachine:
         self.close_requested = False
         self._timeout = int(self._options.watch_timeout * (1 + self._random()))
         scope, page_size = self._scope, self._options.page_size
-        params = selector_params(scope)
+        params = selector_params(scope, self.shards)
         watch = True
         match self._phase:
             case Listing() | Paging() as phase:
@@ -205,6 +208,9 @@ class ListWatchMachine:
                     return None
                 self._reached(frame.resource_version)
                 return Skipped(frame.verb, frame.key, initial)
+            case Foreign():
+                if not self._is_endless(phase, frame.count):
+                    self._reached(frame.resource_version)
             case ListEnd():
                 self._close()
                 if not frame.page:
@@ -239,6 +245,20 @@ class ListWatchMachine:
             raise CallOrderError(f"{self.name}: relist() was called, expected a watch")
         self._close()
         self._move(Verdict.HEAL)
+
+    def reshard(self, shards: ShardSet, *, complete: bool) -> None:
+        """Handles that the stream follows other shards from the next request on.
+
+        Args:
+            shards: The shards.
+            complete: The state of the caller has all objects of these shards, if it is complete.
+        """
+        if self._expected is ExpectedCall.ANSWER:
+            raise CallOrderError(f"{self.name}: reshard() was called, expected {self._expected.value}")
+        if self._expected is ExpectedCall.BODY:
+            self._close()
+        self.shards = shards
+        self._move(Verdict.NARROW if complete and self.watching else Verdict.RESHARD)
 
     def abandoned(self) -> None:
         """Handles that the caller closed the current connection, if there was one."""
@@ -421,7 +441,7 @@ class ListWatchMachine:
 def _relist_reason(verdict: Verdict, error: KinformError | None) -> RelistReason:
     """Returns why a complete state replaces a watch."""
     match verdict:
-        case Verdict.HEAL:
+        case Verdict.HEAL | Verdict.RESHARD:
             return "requested"
         case Verdict.NOT_FOUND:
             return "not_found"

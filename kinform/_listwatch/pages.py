@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kinform._options import Scope
+from kinform._sharding import ShardSet
 
 MAX_UNASKED_OBJECTS = 100_000
 """Some servers ignore the limit of a page. Beyond this number of further objects, the page counts as endless."""
@@ -17,9 +18,13 @@ def accept_header(scope: Scope, *, watch: bool) -> str:
     return _METADATA_ONLY.format("" if watch else "List") if scope.metadata_only else "application/json"
 
 
-def selector_params(scope: Scope) -> list[tuple[str, str]]:
-    """Returns the query parameters for the selectors of a scope."""
-    selectors = (("labelSelector", scope.label_selector), ("fieldSelector", scope.field_selector))
+def selector_params(scope: Scope, shards: ShardSet | None) -> list[tuple[str, str]]:
+    """Returns the query parameters for selectors, and for the shards to request."""
+    selectors = (
+        ("labelSelector", scope.label_selector),
+        ("fieldSelector", scope.field_selector),
+        ("shardSelector", "" if shards is None else shards.selector()),
+    )
     return [(name, value) for name, value in selectors if value]
 
 

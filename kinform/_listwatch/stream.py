@@ -28,14 +28,15 @@ from kinform._errors import (
 from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Skipped, Step
 from kinform._fleet import FLEET_JITTER_SECONDS, first_delay, node_name, process_age
 from kinform._jitter import random_fraction
-from kinform._listwatch.frames import Bookmark, Frame, Frames, Skip
+from kinform._listwatch.frames import Bookmark, Foreign, Frame, Frames, ListEnd, Skip
 from kinform._listwatch.healing import Healing
 from kinform._listwatch.machine import MAX_RETRY_AFTER, Capabilities, ListWatchMachine
 from kinform._listwatch.pacing import Cooldown, Pacing, Turn
 from kinform._objects import Object
 from kinform._options import Prune, Resource, Scope, WatchOptions
+from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
-from kinform._stats import State, StreamStats
+from kinform._stats import ShardFilter, State, StreamStats
 from kinform._status import STATUS_BYTES, read_retry_after, read_status
 from kinform._throttled_log import ThrottledLog, function_name
 from kinform._transport.adapter import as_transport
@@ -73,6 +74,8 @@ class Stream:
         last_sync: Time of the last complete state; None before the first. For a state from a snapshot: the time when
             the server accepted a watch that continues from it.
         last_current: Time at which the stream last had all changes of the server; None before the first.
+        shards: The shards that the stream follows; None: all objects.
+        shard_filter: The side that drops the objects of other shards: see `StreamStats`.
         healing: The skipped objects that the stream has not received since.
         on_progress: A function that kinform calls after each chunk of a body, and each time that a connection has ended
             or failed. Any attribute may have changed.
@@ -98,6 +101,7 @@ class Stream:
         self.last_bookmark: float | None = None
         self.last_sync: float | None = None
         self.last_current: float | None = None
+        self.shard_filter: ShardFilter | None = None
         self.healing = Healing(spec.options.backoff, random_fraction)
         self.on_progress: Callable[[], None] = lambda: None
         self._transport = transport
@@ -106,6 +110,8 @@ class Stream:
         self._log = ThrottledLog(log) if throttled_log is None else throttled_log
         self._last_request = -math.inf
         self._relist_requested = False
+        self._resharded = False  # the next request has to name other shards than the last one
+        self._complete = True  # ... and the present state has all objects of them
         self._failure: KinformError | None = None
         self._deadline: asyncio.Timeout | None = None  # of the wait for the next chunk
         self._machine = ListWatchMachine(
@@ -117,6 +123,7 @@ class Stream:
             counts=self._counts,
             overload_jitter=FLEET_JITTER_SECONDS if node_name() else 0.0,
         )
+        self.shards = self._machine.shards
         pacing = Pacing() if pacing is None else pacing
         self._machine.delay = max(
             first_delay(spec.options.start_jitter, self.name, node=node_name(), age=process_age()),
@@ -172,6 +179,7 @@ class Stream:
             seconds_since_byte=since(self.last_byte),
             seconds_since_bookmark=since(self.last_bookmark),
             seconds_since_sync=since(self.last_sync),
+            shard_filter=self.shard_filter,
             degraded=list(self.healing.degraded),
             skipped=self.skipped,
             errors=self.errors,
@@ -185,6 +193,21 @@ class Stream:
         if self._machine.watching:
             self._relist_requested = True
             self._interrupt()
+
+    def set_shards(self, shards: ShardSet) -> None:
+        """Follows other shards of the same number from now on.
+
+        The iteration yields no object of a lost shard any more. The caller removes those that it has. For a new shard
+        it yields a new complete state; until then, `resource_version` is `""`.
+        """
+        if self.shards is None or self.shards.count != shards.count:
+            raise ValueError(f"{self.name}: the number of shards cannot change")
+        self._resharded = True
+        if not shards.indices <= self.shards.indices:
+            self._complete = False
+            self.resource_version = self._machine.resource_version = ""
+        self.shards = shards
+        self._interrupt()
 
     def fail(self, error: KinformError) -> None:
         """Ends the iteration with an error.
@@ -210,6 +233,8 @@ class Stream:
                 if (wait := max(self._machine.delay, self._machine.interval - since_last)) > 0:
                     self._turn.end()
                     await asyncio.sleep(wait)
+                if self._resharded:
+                    self._reshard()  # the wait is over
                 if not self._machine.watching:
                     await self._turn.take()
                 while (wait := self._cooldown_wait()) > 0:  # of any stream to this server
@@ -252,6 +277,7 @@ class Stream:
                 self._begin_cooldown(machine.error)
             else:
                 if init := machine.accepted():
+                    self.shard_filter = None
                     self._relist_requested = False
                     self.healing.begin()
                     yield init
@@ -262,6 +288,7 @@ class Stream:
                     self._program,
                     name=self.name,
                     max_object_bytes=self._options.max_object_bytes,
+                    shards=machine.shards,
                 )
                 chunks = aiter(response.chunks())
                 heard = time.monotonic()  # white space and a frame that does not end are silence, too
@@ -269,6 +296,9 @@ class Stream:
                     chunk = await self._next(chunks, machine.silence, since=heard)
                     if self._failure is not None:
                         raise self._failure
+                    if self._resharded:
+                        self._reshard()
+                        break
                     if self._relist_requested:
                         machine.relist()
                         break
@@ -289,7 +319,7 @@ class Stream:
                         self._heal(step)
                         if isinstance(step, InitDone) or (self.last_sync is None and machine.state == "live"):
                             self.last_sync = self.last_byte
-                        if machine.close_requested:
+                        if machine.close_requested or self._resharded:
                             break
                     if complete:
                         heard = time.monotonic()
@@ -313,19 +343,28 @@ class Stream:
             self.report(machine.error)
         self.on_progress()
 
+    def _reshard(self) -> None:
+        assert self.shards is not None
+        self._machine.reshard(self.shards, complete=self._complete)
+        self._resharded, self._complete = False, True
+
+    @property
+    def _is_interrupted(self) -> bool:
+        return self._resharded or self._relist_requested or self._failure is not None
+
     def _interrupt(self) -> None:
-        if self._deadline is not None:
+        if self._deadline is not None and not self._deadline.expired():
             self._deadline.reschedule(asyncio.get_running_loop().time())
 
     async def _next(self, chunks: AsyncIterator[bytes], seconds: float, *, since: float) -> bytes | None:
-        """Waits for the next chunk; `relist` and `fail` end the wait."""
-        if self._relist_requested or self._failure is not None:
+        """Waits for the next chunk; `relist`, `set_shards` and `fail` end the wait."""
+        if self._is_interrupted:
             return None
         try:
             async with asyncio.timeout(seconds + since - time.monotonic()) as self._deadline:
                 return await anext(chunks, None)
         except TimeoutError as error:
-            if self._relist_requested or self._failure is not None:
+            if self._is_interrupted:
                 return None
             raise self._stalled(seconds) from error
         finally:
@@ -360,6 +399,14 @@ class Stream:
         if isinstance(frame, Batch):
             if self._machine.watching:
                 self._counts.count_batch(frame.verb_counts())
+            if self.shards is not None and self.shard_filter is None:
+                self.shard_filter = "server"  # until an object of another shard arrives
+        elif isinstance(frame, Foreign):
+            self.shard_filter = "client"
+            self._counts.foreign += frame.count
+        elif isinstance(frame, ListEnd):
+            if frame.sharded:
+                self.shard_filter = "server"
         elif isinstance(frame, Bookmark):
             self.last_bookmark = self.last_byte
             self._counts.events["BOOKMARK"] += 1

@@ -66,6 +66,8 @@ class Verdict(enum.Enum):
         f"(c) the conditions of RETRY, and at least {MAX_EMPTY_WATCHES} failed watches, including this one"
     )
     HEAL = "A watch skipped an object whose key is unknown, and the wait until the relist is over"
+    RESHARD = "The stream has to follow other shards, and some of them are new, or no state was complete"
+    NARROW = "The stream has to follow fewer shards"
     RELOAD = "The first 401 since the last accepted request"
     UNAUTHORIZED = "A further 401 since the last accepted request, or an ERROR event of 401"
     FORBIDDEN = "403"
@@ -138,6 +140,9 @@ ROWS: tuple[tuple[Verdict, tuple[Phase, ...], Next, Wait, State | None], ...] = 
     (Verdict.RELIST,       (STREAM,),                                Next.START,       Wait.BACKOFF,  "retrying"),
     (Verdict.RELIST_LATER, (WATCH,),                                 Next.START,       Wait.BACKOFF,  "retrying"),
     (Verdict.HEAL,         (WATCH,),                                 Next.START,       Wait.INTERVAL, "relisting"),
+    (Verdict.RESHARD,      (LIST, PAGE, STREAM, STREAM_ONLY),        Next.START,       Wait.INTERVAL, None),
+    (Verdict.RESHARD,      (WATCH,),                                 Next.START,       Wait.INTERVAL, "relisting"),
+    (Verdict.NARROW,       (WATCH,),                                 Next.RESUME,      Wait.INTERVAL, None),
     (Verdict.RELOAD,       (LIST, PAGE, STREAM, STREAM_ONLY, WATCH), Next.AGAIN,       Wait.NONE,     "unauthorized"),
     (Verdict.UNAUTHORIZED, (LIST, PAGE, STREAM, STREAM_ONLY),        Next.AGAIN,       Wait.SLOWLY,   "unauthorized"),
     (Verdict.UNAUTHORIZED, (WATCH,),                                 Next.RESUME,      Wait.SLOWLY,   "unauthorized"),

@@ -36,7 +36,7 @@ from kinform._store.contents import StoreContents
 from kinform_ext._table import Loader
 
 # Incremented with every change of the layout of this file, of a dump, of the records of the table, or of the header.
-SNAPSHOT_FORMAT = 3
+SNAPSHOT_FORMAT = 4
 PIECE_BYTES = 64 << 10  # of a dump in one piece; its last item may exceed this
 SLICE_BYTES = 1 << 20  # of objects that are loaded without releasing the GIL: up to about a millisecond
 MIN_RECORD_BYTES = 14  # of an object in a dump, whose name and JSON are as short as possible
@@ -59,6 +59,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         place: Address of the cluster. It is compared if one of the uids is unknown.
         resource: The resource.
         scope: Label selector, field selector, and whether only metadata is requested.
+        shards: The number of shards, and those of the collection; None: all objects.
         namespaces: The namespaces; None: all.
         prune: The fields `drop`, `keep` and `keep_last` of the Prune, sorted.
         transform: Name of the function that replaces objects; `""` without a transform.
@@ -68,6 +69,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     place: str
     resource: str
     scope: tuple[str, str, bool]
+    shards: tuple[int, tuple[int, ...]] | None = None
     namespaces: tuple[str, ...] | None
     prune: tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, int], ...]]
     transform: str
@@ -80,6 +82,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         for field, difference in (
             ("resource", "another resource"),
             ("scope", "another scope"),
+            ("shards", "other shards"),
             ("namespaces", "other namespaces"),
             ("prune", "other pruning"),
             ("transform", "another transform"),

@@ -23,6 +23,7 @@ import msgspec
 from kinform._errors import SnapshotError
 from kinform._listwatch.stream import Stream
 from kinform._options import Snapshot, Transform
+from kinform._sharding import ShardSet
 from kinform._snapshot.file import (
     MAX_OBJECT_BYTES,
     PIECE_BYTES,
@@ -84,6 +85,7 @@ class SnapshotKeeper:
         self._failures = 0
         self._file_bytes = 0
         self._last_write: float | None = None
+        self._spec = spec
         self._name = spec.name()
         self._origin = _origin(spec)
         # A transform may make objects larger than they were on the wire.
@@ -123,7 +125,10 @@ class SnapshotKeeper:
 
     async def _load(self) -> Loaded | None:
         self._origin = msgspec.structs.replace(
-            self._origin, cluster=await cluster_uid(self._transport), place=server_digest(self._transport)
+            self._origin,
+            cluster=await cluster_uid(self._transport),
+            place=server_digest(self._transport),
+            shards=_shards(self._spec.shards),
         )
         fresh = self._writer.contents.empty_copy()
         bounds = Bounds(
@@ -162,9 +167,10 @@ class SnapshotKeeper:
         if not versions or not resumable or (versions, degraded) == self._written or not self._writer.idle:
             return
         namespaces = None if self._origin.namespaces is None else tuple(sorted(self._streams))
+        shards = next((_shards(stream.shards) for stream in self._streams.values()), None)
         numbers = self._writer.numbers(versions)
         header = Header(
-            origin=msgspec.structs.replace(self._origin, namespaces=namespaces),
+            origin=msgspec.structs.replace(self._origin, namespaces=namespaces, shards=shards),
             byteorder=sys.byteorder,
             taken=time.time(),
             streams={name: (numbers[name], version) for name, version in versions.items()},
@@ -235,10 +241,15 @@ def _origin(spec: CollectionSpec) -> Origin:
         place="",
         resource=str(spec.resource),
         scope=(scope.label_selector, scope.field_selector, scope.metadata_only),
+        shards=_shards(spec.shards),
         namespaces=None if scope.fixed_namespaces is None else tuple(sorted(scope.fixed_namespaces)),
         prune=(tuple(prune.drop), tuple(prune.keep), tuple(sorted(prune.keep_last.items()))),
         transform=_qualified(spec.transform),
     )
+
+
+def _shards(shards: ShardSet | None) -> tuple[int, tuple[int, ...]] | None:
+    return None if shards is None else (shards.count, tuple(sorted(shards.indices)))
 
 
 def _qualified(transform: Transform | None) -> str:

@@ -21,6 +21,7 @@ import msgspec
 from kinform._objects import Meta
 from kinform._printable import printable
 from kinform._resource_versions import is_at_least
+from kinform._sharding import ShardSet
 from kinform._throttled_log import ThrottledLog
 from kinform_ext._table import Table
 
@@ -99,6 +100,10 @@ class Expectations:
     def discard(self, stream: str) -> None:
         """Ends the entries of a stream that is not followed any more."""
         self._keep(lambda expected: expected.stream != stream)
+
+    def retain(self, stream: str, shards: ShardSet) -> None:
+        """Ends the entries of a stream that are in other shards."""
+        self._keep(lambda expected: expected.stream != stream or shards.has(expected.meta.uid))
 
     def get(self, table: Table, key: str) -> Expected | None:
         """Returns what readers see in place of the version in the table, or None."""

@@ -22,6 +22,7 @@ from kinform._heap import start_trim
 from kinform._objects import Meta
 from kinform._options import Transform
 from kinform._paths.index_program import parse_indexes
+from kinform._sharding import ShardSet
 from kinform._stats import MemoryUsage
 from kinform._store.contents import StoreContents
 from kinform._store.expectations import EXPECT_SECONDS, Expected
@@ -201,6 +202,20 @@ class Writer:
             log.warning("%s: %s", self.contents.name, why)
         self._unswept.add(stream)
         self._table.commit(self._number(stream), complete)
+
+    def retain(self, stream: str, shards: ShardSet) -> None:
+        """Removes the objects of all other shards for readers; `sweep` has to follow.
+
+        Discards a staged state of the stream.
+        """
+        while self.sweep(stream):
+            pass
+        self._table.begin(self._number(stream))
+        self._table.retain(self._number(stream), shards.mask())
+        self._open[stream] = None
+        self._incomplete.discard(stream)
+        self.contents.expectations.retain(stream, shards)
+        self.commit(stream)
 
     def sweep(self, stream: str) -> bool:
         """Notifies of and frees one slice of what a commit changed.

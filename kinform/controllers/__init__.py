@@ -11,6 +11,7 @@ from kinform.controllers._election import ElectionHealth, ElectionStats, LeaderE
 from kinform.controllers._events import EventRecorder, EventStats
 from kinform.controllers._finalizers import ensure_finalizer, remove_finalizer
 from kinform.controllers._predicates import MetadataChanged
+from kinform.controllers._shards import Shards, ShardsStats
 from kinform.controllers._term import Term
 from kinform.controllers._work_queue import QueueStats, WorkQueue
 from kinform.controllers._workers import Requeue
@@ -28,6 +29,8 @@ __all__ = [
     "QueueShutDown",
     "QueueStats",
     "Requeue",
+    "Shards",
+    "ShardsStats",
     "Term",
     "WorkQueue",
     "ensure_finalizer",

@@ -100,6 +100,21 @@ class Cache(Protocol):
 
 
 @runtime_checkable
+class Shards(Protocol):
+    """The shards of a replica: `kinform.controllers.Shards`."""
+
+    name: str
+
+    def owns(self, uid: str) -> bool:
+        """Returns whether this replica has the shard of an object."""
+        ...
+
+    def stats(self) -> Any:
+        """Returns the current statistics, in any thread."""
+        ...
+
+
+@runtime_checkable
 class Metrics(Protocol):
     """An object with metrics of its own, in the form of `prometheus_client`.
 
@@ -112,5 +127,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = InformerSource | Cache | InformerGroup | Queue | Election | Metrics
+Source: TypeAlias = InformerSource | Cache | InformerGroup | Queue | Election | Shards | Metrics
 """An object whose metrics a collector returns."""

@@ -37,6 +37,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the generated objects (default 0)")
     parser.add_argument("--no-watch-list", action="store_true", help="refuse WatchList with 422")
+    parser.add_argument("--sharding", action="store_true", help="filter by shardSelector (KEP-5866)")
     parser.add_argument("--bookmark-interval", type=float, default=60.0, metavar="SECONDS")
     parser.add_argument("--token", help="require this bearer token")
     parser.add_argument("--kubeconfig", metavar="PATH", help="write a kubeconfig for this server")
@@ -64,6 +65,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
         port=arguments.port,
         seed=arguments.seed,
         watch_list=not arguments.no_watch_list,
+        sharding=arguments.sharding,
         bookmark_interval=arguments.bookmark_interval,
         token=arguments.token,
     )

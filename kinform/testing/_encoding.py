@@ -168,9 +168,12 @@ def list_envelope(
     remaining: int | None = None,
     *,
     metadata_only: bool = False,
+    shard_selector: str = "",
 ) -> tuple[bytes, bytes]:
     """Returns the bytes before and after the items of a LIST."""
     metadata: Object = {"resourceVersion": str(revision)}
+    if shard_selector and not resource.custom and not metadata_only:  # the other lists have no field for it
+        metadata["shardInfo"] = {"selector": shard_selector}
     if continue_:
         metadata["continue"] = continue_
     if remaining is not None:

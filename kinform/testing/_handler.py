@@ -39,9 +39,12 @@ class ServerState:
         changed: Notified of requests, and of the start, the end and the idling of streams.
     """
 
-    def __init__(self, storage: Storage, *, watch_list: bool, bookmark_interval: float, token: str | None) -> None:
+    def __init__(
+        self, storage: Storage, *, watch_list: bool, sharding: bool, bookmark_interval: float, token: str | None
+    ) -> None:
         self.storage = storage
         self.watch_list = watch_list
+        self.sharding = sharding
         self.bookmark_interval = bookmark_interval
         self.token = token
         self.requests: list[RecordedRequest] = []
@@ -199,7 +202,9 @@ class RequestHandler:
     ) -> web.StreamResponse:
         state = self._state
         representation = negotiate(request.headers, request.params, list_=request.verb == "list")
-        options = parse_options(collection.resource, request.namespace, request.params, watch_list=state.watch_list)
+        options = parse_options(
+            collection.resource, request.namespace, request.params, watch_list=state.watch_list, sharding=state.sharding
+        )
         if isinstance(fault, Empty):
             await responder.begin(200, _JSON)
             return await responder.end()

@@ -29,6 +29,7 @@ from kinform.testing._query import ListOptions, Position, decode_token, encode_t
 from kinform.testing._representation import Representation
 from kinform.testing._resources import ServedResource
 from kinform.testing._response import MIN_GZIP, Responder, gzipped, write_joined
+from kinform.testing._shards import format_shards
 from kinform.testing._storage import Compacted, Record, Storage, StoredCollection, start_at
 
 _JSON = "application/json"
@@ -112,7 +113,12 @@ async def answer_list(
     resource = collection.resource
     page = select_page(storage, collection, options, fault.items if isinstance(fault, ShortPage) else None)
     head, tail = list_envelope(
-        resource, page.revision, page.continue_, page.remaining, metadata_only=representation.metadata_only
+        resource,
+        page.revision,
+        page.continue_,
+        page.remaining,
+        metadata_only=representation.metadata_only,
+        shard_selector=format_shards(options.selection.shards),
     )
     if isinstance(fault, (Stall, Hangup, CutMidObject, MalformedFrame, MalformedObject, Oversized)):
         return await _answer_with_break(responder, resource, page, head, tail, representation, fault)

@@ -16,6 +16,7 @@ import msgspec
 from kinform.testing import _status
 from kinform.testing._resources import ServedResource
 from kinform.testing._selectors import parse_fields, parse_labels
+from kinform.testing._shards import parse_shards
 from kinform.testing._storage import Selection
 
 _FORBIDDEN = "FieldValueForbidden"
@@ -54,9 +55,13 @@ def is_watch(params: Mapping[str, str]) -> bool:
 
 
 def parse_options(
-    resource: ServedResource, namespace: str | None, params: Mapping[str, str], *, watch_list: bool
+    resource: ServedResource, namespace: str | None, params: Mapping[str, str], *, watch_list: bool, sharding: bool
 ) -> ListOptions:
     """Parses and validates the parameters; raises Refusal."""
+    try:
+        shards = parse_shards(params.get("shardSelector", "")) if sharding else ()
+    except ValueError as error:
+        raise _status.invalid_shards(str(error)) from None
     try:
         labels = parse_labels(params.get("labelSelector", ""))
         fields = parse_fields(params.get("fieldSelector", ""), resource.selectable(), resource.unsupported)
@@ -80,7 +85,7 @@ def parse_options(
         timeout=_number(params, "timeoutSeconds"),
         bookmarks=_flag(params, "allowWatchBookmarks") is True,
         initial=initial,
-        selection=Selection(namespace=namespace or "", labels=labels, fields=fields),
+        selection=Selection(namespace=namespace or "", labels=labels, fields=fields, shards=shards),
     )
 
 

@@ -44,6 +44,8 @@ class Server:
     Args:
         port: The TCP port. 0: a free port, which stays the same after `stop` and `start`.
         watch_list: True: the server serves WatchList (sendInitialEvents). False: it refuses WatchList with 422.
+        sharding: True: the server filters by `shardSelector` (KEP-5866), as with the feature gate
+            `ShardedListAndWatch`. False: it ignores that parameter, and says nothing.
         bookmark_interval: Seconds between the bookmarks of a stream that allows them. One more comes 2 s before the
             timeout of the stream.
         token: The required bearer token. The server answers 403 to a request without a token, and 401 to a request
@@ -57,6 +59,7 @@ class Server:
         *,
         port: int = 0,
         watch_list: bool = True,
+        sharding: bool = False,
         bookmark_interval: float = 60.0,
         token: str | None = None,
         history: int = 50_000,
@@ -67,7 +70,7 @@ class Server:
         self._storage = Storage(seed=seed, history=history)
         self._generator = Generator()
         self._state = ServerState(
-            self._storage, watch_list=watch_list, bookmark_interval=bookmark_interval, token=token
+            self._storage, watch_list=watch_list, sharding=sharding, bookmark_interval=bookmark_interval, token=token
         )
         self._listener: asyncio.Server | None = None
         self._web: web.Server | None = None

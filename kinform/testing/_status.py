@@ -212,6 +212,11 @@ def unreadable_version(message: str) -> Refusal:
     return _refuse(500, "", f"resourceVersion: {message}")
 
 
+def invalid_shards(message: str) -> Refusal:
+    """Returns 500 without a reason, for an invalid shard selector."""
+    return _refuse(500, "", f"invalid shard selector: {message}")
+
+
 def expired(message: str, continue_: str = "") -> Refusal:
     """Returns 410, for a page with a token for the inconsistent rest."""
     return Refusal(410, status=make_status(410, "Expired", message, continue_=continue_))

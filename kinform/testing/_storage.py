@@ -21,6 +21,7 @@ from kinform.testing._objects.kinds import Object
 from kinform.testing._objects.random_values import NAME_ALPHABET, NOW, timestamp
 from kinform.testing._resources import BUILT_IN, ServedResource, parse_name
 from kinform.testing._selectors import FieldTerm, Requirement
+from kinform.testing._shards import ShardRange
 
 EventType = Literal["ADDED", "MODIFIED", "DELETED"]
 _CACHED_STATES = 8
@@ -74,6 +75,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     namespace: str = ""
     labels: tuple[Requirement, ...] = ()
     fields: tuple[FieldTerm, ...] = ()
+    shards: tuple[ShardRange, ...] = ()
 
     @property
     def has_selector(self) -> bool:
@@ -83,6 +85,8 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     def matches(self, record: Record) -> bool:
         """Returns whether the object is selected."""
         if self.namespace and record.namespace != self.namespace:
+            return False
+        if self.shards and not any(each.matches(record.uid, record.namespace) for each in self.shards):
             return False
         if self.labels and not all(requirement.matches(record.labels()) for requirement in self.labels):
             return False

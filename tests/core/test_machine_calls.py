@@ -13,6 +13,7 @@ from kinform._events import Applied, Init, InitDone, Skipped
 from kinform._listwatch.call_order import CALLS, CallOrderError
 from kinform._listwatch.frames import Bookmark, ListEnd, Skip
 from kinform._listwatch.machine import MAX_RETRY_AFTER, ListWatchMachine
+from kinform._sharding import ShardSet
 from kinform._stats import State
 from kinform._status import Status
 from kinform._transport.base import Request
@@ -162,3 +163,45 @@ def test_any_legal_sequence_leads_to_a_legal_request(data):
         assert machine.state == "failed"
     else:
         check_request(machine.request())
+
+
+class TestReshard:
+    SHARDS = ShardSet(8, frozenset((1,)))
+
+    @pytest.mark.parametrize("initial", ["list", "stream"])
+    def test_a_new_shard_starts_a_new_state(self, initial):
+        machine = make_machine(initial)
+        machine.request()
+        machine.accepted()
+        machine.reshard(self.SHARDS, complete=False)
+        assert machine.close_requested
+        assert (machine.delay, machine.interval > 0) == (0, True)
+        assert dict(machine.request().params)["shardSelector"] == self.SHARDS.selector()
+        assert isinstance(machine.accepted(), Init)
+
+    def test_a_page_is_not_continued_with_other_shards(self):
+        machine = make_machine()
+        machine.request()
+        machine.accepted()
+        machine.take(ListEnd("5", "token"))
+        machine.reshard(self.SHARDS, complete=False)
+        assert "continue" not in dict(machine.request().params)
+
+    @pytest.mark.parametrize("complete", [True, False])
+    def test_a_watch_resumes_only_with_fewer_shards(self, complete):
+        machine = after(("request", "accepted", LIST_END, "request", "accepted"))
+        machine.reshard(self.SHARDS, complete=complete)
+        assert (machine.delay, machine.interval > 0) == (0, True)
+        assert machine.watching is complete
+        assert machine.state == ("live" if complete else "relisting")
+        assert ("watch" in dict(machine.request().params)) is complete
+
+    def test_fewer_shards_are_no_state_before_it_is_complete(self):
+        machine = make_machine()
+        machine.reshard(self.SHARDS, complete=True)
+        assert not machine.watching
+
+    def test_it_is_out_of_order_between_request_and_answer(self):
+        machine = after(("request",))
+        with pytest.raises(CallOrderError, match="reshard"):
+            machine.reshard(self.SHARDS, complete=True)

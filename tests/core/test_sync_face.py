@@ -20,7 +20,7 @@ ABSENT_CLASSES = {
 ABSENT = {
     "Changes": {"aclose", "decode", "notify_synced", "take"},  # for informers; the block has `close`
     "Connection": {"api_client", "identity", "open"},  # of a transport, and of a client for coroutines
-    "Stream": {"error", "fail", "failures", "refusals", "report", "steps"},  # for informers; `stats` has the error
+    "Stream": {"error", "fail", "failures", "refusals", "report", "set_shards", "steps"},  # for informers
 }
 # Arguments of the blocking form alone: a coroutine has `asyncio.timeout`.
 ADDED = {"connect": {"configuration"}, "failed": {"timeout"}}

@@ -6,6 +6,7 @@ from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
 from kinform.prometheus._on_demand_metrics import ON_DEMAND_ROWS
 from kinform.prometheus._queue_metrics import QUEUE_ROWS
+from kinform.prometheus._shards_metrics import SHARDS_ROWS
 
 
 def queue_table() -> str:
@@ -29,4 +30,10 @@ def table(name: str) -> str:
 def election_table() -> str:
     """Returns a row for each metric of elections."""
     rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in ELECTION_ROWS)
+    return f"| metric | type | |\n|---|---|---|\n{rows}"
+
+
+def shards_table() -> str:
+    """Returns a row for each metric of shards."""
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in SHARDS_ROWS)
     return f"| metric | type | |\n|---|---|---|\n{rows}"

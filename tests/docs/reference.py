@@ -1,9 +1,10 @@
 """`python -m tests.docs.reference`: fills in the generated parts of pages.
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
-`errors`, `metrics`, `shared metrics`, `metrics of caches`, `metrics of work queues`, `metrics of elections`, `decisions
-of elections`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page
-quotes are filled in as well: see `constants`. Text outside of these marks is written by hand and stays as it is.
+`errors`, `metrics`, `shared metrics`, `metrics of caches`, `metrics of work queues`, `metrics of elections`, `metrics
+of shards`, `decisions of elections`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The
+constants that a page quotes are filled in as well: see `constants`. Text outside of these marks is written by hand and
+stays as it is.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ def rendered(name: str) -> str:
         return f"```text\n{textwrap.dedent(chr(10).join(lines))}\n```\n"
     if name == "metrics of elections":
         return metrics.election_table()
+    if name == "metrics of shards":
+        return metrics.shards_table()
     if name in metrics.TABLES:
         return metrics.table(name)
     if name == "decisions of elections":

@@ -171,10 +171,11 @@ async def test_each_namespace_resumes_at_its_own_version(server, api, path):
         ({"scope": kinform.Scope(label_selector="app=web")}, "another scope"),
         ({"scope": kinform.Scope(namespaces=["shop"])}, "other namespaces"),
         ({"scope": kinform.Scope(metadata_only=True)}, "another scope"),
+        ({"scope": kinform.Scope(shard=(0, 1))}, "other shards"),
         ({"prune": kinform.Prune(drop=["status"])}, "other pruning"),
         ({"transform": bytes}, "another transform"),
     ],
-    ids=["labels", "namespaces", "metadata", "prune", "transform"],
+    ids=["labels", "namespaces", "metadata", "shard", "prune", "transform"],
 )
 async def test_a_snapshot_of_another_scope_is_refused_with_a_warning(server, api, path, caplog, other, why):
     put(server, "a", app="web")
@@ -230,7 +231,7 @@ async def test_a_file_of_an_old_format_is_replaced_after_a_list(server, api, pat
     data = path.read_bytes()
     path.write_bytes(data[:8] + (1).to_bytes(2, "little") + data[10:])
     async with informer(api, path) as pods:
-        assert "has format 1; this version of kinform reads format 3" in pods.stats().snapshot.refused
+        assert "has format 1; this version of kinform reads format 4" in pods.stats().snapshot.refused
         await pods.synced(timeout=10)
         assert list(pods.store) == ["shop/a"]
     async with informer(api, path) as pods:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 import kinform
 import kinform.prometheus
 import kinform.sync
-from kinform.controllers import LeaderElection
+from kinform.controllers import LeaderElection, Shards
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS, STATES
 from kinform.testing import Gone, Oversized, Server
 from tests.net.informers import fails, quick
@@ -263,6 +263,20 @@ async def test_an_election_has_the_metrics_of_client_go(server: Server):
     assert found["leader_election_master_status", other] == 0
     assert found["leader_election_slowpath_total", one] == 0
     assert after["leader_election_master_status", one] == 0
+
+
+async def test_shards_have_metrics(server: Server):
+    async with kinform.connect(server.url) as api:
+        shards = Shards(api, "shop/widget-shards", count=8)
+        collector = kinform.prometheus.Collector(shards)
+        async with shards:
+            found = await asyncio.to_thread(samples, collector)
+        after = samples(collector)
+    labels = frozenset({("name", "shop/widget-shards")})
+    assert found["kinform_shards", labels] == found["kinform_shards_owned", labels] == 8
+    assert (found["kinform_shards_members", labels], found["kinform_shards_free", labels]) == (1, 0)
+    assert found["kinform_shards_lost_total", labels] == 0
+    assert after["kinform_shards_owned", labels] == 0
 
 
 async def test_register_adds_to_the_collector_of_a_registry(server: Server):

@@ -20,6 +20,8 @@ from kinform.controllers import (
     LeaderElection,
     MetadataChanged,
     Requeue,
+    Shards,
+    ShardsStats,
     Term,
     WorkQueue,
     ensure_finalizer,
@@ -202,6 +204,18 @@ def a_collector_takes_informers_and_collectors(
     registry = CollectorRegistry()
     registry.register(kinform.prometheus.Collector(pods, nodes, factory, threads, adds))
     assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)
+
+
+async def shards_are_a_scope_and_give_terms(api: kinform.Connection) -> None:
+    kinform.Scope(shard=(3, 8))
+    async with Shards(api, "shop/widget-shards", count=8, identity=None) as shards:
+        assert_type(shards, Shards)
+        assert_type(shards.owns("uid"), bool)
+        assert_type(shards.stats(), ShardsStats)
+        async with shards.hold("uid") as term:
+            assert_type(term, Term)
+        async with kinform.Informer(api, "v1/pods", scope=kinform.Scope(shards=shards)) as pods:
+            assert_type(pods.store["a"], dict[str, Any])
 
 
 async def an_election_gives_terms(api: kinform.Connection) -> None:

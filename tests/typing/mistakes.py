@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import kinform
 import kinform.prometheus
-from kinform.controllers import Controller, EventRecorder, LeaderElection, Requeue, WorkQueue, ensure_finalizer
+from kinform.controllers import (
+    Controller,
+    EventRecorder,
+    LeaderElection,
+    Requeue,
+    Shards,
+    WorkQueue,
+    ensure_finalizer,
+)
 from tests.typing.doors import Pod
 
 
@@ -83,6 +91,12 @@ def sources(pods: kinform.Informer[Pod]) -> None:
     kinform.prometheus.register(pods.store)  # type: ignore[arg-type]
     kinform.prometheus.Collector([pods])  # type: ignore[arg-type]
     kinform.prometheus.register(pods, registry=None)  # type: ignore[arg-type]
+
+
+def shards(api: kinform.Connection) -> None:
+    kinform.Scope(shard="3/8")  # type: ignore[arg-type]
+    kinform.Scope(shards=(3, 8))  # type: ignore[arg-type]
+    Shards(api, "shop/widget-shards")  # type: ignore[call-arg]
 
 
 def elections(api: kinform.Connection, transport: kinform.Transport) -> None:
