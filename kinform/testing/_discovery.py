@@ -19,7 +19,7 @@ _SHORT_NAMES = {
     "v1/services": ["svc"],
     "apps/v1/deployments": ["deploy"],
 }
-_VERBS = ["create", "delete", "get", "list", "update", "watch"]
+_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
 
 
 def discover(path: str, resources: Iterable[ServedResource]) -> dict[str, Any] | None:
