@@ -1,4 +1,4 @@
-"""Measures controllers: reconciles per second of CPU time, and the memory of an operator.
+"""Measures controllers: reconciles per CPU second, and the memory of an operator.
 
 The first part reconciles every pod of a collection, and changes nothing: a reconcile looks its object up by its key.
 Each program is in a process of its own, on the same server, one after another in each round. Its answer is compared:

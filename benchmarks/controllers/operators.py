@@ -1,8 +1,9 @@
-"""The memory of an operator: that of docs/examples/widget-operator, and the same on kopf.
+"""The memory of an operator: the example of the documentation, and one on kopf.
 
-Each is a program of its own, against the simulator in another process, with no widgets (`idle`) and with all of them.
-It runs until all ConfigMaps and all statuses are right, which is compared, and then until it is at rest. After that it
-is started again, with everything in place (`restart`): that is what an operator does for most of its life.
+Each is a program of its own: docs/examples/widget-operator, and `benchmarks.peers.python.kopf_operator`. It runs against
+the simulator in another process, with no widgets (`idle`) and with all of them. It runs until all ConfigMaps and all
+statuses are right, which is compared, and then until it is at rest. After that it is started again, with everything in
+place (`restarted`): that is what an operator does for most of its life.
 """
 
 from __future__ import annotations
@@ -41,7 +42,8 @@ COLUMNS: tuple[Column, ...] = (
     ("converged, at rest", "converged.rss", "MiB"),
     ("restarted, at rest", "restarted.rss", "MiB"),
     ("beyond idle", "beyond_idle", "MiB"),
-    ("requests a widget", "requests_a_widget", ""),
+    ("writes a widget", "writes_a_widget", ""),
+    ("writes at a restart", "restarted.writes", ""),
     ("CPU seconds", "converged.cpu_seconds", "s"),
 )
 WIDGETS, CONFIG_MAPS = "/apis/example.com/v1/widgets", "/api/v1/configmaps"
@@ -82,7 +84,7 @@ def _round(name: str, command: Sequence[str], widgets: int) -> Figures:
             _converge(name, url, widgets)
             _rest(name, gauge)
             found["converged.rss"], found["converged.cpu_seconds"] = gauge.rss(), gauge.cpu_seconds()
-        found["requests_a_widget"] = (_writes(url) - before) / widgets
+        found["writes_a_widget"] = (_writes(url) - before) / widgets
         before = _writes(url)
         with _operator(command, url) as gauge:
             _rest(name, gauge)
@@ -162,7 +164,7 @@ def _simulator() -> Iterator[str]:
 
 @contextmanager
 def _operator(command: Sequence[str], url: str) -> Iterator[Gauge]:
-    """Runs an operator, and yields the gauge of its process. Its log goes to a file, which is dropped."""
+    """Runs an operator, and yields the gauge of its process. Drops its log."""
     with tempfile.TemporaryDirectory() as folder:
         kubeconfig = Path(folder) / "kubeconfig"
         kubeconfig.write_text(json.dumps(_kubeconfig(url)))

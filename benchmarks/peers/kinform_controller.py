@@ -77,7 +77,7 @@ class KinformController:
             await self._controller.run()
 
     async def settle(self, *, count: int) -> int:
-        """Waits for a number of reconciles since the start, and returns their number so far."""
+        """Waits for a number of reconciles since the start, and returns their number."""
         self._awaited = count
         if self._count < count:
             self._arrived.clear()
@@ -86,7 +86,7 @@ class KinformController:
 
     async def requeue(self) -> None:
         """Adds the keys of all objects."""
-        for key in self._informer.store.keys():
+        for key in self._informer.store:
             self._controller.queue.add(key)
 
     async def seen(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Waits and checks for tests of controllers: idle queues, and the number of writes.
+"""Waits and checks for tests of controllers: idle queues, numbers of writes.
 
 Knows a controller only by its work queue, and imports no other part of kinform.
 """
@@ -41,8 +41,8 @@ async def settled(server: Server, *controllers: _Controller, timeout: float = 10
     """Waits until controllers have nothing to do.
 
     Then no key waits or is reconciled, the server has sent all events, and for `quiet` seconds there was no new key and
-    no request. Keys that wait for the end of a delay do not count: neither those of `Requeue(after=...)`, nor those of a
-    failed reconcile. So a test of a failure waits for its effect instead.
+    no request. Keys that wait for the end of a delay do not count: neither those of `Requeue(after=...)`, nor those of
+    a failed reconcile. So a test of a failure waits for its effect instead.
 
     A hot loop never settles, so it fails the test here.
 
@@ -94,7 +94,7 @@ def at_most(server: Server, number: int) -> Iterator[None]:
 
 
 def _open(requests: list[RecordedRequest]) -> bool:
-    """Returns whether a request without its answer exists. A watch is open all the time."""
+    """Returns whether a request, except a watch, has no answer yet."""
     return any(not request.ended and request.verb != "watch" for request in requests[-1_000:])
 
 

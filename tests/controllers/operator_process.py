@@ -1,4 +1,4 @@
-"""The operator of docs/examples/widget-operator as a process, and the servers that it runs against.
+"""The widget operator of docs/examples as a process, and its two servers.
 
 At the simulator and at a real kube-apiserver: with the manifests of the example, and at the real server with the token
 of its service account and the rights of its role.
@@ -95,7 +95,10 @@ class Setting(ABC):
 
     @abstractmethod
     def writes(self) -> list[str]:
-        """Returns the writes of the operator so far, as `"patch /path"`, refused ones included."""
+        """Returns the writes of the operator so far, as `"patch /path"`.
+
+        Includes refused ones.
+        """
 
     async def put(self, name: str, size: int) -> None:
         """Creates a Widget."""
@@ -152,7 +155,7 @@ class Setting(ABC):
 
 
 class SimSetting(Setting):
-    """At the simulator."""
+    """A simulator."""
 
     def writes(self) -> list[str]:
         """Reads the requests with a user agent of kinform, since the test writes, too."""
@@ -162,7 +165,7 @@ class SimSetting(Setting):
 
 
 class RealSetting(Setting):
-    """At a real kube-apiserver with an audit log."""
+    """A real kube-apiserver with an audit log."""
 
     audit: Path
 
@@ -192,7 +195,7 @@ async def sim_setting(cluster: SimCluster) -> Setting:
 
 
 async def real_setting(cluster: RealCluster, audit: Path, folder: Path) -> Setting:
-    """Applies the manifests of the example, and writes a kubeconfig for its service account."""
+    """Applies the manifests, and writes a kubeconfig for the service account."""
     for name in ("crd.yaml", "rbac.yaml"):
         for manifest in yaml.safe_load_all((EXAMPLE / name).read_text()):
             answer = await cluster.api.request("POST", _collection_of(manifest), body=manifest)

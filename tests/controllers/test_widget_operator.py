@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -34,13 +34,13 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def audit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
-    """The flags of a kube-apiserver that logs the requests of the operator, and the path of the log."""
+def audit(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """The flags of a kube-apiserver that logs the requests of the operator."""
     folder = tmp_path_factory.mktemp("audit")
     policy, log = folder / "policy", folder / "log"
     policy.write_text(json.dumps(POLICY))
     log.touch()
-    yield (f"--audit-policy-file={policy}", f"--audit-log-path={log}")
+    return (f"--audit-policy-file={policy}", f"--audit-log-path={log}")
 
 
 @pytest.fixture(params=["sim", pytest.param("real", marks=pytest.mark.real)])
@@ -155,7 +155,9 @@ async def test_its_probes_and_metrics_answer(setting: Setting):
         await setting.converged(1)
         assert operator.answer("/healthz") == (200, "ok")
         assert operator.answer("/nothing")[0] == 404
-        assert "kinform_store_objects" in operator.answer("/metrics")[1]
+        metrics = operator.answer("/metrics")[1]
+        assert "kinform_store_objects" in metrics
+        assert "workqueue_depth" in metrics
         assert await operator.stop() == 0
 
 

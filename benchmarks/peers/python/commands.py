@@ -100,7 +100,10 @@ class Program(Protocol):
 
 
 def run(program: Callable[..., Program]) -> None:
-    """Carries out commands until standard input ends. The last argument has the options of the program."""
+    """Carries out commands until standard input ends.
+
+    The last argument has the options of the program.
+    """
     asyncio.run(_run(program))
 
 

@@ -56,7 +56,7 @@ class KopfController:
         self._task = asyncio.create_task(kopf.operator(standalone=True, clusterwide=True))
 
     async def settle(self, *, count: int) -> int:
-        """Waits for a number of calls since the start, and returns their number so far."""
+        """Waits for a number of calls since the start, and returns their number."""
         self._awaited = count
         if self._count < count:
             self._arrived.clear()

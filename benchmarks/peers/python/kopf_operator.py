@@ -1,4 +1,4 @@
-"""kopf: the operator of docs/examples/widget-operator, as its users would write it.
+"""kopf: the widget operator of docs/examples, as its users would write it.
 
 Each Widget gets a ConfigMap by server-side apply, and a status. A ConfigMap that loses its label or is deleted comes
 back. kopf records its progress in annotations of the Widgets. It has no client: this program sends its requests with

@@ -1,7 +1,7 @@
 """Tests of the operator, with the simulator of kinform: no cluster is needed.
 
-    pip install pytest pytest-asyncio
-    pytest
+pip install pytest pytest-asyncio
+pytest
 """
 
 from __future__ import annotations

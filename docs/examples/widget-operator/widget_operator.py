@@ -83,7 +83,10 @@ def wanted_map(widget: Widget) -> ConfigMap:
 
 
 def matches(found: ConfigMap, wanted: ConfigMap) -> bool:
-    """Returns whether a ConfigMap has all that is wanted. It may have more, from other programs."""
+    """Returns whether a ConfigMap has all that is wanted.
+
+    It may have more, from other programs.
+    """
     return (
         found.data.items() >= wanted.data.items()
         and found.metadata.labels.items() >= wanted.metadata.labels.items()
@@ -126,7 +129,10 @@ class WidgetOperator:
             await self._api.patch(WIDGETS, key, {"status": msgspec.to_builtins(status)}, subresource="status")
 
     def unready(self) -> str:
-        """Returns why the copies are not complete and recent; an empty text if they are. Works in any thread."""
+        """Returns why the copies are not complete and recent; `""` if they are.
+
+        Works in any thread.
+        """
         reasons = (informer.health(max_age=MAX_AGE).reason for informer in (self._widgets, self._maps))
         return "; ".join(reason for reason in reasons if reason)
 
@@ -144,7 +150,10 @@ class _QuietHandler(WSGIRequestHandler):
 
 @contextmanager
 def serving(port: int, unready: Callable[[], str]) -> Iterator[int]:
-    """Answers probes and scrapes in a thread; yields the port. A stuck event loop does not stop it."""
+    """Answers probes and scrapes in a thread, and yields the port.
+
+    A stuck event loop does not stop it.
+    """
     metrics = make_wsgi_app()
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:
@@ -167,11 +176,14 @@ def serving(port: int, unready: Callable[[], str]) -> Iterator[int]:
 
 
 async def main() -> None:
-    """Runs until SIGTERM, which ends it with exit status 0, or until an informer fails."""
+    """Runs until SIGTERM, which ends it with exit status 0.
+
+    The failure of an informer ends it with another one.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     async with kinform.connect() as api, kinform.Factory(api) as factory:
         operator = WidgetOperator(api, factory)
-        kinform.prometheus.register(factory)
+        kinform.prometheus.register(factory, operator.controller.queue)
         with serving(int(os.environ.get("PORT", "8080")), operator.unready) as port:
             logging.getLogger("widget-operator").info("probes and metrics at port %d", port)
             await operator.controller.run()
