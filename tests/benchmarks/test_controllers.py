@@ -1,4 +1,4 @@
-"""The benchmark of controllers: its records and its checks, but none of its figures."""
+"""The benchmark of controllers: its records and its checks, but no figures."""
 
 from __future__ import annotations
 
