@@ -1,9 +1,9 @@
 """The memory of an operator: the example of the documentation, and one on kopf.
 
-Each is a program of its own: docs/examples/widget-operator, and `benchmarks.peers.python.kopf_operator`. It runs against
-the simulator in another process, with no widgets (`idle`) and with all of them. It runs until all ConfigMaps and all
-statuses are right, which is compared, and then until it is at rest. After that it is started again, with everything in
-place (`restarted`): that is what an operator does for most of its life.
+Each is a program of its own: docs/examples/widget-operator, and `benchmarks.peers.python.kopf_operator`. It runs
+against the simulator in another process, with no widgets (`idle`) and with all of them. It runs until all ConfigMaps
+and all statuses are right, which is compared, and then until it is at rest. After that it is started again, with
+everything in place (`restarted`): that is what an operator does for most of its life.
 """
 
 from __future__ import annotations

@@ -23,7 +23,6 @@ from urllib.request import urlopen
 
 import yaml
 
-from kinform.testing import writes
 from tests.docs.markdown import DOCS, ROOT
 from tests.support.admin import path_of
 from tests.support.clusters import Cluster, RealCluster, SimCluster
@@ -94,11 +93,12 @@ class Setting(ABC):
     kubeconfig: Path
 
     @abstractmethod
-    def writes(self) -> list[str]:
-        """Returns the writes of the operator so far, as `"patch /path"`.
+    def requests(self) -> list[tuple[str, str]]:
+        """Returns verb and path of the operator's requests so far, also of refused ones."""
 
-        Includes refused ones.
-        """
+    def writes(self) -> list[tuple[str, str]]:
+        """Returns the requests that were writes."""
+        return [(verb, path) for verb, path in self.requests() if verb not in ("get", "list", "watch")]
 
     async def put(self, name: str, size: int) -> None:
         """Creates a Widget."""
@@ -157,24 +157,28 @@ class Setting(ABC):
 class SimSetting(Setting):
     """A simulator."""
 
-    def writes(self) -> list[str]:
-        """Reads the requests with a user agent of kinform, since the test writes, too."""
+    def requests(self) -> list[tuple[str, str]]:
+        """Reads the requests with a user agent of kinform, since the test sends some, too."""
         assert isinstance(self.cluster, SimCluster)
-        found = writes(self.cluster.server)
-        return [f"{each.verb} {each.path}" for each in found if "kinform" in each.headers.get("User-Agent", "")]
+        found = self.cluster.server.requests
+        return [(each.verb, each.path) for each in found if "kinform" in each.headers.get("User-Agent", "")]
 
 
 class RealSetting(Setting):
     """A real kube-apiserver with an audit log."""
 
-    audit: Path
+    def __init__(self, cluster: RealCluster, kubeconfig: Path, audit: Path) -> None:
+        super().__init__(cluster, kubeconfig)
+        self._audit = audit
+        self._earlier = len(audit.read_text().splitlines())
 
-    def writes(self) -> list[str]:
-        """Reads the audit log."""
-        assert isinstance(self.cluster, RealCluster)
-        events = [json.loads(line) for line in self.audit.read_text().splitlines()]
-        mine = [each for each in events if f"/namespaces/{self.cluster.namespace}/" in each["requestURI"]]
-        return [f"{each['verb']} {each['requestURI']}" for each in mine if each["verb"] not in ("get", "list", "watch")]
+    def requests(self) -> list[tuple[str, str]]:
+        """Reads the audit log since the start of the test.
+
+        A watch has two entries: its start and its end.
+        """
+        events = [json.loads(line) for line in self._audit.read_text().splitlines()[self._earlier :]]
+        return [(each["verb"], each["requestURI"]) for each in events]
 
 
 @asynccontextmanager
@@ -210,9 +214,7 @@ async def real_setting(cluster: RealCluster, audit: Path, folder: Path) -> Setti
     token = (await cluster.api.request("POST", path, body=body)).json()["status"]["token"]
     kubeconfig = folder / "kubeconfig"
     write_kubeconfig(kubeconfig, cluster.url, cluster.control_plane.ca, {"operator": token})
-    setting = RealSetting(cluster, kubeconfig)
-    setting.audit = audit
-    return setting
+    return RealSetting(cluster, kubeconfig, audit)
 
 
 def _collection_of(manifest: Object) -> str:

@@ -1,4 +1,4 @@
-"""`settled`, `at_most` and `writes` of kinform.testing: what a test of a controller sees."""
+"""`settled`, `at_most` and `writes` of kinform.testing, with controllers."""
 
 from __future__ import annotations
 

@@ -73,7 +73,19 @@ async def test_a_restart_with_nothing_to_do_writes_nothing(setting: Setting):
         await setting.put("last", 7)  # the keys of the start are reconciled before or soon after this one
         await setting.converged(51)
         assert await operator.stop() == 0
-    assert [each for each in setting.writes()[len(written) :] if "last" not in each] == []
+    assert [path for _, path in setting.writes()[len(written) :] if "last" not in path] == []
+
+
+async def test_at_rest_it_sends_no_request(setting: Setting):
+    async with running(setting) as operator:
+        await setting.burst(20)
+        await setting.converged(20)
+        sent = len(setting.requests())
+        await setting.put("last", 7)
+        await setting.converged(21)
+        assert [verb for verb, path in setting.requests()[sent:] if "last" not in path] == []
+        assert len(setting.requests()) - sent <= 2
+        assert await operator.stop() == 0
 
 
 async def test_a_killed_operator_goes_on_after_its_restart(setting: Setting):
@@ -117,9 +129,9 @@ async def test_manual_edits_are_undone_with_a_write_each(setting: Setting):
         label = {"app.kubernetes.io/managed-by": None}
         for content in ({"data": {"size": "99"}}, {"metadata": {"labels": label}}):
             await setting.patch(MAPS, "a-widget", content)
-            await setting.converged(1)
+            await setting.converged(1, within=10)
         await setting.cluster.delete("a-widget", MAPS)
-        await setting.converged(1)
+        await setting.converged(1, within=10)
         assert await operator.stop() == 0
     assert len(setting.writes()) - written == 3
 
