@@ -18,6 +18,7 @@
     ├── DecodeError          data: an object does not decode to the requested type
     ├── SnapshotError        disk: a snapshot cannot be written, or must not be loaded
     ├── MemoryLimitError     collection: its store takes more memory than `memory_limit`
+    ├── LeadershipLost       election: another process may lead
     └── QueueShutDown        controller: its work queue was shut down, and no key is ready
 
 The word before the colon says where the cause is; below StatusError, it is the HTTP status. Messages name resource,
@@ -318,6 +319,22 @@ class MemoryLimitError(KinformError):
         self.held_bytes = held_bytes
         self.pruned_bytes = pruned_bytes
         self.limit_bytes = limit_bytes
+
+
+class LeadershipLost(KinformError):
+    """The leadership was lost, and the body of the `leading()` block was cancelled.
+
+    Exported by `kinform.controllers`. `__cause__` is the last error of a renewal, if there was one.
+
+    Attributes:
+        name: The key of the Lease: `"namespace/name"`.
+        why: The reason: the Lease was not renewed in time, or another candidate holds it.
+    """
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"leadership of {name} lost: {why}")
+        self.name = name
+        self.why = why
 
 
 class QueueShutDown(KinformError):

@@ -13,10 +13,11 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector as PrometheusCollector
 
 from kinform import OptionError
+from kinform.prometheus._election_metrics import election_families
 from kinform.prometheus._informer_metrics import families
 from kinform.prometheus._labels import UniqueNames
 from kinform.prometheus._queue_metrics import queue_families
-from kinform.prometheus._sources import InformerGroup, InformerSource, Metrics, Queue, Source
+from kinform.prometheus._sources import Election, InformerGroup, InformerSource, Metrics, Queue, Source
 
 
 class Collector(PrometheusCollector):
@@ -31,8 +32,8 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, objects with informers, work queues, and objects with metrics of their own, such as
-            collectors of `prometheus_client`.
+        sources: Informers, objects with informers, work queues, elections, and objects with metrics of their own, such
+            as collectors of `prometheus_client`.
 
     Raises:
         OptionError: An argument is something else.
@@ -41,7 +42,7 @@ class Collector(PrometheusCollector):
     def __init__(self, *sources: Source) -> None:
         self._lock = threading.Lock()
         self._sources: list[weakref.ref[Source]] = []
-        self._informer_names, self._queue_names = UniqueNames(), UniqueNames()
+        self._informer_names, self._queue_names, self._election_names = UniqueNames(), UniqueNames(), UniqueNames()
         self.add(*sources)
 
     def add(self, *sources: Source) -> None:
@@ -65,28 +66,34 @@ class Collector(PrometheusCollector):
         sources = [source for found in self._sources if (source := found()) is not None]
         informers: dict[int, InformerSource] = {}  # by identity: a factory and a program may both have one
         queues: list[Queue] = []
+        elections: list[Election] = []
         own: list[Metrics] = []
         for source in sources:
             if isinstance(source, Metrics):
                 own.append(source)
             elif isinstance(source, Queue):
                 queues.append(source)
+            elif isinstance(source, Election):
+                elections.append(source)
             else:
                 found = source.informers if isinstance(source, InformerGroup) else [source]
                 informers |= {id(informer): informer for informer in found}
         with self._lock:
             labels = [(str(each.resource), self._informer_names.of(each)) for each in informers.values()]
-            names = [self._queue_names.of(queue) for queue in queues]
+            queue_names = [self._queue_names.of(queue) for queue in queues]
+            election_names = [self._election_names.of(election) for election in elections]
         measured = [
             *families(zip(labels, informers.values(), strict=True)),
-            *queue_families(zip(names, queues, strict=True)),
+            *queue_families(zip(queue_names, queues, strict=True)),
+            *election_families(zip(election_names, elections, strict=True)),
         ]
         yield from _merged([*measured, *(metric for source in own for metric in source.collect())])
 
 
 def _reference(source: Source) -> weakref.ref[Source]:
-    if isinstance(source, type) or not isinstance(source, InformerSource | InformerGroup | Queue | Metrics):
-        allowed = "informers, objects with `informers`, work queues, or objects with a method `collect`"
+    known = InformerSource | InformerGroup | Queue | Election | Metrics
+    if isinstance(source, type) or not isinstance(source, known):
+        allowed = "informers, objects with `informers`, work queues, elections, or objects with a method `collect`"
         raise OptionError("sources", type(source).__name__, allowed)
     try:
         return weakref.ref(source)

@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from kinform import Health, Resource, Stats
 
 if TYPE_CHECKING:
-    from kinform.controllers import QueueStats
+    from kinform.controllers import ElectionStats, QueueStats
 
 
 @runtime_checkable
@@ -47,6 +47,25 @@ class InformerGroup(Protocol):
 
 
 @runtime_checkable
+class Election(Protocol):
+    """A leader election: `kinform.controllers.LeaderElection`.
+
+    `stats` must work in every thread.
+    """
+
+    name: str
+
+    @property
+    def leader(self) -> str:
+        """The identity of the current leader."""
+        ...
+
+    def stats(self) -> ElectionStats:
+        """Returns the current statistics."""
+        ...
+
+
+@runtime_checkable
 class Queue(Protocol):
     """A work queue: `kinform.controllers.WorkQueue`."""
 
@@ -74,5 +93,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = InformerSource | InformerGroup | Queue | Metrics
+Source: TypeAlias = InformerSource | InformerGroup | Queue | Election | Metrics
 """An object whose metrics a collector returns."""

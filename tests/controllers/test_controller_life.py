@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 import kinform
-from kinform.controllers import Controller
+from kinform.controllers import Controller, LeaderElection
 from kinform.testing import Forbidden, Server, Unavailable
 from tests.controllers.running import Recorder, idle, running
 from tests.net.informers import fails, quick
@@ -136,7 +136,7 @@ async def test_a_system_exit_of_a_call_ends_the_controller(server: Server):
 PROGRAM = """
 import asyncio, sys
 import kinform
-from kinform.controllers import Controller
+from kinform.controllers import Controller, LeaderElection
 
 async def main(url):
     async with kinform.connect(url) as api, kinform.Factory(api) as factory:
@@ -315,6 +315,22 @@ async def test_only_a_leader_reconciles(server: Server):
             election.leads.set()
             await recorder.called(*server.keys(PODS))
         assert election.released == 1
+
+
+async def test_an_election_passes_from_one_controller_to_another(server: Server):
+    server.put(PODS, pod("a"))
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        recorders = [Recorder(), Recorder()]
+        elections = [
+            LeaderElection(api, "shop/operator", lease_seconds=3, renew_deadline=2, retry_seconds=0.1) for _ in range(2)
+        ]
+        async with running(Controller(pods, recorders[0], leader=elections[0])) as first:
+            await recorders[0].called("shop/a")
+            async with running(Controller(pods, recorders[1], leader=elections[1])):
+                await asyncio.sleep(0.2)
+                assert recorders[1].keys == []
+                first.cancel()
+                await recorders[1].called("shop/a")
 
 
 async def test_a_lost_lead_cancels_the_work_and_stands_by_again(server: Server):

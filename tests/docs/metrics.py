@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
 from kinform.prometheus._queue_metrics import QUEUE_ROWS
 
@@ -19,3 +20,9 @@ def table(*, shared: bool) -> str:
         for row in (SHARED_ROWS if shared else ROWS)
     )
     return f"| metric | type | label | |\n|---|---|---|---|\n{rows}"
+
+
+def election_table() -> str:
+    """Returns a row for each metric of elections."""
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in ELECTION_ROWS)
+    return f"| metric | type | |\n|---|---|---|\n{rows}"

@@ -1,9 +1,9 @@
 """`python -m tests.docs.reference`: fills in the generated parts of pages.
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
-`errors`, `metrics`, `shared metrics`, `metrics of work queues`, `options of kinform COMMAND`, `rooms`, `graph of rooms`
-or `files of FOLDER`. The constants that a page quotes are filled in as well: see `constants`. Text outside of these
-marks is written by hand and stays as it is.
+`errors`, `metrics`, `shared metrics`, `metrics of work queues`, `metrics of elections`, `decisions of elections`,
+`options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes are
+filled in as well: see `constants`. Text outside of these marks is written by hand and stays as it is.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ import kinform
 import kinform.controllers
 import kinform.testing
 from kinform.cli._app import COMMANDS
-from tests.docs import constants, metrics, rooms
+from tests.docs import constants, election, metrics, rooms
 from tests.docs.markdown import ROOT, pages
 
 _REGION = re.compile(r"(<!-- from the code: (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -37,7 +37,7 @@ _PARAMETERS = {"Args": "Arguments", "Attributes": "Attributes", "Raises": "Raise
 # Public by name for the sake of other modules; their arguments are not public.
 _OMITTED_MEMBERS = {"event", "refusal"}
 _WITHOUT_MEMBERS = {kinform.Writer, kinform.Changes}
-_WITHOUT_SIGNATURE = {"Changes", "Connection", "Selector", "Store", "Stream", "Writer"}
+_WITHOUT_SIGNATURE = {"Changes", "Connection", "Selector", "Store", "Stream", "Term", "Writer"}
 
 
 def filled(page: str) -> str:
@@ -62,8 +62,12 @@ def rendered(name: str) -> str:
         tree = inspect.getdoc(importlib.import_module("kinform._errors")) or ""
         lines = [line for line in tree.splitlines() if line.startswith("    ")]
         return f"```text\n{textwrap.dedent(chr(10).join(lines))}\n```\n"
+    if name == "metrics of elections":
+        return metrics.election_table()
     if name in ("metrics", "shared metrics"):
         return metrics.table(shared=name == "shared metrics")
+    if name == "decisions of elections":
+        return election.table()
     if name == "metrics of work queues":
         return metrics.queue_table()
     if name.startswith("options of kinform "):

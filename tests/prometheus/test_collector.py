@@ -13,6 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 import kinform
 import kinform.prometheus
 import kinform.sync
+from kinform.controllers import LeaderElection
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS, STATES
 from kinform.testing import Gone, Oversized, Server
 from tests.net.informers import fails, quick
@@ -248,6 +249,20 @@ async def test_a_factory_of_threads_is_read(server: Server):
             return [value(found, "kinform_healthy", informer) for informer in (PODS, f"{PODS} #2", f"{PODS} #3")]
 
     assert await asyncio.to_thread(program) == [1, 1, None]
+
+
+async def test_an_election_has_the_metrics_of_client_go(server: Server):
+    async with kinform.connect(server.url) as api:
+        first, second = (LeaderElection(api, f"shop/{name}") for name in ("first", "second"))
+        collector = kinform.prometheus.Collector(first, second)
+        async with first.leading():
+            found = samples(collector)
+        after = samples(collector)
+    one, other = (frozenset({("name", f"shop/{name}")}) for name in ("first", "second"))
+    assert found["leader_election_master_status", one] == 1
+    assert found["leader_election_master_status", other] == 0
+    assert found["leader_election_slowpath_total", one] == 0
+    assert after["leader_election_master_status", one] == 0
 
 
 async def test_register_adds_to_the_collector_of_a_registry(server: Server):

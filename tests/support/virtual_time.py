@@ -15,7 +15,7 @@ from unittest.mock import patch
 
 from kinform._informer import handle, healer, report
 from kinform._listwatch import pacing, stream
-from kinform.controllers import _work_queue
+from kinform.controllers import _election, _work_queue
 
 T = TypeVar("T")
 
@@ -43,11 +43,11 @@ class _VirtualLoop(asyncio.SelectorEventLoop):
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Runs a program in virtual time, from 0.
 
-    Informers and work queues have the same clock.
+    Informers, elections and work queues have the same clock.
     """
     with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
         clock = SimpleNamespace(monotonic=runner.get_loop().time, time=runner.get_loop().time)
         with ExitStack() as stack:
-            for module in (_work_queue, handle, healer, pacing, report, stream):
+            for module in (_election, _work_queue, handle, healer, pacing, report, stream):
                 stack.enter_context(patch.object(module, "time", clock))
             return runner.run(main)

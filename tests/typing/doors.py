@@ -14,9 +14,13 @@ import kinform.prometheus
 import kinform.sync
 from kinform.controllers import (
     Controller,
+    ElectionHealth,
+    ElectionStats,
     EventRecorder,
+    LeaderElection,
     MetadataChanged,
     Requeue,
+    Term,
     WorkQueue,
     ensure_finalizer,
     remove_finalizer,
@@ -186,6 +190,24 @@ def a_collector_takes_informers_and_collectors(
     assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)
 
 
+async def an_election_gives_terms(api: kinform.Connection) -> None:
+    election = LeaderElection(api, "shop/widget-operator", identity=None, lease_seconds=15, renew_deadline=10.5)
+    async with election.leading() as term:
+        assert_type(term, Term)
+        assert_type(term.transitions, int)
+        assert_type(term.deadline, float)
+        await term.lost.wait()
+
+    @election.on_new_leader
+    def changed(leader: str) -> None: ...
+
+    changed("replica-0")
+    assert_type(election.leader, str)
+    assert_type(election.stats(), ElectionStats)
+    assert_type(election.health(tolerance=20), ElectionHealth)
+    kinform.prometheus.register(election)
+
+
 async def a_work_queue_has_the_type_of_its_keys() -> None:
     queue = WorkQueue[str](name="widgets", backoff=kinform.Backoff(initial=0.005, maximum=1000.0))
     queue.add("shop/web-0", priority=7)
@@ -221,6 +243,7 @@ async def a_controller_takes_informers_of_each_type(
         workers=4,
         backoff=kinform.Backoff(initial=0.005, maximum=1000.0),
         reconcile_timeout=120,
+        leader=LeaderElection(api, "shop/widget-operator"),
     )
     assert_type(await controller.run(), None)
     assert_type(controller.queue, WorkQueue[str])

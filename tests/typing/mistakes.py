@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import kinform
 import kinform.prometheus
-from kinform.controllers import Controller, EventRecorder, Requeue, WorkQueue, ensure_finalizer
+from kinform.controllers import Controller, EventRecorder, LeaderElection, Requeue, WorkQueue, ensure_finalizer
 from tests.typing.doors import Pod
 
 
@@ -83,6 +83,15 @@ def sources(pods: kinform.Informer[Pod]) -> None:
     kinform.prometheus.register(pods.store)  # type: ignore[arg-type]
     kinform.prometheus.Collector([pods])  # type: ignore[arg-type]
     kinform.prometheus.register(pods, registry=None)  # type: ignore[arg-type]
+
+
+def elections(api: kinform.Connection, transport: kinform.Transport) -> None:
+    LeaderElection(transport, "shop/widget-operator")  # type: ignore[arg-type]
+    LeaderElection(api, "shop/widget-operator", lease_seconds="40")  # type: ignore[arg-type]
+    election = LeaderElection(api, "shop/widget-operator")
+
+    @election.on_new_leader  # type: ignore[type-var]
+    def no_argument() -> None: ...
 
 
 async def work_queues(queue: WorkQueue[str]) -> None:
