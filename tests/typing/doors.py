@@ -203,6 +203,7 @@ def a_collector_takes_informers_and_collectors(
 ) -> None:
     registry = CollectorRegistry()
     registry.register(kinform.prometheus.Collector(pods, nodes, factory, threads, adds))
+    registry.register(kinform.prometheus.Collector(kinform.prometheus.LeaseRenewalAge(pods)))
     assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)
 
 
