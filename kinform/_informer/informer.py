@@ -24,7 +24,7 @@ from kinform._informer.lazy_store import LazyStore
 from kinform._informer.report import health_of, stats_of
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
-from kinform._paths.index_program import CONTROLLER
+from kinform._paths.index_program import CONTROLLER, OWNER_PATH, paths_read
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
 from kinform._store.reader import Store
@@ -490,6 +490,14 @@ class Informer(Generic[T]):
         A field selector may exclude the object, and only the server can evaluate it.
         """
         return resource == self.resource and not self._collection.spec.scope.field_selector
+
+    def _keeps(self, *path: str) -> bool:
+        """Returns whether pruning keeps the field at a path, or a part of it."""
+        return self._collection.spec.keeps(path)
+
+    def _keeps_owners(self) -> bool:
+        """Returns whether pruning keeps what `_add_owner_listener` needs."""
+        return self._collection.spec.keeps(*paths_read(OWNER_PATH))
 
     @property
     def _transport(self) -> Transport:

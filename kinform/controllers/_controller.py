@@ -20,7 +20,7 @@ from kinform._options import Backoff, Resource
 from kinform.controllers._feeds import Feed, FilteredFeed, KeyFeed, MappedFeed, Mapper, OwnedFeed
 from kinform.controllers._interrupt import Interrupt
 from kinform.controllers._owners import Owners
-from kinform.controllers._predicates import Predicate
+from kinform.controllers._predicates import MetadataChanged, Predicate
 from kinform.controllers._retry_limits import DEFAULT_BACKOFF
 from kinform.controllers._sigterm import on_sigterm
 from kinform.controllers._work_queue import WorkQueue
@@ -96,7 +96,7 @@ class Controller:
         name: The name in logs and metrics. Default: the resource of `primary`.
 
     Raises:
-        OptionError: An argument is not valid.
+        OptionError: An argument is not valid, or pruning drops what `owns` or a `MetadataChanged` reads.
 
     Attributes:
         queue: The work queue, for metrics: `kinform.prometheus.register(controller.queue)`. Add a key to it to
@@ -152,10 +152,13 @@ class Controller:
             raise OptionError("owns", owns, "a list of informers")
         if not isinstance(watches, Mapping):
             raise OptionError("watches", type(watches).__name__, "a dict of informers and functions")
+        _check_kept(primary, predicate)
         feeds: list[Feed] = [KeyFeed(primary) if predicate is None else FilteredFeed(primary, self.name, predicate)]
         owners = Owners(primary)
         for informer in owns:
             require_instance("owns", informer, Informer, _INFORMER)
+            if not informer._keeps_owners():
+                raise OptionError("owns", informer.name, "an informer whose pruning keeps metadata.ownerReferences")
             feeds.append(OwnedFeed(informer, owners))
         for informer, mapper in watches.items():
             require_instance("watches", informer, Informer, _INFORMER)
@@ -174,7 +177,6 @@ class Controller:
         runs once.
 
         Raises:
-            OptionError: Pruning drops the owners of owned objects.
             KinformError: An informer has not started or has stopped, or the controller has run before.
             TimeoutError: The sources did not sync within `sync_timeout`. The error names the streams that are missing.
             SkippedError: The same, because an object was skipped.
@@ -260,6 +262,15 @@ class Controller:
             if informer._can_expect(resource):
                 with suppress(KinformError):  # of another scope, or without an order
                     informer.expect(body)
+
+
+def _check_kept(primary: Informer[Any], predicate: Predicate | None) -> None:
+    """Checks that pruning keeps all that a predicate compares."""
+    if isinstance(predicate, MetadataChanged):
+        for member in predicate.members:
+            if not primary._keeps("metadata", member):
+                allowed = f"a predicate that does not read metadata.{member}, because pruning drops it"
+                raise OptionError("predicate", repr(predicate), allowed)
 
 
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:

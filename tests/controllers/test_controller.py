@@ -531,3 +531,20 @@ async def test_a_wrong_argument_is_refused(server: Server):
         with pytest.raises(kinform.OptionError, match="primary: 'v1/pods' is not allowed"):
             Controller(PODS, work)
         assert repr(Controller(pods, work, name="pods")) == "<kinform.controllers.Controller 'pods': 0 keys>"
+
+
+async def test_a_source_whose_pruning_drops_what_is_read_is_refused(server: Server):
+    async def work(key: str) -> None: ...
+
+    drop, keep = kinform.Prune(drop=["metadata.ownerReferences"]), kinform.Prune(keep=["metadata.labels.app"])
+    async with kinform.connect(server.url) as api:
+        pods = kinform.Informer(api, PODS, prune=keep)
+        message = "'v1/configmaps' is not allowed; expected an informer whose pruning keeps metadata.ownerReferences"
+        for prune in (drop, keep):
+            with pytest.raises(kinform.OptionError, match=f"owns: {message}"):
+                Controller(pods, work, owns=[kinform.Informer(api, MAPS, prune=prune)])
+        with pytest.raises(kinform.OptionError, match="because pruning drops it"):
+            Controller(pods, work, predicate=MetadataChanged("labels", "generation"))
+        Controller(pods, work, predicate=MetadataChanged("labels"))
+        scope = kinform.Scope(metadata_only=True)
+        Controller(pods, work, owns=[kinform.Informer(api, MAPS, scope=scope)])
