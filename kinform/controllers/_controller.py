@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from typing import Any, Protocol
 
 from kinform import Connection
-from kinform._checks import require_callable, require_instance, require_integer, require_positive
+from kinform._checks import require_callable, require_instance, require_integer, require_match, require_positive
 from kinform._errors import KinformError, OptionError
 from kinform._informer.informer import Informer
 from kinform._options import Backoff, Resource
+from kinform._printable import printable
+from kinform.controllers._events import EventRecorder, EventType
 from kinform.controllers._feeds import Feed, FilteredFeed, KeyFeed, MappedFeed, Mapper, OwnedFeed
+from kinform.controllers._identity import QUALIFIED_NAME
 from kinform.controllers._interrupt import Interrupt
 from kinform.controllers._owners import Owners
 from kinform.controllers._predicates import MetadataChanged, Predicate
@@ -73,6 +76,9 @@ class Controller:
       after `Informer.expect`, unless the scope of the informer has a field selector.
     - At rest, it sends no request.
 
+    `event` records Events. It needs the permissions `create` and `patch` on `events` in the group `events.k8s.io`;
+    without them, only the log has a line.
+
     Args:
         primary: The informer of the objects to reconcile. Its block, or that of its factory, is entered by the program.
         reconcile: An asynchronous function that takes a key, and returns None or a `Requeue`.
@@ -89,11 +95,13 @@ class Controller:
         reconcile_timeout: Seconds that a call may take; None: no limit.
         sync_timeout: Seconds for all sources to sync.
         drain_timeout: Seconds that running calls may take after SIGTERM, a cancellation or the failure of an informer.
-            Then they are cancelled. Keys that wait are dropped: the next start reconciles all objects.
+            Then they are cancelled. Keys that wait are dropped: the next start reconciles all objects. Events that
+            wait may take 5 s more.
         leader: An election, such as a `LeaderElection`: calls are made only while this process leads. If it leads no
             longer, all running calls are cancelled at once, and the controller stands by again. The sources sync
             meanwhile.
-        name: The name in logs and metrics. Default: the resource of `primary`.
+        name: The name in logs, metrics and Events: `"example.com/widget-operator"`. Default: made of the resource of
+            `primary`.
 
     Raises:
         OptionError: An argument is not valid, or pruning drops what `owns` or a `MetadataChanged` reads.
@@ -128,8 +136,15 @@ class Controller:
             require_positive("reconcile_timeout", reconcile_timeout)
         require_positive("sync_timeout", sync_timeout)
         require_positive("drain_timeout", drain_timeout)
+        if name is not None:
+            require_match("name", name, QUALIFIED_NAME, 'a name like "example.com/widget-operator", or None')
         self.name = f"controller of {primary.resource}" if name is None else name
         self.queue: WorkQueue[str] = WorkQueue(name=self.name, backoff=backoff)
+        self._primary = primary
+        self._events: EventRecorder | None = None
+        if isinstance(primary._transport, Connection):
+            reporter = _reporter(primary.resource) if name is None else name
+            self._events = EventRecorder(primary._transport, reporting_controller=reporter)
         self._reconcile = reconcile
         self._count = workers
         self._reconcile_timeout = reconcile_timeout
@@ -169,6 +184,46 @@ class Controller:
     def __repr__(self) -> str:
         return f"<kinform.controllers.Controller {self.name!r}: {len(self.queue)} keys>"
 
+    @property
+    def events(self) -> EventRecorder:
+        """The recorder of `event`.
+
+        For metrics: `kinform.prometheus.register(controller.events)`.
+
+        Raises:
+            KinformError: The informer of `primary` has no `kinform.Connection`, but another transport.
+        """
+        if self._events is None:
+            raise KinformError(f"{self.name}: Events need a primary informer with a kinform.Connection")
+        return self._events
+
+    def event(self, key: str, reason: str, note: str, *, type: EventType = "Normal", action: str | None = None) -> None:
+        """Records an Event about an object of `primary`.
+
+        `kubectl describe` and `kubectl events` show it. It returns at once, and no fault of the server raises here:
+        `run` writes the Events in the background, with the series and limits of `EventRecorder`. At its end, it writes
+        those that wait, for at most 5 s.
+
+        An object that the store does not have gets no Event. Record an Event about the last step
+        of a cleanup before you remove the finalizer.
+
+        Args:
+            key: The key of the object.
+            reason: The reason, as a word for programs: `"Created"`. At most 128 characters.
+            note: The explanation for people. More than 1024 bytes are cut.
+            type: `"Normal"` or `"Warning"`.
+            action: The action of the controller, as a word for programs. At most 128 characters. None: the reason.
+
+        Raises:
+            OptionError: An argument is not valid.
+            KinformError: As for `events`; or this is not the event loop of the controller.
+        """
+        events, obj = self.events, self._primary.store.raw(key)
+        if obj is None:
+            log.debug("%s: no event about %s: the store does not have it", self.name, printable(key))
+        else:
+            events.event(obj, reason, note, type=type, action=action)
+
     async def run(self) -> None:
         """Reconciles until SIGTERM, a cancellation or the failure of an informer.
 
@@ -192,7 +247,7 @@ class Controller:
             asyncio.create_task(self._guard(each), name=f"kinform guard of {self.name}") for each in self._informers
         ]
         try:
-            async with self._interrupt:
+            async with self._events or nullcontext(), self._interrupt:
                 with ExitStack() as stack:
                     stack.enter_context(on_sigterm(self._interrupt.interrupt))
                     for api in {api for each in self._informers if isinstance(api := each._transport, Connection)}:
@@ -262,6 +317,12 @@ class Controller:
             if informer._can_expect(resource):
                 with suppress(KinformError):  # of another scope, or without an order
                     informer.expect(body)
+
+
+def _reporter(resource: Resource) -> str:
+    """Returns a name for Events, which need a qualified one."""
+    name = f"{resource.group}/{resource.plural}"
+    return name if QUALIFIED_NAME.fullmatch(name) else resource.plural
 
 
 def _check_kept(primary: Informer[Any], predicate: Predicate | None) -> None:
