@@ -90,8 +90,8 @@ class Controller:
             and returns whether to reconcile: `MetadataChanged("generation")`. Additions, deletions and resyncs always
             count. None: every update.
         workers: Number of keys that can be reconciled at the same time.
-        backoff: The delays of repeated calls for one key. Over all keys, there are at most 10 repetitions per second,
-            after 100 without this limit.
+        backoff: The delays of repeated calls for one key. There is no limit over all keys, so that all of them are
+            repeated soon after an outage: `workers` bounds the calls at a time.
         reconcile_timeout: Seconds that a call may take; None: no limit.
         sync_timeout: Seconds for all sources to sync.
         drain_timeout: Seconds that running calls may take after SIGTERM, a cancellation or the failure of an informer.
@@ -139,7 +139,7 @@ class Controller:
         if name is not None:
             require_match("name", name, QUALIFIED_NAME, 'a name like "example.com/widget-operator", or None')
         self.name = f"controller of {primary.resource}" if name is None else name
-        self.queue: WorkQueue[str] = WorkQueue(name=self.name, backoff=backoff)
+        self.queue: WorkQueue[str] = WorkQueue(name=self.name, backoff=backoff, rate=None)
         self._primary = primary
         self._events: EventRecorder | None = None
         if isinstance(primary._transport, Connection):
