@@ -25,6 +25,7 @@ from kinform._informer.report import health_of, stats_of
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
 from kinform._paths.index_program import CONTROLLER, OWNER_PATH, paths_read
+from kinform._sharding import ShardSet, ShardSource
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
 from kinform._store.reader import Store
@@ -498,6 +499,20 @@ class Informer(Generic[T]):
     def _keeps_owners(self) -> bool:
         """Returns whether pruning keeps what `_add_owner_listener` needs."""
         return self._collection.spec.keeps(*paths_read(OWNER_PATH))
+
+    @property
+    def _shards(self) -> ShardSet | None:
+        """The shards that it follows now, or None if it follows all objects."""
+        return self._collection.spec.shards
+
+    @property
+    def _shard_source(self) -> ShardSource | None:
+        return self._collection.spec.scope.shards
+
+    @property
+    def _lacks_shards(self) -> bool:
+        """True if the objects of new shards have not arrived yet."""
+        return any(stream.lacks_shards for stream in self._collection.streams.values())
 
     @property
     def _transport(self) -> Transport:

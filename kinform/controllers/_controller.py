@@ -25,6 +25,7 @@ from kinform.controllers._interrupt import Interrupt
 from kinform.controllers._owners import Owners
 from kinform.controllers._predicates import MetadataChanged, Predicate
 from kinform.controllers._retry_limits import DEFAULT_BACKOFF
+from kinform.controllers._sharded_calls import ShardedCalls, ShardedFeed
 from kinform.controllers._sigterm import on_sigterm
 from kinform.controllers._work_queue import WorkQueue
 from kinform.controllers._workers import Reconcile, Workers
@@ -75,6 +76,10 @@ class Controller:
     - After a write by the `Connection` of the informers, the stores of the sources show the server's answer at once, as
       after `Informer.expect`, unless the scope of the informer has a field selector.
     - At rest, it sends no request.
+    - If `primary` follows shards, it is called for their objects only. With `Shards`, a call is cancelled when the
+      shard of its object is lost or has to move, and the shard moves only when the call has ended. An object that
+      leaves with its shard is no deletion. No replica sees a deletion while none has the shard: use finalizers for
+      cleanups.
 
     `event` records Events. It needs the permissions `create` and `patch` on `events` in the group `events.k8s.io`;
     without them, only the log has a line.
@@ -145,7 +150,7 @@ class Controller:
         if isinstance(primary._transport, Connection):
             reporter = _reporter(primary.resource) if name is None else name
             self._events = EventRecorder(primary._transport, reporting_controller=reporter)
-        self._reconcile = reconcile
+        self._reconcile: Reconcile = reconcile
         self._count = workers
         self._reconcile_timeout = reconcile_timeout
         self._sync_timeout = sync_timeout
@@ -168,7 +173,7 @@ class Controller:
         if not isinstance(watches, Mapping):
             raise OptionError("watches", type(watches).__name__, "a dict of informers and functions")
         _check_kept(primary, predicate)
-        feeds: list[Feed] = [KeyFeed(primary) if predicate is None else FilteredFeed(primary, self.name, predicate)]
+        feeds: list[Feed] = [self._primary_feed(primary, predicate)]
         owners = Owners(primary)
         for informer in owns:
             require_instance("owns", informer, Informer, _INFORMER)
@@ -180,6 +185,12 @@ class Controller:
             require_callable("watches", mapper, "a function that takes a change and returns keys")
             feeds.append(MappedFeed(informer, self.name, mapper))
         return feeds
+
+    def _primary_feed(self, primary: Informer[Any], predicate: Predicate | None) -> Feed:
+        if primary._shards is not None:
+            self._reconcile = calls = ShardedCalls(primary, self._reconcile)
+            return ShardedFeed(primary, self.name, predicate, calls)
+        return KeyFeed(primary) if predicate is None else FilteredFeed(primary, self.name, predicate)
 
     def __repr__(self) -> str:
         return f"<kinform.controllers.Controller {self.name!r}: {len(self.queue)} keys>"
