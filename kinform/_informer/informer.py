@@ -1,6 +1,7 @@
 """The informer: a live collection, with a type, listeners and waits.
 
-Passes calls to its collection, its handle on it and its dispatcher.
+Passes calls to its collection, its handle on it and its dispatcher. It is long because most of it is the documentation
+of public methods.
 Source: client-go's shared informer, kube-runtime's reflector.
 """
 
