@@ -290,6 +290,29 @@ async def test_a_shard_that_is_back_at_once_is_no_deletion(server: Server):
                 assert [key for key, found in calls if not found] == [lost]
 
 
+async def test_keys_of_a_lost_shard_leave_the_queue(server: Server):
+    calls: list[str] = []
+    gate = asyncio.Event()
+
+    async def work(key: str) -> None:
+        calls.append(key)
+        await gate.wait()
+
+    source = Source(0, 1)
+    async with kinform.connect(server.url) as api:
+        async with kinform.Informer(api, MAPS, scope=kinform.Scope(shards=source), options=quick()) as maps:
+            controller = Controller(maps, work)
+            async with running(controller):
+                await until(lambda: len(controller.queue) == len(KEYS) - 1)
+                source.set(0)
+                kept = set(maps.store)
+                gate.set()
+                await idle(controller)
+                assert set(calls[1:]) == kept - {calls[0]}
+                assert len(kept) < len(KEYS)
+                assert len(controller.queue) == controller.queue.stats().delayed == 0
+
+
 async def test_objects_of_a_new_shard_come_after_live_changes(server: Server):
     order: list[str] = []
     gate = asyncio.Event()
