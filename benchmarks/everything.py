@@ -101,16 +101,18 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--json", action="store_true", help="print records instead of tables")
     options = parser.parse_args(arguments)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # of a background command; the runs would ignore it, too
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     state = State.read(options.results)
     pending = {run: 60 * minutes for run, minutes in RUNS.items() if run not in state.complete}
     if state.complete:
         _say(f"{len(RUNS) - len(pending)} of {len(RUNS)} runs are complete; to begin anew, remove {STATE}")
     for run, seconds in pending.items():
         _say(f"{seconds / 60:5.1f} min  {run}")
-    failed, deadline = list[str](), time.monotonic() + sum(pending.values())
+    failed, unused = list[str](), 0.0
     for run in list(pending):
-        left = deadline - time.monotonic()
-        share = left - sum(pending.values()) + pending.pop(run)
+        left, share = sum(pending.values()) + unused, pending.pop(run) + unused
+        start = time.monotonic()
         limits = f"at most {share / 60:.1f} min; all: at most {left / 60:.0f} min left"
         _say(f"\n== {len(RUNS) - len(pending)} of {len(RUNS)}: {run}: {limits}\n")
         command = [sys.executable, "-m", "benchmarks", *run.split(), "--results", str(options.results)]
@@ -119,6 +121,7 @@ def main(arguments: list[str]) -> int:
         else:
             state.complete.append(run)
             state.write()
+        unused = max(share - (time.monotonic() - start), 0.0)
     report.main(["--results", str(options.results)])
     for each in failed:
         _say(f"failed: {each}")

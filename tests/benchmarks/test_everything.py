@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,4 +111,20 @@ def test_a_run_may_use_the_time_that_earlier_runs_left(
 
     monkeypatch.setattr(everything, "_failure", record)
     all_of(tmp_path, log, monkeypatch, {"first": 1.0, "second": 2.0, "third": 3.0})
-    assert shares["first"] <= 60 < shares["second"] <= 180 < shares["third"] <= 360
+    assert shares["first"] == 60 < 120 < shares["second"] <= 180 < shares["third"] <= 360
+
+
+def test_a_run_that_is_ended_leaves_the_shares_of_others(
+    tmp_path: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares, clock = dict[str, float](), [0.0]
+
+    def exceed(command: list[str], seconds: float) -> str:
+        shares[command[3]] = seconds
+        clock[0] += seconds + 9
+        return "not complete"
+
+    monkeypatch.setattr(everything, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    monkeypatch.setattr(everything, "_failure", exceed)
+    all_of(tmp_path, log, monkeypatch, {"first": 1.0, "second": 2.0})
+    assert shares == {"first": 60, "second": 120}
