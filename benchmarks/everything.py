@@ -35,7 +35,7 @@ RUNS: dict[str, float] = {
     "memory --rounds 1": 3,
     "speed --save --quick --objects 20000": 4,
     "dropin --rounds 1": 1.5,
-    "controllers --rounds 1": 4,
+    "controllers --rounds 1": 5,
     "store --rounds 1": 3.5,
     "scope": 1.5,
     "bounded --rounds 1": 2,
@@ -46,8 +46,8 @@ RUNS: dict[str, float] = {
     "scale --kind namespaces --objects 10000 --objects 100000": 2,
     "scale --objects 88000 --objects 300000": 9,
     f"peers --kind namespaces {NO_BASELINE}": 4.5,
-    f"peers --kind events --objects 20000 {NO_BASELINE}": 4,
-    "peers --rounds 1 --others 2000": 16.5,
+    f"peers --kind events --objects 20000 {NO_BASELINE}": 3.5,
+    "peers --rounds 1 --others 2000": 16,
 }
 """The commands, and the share of each in minutes.
 
