@@ -33,7 +33,7 @@ RUNS: dict[str, float] = {
     "threads --rounds 1": 2,
     "variants --rounds 1": 4,
     "memory --rounds 1": 3,
-    "speed --save --quick --objects 20000": 4,
+    "speed --save --quick --objects 5000": 4,
     "dropin --rounds 1": 1.5,
     "controllers --rounds 1": 5,
     "store --rounds 1": 3.5,
