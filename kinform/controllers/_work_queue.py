@@ -262,12 +262,20 @@ class WorkQueue(Generic[K]):
             raise
         finally:
             if not getter.done() or getter.cancelled():
-                self._getters.remove(getter)
+                with suppress(ValueError):  # `_wake` has passed over it
+                    self._getters.remove(getter)
 
     def _wake(self, most: int) -> None:
-        """Wakes calls of `get`, not more than keys are ready."""
-        for _ in range(min(most, self._keys.depth, len(self._getters))):
-            self._getters.popleft().set_result(None)
+        """Wakes calls of `get`, not more than keys are ready.
+
+        Passes over those that were cancelled, and whose tasks have not run since.
+        """
+        left = min(most, self._keys.depth)
+        while left > 0 and self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
+                left -= 1
 
     # Delays
 
@@ -325,7 +333,9 @@ class WorkQueue(Generic[K]):
             self._timer.cancel()
             self._timer = None
         while self._getters:
-            self._getters.popleft().set_result(None)
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
 
     # Counts
 

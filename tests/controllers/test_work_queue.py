@@ -192,6 +192,27 @@ async def test_a_cancelled_get_loses_no_key():
     assert await queue.get() == "b"
 
 
+async def test_a_key_passes_over_gets_cancelled_just_before():
+    queue = WorkQueue()
+    cancelled, waiting = [await parked(queue) for _ in range(3)], await parked(queue)
+    for getter in cancelled:
+        getter.cancel()  # its task runs after the addition
+    queue.add("a")
+    assert await waiting == "a"
+    assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*cancelled, return_exceptions=True))
+
+
+async def test_shutdown_passes_over_gets_cancelled_just_before():
+    queue = WorkQueue()
+    cancelled, waiting = await parked(queue), await parked(queue)
+    cancelled.cancel()
+    queue.shutdown()
+    with pytest.raises(QueueShutDown):
+        await waiting
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+
+
 async def test_additions_after_shutdown_are_ignored():
     queue = WorkQueue()
     queue.shutdown()
