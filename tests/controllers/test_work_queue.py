@@ -199,7 +199,8 @@ async def test_a_key_passes_over_gets_cancelled_just_before():
         getter.cancel()  # its task runs after the addition
     queue.add("a")
     assert await waiting == "a"
-    assert all(isinstance(end, asyncio.CancelledError) for end in await asyncio.gather(*cancelled, return_exceptions=True))
+    results = await asyncio.gather(*cancelled, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
 
 
 async def test_shutdown_passes_over_gets_cancelled_just_before():
