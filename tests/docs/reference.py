@@ -63,16 +63,12 @@ def rendered(name: str) -> str:
         tree = inspect.getdoc(importlib.import_module("kinform._errors")) or ""
         lines = [line for line in tree.splitlines() if line.startswith("    ")]
         return f"```text\n{textwrap.dedent(chr(10).join(lines))}\n```\n"
-    if name == "metrics of elections":
-        return metrics.election_table()
-    if name == "metrics of shards":
-        return metrics.shards_table()
+    if name in metrics.NAMED:
+        return metrics.named_table(name)
     if name in metrics.TABLES:
         return metrics.table(name)
     if name == "decisions of elections":
         return election.table()
-    if name == "metrics of work queues":
-        return metrics.queue_table()
     if name.startswith("options of kinform "):
         return _options(name.removeprefix("options of kinform "))
     module, _, attribute = name.rpartition(".")
