@@ -32,7 +32,7 @@ from tests.docs.markdown import ROOT, pages
 
 _REGION = re.compile(r"(<!-- from the code: (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Yields):")
-_ENTRY = re.compile(r"(?P<name>[\w, ]+): (?P<text>.*)")
+_ENTRY = re.compile(r"(?P<name>[\w*, ]+): (?P<text>.*)")
 _PARAMETERS = {"Args": "Arguments", "Attributes": "Attributes", "Raises": "Raises"}
 
 # Public by name for the sake of other modules; their arguments are not public.
@@ -224,8 +224,13 @@ def _sections(doc: str) -> tuple[str, list[tuple[str, str]]]:
         else:
             prose.append(line)
     paragraphs = re.split(r"\n\s*\n", "\n".join(prose).strip())
-    text = "\n\n".join(each if each.startswith("    ") else _flow(each) for each in paragraphs)
+    text = "\n\n".join(each if each.startswith("    ") else _lines(each) for each in paragraphs)
     return text + "\n", [(name, textwrap.dedent("\n".join(lines)).strip()) for name, lines in sections]
+
+
+def _lines(paragraph: str) -> str:
+    """Puts a paragraph, or each item of a list, into a line of its own."""
+    return "\n".join(map(_flow, re.split(r"\n(?=- )", paragraph)))
 
 
 def _entries(text: str) -> dict[str, str]:
