@@ -132,7 +132,10 @@ async def followable_resources(api: Connection) -> AsyncIterator[Found | tuple[s
 
 
 async def _versions(api: Connection, rest: str) -> AsyncIterator[tuple[str, str]]:
-    """Yields the groups and versions that may have the resource, as kubectl does: the preferred versions first."""
+    """Yields the groups and versions that may have the resource.
+
+    As with kubectl, the preferred versions of all groups come before the others.
+    """
     version, _, group = rest.partition(".")
     if not rest:
         yield "", "v1"
