@@ -1,11 +1,11 @@
-"""Metrics with the label `name` alone: of work queues, elections and shards.
+"""Metrics with the label `name`: of work queues, elections, shards and recorders.
 
 The rows of each kind are in a file of their own, as data. docs/reference/metrics.md is generated from them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar
 
@@ -27,19 +27,21 @@ class HasStats(Protocol):
 
 
 class NamedRow(msgspec.Struct, Generic[S], frozen=True):
-    """A metric. Its label is `name`.
+    """A metric, with the label `name`.
 
     Attributes:
         name: Its name; a counter has `_total` at the end.
         type: Its type.
         help: The text that Prometheus shows for it.
-        read: Reads its value from the statistics of a source.
+        read: Reads its value from the statistics of a source; with a label, one for each of its values.
+        label: The label in addition to `name`, or `""`.
     """
 
     name: str
     type: Literal["counter", "gauge", "histogram"]
     help: str
-    read: Callable[[S], float | Durations]
+    read: Callable[[S], float | Durations | Mapping[str, float]]
+    label: str = ""
 
 
 def named_families(rows: Sequence[NamedRow[Any]], sources: Iterable[tuple[str, HasStats]]) -> list[Metric]:
@@ -59,6 +61,9 @@ def _family(row: NamedRow[Any], found: list[tuple[str, Any]]) -> Metric:
         value = row.read(stats)
         if isinstance(value, int | float):
             metric.add_sample(row.name, {"name": name}, float(value))
+        elif isinstance(value, Mapping):
+            for each, number in value.items():
+                metric.add_sample(row.name, {"name": name, row.label: each}, float(number))
         else:
             _add_histogram(metric, name, value)
     return metric

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
 from kinform.prometheus._on_demand_metrics import ON_DEMAND_ROWS
 from kinform.prometheus._queue_metrics import QUEUE_ROWS
+from kinform.prometheus._recorder_metrics import RECORDER_ROWS
 from kinform.prometheus._shards_metrics import SHARDS_ROWS
 
-TABLES = {"metrics": ROWS, "shared metrics": SHARED_ROWS, "metrics of caches": ON_DEMAND_ROWS}
-NAMED = {"metrics of work queues": QUEUE_ROWS, "metrics of elections": ELECTION_ROWS, "metrics of shards": SHARDS_ROWS}
+TABLES: dict[str, Sequence[Any]] = {
+    "metrics": ROWS,
+    "shared metrics": SHARED_ROWS,
+    "metrics of caches": ON_DEMAND_ROWS,
+    "metrics of recorders": RECORDER_ROWS,
+}
+NAMED: dict[str, Sequence[Any]] = {
+    "metrics of work queues": QUEUE_ROWS,
+    "metrics of elections": ELECTION_ROWS,
+    "metrics of shards": SHARDS_ROWS,
+}
 
 
 def table(name: str) -> str:

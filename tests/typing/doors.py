@@ -276,6 +276,9 @@ async def a_controller_takes_informers_of_each_type(
     )
     assert_type(await controller.run(), None)
     assert_type(controller.queue, WorkQueue[str])
+    controller.event("shop/web-0", "Created", "made")
+    controller.event("shop/web-0", "Failed", "no quota", type="Warning", action="Create")
+    kinform.prometheus.register(controller.queue, controller.events)
     Controller(pods, without_result, predicate=lambda old, new: old != new)
 
 
