@@ -35,9 +35,9 @@ async def ensure_finalizer(
 
     As long as an object has a finalizer, a deletion only sets its `metadata.deletionTimestamp`. So the controller can
     clean up first. Sends no request if the object that was passed, or that the store has, has the finalizer. Otherwise
-    sends one patch; before it a `get` if neither object is known, or if it has no finalizers: pruning or its type may
-    have removed them. Finalizers of others are kept: if the object has changed, the server refuses the patch, and the
-    function tries again from the newest state, up to 5 times.
+    sends one patch; before it a `get` if neither object is known, or if it has no finalizers, and pruning, a transform
+    or its type may have removed them. Finalizers of others are kept: if the object has changed, the server refuses the
+    patch, and the function tries again from the newest state, up to 5 times.
 
     Args:
         api: The connection.
@@ -101,8 +101,10 @@ async def _change(
 ) -> T | None:
     require_instance("api", api, Connection, "a kinform.Connection")
     require_match("name", name, QUALIFIED_NAME, _FINALIZER)
-    store = None
+    store, whole = None, False
     if isinstance(resource, Informer):
+        spec = resource._collection.spec
+        whole = isinstance(obj, str) and spec.transform is None and spec.keeps(("metadata", "finalizers"))
         store, resource = resource.store, resource.resource
     known: tuple[Identity, bytes] | None = None
     if not isinstance(obj, str):
@@ -111,7 +113,7 @@ async def _change(
         known = read_identity("obj", raw)
     key = obj if isinstance(obj, str) else known[0].key if known is not None else ""
     uid = None if known is None else known[0].metadata.uid
-    if known is not None and not (known[0].metadata.resourceVersion and known[0].metadata.finalizers):
+    if known is not None and not (known[0].metadata.resourceVersion and (whole or known[0].metadata.finalizers)):
         known = None  # not an object of the server, or it may be pruned: a patch would remove the finalizers of others
     conflict: ConflictError | None = None
     try:

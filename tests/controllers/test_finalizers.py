@@ -134,10 +134,22 @@ class KeyOnly(msgspec.Struct):
     metadata: KeyMeta
 
 
-@pytest.mark.parametrize("type", [dict, KeyOnly])
-async def test_finalizers_that_the_store_lacks_are_kept(server: Server, sim, type):
-    prune = kinform.Prune(drop=["metadata.finalizers"])
-    async with kinform.Informer(sim, MAPS, prune=prune, type=type) as maps:
+def without_finalizers(raw: bytes) -> bytes:
+    obj = msgspec.json.decode(raw)
+    del obj["metadata"]["finalizers"]
+    return msgspec.json.encode(obj)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prune": kinform.Prune(drop=["metadata.finalizers"])},
+        {"prune": kinform.Prune(drop=["metadata.finalizers"]), "type": KeyOnly},
+        {"transform": without_finalizers},
+    ],
+)
+async def test_finalizers_that_the_store_lacks_are_kept(server: Server, sim, options):
+    async with kinform.Informer(sim, MAPS, **options) as maps:
         await maps.synced()
         maps.expect(await ensure_finalizer(sim, MAPS, maps.store["shop/a"], OURS))
         await ensure_finalizer(sim, maps, "shop/a", "example.com/third")
@@ -156,6 +168,15 @@ async def test_a_recreated_object_without_finalizers_is_a_conflict(server: Serve
         await ensure_finalizer(sim, MAPS, old, OURS)
     assert await remove_finalizer(sim, MAPS, old, OURS) is None
     assert finalizers(await sim.get(MAPS, "shop/b")) == []
+
+
+async def test_a_new_object_in_the_store_takes_one_request(server: Server, sim):
+    async with kinform.Informer(sim, MAPS) as maps:
+        server.put(MAPS, {"metadata": {"namespace": "shop", "name": "b"}})
+        await until(lambda: "shop/b" in maps.store)
+        asked = len(server.requests)
+        assert finalizers(await ensure_finalizer(sim, maps, "shop/b", OURS)) == [OURS]
+        assert [request.verb for request in server.requests[asked:]] == ["patch"]
 
 
 async def test_conflicts_are_retried_five_times(server: Server, sim):
