@@ -57,6 +57,8 @@ class LeaseRenewalAge:
     An age starts when this process has seen the renewal, so it lacks the delay of the watch. At the first sight of a
     lease its age is 0.
 
+    The metric has no label of its own, so use one for each registry. Its informer may follow several namespaces.
+
     Args:
         leases: An informer on `coordination.k8s.io/v1/leases`, of `kinform` or of `kinform.sync`.
 
