@@ -1,6 +1,6 @@
 """The age of the renewals of Leases, as a histogram.
 
-Each collection observes the age of every lease that has a holder. So a lease without renewals moves the histogram,
+Each collection observes the age of every lease that is not released. So a lease without renewals moves the histogram,
 too. The ages are measured by the clock of this process, from the moment at which it saw a new renewTime,
 because the clocks of the holders may differ.
 Source: tools/leaderelection of client-go, which measures a lease in the same way.
@@ -50,11 +50,14 @@ class LeaseRenewalAge:
     """Measures how long ago leases were renewed: `lease_renewal_age_seconds`.
 
     Give it to `register` or to a `Collector`. It lives as long as the informer. It needs `spec.renewTime` and
-    `spec.holderIdentity` of each lease, and keeps one time for each. Each scrape observes the age of each lease that
-    has a holder; more scrapes give more observations, but the same quantiles.
+    `spec.holderIdentity` of each lease, and keeps one time for each. Each scrape observes the age of each lease, also
+    of a heartbeat without the field `holderIdentity`, but not of one that was released: its `holderIdentity` is `""`.
+    More scrapes give more observations, but the same quantiles.
 
     An age starts when this process has seen the renewal, so it lacks the delay of the watch. At the first sight of a
     lease its age is 0.
+
+    The metric has no label of its own, so use one for each registry. Its informer may follow several namespaces.
 
     Args:
         leases: An informer on `coordination.k8s.io/v1/leases`, of `kinform` or of `kinform.sync`.
@@ -78,7 +81,7 @@ class LeaseRenewalAge:
         raw = self._leases.store.raw(key)
         spec = _Spec() if raw is None else msgspec.json.decode(raw, type=_Lease).spec
         with self._lock:
-            if not spec.holderIdentity or spec.renewTime is None:  # deleted, or released
+            if spec.holderIdentity == "" or spec.renewTime is None:  # deleted, or released
                 self._renewed.pop(key, None)
             elif self._renewed.get(key, ("", 0.0))[0] != spec.renewTime:
                 self._renewed[key] = spec.renewTime, time.monotonic()
@@ -94,7 +97,7 @@ class LeaseRenewalAge:
         bounds = [*map(str, BUCKETS), "+Inf"]
         yield HistogramMetricFamily(
             "lease_renewal_age_seconds",
-            "Seconds since each lease with a holder was renewed, at each scrape.",
+            "Seconds since each lease that is not released was renewed, at each scrape.",
             buckets=list(zip(bounds, counts, strict=True)),
             sum_value=total,
         )

@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from kinform import Health, OnDemandStats, Resource, Stats
 
 if TYPE_CHECKING:
-    from kinform.controllers import ElectionStats, EventStats, QueueStats
+    from kinform.controllers import ElectionStats, EventStats, QueueStats, ShardsStats
 
 
 @runtime_checkable
@@ -109,7 +109,7 @@ class Shards(Protocol):
         """Returns whether this replica has the shard of an object."""
         ...
 
-    def stats(self) -> Any:
+    def stats(self) -> ShardsStats:
         """Returns the current statistics, in any thread."""
         ...
 

@@ -661,6 +661,23 @@ async def test_a_candidate_cancelled_while_it_takes_releases():
 
 
 @in_virtual_time
+async def test_a_candidate_stopped_after_an_unanswered_write_releases():
+    server = LeaseServer()
+    server.put({"holderIdentity": ""})
+    a = Candidate(server, "a")
+    a.road.delay = 1
+    a.start()
+    await asyncio.sleep(2.5)  # it has read the Lease
+    a.road.drops_answers = True
+    await asyncio.sleep(2.5)  # now it waits for its next attempt
+    assert server.writes[-1][2]["holderIdentity"] == "a"
+    a.road.heal()
+    await a.stop()
+    assert server.writes[-1][2]["holderIdentity"] == ""
+    assert not a.terms
+
+
+@in_virtual_time
 async def test_a_body_that_raises_ends_the_renewals_and_releases():
     server = LeaseServer()
     election = LeaderElection(Road(server, "a"), KEY)

@@ -12,18 +12,16 @@ from kinform.prometheus._queue_metrics import QUEUE_ROWS
 from kinform.prometheus._recorder_metrics import RECORDER_ROWS
 from kinform.prometheus._shards_metrics import SHARDS_ROWS
 
-
-def queue_table() -> str:
-    """Returns a row for each metric of a work queue."""
-    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in QUEUE_ROWS)
-    return f"| metric | type | |\n|---|---|---|\n{rows}"
-
-
 TABLES: dict[str, Sequence[Any]] = {
     "metrics": ROWS,
     "shared metrics": SHARED_ROWS,
     "metrics of caches": ON_DEMAND_ROWS,
     "metrics of recorders": RECORDER_ROWS,
+}
+NAMED: dict[str, Sequence[Any]] = {
+    "metrics of work queues": QUEUE_ROWS,
+    "metrics of elections": ELECTION_ROWS,
+    "metrics of shards": SHARDS_ROWS,
 }
 
 
@@ -36,13 +34,7 @@ def table(name: str) -> str:
     return f"| metric | type | label | |\n|---|---|---|---|\n{rows}"
 
 
-def election_table() -> str:
-    """Returns a row for each metric of elections."""
-    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in ELECTION_ROWS)
-    return f"| metric | type | |\n|---|---|---|\n{rows}"
-
-
-def shards_table() -> str:
-    """Returns a row for each metric of shards."""
-    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in SHARDS_ROWS)
+def named_table(name: str) -> str:
+    """Returns a row for each metric of sources whose only label is their name."""
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in NAMED[name])
     return f"| metric | type | |\n|---|---|---|\n{rows}"

@@ -19,8 +19,10 @@ LEASES = "coordination.k8s.io/v1/leases"
 NAME = "lease_renewal_age_seconds"
 
 
-def lease(name: str, minute: int, holder: str = "a") -> dict[str, Any]:
-    spec = {"holderIdentity": holder, "renewTime": f"2026-04-01T12:{minute:02}:00.000000Z"}
+def lease(name: str, minute: int, holder: str | None = "a") -> dict[str, Any]:
+    spec = {"renewTime": f"2026-04-01T12:{minute:02}:00.000000Z"}
+    if holder is not None:
+        spec["holderIdentity"] = holder
     return {"metadata": {"namespace": "shop", "name": name}, "spec": spec}
 
 
@@ -38,6 +40,15 @@ def observed(ages: LeaseRenewalAge) -> tuple[dict[str, float], float, float]:
     found = {(sample.name, sample.labels.get("le")): sample.value for each in ages.collect() for sample in each.samples}
     buckets = {str(le): value for (name, le), value in found.items() if name == f"{NAME}_bucket" and value}
     return buckets, found[f"{NAME}_count", None], found[f"{NAME}_sum", None]
+
+
+async def test_a_heartbeat_without_a_holder_has_an_age(server: Server):
+    async with kinform.connect(server.url) as api:
+        leases = kinform.Informer(api, LEASES, options=quick())
+        ages = LeaseRenewalAge(leases)
+        async with leases:
+            server.put(LEASES, lease("heartbeat", 0, holder=None))
+            await until(lambda: observed(ages)[1] > 0)
 
 
 async def test_each_scrape_observes_the_age_of_each_held_lease(server: Server, monkeypatch: pytest.MonkeyPatch):
