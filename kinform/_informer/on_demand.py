@@ -55,7 +55,8 @@ class OnDemand(Generic[T]):
     object again. Only `max_stale` allows older answers. Each of them is counted and logged.
 
     A first read sends one request with the field selector `metadata.name`, for all concurrent readers of the key: a
-    watch that begins with the object (WatchList, KEP-3157). Servers without WatchList get a LIST, then a watch.
+    watch that begins with the object (WatchList, KEP-3157). Servers without WatchList get a LIST, then a watch. If a
+    server accepts the watch, but sends no complete state in half of the `timeout`, it counts as one of them.
     Cancellation of a reader does not affect the others. An object keeps its watch as long as it is read at least once
     in `ttl` seconds. If there are `max_watches` others, if the object does not exist, or if the watch fails, a read of
     a missing or old answer sends a LIST. After a watch was refused, the `ttl` alone keeps the object current.
@@ -143,6 +144,7 @@ class OnDemand(Generic[T]):
         self._failures: dict[str, tuple[KinformError, float]] = {}  # with the time until which it is the answer
         self._background_tasks: list[asyncio.Task[None]] = []
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
+        self._begins_watches = True
 
     def __repr__(self) -> str:
         state = "running" if self._running else "not running"
@@ -323,8 +325,9 @@ class OnDemand(Generic[T]):
         await self._take_slot(call)
         try:
             self._requests += 1
+            await self._await_cooldown(call, deadline)
             watch = self._begin_watch(key)
-            if watch is not None and await self._has_first_state(watch, call, deadline):
+            if watch is not None and await self._has_first_state(watch, deadline):
                 return watch.started, self._cache.raw(key)
             await self._await_cooldown(call, deadline)
             started = time.monotonic()
@@ -347,18 +350,20 @@ class OnDemand(Generic[T]):
         None for an object that was missing: most likely it still is, and then the connection would be lost.
         """
         is_missing = self._cache.current_at(key) is not None and not self._cache.has_object(key)
-        return None if is_missing or key in self._watches else self._follow(key, "")
+        return self._follow(key, "") if self._begins_watches and not is_missing and key not in self._watches else None
 
-    async def _has_first_state(self, watch: ObjectWatch, call: Call, deadline: float) -> bool:
+    async def _has_first_state(self, watch: ObjectWatch, deadline: float) -> bool:
         """Waits until the cache has the first state of a watch; False: it does not come."""
-        key = watch.key
+        key, arrived = watch.key, False
         try:
-            async with asyncio.timeout(deadline - time.monotonic()):
+            async with asyncio.timeout((deadline - time.monotonic()) / 2):  # the rest is for a LIST
                 arrived = await watch.first_state
-        except TimeoutError as error:
-            raise StalledError(f"{call}: no complete response within {self._timeout:g} s") from error
+        except TimeoutError:
+            self._begins_watches = (
+                False  # some servers ignore the parameters of WatchList, and send no end of the state
+            )
         finally:
-            if not watch.first_state.done() or watch.first_state.cancelled():
+            if watch.first_state.cancelled():
                 self._stop_watch(key)
         if arrived and self._cache.current_at(key) is not None:  # it may be evicted
             if not self._cache.has_object(key):

@@ -19,6 +19,7 @@ from kinform.testing import (
     InternalError,
     Invalid,
     MalformedObject,
+    NoBookmark,
     Server,
     Stall,
     TooManyRequests,
@@ -329,6 +330,20 @@ async def test_a_retry_after_for_a_stream_delays_a_fetch(server: Server, make: M
             assert time.monotonic() - started >= 0.8
 
 
+async def test_a_server_that_ignores_watch_list_delays_one_read(make: Make, server: Server) -> None:
+    for name in ("shop", "bank"):
+        put(server, name, x="1")
+    server.fault(NoBookmark(), on="watch", times=None)
+    async with make(timeout=1) as cache:
+        for number, name in enumerate(("shop", "bank"), 1):
+            assert await label(cache, name) == "1"
+            await until(lambda number=number: server.watchers == number)
+            put(server, name, x="2")
+            await becomes(lambda name=name: label(cache, name), "2")
+    assert lists(server) == ["metadata.name=shop", "metadata.name=bank"]
+    assert watches(server) == ["metadata.name=shop"] * 2 + ["metadata.name=bank"]
+
+
 async def test_a_server_without_watch_list_gets_a_list_and_a_watch(make: Make, server: Server) -> None:
     for name in ("shop", "bank"):
         put(server, name, x="1")
@@ -352,7 +367,8 @@ async def test_an_unknown_resource_is_no_missing_object(server: Server) -> None:
 
 @pytest.mark.parametrize("max_watches", [0, 100])
 async def test_a_slow_server_raises_at_the_timeout(server: Server, make: Make, max_watches: int) -> None:
-    server.fault(Stall(headers=False), on="list" if max_watches == 0 else "watch", times=None)
+    for on in ("watch", "list"):
+        server.fault(Stall(headers=False), on=on, times=None)
     async with make(timeout=0.2, max_watches=max_watches) as cache:
         with pytest.raises(kinform.StalledError, match="v1/namespaces shop"):
             await cache.get("shop")
