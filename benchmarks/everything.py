@@ -24,6 +24,7 @@ RUNS: tuple[tuple[str, ...], ...] = (
     ("memory",),
     ("speed", "--save"),
     ("dropin",),
+    ("controllers",),
     ("store",),
     ("scope",),
     ("fleet",),

@@ -25,6 +25,7 @@ import msgspec
 
 from benchmarks.corpus import Kind, make, read_dump, touch
 from benchmarks.harness.collection import Chunks, Collection, in_chunks, partial, watch_event
+from benchmarks.harness.digest import Identified
 from benchmarks.harness.discovery import discovery
 from benchmarks.harness.wire import Connection, HttpRequest, Listener
 from tests.support.tls import CERTIFICATES
@@ -103,6 +104,11 @@ class Server:
     def digest(self, *, whole: bool = True) -> dict[str, Any]:
         """Returns the digest of the objects. `whole` takes a while for many objects."""
         return self._collection.digest(whole=whole).result()
+
+    def versions(self) -> dict[str, str]:
+        """Returns the resourceVersion of each object."""
+        items = self._collection.items.items()
+        return {key: msgspec.json.decode(item, type=Identified).metadata.resourceVersion for key, item in items}
 
     def request_counts(self) -> dict[str, int]:
         """Counts requests: `list`, `watch`, and `stream` for a watch with initial events."""

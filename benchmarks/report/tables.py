@@ -215,6 +215,14 @@ def fleet(records: Records) -> str:
     return figures(of(records, "fleet", record="client"), lead, fleet_benchmark.COLUMNS)
 
 
+def controllers(records: Records, part: str, columns: Iterable[Column]) -> str:
+    """Formats a part of the comparison of controllers, with the absent programs."""
+    found = of(records, "controllers", record=part)
+    lead = {"program": lambda each: _bold_kinform(each["peer"], each["peer"] == "kinform")}
+    measured = figures([each for each in found if "figures" in each], lead, columns)
+    return "\n\n".join([measured, *(f"{each['peer']}: {each['absent']}." for each in found if "absent" in each)])
+
+
 def history(records: Records) -> str:
     """Formats the programs that follow a collection, a column for each."""
     found = of(records, "memory")

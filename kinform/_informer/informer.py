@@ -1,6 +1,7 @@
 """The informer: a live collection, with a type, listeners and waits.
 
-Passes calls to its collection, its handle on it and its dispatcher.
+Passes calls to its collection, its handle on it and its dispatcher. It is long because most of it is the documentation
+of public methods.
 Source: client-go's shared informer, kube-runtime's reflector.
 """
 
@@ -24,7 +25,8 @@ from kinform._informer.lazy_store import LazyStore
 from kinform._informer.report import health_of, stats_of
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
-from kinform._paths.index_program import CONTROLLER
+from kinform._paths.index_program import CONTROLLER, OWNER_PATH, paths_read
+from kinform._sharding import ShardSet, ShardSource
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
 from kinform._store.reader import Store
@@ -490,6 +492,28 @@ class Informer(Generic[T]):
         A field selector may exclude the object, and only the server can evaluate it.
         """
         return resource == self.resource and not self._collection.spec.scope.field_selector
+
+    def _keeps(self, *path: str) -> bool:
+        """Returns whether pruning keeps the field at a path, or a part of it."""
+        return self._collection.spec.keeps(path)
+
+    def _keeps_owners(self) -> bool:
+        """Returns whether pruning keeps what `_add_owner_listener` needs."""
+        return self._collection.spec.keeps(*paths_read(OWNER_PATH))
+
+    @property
+    def _shards(self) -> ShardSet | None:
+        """The shards that it follows now, or None if it follows all objects."""
+        return self._collection.spec.shards
+
+    @property
+    def _shard_source(self) -> ShardSource | None:
+        return self._collection.spec.scope.shards
+
+    @property
+    def _lacks_shards(self) -> bool:
+        """True if the objects of new shards have not arrived yet."""
+        return any(stream.lacks_shards for stream in self._collection.streams.values())
 
     @property
     def _transport(self) -> Transport:

@@ -19,8 +19,19 @@ from kinform.prometheus._informer_metrics import families
 from kinform.prometheus._labels import UniqueNames
 from kinform.prometheus._on_demand_metrics import on_demand_families
 from kinform.prometheus._queue_metrics import queue_families
+from kinform.prometheus._recorder_metrics import recorder_families
 from kinform.prometheus._shards_metrics import shards_families
-from kinform.prometheus._sources import Cache, Election, InformerGroup, InformerSource, Metrics, Queue, Shards, Source
+from kinform.prometheus._sources import (
+    Cache,
+    Election,
+    InformerGroup,
+    InformerSource,
+    Metrics,
+    Queue,
+    Recorder,
+    Shards,
+    Source,
+)
 
 
 class Kind(NamedTuple):
@@ -42,11 +53,13 @@ KINDS = (
     Kind(Queue, queue_families, has_resource=False),
     Kind(Election, election_families, has_resource=False),
     Kind(Shards, shards_families, has_resource=False),
+    Kind(Recorder, recorder_families, has_resource=False),
     Kind(InformerSource, families, has_resource=True),
     Kind(Cache, on_demand_families, has_resource=True),
 )
 ALLOWED = (
-    "informers, caches, objects with `informers`, work queues, elections, shards, or objects with a method `collect`"
+    "informers, caches, objects with `informers`, work queues, elections, shards, recorders of Events, or objects with "
+    "a method `collect`"
 )
 
 
@@ -62,8 +75,8 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, caches, objects with informers, work queues, elections, shards, and objects with metrics of
-            their own, such as collectors of `prometheus_client`.
+        sources: Informers, caches, objects with informers, work queues, elections, shards, recorders of Events, and
+            objects with metrics of their own, such as collectors of `prometheus_client`.
 
     Raises:
         OptionError: An argument is something else.

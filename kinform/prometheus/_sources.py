@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from kinform import Health, OnDemandStats, Resource, Stats
 
 if TYPE_CHECKING:
-    from kinform.controllers import ElectionStats, QueueStats
+    from kinform.controllers import ElectionStats, EventStats, QueueStats
 
 
 @runtime_checkable
@@ -115,6 +115,21 @@ class Shards(Protocol):
 
 
 @runtime_checkable
+class Recorder(Protocol):
+    """A recorder of Events: `kinform.controllers.EventRecorder`."""
+
+    name: str
+
+    def stats(self) -> EventStats:
+        """Returns the current counts, in any thread."""
+        ...
+
+    def event(self, regarding: Any, reason: str, note: str) -> None:
+        """Records an Event."""
+        ...
+
+
+@runtime_checkable
 class Metrics(Protocol):
     """An object with metrics of its own, in the form of `prometheus_client`.
 
@@ -127,5 +142,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = InformerSource | Cache | InformerGroup | Queue | Election | Shards | Metrics
+Source: TypeAlias = InformerSource | Cache | InformerGroup | Queue | Election | Shards | Recorder | Metrics
 """An object whose metrics a collector returns."""

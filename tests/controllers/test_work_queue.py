@@ -279,6 +279,24 @@ async def test_shutdown_ends_a_drain():
     queue.done("a")
 
 
+async def test_shutdown_ends_a_drain_with_a_dirty_key():
+    queue = WorkQueue()
+    queue.add("a")
+    await queue.get()
+    queue.add("a")
+    drain = asyncio.create_task(queue.drain())
+    await asyncio.sleep(0)
+    queue.done("a")
+    await asyncio.sleep(0)
+    assert not drain.done()
+    queue.shutdown()
+    await drain
+    assert await queue.get() == "a"
+    queue.done("a")
+    with pytest.raises(QueueShutDown):
+        await queue.get()
+
+
 async def test_drain_follows_an_earlier_shutdown():
     queue = WorkQueue()
     queue.add("a")

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
 from kinform.prometheus._on_demand_metrics import ON_DEMAND_ROWS
 from kinform.prometheus._queue_metrics import QUEUE_ROWS
+from kinform.prometheus._recorder_metrics import RECORDER_ROWS
 from kinform.prometheus._shards_metrics import SHARDS_ROWS
 
 
@@ -15,7 +19,12 @@ def queue_table() -> str:
     return f"| metric | type | |\n|---|---|---|\n{rows}"
 
 
-TABLES = {"metrics": ROWS, "shared metrics": SHARED_ROWS, "metrics of caches": ON_DEMAND_ROWS}
+TABLES: dict[str, Sequence[Any]] = {
+    "metrics": ROWS,
+    "shared metrics": SHARED_ROWS,
+    "metrics of caches": ON_DEMAND_ROWS,
+    "metrics of recorders": RECORDER_ROWS,
+}
 
 
 def table(name: str) -> str:

@@ -135,7 +135,7 @@ async def test_a_service_account_with_unreadable_token_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_cluster(tmp_path, monkeypatch).write_bytes(b"secret\xff")
-    with pytest.raises(OptionError, match=r"token can be read \(ValueError\)"):
+    with pytest.raises(OptionError, match=r"token can be read \(CredentialError\)"):
         async with connect():
             pass
 
@@ -301,10 +301,10 @@ async def test_a_connection_is_a_transport_inside_its_block() -> None:
         api = connect(server.url)
         assert as_transport(api) is api
         assert "not open yet" in repr(api)
-        for use in (api.open(PODS), api.refresh_credentials()):
-            with pytest.raises(OptionError, match="async with"):
-                await use
-        with pytest.raises(OptionError, match="async with"):
+        for use in (api.open, lambda _: api.refresh_credentials()):
+            with pytest.raises(OptionError, match="a connection inside its block"):
+                await use(PODS)
+        with pytest.raises(OptionError, match="a connection inside its block"):
             _ = api.api_client
         async with api as entered:
             assert entered is api
@@ -313,7 +313,7 @@ async def test_a_connection_is_a_transport_inside_its_block() -> None:
             with pytest.raises(OptionError, match="not been entered before"):
                 await api.__aenter__()
         assert "closed" in repr(api)
-        with pytest.raises(OptionError, match="async with"):
+        with pytest.raises(OptionError, match="a connection inside its block"):
             await api.open(PODS)
         with pytest.raises(OptionError, match="not been entered before"):
             await api.__aenter__()
