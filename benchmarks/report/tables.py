@@ -360,12 +360,15 @@ def warm(records: Records) -> str:
 
 
 def scope(records: Records) -> str:
-    """Formats the same pods in smaller scopes."""
-    lead: Lead = {
-        "scope": lambda each: SCOPES.get(each["scope"], each["scope"]),
-        "pods": lambda each: f"{each['objects']:,}",
-    }
-    return figures(of(records, "scope", record="scope"), lead, scope_benchmark.COLUMNS)
+    """Formats a table for each kind, with a row for each scope."""
+    tables = []
+    for kind in scope_benchmark.TYPES:
+        lead: Lead = {
+            "scope": lambda each: SCOPES.get(each["scope"], each["scope"]),
+            kind: lambda each: f"{each['objects']:,}",
+        }
+        tables.append(figures(of(records, "scope", record="scope", kind=kind), lead, scope_benchmark.COLUMNS))
+    return "\n\n".join(filter(None, tables))
 
 
 def scale(records: Records) -> str:

@@ -132,7 +132,7 @@ class Stream:
             pacing.first_delay(random_fraction()),
         )
         self._turn = Turn(pacing)
-        self._cooldown = _cooldowns.setdefault(transport.identity, Cooldown(MAX_RETRY_AFTER))
+        self._cooldown = cooldown_of(transport)
 
     @property
     def name(self) -> str:
@@ -347,6 +347,7 @@ class Stream:
         if machine.error is not None and machine.error is not reported:
             self.report(machine.error)
         self.on_progress()
+        await asyncio.sleep(0)  # it may have cancelled this task: send no other request then
 
     def _reshard(self) -> None:
         assert self.shards is not None
@@ -453,6 +454,11 @@ class Stream:
             except (Exception, asyncio.CancelledError) as raised:  # a function that awaits nothing is not cancelled
                 message = f"{self.name}: on_error {function_name(on_error)} raised {type(raised).__name__}"
                 self._log.exception("on_error", message, raised)
+
+
+def cooldown_of(transport: Transport) -> Cooldown:
+    """Returns the wait that all clients in this process owe to a server."""
+    return _cooldowns.setdefault(transport.identity, Cooldown(MAX_RETRY_AFTER))
 
 
 def events_of(step: Step) -> Iterator[WatcherEvent]:
