@@ -282,7 +282,7 @@ class OnDemand(Generic[T]):
         now = time.monotonic()
         current_at = self._current_at(key)
         if not self._max_stale or current_at is None or current_at < now - self._limit(key) - self._max_stale:
-            raise error.with_traceback(None)
+            raise _copy_of(error)
         self._stale_answers += 1
         self._log.warning("stale", f"{self.name}: answers are up to {now - current_at:.0f} s old: {error}")
         return self._answer(key, now)
@@ -463,6 +463,14 @@ class OnDemand(Generic[T]):
                     self._cache.remove(key)
             for key in [key for key, (_, until) in self._failures.items() if until < now]:
                 del self._failures[key]
+
+
+def _copy_of(error: KinformError) -> KinformError:
+    """Returns a copy without a traceback: each raise adds the frames of a reader, with its objects."""
+    found = type(error).__new__(type(error), *error.args)
+    found.__dict__.update(error.__dict__)
+    found.__cause__ = error.__cause__
+    return found
 
 
 def _retrieve(fetch: asyncio.Task[Any]) -> None:

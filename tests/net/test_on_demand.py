@@ -393,6 +393,21 @@ async def test_stale_answers_are_allowed_counted_and_logged(
         assert cache.stats().stale_answers == 1
 
 
+async def test_readers_of_one_failure_share_no_exception(server: Server, make: Make) -> None:
+    server.fault(InternalError(), on="list", times=None)
+    async with make(max_watches=0) as cache:
+        errors = [await _error(cache) for _ in range(2)]
+    assert errors[0] is not errors[1]
+    assert [str(error) for error in errors] == [str(errors[0])] * 2
+    assert [(error.status, error.verb) for error in errors] == [(500, "list")] * 2
+
+
+async def _error(cache: kinform.OnDemand[Any]) -> kinform.StatusError:
+    with pytest.raises(kinform.StatusError) as caught:
+        await cache.get("shop")
+    return caught.value
+
+
 async def test_without_max_stale_an_old_answer_is_never_given(server: Server, make: Make) -> None:
     put(server, "shop", x="1")
     async with make(ttl=0.1, max_watches=0) as cache:
