@@ -11,7 +11,7 @@ from typing import Generic, Literal
 
 from kinform._checks import require_callable
 from kinform._decoding import T
-from kinform._dispatch.event_decoder import EventDecoder
+from kinform._dispatch.event_decoder import EventDecoder, Kept
 from kinform._dispatch.invoke import Handler, Invoker, TimeSlice
 from kinform._dispatch.queue import Entry, Queue
 from kinform._events import Added, Deleted, Updated
@@ -37,6 +37,7 @@ class Handlers(Generic[T]):
         self.queue = Queue(bound)
         self._decoder = decoder
         self.invoke = Invoker(name)
+        self._kept: Kept = {}
         self._time_slice = TimeSlice()
         # With each handler the number of the last change before it was registered.
         self._registered: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
@@ -81,6 +82,7 @@ class Handlers(Generic[T]):
 
     async def run(self) -> None:
         """Calls handlers until the queue is closed."""
+        self._kept.clear()  # of an earlier start
         while entry := await self.queue.pop():
             for version in entry.present or ():
                 added = Entry("added", version.key, version, only=entry.only)
@@ -95,7 +97,9 @@ class Handlers(Generic[T]):
         else:
             registered = self._registered.get(entry.kind, [])
             handlers = [handler for handler, since in registered if entry.number > since]
-        event = self._decoder(entry) if handlers else None
+        # An update that no handler gets may be one to skip. Then a deletion needs the version before it.
+        needed = handlers or (entry.kind == "updated" and self._registered["deleted"])
+        event = self._decoder(entry, self._kept) if needed else None
         for handler in handlers:
             match event:
                 case Updated(_, new, old):
