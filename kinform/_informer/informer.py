@@ -452,6 +452,9 @@ class Informer(Generic[T]):
         more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
         stops. An iterator that is made before the start can be read after it.
 
+        The iteration does not raise a 401, 403 or 404: it waits until the refusal ends. Await `synced` first, which
+        raises it.
+
         Args:
             allow_skipped: `Synced` does not wait for skipped objects.
 

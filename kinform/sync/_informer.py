@@ -194,6 +194,10 @@ class Informer(Generic[T]):
         return handler
 
     def changes(self, *, allow_skipped: bool = False) -> Changes[T]:
-        """Returns an iterator over the objects in the store and all later changes."""
+        """Returns an iterator over the objects in the store and all later changes.
+
+        The iteration does not raise a 401, 403 or 404: it waits until the refusal ends. Call `synced` first, which
+        raises it.
+        """
         changes = self._lifetime.run(self._informer.changes, allow_skipped=allow_skipped)
         return Changes(changes, self.name, self._lifetime)
