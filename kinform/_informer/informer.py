@@ -53,7 +53,8 @@ class Informer(Generic[T]):
     the state at the fork. All other methods except `stats` and `health` raise a `KinformError` at the call.
 
     Args:
-        api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.
+        api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it. A
+            connection must be open when the block of the informer is entered.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
         scope: The objects to request. Default: all.
         prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
