@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Generic, Literal
 
-from kinform._checks import require_callable
+from kinform._checks import require_handler
 from kinform._decoding import T
 from kinform._dispatch.event_decoder import EventDecoder, Kept
 from kinform._dispatch.invoke import Handler, Invoker, TimeSlice
@@ -51,9 +51,9 @@ class Handlers(Generic[T]):
             present: Objects that it alone gets first, as added.
 
         Raises:
-            OptionError: The handler is not callable.
+            OptionError: The handler is not callable with the arguments of this event.
         """
-        require_callable("handler", handler)
+        require_handler(handler, "old, new" if event_kind == "updated" else "object")
         # Changes that wait now happened before the registration: `present` includes them.
         self._registered[event_kind].append((handler, self.queue.pushed))
         self.queue.seal()

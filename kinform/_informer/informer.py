@@ -23,6 +23,7 @@ from kinform._informer.collection import Collection
 from kinform._informer.handle import Handle
 from kinform._informer.lazy_store import LazyStore
 from kinform._informer.report import health_of, stats_of
+from kinform._informer.waits import describe
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
 from kinform._paths.index_program import CONTROLLER, OWNER_PATH, paths_read
@@ -409,6 +410,10 @@ class Informer(Generic[T]):
         merged. An exception is counted in `stats().handler_errors` and stops nothing. For each handler, the log has at
         most one line in ten minutes, with the key and the type of the exception. At the level DEBUG, it has each
         exception with its text. All handlers of one event get the same object.
+
+        Raises:
+            OptionError: The handler does not take one argument. So do the other methods for handlers that do not take
+                theirs.
         """
         self._add_handler("added", handler)
         return handler
@@ -471,7 +476,11 @@ class Informer(Generic[T]):
         self._handle.start()
         return changes
 
-    # Doors for `kinform.controllers`
+    # Doors for `kinform.sync` and `kinform.controllers`
+
+    def _states(self) -> str:
+        """Returns the state of each stream and its cause, or `""`. Any thread may call it."""
+        return describe(self._collection.streams.copy().values())
 
     def _add_key_listener(self, listener: KeyListener) -> None:
         """Passes the keys in the store, then those of changes, at once."""
