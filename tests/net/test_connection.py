@@ -352,7 +352,7 @@ async def test_connections_are_not_limited() -> None:
 
 
 @pytest.mark.parametrize("state", ["not open yet", "closed"])
-async def test_nothing_can_be_entered_with_a_connection_that_is_not_open(server, state):
+async def test_nothing_starts_with_a_connection_that_is_not_open(server, state):
     api = kinform.connect(server.url)
     if state == "closed":
         async with api:
