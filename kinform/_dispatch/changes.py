@@ -82,6 +82,7 @@ class Changes(Generic[T]):
         await self._time_slice.end()
         while (entry := self._pop_ready()) is None:
             if self.queue.closed:
+                self._kept.clear()
                 if failure := self._failure():
                     raise failure.with_traceback(None)  # an error that is raised again and again would collect frames
                 return []

@@ -82,13 +82,15 @@ class Handlers(Generic[T]):
 
     async def run(self) -> None:
         """Calls handlers until the queue is closed."""
-        self._kept.clear()  # of an earlier start
-        while entry := await self.queue.pop():
-            for version in entry.present or ():
-                added = Entry("added", version.key, version, only=entry.only)
-                added.number = entry.number
-                await self._handle(added)
-            await self._handle(entry)
+        try:
+            while entry := await self.queue.pop():
+                for version in entry.present or ():
+                    added = Entry("added", version.key, version, only=entry.only)
+                    added.number = entry.number
+                    await self._handle(added)
+                await self._handle(entry)
+        finally:
+            self._kept.clear()
 
     async def _handle(self, entry: Entry) -> None:
         await self._time_slice.end()

@@ -108,6 +108,22 @@ async def test_handlers_get_the_deletion_of_a_skipped_version(server, widgets, w
         put(server, "w", 1)
 
 
+async def test_the_end_of_a_block_releases_kept_versions(server, widgets):
+    widgets.on_delete(lambda found: None)
+    put(server, "w", 1)
+    async with widgets:
+        await widgets.synced(timeout=10)
+        changes = widgets.changes()
+        await read_until_synced(changes)
+        waits = asyncio.create_task(anext(changes, None))
+        put(server, "w", "L")
+        await skipped(widgets, 2)
+        kept = (changes._kept, widgets._dispatcher.handlers._kept)
+        assert [list(each) for each in kept] == [["shop/w"]] * 2
+    assert await waits is None
+    assert kept == ({}, {})
+
+
 async def test_an_object_that_never_fitted_has_no_deletion(server, widgets):
     put(server, "never", "L")
     put(server, "w", 1)
