@@ -33,7 +33,9 @@ PARALLEL := -n $(WORKERS) --dist loadfile
 EXTRA = $$($(BIN)/python -c \
 	'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["$(1)"])')
 # A terminal shows the progress of pip, and a log only its errors.
-INSTALL := $(RUN) pip install $(if $(MAKE_TERMOUT),,--quiet) --disable-pip-version-check --editable
+# In the mode `compat`, type checkers find kinform. By default, an editable package is found only by an import hook.
+INSTALL := $(RUN) pip install $(if $(MAKE_TERMOUT),,--quiet) --disable-pip-version-check \
+	--config-settings editable_mode=compat --editable
 
 ifdef COVERAGE
 export COVERAGE_RCFILE := $(CURDIR)/pyproject.toml

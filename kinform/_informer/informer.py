@@ -23,6 +23,7 @@ from kinform._informer.collection import Collection
 from kinform._informer.handle import Handle
 from kinform._informer.lazy_store import LazyStore
 from kinform._informer.report import health_of, stats_of
+from kinform._informer.waits import describe
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
 from kinform._paths.index_program import CONTROLLER, OWNER_PATH, paths_read
@@ -53,7 +54,8 @@ class Informer(Generic[T]):
     the state at the fork. All other methods except `stats` and `health` raise a `KinformError` at the call.
 
     Args:
-        api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.
+        api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it. A
+            connection must be open when the block of the informer is entered.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
         scope: The objects to request. Default: all.
         prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
@@ -408,6 +410,10 @@ class Informer(Generic[T]):
         merged. An exception is counted in `stats().handler_errors` and stops nothing. For each handler, the log has at
         most one line in ten minutes, with the key and the type of the exception. At the level DEBUG, it has each
         exception with its text. All handlers of one event get the same object.
+
+        Raises:
+            OptionError: The handler does not take one argument. So do the other methods for handlers that do not take
+                theirs.
         """
         self._add_handler("added", handler)
         return handler
@@ -452,6 +458,9 @@ class Informer(Generic[T]):
         more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
         stops. An iterator that is made before the start can be read after it.
 
+        The iteration does not raise a 401, 403 or 404: it waits until the refusal ends. Await `synced` first, which
+        raises it.
+
         Args:
             allow_skipped: `Synced` does not wait for skipped objects.
 
@@ -467,7 +476,11 @@ class Informer(Generic[T]):
         self._handle.start()
         return changes
 
-    # Doors for `kinform.controllers`
+    # Doors for `kinform.sync` and `kinform.controllers`
+
+    def _states(self) -> str:
+        """Returns the state of each stream and its cause, or `""`. Any thread may call it."""
+        return describe(self._collection.streams.copy().values())
 
     def _add_key_listener(self, listener: KeyListener) -> None:
         """Passes the keys in the store, then those of changes, at once."""

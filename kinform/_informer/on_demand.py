@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from kinform._checks import require_integer, require_number, require_positive
+from kinform._connection.connection import require_open
 from kinform._connection.exchange import Call, exchange
 from kinform._connection.target import Target
 from kinform._decoding import DICT, T, decode_object, make_decoder
@@ -161,10 +162,12 @@ class OnDemand(Generic[T]):
         """Starts the cache. Sends nothing.
 
         Raises:
+            OptionError: The connection is not open.
             KinformError: It runs already.
         """
         if self._running:
             raise KinformError(f"{self.name}: is started already")
+        require_open(self._transport)
         self._binding.bind()
         self._begin()
         self._running = True

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import kinform
 from kinform._connection.connection import connect
 from kinform._errors import OptionError, TransportError
 from kinform._transport.adapter import as_transport
@@ -348,3 +349,18 @@ async def test_connections_are_not_limited() -> None:
         assert len(server.requests) == server.connections == 150
         for response in responses:
             response.close()
+
+
+@pytest.mark.parametrize("state", ["not open yet", "closed"])
+async def test_nothing_starts_with_a_connection_that_is_not_open(server, state):
+    api = kinform.connect(server.url)
+    if state == "closed":
+        async with api:
+            pass
+    factory = kinform.Factory(api)
+    factory.informer("v1/pods")
+    makers = (kinform.Informer(api, "v1/pods"), kinform.Informer(api, "v1/pods", start="lazy"), factory)
+    for block in (*makers, kinform.OnDemand(api, "v1/pods")):
+        for _ in range(2):
+            with pytest.raises(kinform.OptionError, match=f"{state}.*; expected a connection inside its block"):
+                await block.__aenter__()
