@@ -469,7 +469,10 @@ class OnDemand(Generic[T]):
 
 
 def _copy_of(error: KinformError) -> KinformError:
-    """Returns a copy without a traceback: each raise adds the frames of a reader, with its objects."""
+    """Returns a copy without a traceback.
+
+    Each raise of an exception adds the frames of a reader, with its objects.
+    """
     found = type(error).__new__(type(error), *error.args)
     found.__dict__.update(error.__dict__)
     found.__cause__ = error.__cause__
