@@ -2,7 +2,7 @@
 
 Each shard has a Lease. `Shards` has the loop. `_shard_plan.py` decides who should have a shard, `_shard_claim.py` keeps
 one and stops its work, and `_lease.py` decides about its Lease. Each replica also has a Lease of its own, by which the
-others know it. All replicas watch all these Leases, so that a free shard is taken at once.
+others know it: `_shard_members.py`. All replicas watch all these Leases, so that a free shard is taken at once.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from kinform._jitter import random_fraction
 from kinform._printable import printable
 from kinform._sharding import MAX_SHARDS, ShardSet
 from kinform._throttled_log import ThrottledLog, function_name
-from kinform.controllers._lease import LeaseMachine, Step
+from kinform.controllers._lease import Step
 from kinform.controllers._lease_requests import LEASES
 from kinform.controllers._shard_claim import Claim
+from kinform.controllers._shard_members import Members
 from kinform.controllers._shard_plan import plan
 from kinform.controllers._term import Term
 from kinform_ext._scan import shard_of
@@ -38,8 +39,6 @@ JITTER = 0.2
 """The largest part of `retry_seconds` that is added to a wait after a failure to take a Lease."""
 MIN_RETRY = 0.1
 """The smallest part of `retry_seconds` between two attempts to renew, near the deadline."""
-FORGET_LEASES = 10
-"""A replica's Lease that was not renewed for this number of times its length is deleted."""
 
 _log = logging.getLogger("kinform.shards")
 
@@ -56,7 +55,9 @@ class ShardsStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         count: Number of shards.
         owned: The shards that this replica has.
         holders: The holder of each shard, as last seen; `""`: none.
-        members: The identities of the live replicas, as last seen, with this one.
+        members: The identities of the live replicas with this number of shards, as last seen, with this one.
+        waits_for: The identities of live replicas with another number of shards that came before this one. It takes no
+            shard before they are gone.
         lost: Number of shards that this replica has lost without giving them up: it could not renew in time.
         error: The last error of a request; None since the last successful one.
     """
@@ -67,6 +68,7 @@ class ShardsStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     owned: list[int]
     holders: list[str]
     members: list[str]
+    waits_for: list[str]
     lost: int
     error: str | None
 
@@ -96,8 +98,10 @@ class Shards:
         api: An open `Connection`. Its user needs the verbs `get`, `list`, `watch`, `create`, `update` and `delete` on
             Leases of the namespace.
         name: `"namespace/name"`: the shard 3 has the Lease `"name-3"`. All replicas have the same.
-        count: Number of shards, the same in all replicas. Use a few times the largest number of replicas.
-        identity: The name of this replica, which no other one has. None: the name of the host, and a random part.
+        count: Number of shards. Use a few times the largest number of replicas. A replica with another number than
+            those that came before it takes no shard until they are gone.
+        identity: A name for this replica in Leases and logs. None: the name of the host. A random part follows, so
+            that no two replicas are the same.
         lease_seconds: Seconds after the last renewal at which another replica may take a shard.
         renew_deadline: Seconds after the last successful renewal at which the work for a shard stops. One attempt to
             write a Lease takes at most half of it, or `retry_seconds` if they are more.
@@ -125,7 +129,7 @@ class Shards:
         if count > MAX_SHARDS:
             raise OptionError("count", count, f"a number of shards from 1 to {MAX_SHARDS}")
         if identity is not None and (not isinstance(identity, str) or not identity.strip()):
-            raise OptionError("identity", identity, "a text that no other replica has, or None")
+            raise OptionError("identity", identity, "a name for this replica, or None")
         require_positive("retry_seconds", retry_seconds)
         least = retry_seconds * (1 + JITTER)
         above = f"a number of seconds above 1.2 * retry_seconds, {least:g}"
@@ -134,7 +138,7 @@ class Shards:
         require_number("lease_seconds", lease_seconds, above, lambda n: renew_deadline < n < 1 << 31)
         self.name = name
         self.count = count
-        self.identity = identity or f"{socket.gethostname()}_{os.urandom(8).hex()}"
+        self.identity = f"{identity or socket.gethostname()}_{os.urandom(8).hex()}"
         self._api = api
         self._lease_seconds = lease_seconds
         self._renew_deadline = renew_deadline
@@ -143,8 +147,7 @@ class Shards:
         self._namespace = name.partition("/")[0]
         self._claims: list[Claim] = []
         self._by_key: dict[str, Claim] = {}
-        self._member_prefix = f"{name}-member-"
-        self._members: dict[str, LeaseMachine] = {}  # those of other replicas, by key
+        self._members = Members(name, count, self.identity, lease_seconds)
         self._current = ShardSet(count, frozenset())
         self._listeners: list[Callable[[ShardSet], None]] = []
         self._entered = False
@@ -163,7 +166,8 @@ class Shards:
         self._settled = asyncio.Event()
         self._started = self._loop.time()
         self._claims = [self._claim(f"{self.name}-{index}", self._changed) for index in range(self.count)]
-        self._own = self._claim(f"{self._member_prefix}{os.urandom(5).hex()}", lambda: None)
+        self._members = Members(self.name, self.count, self.identity, self._lease_seconds)
+        self._own = self._claim(self._members.key, lambda: None)
         self._by_key = {claim.key: claim for claim in self._claims}
         self._leases = self._informer()
         try:
@@ -200,8 +204,9 @@ class Shards:
             await asyncio.gather(*(self._give_up(claim) for claim in self._claims), self._withdraw())
         finally:
             for claim in (*self._claims, self._own):
+                if claim.operation is not None:  # this was cancelled
+                    claim.operation.cancel()
                 claim.lose("the block of the shards was left")
-            self._members.clear()
             self._entered = False
 
     # For programs
@@ -259,7 +264,8 @@ class Shards:
             count=self.count,
             owned=self._owned,
             holders=[claim.holder(now) for claim in self._claims] if self._entered else [""] * self.count,
-            members=sorted(self._live(now)) if self._entered else [],
+            members=sorted(self._members.live(now)) if self._entered else [],
+            waits_for=self._members.before(now) if self._entered else [],
             lost=sum(claim.lost for claim in self._claims),
             error=self._error,
         )
@@ -272,7 +278,9 @@ class Shards:
 
     def _informer(self) -> Informer[dict[str, Any]]:
         options = WatchOptions(
-            backoff=Backoff(initial=min(0.5, self._retry_seconds / 4), maximum=self._retry_seconds), start_jitter=0.0
+            backoff=Backoff(initial=min(0.5, self._retry_seconds / 4), maximum=self._retry_seconds),
+            silence_timeout=self._lease_seconds,  # the renewals of this replica come back by the watch
+            start_jitter=0.0,
         )
         leases = Informer(self._api, LEASES, scope=Scope(namespaces=[self._namespace]), options=options)
         leases.on_add(self._observe)
@@ -288,24 +296,15 @@ class Shards:
             if claim.machine.holder != before:  # a renewal changes no plan
                 claim.retry_at = -math.inf
                 self._wake.set()
-        elif key.startswith(self._member_prefix) and key != self._own.key:
-            now = self._loop.time()
-            machine = self._members.setdefault(key, LeaseMachine(key, self.identity, self._lease_seconds))
-            known = machine.holder if now < machine.held_until else ""
-            machine.observe(lease, now)
-            if machine.holder != known:
-                self._wake.set()
+        elif self._members.observe(key, lease, self._loop.time()):
+            self._wake.set()
 
     def _forget(self, lease: dict[str, Any]) -> None:
         key = f"{self._namespace}/{lease['metadata']['name']}"
-        self._members.pop(key, None)
         if (claim := self._by_key.get(key)) is not None:
             claim.observe(None)
+        self._members.observe(key, None, self._loop.time())
         self._wake.set()
-
-    def _live(self, now: float) -> set[str]:
-        others = {machine.holder for machine in list(self._members.values()) if now < machine.held_until}
-        return {self.identity, *others} - {""}
 
     # The loop
 
@@ -321,34 +320,44 @@ class Shards:
 
     def _advance(self, now: float) -> float:
         """Starts what has to be done now, and returns the time of the next step."""
-        holders = {index: holder for index, claim in enumerate(self._claims) if (holder := claim.holder(now))}
-        planned = plan(self._live(now), holders, self.count)
-        times = [machine.held_until for machine in self._members.values()]
+        if self._own.lost and self._own.operation is None:  # the others took it for dead
+            self._own = self._claim(self._members.new_key(), lambda: None)
+        wanted = self._wanted(now)
+        times = self._members.changes()
         everything = [*self._claims, self._own]
         for index, claim in enumerate(everything):
-            wanted = planned.get(index, self.identity) == self.identity
             times.append(claim.machine.held_until)
             if claim.operation is not None:
                 continue
-            if claim.owned and not wanted:
+            if claim.owned and index not in wanted:
                 claim.start(self._give_up(claim), self._wake.set)
             elif claim.owned:
                 if now >= claim.renew_at:
                     claim.start(self._renew(claim), self._wake.set)
                 times.append(claim.renew_at)
-            elif wanted and now >= claim.machine.held_until:
+            elif index in wanted and now >= claim.machine.held_until:
                 if now >= claim.retry_at:
                     claim.start(self._take(claim), self._wake.set)
                 times.append(claim.retry_at)
-        for key, machine in self._members.items():
-            forget_at = machine.held_until + FORGET_LEASES * self._lease_seconds
-            times.append(forget_at)
-            if now >= forget_at and self._own.operation is None:
-                machine.held_until = now  # tries again after the same time
-                self._own.start(self._delete(key), self._wake.set)
-        if self._own.owned and not any(claim.operation for claim in everything):
+        if self._own.operation is None and (key := self._members.forgettable(now)) is not None:
+            self._own.start(self._delete(key), self._wake.set)
+        if self._own.owned and self._members.announced and not any(claim.operation for claim in everything):
             self._settled.set()
         return min((when for when in times if when > now), default=now + self._retry_seconds)
+
+    def _wanted(self, now: float) -> set[int]:
+        """Returns the shards that this replica should have, and `count` for its own Lease.
+
+        Before it has seen all replicas that came before it, it takes none: they may have another number of shards.
+        """
+        owned = {index for index, claim in enumerate(self._claims) if claim.owned}
+        if before := self._members.before(now):
+            self._log.warning("count", f"shards {self.name}: waits for {len(before)} replicas with another count")
+            return {self.count, *owned}
+        holders = {index: holder for index, claim in enumerate(self._claims) if (holder := claim.holder(now))}
+        planned = plan(self._members.live(now), holders, self.count)
+        wanted = {index for index, member in planned.items() if member == self.identity}
+        return {self.count, *(wanted if self._members.announced else wanted & owned)}
 
     async def _take(self, claim: Claim) -> None:
         now = self._loop.time()

@@ -1,4 +1,4 @@
-"""The audit log of a real kube-apiserver: what it has answered, whatever the clients say."""
+"""The audit log of a real kube-apiserver: what it has answered."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     acted: float = 0.0
 
 
-def tell(**fields: Any) -> None:
+def report(**fields: Any) -> None:
     """Prints a line."""
     print(msgspec.json.encode(Line(time.monotonic(), **fields)).decode(), flush=True)
 
@@ -54,7 +54,7 @@ async def handle(api: kinform.Connection, shards: Shards, config: dict[str, Any]
     uid = config["metadata"]["uid"]
     try:
         async with shards.hold(uid) as term:
-            tell(begins=uid)
+            report(begins=uid)
             acted = time.monotonic()
             try:
                 await write(api, config, {"replica": shards.identity, "token": str(term.transitions)})
@@ -62,7 +62,7 @@ async def handle(api: kinform.Connection, shards: Shards, config: dict[str, Any]
                     acted = time.monotonic()
                     await asyncio.sleep(PAUSE_SECONDS)
             finally:
-                tell(ends=uid, acted=acted)
+                report(ends=uid, acted=acted)
     except LeadershipLost:
         pass
 
@@ -98,7 +98,7 @@ async def main(url: str, token: str, ca: str, namespace: str, identity: str) -> 
             tasks.add(task := asyncio.create_task(handle(api, shards, config)))
             task.add_done_callback(tasks.discard)
 
-        shards.subscribe(lambda current: tell(owned=sorted(current.indices)))
+        shards.subscribe(lambda current: report(owned=sorted(current.indices)))
         scope = kinform.Scope(namespaces=[namespace], shards=shards)
         async with shards, kinform.Informer(api, CONFIGS, scope=scope) as configs:
             configs.on_add(start)
