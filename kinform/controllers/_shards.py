@@ -1,8 +1,9 @@
 """Shards: replicas divide a collection among themselves by Leases.
 
 Each shard has a Lease. `Shards` has the loop. `_shard_plan.py` decides who should have a shard, `_shard_claim.py` keeps
-one and stops its work, and `_lease.py` decides about its Lease. Each replica also has a Lease of its own, by which the
-others know it: `_shard_members.py`. All replicas watch all these Leases, so that a free shard is taken at once.
+one and stops its work, `_shard_moves.py` takes it, renews it and gives it up, and `_lease.py` decides about its Lease.
+Each replica also has a Lease of its own, by which the others know it: `_shard_members.py`. All replicas watch all these
+Leases, so that a free shard is taken at once.
 """
 
 from __future__ import annotations
@@ -22,23 +23,17 @@ import msgspec
 
 from kinform import Backoff, Connection, Informer, Scope, WatchOptions
 from kinform._checks import require_instance, require_integer, require_match, require_number, require_positive
-from kinform._errors import KinformError, LeadershipLost, NotFoundError, OptionError
-from kinform._jitter import random_fraction
+from kinform._errors import KinformError, LeadershipLost, OptionError
 from kinform._printable import printable
 from kinform._sharding import MAX_SHARDS, ShardSet
 from kinform._throttled_log import ThrottledLog, function_name
-from kinform.controllers._lease import Step
 from kinform.controllers._lease_requests import LEASES
 from kinform.controllers._shard_claim import Claim
 from kinform.controllers._shard_members import Members
+from kinform.controllers._shard_moves import JITTER, Moves
 from kinform.controllers._shard_plan import plan
 from kinform.controllers._term import Term
 from kinform_ext._scan import shard_of
-
-JITTER = 0.2
-"""The largest part of `retry_seconds` that is added to a wait after a failure to take a Lease."""
-MIN_RETRY = 0.1
-"""The smallest part of `retry_seconds` between two attempts to renew, near the deadline."""
 
 _log = logging.getLogger("kinform.shards")
 
@@ -164,7 +159,13 @@ class Shards:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
-        self._started = self._loop.time()
+        self._moves = Moves(
+            self._api,
+            lease_seconds=self._lease_seconds,
+            retry_seconds=self._retry_seconds,
+            attempt_seconds=self._attempt_seconds,
+            on_result=self._set_error,
+        )
         self._claims = [self._claim(f"{self.name}-{index}", self._changed) for index in range(self.count)]
         self._members = Members(self.name, self.count, self.identity, self._lease_seconds)
         self._own = self._claim(self._members.key, lambda: None)
@@ -201,7 +202,8 @@ class Shards:
             await self._leases.__aexit__(None, None, None)
             if operations := [each.operation for each in (*self._claims, self._own) if each.operation is not None]:
                 await asyncio.wait(operations)
-            await asyncio.gather(*(self._give_up(claim) for claim in self._claims), self._withdraw())
+            moves = self._moves
+            await asyncio.gather(*(moves.give_up(claim) for claim in self._claims), moves.withdraw(self._own))
         finally:
             for claim in (*self._claims, self._own):
                 if claim.operation is not None:  # this was cancelled
@@ -330,17 +332,17 @@ class Shards:
             if claim.operation is not None:
                 continue
             if claim.owned and index not in wanted:
-                claim.start(self._give_up(claim), self._wake.set)
+                claim.start(self._moves.give_up(claim), self._wake.set)
             elif claim.owned:
                 if now >= claim.renew_at:
-                    claim.start(self._renew(claim), self._wake.set)
+                    claim.start(self._moves.renew(claim), self._wake.set)
                 times.append(claim.renew_at)
             elif index in wanted and now >= claim.machine.held_until:
                 if now >= claim.retry_at:
-                    claim.start(self._take(claim), self._wake.set)
+                    claim.start(self._moves.take(claim), self._wake.set)
                 times.append(claim.retry_at)
         if self._own.operation is None and (key := self._members.forgettable(now)) is not None:
-            self._own.start(self._delete(key), self._wake.set)
+            self._own.start(self._moves.delete(key), self._wake.set)
         if self._own.owned and self._members.announced and not any(claim.operation for claim in everything):
             self._settled.set()
         return min((when for when in times if when > now), default=now + self._retry_seconds)
@@ -359,84 +361,6 @@ class Shards:
         wanted = {index for index, member in planned.items() if member == self.identity}
         return {self.count, *(wanted if self._members.announced else wanted & owned)}
 
-    async def _take(self, claim: Claim) -> None:
-        now = self._loop.time()
-        claim.retry_at = now + self._retry_seconds * (1 + JITTER * random_fraction())
-        await self._round(claim, now + self._attempt_seconds)
-        if claim.machine.term is None:
-            return
-        if self._loop.time() >= claim.deadline:
-            claim.machine.end_term()  # the process was stopped meanwhile
-            return
-        claim.retry_at = -math.inf
-        claim.renew_at = self._next_tick()
-        claim.begin()
-
-    async def _renew(self, claim: Claim) -> None:
-        sent = self._loop.time()
-        step = await self._round(claim, min(sent + self._attempt_seconds, claim.deadline))
-        if not claim.owned:
-            claim.machine.end_term()  # lost meanwhile, whatever the answer says
-        elif step is Step.LOSE:
-            claim.lose("another replica has taken the Lease")
-        elif step is Step.WAIT:
-            left = claim.deadline - self._loop.time()
-            claim.renew_at = sent + max(min(self._retry_seconds, left / 2), self._retry_seconds * MIN_RETRY)
-        else:
-            claim.renew_at = self._next_tick()
-            claim.extend()
-
-    async def _give_up(self, claim: Claim) -> None:
-        """Stops the work for a shard, waits for its end, and releases the Lease."""
-        if not claim.owned and claim.requests.unanswered:  # so it may have the Lease
-            await self._release(claim, self._loop.time() + self._attempt_seconds)
-        while claim.owned:
-            await claim.leave()
-            if not claim.busy:
-                break
-            if self._loop.time() >= claim.renew_at:
-                await self._renew(claim)
-        if claim.owned:
-            expires = claim.requests.renewed_at + self._lease_seconds
-            await self._release(claim, min(self._loop.time() + self._attempt_seconds, expires))
-            if claim.owned:
-                claim.end()
-            claim.retry_at = self._loop.time() + self._retry_seconds * MIN_RETRY  # the others come first
-
-    async def _release(self, claim: Claim, deadline: float) -> None:
-        try:
-            await claim.requests.release(deadline)
-        except Exception as error:
-            self._failed(error)
-
-    async def _round(self, claim: Claim, deadline: float) -> Step:
-        try:
-            step = await claim.requests.advance(deadline)
-            self._error = None
-        except Exception as error:  # an unexpected one, too: the timer of the shard still runs
-            self._failed(error)
-            return Step.WAIT
-        return step
-
-    async def _withdraw(self) -> None:
-        """Deletes the Lease of this replica."""
-        if self._own.owned:
-            self._own.end()
-        await self._delete(self._own.key)
-
-    async def _delete(self, key: str) -> None:
-        try:
-            await self._api.delete(LEASES, key, timeout=self._attempt_seconds)
-        except NotFoundError:
-            pass
-        except Exception as error:
-            self._failed(error)
-
-    def _next_tick(self) -> float:
-        """Returns the time of the next renewal of all Leases: they expire together."""
-        passed = (self._loop.time() - self._started) / self._retry_seconds
-        return self._started + (math.floor(passed) + 1) * self._retry_seconds
-
     def _claim(self, key: str, on_change: Callable[[], None]) -> Claim:
         return Claim(self._api, key, self.identity, self._lease_seconds, self._renew_deadline, on_change)
 
@@ -454,6 +378,9 @@ class Shards:
                 name = function_name(listener)
                 self._log.exception(name, f"shards {self.name}: listener {name} raised {type(error).__name__}", error)
 
-    def _failed(self, error: Exception) -> None:
+    def _set_error(self, error: Exception | None) -> None:
+        if error is None:
+            self._error = None
+            return
         self._error = str(error) if isinstance(error, KinformError) else type(error).__name__
         self._log.warning(type(error).__name__, f"shards {self.name}: {self._error}")
