@@ -11,9 +11,6 @@ from typing import Any
 
 from kinform.controllers._lease import LeaseMachine
 
-FORGET_LEASES = 10
-"""A replica's Lease that was not renewed for this number of times its length can be deleted."""
-
 
 class Members:
     """The replicas that live.
@@ -39,6 +36,7 @@ class Members:
         self.identity = identity
         self._lease_seconds = lease_seconds
         self._machines: dict[str, LeaseMachine] = {}  # by key, with that of this replica
+        self._next_tries: dict[str, float] = {}  # of the deletion of Leases, by key
 
     def new_key(self) -> str:
         """Sets a new `key`, and returns it.
@@ -68,6 +66,7 @@ class Members:
         if not key.startswith(self._prefix):
             return False
         if lease is None:
+            self._next_tries.pop(key, None)
             return self._machines.pop(key, None) is not None
         machine = self._machines.setdefault(key, LeaseMachine(key, "", self._lease_seconds))
         known = self._holder(machine, now)
@@ -90,18 +89,19 @@ class Members:
 
     def changes(self) -> list[float]:
         """Returns the times at which the other results can change."""
-        ends = [machine.held_until for key, machine in self._machines.items() if key != self.key]
-        return [*ends, *(end + FORGET_LEASES * self._lease_seconds for end in ends)]
+        return [*(machine.held_until for machine in self._machines.values()), *self._next_tries.values()]
 
-    def forgettable(self, now: float) -> str | None:
-        """Returns the key of a Lease of a replica that died long ago, or None.
+    def dead(self, now: float) -> tuple[str, str] | None:
+        """Returns key and resourceVersion of the Lease of a dead replica, or None.
 
-        It returns each key once in that time.
+        It has to be deleted: a replica that comes later would take it for that of a live one. Returns each key once in
+        `lease_seconds`.
         """
         for key, machine in self._machines.items():
-            if key != self.key and now >= machine.held_until + FORGET_LEASES * self._lease_seconds:
-                machine.held_until = now  # it comes again after the same time
-                return key
+            grace = 0.0 if machine.holder else self._lease_seconds  # a new Lease has no holder yet
+            if key != self.key and now >= max(machine.held_until + grace, self._next_tries.get(key, -math.inf)):
+                self._next_tries[key] = now + self._lease_seconds
+                return key, machine.resource_version
         return None
 
     def _holder(self, machine: LeaseMachine, now: float) -> str:

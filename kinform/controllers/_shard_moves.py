@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from kinform import Connection
-from kinform._errors import NotFoundError
+from kinform._errors import ConflictError, NotFoundError
 from kinform._jitter import random_fraction
 from kinform.controllers._lease import Step
 from kinform.controllers._lease_requests import LEASES
@@ -116,11 +116,13 @@ class Moves:
             own.end()
         await self.delete(own.key)
 
-    async def delete(self, key: str) -> None:
-        """Deletes a Lease."""
+    async def delete(self, key: str, resource_version: str = "") -> None:
+        """Deletes a Lease, if it has this resourceVersion still."""
         try:
-            await self._api.delete(LEASES, key, timeout=self._attempt_seconds)
-        except NotFoundError:
+            await self._api.delete(
+                LEASES, key, resource_version=resource_version or None, timeout=self._attempt_seconds
+            )
+        except (ConflictError, NotFoundError):
             pass
         except Exception as error:
             self._on_result(error)

@@ -341,8 +341,8 @@ class Shards:
                 if now >= claim.retry_at:
                     claim.start(self._moves.take(claim), self._wake.set)
                 times.append(claim.retry_at)
-        if self._own.operation is None and (key := self._members.forgettable(now)) is not None:
-            self._own.start(self._moves.delete(key), self._wake.set)
+        if self._own.operation is None and (dead := self._members.dead(now)) is not None:
+            self._own.start(self._moves.delete(*dead), self._wake.set)
         if self._own.owned and self._members.announced and not any(claim.operation for claim in everything):
             self._settled.set()
         return min((when for when in times if when > now), default=now + self._retry_seconds)

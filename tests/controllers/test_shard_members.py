@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kinform.controllers._shard_members import FORGET_LEASES, Members
+from kinform.controllers._shard_members import Members
 
 NAME = "shop/widgets"
 
@@ -63,12 +63,20 @@ def test_a_renewal_is_no_change_of_the_members(members: Members) -> None:
     assert not members.observe(key, None, 6.0)
 
 
-def test_the_lease_of_a_dead_replica_can_be_deleted_later(members: Members) -> None:
+def test_the_lease_of_a_dead_replica_is_to_be_deleted(members: Members) -> None:
     key = f"{NAME}-member-16-aa"
-    members.observe(key, lease("dead", 1), 0.0)
-    later = 10.0 + FORGET_LEASES * 10.0
-    assert members.forgettable(later - 1.0) is None
-    assert later in members.changes()
-    assert members.forgettable(later) == key
-    assert members.forgettable(later) is None
-    assert members.forgettable(2 * later) == key
+    members.observe(key, {**lease("dead", 1), "metadata": {"resourceVersion": "7"}}, 0.0)
+    assert members.dead(9.0) is None
+    assert 10.0 in members.changes()
+    assert members.dead(10.0) == (key, "7")
+    assert members.dead(19.0) is None
+    assert members.dead(20.0) == (key, "7")
+    members.observe(key, None, 20.0)
+    assert members.dead(40.0) is None
+
+
+def test_a_new_lease_without_a_holder_is_not_dead(members: Members) -> None:
+    key = f"{NAME}-member-8-aa"
+    members.observe(key, lease(""), 0.0)
+    assert members.dead(9.0) is None
+    assert members.dead(10.0) == (key, "")
