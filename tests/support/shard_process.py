@@ -59,7 +59,9 @@ async def handle(api: kinform.Connection, shards: Shards, config: dict[str, Any]
             try:
                 await write(api, config, {"replica": shards.identity, "token": str(term.transitions)})
                 while True:
-                    acted = time.monotonic()
+                    now = time.monotonic()
+                    if now < term.deadline:  # a process that was stopped in this step goes on here
+                        acted = now
                     await asyncio.sleep(PAUSE_SECONDS)
             finally:
                 report(ends=uid, acted=acted)
