@@ -30,6 +30,7 @@ COMMANDS = {
     "memory": "benchmarks.memory",
     "speed": "benchmarks.speed",
     "dropin": "benchmarks.dropin",
+    "controllers": "benchmarks.controllers",
     "store": "benchmarks.store",
     "scope": "benchmarks.scope",
     "fleet": "benchmarks.fleet",

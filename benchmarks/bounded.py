@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -165,29 +166,34 @@ def _with_conditions(obj: Object, number: int) -> Object:
 def _client(peer: Peer, found: list[Case], options: argparse.Namespace, *, scoped: bool) -> dict[str, float]:
     """Follows each collection with one client, and returns the sums."""
     figures = dict.fromkeys((name for _, name, _ in COLUMNS), 0.0)
+    empty = 0
     for case in found:
-        for name, value in _follow(peer, case, options, scoped=scoped).items():
-            figures[name] += value
+        with _serving(case, options) as server:
+            about = server.do("open")
+            where = {"environment": peer.environment, "url": about["url"], "ca": about["ca"], "token": None}
+            if not empty:
+                with Process(peer.command, **where, resource="v1/nothings", mode=peer.mode) as idle:
+                    idle.do("connect")
+                    idle.do("sync")
+                    wait_until_idle(idle.gauge, IDLE_TIMEOUT)
+                    empty = idle.gauge.rss()
+            more: dict[str, Any] = {"mode": peer.mode, **peer.options, **(case.options if scoped else {})}
+            with Process(peer.command, **where, resource=about["resource"], **more) as process:
+                for name, value in _measured(process, case.needed if scoped else case.objects, empty).items():
+                    figures[name] += value
     return figures
 
 
-def _follow(peer: Peer, case: Case, options: argparse.Namespace, *, scoped: bool) -> dict[str, float]:
-    more: dict[str, Any] = {"mode": peer.mode, **peer.options, **(case.options if scoped else {})}
+@contextmanager
+def _serving(case: Case, options: argparse.Namespace) -> Iterator[Process]:
+    """Serves the objects of a collection."""
+    about_kind = {"apiVersion": case.kind.api_version, "kind": case.kind.kind}
     with tempfile.TemporaryDirectory() as folder:
         corpus = Path(folder) / "objects.jsonl"
-        about_kind = {"apiVersion": case.kind.api_version, "kind": case.kind.kind}
         corpus.write_bytes(b"".join(msgspec.json.encode({**about_kind, **each}) + b"\n" for each in case.objects))
         served = {"resource": "pods", "objects": None, "seed": 0, "corpus": str(corpus), "tls": not options.plain}
         with Process(python(SERVER), **served) as server:
-            about = server.do("open")
-            where = {"environment": peer.environment, "url": about["url"], "ca": about["ca"], "token": None}
-            with Process(peer.command, **where, resource="v1/nothings", mode=peer.mode) as idle:
-                idle.do("connect")
-                idle.do("sync")
-                wait_until_idle(idle.gauge, IDLE_TIMEOUT)
-                empty = idle.gauge.rss()
-            with Process(peer.command, **where, resource=about["resource"], **more) as process:
-                return _measured(process, case.needed if scoped else case.objects, empty)
+            yield server
 
 
 def _measured(process: Process, expected: list[Object], empty: int) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 
@@ -24,6 +25,25 @@ def require_callable(field: str, value: object, allowed: str = "a callable") -> 
     """Requires a callable."""
     if not callable(value):
         raise OptionError(field, value, allowed)
+
+
+def require_handler(handler: object, arguments: str) -> None:
+    """Requires a callable that takes these arguments, such as `"old, new"`.
+
+    A callable whose parameters are not known passes.
+    """
+    count = len(arguments.split(", "))
+    allowed = f"a callable with {count} {'argument' if count == 1 else 'arguments'}: handler({arguments})"
+    if not callable(handler):
+        raise OptionError("handler", handler, allowed)
+    try:  # not those of a function that it wraps: it may pass other arguments
+        signature = inspect.signature(handler, follow_wrapped=False)
+    except (TypeError, ValueError):
+        return
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        raise OptionError("handler", handler, allowed) from None
 
 
 def require_strings(field: str, value: object, allowed: str) -> tuple[str, ...]:

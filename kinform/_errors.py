@@ -18,6 +18,7 @@
     ├── DecodeError          data: an object does not decode to the requested type
     ├── SnapshotError        disk: a snapshot cannot be written, or must not be loaded
     ├── MemoryLimitError     collection: its store takes more memory than `memory_limit`
+    ├── EndedError           threads: the `with` block of an object of kinform.sync has ended
     ├── LeadershipLost       election: another process may lead
     └── QueueShutDown        controller: its work queue was shut down, and no key is ready
 
@@ -33,7 +34,7 @@ from itertools import islice
 
 import msgspec
 
-from kinform._plurals import suggest_plural
+from kinform._plurals import is_built_in, is_cluster_scoped, suggest_built_in, suggest_plural
 from kinform._printable import listed, printable, without_documents
 
 # Characters of the texts of a server that an error keeps. The length of a name is limited by Kubernetes.
@@ -158,14 +159,28 @@ class ForbiddenError(StatusError):
 class NotFoundError(StatusError):
     """404: the object does not exist, or the server does not know the resource.
 
-    If the object does not exist, `details` has its name. A CRD may be installed later. The message suggests the plural
-    if the resource seems to be a singular.
+    If the object does not exist, `details` has its name. A CRD may be installed later. If the server does not know the
+    resource, the message has the likely reason.
     """
 
     def __str__(self) -> str:
-        path, _, word = self.resource.partition(" ")[0].rpartition("/")
+        hint = "" if self.details.get("name") else self._likely_reason()
+        return super().__str__() + (f"; {hint}" if hint else "")
+
+    def _likely_reason(self) -> str:
+        resource, _, where = self.resource.partition(" ")
+        path, _, word = resource.rpartition("/")
         plural = suggest_plural(path.rpartition("/")[0], word)
-        return super().__str__() + (f"; did you mean {path}/{plural}?" if plural not in ("", word) else "")
+        if plural not in ("", word):
+            return f"did you mean {path}/{plural}?"
+        if is_cluster_scoped(resource) and (where.startswith("in ") or "/" in where):
+            return f"{word} have no namespace: leave it out"
+        if is_built_in(resource):
+            return ""
+        if "." in path:  # the group of a custom resource has a dot
+            return "is its CRD installed, and does the server have this group and version?"
+        meant = suggest_built_in(word)
+        return f"did you mean {meant}?" if meant else ""
 
 
 class AlreadyExistsError(StatusError):
@@ -321,6 +336,13 @@ class MemoryLimitError(KinformError):
         self.limit_bytes = limit_bytes
 
 
+class EndedError(KinformError):
+    """The `with` block of an object has ended, before or during a call from a thread.
+
+    Exported by `kinform.sync`.
+    """
+
+
 class LeadershipLost(KinformError):
     """The leadership was lost, and the body of the `leading()` block was cancelled.
 
@@ -349,3 +371,11 @@ def release_frames(error: BaseException | None) -> None:
     while error is not None:
         error.__traceback__ = None
         error = error.__cause__ or error.__context__
+
+
+# Tracebacks and logs name errors as programs import them. They can be pickled by these names.
+for _found in list(vars().values()):
+    if isinstance(_found, type) and issubclass(_found, KinformError):
+        _found.__module__ = "kinform"
+EndedError.__module__ = "kinform.sync"
+LeadershipLost.__module__ = QueueShutDown.__module__ = "kinform.controllers"

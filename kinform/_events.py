@@ -90,8 +90,8 @@ class Updated(msgspec.Struct, Generic[T], frozen=True, gc=False):
     Attributes:
         key: `"namespace/name"` or `"name"`.
         object: The new version, decoded.
-        old: The version before. None if it does not decode, or if the old versions that wait for a slow reader would
-            take more than 16 MiB.
+        old: The version before; if it does not decode, the last one that came before it. None if none of them decodes,
+            or if the old versions that wait for a slow reader would take more than 16 MiB.
     """
 
     key: str
@@ -107,7 +107,7 @@ class Deleted(msgspec.Struct, Generic[T], frozen=True, gc=False):
 
     Attributes:
         key: `"namespace/name"` or `"name"`.
-        object: Its last known state, decoded.
+        object: Its last known state, decoded. If it does not decode, the last version that came before it.
         synthetic: True if the server did not send the deletion. kinform derived it from a relist, from a new
             object of the same name, from a fetch of a skipped object, or from the removal of a namespace.
     """

@@ -28,7 +28,7 @@ from kinform._errors import KinformError, OptionError
 from kinform._namespace_selector import NamespaceSelector
 from kinform._paths.prune_program import Program, compile_prune, intersection
 from kinform._paths.type_paths import paths_of_type
-from kinform._plurals import suggest_plural
+from kinform._plurals import suggest_built_in, suggest_plural
 from kinform._selectors import check_field_selector, parse_label_selector
 from kinform._sharding import MAX_SHARDS, ShardSource
 
@@ -104,10 +104,16 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 def _suggest_resource(parts: list[str]) -> str:
-    """Returns a hint for an error: the resource of a URL path, or of a kind; or `""`."""
+    """Returns a hint for a name, a URL path, or a kind: the resource; or `""`."""
     parts = [part for part in parts if part]
     if parts[:1] in (["api"], ["apis"], ["core"]):
         del parts[0]
+    if len(parts) == 1:
+        return _suggest_by_name(parts[0])
+    scope = ""
+    if parts[-3:-2] == ["namespaces"]:
+        scope = f" with Scope(namespaces=[{parts[-2]!r}])"
+        del parts[-3:-1]
     if len(parts) not in (2, 3):
         return ""
     try:
@@ -115,7 +121,17 @@ def _suggest_resource(parts: list[str]) -> str:
         meant = Resource(group=group, version=parts[-2], plural=suggest_plural(group, parts[-1]))
     except OptionError:
         return ""
-    return f'; did you mean "{meant}"?'
+    return f'; did you mean "{meant}"{scope}?'
+
+
+def _suggest_by_name(name: str) -> str:
+    """Returns a hint for a name without a version, such as `"pods"`; or `""`."""
+    if meant := suggest_built_in(name):
+        return f'; did you mean "{meant}"?'
+    plural, _, group = name.partition(".")
+    if group and _DNS_NAME.fullmatch(name):
+        return f'; name the version: "{group}/v1/{plural}", if it is v1'
+    return ""
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):

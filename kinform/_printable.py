@@ -23,6 +23,14 @@ def printable(text: str | None, limit: int = MAX_KEY) -> str:
     return shown if len(shown) <= limit else f"{shown[: limit - 3]}..."
 
 
+def in_seconds(timeout: float | None) -> str:
+    """Returns a timeout that has passed, for messages: `"59.5 s"`.
+
+    A negative one is the rest of a deadline that had passed: `"0 s"`. None cannot pass.
+    """
+    return f"{max(timeout or 0, 0):.2f}".rstrip("0").rstrip(".") + " s"
+
+
 def without_documents(text: str | None) -> str:
     """Replaces everything in braces by `{...}`.
 

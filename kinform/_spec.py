@@ -15,7 +15,8 @@ from kinform._checks import require_callable, require_instance
 from kinform._decoding import check_type
 from kinform._namespace_selector import NamespaceSelector
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Transform, WatchOptions
-from kinform._paths.conflicts import check_indexes
+from kinform._paths.conflicts import check_indexes, keeps
+from kinform._paths.grammar import Path
 from kinform._printable import listed, printable
 from kinform._sharding import ShardSet
 
@@ -122,3 +123,8 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         check_indexes(indexes, self.prune.program())
         if self.scope.metadata_only:
             check_indexes(indexes, _METADATA, "Scope.metadata_only")
+
+    def keeps(self, *paths: Path) -> bool:
+        """Returns whether objects keep the field at each path, or a part of it."""
+        programs = [self.prune.program(), _METADATA if self.scope.metadata_only else None]
+        return all(program is None or keeps(program, path) for program in programs for path in paths)

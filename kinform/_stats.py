@@ -289,7 +289,7 @@ class OnDemandStats(msgspec.Struct, frozen=True, kw_only=True):
         hits: Number of reads that were answered without a request.
         misses: Number of other reads. Several may wait for one request.
         stale_answers: Number of reads that got an answer that is older than promised, because of `max_stale`.
-        requests: Number of requests for an object, without watches.
+        requests: Number of fetches: LISTs of an object, and watches that begin with it. Other watches do not count.
         errors: Number of those that failed. Readers got the error, or a stale answer.
         evictions: Number of answers that were removed to make room for others.
         wire_bytes: Bytes of all objects received, as the server sent them.

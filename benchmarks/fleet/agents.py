@@ -77,10 +77,11 @@ def client_go(_node: str, random: Random, objects: int, object_bytes: float, _op
     """
     failures = 0
     while True:
-        for _ in range(MAX_CLIENT_GO_RETRIES + 1):
+        for attempt in range(MAX_CLIENT_GO_RETRIES + 1):
+            if attempt:
+                yield Sleep(RETRY_AFTER_SECONDS)
             if (yield Send(objects * object_bytes)):
                 return
-            yield Sleep(RETRY_AFTER_SECONDS)
         yield Sleep(min(MAX_BACKOFF, FIRST_BACKOFF * 2**failures) * (1 + random.random()))
         failures += 1
 

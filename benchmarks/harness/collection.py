@@ -1,7 +1,7 @@
 """A collection as the bytes that an API server sends.
 
 Supports LIST, WATCH, WatchList (KEP-3157) and bookmarks. Serves the collection whole or in part: metadata only
-(PartialObjectMetadata), one namespace, or a label selector.
+(PartialObjectMetadata), one namespace, one name, or a label selector.
 
 Each object is encoded once and never copied. A response is a list of buffers, most of which are objects.
 """
@@ -80,9 +80,16 @@ class Collection:
         part.items = {key: partial(item) for key, item in self.items.items()}
         return part
 
-    def select(self, namespace: str | None, labels: dict[str, str]) -> Self:
-        """Returns the objects of a namespace, or of all, that have all of these labels."""
+    def select(self, namespace: str | None, labels: dict[str, str], name: str | None = None) -> Self:
+        """Returns the objects of a namespace, or of all, that have all of these labels.
+
+        With a name: at most one object. It is looked up, because there may be a request for each of many names.
+        """
         part = copy.copy(self)
+        if name is not None:
+            key = name if namespace is None else f"{namespace}/{name}"
+            part.items = {key: self.items[key]} if key in self.items else {}
+            return part
         part.items = {
             key: item
             for key, item in self.items.items()

@@ -1,10 +1,11 @@
 """The benchmark server: an API server that is much faster than its clients.
 
-Serves one collection: LIST with pages, WATCH, WatchList and bookmarks; also metadata only, one namespace, or a label
-selector. Over TLS, its certificate is that of the tests. It keeps no history: a watch from any version but the current
-one ends with 410. It sends a WATCH in chunks of 64 KiB, where a kube-apiserver under load sends smaller ones. Every
-path but the collection's is an empty collection. Changes are encoded in advance (`prepare`), so that the server only
-writes bytes while a client is measured.
+Serves one collection: LIST with pages, WATCH, WatchList and bookmarks; also metadata only, one namespace, a label
+selector, or the field selector of one name. Ignores shard selectors, as a kube-apiserver does by default. Over TLS, its
+certificate is that of the tests. It keeps no history: a watch from any version but the current one ends with 410. It
+sends a WATCH in chunks of 64 KiB, where a kube-apiserver under load sends smaller ones. Every path but the collection's
+is an empty collection. Changes are encoded in advance (`prepare`), so that the server only writes bytes while a client
+is measured.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import msgspec
 
 from benchmarks.corpus import Kind, make, read_dump, touch
 from benchmarks.harness.collection import Chunks, Collection, in_chunks, partial, watch_event
+from benchmarks.harness.digest import Identified
 from benchmarks.harness.discovery import discovery
 from benchmarks.harness.wire import Connection, HttpRequest, Listener
 from tests.support.tls import CERTIFICATES
@@ -102,6 +104,11 @@ class Server:
     def digest(self, *, whole: bool = True) -> dict[str, Any]:
         """Returns the digest of the objects. `whole` takes a while for many objects."""
         return self._collection.digest(whole=whole).result()
+
+    def versions(self) -> dict[str, str]:
+        """Returns the resourceVersion of each object."""
+        items = self._collection.items.items()
+        return {key: msgspec.json.decode(item, type=Identified).metadata.resourceVersion for key, item in items}
 
     def request_counts(self) -> dict[str, int]:
         """Counts requests: `list`, `watch`, and `stream` for a watch with initial events."""
@@ -292,11 +299,13 @@ class Server:
         elif request.path != collection.path:
             return Collection(Kind("v1/nothings", "Nothing"), [])
         labels = dict(term.split("=") for term in request.query.get("labelSelector", "").split(",") if term)
-        wanted = (namespace, tuple(labels.items()), metadata)
-        if wanted == (None, (), False):
+        fields = dict(term.split("=") for term in request.query.get("fieldSelector", "").split(",") if term)
+        name = fields.get("metadata.name")
+        wanted = (namespace, tuple(labels.items()), name, metadata)
+        if wanted == (None, (), None, False):
             return collection
         if self._parts.get(wanted, (None,))[0] is not collection.items:
-            part = collection.select(namespace, labels)
+            part = collection.select(namespace, labels, name)
             self._parts[wanted] = collection.items, part.metadata() if metadata else part
         part = self._parts[wanted][1]
         part.version = collection.version

@@ -112,3 +112,10 @@ PEERS: tuple[Peer, ...] = (
 
 `cleared` and `transform` drop managedFields before an object is stored.
 """
+
+CONTROLLERS: tuple[Peer, ...] = (
+    _peer("kinform", "kinform", tuple(python("benchmarks/peers/kinform_controller.py")), ""),
+    _go("client-go, WatchList, transform", "controller"),
+    _python("kopf", "kopf_controller.py", ""),
+)
+"""The programs of the comparison of controllers: four workers each, where the library has workers."""

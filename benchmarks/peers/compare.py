@@ -9,8 +9,8 @@ client verifies its certificate. Its own throughput is reported too.
 Clients that need minutes for all objects get fewer objects. Their bytes per object and their rates hardly depend on the
 number. (kinform's do: some megabytes of Python are as large for a hundred objects, and templates take more than other
 objects.) All phases of one client take one or two minutes, and most of that is waiting until it is at rest. A client
-that was not built is reported as absent, and a failed phase with its reason. One or two clients of each language run
-all rounds. The others run one round.
+that was not built is reported as absent, and a failed phase with its reason. One or two clients of each language are
+representative: they run all rounds. The others run one round, with fewer objects if `--others` says so.
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TEXT",
         help=f"only clients with TEXT in their name; repeatable. The names: {_names()}",
     )
+    parser.add_argument(
+        "--others", type=count, metavar="N", help="at most N objects for clients that are not representative"
+    )
     parser.add_argument("--representative", action="store_true", help="only one or two clients of each language")
     parser.add_argument(
         "--rounds", type=count, default=3, help="rounds of the representative clients; default: %(default)s"
@@ -67,7 +70,9 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
         SystemExit: No peer's name matches.
     """
     if not any(_selected(peer, options) for peer in PEERS):
-        raise SystemExit(f"peers: no name contains {' or '.join(options.only)}; the names are {_names()}")
+        among = "the representative clients" if options.representative else "the names"
+        names = _names(options.representative)
+        raise SystemExit(f"peers: no name contains {' or '.join(options.only)}; {among} are {names}")
     kind, objects, tls = options.kind, options.objects, not options.plain
     if objects is None and options.corpus is None:
         objects = MADE[kind][2]
@@ -95,9 +100,10 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
             for peer in selected:
                 if peer.absent or (round_ and not peer.representative):
                     continue
-                if peer.max_objects not in sources:
-                    sources[peer.max_objects] = source(min(peer.max_objects or 0, about["objects"]))
-                lifecycle = Lifecycle(peer, sources[peer.max_objects], empty)
+                most = _max_objects(peer, options)
+                if most not in sources:
+                    sources[most] = source(min(most or 0, about["objects"]))
+                lifecycle = Lifecycle(peer, sources[most], empty)
                 progress(f"{peer.name}, {kind}, round {round_ + 1}")
                 try:
                     lifecycle.run()
@@ -108,14 +114,18 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
             yield _record(peer, lifecycles.get(peer.name, []), sources, options)
 
 
-def _names() -> str:
-    return "; ".join(peer.name for peer in PEERS)
+def _names(representative: bool = False) -> str:
+    return "; ".join(peer.name for peer in PEERS if peer.representative or not representative)
 
 
 def _selected(peer: Peer, options: argparse.Namespace) -> bool:
-    if options.only:
-        return any(text in peer.name for text in options.only)
-    return peer.representative or not options.representative
+    named = not options.only or any(text in peer.name for text in options.only)
+    return named and (peer.representative or not options.representative)
+
+
+def _max_objects(peer: Peer, options: argparse.Namespace) -> int | None:
+    limits = [peer.max_objects, None if peer.representative else options.others]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _record(
@@ -124,7 +134,7 @@ def _record(
     about: Record = {"benchmark": options.benchmark, "kind": options.kind, "peer": peer.name, "family": peer.family}
     if peer.absent:
         return about | {"record": "absent", "why": peer.absent}
-    objects = sources[peer.max_objects].about["objects"]
+    objects = sources[_max_objects(peer, options)].about["objects"]
     rounds: list[Figures] = [
         each.figures | derived(each.figures, objects) for each in lifecycles if "sync" not in each.failures
     ]

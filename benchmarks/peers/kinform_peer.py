@@ -48,6 +48,7 @@ class KinformPeer:
         keep_last: dict[str, int] | None = None,
         namespaces: list[str] | None = None,
         label_selector: str = "",
+        shard: list[int] | None = None,
     ) -> None:
         metadata = mode == "metadata"
         self._keeps_whole_objects = not metadata and keep is None and drop is None
@@ -56,7 +57,12 @@ class KinformPeer:
         self._calls = 0
         self._has_handler = handler
         self._url, self._ca, self._token, self._resource = url, ca, token, resource
-        self._scope = kinform.Scope(namespaces=namespaces, label_selector=label_selector, metadata_only=metadata)
+        self._scope = kinform.Scope(
+            namespaces=namespaces,
+            label_selector=label_selector,
+            metadata_only=metadata,
+            shard=None if shard is None else (shard[0], shard[1]),
+        )
         self._prune = (
             None
             if keep is None and drop is None

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.harness.waiting import wait_until_idle
+from benchmarks.harness.waiting import IDLE_CPU_SECONDS, IDLE_SECONDS, wait_until_idle
 from kinform.cli._process_memory import Gauge
 
 IDLE_TIMEOUT = 120.0
@@ -27,16 +27,18 @@ def phase(found: Figures, name: str, gauge: Gauge, settle: float) -> Iterator[No
 
     `rss` is read soon after it, `rss_at_rest` when the process is at rest; `peak` covers the time up to then.
     `cpu_seconds` covers the block. `total_cpu_seconds` also covers the time until the process is at rest; a process
-    that does not come to rest has no such figure.
+    that does not come to rest has no such figure. The `settle` seconds before `rss` is read count as rest, unless the
+    process works in them.
     """
     gauge.reset_peak()
     start, cpu = time.perf_counter(), gauge.cpu_seconds()
     yield
     found[f"{name}.seconds"] = time.perf_counter() - start
-    found[f"{name}.cpu_seconds"] = gauge.cpu_seconds() - cpu
+    found[f"{name}.cpu_seconds"] = (used := gauge.cpu_seconds()) - cpu
     time.sleep(settle)
     found[f"{name}.rss"] = gauge.rss()
-    at_rest = wait_until_idle(gauge, IDLE_TIMEOUT) is not None
+    rested = settle if gauge.cpu_seconds() - used <= IDLE_CPU_SECONDS else 0.0
+    at_rest = wait_until_idle(gauge, IDLE_TIMEOUT, idle_seconds=IDLE_SECONDS - rested) is not None
     found[f"{name}.rss_at_rest"] = gauge.rss()
     found[f"{name}.pss_at_rest"] = gauge.pss()
     found[f"{name}.peak"] = gauge.peak()

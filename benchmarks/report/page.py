@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.controllers import operators, reconciles
 from benchmarks.harness.results import Record, of, transport
 from benchmarks.harness.text import MIB
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
@@ -73,6 +74,10 @@ def _fleet_server(records: list[Record]) -> str:
     )
 
 
+def _first(records: list[Record], part: str, name: str) -> str:
+    return next((f"{each[name]:,}" for each in of(records, "controllers", record=part)), "")
+
+
 def _threads_events(records: list[Record]) -> str:
     return next(
         (f"{each['events']:,} events of {each['objects']:,} {each['kind']}" for each in of(records, "threads")), ""
@@ -128,6 +133,11 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "fleet": tables.fleet,
     "dropin_transport": lambda records: transports(records, "dropin"),
     "dropin": tables.dropin,
+    "controllers_transport": lambda records: transports(records, "controllers", record="reconciles"),
+    "controllers_objects": lambda records: _first(records, "reconciles", "objects"),
+    "reconciles": lambda records: tables.controllers(records, "reconciles", reconciles.COLUMNS),
+    "widgets": lambda records: _first(records, "operators", "widgets"),
+    "operators": lambda records: tables.controllers(records, "operators", operators.COLUMNS),
     "history_objects": _history_objects,
     "history_transport": lambda records: transports(records, "memory"),
     "history": tables.history,

@@ -215,6 +215,14 @@ def fleet(records: Records) -> str:
     return figures(of(records, "fleet", record="client"), lead, fleet_benchmark.COLUMNS)
 
 
+def controllers(records: Records, part: str, columns: Iterable[Column]) -> str:
+    """Formats a part of the comparison of controllers, with the absent programs."""
+    found = of(records, "controllers", record=part)
+    lead = {"program": lambda each: _bold_kinform(each["peer"], each["peer"] == "kinform")}
+    measured = figures([each for each in found if "figures" in each], lead, columns)
+    return "\n\n".join([measured, *(f"{each['peer']}: {each['absent']}." for each in found if "absent" in each)])
+
+
 def history(records: Records) -> str:
     """Formats the programs that follow a collection, a column for each."""
     found = of(records, "memory")
@@ -352,12 +360,15 @@ def warm(records: Records) -> str:
 
 
 def scope(records: Records) -> str:
-    """Formats the same pods in smaller scopes."""
-    lead: Lead = {
-        "scope": lambda each: SCOPES.get(each["scope"], each["scope"]),
-        "pods": lambda each: f"{each['objects']:,}",
-    }
-    return figures(of(records, "scope", record="scope"), lead, scope_benchmark.COLUMNS)
+    """Formats a table for each kind, with a row for each scope."""
+    tables = []
+    for kind in scope_benchmark.TYPES:
+        lead: Lead = {
+            "scope": lambda each: SCOPES.get(each["scope"], each["scope"]),
+            kind: lambda each: f"{each['objects']:,}",
+        }
+        tables.append(figures(of(records, "scope", record="scope", kind=kind), lead, scope_benchmark.COLUMNS))
+    return "\n\n".join(filter(None, tables))
 
 
 def scale(records: Records) -> str:

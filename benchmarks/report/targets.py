@@ -455,6 +455,33 @@ def _watches(records: list[Record]) -> Iterator[Finding]:
     yield _at_most(f"memory of each of {many}, TLS", median(found, "watch"), 64 * 1024, "KiB", 1)
 
 
+def _controllers(records: list[Record]) -> Iterator[Finding]:
+    found = {each["peer"]: each for each in of(records, "controllers", record="reconciles")}
+    mine = found.get("kinform")
+    size = f"{mine['objects']:,} pods" if mine else "20,000 pods"
+    for part, what in (("initial", "first reconcile of each object"), ("updates", "update burst")):
+        for name, bound in RECONCILE_RATIOS.items():
+            ours, theirs = (median(each, f"{part}.per_total_cpu_second") for each in (mine, found.get(name)))
+            target = f"{what}, until at rest: reconciles per CPU second, {size}"
+            yield _ratio(target, ours, theirs, name, bound)
+    operators = {each["peer"]: each for each in of(records, "controllers", record="operators")}
+    one = operators.get("kinform")
+    count = f"{one['widgets']:,} widgets" if one else "10,000 widgets"
+    beyond, other = (median(operators.get(name), "beyond_idle") for name in ("kinform", "kopf"))
+    target, limit = f"memory of the example operator beyond idle, {count}", "at most 1/8 of kopf"
+    if beyond is None or other is None:
+        yield _missing(target, limit)
+    else:
+        figure = f"{_amount(beyond, 'MiB', 1)} (kopf {_amount(other, 'MiB', 1)})"
+        yield target, limit, figure, beyond * 8 <= other
+    yield _at_most(f"writes of the example operator for a widget, {count}", median(one, "writes_a_widget"), 2, "", 2)
+    yield _at_most("writes of the example operator at a restart", median(one, "restarted.writes"), 0, "", 0)
+
+
+RECONCILE_RATIOS = {"kopf": 20.0, CLIENT_GO.name: 1.0}
+"""The bounds of reconciles per CPU second, by the other program."""
+
+
 CHECKS: tuple[Callable[[list[Record]], Iterator[Finding]], ...] = (
     _bytes_per_object,
     _blobs,
@@ -479,4 +506,5 @@ CHECKS: tuple[Callable[[list[Record]], Iterator[Finding]], ...] = (
     _watches,
     _dropin,
     _fleet,
+    _controllers,
 )

@@ -111,12 +111,15 @@ PARTS = {
 """The parts of the heap of `benchmarks.memory.holders`."""
 
 SCOPES = {
-    "everything, nothing pruned": "whole pods",
-    "without managedFields (the default)": "pods without `managedFields` (the default)",
-    "three fields kept": "three fields of each pod: `Prune(keep=[...])`",
+    "everything, nothing pruned": "whole objects",
+    "without managedFields (the default)": "without `managedFields` (the default)",
+    "some fields kept": "some fields: `Prune(keep=[...])`",
+    "the fields of a type": "the fields of a type: `Prune.from_type(...)`",
     "metadata only, from the server": "metadata only, as the server sends it",
-    "one namespace": "the pods of one namespace",
-    "one app, by label selector": "the pods of one app, by label selector",
+    "a quarter shard, filtered by kinform": "a quarter shard: `Scope(shard=(1, 4))`",
+    "by label selector": "objects with a label: `Scope(label_selector=...)`",
+    "on demand": "objects that are read: `OnDemand`",
+    "one namespace": "one namespace: `Scope(namespaces=[...])`",
 }
 """The scopes of `benchmarks.scope`."""
 

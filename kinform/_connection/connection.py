@@ -19,7 +19,7 @@ from kinform._connection.verbs import Verbs
 from kinform._errors import KinformError, OptionError, TransportError
 from kinform._loop_binding import LoopBinding
 from kinform._transport.access import ClusterAccess
-from kinform._transport.base import Request, Response
+from kinform._transport.base import Request, Response, Transport
 from kinform._transport.credentials import CredentialSource, find_source
 from kinform._transport.http_client import HttpClient
 
@@ -290,6 +290,17 @@ class Connection(Verbs):
         if self._client is None:
             raise OptionError("api", self, "a connection inside its block")
         return self._client
+
+
+def require_open(transport: Transport) -> None:
+    """Requires that a connection is open. Other transports pass.
+
+    Raises:
+        OptionError: The connection is not open.
+        KinformError: This is not its event loop.
+    """
+    if isinstance(transport, Connection):
+        transport._require_open()
 
 
 def _target_of(access: ClusterAccess) -> tuple[object, ...]:

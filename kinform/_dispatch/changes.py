@@ -1,7 +1,7 @@
 """The reader of `Informer.changes()`: the objects in the store, then each change.
 
-Each object is decoded when the reader reaches it. Holds records that wait, never decoded objects. Knows nothing of
-streams.
+Each object is decoded when the reader reaches it. Holds records that wait, and those of `Kept`, never decoded
+objects. Knows nothing of streams.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic
 
 from kinform._decoding import T
-from kinform._dispatch.event_decoder import EventDecoder
+from kinform._dispatch.event_decoder import EventDecoder, Kept
 from kinform._dispatch.invoke import TimeSlice
 from kinform._dispatch.queue import Entry, Queue
 from kinform._events import Event
@@ -46,6 +46,7 @@ class Changes(Generic[T]):
         self._present: Iterator[Version] | None = present
         self._check = check
         self._failure = failure
+        self._kept: Kept = {}
         self._time_slice = TimeSlice()
 
     def notify_synced(self) -> None:
@@ -81,6 +82,7 @@ class Changes(Generic[T]):
         await self._time_slice.end()
         while (entry := self._pop_ready()) is None:
             if self.queue.closed:
+                self._kept.clear()
                 if failure := self._failure():
                     raise failure.with_traceback(None)  # an error that is raised again and again would collect frames
                 return []
@@ -93,9 +95,9 @@ class Changes(Generic[T]):
     def decode(self, entry: Entry) -> Event[T] | None:
         """Returns the event, or None for an object that cannot be decoded.
 
-        Any thread may call it.
+        Call it in the order of the changes, from any thread, but not from two at once.
         """
-        return self._decoder(entry)
+        return self._decoder(entry, self._kept)
 
     def _pop_ready(self) -> Entry | None:
         while True:

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Generic, Literal
 
-from kinform._checks import require_callable
+from kinform._checks import require_handler
 from kinform._decoding import T
-from kinform._dispatch.event_decoder import EventDecoder
+from kinform._dispatch.event_decoder import EventDecoder, Kept
 from kinform._dispatch.invoke import Handler, Invoker, TimeSlice
 from kinform._dispatch.queue import Entry, Queue
 from kinform._events import Added, Deleted, Updated
@@ -37,6 +37,7 @@ class Handlers(Generic[T]):
         self.queue = Queue(bound)
         self._decoder = decoder
         self.invoke = Invoker(name)
+        self._kept: Kept = {}
         self._time_slice = TimeSlice()
         # With each handler the number of the last change before it was registered.
         self._registered: dict[str, list[tuple[Handler, int]]] = {"added": [], "updated": [], "deleted": []}
@@ -50,9 +51,9 @@ class Handlers(Generic[T]):
             present: Objects that it alone gets first, as added.
 
         Raises:
-            OptionError: The handler is not callable.
+            OptionError: The handler is not callable with the arguments of this event.
         """
-        require_callable("handler", handler)
+        require_handler(handler, "old, new" if event_kind == "updated" else "object")
         # Changes that wait now happened before the registration: `present` includes them.
         self._registered[event_kind].append((handler, self.queue.pushed))
         self.queue.seal()
@@ -81,12 +82,15 @@ class Handlers(Generic[T]):
 
     async def run(self) -> None:
         """Calls handlers until the queue is closed."""
-        while entry := await self.queue.pop():
-            for version in entry.present or ():
-                added = Entry("added", version.key, version, only=entry.only)
-                added.number = entry.number
-                await self._handle(added)
-            await self._handle(entry)
+        try:
+            while entry := await self.queue.pop():
+                for version in entry.present or ():
+                    added = Entry("added", version.key, version, only=entry.only)
+                    added.number = entry.number
+                    await self._handle(added)
+                await self._handle(entry)
+        finally:
+            self._kept.clear()
 
     async def _handle(self, entry: Entry) -> None:
         await self._time_slice.end()
@@ -95,7 +99,9 @@ class Handlers(Generic[T]):
         else:
             registered = self._registered.get(entry.kind, [])
             handlers = [handler for handler, since in registered if entry.number > since]
-        event = self._decoder(entry) if handlers else None
+        # An update that no handler gets may be one to skip. Then a deletion needs the version before it.
+        needed = handlers or (entry.kind == "updated" and self._registered["deleted"])
+        event = self._decoder(entry, self._kept) if needed else None
         for handler in handlers:
             match event:
                 case Updated(_, new, old):

@@ -13,7 +13,7 @@ import sys
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
 
-from kinform._checks import require_callable
+from kinform._checks import require_handler
 from kinform._dispatch.invoke import Handler, Invoker, TimeSlice
 
 
@@ -53,7 +53,7 @@ class KeyHandlers:
         Raises:
             OptionError: The handler is not callable.
         """
-        require_callable("handler", handler)
+        require_handler(handler, "key")
         self._registrations.append((handler, self._changes))
         self._present.append((handler, present))
         self._pushed.set()

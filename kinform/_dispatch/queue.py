@@ -22,7 +22,7 @@ from kinform._dispatch.invoke import Handler
 from kinform_ext._table import Change, Version
 
 DEFAULT_QUEUE_BOUND = 1024
-# Old versions that only waiting `Updated` entries keep alive. If they take more, a new entry gets no `old`.
+# Old versions that only waiting entries keep alive. If they take more, a new `Updated` entry gets no `old`.
 MAX_PINNED_BYTES = 16 << 20
 
 EntryKind = Literal["added", "updated", "deleted", "present", "synced", "void"]
@@ -38,6 +38,7 @@ class Entry(msgspec.Struct, gc=False, eq=False):
             `"void"` for an addition that a deletion has cancelled.
         only: The one handler that the entry is for; None: all.
         number: The position of the newest merged change in the order in which the queue got them.
+        read: In a deletion that was merged with updates: the version before them, which the reader got.
     """
 
     kind: EntryKind
@@ -48,6 +49,7 @@ class Entry(msgspec.Struct, gc=False, eq=False):
     only: Handler | None = None
     present: Iterator[Version] | None = None
     number: int = 0
+    read: Version | None = None
 
     @classmethod
     def of(cls, change: Change) -> Entry:
@@ -202,7 +204,8 @@ class Queue:
 
 
 def _pinned(entry: Entry) -> int:
-    return entry.old.nbytes if entry.kind == "updated" and entry.old is not None else 0
+    version = entry.old if entry.kind == "updated" else entry.read
+    return 0 if version is None else version.nbytes
 
 
 def _merge(waiting: Entry, entry: Entry) -> bool:
@@ -215,7 +218,8 @@ def _merge(waiting: Entry, entry: Entry) -> bool:
         case "added", "deleted":
             waiting.kind = "void"
         case "updated", "deleted":
-            waiting.kind, waiting.new, waiting.old, waiting.synthetic = "deleted", None, entry.old, entry.synthetic
+            waiting.kind, waiting.new, waiting.read = "deleted", None, waiting.old
+            waiting.old, waiting.synthetic = entry.old, entry.synthetic
         case _:
             return False
     return True

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any, get_args
 
 from kinform._checks import require_one_of, require_positive
+from kinform._connection.connection import require_open
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._errors import KinformError, OptionError
 from kinform._informer.background import start_background
@@ -88,10 +89,12 @@ class Handle:
         """Starts the informer. A lazy one without listeners waits for its first use.
 
         Raises:
+            OptionError: The connection is not open.
             KinformError: The handle is entered already, or it was entered in another event loop.
         """
         if self.entered or self._ending:
             raise KinformError(f"{self._collection.name}: the informer is running already: its block was not left")
+        require_open(self._collection.transport)
         self._dispatcher.open()
         self.entered, self.left = True, False
         self._readable = False

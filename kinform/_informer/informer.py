@@ -1,6 +1,7 @@
 """The informer: a live collection, with a type, listeners and waits.
 
-Passes calls to its collection, its handle on it and its dispatcher.
+Passes calls to its collection, its handle on it and its dispatcher. It is long because most of it is the documentation
+of public methods.
 Source: client-go's shared informer, kube-runtime's reflector.
 """
 
@@ -22,9 +23,11 @@ from kinform._informer.collection import Collection
 from kinform._informer.handle import Handle
 from kinform._informer.lazy_store import LazyStore
 from kinform._informer.report import health_of, stats_of
+from kinform._informer.waits import describe
 from kinform._listwatch.stream import Stream
 from kinform._options import Prune, Resource, Scope, Snapshot, StartMode, Transform, WatchOptions
-from kinform._paths.index_program import CONTROLLER
+from kinform._paths.index_program import CONTROLLER, OWNER_PATH, paths_read
+from kinform._sharding import ShardSet, ShardSource
 from kinform._spec import CollectionSpec
 from kinform._stats import Health, State, Stats
 from kinform._store.reader import Store
@@ -51,7 +54,8 @@ class Informer(Generic[T]):
     the state at the fork. All other methods except `stats` and `health` raise a `KinformError` at the call.
 
     Args:
-        api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it.
+        api: A `Connection`, a kubernetes_asyncio `ApiClient`, or any `Transport`. The informer does not close it. A
+            connection must be open when the block of the informer is entered.
         resource: `"v1/pods"`, `"apps/v1/deployments"`, or a `Resource`.
         scope: The objects to request. Default: all.
         prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
@@ -406,6 +410,10 @@ class Informer(Generic[T]):
         merged. An exception is counted in `stats().handler_errors` and stops nothing. For each handler, the log has at
         most one line in ten minutes, with the key and the type of the exception. At the level DEBUG, it has each
         exception with its text. All handlers of one event get the same object.
+
+        Raises:
+            OptionError: The handler does not take one argument. So do the other methods for handlers that do not take
+                theirs.
         """
         self._add_handler("added", handler)
         return handler
@@ -450,6 +458,9 @@ class Informer(Generic[T]):
         more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
         stops. An iterator that is made before the start can be read after it.
 
+        The iteration does not raise a 401, 403 or 404: it waits until the refusal ends. Await `synced` first, which
+        raises it.
+
         Args:
             allow_skipped: `Synced` does not wait for skipped objects.
 
@@ -465,7 +476,11 @@ class Informer(Generic[T]):
         self._handle.start()
         return changes
 
-    # Doors for `kinform.controllers`
+    # Doors for `kinform.sync` and `kinform.controllers`
+
+    def _states(self) -> str:
+        """Returns the state of each stream and its cause, or `""`. Any thread may call it."""
+        return describe(self._collection.streams.copy().values())
 
     def _add_key_listener(self, listener: KeyListener) -> None:
         """Passes the keys in the store, then those of changes, at once."""
@@ -490,6 +505,28 @@ class Informer(Generic[T]):
         A field selector may exclude the object, and only the server can evaluate it.
         """
         return resource == self.resource and not self._collection.spec.scope.field_selector
+
+    def _keeps(self, *path: str) -> bool:
+        """Returns whether pruning keeps the field at a path, or a part of it."""
+        return self._collection.spec.keeps(path)
+
+    def _keeps_owners(self) -> bool:
+        """Returns whether pruning keeps what `_add_owner_listener` needs."""
+        return self._collection.spec.keeps(*paths_read(OWNER_PATH))
+
+    @property
+    def _shards(self) -> ShardSet | None:
+        """The shards that it follows now, or None if it follows all objects."""
+        return self._collection.spec.shards
+
+    @property
+    def _shard_source(self) -> ShardSource | None:
+        return self._collection.spec.scope.shards
+
+    @property
+    def _lacks_shards(self) -> bool:
+        """True if the objects of new shards have not arrived yet."""
+        return any(stream.lacks_shards for stream in self._collection.streams.values())
 
     @property
     def _transport(self) -> Transport:

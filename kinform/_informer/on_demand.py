@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any, Generic, Self
 
 from kinform._checks import require_integer, require_number, require_positive
+from kinform._connection.connection import require_open
 from kinform._connection.exchange import Call, exchange
 from kinform._connection.target import Target
 from kinform._decoding import DICT, T, decode_object, make_decoder
@@ -21,6 +22,7 @@ from kinform._informer.background import start_background
 from kinform._informer.on_demand_cache import AnswerCache
 from kinform._informer.on_demand_watch import End, ObjectWatch
 from kinform._listwatch.fetch import Fetched, read_fetched, request_of
+from kinform._listwatch.stream import cooldown_of
 from kinform._loop_binding import LoopBinding
 from kinform._options import Prune, Resource, WatchOptions
 from kinform._printable import printable
@@ -53,15 +55,18 @@ class OnDemand(Generic[T]):
     connection is dead, silent or refused does not extend the promise: after `ttl` seconds, the next read fetches the
     object again. Only `max_stale` allows older answers. Each of them is counted and logged.
 
-    A read of a missing or old answer sends one LIST with the field selector `metadata.name`, for all concurrent readers
-    of the key. Cancellation of a reader does not affect the others. Then an object has a watch of its own, as long as
-    it is read at least once in `ttl` seconds, and if there are fewer than `max_watches`. After a watch was refused, the
-    `ttl` alone keeps the object current. Permissions to `list` and `watch` are necessary, which a Role may limit to
-    `resourceNames`.
+    A first read sends one request with the field selector `metadata.name`, for all concurrent readers of the key: a
+    watch that begins with the object (WatchList, KEP-3157). Servers without WatchList get a LIST, then a watch. If a
+    server accepts the watch, but sends no complete state in half of the `timeout`, it counts as one of them.
+    Cancellation of a reader does not affect the others. An object keeps its watch as long as it is read at least once
+    in `ttl` seconds. If there are `max_watches` others, if the object does not exist, or if the watch fails, a read of
+    a missing or old answer sends a LIST. After a watch was refused, the `ttl` alone keeps the object current.
+    Permissions to `list` and `watch` are necessary, which a Role may limit to `resourceNames`.
 
     An error is raised to all readers that wait for it. It is the answer for this key for one second longer, or for the
-    time that the server demands by Retry-After. A 429 with a Retry-After is awaited within `timeout`. After a 401, the
-    credentials are read again, once. A failed connection is tried twice.
+    time that the server demands by Retry-After. A 429 with a Retry-After is awaited within `timeout`, also if the
+    server sent it to another stream or cache of this connection. After a 401, the credentials are read again, once. A
+    failed connection is tried twice.
 
     Objects are kept in the compact form of a `Store`. `async with` starts the cache, and the end of the block stops it,
     and wakes all readers with a `KinformError`. Entered again, it starts empty. It belongs to the event loop in which
@@ -112,7 +117,8 @@ class OnDemand(Generic[T]):
         require_integer("max_watches", max_watches, 0, "0 or a positive number of watches")
         require_number("max_stale", max_stale, "0 or more seconds", lambda n: 0 <= n < float("inf"))
         self._transport = as_transport(api)
-        options = WatchOptions(initial="list", headers_timeout=timeout)
+        self._cooldown = cooldown_of(self._transport)
+        options = WatchOptions(headers_timeout=timeout, start_jitter=0.0)  # readers wait for the first state
         self._spec = CollectionSpec.of(resource, prune=prune, options=options)
         self._spec.check_readable(type, {})
         self.resource = self._spec.resource
@@ -139,6 +145,7 @@ class OnDemand(Generic[T]):
         self._failures: dict[str, tuple[KinformError, float]] = {}  # with the time until which it is the answer
         self._background_tasks: list[asyncio.Task[None]] = []
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
+        self._begins_watches = True
 
     def __repr__(self) -> str:
         state = "running" if self._running else "not running"
@@ -155,10 +162,12 @@ class OnDemand(Generic[T]):
         """Starts the cache. Sends nothing.
 
         Raises:
+            OptionError: The connection is not open.
             KinformError: It runs already.
         """
         if self._running:
             raise KinformError(f"{self.name}: is started already")
+        require_open(self._transport)
         self._binding.bind()
         self._begin()
         self._running = True
@@ -276,7 +285,7 @@ class OnDemand(Generic[T]):
         now = time.monotonic()
         current_at = self._current_at(key)
         if not self._max_stale or current_at is None or current_at < now - self._limit(key) - self._max_stale:
-            raise error.with_traceback(None)
+            raise _copy_of(error)
         self._stale_answers += 1
         self._log.warning("stale", f"{self.name}: answers are up to {now - current_at:.0f} s old: {error}")
         return self._answer(key, now)
@@ -294,6 +303,8 @@ class OnDemand(Generic[T]):
         except KinformError as error:
             release_frames(error)
             self._errors += 1
+            if isinstance(error, StatusError) and error.status in (429, 503) and error.retry_after is not None:
+                self._cooldown.begin(error.retry_after)
             wait = error.retry_after if isinstance(error, StatusError) and error.retry_after is not None else 0.0
             until = time.monotonic() + min(max(wait, ERROR_SECONDS), MAX_RETRY_AFTER)
             if len(self._failures) >= self._max_objects:
@@ -317,11 +328,16 @@ class OnDemand(Generic[T]):
         await self._take_slot(call)
         try:
             self._requests += 1
+            await self._await_cooldown(call, deadline)
+            watch = self._begin_watch(key)
+            if watch is not None and await self._has_first_state(watch, deadline):
+                return watch.started, self._cache.raw(key)
+            await self._await_cooldown(call, deadline)
             started = time.monotonic()
             fetched = await exchange(self._transport, call, read, timeout=deadline - started)
         finally:
             self._slots.release()
-        self._take(key, fetched, started)
+        self._take(key, fetched, started, follow=watch is None or not watch.is_refused)
         return started, None if fetched.batch is None else fetched.batch.raw(0)
 
     async def _take_slot(self, call: Call) -> None:
@@ -331,8 +347,45 @@ class OnDemand(Generic[T]):
         except TimeoutError as error:
             raise StalledError(f"{call}: waited {self._timeout:g} s for other requests") from error
 
-    def _take(self, key: str, fetched: Fetched, started: float) -> None:
-        """Keeps a fetched answer, and follows the object."""
+    def _begin_watch(self, key: str) -> ObjectWatch | None:
+        """Starts a watch that begins with the object, which saves a request.
+
+        None for an object that was missing: most likely it still is, and then the connection would be lost.
+        """
+        is_missing = self._cache.current_at(key) is not None and not self._cache.has_object(key)
+        return self._follow(key, "") if self._begins_watches and not is_missing and key not in self._watches else None
+
+    async def _has_first_state(self, watch: ObjectWatch, deadline: float) -> bool:
+        """Waits until the cache has the first state of a watch; False: it does not come."""
+        key, arrived = watch.key, False
+        try:
+            async with asyncio.timeout((deadline - time.monotonic()) / 2):  # the rest is for a LIST
+                arrived = await watch.first_state
+        except TimeoutError:
+            self._begins_watches = (
+                False  # some servers ignore the parameters of WatchList, and send no end of the state
+            )
+        finally:
+            if watch.first_state.cancelled():
+                self._stop_watch(key)
+        if arrived and self._cache.current_at(key) is not None:  # it may be evicted
+            if not self._cache.has_object(key):
+                self._stop_watch(key)  # there is nothing to follow
+            return True
+        refusal = watch.error
+        if isinstance(refusal, StatusError) and time.monotonic() + (refusal.retry_after or 0.0) >= deadline:
+            raise refusal
+        return False
+
+    async def _await_cooldown(self, call: Call, deadline: float) -> None:
+        """Waits for the time that the server has demanded of any client in this process."""
+        while (wait := self._cooldown.seconds()) > 0:
+            if time.monotonic() + wait >= deadline:
+                raise StalledError(f"{call}: the server has asked to send no requests for {wait:.0f} s more")
+            await asyncio.sleep(wait)
+
+    def _take(self, key: str, fetched: Fetched, started: float, *, follow: bool) -> None:
+        """Keeps a fetched answer, and follows the object if this makes sense."""
         self._failures.pop(key, None)
         watch = self._watches.get(key)
         if watch is not None:
@@ -345,21 +398,21 @@ class OnDemand(Generic[T]):
             self._stop_watch(key)
         for evicted in self._cache.put(key, fetched.batch, started):
             self._stop_watch(evicted)
-        if fetched.batch is not None and fetched.state:
+        if follow and fetched.batch is not None and fetched.state:
             self._follow(key, fetched.state)
 
     # Watches
 
-    def _follow(self, key: str, resource_version: str) -> None:
+    def _follow(self, key: str, resource_version: str) -> ObjectWatch | None:
         """Starts a watch, if there are not too many that are in use."""
         if not self._max_watches:
-            return
+            return None
         if len(self._watches) >= self._max_watches:
             oldest = min(self._watches.values(), key=lambda watch: watch.last_read)
             if oldest.last_read >= time.monotonic() - self._ttl:
-                return
+                return None
             self._stop_watch(oldest.key)
-        self._watches[key] = ObjectWatch(
+        watch = self._watches[key] = ObjectWatch(
             self._transport,
             self._spec,
             key,
@@ -369,23 +422,28 @@ class OnDemand(Generic[T]):
             on_state=self._replace,
             on_end=self._watch_ended,
         )
+        return watch
 
     def _apply(self, batch: Batch) -> None:
         for evicted in self._cache.apply(batch):
             self._stop_watch(evicted)
 
-    def _replace(self, key: str, batch: Batch | None) -> None:
-        # The state is as old as its request, whose time is not known: the answer counts as no younger than before.
-        current_at = self._cache.current_at(key)
-        if current_at is not None:
-            for evicted in self._cache.put(key, batch, current_at):
-                self._stop_watch(evicted)
+    def _replace(self, watch: ObjectWatch, batch: Batch | None) -> None:
+        if self._watches.get(watch.key) is not watch:
+            return  # it was stopped in the middle of a chunk
+        before = self._cache.current_at(watch.key)
+        # The state is as old as its request, whose time is not known: it counts as no younger than the watch or before.
+        self._failures.pop(watch.key, None)
+        for evicted in self._cache.put(watch.key, batch, max(watch.started, before or watch.started)):
+            self._stop_watch(evicted)
 
     def _watch_ended(self, watch: ObjectWatch, end: End) -> None:
         if self._watches.get(watch.key) is not watch:
             return
-        self._cache.confirm(watch.key, watch.current_at)
         del self._watches[watch.key]
+        if self._cache.current_at(watch.key) is None:
+            return  # the first state did not come
+        self._cache.confirm(watch.key, watch.current_at)
         if end == "lost":
             self._cache.limit(watch.key, time.monotonic() - self._ttl)
 
@@ -408,6 +466,17 @@ class OnDemand(Generic[T]):
                     self._cache.remove(key)
             for key in [key for key, (_, until) in self._failures.items() if until < now]:
                 del self._failures[key]
+
+
+def _copy_of(error: KinformError) -> KinformError:
+    """Returns a copy without a traceback.
+
+    Each raise of an exception adds the frames of a reader, with its objects.
+    """
+    found = type(error).__new__(type(error), *error.args)
+    found.__dict__.update(error.__dict__)
+    found.__cause__ = error.__cause__
+    return found
 
 
 def _retrieve(fetch: asyncio.Task[Any]) -> None:

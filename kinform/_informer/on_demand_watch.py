@@ -1,7 +1,7 @@
 """Watches of single objects, which keep answers of a cache current.
 
-A watch has the field selector `metadata.name`, so the server sends events of this object alone. It starts from the
-resourceVersion of an answer. If it cannot be resumed, the stream lists the object again.
+A watch has the field selector `metadata.name`, so the server sends events of this object alone. It starts with the
+object itself, or from the resourceVersion of an answer. If it cannot be resumed, the stream requests the object again.
 Source: the watch-based manager of Secrets and ConfigMaps in the kubelet.
 """
 
@@ -34,15 +34,19 @@ class ObjectWatch:
         transport: The transport to the cluster.
         spec: The collection.
         key: The key of the object.
-        resource_version: The resourceVersion from which the watch starts.
+        resource_version: The resourceVersion from which the watch starts; `""`: it starts with the state of the object.
         throttled_log: The log of all watches of a cache, which often fail together.
         on_events: Called with each batch of events.
-        on_state: Called with the key and the object, or None without one, if the watch could not be resumed.
+        on_state: Called with the object, or None without one, when its state has come in: at the start, or if the watch
+            could not be resumed.
         on_end: Called once, when the watch ends by itself. `"lost"`: a change could not be read. `"refused"`: the
-            server does not accept the watch.
+            server does not accept the watch, or a request for the first state failed.
 
     Attributes:
         key: The key of the object.
+        started: The time of the start. Each state is at least as new.
+        first_state: Has the result True after the first state has come in, and False if it does not come.
+        is_refused: The server does not accept the watch.
         last_read: Time of the last read of the object.
     """
 
@@ -55,13 +59,16 @@ class ObjectWatch:
         *,
         throttled_log: ThrottledLog,
         on_events: Callable[[Batch], None],
-        on_state: Callable[[str, Batch | None], None],
+        on_state: Callable[[ObjectWatch, Batch | None], None],
         on_end: Callable[[ObjectWatch, End], None],
     ) -> None:
         namespace, _, name = key.rpartition("/")
         scope = msgspec.structs.replace(spec.scope, field_selector=name_selector(spec.scope, name))
         self.key = key
-        self.last_read = time.monotonic()
+        self.started = self.last_read = time.monotonic()
+        self.first_state: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        if resource_version:
+            self._settle(arrived=True)
         self._stream = Stream(
             transport,
             msgspec.structs.replace(spec, scope=scope),
@@ -73,7 +80,9 @@ class ObjectWatch:
         self._on_events = on_events
         self._on_state = on_state
         self._on_end = on_end
-        self._stream.on_progress = self._check_refusals
+        self.is_refused = False
+        self._state_bookmark: float | None = None  # says only that a state is complete
+        self._stream.on_progress = self._check_failures
         self._task = asyncio.create_task(self._run(), name=f"kinform watch of {self._stream.name}")
 
     @property
@@ -84,13 +93,23 @@ class ObjectWatch:
         follow.
         """
         seen = self._stream.last_bookmark
-        return float("-inf") if seen is None else seen
+        return float("-inf") if seen is None or seen == self._state_bookmark else seen
+
+    @property
+    def error(self) -> KinformError | None:
+        """The last failure, or None since the last progress."""
+        return self._stream.error
 
     def stop(self) -> asyncio.Task[None]:
         """Ends the watch without a call of `on_end`. Returns the task to wait for."""
         self._stream.on_progress = _do_nothing
+        self._settle(arrived=False)
         self._task.cancel()
         return self._task
+
+    def _settle(self, *, arrived: bool) -> None:
+        if not self.first_state.done():
+            self.first_state.set_result(arrived)
 
     async def _run(self) -> None:
         end: End = "refused"
@@ -101,6 +120,7 @@ class ObjectWatch:
             why = error if isinstance(error, KinformError) else type(error).__name__
             self._log.warning("failed", f"{self._stream.name}: the watch failed: {why}")
         self._stream.on_progress = _do_nothing
+        self._settle(arrived=False)
         self._on_end(self, end)
 
     async def _follow(self) -> End:
@@ -117,15 +137,19 @@ class ObjectWatch:
                     case Init():
                         found = None
                     case InitDone():
-                        self._on_state(self.key, found)
+                        self._state_bookmark = self._stream.last_bookmark
+                        self._on_state(self, found)
+                        self._settle(arrived=True)
                         found = None
                     case Skipped():
                         return "lost"
                 del step  # the next one may be hours away
         return "refused"
 
-    def _check_refusals(self) -> None:
-        if self._stream.refusals:  # it would ask again and again
+    def _check_failures(self) -> None:
+        # It would ask again and again; and the cache has its own answer to a failure before the first state.
+        self.is_refused = self._stream.refusals > 0
+        if self.is_refused or (self._stream.failures and not self.first_state.done()):
             self.stop()
             self._on_end(self, "refused")
 

@@ -62,11 +62,15 @@ class NamespaceFollower:
         names, staged = set[str](), set[str]()
         async with aclosing(self.stream.steps()) as steps:
             async for step in steps:
+                before = len(names)
+                is_changed = False
                 match step:
                     case Init():
                         staged = set()
-                    case Applied(batch, initial):
-                        _apply(batch, staged if initial else names)
+                    case Applied(batch, True):
+                        staged.update(map(batch.name, range(len(batch))))
+                    case Applied(batch):
+                        is_changed = _apply(batch, names)
                     # A namespace whose metadata cannot be read matches nevertheless.
                     case Skipped("DELETED", str(key)):
                         names.discard(key)
@@ -75,18 +79,21 @@ class NamespaceFollower:
                     case Skipped(_, None, True):
                         staged |= names
                     case InitDone():
-                        names = staged
-                if not (isinstance(step, Init) or (isinstance(step, Applied | Skipped) and step.initial)):
+                        names, is_changed = staged, True
+                if is_changed or len(names) != before:
                     await self._on_names(frozenset(names))
                 del step
 
 
-def _apply(batch: Batch, names: set[str]) -> None:
+def _apply(batch: Batch, names: set[str]) -> bool:
+    """Adds and removes the names of a batch. Returns whether any changed."""
+    is_changed = False
     for i in range(len(batch)):
-        if batch.verb(i) == "DELETED":
-            names.discard(batch.name(i))
-        else:
-            names.add(batch.name(i))
+        name, is_there = batch.name(i), batch.verb(i) != "DELETED"
+        if is_there != (name in names):
+            is_changed = True
+            (names.add if is_there else names.discard)(name)
+    return is_changed
 
 
 class Streams(Protocol):

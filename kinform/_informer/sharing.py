@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from kinform._connection.connection import require_open
 from kinform._decoding import T
 from kinform._errors import KinformError, OptionError
 from kinform._informer.advice import advice
@@ -118,6 +119,7 @@ class Sharing:
 
     async def start(self) -> None:
         """Starts all informers."""
+        require_open(self.transport)
         self.binding.bind()
         self.pacing.begin()
         self.running = True

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from kinform._checks import require_timeout
 from kinform._errors import OptionError, SkippedError, StatusError
 from kinform._listwatch.stream import Stream
-from kinform._printable import listed
+from kinform._printable import in_seconds, listed
 from kinform._stats import UNKNOWN_KEYS, State
 
 REFUSED: tuple[State, ...] = ("unauthorized", "forbidden", "not_found")
@@ -70,8 +70,8 @@ class Waits:
         self, streams: Streams, resource_version: str, timeout: float | None, *, opened: Opened, allow_skipped: bool
     ) -> None:
         """Waits until every stream has reached a resourceVersion. See `Informer.wait_for`."""
-        wanted = _number(resource_version, "a number, as in the server's answer to a write")
-        no_order = "a number: the resourceVersions of this resource have no order"
+        wanted = _number(resource_version, "a string of digits, as in the server's answer to a write")
+        no_order = "a string of digits: the resourceVersions of this resource have no order"
         await self._until(
             lambda: [stream for stream in streams() if _number(stream.resource_version or "0", no_order) < wanted],
             streams,
@@ -125,16 +125,15 @@ class Waits:
             if not limit.expired():
                 raise  # the error with which the informer has failed
             if not started:
-                raise TimeoutError(f"{what} after {timeout:g} s; {self._name}: starting") from None
+                raise TimeoutError(f"{what} after {in_seconds(timeout)}; {self._name}: starting") from None
             left = missing()
             if not left:
                 if allow_skipped or not is_degraded(streams()):
                     return
-                raise _skipped(streams(), f"not received again after {timeout:g} s") from None
+                raise _skipped(streams(), f"not received again after {in_seconds(timeout)}") from None
             if raise_refusal:
                 _raise_refusal(stream for stream in left if stream.state in REFUSED)
-            states = ", ".join(f"{stream.name}: {_state(stream)}" for stream in left)
-            raise TimeoutError(f"{what} after {timeout:g} s; {states}") from None
+            raise TimeoutError(f"{what} after {in_seconds(timeout)}; {describe(left)}") from None
 
 
 def _skipped(streams: Iterable[Stream], why: str) -> SkippedError:
@@ -158,6 +157,11 @@ def _raise_refusal(streams: Iterable[Stream]) -> None:
     for stream in streams:
         if isinstance(stream.error, StatusError):
             raise stream.error.with_traceback(None) from None
+
+
+def describe(streams: Iterable[Stream]) -> str:
+    """Returns the state of each stream and its cause, for a TimeoutError."""
+    return ", ".join(f"{stream.name}: {_state(stream)}" for stream in streams)
 
 
 def _state(stream: Stream) -> str:

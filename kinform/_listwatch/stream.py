@@ -75,6 +75,7 @@ class Stream:
             the server accepted a watch that continues from it.
         last_current: Time at which the stream last had all changes of the server; None before the first.
         shards: The shards that the stream follows; None: all objects.
+        lacks_shards: True until the objects of new shards have arrived, after `set_shards`.
         shard_filter: The side that drops the objects of other shards: see `StreamStats`.
         healing: The skipped objects that the stream has not received since.
         on_progress: A function that kinform calls after each chunk of a body, and each time that a connection has ended
@@ -111,6 +112,7 @@ class Stream:
         self._last_request = -math.inf
         self._relist_requested = False
         self._resharded = False  # the next request has to name other shards than the last one
+        self.lacks_shards = False
         self._complete = True  # ... and the present state has all objects of them
         self._failure: KinformError | None = None
         self._deadline: asyncio.Timeout | None = None  # of the wait for the next chunk
@@ -130,7 +132,7 @@ class Stream:
             pacing.first_delay(random_fraction()),
         )
         self._turn = Turn(pacing)
-        self._cooldown = _cooldowns.setdefault(transport.identity, Cooldown(MAX_RETRY_AFTER))
+        self._cooldown = cooldown_of(transport)
 
     @property
     def name(self) -> str:
@@ -205,6 +207,7 @@ class Stream:
         self._resharded = True
         if not shards.indices <= self.shards.indices:
             self._complete = False
+            self.lacks_shards = True
             self.resource_version = self._machine.resource_version = ""
         self.shards = shards
         self._interrupt()
@@ -319,6 +322,8 @@ class Stream:
                         self._heal(step)
                         if isinstance(step, InitDone) or (self.last_sync is None and machine.state == "live"):
                             self.last_sync = self.last_byte
+                        if isinstance(step, InitDone) and not self._resharded:
+                            self.lacks_shards = False
                         if machine.close_requested or self._resharded:
                             break
                     if complete:
@@ -342,6 +347,7 @@ class Stream:
         if machine.error is not None and machine.error is not reported:
             self.report(machine.error)
         self.on_progress()
+        await asyncio.sleep(0)  # it may have cancelled this task: send no other request then
 
     def _reshard(self) -> None:
         assert self.shards is not None
@@ -449,6 +455,11 @@ class Stream:
             except (Exception, asyncio.CancelledError) as raised:  # a function that awaits nothing is not cancelled
                 message = f"{self.name}: on_error {function_name(on_error)} raised {type(raised).__name__}"
                 self._log.exception("on_error", message, raised)
+
+
+def cooldown_of(transport: Transport) -> Cooldown:
+    """Returns the wait that all clients in this process owe to a server."""
+    return _cooldowns.setdefault(transport.identity, Cooldown(MAX_RETRY_AFTER))
 
 
 def events_of(step: Step) -> Iterator[WatcherEvent]:

@@ -38,7 +38,7 @@ def check_required_fields(type: Any, program: Program | None, cause: str = "prun
     if not accepts_object(info):
         raise OptionError("type", type, _TYPES)
     for path in _required(info, (), frozenset()):
-        if program is not None and not _keeps(program, path):
+        if program is not None and not keeps(program, path):
             raise OptionError(
                 "type", type, f"a type that does not require {format_path(path)}, because {cause} drops it"
             )
@@ -56,7 +56,7 @@ def check_indexes(indexes: Mapping[str, str], program: Program | None, cause: st
         OptionError: A name is empty, or a path is not valid or dropped. The message names the index and the path.
     """
     for name, path in parse_indexes(indexes).items():
-        if program is not None and not all(_keeps(program, each) for each in paths_read(path)):
+        if program is not None and not all(keeps(program, each) for each in paths_read(path)):
             raise OptionError(f"indexes[{name!r}]", indexes[name], f"a path that {cause} does not drop")
 
 
@@ -73,7 +73,7 @@ def check_labels(selector: str, keys: Iterable[str], program: Program) -> None:
     """
     for key in keys:
         path = ("metadata", "labels", key)
-        if not _keeps(program, path):
+        if not keeps(program, path):
             raise OptionError(
                 "label_selector",
                 selector,
@@ -81,7 +81,8 @@ def check_labels(selector: str, keys: Iterable[str], program: Program) -> None:
             )
 
 
-def _keeps(program: Program, path: Path) -> bool:
+def keeps(program: Program, path: Path) -> bool:
+    """Returns whether a program keeps a field, or a part of it."""
     node = 0
     for step in path:
         children, other, _, _ = program[node]

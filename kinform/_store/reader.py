@@ -56,6 +56,9 @@ class Store(Mapping[str, T]):
     def __hash__(self) -> int:
         return id(self)
 
+    def __repr__(self) -> str:  # not the contents: they may be Secrets
+        return f"<kinform.Store of {self._contents.name}: {len(self._contents.table)} objects>"
+
     def __len__(self) -> int:
         contents = self._contents
         return len(self._state(None)) if contents.expectations.entries else len(contents.table)
@@ -237,11 +240,12 @@ class Store(Mapping[str, T]):
             on_undecodable: `"raise"` or `"skip"`: see `items`.
 
         Raises:
-            OptionError: The store has no index of this name, or `on_undecodable` is not valid.
+            OptionError: The store has no index of this name, or `value` or `on_undecodable` is not valid.
             DecodeError: An object does not fit the type of the store.
             KinformError: The index is not built yet, because its informer has not started.
         """
         require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
+        _require_value(value)
         indexed = self._indexed(self._path_of(name), value)
         return [each for _, each in sorted(indexed.decoded(None, on_undecodable), key=itemgetter(0))]
 
@@ -249,10 +253,11 @@ class Store(Mapping[str, T]):
         """Returns the sorted keys of the objects that have this value in the index.
 
         Raises:
-            OptionError: The store has no index of this name.
+            OptionError: The store has no index of this name, or the value is not a string.
             KinformError: The index is not built yet, because its informer has not started.
         """
         path = self._path_of(name)
+        _require_value(value)
         if self._contents.expectations.entries:
             return sorted(self._indexed(path, value))
         return sorted(self._read_index(path, lambda table, number: table.index_keys(number, value)))
@@ -319,6 +324,8 @@ class Store(Mapping[str, T]):
             raise
 
     def _state(self, namespace: str | None, label_selector: str = "") -> StoreState[T]:
+        if namespace is not None:
+            require_instance("namespace", namespace, str, "the name of one namespace, or None for all")
         return self._captured(
             lambda table: self._matching_ids(table, namespace, label_selector),
             lambda expected: namespace in (None, expected.meta.namespace),
@@ -387,7 +394,7 @@ class Store(Mapping[str, T]):
         path = self._indexes.get(name)
         if path is None:
             known = " or ".join(map(repr, self._indexes))
-            raise OptionError("index", name, known or "no name, because the store has no indexes")
+            raise OptionError("index", name, known or "an index, of which the store has none")
         return path
 
     def _read_index(self, path: IndexPath, read: Callable[[Table, int], R]) -> R:
@@ -397,6 +404,10 @@ class Store(Mapping[str, T]):
                 return read(self._contents.table, number)
         name = next((repr(name) for name, its_path in self._indexes.items() if its_path == path), CONTROLLER)
         raise KinformError(f"{self._contents.name}: index {name} is not built yet, or its informer has stopped")
+
+
+def _require_value(value: object) -> None:
+    require_instance("value", value, str, 'a string, also for numbers and booleans: "3", "true"')
 
 
 def _require_key(key: object) -> None:

@@ -59,8 +59,21 @@ def client_of(func: Any, return_type: Any, candidates: tuple[str, ...]) -> Clien
     return get_client(known[0] if known else candidates[0])
 
 
+def _require_function(func: Any) -> None:
+    """Raises TypeError for what a call of a function has returned."""
+    if callable(func):
+        return
+    if inspect.iscoroutine(func):
+        func.close()  # it will never be awaited
+    raise TypeError(
+        f"stream: expected a function, such as v1.list_namespaced_pod, got {type(func).__name__}; pass the function, "
+        'do not call it: stream(v1.list_namespaced_pod, "shop")'
+    )
+
+
 def require_client(func: Any, package: str, clients: tuple[str, ...]) -> None:
-    """Raises TypeError for a function of a client of the other kind."""
+    """Raises TypeError for no function, or for one of a client of the other kind."""
+    _require_function(func)
     if package in (SYNC_CLIENTS if clients == ASYNC_CLIENTS else ASYNC_CLIENTS):
         raise TypeError(f"{name_of(func)} is a function of {package}: {_hint(clients)}")
 

@@ -72,6 +72,7 @@ class _GroupVersion(msgspec.Struct):
 class _Group(msgspec.Struct, rename="camel"):
     name: str
     preferred_version: _GroupVersion
+    versions: list[_GroupVersion] = []
 
 
 class _Groups(msgspec.Struct):
@@ -107,14 +108,15 @@ async def find_resource(api: Connection, name: str) -> Found | None:
 async def followable_resources(api: Connection) -> AsyncIterator[Found | tuple[str, KinformError]]:
     """Yields each resource that can be listed and watched.
 
-    Each has the preferred version of its group. For a group whose server is down, yields the name of the group and the
-    error.
+    Each has the preferred version of its group if that has it, otherwise the first other one. For a group whose server
+    is down, yields the name of the group and the error.
 
     Raises:
         StatusError: The server refuses the discovery of groups, or fails.
         TransportError: The connection failed.
         ProtocolError: An answer is not one of a Kubernetes API server.
     """
+    seen = set[tuple[str, str]]()
     async for group, version in _versions(api, ""):
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         try:
@@ -123,23 +125,33 @@ async def followable_resources(api: Connection) -> AsyncIterator[Found | tuple[s
             yield f"{group}/{version}" if group else version, error
             continue
         for each in listed.resources if listed else ():
-            if "/" not in each.name and {"list", "watch"}.issubset(each.verbs or ()):
-                yield Found(Resource(group=group, version=version, plural=each.name), each.namespaced)
+            if "/" in each.name or (group, each.name) in seen or not {"list", "watch"}.issubset(each.verbs or ()):
+                continue
+            seen.add((group, each.name))
+            yield Found(Resource(group=group, version=version, plural=each.name), each.namespaced)
 
 
 async def _versions(api: Connection, rest: str) -> AsyncIterator[tuple[str, str]]:
-    """Yields the groups and versions that may have the resource, as kubectl does."""
+    """Yields the groups and versions that may have the resource.
+
+    As with kubectl, the preferred versions of all groups come before the others.
+    """
     version, _, group = rest.partition(".")
     if not rest:
         yield "", "v1"
         groups = await _get(api, "/apis", _Groups)
-        for each in groups.groups if groups else ():
+        found = groups.groups if groups else []
+        for each in found:
             yield each.name, each.preferred_version.version
+        for each in found:
+            for other in each.versions:
+                if other != each.preferred_version:
+                    yield each.name, other.version
         return
     if _VERSION.fullmatch(version):
         yield group, version
-    if found := await _get(api, f"/apis/{rest}", _Group):
-        yield found.name, found.preferred_version.version
+    if named := await _get(api, f"/apis/{rest}", _Group):
+        yield named.name, named.preferred_version.version
 
 
 async def _find_in(api: Connection, group: str, version: str, name: str) -> Found | None:

@@ -9,19 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, ExitStack, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from typing import Any, Protocol
 
 from kinform import Connection
-from kinform._checks import require_callable, require_instance, require_integer, require_positive
+from kinform._checks import require_callable, require_instance, require_integer, require_match, require_positive
 from kinform._errors import KinformError, OptionError
 from kinform._informer.informer import Informer
 from kinform._options import Backoff, Resource
+from kinform._printable import printable
+from kinform.controllers._events import EventRecorder, EventType
 from kinform.controllers._feeds import Feed, FilteredFeed, KeyFeed, MappedFeed, Mapper, OwnedFeed
+from kinform.controllers._identity import QUALIFIED_NAME
 from kinform.controllers._interrupt import Interrupt
 from kinform.controllers._owners import Owners
-from kinform.controllers._predicates import Predicate
+from kinform.controllers._predicates import MetadataChanged, Predicate
 from kinform.controllers._retry_limits import DEFAULT_BACKOFF
+from kinform.controllers._sharded_calls import ShardedCalls, ShardedFeed
 from kinform.controllers._sigterm import on_sigterm
 from kinform.controllers._work_queue import WorkQueue
 from kinform.controllers._workers import Reconcile, Workers
@@ -72,6 +76,13 @@ class Controller:
     - After a write by the `Connection` of the informers, the stores of the sources show the server's answer at once, as
       after `Informer.expect`, unless the scope of the informer has a field selector.
     - At rest, it sends no request.
+    - If `primary` follows shards, it is called for their objects only. With `Shards`, a call is cancelled when the
+      shard of its object is lost or has to move, and the shard moves only when the call has ended. An object that
+      leaves with its shard is no deletion. No replica sees a deletion while none has the shard: use finalizers for
+      cleanups.
+
+    `event` records Events. It needs the permissions `create` and `patch` on `events` in the group `events.k8s.io`;
+    without them, only the log has a line.
 
     Args:
         primary: The informer of the objects to reconcile. Its block, or that of its factory, is entered by the program.
@@ -84,19 +95,21 @@ class Controller:
             and returns whether to reconcile: `MetadataChanged("generation")`. Additions, deletions and resyncs always
             count. None: every update.
         workers: Number of keys that can be reconciled at the same time.
-        backoff: The delays of repeated calls for one key. Over all keys, there are at most 10 repetitions per second,
-            after 100 without this limit.
+        backoff: The delays of repeated calls for one key. There is no limit over all keys, so that all of them are
+            repeated soon after an outage: `workers` bounds the calls at a time.
         reconcile_timeout: Seconds that a call may take; None: no limit.
         sync_timeout: Seconds for all sources to sync.
         drain_timeout: Seconds that running calls may take after SIGTERM, a cancellation or the failure of an informer.
-            Then they are cancelled. Keys that wait are dropped: the next start reconciles all objects.
+            Then they are cancelled. Keys that wait are dropped: the next start reconciles all objects. Events that
+            wait may take 5 s more.
         leader: An election, such as a `LeaderElection`: calls are made only while this process leads. If it leads no
             longer, all running calls are cancelled at once, and the controller stands by again. The sources sync
             meanwhile.
-        name: The name in logs and metrics. Default: the resource of `primary`.
+        name: The name in logs, metrics and Events: `"example.com/widget-operator"`. Default: made of the resource of
+            `primary`.
 
     Raises:
-        OptionError: An argument is not valid.
+        OptionError: An argument is not valid, or pruning drops what `owns` or a `MetadataChanged` reads.
 
     Attributes:
         queue: The work queue, for metrics: `kinform.prometheus.register(controller.queue)`. Add a key to it to
@@ -128,9 +141,16 @@ class Controller:
             require_positive("reconcile_timeout", reconcile_timeout)
         require_positive("sync_timeout", sync_timeout)
         require_positive("drain_timeout", drain_timeout)
+        if name is not None:
+            require_match("name", name, QUALIFIED_NAME, 'a name like "example.com/widget-operator", or None')
         self.name = f"controller of {primary.resource}" if name is None else name
-        self.queue: WorkQueue[str] = WorkQueue(name=self.name, backoff=backoff)
-        self._reconcile = reconcile
+        self.queue: WorkQueue[str] = WorkQueue(name=self.name, backoff=backoff, rate=None)
+        self._primary = primary
+        self._events: EventRecorder | None = None
+        if isinstance(primary._transport, Connection):
+            reporter = _reporter(primary.resource) if name is None else name
+            self._events = EventRecorder(primary._transport, reporting_controller=reporter)
+        self._reconcile: Reconcile = reconcile
         self._count = workers
         self._reconcile_timeout = reconcile_timeout
         self._sync_timeout = sync_timeout
@@ -152,10 +172,13 @@ class Controller:
             raise OptionError("owns", owns, "a list of informers")
         if not isinstance(watches, Mapping):
             raise OptionError("watches", type(watches).__name__, "a dict of informers and functions")
-        feeds: list[Feed] = [KeyFeed(primary) if predicate is None else FilteredFeed(primary, self.name, predicate)]
+        _check_kept(primary, predicate)
+        feeds: list[Feed] = [self._primary_feed(primary, predicate)]
         owners = Owners(primary)
         for informer in owns:
             require_instance("owns", informer, Informer, _INFORMER)
+            if not informer._keeps_owners():
+                raise OptionError("owns", informer.name, "an informer whose pruning keeps metadata.ownerReferences")
             feeds.append(OwnedFeed(informer, owners))
         for informer, mapper in watches.items():
             require_instance("watches", informer, Informer, _INFORMER)
@@ -163,8 +186,54 @@ class Controller:
             feeds.append(MappedFeed(informer, self.name, mapper))
         return feeds
 
+    def _primary_feed(self, primary: Informer[Any], predicate: Predicate | None) -> Feed:
+        if primary._shards is not None:
+            self._reconcile = calls = ShardedCalls(primary, self._reconcile)
+            return ShardedFeed(primary, self.name, predicate, calls)
+        return KeyFeed(primary) if predicate is None else FilteredFeed(primary, self.name, predicate)
+
     def __repr__(self) -> str:
         return f"<kinform.controllers.Controller {self.name!r}: {len(self.queue)} keys>"
+
+    @property
+    def events(self) -> EventRecorder:
+        """The recorder of `event`.
+
+        For metrics: `kinform.prometheus.register(controller.events)`.
+
+        Raises:
+            KinformError: The informer of `primary` has no `kinform.Connection`, but another transport.
+        """
+        if self._events is None:
+            raise KinformError(f"{self.name}: Events need a primary informer with a kinform.Connection")
+        return self._events
+
+    def event(self, key: str, reason: str, note: str, *, type: EventType = "Normal", action: str | None = None) -> None:
+        """Records an Event about an object of `primary`.
+
+        `kubectl describe` and `kubectl events` show it. It returns at once, and no fault of the server raises here:
+        `run` writes the Events in the background, with the series and limits of `EventRecorder`. At its end, it writes
+        those that wait, for at most 5 s.
+
+        An object that the store does not have gets no Event. Record an Event about the last step
+        of a cleanup before you remove the finalizer.
+
+        Args:
+            key: The key of the object.
+            reason: The reason, as a word for programs: `"Created"`. At most 128 characters.
+            note: The explanation for people. More than 1024 bytes are cut.
+            type: `"Normal"` or `"Warning"`.
+            action: The action of the controller, as a word for programs. At most 128 characters. None: the reason.
+
+        Raises:
+            OptionError: An argument is not valid.
+            KinformError: As for `events`; or this is not the event loop of the controller.
+        """
+        events, obj = self.events, self._primary.store.raw(key)
+        if obj is None:
+            log.debug("%s: no event about %s: the store does not have it", self.name, printable(key))
+        else:
+            events.event(obj, reason, note, type=type, action=action)
 
     async def run(self) -> None:
         """Reconciles until SIGTERM, a cancellation or the failure of an informer.
@@ -174,7 +243,6 @@ class Controller:
         runs once.
 
         Raises:
-            OptionError: Pruning drops the owners of owned objects.
             KinformError: An informer has not started or has stopped, or the controller has run before.
             TimeoutError: The sources did not sync within `sync_timeout`. The error names the streams that are missing.
             SkippedError: The same, because an object was skipped.
@@ -190,7 +258,7 @@ class Controller:
             asyncio.create_task(self._guard(each), name=f"kinform guard of {self.name}") for each in self._informers
         ]
         try:
-            async with self._interrupt:
+            async with self._events or nullcontext(), self._interrupt:
                 with ExitStack() as stack:
                     stack.enter_context(on_sigterm(self._interrupt.interrupt))
                     for api in {api for each in self._informers if isinstance(api := each._transport, Connection)}:
@@ -260,6 +328,21 @@ class Controller:
             if informer._can_expect(resource):
                 with suppress(KinformError):  # of another scope, or without an order
                     informer.expect(body)
+
+
+def _reporter(resource: Resource) -> str:
+    """Returns a name for Events, which need a qualified one."""
+    name = f"{resource.group}/{resource.plural}"
+    return name if QUALIFIED_NAME.fullmatch(name) else resource.plural
+
+
+def _check_kept(primary: Informer[Any], predicate: Predicate | None) -> None:
+    """Checks that pruning keeps all that a predicate compares."""
+    if isinstance(predicate, MetadataChanged):
+        for member in predicate.members:
+            if not primary._keeps("metadata", member):
+                allowed = f"a predicate that does not read metadata.{member}, because pruning drops it"
+                raise OptionError("predicate", repr(predicate), allowed)
 
 
 async def _cancelled(tasks: list[asyncio.Task[None]]) -> None:

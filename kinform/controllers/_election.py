@@ -273,22 +273,27 @@ class LeaderElection:
 
     async def _stand_by(self) -> None:
         """Returns when this candidate has taken the Lease, and has time to act."""
-        while True:
-            sent_at = self._loop.time()
-            try:
-                await self._advance(sent_at + self._attempt_seconds)
-            except asyncio.CancelledError:
-                if self._release_on_stop and self._requests.unanswered:  # so it may have the Lease
-                    await self._release(self._loop.time() + self._attempt_seconds)
-                raise
-            if self._machine.term is not None:
-                if self._loop.time() < self._requests.renewed_at + self._renew_deadline:
-                    return
-                self._machine.end_term()  # the process was stopped meanwhile
-            until = sent_at + self._retry_seconds * (1 + JITTER * random_fraction())
-            if self._machine.held_until > self._loop.time():
-                until = min(until, self._machine.held_until)
-            await self._sleep_until(until)
+        try:
+            while not await self._try_to_lead():
+                pass
+        except BaseException:
+            if self._release_on_stop and self._requests.unanswered:  # so it may have the Lease
+                await self._release(self._loop.time() + self._attempt_seconds)
+            raise
+
+    async def _try_to_lead(self) -> bool:
+        """Makes one attempt. If it fails, waits for the time of the next one."""
+        sent_at = self._loop.time()
+        await self._advance(sent_at + self._attempt_seconds)
+        if self._machine.term is not None:
+            if self._loop.time() < self._requests.renewed_at + self._renew_deadline:
+                return True
+            self._machine.end_term()  # the process was stopped meanwhile
+        until = sent_at + self._retry_seconds * (1 + JITTER * random_fraction())
+        if self._machine.held_until > self._loop.time():
+            until = min(until, self._machine.held_until)
+        await self._sleep_until(until)
+        return False
 
     async def _renew(self, block: Block) -> None:
         """Renews the Lease each `retry_seconds`, until the loss; sooner after a failure."""

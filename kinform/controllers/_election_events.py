@@ -1,25 +1,23 @@
 """Events of an election: "became leader", "stopped leading".
 
-They are for people. A missing right or an error never has an effect on the election.
-Source: client-go's `resourcelock`, and the Event of `events.k8s.io`.
+They are for people. A missing right or an error never has an effect on the election. Each is one request without a
+repetition: unlike those of `EventRecorder`, it must not outlive the term.
+Source: client-go's `resourcelock`.
 """
 
 from __future__ import annotations
 
-import datetime
 import logging
-import os
 
 from kinform import Connection
 from kinform._errors import KinformError
-from kinform.controllers._lease import micro_time
+from kinform.controllers._event_series import EventSeries, Regarding
+from kinform.controllers._events import RESOURCE
 
 _log = logging.getLogger("kinform.election")
 
-EVENTS = "events.k8s.io/v1/events"
-MAX_NAME = 253 - 17  # a dot and a random number follow
+REPORTER = "kinform/leader-election"
 MAX_INSTANCE = 128
-MAX_NOTE = 1024
 
 
 async def report_event(api: Connection, lease: str, identity: str, what: str, timeout: float) -> None:
@@ -33,24 +31,11 @@ async def report_event(api: Connection, lease: str, identity: str, what: str, ti
         timeout: Seconds after which the attempt ends.
     """
     namespace, _, name = lease.partition("/")
-    event = {
-        "metadata": {"namespace": namespace, "name": f"{name[:MAX_NAME]}.{os.urandom(8).hex()}"},
-        "eventTime": micro_time(datetime.datetime.now(datetime.UTC)),
-        "type": "Normal",
-        "reason": "LeaderElection",
-        "action": "LeaderElection",
-        "note": f"{identity} {what}"[:MAX_NOTE],
-        "reportingController": "kinform/leader-election",
-        "reportingInstance": identity[:MAX_INSTANCE],
-        "regarding": {
-            "apiVersion": "coordination.k8s.io/v1",
-            "kind": "Lease",
-            "namespace": namespace,
-            "name": name,
-        },
-    }
+    about = Regarding("coordination.k8s.io/v1", "Lease", namespace, name, "")
+    reporter = (REPORTER, identity[:MAX_INSTANCE])
+    event = EventSeries(about, reporter, "Normal", "LeaderElection", "LeaderElection", f"{identity} {what}", 0.0)
     try:
-        await api.create(EVENTS, event, timeout=timeout)
+        await api.create(RESOURCE, event.body(), timeout=timeout)
     except Exception as error:
         why = error if isinstance(error, KinformError) else type(error).__name__
         _log.debug("election %s: no event: %s", lease, why)

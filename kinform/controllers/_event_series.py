@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from kinform._errors import OptionError
 from kinform.controllers._identity import Identity
+from kinform.controllers._lease import micro_time
 
 MAX_NOTE_BYTES: Final = 1024
 _CUT: Final = "..."
@@ -112,8 +113,7 @@ class EventSeries:
 
 
 def _wall_time() -> str:
-    """Returns the present time as a MicroTime of Kubernetes."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return micro_time(datetime.now(UTC))
 
 
 _last = 0

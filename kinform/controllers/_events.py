@@ -98,6 +98,9 @@ class EventRecorder:
 
     Raises:
         OptionError: An argument is not valid.
+
+    Attributes:
+        name: The name of the controller.
     """
 
     def __init__(
@@ -115,6 +118,7 @@ class EventRecorder:
             reporting_instance = os.uname().nodename[:128]
         _require_text("reporting_instance", reporting_instance)
         require_integer("queue_bound", queue_bound, 1, "a positive number of writes")
+        self.name = reporting_controller
         self._api = api
         self._reporter = (reporting_controller, reporting_instance)
         self._bound = queue_bound
@@ -130,11 +134,11 @@ class EventRecorder:
 
     async def __aenter__(self) -> EventRecorder:
         if self._task is not None:
-            raise KinformError(f"events of {self._reporter[0]}: the recorder is running already")
+            raise KinformError(f"events of {self.name}: the recorder is running already")
         self._binding.check()
         self._binding.bind()
         self._closed = False
-        self._task = asyncio.create_task(self._run(), name=f"kinform events of {self._reporter[0]}")
+        self._task = asyncio.create_task(self._run(), name=f"kinform events of {self.name}")
         return self
 
     async def __aexit__(
@@ -296,7 +300,7 @@ class EventRecorder:
         self._failed += 1
         series.waits = False
         why = error if isinstance(error, KinformError) else type(error).__name__
-        self._log.warning(type(error).__name__, f"events of {self._reporter[0]}: event not written: {why}")
+        self._log.warning(type(error).__name__, f"events of {self.name}: event not written: {why}")
 
     def stats(self) -> EventStats:
         """Returns the counts. Works from any thread."""

@@ -145,14 +145,21 @@ class ChangeFeed:
                     if entry.kind == "synced":
                         live = True
                         continue
-                    priority = 0 if live and not _is_resync(entry) else LOW_PRIORITY
+                    priority = self._priority(entry, live=live)
                     for key in self._keys(changes, entry):
                         queue.add(key, priority=priority)
+                self._taken(changes)
         finally:
             changes.close()
 
     def _keys(self, changes: Changes[Any], entry: Entry) -> Iterable[str]:
         raise NotImplementedError
+
+    def _priority(self, entry: Entry, *, live: bool) -> int:
+        return 0 if live and not _is_resync(entry) else LOW_PRIORITY
+
+    def _taken(self, changes: Changes[Any]) -> None:
+        """Handles that the changes that were taken are in the queue."""
 
     def _failed(self, function: Callable[..., Any], key: str, error: BaseException) -> None:
         name = function_name(function)
@@ -169,20 +176,21 @@ class FilteredFeed(ChangeFeed):
     Args:
         informer: The informer.
         name: The name of the controller, for the log.
-        predicate: The predicate for updates.
+        predicate: The predicate for updates; None: all count.
     """
 
-    def __init__(self, informer: Informer[Any], name: str, predicate: Predicate) -> None:
+    def __init__(self, informer: Informer[Any], name: str, predicate: Predicate | None) -> None:
         super().__init__(informer, name)
         self._predicate = predicate
 
     def _keys(self, changes: Changes[Any], entry: Entry) -> Iterable[str]:
-        if entry.new is not None and entry.old is not None and not _is_resync(entry):
+        predicate = self._predicate
+        if predicate is not None and entry.new is not None and entry.old is not None and not _is_resync(entry):
             try:
-                if not self._predicate(entry.old.raw(), entry.new.raw()):
+                if not predicate(entry.old.raw(), entry.new.raw()):
                     return ()
             except Exception as error:
-                self._failed(self._predicate, entry.key, error)
+                self._failed(predicate, entry.key, error)
         return (entry.key,)
 
 

@@ -15,6 +15,7 @@ from kinform._checks import require_instance, require_match
 from kinform._decoding import DICT, T, decode_object, make_decoder
 from kinform._errors import ConflictError, NotFoundError
 from kinform._options import Resource
+from kinform._printable import printable
 from kinform.controllers._identity import QUALIFIED_NAME, AnyIdentity, Identity, read_identity
 
 CONFLICTS = 5
@@ -34,8 +35,9 @@ async def ensure_finalizer(
 
     As long as an object has a finalizer, a deletion only sets its `metadata.deletionTimestamp`. So the controller can
     clean up first. Sends no request if the object that was passed, or that the store has, has the finalizer. Otherwise
-    sends one patch, after a `get` if neither is known. Finalizers of others are kept: if the object has changed, the
-    server refuses the patch, and the function tries again from the newest state, up to 5 times.
+    sends one patch; before it a `get` if neither object is known, or if it has no finalizers, and pruning, a transform
+    or its type may have removed them. Finalizers of others are kept: if the object has changed, the server refuses the
+    patch, and the function tries again from the newest state, up to 5 times.
 
     Args:
         api: The connection.
@@ -99,8 +101,10 @@ async def _change(
 ) -> T | None:
     require_instance("api", api, Connection, "a kinform.Connection")
     require_match("name", name, QUALIFIED_NAME, _FINALIZER)
-    store = None
+    store, whole = None, False
     if isinstance(resource, Informer):
+        spec = resource._collection.spec
+        whole = isinstance(obj, str) and spec.transform is None and spec.keeps(("metadata", "finalizers"))
         store, resource = resource.store, resource.resource
     known: tuple[Identity, bytes] | None = None
     if not isinstance(obj, str):
@@ -108,14 +112,15 @@ async def _change(
     elif store is not None and (raw := store.raw(obj)) is not None:
         known = read_identity("obj", raw)
     key = obj if isinstance(obj, str) else known[0].key if known is not None else ""
-    if known is not None and not known[0].metadata.resourceVersion:
-        known = None  # no version of an object of the server
-    uid: str | None = None
+    uid = None if known is None else known[0].metadata.uid
+    if known is not None and not (known[0].metadata.resourceVersion and (whole or known[0].metadata.finalizers)):
+        known = None  # not an object of the server, or it may be pruned: a patch would remove the finalizers of others
     conflict: ConflictError | None = None
     try:
         for _ in range(CONFLICTS):
             identity, raw = known or read_identity("obj", bytes(await api.get(resource, key, type=msgspec.Raw)))
-            if uid is not None and identity.metadata.uid != uid:  # created again since the conflict
+            if uid is not None and identity.metadata.uid != uid:  # created again since
+                conflict = conflict or _recreated(resource, key)
                 break
             finalizers = identity.metadata.finalizers or []
             if (name in finalizers) == present:
@@ -135,3 +140,7 @@ async def _change(
     if present and conflict is not None:
         raise conflict
     return None
+
+
+def _recreated(resource: Resource | str, key: str) -> ConflictError:
+    return ConflictError(f"{resource} {printable(key)}", 409, "Conflict", message="the uid is another one", verb="get")

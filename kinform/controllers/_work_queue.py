@@ -64,8 +64,8 @@ class WorkQueue(Generic[K]):
     addition of a waiting key can only raise its priority, which moves it to the end of its new priority, and only
     shorten its delay.
 
-    A queue belongs to the event loop in which it is first used. A call from elsewhere raises a `KinformError`. Only
-    `stats` and `len` work from any thread.
+    A queue belongs to the event loop in which it is first used. A call from elsewhere raises a `KinformError`, and has
+    no effect. Only `stats`, `len`, `num_requeues` and `backoff_grew` work from any thread.
 
     A waiting key takes at most 210 bytes, with its own object if that is a text of 30 characters.
 
@@ -139,6 +139,7 @@ class WorkQueue(Generic[K]):
         Raises:
             OptionError: `seconds` is not a finite number, or `priority` is not an integer.
         """
+        self._binding.check()
         require_number("seconds", seconds, "a finite number of seconds", lambda n: abs(n) < float("inf"))
         self._retries += 1
         self._put(key, self._default(key) if priority is None else priority, seconds)
@@ -158,6 +159,7 @@ class WorkQueue(Generic[K]):
         Raises:
             OptionError: `priority` is not an integer.
         """
+        self._binding.check()
         self._retries += 1
         delay = self._limits.next_delay(key, self._now())
         self._put(key, self._default(key) if priority is None else priority, delay)
@@ -168,6 +170,7 @@ class WorkQueue(Generic[K]):
 
         Does not remove the key from the queue.
         """
+        self._binding.check()
         self._limits.forget(key)
 
     def num_requeues(self, key: K) -> int:
@@ -262,12 +265,20 @@ class WorkQueue(Generic[K]):
             raise
         finally:
             if not getter.done() or getter.cancelled():
-                self._getters.remove(getter)
+                with suppress(ValueError):  # `_wake` has passed over it
+                    self._getters.remove(getter)
 
     def _wake(self, most: int) -> None:
-        """Wakes calls of `get`, not more than keys are ready."""
-        for _ in range(min(most, self._keys.depth, len(self._getters))):
-            self._getters.popleft().set_result(None)
+        """Wakes calls of `get`, not more than keys are ready.
+
+        Passes over those that were cancelled, and whose tasks have not run since.
+        """
+        left = min(most, self._keys.depth)
+        while left > 0 and self._getters:
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
+                left -= 1
 
     # Delays
 
@@ -325,7 +336,9 @@ class WorkQueue(Generic[K]):
             self._timer.cancel()
             self._timer = None
         while self._getters:
-            self._getters.popleft().set_result(None)
+            getter = self._getters.popleft()
+            if not getter.done():
+                getter.set_result(None)
 
     # Counts
 

@@ -16,6 +16,7 @@ from kinform._checks import require_positive
 from kinform._dispatch.invoke import TimeSlice
 from kinform._errors import KinformError, OptionError, QueueShutDown
 from kinform._printable import listed, printable
+from kinform.controllers._call_timeout import CallTimeout
 from kinform.controllers._work_queue import WorkQueue
 
 log = logging.getLogger("kinform.controllers")
@@ -93,7 +94,7 @@ class Workers:
 
     async def cancel(self) -> None:
         """Cancels the calls of `reconcile` that are running, and waits for their end."""
-        self._cancelled = True
+        self._draining = self._cancelled = True
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -104,34 +105,33 @@ class Workers:
     async def _run(self) -> None:
         task = asyncio.current_task()
         assert task is not None
-        queue, time_slice = self._queue, TimeSlice()
-        while not self._draining:
-            try:
-                if time_slice.is_over:
-                    await time_slice.end()
-                key = await queue.get()
-            except QueueShutDown:
-                return
-            except asyncio.CancelledError:
-                self._take_back(task)
-                continue
-            self._keys[task] = key
-            try:
-                if not self._draining:
-                    await self._call(key, task)
-            finally:
-                del self._keys[task]
-                queue.done(key)
-
-    async def _call(self, key: str, task: asyncio.Task[None]) -> None:
-        queue = self._queue
-        timer = None if self._timeout is None else asyncio.timeout(self._timeout)
+        queue, time_slice, timeout = self._queue, TimeSlice(), CallTimeout(task, self._timeout)
         try:
-            if timer is None:
+            while not self._draining:
+                try:
+                    if time_slice.is_over:
+                        await time_slice.end()
+                    key = await queue.get()
+                except QueueShutDown:
+                    return
+                except asyncio.CancelledError:
+                    self._take_back(task)
+                    continue
+                self._keys[task] = key
+                try:
+                    if not self._draining:
+                        await self._call(key, task, timeout)
+                finally:
+                    del self._keys[task]
+                    queue.done(key)
+        finally:
+            timeout.close()
+
+    async def _call(self, key: str, task: asyncio.Task[None], timeout: CallTimeout) -> None:
+        queue = self._queue
+        try:
+            with timeout:
                 result = await self._reconcile(key)
-            else:
-                async with timer:
-                    result = await self._reconcile(key)
             if result is not None and not isinstance(result, Requeue):
                 raise OptionError("the result of reconcile", type(result).__name__, "None or a Requeue")
         except asyncio.CancelledError as error:
@@ -140,7 +140,7 @@ class Workers:
             self._take_back(task)
             self._failed(key, error, "CancelledError")
         except Exception as error:
-            if timer is not None and timer.expired() and isinstance(error, TimeoutError):
+            if timeout.expired and isinstance(error, TimeoutError):
                 self._failed(key, error, f"no end within reconcile_timeout, {self._timeout:g} s")
             else:
                 self._failed(key, error, str(error) if isinstance(error, KinformError) else type(error).__name__)

@@ -8,19 +8,32 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from prometheus_client import Metric
 from prometheus_client.registry import Collector as PrometheusCollector
 
 from kinform import OptionError
-from kinform.prometheus._election_metrics import election_families
+from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import families
 from kinform.prometheus._labels import UniqueNames
+from kinform.prometheus._named_metrics import named_families
 from kinform.prometheus._on_demand_metrics import on_demand_families
-from kinform.prometheus._queue_metrics import queue_families
-from kinform.prometheus._shards_metrics import shards_families
-from kinform.prometheus._sources import Cache, Election, InformerGroup, InformerSource, Metrics, Queue, Shards, Source
+from kinform.prometheus._queue_metrics import QUEUE_ROWS
+from kinform.prometheus._recorder_metrics import RECORDER_ROWS
+from kinform.prometheus._shards_metrics import SHARDS_ROWS
+from kinform.prometheus._sources import (
+    Cache,
+    Election,
+    InformerGroup,
+    InformerSource,
+    Metrics,
+    Queue,
+    Recorder,
+    Shards,
+    Source,
+)
 
 
 class Kind(NamedTuple):
@@ -39,14 +52,16 @@ class Kind(NamedTuple):
 
 # A source is of the first kind that it fits: an informer also has the form of a cache.
 KINDS = (
-    Kind(Queue, queue_families, has_resource=False),
-    Kind(Election, election_families, has_resource=False),
-    Kind(Shards, shards_families, has_resource=False),
+    Kind(Queue, partial(named_families, QUEUE_ROWS), has_resource=False),
+    Kind(Election, partial(named_families, ELECTION_ROWS), has_resource=False),
+    Kind(Shards, partial(named_families, SHARDS_ROWS), has_resource=False),
+    Kind(Recorder, partial(named_families, RECORDER_ROWS), has_resource=False),
     Kind(InformerSource, families, has_resource=True),
     Kind(Cache, on_demand_families, has_resource=True),
 )
 ALLOWED = (
-    "informers, caches, objects with `informers`, work queues, elections, shards, or objects with a method `collect`"
+    "informers, caches, objects with `informers`, work queues, elections, shards, recorders of Events, or objects with "
+    "a method `collect`"
 )
 
 
@@ -62,8 +77,8 @@ class Collector(PrometheusCollector):
     The collector does not keep a source alive. The metrics of a source end when the program releases it.
 
     Args:
-        sources: Informers, caches, objects with informers, work queues, elections, shards, and objects with metrics of
-            their own, such as collectors of `prometheus_client`.
+        sources: Informers, caches, objects with informers, work queues, elections, shards, recorders of Events, and
+            objects with metrics of their own, such as collectors of `prometheus_client`.
 
     Raises:
         OptionError: An argument is something else.

@@ -51,7 +51,7 @@ ON_DEMAND_ROWS: tuple[OnDemandRow, ...] = (
     OnDemandRow("kinform_on_demand_stale_answers_total", "counter",
         "Reads that got an answer that is older than promised, because of `max_stale`.",
         lambda stats: stats.stale_answers),
-    OnDemandRow("kinform_on_demand_requests_total", "counter", "Requests for an object, without watches.",
+    OnDemandRow("kinform_on_demand_requests_total", "counter", "LISTs of an object, and watches that begin with it.",
         lambda stats: stats.requests),
     OnDemandRow("kinform_on_demand_errors_total", "counter", "Requests that failed.", lambda stats: stats.errors),
     OnDemandRow("kinform_on_demand_evictions_total", "counter", "Answers that were removed to make room for others.",

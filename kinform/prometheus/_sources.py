@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from kinform import Health, OnDemandStats, Resource, Stats
 
 if TYPE_CHECKING:
-    from kinform.controllers import ElectionStats, QueueStats
+    from kinform.controllers import ElectionStats, EventStats, QueueStats, ShardsStats
 
 
 @runtime_checkable
@@ -109,8 +109,23 @@ class Shards(Protocol):
         """Returns whether this replica has the shard of an object."""
         ...
 
-    def stats(self) -> Any:
+    def stats(self) -> ShardsStats:
         """Returns the current statistics, in any thread."""
+        ...
+
+
+@runtime_checkable
+class Recorder(Protocol):
+    """A recorder of Events: `kinform.controllers.EventRecorder`."""
+
+    name: str
+
+    def stats(self) -> EventStats:
+        """Returns the current counts, in any thread."""
+        ...
+
+    def event(self, regarding: Any, reason: str, note: str) -> None:
+        """Records an Event."""
         ...
 
 
@@ -127,5 +142,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = InformerSource | Cache | InformerGroup | Queue | Election | Shards | Metrics
+Source: TypeAlias = InformerSource | Cache | InformerGroup | Queue | Election | Shards | Recorder | Metrics
 """An object whose metrics a collector returns."""

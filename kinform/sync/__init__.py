@@ -12,6 +12,7 @@ Options, events and errors are those of `kinform`. `kinform.sync.watch` is the d
 """
 
 from kinform import Store, Writer, store
+from kinform._errors import EndedError
 from kinform.sync._changes import Changes
 from kinform.sync._connection import Connection, connect
 from kinform.sync._factory import Factory
@@ -22,6 +23,7 @@ from kinform.sync._streams import Stream, reflector, watcher
 __all__ = [
     "Changes",
     "Connection",
+    "EndedError",
     "Factory",
     "Informer",
     "OnDemand",

@@ -64,9 +64,12 @@ class Block:
             error: The exception that ends the block, or None.
         """
         self.loop.submit(self.request_end, error)
-        with suppress(CancelledError):  # the loop has ended, and has left everything
-            self._life.result()
-        self.loop.join_if_stopping()
+        try:
+            with suppress(CancelledError):  # the loop has ended, and has left everything
+                self._life.result()
+        finally:
+            if self._life.done():
+                self.loop.join_if_stopping()
 
     async def live(self) -> None:
         """Enters the asynchronous blocks, waits for the end, and leaves them."""

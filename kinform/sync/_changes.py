@@ -16,11 +16,17 @@ import kinform
 from kinform._checks import require_timeout
 from kinform._decoding import T
 from kinform._dispatch.queue import Entry
+from kinform._errors import EndedError
 from kinform._events import Event
-from kinform.sync._lifetime import EndedError, Lifetime
+from kinform._printable import in_seconds
+from kinform.sync._lifetime import Lifetime
 
 BATCH_CHANGES = 64
 """Changes that are taken from the event loop at once. They stay in memory until they are read."""
+
+
+class _Waited(Exception):
+    """The timeout passed."""
 
 
 class Changes(Generic[T]):
@@ -30,9 +36,9 @@ class Changes(Generic[T]):
     after `close`. Several threads can read one iterator: each change goes to one of them.
     """
 
-    def __init__(self, changes: kinform.Changes[T], name: str, lifetime: Lifetime) -> None:
+    def __init__(self, changes: kinform.Changes[T], informer: kinform.Informer[T], lifetime: Lifetime) -> None:
         self._changes = changes
-        self._name = name
+        self._informer = informer
         self._lifetime = lifetime
         self._lock = Lock()
         self._taken: deque[Entry] = deque()
@@ -55,22 +61,28 @@ class Changes(Generic[T]):
 
         Raises:
             OptionError: `timeout` is not a number.
-            TimeoutError: The timeout passed. The iteration can continue.
+            TimeoutError: The timeout passed. The iteration can continue. The error names the state of each stream, and
+                its cause.
             KinformError: As in the iteration.
         """
         self._lifetime.check_process()  # in a forked child, the lock may never be released
         require_timeout(timeout)
         deadline = None if timeout is None else monotonic() + timeout
-        missing = "" if timeout is None else f"{self._name}: no event after {timeout:g} s"
         if not self._lock.acquire(timeout=-1 if timeout is None else min(max(timeout, 0), TIMEOUT_MAX)):
-            raise TimeoutError(missing)
+            raise self._no_event(timeout)
         try:
-            while not self._closed and (self._taken or self._take(deadline, missing)):
+            while not self._closed and (self._taken or self._take(deadline)):
                 if event := self._changes.decode(self._taken.popleft()):
                     return event
             return None
+        except _Waited:
+            raise self._no_event(timeout) from None
         finally:
             self._lock.release()
+
+    def _no_event(self, timeout: float | None) -> TimeoutError:
+        states = self._informer._states() or f"{self._informer.name}: {self._informer.state}"
+        return TimeoutError(f"no event after {in_seconds(timeout)}; {states}")
 
     def close(self) -> None:
         """Ends the iteration; what waits is dropped.
@@ -80,15 +92,15 @@ class Changes(Generic[T]):
         self._closed = True
         self._lifetime.post(self._changes.close)
 
-    def _take(self, deadline: float | None, missing: str) -> bool:
+    def _take(self, deadline: float | None) -> bool:
         """Waits for changes; returns False at the end of the iteration."""
         try:
-            self._lifetime.call(self._fill, deadline, missing)
+            self._lifetime.call(self._fill, deadline)
         except EndedError:
             return False
         return bool(self._taken)
 
-    async def _fill(self, deadline: float | None, missing: str) -> None:
+    async def _fill(self, deadline: float | None) -> None:
         # In the loop up to the last step: a call that is interrupted loses no change.
         limit = asyncio.timeout(None if deadline is None else deadline - monotonic())
         try:
@@ -97,4 +109,4 @@ class Changes(Generic[T]):
         except TimeoutError:
             if not limit.expired():
                 raise  # the error with which the informer has failed
-            raise TimeoutError(missing) from None
+            raise _Waited from None

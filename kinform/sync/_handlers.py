@@ -14,6 +14,7 @@ from threading import Thread, current_thread
 from typing import Any, ParamSpec
 
 from kinform import KinformError, OptionError
+from kinform._checks import require_handler
 from kinform._throttled_log import function_name
 
 P = ParamSpec("P")
@@ -45,13 +46,14 @@ class HandlerThread:
         if current_thread() is self._thread:
             raise KinformError(f"{self._name}: a handler cannot end the block: the end waits for the handler")
 
-    def wrap(self, handler: Callable[P, object]) -> Callable[P, Coroutine[Any, Any, None]]:
+    def wrap(self, handler: Callable[P, object], arguments: str) -> Callable[P, Coroutine[Any, Any, None]]:
         """Returns a coroutine function that calls this handler in the thread.
 
         Raises:
-            OptionError: The handler is not callable, or is a coroutine function.
+            OptionError: The handler is not callable with these arguments, or is a coroutine function.
         """
-        if not callable(handler) or inspect.iscoroutinefunction(handler):
+        require_handler(handler, arguments)
+        if inspect.iscoroutinefunction(handler):
             raise OptionError("handler", handler, "a function; for coroutine functions, use kinform.Informer")
 
         async def call(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -175,25 +175,29 @@ class Informer(Generic[T]):
         handler may block, and may call methods of the informer. A handler cannot be a coroutine function. The end of
         the block waits for the handler that runs. Everything else is as in `kinform.Informer`.
         """
-        self._lifetime.run(self._informer.on_add, self._handlers.wrap(handler))
+        self._lifetime.run(self._informer.on_add, self._handlers.wrap(handler, "object"))
         return handler
 
     def on_update(self, handler: Callable[[T | None, T], R]) -> Callable[[T | None, T], R]:
         """Calls `handler(old, new)` for each changed object."""
-        self._lifetime.run(self._informer.on_update, self._handlers.wrap(handler))
+        self._lifetime.run(self._informer.on_update, self._handlers.wrap(handler, "old, new"))
         return handler
 
     def on_delete(self, handler: Callable[[T], R]) -> Callable[[T], R]:
         """Calls `handler(object)` with the last known state of each deleted object."""
-        self._lifetime.run(self._informer.on_delete, self._handlers.wrap(handler))
+        self._lifetime.run(self._informer.on_delete, self._handlers.wrap(handler, "object"))
         return handler
 
     def on_change(self, handler: Callable[[str], R]) -> Callable[[str], R]:
         """Calls `handler(key)` for each key in the store, then for each changed object."""
-        self._lifetime.run(self._informer.on_change, self._handlers.wrap(handler))
+        self._lifetime.run(self._informer.on_change, self._handlers.wrap(handler, "key"))
         return handler
 
     def changes(self, *, allow_skipped: bool = False) -> Changes[T]:
-        """Returns an iterator over the objects in the store and all later changes."""
+        """Returns an iterator over the objects in the store and all later changes.
+
+        The iteration does not raise a 401, 403 or 404: it waits until the refusal ends. Call `synced` first, which
+        raises it.
+        """
         changes = self._lifetime.run(self._informer.changes, allow_skipped=allow_skipped)
-        return Changes(changes, self.name, self._lifetime)
+        return Changes(changes, self._informer, self._lifetime)

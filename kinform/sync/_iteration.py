@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import AsyncGenerator, Generator
 from typing import Generic, TypeVar
 
-from kinform.sync._lifetime import EndedError, Lifetime
+from kinform._errors import EndedError
+from kinform.sync._lifetime import Lifetime
 
 Item = TypeVar("Item")
 

@@ -14,15 +14,13 @@ from threading import Lock
 from typing import Any, ParamSpec, TypeVar
 
 from kinform import KinformError
+from kinform._errors import EndedError
+from kinform._printable import in_seconds
 from kinform.sync._block import Block
 from kinform.sync._loop import runs_in_loop
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-class EndedError(KinformError):
-    """The `with` block has ended."""
 
 
 class Lifetime:
@@ -120,7 +118,7 @@ class Lifetime:
             except TimeoutError:
                 if not limit.expired():
                     raise  # of the function
-                raise TimeoutError(f"{missing} after {timeout:g} s") from None
+                raise TimeoutError(f"{missing} after {in_seconds(timeout)}") from None
 
         return self.call(run)
 

@@ -13,6 +13,7 @@ apply, preconditions and finalizers.
 """
 
 from kinform.testing._admin import digest
+from kinform.testing._controllers import at_most, settled, writes
 from kinform.testing._faults import (
     Answer,
     BookmarkWithoutEnd,
@@ -73,5 +74,8 @@ __all__ = [
     "Trickle",
     "Unauthorized",
     "Unavailable",
+    "at_most",
     "digest",
+    "settled",
+    "writes",
 ]

@@ -5,7 +5,7 @@ Source: "API Discovery", unaggregated (kubernetes.io), and the answers of kube-a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from kinform.testing._resources import ServedResource
@@ -19,7 +19,8 @@ _SHORT_NAMES = {
     "v1/services": ["svc"],
     "apps/v1/deployments": ["deploy"],
 }
-_VERBS = ["create", "delete", "get", "list", "update", "watch"]
+_VERBS = ["create", "delete", "get", "list", "patch", "update", "watch"]
+_STATUS_VERBS = ["get", "patch", "update"]
 
 
 def discover(path: str, resources: Iterable[ServedResource]) -> dict[str, Any] | None:
@@ -45,7 +46,8 @@ def discover(path: str, resources: Iterable[ServedResource]) -> dict[str, Any] |
     if not found and path != "/api/v1":
         return None
     group_version = path.removeprefix("/apis/").removeprefix("/api/")
-    return {"kind": "APIResourceList", "groupVersion": group_version, "resources": [_resource(each) for each in found]}
+    listed = [entry for resource in found for entry in _entries(resource)]
+    return {"kind": "APIResourceList", "groupVersion": group_version, "resources": listed}
 
 
 def _group(name: str, versions: Iterable[str]) -> dict[str, Any]:
@@ -53,12 +55,11 @@ def _group(name: str, versions: Iterable[str]) -> dict[str, Any]:
     return {"name": name, "versions": listed, "preferredVersion": listed[0]}
 
 
-def _resource(resource: ServedResource) -> dict[str, Any]:
-    return {
-        "name": resource.plural,
-        "singularName": resource.kind.lower(),
-        "namespaced": resource.namespaced,
-        "kind": resource.kind,
-        "verbs": _VERBS,
-        **({"shortNames": names} if (names := _SHORT_NAMES.get(resource.name)) else {}),
-    }
+def _entries(resource: ServedResource) -> Iterator[dict[str, Any]]:
+    """Yields the entry of a resource, and that of its status if it has one."""
+    about = {"namespaced": resource.namespaced, "kind": resource.kind}
+    names = _SHORT_NAMES.get(resource.name)
+    short = {"shortNames": names} if names else {}
+    yield {"name": resource.plural, "singularName": resource.kind.lower(), **about, "verbs": _VERBS, **short}
+    if resource.status:
+        yield {"name": f"{resource.plural}/status", "singularName": "", **about, "verbs": _STATUS_VERBS}

@@ -34,8 +34,9 @@ class Server:
     """A Kubernetes API server for tests: real HTTP on loopback, objects in memory.
 
     Serves as kube-apiserver does: LIST with consistent pages, WATCH from an earlier resourceVersion, WatchList,
-    bookmarks, selectors, answers with metadata only. Also produces faults on demand. Has these resources: pods,
-    namespaces, nodes, events, config maps, secrets and services (all `v1`), deployments, leases and endpoint slices.
+    bookmarks, selectors, answers with metadata only. Also produces faults on demand. Has these resources: `v1/pods`,
+    `v1/namespaces`, `v1/nodes`, `v1/events`, `events.k8s.io/v1/events`, `v1/configmaps`, `v1/secrets`, `v1/services`,
+    `apps/v1/deployments`, `batch/v1/jobs`, `coordination.k8s.io/v1/leases` and `discovery.k8s.io/v1/endpointslices`.
     `register` adds custom resources.
 
     Use it as an async context manager. Its exit closes every connection and leaves no task. Objects can be written

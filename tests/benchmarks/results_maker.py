@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from benchmarks.bounded import COLUMNS as BOUNDED
+from benchmarks.controllers import operators, reconciles
 from benchmarks.fleet import COLUMNS as FLEET
 from benchmarks.harness.results import CORPUS, Record
 from benchmarks.harness.text import MIB
@@ -121,6 +122,12 @@ def all_records() -> list[Record]:
         record = {"record": "client", "client": client, "agents": 1_000, "objects": 100_000, "slots": 24, "queue": 300}
         record |= {"bytes_per_second": 1e9, "timeline": [1, 2]}
         records.append({"benchmark": "fleet", **record, "figures": figures})
+    for name in ("kinform", "client-go, WatchList, transform", "kopf"):
+        found = spreads(tuple(figure for _, figure, _ in reconciles.COLUMNS), 1e3)
+        record = {"benchmark": "controllers", "peer": name}
+        records.append({**record, "record": "reconciles", "objects": 20_000, "figures": found})
+        found = spreads(tuple(figure for _, figure, _ in operators.COLUMNS), MIB)
+        records.append({**record, "record": "operators", "widgets": 10_000, "figures": found})
     for mode in ("naive", "buffered", "streamed", "kinform", "events"):
         found = spreads(("rss.idle", "rss.sync_peak", "rss.sync_held", "rss.relist_peak", "rss.relist_held"), MIB)
         found |= some(("heap.sync_peak", "heap.relist_peak"), lambda name: MIB) | some(["allocations_per_object"])
@@ -151,8 +158,9 @@ def all_records() -> list[Record]:
     record = {"kind": "namespaces", "objects": 100_000, "lists": 0}
     records.append({"benchmark": "store", "record": "warm", **record, "figures": spreads(names, 1e-3)})
     names = ("wire_bytes", "pruned_bytes", "held_bytes", "beyond_empty", "sync.cpu_seconds")
-    record = {"kind": "pods", "scope": "three fields kept", "of": 10_000, "objects": 10_000}
-    records.append({"benchmark": "scope", "record": "scope", **record, "figures": spreads(names, MIB)})
+    for kind in ("pods", "namespaces"):
+        record = {"kind": kind, "scope": "some fields kept", "of": 10_000, "objects": 10_000}
+        records.append({"benchmark": "scope", "record": "scope", **record, "figures": spreads(names, MIB)})
     for objects in (10_000, 88_000):
         record = {"kind": "pods", "objects": objects, "raw_bytes": objects * 8_000, "pruned_bytes": objects * 5_000}
         found = {name: figure(value) for name, value in some(growing, scaled).items()}

@@ -53,7 +53,7 @@ def test_each_agent_has_its_state_and_no_slot_is_exceeded(client):
     assert record["client"] == client
     assert sum(record["timeline"]) == figures["requests"]["median"] >= 20
     if "snapshots" not in client:
-        assert figures["last"]["median"] >= figures["ideal"]["median"]
+        assert figures["last"]["median"] >= figures["ideal"]["median"] - 1e-9
 
 
 def test_agents_with_snapshots_receive_no_state():

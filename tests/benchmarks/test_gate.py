@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -67,7 +68,11 @@ def _collected(*options: str) -> set[str]:
     pytest.importorskip("pytest_benchmark")
     pytest.importorskip("orjson")
     command = [sys.executable, "-m", "pytest", "benchmarks/micro", "--collect-only", "-q", "-p", "no:cacheprovider"]
-    output = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    # pytest-benchmark refuses to run in a worker of pytest-xdist.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTEST_XDIST_WORKER"}
+    output = subprocess.run(
+        [*command, *options], cwd=ROOT, capture_output=True, text=True, check=True, env=environment
+    ).stdout
     return {line for line in output.splitlines() if "::" in line}
 
 

@@ -156,7 +156,7 @@ def _skip_waits(patch: pytest.MonkeyPatch) -> None:
     for name in ("SETTLE_SECONDS", "BRIEF_SECONDS"):
         patch.setattr(lifecycle, name, 0.0)
     for module in (lifecycle, phase):
-        patch.setattr(module, "wait_until_idle", lambda gauge, timeout: 0.0)
+        patch.setattr(module, "wait_until_idle", lambda *_, **__: 0.0)
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ def test_a_correct_peer_has_figures_of_every_phase(fake: Fake, pods: Source, emp
 def test_a_process_that_never_rests_has_no_total(
     fake: Fake, pods: Source, empty: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(phase, "wait_until_idle", lambda gauge, timeout: None)
+    monkeypatch.setattr(phase, "wait_until_idle", lambda *_, **__: None)
     found = ran(fake(""), pods, empty)
     more = derived(found.figures, PODS)
     assert not found.failures
@@ -401,6 +401,64 @@ def test_representative_peers_run_all_rounds_and_others_one(
     assert (often["failures"], once["failures"]) == ({"sync": "it was too much"}, {})
     assert often["figures"]["bytes_per_object"] == {"median": 40.0, "min": 10.0, "max": 50.0}
     assert once["figures"]["bytes_per_object"] == {"median": 20.0, "min": 20.0, "max": 20.0}
+
+
+@pytest.mark.parametrize(("others", "objects"), [((), (9, 9, 4)), (("--others", "5"), (9, 5, 4))])
+def test_other_peers_get_at_most_the_objects_for_others(
+    others: tuple[str, ...],
+    objects: tuple[int, ...],
+    fake: Fake,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    class Brief(Lifecycle):
+        def run(self) -> None:
+            self.figures |= {"idle.rss": 0.0, "sync.rss_at_rest": 9.0 * self._source.about["objects"]}
+
+    peers = (fake("", "representative", representative=True), fake("", "other"), fake("", "few", max_objects=4))
+    monkeypatch.setattr(compare, "PEERS", peers)
+    monkeypatch.setattr(compare, "Lifecycle", Brief)
+    found = of(list(compare.measure(_options("--objects", "9", "--rounds", "1", *others))), "peers", record="peer")
+    assert tuple(each["objects"] for each in found) == objects
+    assert {each["figures"]["bytes_per_object"]["median"] for each in found} == {9.0}
+
+
+def test_only_and_representative_both_select(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = _options("--representative", "--only", "kinform", "--only", "jemalloc")
+    names = [peer.name for peer in compare.PEERS if compare._selected(peer, options)]
+    assert names == ["kinform", "kube-rs, streaming, cleared, jemalloc"]
+    with pytest.raises(SystemExit, match="no name contains kopf; the representative clients are kinform; "):
+        list(compare.measure(_options("--representative", "--only", "kopf")))
+
+
+@pytest.mark.parametrize(("used", "needed"), [(0.0, 3.0), (1.0, 5.0)])
+def test_quiet_seconds_before_the_reading_count_as_rest(
+    used: float, needed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Quiet:
+        seconds = 0.0
+
+        def cpu_seconds(self) -> float:
+            return self.seconds
+
+        def __getattr__(self, name: str) -> Any:
+            return lambda: 0
+
+    gauge, asked = Quiet(), list[float]()
+
+    def sleep(seconds: float) -> None:
+        assert seconds == 2.0
+        gauge.seconds += used
+
+    def wait(gauge: Any, timeout: float, *, idle_seconds: float) -> float:
+        asked.append(idle_seconds)
+        return 0.0
+
+    monkeypatch.setattr(phase.time, "sleep", sleep)
+    monkeypatch.setattr(phase, "wait_until_idle", wait)
+    with phase.phase({}, "sync", gauge, 2.0):  # type: ignore[arg-type]
+        pass
+    assert asked == [needed]
 
 
 def test_records_of_a_corpus_have_the_kind_of_its_objects(

@@ -299,6 +299,16 @@ def test_a_reset_restores_objects_and_ends_watches(served: Served) -> None:
 # Parts
 
 
+@pytest.mark.parametrize("name", ["", "none"])
+def test_a_field_selector_of_a_name_has_at_most_this_object(served: Served, pods: dict[str, Found], name: str) -> None:
+    key = min(pods)
+    namespace, own_name = key.split("/")
+    path = f"/api/v1/namespaces/{namespace}/pods"
+    query = f"fieldSelector=metadata.name%3D{name or own_name}"
+    found = served.list(query, path=path)
+    assert found["items"] == ([] if name else [without_kind(pods[key])])
+
+
 def test_a_list_of_metadata_has_partial_objects(served: Served, pods: dict[str, Found]) -> None:
     found = served.list(Accept=AS_METADATA.format("ObjectMetadataList"))
     assert (found["kind"], found["apiVersion"]) == ("PartialObjectMetadataList", "meta.k8s.io/v1")

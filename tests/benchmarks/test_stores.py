@@ -21,6 +21,7 @@ from kinform_ext._table import Table
 
 PODS = 300
 NAMESPACES = 200
+Scopes = dict[tuple[str, str], Record]  # by kind and scope
 
 
 def options(command: ModuleType, *arguments: str) -> argparse.Namespace:
@@ -33,42 +34,47 @@ def options(command: ModuleType, *arguments: str) -> argparse.Namespace:
 
 
 @pytest.fixture(scope="module")
-def scopes() -> dict[str, Record]:
-    """Measures each scope, without waiting for memory to settle.
+def scopes() -> Scopes:
+    """Measures each scope of both kinds, without waiting for memory to settle.
 
     Each run checks its digest.
     """
+    given = options(scope, "--pods", str(PODS), "--namespaces", str(NAMESPACES))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(scope, "wait_until_idle", lambda gauge, timeout: 0.0)
-        return {each["scope"]: each for each in scope.measure(options(scope, "--objects", str(PODS)))}
+        return {(each["kind"], each["scope"]): each for each in scope.measure(given)}
 
 
-def test_each_scope_has_the_expected_number_of_objects(scopes: dict[str, Record]) -> None:
-    pods = make("pods", PODS, 0)[1]
-    namespaces = Counter(found["metadata"]["namespace"] for found in pods).most_common()
-    apps = Counter(found["metadata"].get("labels", {}).get("app") for found in pods)
-    del apps[None]
-    assert {name: found["objects"] for name, found in scopes.items()} == {
-        "everything, nothing pruned": PODS,
-        "without managedFields (the default)": PODS,
-        "three fields kept": PODS,
-        "metadata only, from the server": PODS,
-        "one namespace": namespaces[1][1],  # not the largest, which has half of the pods
-        "one app, by label selector": max(apps.values()),
-    }
+WHOLE = ("everything, nothing pruned", "without managedFields (the default)", "some fields kept")
+PARTS = ("a quarter shard, filtered by kinform", "by label selector", "on demand")
 
 
-def test_scopes_reduce_the_wire_and_pruning_the_store(scopes: dict[str, Record]) -> None:
+@pytest.mark.parametrize(("kind", "number"), [("pods", PODS), ("namespaces", NAMESPACES)])
+def test_each_scope_has_the_expected_number_of_objects(scopes: Scopes, kind: str, number: int) -> None:
+    objects = make(kind, number, 0)[1]
+    labels = Counter(label for found in objects for label in found["metadata"].get("labels", {}).items())
+    of_namespaces = Counter(found["metadata"].get("namespace") for found in objects).most_common()
+    found = {name: each["objects"] for (of, name), each in scopes.items() if of == kind}
+    assert found.pop("one namespace", None) == (of_namespaces[1][1] if kind == "pods" else None)  # not the largest
+    assert found.pop("on demand") == scope.KEYS
+    assert abs(found.pop("by label selector") - number / 100) == min(abs(n - number / 100) for n in labels.values())
+    assert number / 8 < found.pop("a quarter shard, filtered by kinform") < number / 2
+    assert set(found) == {*WHOLE, "the fields of a type", "metadata only, from the server"}
+    assert set(found.values()) == {number}
+
+
+@pytest.mark.parametrize("kind", ["pods", "namespaces"])
+def test_scopes_reduce_the_wire_and_pruning_the_store(scopes: Scopes, kind: str) -> None:
     wire, kept = (
-        {name: found["figures"][figure]["median"] for name, found in scopes.items()}
+        {name: found["figures"][figure]["median"] for (of, name), found in scopes.items() if of == kind}
         for figure in ("wire_bytes", "pruned_bytes")
     )
-    everything, default, three, metadata, namespace, app = scopes
-    assert wire[everything] == wire[default] == wire[three]
-    assert max(wire[name] for name in (metadata, namespace, app)) < wire[everything]
-    assert kept[three] < kept[default] < kept[everything]
-    assert kept[metadata] < kept[default]
-    assert all(name in scope.table(list(scopes.values())) for name in scopes)
+    everything, default, some = WHOLE
+    assert wire[everything] == wire[default] == wire[some] == wire["the fields of a type"]
+    assert max(wire[name] for name in (*PARTS, "metadata only, from the server")) < wire[everything]
+    assert kept[some] < kept["the fields of a type"] < kept[default] < kept[everything]
+    assert kept["metadata only, from the server"] < kept[default]
+    assert all(name in scope.table(list(scopes.values())) for _, name in scopes)
 
 
 def test_a_scope_with_other_objects_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ PODS = 30
 def no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skips the waits, since no test here looks at memory over time."""
     monkeypatch.setattr(variants, "BRIEF_SECONDS", 0.0)
-    monkeypatch.setattr(phase, "wait_until_idle", lambda gauge, timeout: 0.0)
+    monkeypatch.setattr(phase, "wait_until_idle", lambda *_, **__: 0.0)
 
 
 def measured(*arguments: str) -> list[Record]:

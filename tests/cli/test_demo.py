@@ -7,7 +7,7 @@ import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from rich.console import Console
@@ -16,8 +16,8 @@ from kinform.cli._exit_codes import Failure
 from kinform.cli.demo.child_process import ChildProcess
 from kinform.cli.demo.command import report
 from kinform.cli.demo.parts.simulator import SimulatorPart
-from kinform.cli.demo.scenario import Contestant, Measured, Plan, Scenario
-from kinform.cli.demo.table import result
+from kinform.cli.demo.scenario import STORM, SYNC, Contestant, Measured, Plan, Scenario
+from kinform.cli.demo.table import ProgressDisplay, result
 from kinform.testing import Forbidden, Server
 from tests.cli.running import Running, run
 from tests.support.clusters import RealCluster
@@ -48,7 +48,28 @@ async def test_table_shows_equal_copies() -> None:
     assert rows["same versions as the server"][:2] == ["yes", "yes"]
     assert rows["same contents as the server"][:2] == ["not kept", "yes"]
     assert "kinform: initial sync took" in ended.err
+    assert [line.partition(" of ")[0] for line in unique_steps(ended.err)] == [f"step {n}" for n in range(1, 11)]
+    assert "step 10 of 10, about 0 s left: comparing the copies with the server" in ended.err
     assert "\x1b" not in ended.out + ended.err
+
+
+def unique_steps(lines: str) -> list[str]:
+    """Returns the first line of each step."""
+    return list({line.partition(" of ")[0]: line for line in reversed(lines.splitlines())}.values())[::-1]
+
+
+def test_seconds_left_follow_from_the_initial_syncs() -> None:
+    scenario = Scenario(Plan(embedded=True, pods=60, namespaces=40, updates=50))
+    display = ProgressDisplay(scenario)
+    scenario.contestants = [Contestant(name, cast(ChildProcess, None)) for name in ("naive loop", "kinform")]
+    for contestant, seconds in zip(scenario.contestants, (80.0, 2.0), strict=True):
+        assert display._seconds_left() is None
+        contestant.measured[SYNC] = Measured(seconds=seconds, cpu_seconds=1.0, objects=100)
+    assert display._seconds_left() == 40 + 80 + 1 + 2  # a storm of half as many updates as objects, then a relist
+    display.turn_started(scenario.contestants[0], STORM)
+    assert 122 < (display._seconds_left() or 0) < 123
+    scenario.contestants[0].measured[STORM] = scenario.contestants[0].measured[SYNC]
+    assert display._seconds_left() == 80 + 1 + 2
 
 
 async def test_json_output_has_all_measurements() -> None:

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 import kinform
-from kinform.cli._resource import Found, find_resource
+from kinform.cli._resource import Found, find_resource, followable_resources
 from kinform.testing import Server
 from tests.support.clusters import Cluster
 from tests.support.scripted_server import ReceivedRequest, scripted_server
@@ -47,6 +47,18 @@ async def test_another_form_of_a_name_is_refused(server: Server, name: str) -> N
         with pytest.raises(kinform.OptionError, match="resource"):
             await find_resource(api, name)
     assert server.requests == []
+
+
+async def test_a_resource_without_the_preferred_version_is_found_once(server: Server) -> None:
+    for resource, kind in (("v1/widgets", "Widget"), ("v1alpha1/widgets", "Widget"), ("v1alpha1/gadgets", "Gadget")):
+        server.register(f"example.com/{resource}", kind=kind)
+    async with kinform.connect(server.url) as api:
+        assert await find_resource(api, "gadgets") == Found(kinform.Resource.of("example.com/v1alpha1/gadgets"), True)
+        found = [str(each.resource) async for each in followable_resources(api) if isinstance(each, Found)]
+    assert [each for each in found if "example.com" in each] == [
+        "example.com/v1/widgets",
+        "example.com/v1alpha1/gadgets",
+    ]
 
 
 GROUP = {"name": "apps", "preferredVersion": {"version": "v1"}}

@@ -153,14 +153,16 @@ async def test_a_resync_reconciles_all_objects_at_a_low_priority(server: Server)
 
 async def test_a_requeue_reconciles_again_later(server: Server):
     async def work(key: str) -> Requeue:
+        if len(recorder.keys) < 3:
+            raise OSError
         return Requeue(after=0.02)
 
     server.put(PODS, pod("a"))
     recorder = Recorder(work)
     async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
-        controller = Controller(pods, recorder)
+        controller = Controller(pods, recorder, backoff=QUICK)
         async with running(controller):
-            await until(lambda: len(recorder.keys) >= 5)
+            await until(lambda: len(recorder.keys) >= 6)
             assert controller.queue.num_requeues("shop/a") == 0
 
 
@@ -228,6 +230,85 @@ async def test_a_call_that_takes_too_long_is_cancelled(server: Server, caplog: p
             await until(lambda: len(recorder.keys) >= 4)
             await idle(controller)
     assert "failed 1 times: no end within reconcile_timeout, 0.05 s" in caplog.text
+
+
+async def test_each_call_has_the_whole_time(server: Server):
+    async def work(key: str) -> None:
+        nonlocal cancelled
+        try:
+            await asyncio.sleep(0.06)
+        except asyncio.CancelledError:
+            cancelled += 1
+            raise
+
+    cancelled = 0
+    server.generate(PODS, 10)
+    recorder = Recorder(work)
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        controller = Controller(pods, recorder, backoff=QUICK, reconcile_timeout=0.5)
+        async with running(controller):
+            await recorder.called(*server.keys(PODS))
+            await idle(controller)
+    assert (len(recorder.keys), cancelled) == (10, 0)
+
+
+async def test_a_timeout_of_a_call_itself_is_not_the_limit(server: Server, caplog: pytest.LogCaptureFixture):
+    async def work(key: str) -> None:
+        if len(recorder.keys) == 1:
+            async with asyncio.timeout(0.01):
+                await asyncio.Event().wait()
+
+    server.put(PODS, pod("a"))
+    recorder = Recorder(work)
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        async with running(Controller(pods, recorder, backoff=QUICK, reconcile_timeout=60)):
+            await until(lambda: len(recorder.keys) == 2)
+    assert "failed 1 times: TimeoutError" in caplog.text
+
+
+@pytest.mark.parametrize("error", [None, ValueError])
+async def test_a_worker_goes_on_after_a_call_that_ignores_its_end(
+    server: Server, caplog: pytest.LogCaptureFixture, error: type[Exception] | None
+):
+    async def work(key: str) -> None:
+        if len(recorder.keys) == 1:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                await asyncio.sleep(0.01)
+                if error is not None:
+                    raise error from None
+        await asyncio.sleep(0.01)
+        task = asyncio.current_task()
+        assert task is not None
+        left.append(task.cancelling())
+
+    server.put(PODS, pod("a"))
+    left: list[int] = []
+    recorder = Recorder(work)
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        async with running(Controller(pods, recorder, backoff=QUICK, reconcile_timeout=0.05)) as task:
+            await recorder.called("shop/a")
+            server.put(PODS, pod("b"))
+            await recorder.called("shop/b")
+            await until(lambda: len(left) >= 2)
+            assert not task.done()
+    assert left[-1] == 0
+    assert ("failed 1 times: ValueError" in caplog.text) == (error is not None)
+
+
+async def test_many_failed_keys_are_repeated_without_a_common_limit(server: Server):
+    async def work(key: str) -> None:
+        if key not in failed:
+            failed.add(key)
+            raise OSError
+
+    server.generate(PODS, 1_000)  # with the rate of a WorkQueue, the last one would be repeated after 90 seconds
+    failed: set[str] = set()
+    recorder = Recorder(work)
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        async with running(Controller(pods, recorder)):
+            await until(lambda: len(recorder.keys) == 2_000)
 
 
 @pytest.mark.parametrize("awaits", [True, False])
@@ -531,3 +612,20 @@ async def test_a_wrong_argument_is_refused(server: Server):
         with pytest.raises(kinform.OptionError, match="primary: 'v1/pods' is not allowed"):
             Controller(PODS, work)
         assert repr(Controller(pods, work, name="pods")) == "<kinform.controllers.Controller 'pods': 0 keys>"
+
+
+async def test_a_source_whose_pruning_drops_what_is_read_is_refused(server: Server):
+    async def work(key: str) -> None: ...
+
+    drop, keep = kinform.Prune(drop=["metadata.ownerReferences"]), kinform.Prune(keep=["metadata.labels.app"])
+    async with kinform.connect(server.url) as api:
+        pods = kinform.Informer(api, PODS, prune=keep)
+        message = "'v1/configmaps' is not allowed; expected an informer whose pruning keeps metadata.ownerReferences"
+        for prune in (drop, keep):
+            with pytest.raises(kinform.OptionError, match=f"owns: {message}"):
+                Controller(pods, work, owns=[kinform.Informer(api, MAPS, prune=prune)])
+        with pytest.raises(kinform.OptionError, match="because pruning drops it"):
+            Controller(pods, work, predicate=MetadataChanged("labels", "generation"))
+        Controller(pods, work, predicate=MetadataChanged("labels"))
+        scope = kinform.Scope(metadata_only=True)
+        Controller(pods, work, owns=[kinform.Informer(api, MAPS, scope=scope)])

@@ -356,6 +356,26 @@ async def test_a_lost_lead_cancels_the_work_and_stands_by_again(server: Server):
     assert election.released == 2
 
 
+async def test_a_call_that_ignores_a_lost_lead_is_the_last_one(server: Server):
+    async def work(key: str) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            ignored.append(key)
+
+    server.put(PODS, pod("a"))
+    server.put(PODS, pod("b"))
+    ignored: list[str] = []
+    recorder, election = Recorder(work), Election()
+    election.leads.set()
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        async with running(Controller(pods, recorder, leader=election)):
+            await until(lambda: len(recorder.keys) == 1)
+            election.lose()
+            await until(lambda: election.released == 1)
+            assert recorder.keys == ignored
+
+
 async def test_a_leader_releases_after_the_drain(server: Server):
     server.put(PODS, pod("a"))
     work, election = Work(), Election()

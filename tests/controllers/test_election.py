@@ -12,6 +12,7 @@ import functools
 import inspect
 import itertools
 import re
+import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 from unittest.mock import patch
@@ -105,6 +106,25 @@ async def test_the_record_has_micro_times_of_six_digits():
     for _, _, spec in server.writes[1:]:
         assert MICRO_TIME.fullmatch(spec["renewTime"])
         assert MICRO_TIME.fullmatch(spec["acquireTime"])
+
+
+def test_the_record_is_utc_in_every_time_zone(monkeypatch: pytest.MonkeyPatch):
+    async def main() -> str:
+        server = LeaseServer()
+        [a] = await started(server, "a")
+        renewed: str = server.writes[-1][2]["renewTime"]
+        await a.stop()
+        return renewed
+
+    begin = datetime.datetime.now(datetime.UTC)
+    monkeypatch.setenv("TZ", "Pacific/Kiritimati")  # 14 hours ahead
+    time.tzset()
+    try:
+        renewed = run(main())
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert abs(datetime.datetime.fromisoformat(renewed) - begin) < datetime.timedelta(hours=1)
 
 
 @in_virtual_time
@@ -641,6 +661,23 @@ async def test_a_candidate_cancelled_while_it_takes_releases():
 
 
 @in_virtual_time
+async def test_a_candidate_stopped_after_an_unanswered_write_releases():
+    server = LeaseServer()
+    server.put({"holderIdentity": ""})
+    a = Candidate(server, "a")
+    a.road.delay = 1
+    a.start()
+    await asyncio.sleep(2.5)  # it has read the Lease
+    a.road.drops_answers = True
+    await asyncio.sleep(2.5)  # now it waits for its next attempt
+    assert server.writes[-1][2]["holderIdentity"] == "a"
+    a.road.heal()
+    await a.stop()
+    assert server.writes[-1][2]["holderIdentity"] == ""
+    assert not a.terms
+
+
+@in_virtual_time
 async def test_a_body_that_raises_ends_the_renewals_and_releases():
     server = LeaseServer()
     election = LeaderElection(Road(server, "a"), KEY)
@@ -651,6 +688,24 @@ async def test_a_body_that_raises_ends_the_renewals_and_releases():
     assert server.writes[-1][2]["holderIdentity"] == ""
     await asyncio.sleep(100)
     assert len(server.writes) == writes
+
+
+@in_virtual_time
+async def test_a_failing_task_of_the_body_ends_the_term():
+    async def fails() -> None:
+        await asyncio.sleep(15)
+        raise ZeroDivisionError
+
+    async def lead() -> None:
+        async with LeaderElection(Road(server, "a"), KEY).leading(), asyncio.TaskGroup() as tasks:
+            tasks.create_task(fails())
+            tasks.create_task(asyncio.sleep(1000))
+
+    server = LeaseServer()
+    with pytest.raises(ExceptionGroup):
+        await lead()
+    assert now() == pytest.approx(15, abs=1)
+    assert server.writes[-1][2]["holderIdentity"] == ""
 
 
 # Observation
@@ -777,7 +832,7 @@ async def test_options_that_cannot_work_are_refused(options: dict[str, Any], fie
     assert raised.value.field == field
 
 
-@pytest.mark.parametrize("name", ["widget-operator", "", "a/b/c", "shop/", "/x", "Shop/x", "shop/x y", 7])
+@pytest.mark.parametrize("name", ["widget-operator", "", "a/b/c", "shop/", "/x", "Shop/x", "shop/x y", 7, None])
 @in_virtual_time
 async def test_names_that_are_no_keys_are_refused(name: Any):
     with pytest.raises(kinform.OptionError, match="name"):
@@ -791,9 +846,10 @@ async def test_each_election_has_an_identity_of_its_own():
     assert len(identities) == 100
 
 
-def test_an_api_without_the_verbs_is_refused():
+@pytest.mark.parametrize("api", [object(), None])
+def test_an_api_without_the_verbs_is_refused(api: Any):
     with pytest.raises(kinform.OptionError, match="api"):
-        LeaderElection(object(), KEY)  # type: ignore[arg-type]
+        LeaderElection(api, KEY)
 
 
 @in_virtual_time

@@ -123,6 +123,62 @@ async def test_nothing_to_change_sends_no_request(server: Server, sim):
         assert len(server.requests) == asked + 2
 
 
+class KeyMeta(msgspec.Struct):
+    name: str
+    namespace: str
+    resourceVersion: str
+    finalizers: list[str] = []
+
+
+class KeyOnly(msgspec.Struct):
+    metadata: KeyMeta
+
+
+def without_finalizers(raw: bytes) -> bytes:
+    obj = msgspec.json.decode(raw)
+    del obj["metadata"]["finalizers"]
+    return msgspec.json.encode(obj)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"prune": kinform.Prune(drop=["metadata.finalizers"])},
+        {"prune": kinform.Prune(drop=["metadata.finalizers"]), "type": KeyOnly},
+        {"transform": without_finalizers},
+    ],
+)
+async def test_finalizers_that_the_store_lacks_are_kept(server: Server, sim, options):
+    async with kinform.Informer(sim, MAPS, **options) as maps:
+        await maps.synced()
+        maps.expect(await ensure_finalizer(sim, MAPS, maps.store["shop/a"], OURS))
+        await ensure_finalizer(sim, maps, "shop/a", "example.com/third")
+        assert finalizers(await sim.get(MAPS, "shop/a")) == [OTHER, OURS, "example.com/third"]
+        left = await remove_finalizer(sim, maps, "shop/a", OURS)
+        assert left is not None
+        assert finalizers(left) == [OTHER, "example.com/third"]
+
+
+async def test_a_recreated_object_without_finalizers_is_a_conflict(server: Server, sim):
+    server.put(MAPS, {"metadata": {"namespace": "shop", "name": "b"}})
+    old = await sim.get(MAPS, "shop/b")
+    server.delete(MAPS, "shop/b")
+    server.put(MAPS, {"metadata": {"namespace": "shop", "name": "b"}})
+    with pytest.raises(kinform.ConflictError, match="the uid is another one"):
+        await ensure_finalizer(sim, MAPS, old, OURS)
+    assert await remove_finalizer(sim, MAPS, old, OURS) is None
+    assert finalizers(await sim.get(MAPS, "shop/b")) == []
+
+
+async def test_a_new_object_in_the_store_takes_one_request(server: Server, sim):
+    async with kinform.Informer(sim, MAPS) as maps:
+        server.put(MAPS, {"metadata": {"namespace": "shop", "name": "b"}})
+        await until(lambda: "shop/b" in maps.store)
+        asked = len(server.requests)
+        assert finalizers(await ensure_finalizer(sim, maps, "shop/b", OURS)) == [OURS]
+        assert [request.verb for request in server.requests[asked:]] == ["patch"]
+
+
 async def test_conflicts_are_retried_five_times(server: Server, sim):
     server.fault(Conflict(), on="patch", times=4)
     assert finalizers(await ensure_finalizer(sim, MAPS, "shop/a", OURS)) == [OTHER, OURS]

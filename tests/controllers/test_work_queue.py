@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import threading
 import weakref
 from collections.abc import Awaitable, Callable
 
@@ -192,6 +191,28 @@ async def test_a_cancelled_get_loses_no_key():
     assert await queue.get() == "b"
 
 
+async def test_a_key_passes_over_gets_cancelled_just_before():
+    queue = WorkQueue()
+    cancelled, waiting = [await parked(queue) for _ in range(3)], await parked(queue)
+    for getter in cancelled:
+        getter.cancel()  # its task runs after the addition
+    queue.add("a")
+    assert await waiting == "a"
+    results = await asyncio.gather(*cancelled, return_exceptions=True)
+    assert all(isinstance(result, asyncio.CancelledError) for result in results)
+
+
+async def test_shutdown_passes_over_gets_cancelled_just_before():
+    queue = WorkQueue()
+    cancelled, waiting = await parked(queue), await parked(queue)
+    cancelled.cancel()
+    queue.shutdown()
+    with pytest.raises(QueueShutDown):
+        await waiting
+    with pytest.raises(asyncio.CancelledError):
+        await cancelled
+
+
 async def test_additions_after_shutdown_are_ignored():
     queue = WorkQueue()
     queue.shutdown()
@@ -277,6 +298,24 @@ async def test_shutdown_ends_a_drain():
     queue.shutdown()
     await asyncio.gather(*drains)
     queue.done("a")
+
+
+async def test_shutdown_ends_a_drain_with_a_dirty_key():
+    queue = WorkQueue()
+    queue.add("a")
+    await queue.get()
+    queue.add("a")
+    drain = asyncio.create_task(queue.drain())
+    await asyncio.sleep(0)
+    queue.done("a")
+    await asyncio.sleep(0)
+    assert not drain.done()
+    queue.shutdown()
+    await drain
+    assert await queue.get() == "a"
+    queue.done("a")
+    with pytest.raises(QueueShutDown):
+        await queue.get()
 
 
 async def test_drain_follows_an_earlier_shutdown():
@@ -483,21 +522,21 @@ async def test_a_retry_keeps_the_priority_of_its_get():
 
 
 async def test_a_call_from_another_thread_is_refused():
-    queue = WorkQueue()
+    queue = WorkQueue[str]()
+    queue.add_rate_limited("b")
     await parked(queue)
-    errors = []
-
-    def add() -> None:
-        try:
-            queue.add("a")
-        except kinform.KinformError as error:
-            errors.append(str(error))
-
-    thread = threading.Thread(target=add)
-    thread.start()
-    await asyncio.to_thread(thread.join)
-    assert "called from another thread" in errors[0]
+    calls: list[Callable[[], object]] = [
+        lambda: queue.add("a"),
+        lambda: queue.add_after("a", 1),
+        lambda: queue.add_rate_limited("b"),
+        lambda: queue.forget("b"),
+        queue.shutdown,
+    ]
+    for call in calls:
+        with pytest.raises(kinform.KinformError, match="called from another thread"):
+            await asyncio.to_thread(call)
     assert len(queue) == 0
+    assert (queue.stats().retries, queue.num_requeues("b")) == (1, 1)
     queue.shutdown()
 
 

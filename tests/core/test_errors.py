@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
+import pickle
+
 import pytest
 
 from kinform._errors import MAX_CAUSES, StatusCause, StatusError
-from kinform._printable import printable, without_documents
+from kinform._printable import in_seconds, printable, without_documents
 
 HOSTILE = "line\nline\r\x1b[2J\x00\x9b\u2028\u202e\ud800" * 10_000
 
@@ -55,3 +58,20 @@ def test_no_word_of_a_server_is_unbounded_or_unprintable():
         assert text.isprintable()
         assert r"line\nline\r\x1b[2J\x00" in text
         assert len(text) < 1_300
+
+
+@pytest.mark.parametrize(
+    "name", ["kinform.OptionError", "kinform.controllers.LeadershipLost", "kinform.sync.EndedError"]
+)
+def test_an_error_has_the_name_that_programs_import(name):
+    module, _, attribute = name.rpartition(".")
+    found = getattr(importlib.import_module(module), attribute)
+    assert f"{found.__module__}.{found.__qualname__}" == name
+    assert pickle.loads(pickle.dumps(found)) is found
+
+
+@pytest.mark.parametrize(
+    ("timeout", "shown"), [(60.0, "60 s"), (59.99987, "60 s"), (0.05, "0.05 s"), (-1e-9, "0 s"), (100, "100 s")]
+)
+def test_a_timeout_is_rounded(timeout, shown):
+    assert in_seconds(timeout) == shown

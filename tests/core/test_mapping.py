@@ -13,6 +13,7 @@ import pytest
 from kinform._errors import DecodeError, OptionError
 from kinform._options import Prune
 from kinform._store.reader import Store
+from kinform._store.reader import store as make_store
 from tests.core.test_store import Kept, Pod
 from tests.core.wire import batch, obj
 from tests.ext.resembling import take
@@ -358,3 +359,17 @@ def test_threads_take_consistent_states_while_a_writer_writes():
         for thread in threads:
             thread.join()
     assert wrong == []
+
+
+def test_arguments_of_the_wrong_type_are_refused(kept):
+    for read in (kept.store.keys, kept.store.items, kept.store.values):
+        with pytest.raises(OptionError, match=r"^namespace: \['shop'\] is not allowed; expected the name of one"):
+            read(namespace=["shop"])
+    _, indexed = make_store(indexes={"node": "spec.nodeName"})
+    for read in (indexed.index, indexed.index_keys):
+        with pytest.raises(OptionError, match=r"^value: 3 is not allowed; expected a string, also for numbers"):
+            read("node", 3)
+
+
+def test_the_repr_of_a_store_has_its_size_and_no_contents(kept):
+    assert re.fullmatch(rf"<kinform\.Store of .+: {len(kept.store)} objects>", repr(kept.store))

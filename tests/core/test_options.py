@@ -49,6 +49,12 @@ def test_a_malformed_resource_is_refused(text):
         ("v1/Pod", "v1/pods"),
         ("core/v1/pods", "v1/pods"),
         ("networking.k8s.io/v1/NetworkPolicy", "networking.k8s.io/v1/networkpolicies"),
+        ("pods", "v1/pods"),
+        ("Pod", "v1/pods"),
+        ("events", "v1/events"),
+        ("deployments", "apps/v1/deployments"),
+        ("deployments.apps", "apps/v1/deployments"),
+        ("ingresses.networking.k8s.io", "networking.k8s.io/v1/ingresses"),
     ],
 )
 def test_a_resource_in_another_notation_gets_a_hint(text, meant):
@@ -57,7 +63,20 @@ def test_a_resource_in_another_notation_gets_a_hint(text, meant):
     assert str(caught.value).endswith(f'; did you mean "{meant}"?')
 
 
-@pytest.mark.parametrize("text", ["pods", "", "api", "v1/Pods and more", "apis/apps/deployments", "v1/Podz"])
+@pytest.mark.parametrize("path", ["v1/namespaces/shop/pods", "/api/v1/namespaces/shop/pods"])
+def test_a_path_in_a_namespace_names_the_scope(path):
+    with pytest.raises(OptionError) as caught:
+        Resource.of(path)
+    assert str(caught.value).endswith("; did you mean \"v1/pods\" with Scope(namespaces=['shop'])?")
+
+
+def test_a_plural_with_its_group_needs_a_version():
+    with pytest.raises(OptionError) as caught:
+        Resource.of("widgets.example.com")
+    assert str(caught.value).endswith('; name the version: "example.com/v1/widgets", if it is v1')
+
+
+@pytest.mark.parametrize("text", ["podz", "", "api", "v1/Pods and more", "apis/apps/deployments", "v1/Podz"])
 def test_a_resource_without_a_valid_guess_gets_no_hint(text):
     with pytest.raises(OptionError) as caught:
         Resource.of(text)
@@ -81,17 +100,33 @@ def test_a_part_of_a_url_is_not_a_group(group):
         ("networking.k8s.io/v1/networkpolicy", "networking.k8s.io/v1/networkpolicies"),
         ("gateway.networking.k8s.io/v1/gateway", "gateway.networking.k8s.io/v1/gateways"),
         ("example.com/v1/switch", "example.com/v1/switches"),
+        ("v1/deployments in shop", "apps/v1/deployments"),
+        ("extensions/v1beta1/ingresses", "networking.k8s.io/v1/ingresses"),
+        ("batch/v1beta1/cronjobs", "batch/v1/cronjobs"),
     ],
 )
-def test_404_for_a_singular_suggests_the_plural(resource, meant):
+def test_404_suggests_the_plural_or_the_group(resource, meant):
     assert str(NotFoundError(resource, 404, "NotFound")).endswith(f"; did you mean {meant}?")
 
 
 @pytest.mark.parametrize(
-    "resource", ["v1/pods", "v1/endpoints in shop", "example.com/v1/widgets", "v1/podz", "apps/v1/deploy"]
+    "resource", ["v1/pods", "v1/endpoints in shop", "events.k8s.io/v1/events", "v1/nodes", "v1/podz", "apps/v1/deploy"]
 )
 def test_404_without_a_good_guess_suggests_nothing(resource):
     assert str(NotFoundError(resource, 404)) == f"list {resource}: the server answered 404"
+
+
+@pytest.mark.parametrize("resource", ["example.com/v1/widgets", "example.com/v1/widgets shop/w"])
+def test_404_for_a_custom_resource_asks_for_its_crd(resource):
+    text = str(NotFoundError(resource, 404))
+    assert text.endswith("; is its CRD installed, and does the server have this group and version?")
+    assert "CRD" not in str(NotFoundError(resource, 404, details={"name": "w"}))
+
+
+@pytest.mark.parametrize("resource", ["v1/nodes in shop", "v1/nodes shop/a", "v1/namespaces in a (labels app=web)"])
+def test_404_for_a_cluster_scoped_resource_says_so(resource):
+    word = resource.partition(" ")[0].rpartition("/")[2]
+    assert str(NotFoundError(resource, 404)).endswith(f"; {word} have no namespace: leave it out")
 
 
 def test_a_single_string_as_namespaces_is_refused():

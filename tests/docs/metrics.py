@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS
 from kinform.prometheus._on_demand_metrics import ON_DEMAND_ROWS
 from kinform.prometheus._queue_metrics import QUEUE_ROWS
+from kinform.prometheus._recorder_metrics import RECORDER_ROWS
 from kinform.prometheus._shards_metrics import SHARDS_ROWS
 
-
-def queue_table() -> str:
-    """Returns a row for each metric of a work queue."""
-    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in QUEUE_ROWS)
-    return f"| metric | type | |\n|---|---|---|\n{rows}"
-
-
-TABLES = {"metrics": ROWS, "shared metrics": SHARED_ROWS, "metrics of caches": ON_DEMAND_ROWS}
+TABLES: dict[str, Sequence[Any]] = {
+    "metrics": ROWS,
+    "shared metrics": SHARED_ROWS,
+    "metrics of caches": ON_DEMAND_ROWS,
+    "metrics of recorders": RECORDER_ROWS,
+}
+NAMED: dict[str, Sequence[Any]] = {
+    "metrics of work queues": QUEUE_ROWS,
+    "metrics of elections": ELECTION_ROWS,
+    "metrics of shards": SHARDS_ROWS,
+}
 
 
 def table(name: str) -> str:
@@ -27,13 +34,7 @@ def table(name: str) -> str:
     return f"| metric | type | label | |\n|---|---|---|---|\n{rows}"
 
 
-def election_table() -> str:
-    """Returns a row for each metric of elections."""
-    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in ELECTION_ROWS)
-    return f"| metric | type | |\n|---|---|---|\n{rows}"
-
-
-def shards_table() -> str:
-    """Returns a row for each metric of shards."""
-    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in SHARDS_ROWS)
+def named_table(name: str) -> str:
+    """Returns a row for each metric of sources whose only label is their name."""
+    rows = "".join(f"| `{row.name}` | {row.type} | {row.help} |\n" for row in NAMED[name])
     return f"| metric | type | |\n|---|---|---|\n{rows}"

@@ -1,10 +1,10 @@
 """`python -m tests.docs.reference`: fills in the generated parts of pages.
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
-`errors`, `metrics`, `shared metrics`, `metrics of caches`, `metrics of work queues`, `metrics of elections`, `metrics
-of shards`, `decisions of elections`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or `files of FOLDER`. The
-constants that a page quotes are filled in as well: see `constants`. Text outside of these marks is written by hand and
-stays as it is.
+`errors`, `metrics`, `shared metrics`, `metrics of caches`, `metrics of recorders`, `metrics of work queues`, `metrics
+of elections`, `metrics of shards`, `decisions of elections`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or
+`files of FOLDER`. The constants that a page quotes are filled in as well: see `constants`. Text outside of these marks
+is written by hand and stays as it is.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from tests.docs.markdown import ROOT, pages
 
 _REGION = re.compile(r"(<!-- from the code: (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 _SECTION = re.compile(r"(Args|Attributes|Returns|Raises|Yields):")
-_ENTRY = re.compile(r"(?P<name>[\w, ]+): (?P<text>.*)")
+_ENTRY = re.compile(r"(?P<name>[\w*, ]+): (?P<text>.*)")
 _PARAMETERS = {"Args": "Arguments", "Attributes": "Attributes", "Raises": "Raises"}
 
 # Public by name for the sake of other modules; their arguments are not public.
@@ -63,16 +63,12 @@ def rendered(name: str) -> str:
         tree = inspect.getdoc(importlib.import_module("kinform._errors")) or ""
         lines = [line for line in tree.splitlines() if line.startswith("    ")]
         return f"```text\n{textwrap.dedent(chr(10).join(lines))}\n```\n"
-    if name == "metrics of elections":
-        return metrics.election_table()
-    if name == "metrics of shards":
-        return metrics.shards_table()
+    if name in metrics.NAMED:
+        return metrics.named_table(name)
     if name in metrics.TABLES:
         return metrics.table(name)
     if name == "decisions of elections":
         return election.table()
-    if name == "metrics of work queues":
-        return metrics.queue_table()
     if name.startswith("options of kinform "):
         return _options(name.removeprefix("options of kinform "))
     module, _, attribute = name.rpartition(".")
@@ -115,7 +111,9 @@ def _members(found: type) -> dict[str, Any]:
 
 def _is_documented(name: str, member: Any) -> bool:
     member = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
-    if name.startswith("_") or not inspect.isfunction(member) or name in _OMITTED_MEMBERS:
+    if name.startswith("_") or not inspect.isfunction(member):
+        return False
+    if name in _OMITTED_MEMBERS and member.__module__.startswith("kinform.testing"):
         return False
     return bool(inspect.getdoc(member))
 
@@ -228,8 +226,13 @@ def _sections(doc: str) -> tuple[str, list[tuple[str, str]]]:
         else:
             prose.append(line)
     paragraphs = re.split(r"\n\s*\n", "\n".join(prose).strip())
-    text = "\n\n".join(each if each.startswith("    ") else _flow(each) for each in paragraphs)
+    text = "\n\n".join(each if each.startswith("    ") else _lines(each) for each in paragraphs)
     return text + "\n", [(name, textwrap.dedent("\n".join(lines)).strip()) for name, lines in sections]
+
+
+def _lines(paragraph: str) -> str:
+    """Puts a paragraph, or each item of a list, into a line of its own."""
+    return "\n".join(map(_flow, re.split(r"\n(?=- )", paragraph)))
 
 
 def _entries(text: str) -> dict[str, str]:

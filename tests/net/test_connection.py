@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import kinform
 from kinform._connection.connection import connect
 from kinform._errors import OptionError, TransportError
 from kinform._transport.adapter import as_transport
@@ -135,7 +136,7 @@ async def test_a_service_account_with_unreadable_token_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     in_cluster(tmp_path, monkeypatch).write_bytes(b"secret\xff")
-    with pytest.raises(OptionError, match=r"token can be read \(ValueError\)"):
+    with pytest.raises(OptionError, match=r"token can be read \(CredentialError\)"):
         async with connect():
             pass
 
@@ -301,10 +302,10 @@ async def test_a_connection_is_a_transport_inside_its_block() -> None:
         api = connect(server.url)
         assert as_transport(api) is api
         assert "not open yet" in repr(api)
-        for use in (api.open(PODS), api.refresh_credentials()):
-            with pytest.raises(OptionError, match="async with"):
-                await use
-        with pytest.raises(OptionError, match="async with"):
+        for use in (api.open, lambda _: api.refresh_credentials()):
+            with pytest.raises(OptionError, match="a connection inside its block"):
+                await use(PODS)
+        with pytest.raises(OptionError, match="a connection inside its block"):
             _ = api.api_client
         async with api as entered:
             assert entered is api
@@ -313,7 +314,7 @@ async def test_a_connection_is_a_transport_inside_its_block() -> None:
             with pytest.raises(OptionError, match="not been entered before"):
                 await api.__aenter__()
         assert "closed" in repr(api)
-        with pytest.raises(OptionError, match="async with"):
+        with pytest.raises(OptionError, match="a connection inside its block"):
             await api.open(PODS)
         with pytest.raises(OptionError, match="not been entered before"):
             await api.__aenter__()
@@ -348,3 +349,18 @@ async def test_connections_are_not_limited() -> None:
         assert len(server.requests) == server.connections == 150
         for response in responses:
             response.close()
+
+
+@pytest.mark.parametrize("state", ["not open yet", "closed"])
+async def test_nothing_starts_with_a_connection_that_is_not_open(server, state):
+    api = kinform.connect(server.url)
+    if state == "closed":
+        async with api:
+            pass
+    factory = kinform.Factory(api)
+    factory.informer("v1/pods")
+    makers = (kinform.Informer(api, "v1/pods"), kinform.Informer(api, "v1/pods", start="lazy"), factory)
+    for block in (*makers, kinform.OnDemand(api, "v1/pods")):
+        for _ in range(2):
+            with pytest.raises(kinform.OptionError, match=f"{state}.*; expected a connection inside its block"):
+                await block.__aenter__()

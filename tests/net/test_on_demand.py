@@ -17,7 +17,9 @@ from kinform.testing import (
     Forbidden,
     Gone,
     InternalError,
+    Invalid,
     MalformedObject,
+    NoBookmark,
     Server,
     Stall,
     TooManyRequests,
@@ -83,7 +85,7 @@ async def test_concurrent_readers_share_one_request(server: Server, make: Make) 
     async with make() as cache:
         found = await asyncio.gather(*(label(cache, "shop") for _ in range(20)))
     assert found == ["1"] * 20
-    assert lists(server) == ["metadata.name=shop"]
+    assert (lists(server), watches(server)) == ([], ["metadata.name=shop"])
     assert (cache.stats().misses, cache.stats().requests) == (20, 1)
 
 
@@ -98,8 +100,8 @@ async def test_a_watch_brings_changes_without_requests(server: Server, make: Mak
         await becomes(lambda: cache.get("shop"), None)
         put(server, "shop", x="3")
         await becomes(lambda: label(cache, "shop"), "3")
-        assert cache.stats().watches == 1
-    assert lists(server) == ["metadata.name=shop"]
+        assert (cache.stats().watches, cache.stats().requests) == (1, 1)
+    assert (lists(server), watches(server)) == ([], ["metadata.name=shop"])
 
 
 async def test_a_watch_resumes_after_a_lost_connection(server: Server, make: Make) -> None:
@@ -110,7 +112,7 @@ async def test_a_watch_resumes_after_a_lost_connection(server: Server, make: Mak
         server.disconnect()
         put(server, "shop", x="2")
         await becomes(lambda: label(cache, "shop"), "2")
-    assert lists(server) == ["metadata.name=shop"]
+    assert (lists(server), watches(server)) == ([], ["metadata.name=shop"] * 2)
 
 
 async def test_a_watch_that_cannot_be_resumed_lists_again(server: Server, make: Make) -> None:
@@ -163,18 +165,21 @@ async def test_a_slow_answer_is_too_old_for_a_later_reader(server: Server) -> No
             await asyncio.sleep(0)
             gated.gate.set()
             assert [await first, await second] == [None, None]
-    assert len(lists(server)) == 2
+    assert (len(lists(server)), len(watches(server))) == (1, 1)
 
 
 async def test_a_missing_object_is_remembered_briefly(server: Server, make: Make) -> None:
-    async with make(negative_ttl=0.2) as cache:
+    async with make(negative_ttl=1) as cache:
         assert [await cache.get("shop") for _ in range(3)] == [None] * 3
-        assert len(lists(server)) == 1
-        assert cache.stats().missing == 1
+        assert (lists(server), watches(server)) == ([], ["metadata.name=shop"])
+        assert (cache.stats().missing, cache.stats().watches) == (1, 0)  # none for a missing object
+        await until(lambda: server.watchers == 0)
         put(server, "shop", x="1")
         await becomes(lambda: label(cache, "shop"), "1")
         assert (cache.stats().objects, cache.stats().missing) == (1, 0)
-    assert watches(server) == ["metadata.name=shop"]  # none for the missing object
+        await until(lambda: server.watchers == 1)
+    assert set(lists(server)) == {"metadata.name=shop"}  # without a connection for each
+    assert watches(server) == ["metadata.name=shop"] * 2
 
 
 async def test_objects_without_a_watch_are_fetched_after_the_ttl(server: Server, make: Make) -> None:
@@ -268,7 +273,8 @@ async def test_an_error_is_raised_to_all_readers(
     server: Server, make: Make, fault: Fault, error: type[Exception]
 ) -> None:
     put(server, "shop", x="1")
-    server.fault(fault, on="list")
+    for on in ("watch", "list"):
+        server.fault(fault, on=on)
     async with make() as cache:
         found = await asyncio.gather(*(cache.get("shop") for _ in range(5)), return_exceptions=True)
         assert [type(each) for each in found] == [error] * 5
@@ -288,22 +294,69 @@ async def _label_or_none(cache: kinform.OnDemand[Any]) -> str | None:
 
 async def test_a_retry_after_is_awaited(server: Server, make: Make) -> None:
     put(server, "shop", x="1")
-    server.fault(TooManyRequests(retry_after=1), on="list")
+    for on in ("watch", "list"):
+        server.fault(TooManyRequests(retry_after=1), on=on)
     async with make() as cache:
         started = time.monotonic()
         assert await label(cache, "shop") == "1"
-        assert time.monotonic() - started >= 1
+        assert time.monotonic() - started >= 2
+    assert (len(lists(server)), len(watches(server))) == (2, 2)
 
 
-async def test_a_retry_after_beyond_the_timeout_stops_requests(server: Server, make: Make) -> None:
+@pytest.mark.parametrize("max_watches", [0, 100])
+async def test_a_retry_after_beyond_the_timeout_stops_requests(server: Server, make: Make, max_watches: int) -> None:
     put(server, "shop", x="1")
-    server.fault(TooManyRequests(retry_after=60), on="list")
-    async with make(timeout=1) as cache:
+    server.fault(TooManyRequests(retry_after=60), on="watch" if max_watches else "list")
+    async with make(timeout=1, max_watches=max_watches) as cache:
         for _ in range(3):
             with pytest.raises(kinform.StatusError, match="429"):
                 await cache.get("shop")
             await asyncio.sleep(0.6)
-    assert len(lists(server)) == 1
+        with pytest.raises(kinform.StalledError):
+            await cache.get("bank")
+    assert len(server.requests) == 1
+
+
+async def test_a_retry_after_for_a_stream_delays_a_fetch(server: Server, make: Make) -> None:
+    put(server, "shop", x="1")
+    server.fault(TooManyRequests(retry_after=1), on="list")
+    async with kinform.connect(server.url) as api, kinform.OnDemand(api, NAMESPACES, max_watches=0) as cache:
+        options = kinform.WatchOptions(initial="list")
+        async with kinform.Informer(api, NAMESPACES, options=options):
+            await server.wait_for_request(on="list")
+            await asyncio.sleep(0.1)  # the answer has come
+            started = time.monotonic()
+            assert await label(cache, "shop") == "1"
+            assert time.monotonic() - started >= 0.8
+
+
+async def test_a_server_that_ignores_watch_list_delays_one_read(make: Make, server: Server) -> None:
+    for name in ("shop", "bank"):
+        put(server, name, x="1")
+    server.fault(NoBookmark(), on="watch", times=None)
+    async with make(timeout=1) as cache:
+        for number, name in enumerate(("shop", "bank"), 1):
+            assert await label(cache, name) == "1"
+            await until(lambda number=number: server.watchers == number)
+            put(server, name, x="2")
+            await becomes(lambda name=name: label(cache, name), "2")
+    assert lists(server) == ["metadata.name=shop", "metadata.name=bank"]
+    assert watches(server) == ["metadata.name=shop"] * 2 + ["metadata.name=bank"]
+
+
+async def test_a_server_without_watch_list_gets_a_list_and_a_watch(make: Make, server: Server) -> None:
+    for name in ("shop", "bank"):
+        put(server, name, x="1")
+    server.fault(Invalid(), on="watch")
+    async with make() as cache:
+        for number, name in enumerate(("shop", "bank"), 1):
+            assert await label(cache, name) == "1"
+            await until(lambda number=number: server.watchers == number)
+            put(server, name, x="2")
+            await becomes(lambda name=name: label(cache, name), "2")
+        assert cache.stats().requests == 2
+    assert lists(server) == ["metadata.name=shop", "metadata.name=bank"]
+    assert watches(server) == ["metadata.name=shop"] * 2 + ["metadata.name=bank"]  # it asked once
 
 
 async def test_an_unknown_resource_is_no_missing_object(server: Server) -> None:
@@ -312,9 +365,11 @@ async def test_an_unknown_resource_is_no_missing_object(server: Server) -> None:
             await cache.get("shop")
 
 
-async def test_a_slow_server_raises_at_the_timeout(server: Server, make: Make) -> None:
-    server.fault(Stall(headers=False), on="list", times=None)
-    async with make(timeout=0.2) as cache:
+@pytest.mark.parametrize("max_watches", [0, 100])
+async def test_a_slow_server_raises_at_the_timeout(server: Server, make: Make, max_watches: int) -> None:
+    for on in ("watch", "list"):
+        server.fault(Stall(headers=False), on=on, times=None)
+    async with make(timeout=0.2, max_watches=max_watches) as cache:
         with pytest.raises(kinform.StalledError, match="v1/namespaces shop"):
             await cache.get("shop")
 
@@ -336,6 +391,21 @@ async def test_stale_answers_are_allowed_counted_and_logged(
         with pytest.raises(kinform.StatusError, match="500"):
             await cache.get("shop")
         assert cache.stats().stale_answers == 1
+
+
+async def test_readers_of_one_failure_share_no_exception(server: Server, make: Make) -> None:
+    server.fault(InternalError(), on="list", times=None)
+    async with make(max_watches=0) as cache:
+        errors = [await _error(cache) for _ in range(2)]
+    assert errors[0] is not errors[1]
+    assert [str(error) for error in errors] == [str(errors[0])] * 2
+    assert [(error.status, error.verb) for error in errors] == [(500, "list")] * 2
+
+
+async def _error(cache: kinform.OnDemand[Any]) -> kinform.StatusError:
+    with pytest.raises(kinform.StatusError) as caught:
+        await cache.get("shop")
+    return caught.value
 
 
 async def test_without_max_stale_an_old_answer_is_never_given(server: Server, make: Make) -> None:
@@ -396,12 +466,15 @@ async def test_cancellation_of_one_reader_does_not_affect_others(server: Server)
         gated.gate.set()
         assert await second == "1"
         assert first.cancelled()
-    assert len(lists(server)) == 1
+    assert len(server.requests) == 1
 
 
 async def test_an_error_without_readers_is_not_reported(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     server.fault(InternalError(), on="list")
-    async with kinform.connect(server.url) as api, kinform.OnDemand(gated := Gated(api), NAMESPACES) as cache:
+    async with (
+        kinform.connect(server.url) as api,
+        kinform.OnDemand(gated := Gated(api), NAMESPACES, max_watches=0) as cache,
+    ):
         reader = asyncio.create_task(cache.get("shop"))
         await until(lambda: len(gated.requests) == 1)
         reader.cancel()
@@ -414,7 +487,8 @@ async def test_an_error_without_readers_is_not_reported(server: Server, caplog: 
 
 async def test_the_end_of_the_block_wakes_all_readers(server: Server, make: Make) -> None:
     put(server, "shop", x="1")
-    server.fault(Stall(headers=False), on="list", times=None)
+    for on in ("watch", "list"):
+        server.fault(Stall(headers=False), on=on, times=None)
     async with make() as cache:
         readers = [asyncio.create_task(cache.get(name)) for name in ("shop", "shop", "bank")]
         await asyncio.sleep(0.1)

@@ -417,3 +417,11 @@ async def test_a_watch_sees_the_end_of_finalizers(maps: Writer) -> None:
         modified, deleted = await stream.change(), await stream.change()
     assert (modified["type"], deleted["type"]) == ("MODIFIED", "DELETED")
     assert modified["object"]["metadata"]["deletionTimestamp"]
+
+
+async def test_discovery_lists_patch_and_the_subresource_status(cluster: Cluster):
+    listed = (await cluster.api.request("GET", "/api/v1")).json()["resources"]
+    verbs = {each["name"]: each["verbs"] for each in listed}
+    assert {"create", "delete", "get", "list", "patch", "update", "watch"} <= set(verbs["configmaps"])
+    assert verbs["pods/status"] == ["get", "patch", "update"]
+    assert "configmaps/status" not in verbs

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import struct
 import subprocess
@@ -19,6 +20,7 @@ import aiohttp
 import pytest
 
 from kinform.testing import Server, digest
+from kinform.testing._resources import BUILT_IN
 
 PODS = "/api/v1/pods"
 MAPS = "/api/v1/configmaps"
@@ -459,3 +461,8 @@ async def test_a_process_runs_until_its_standard_input_closes(tmp_path: Path) ->
         if process.returncode is None:
             process.kill()
             await process.wait()
+
+
+def test_the_documentation_names_all_resources():
+    documented = re.findall(r"`((?:[a-z0-9.]+/)?v1/[a-z]+)`", Server.__doc__)
+    assert documented == [resource.name for resource in BUILT_IN]

@@ -139,8 +139,9 @@ class SingleObjects:
         await asyncio.sleep(self._random.random() * 0.01)
         return self._watch(request, key) if request.watch else self._list(key)
 
-    def bookmark(self) -> bytes:
-        return b'{"type":"BOOKMARK","object":{"metadata":{"resourceVersion":"%d"}}}\n' % self._revision
+    def bookmark(self, end: bytes = b"false") -> bytes:
+        about = b'"resourceVersion":"%d","annotations":{"k8s.io/initial-events-end":"%s"}' % (self._revision, end)
+        return b'{"type":"BOOKMARK","object":{"metadata":{%s}}}\n' % about
 
     def disturb(self) -> None:
         """Breaks or silences a random watch."""
@@ -157,8 +158,13 @@ class SingleObjects:
         return Reply(self, 200, [start % self._revision + items + b"]}"])
 
     def _watch(self, request: kinform.Request, key: str) -> Reply:
-        watcher = Watcher(key, int(dict(request.params)["resourceVersion"]))
+        params = dict(request.params)
+        watcher = Watcher(key, int(params.get("resourceVersion", self._revision)))
         self.watchers.add(watcher)
+        if "sendInitialEvents" in params:
+            body = self._bodies.get(key)
+            events = [] if body is None else [b'{"type":"ADDED","object":%s}\n' % body]
+            return Reply(self, 200, [*events, self.bookmark(b"true")], watcher)
         missed = [event for revision, event in self._events.get(key, []) if revision > watcher.sent]
         return Reply(self, 200, missed, watcher)
 

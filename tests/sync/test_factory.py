@@ -134,7 +134,7 @@ async def test_waits_of_a_factory_have_the_errors_of_the_async_face(server):
                 factory.failed(timeout=0.05)
             with pytest.raises(TimeoutError, match=r"^v1/pods: no failure after 0.05 s"):
                 pods.failed(timeout=0.05)
-            with pytest.raises(TimeoutError, match=r"^v1/pods: no event after 0.05 s"):
+            with pytest.raises(TimeoutError, match=r"^no event after 0.05 s; v1/pods: forbidden \(.*403"):
                 pods.changes().next(timeout=0.05)
             assert not factory.health().ok
             waiting = InThread(factory.failed)

@@ -349,8 +349,8 @@ async def test_an_informer_can_be_entered_after_a_failed_start(server):
         pods = kinform.sync.Informer(api, PODS)
         pods.on_change(added.append)
         for _ in range(2):
-            with pytest.raises(kinform.OptionError, match="a connection inside its block"), pods:
-                pods.synced(timeout=10)
+            with pytest.raises(kinform.OptionError, match="a connection inside its block"):
+                pods.__enter__()
         with api, pods:
             pods.synced(timeout=10)
             assert len(pods.store) == 2

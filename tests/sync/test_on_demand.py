@@ -31,14 +31,14 @@ async def test_threads_share_one_request(server: Server) -> None:
 
 
 async def test_the_end_of_the_block_wakes_a_thread(server: Server) -> None:
-    server.fault(Stall(headers=False), on="list", times=None)
+    server.fault(Stall(headers=False), on="watch", times=None)
     loop = asyncio.get_running_loop()
 
     def program() -> None:
         with kinform.sync.connect(server.url) as api:
             with kinform.sync.OnDemand(api, NAMESPACES) as cache:
                 reader = InThread(lambda: cache.get("shop"))
-                asyncio.run_coroutine_threadsafe(server.wait_for_request(on="list"), loop).result(10)
+                asyncio.run_coroutine_threadsafe(server.wait_for_request(on="watch"), loop).result(10)
             with pytest.raises(kinform.KinformError, match=r"ended during this call|stopped during the read"):
                 reader.result()
 

@@ -203,6 +203,7 @@ def a_collector_takes_informers_and_collectors(
 ) -> None:
     registry = CollectorRegistry()
     registry.register(kinform.prometheus.Collector(pods, nodes, factory, threads, adds))
+    registry.register(kinform.prometheus.Collector(kinform.prometheus.LeaseRenewalAge(pods)))
     assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)
 
 
@@ -275,6 +276,9 @@ async def a_controller_takes_informers_of_each_type(
     )
     assert_type(await controller.run(), None)
     assert_type(controller.queue, WorkQueue[str])
+    controller.event("shop/web-0", "Created", "made")
+    controller.event("shop/web-0", "Failed", "no quota", type="Warning", action="Create")
+    kinform.prometheus.register(controller.queue, controller.events)
     Controller(pods, without_result, predicate=lambda old, new: old != new)
 
 

@@ -72,3 +72,12 @@ async def test_a_watch_without_a_stream_names_the_missing_call():
         _ = watch.func
     assert not hasattr(watch, "return_type")
     await watch.close()
+
+
+async def test_the_result_of_a_call_is_refused():
+    async def list_things() -> None: ...
+
+    for watch in (kinform.watch.Watch(), kinform.sync.watch.Watch()):
+        for called in (list_things(), object()):
+            with pytest.raises(TypeError, match=r"^stream: .*pass the function, do not call it"):
+                watch.stream(called)  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ type command struct {
 	Do   string `json:"do"`
 	With struct {
 		Version json.Number `json:"version"`
+		Count   int         `json:"count"`
 	} `json:"with"`
 }
 
@@ -80,6 +81,8 @@ func (p *peer) do(ctx context.Context, next command) (any, error) {
 		return p.reach(ctx, next.With.Version.String())
 	case "digest":
 		return p.digest()
+	case "start", "settle", "requeue", "seen":
+		return p.doController(ctx, next)
 	case "versions":
 		return versions(), nil
 	}

@@ -12,20 +12,22 @@ const defaultMode = "watchlist"
 
 // mode is the setup of an informer. Each field is a choice that the author of a controller has.
 type mode struct {
-	streams   bool // the initial state comes as a stream of events (WatchList), client-go's default
-	transform bool // managedFields are cleared before an object is stored
-	paged     bool // every list comes in pages of 500 objects, not only the first one
-	metadata  bool // metadata only is requested and stored
-	protobuf  bool // instead of JSON; only a real kube-apiserver supports it
+	streams    bool // the initial state comes as a stream of events (WatchList), client-go's default
+	transform  bool // managedFields are cleared before an object is stored
+	paged      bool // every list comes in pages of 500 objects, not only the first one
+	metadata   bool // metadata only is requested and stored
+	controller bool // a work queue and workers instead of a handler
+	protobuf   bool // instead of JSON; only a real kube-apiserver supports it
 }
 
 var modes = map[string]mode{
-	"watchlist": {streams: true, transform: true},
-	"plain":     {streams: true},
-	"paged":     {transform: true, paged: true},
-	"list":      {transform: true},
-	"metadata":  {streams: true, transform: true, metadata: true},
-	"protobuf":  {streams: true, transform: true, protobuf: true},
+	"watchlist":  {streams: true, transform: true},
+	"plain":      {streams: true},
+	"paged":      {transform: true, paged: true},
+	"list":       {transform: true},
+	"metadata":   {streams: true, transform: true, metadata: true},
+	"controller": {streams: true, transform: true, controller: true},
+	"protobuf":   {streams: true, transform: true, protobuf: true},
 }
 
 func modeOf(name string) (mode, error) {

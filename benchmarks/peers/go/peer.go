@@ -26,12 +26,13 @@ var errTooLong = fmt.Errorf("not done within %s", timeout)
 
 // peer is one informer on all namespaces with its handler.
 type peer struct {
-	config   *rest.Config
-	resource schema.GroupVersionResource
-	mode     mode
-	informer cache.SharedIndexInformer
-	handler  handler
-	started  bool
+	config     *rest.Config
+	resource   schema.GroupVersionResource
+	mode       mode
+	informer   cache.SharedIndexInformer
+	handler    handler
+	controller *controller // in mode controller only
+	started    bool
 }
 
 func newPeer(given options) (*peer, error) {
@@ -73,6 +74,10 @@ func (p *peer) connect() error {
 		return err
 	}
 	p.informer = generic.Informer()
+	if p.mode.controller {
+		p.controller, err = newController(p.informer)
+		return err
+	}
 	_, err = p.informer.AddEventHandler(p.handler.funcs())
 	return err
 }

@@ -10,7 +10,8 @@ import asyncio
 import json
 import sys
 from abc import abstractmethod
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from benchmarks.harness.commands import carry_out
 from benchmarks.peers.python.peer import Peer
@@ -91,14 +92,24 @@ class Follower(Peer):
             raise RuntimeError("the program has stopped following the collection")
 
 
-def run(program: type[Follower]) -> None:
-    """Carries out commands until standard input ends."""
+class Program(Protocol):
+    """A program whose methods are commands."""
+
+    async def end(self) -> None:
+        """Stops all that was started."""
+
+
+def run(program: Callable[..., Program]) -> None:
+    """Carries out commands until standard input ends.
+
+    The last argument has the options of the program.
+    """
     asyncio.run(_run(program))
 
 
-async def _run(program: type[Follower]) -> None:
-    follower = program(**json.loads(sys.argv[1]))
+async def _run(program: Callable[..., Program]) -> None:
+    running = program(**json.loads(sys.argv[1]))
     try:
-        await carry_out(follower)
+        await carry_out(running)
     finally:
-        await follower.end()
+        await running.end()

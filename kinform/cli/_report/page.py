@@ -14,7 +14,7 @@ from kinform.cli._report.section import Bar, Cell, Document, Section
 def render(document: Document) -> str:
     """Returns the page."""
     folder = files("kinform.cli._report")
-    style, script = (folder.joinpath(name).read_text() for name in ("page.css", "page.js"))
+    style, script = (folder.joinpath(name).read_text("utf-8") for name in ("page.css", "page.js"))
     parts = [
         "<!doctype html>",
         '<html lang="en"><head><meta charset="utf-8">',

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from array import array
 from datetime import datetime, timedelta
+from typing import Annotated
 
 import msgspec
 
@@ -24,7 +25,7 @@ NO_FIELDS = b"null"
 class _Metadata(msgspec.Struct, frozen=True, rename="camel"):
     name: str = ""
     namespace: str = ""
-    creation_timestamp: datetime | None = None
+    creation_timestamp: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
     managed_fields: msgspec.Raw = msgspec.Raw(NO_FIELDS)
 
 

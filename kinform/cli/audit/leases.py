@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from datetime import datetime
+from typing import Annotated
 
 import msgspec
 
@@ -23,7 +24,7 @@ class _Metadata(msgspec.Struct, frozen=True):
 
 class _Spec(msgspec.Struct, frozen=True, rename="camel"):
     holder_identity: str | None = None
-    renew_time: datetime | None = None
+    renew_time: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class _Lease(msgspec.Struct, frozen=True):

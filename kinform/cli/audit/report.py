@@ -185,7 +185,7 @@ class Unseen(msgspec.Struct, frozen=True):
 
     Attributes:
         what: The resource, or the API.
-        why: The error, in the words of the server.
+        why: The error, in the words of the server; or how many objects could not be read.
     """
 
     what: str
@@ -206,7 +206,7 @@ class Report(msgspec.Struct, frozen=True):
         watchers: The workloads that may watch all namespaces: DaemonSets first, then by `bytes_of_all_processes`.
         leases: The leases; None if they could not be read.
         savings: The effects of scoping and pruning.
-        unseen: Resources and APIs that could not be read.
+        unseen: Resources and APIs that could not be read as a whole.
         costs: The source of the estimates: the clients with their versions, and the date of the measurement.
     """
 

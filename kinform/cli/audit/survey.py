@@ -101,7 +101,7 @@ class Survey:
             namespaces=collections[NAMESPACES].objects if NAMESPACES in collections else None,
             collections=largest,
             largest_namespaces=self._namespaces.largest(),
-            watchers=[] if access is None else find_watchers(access, self._workloads, largest),
+            watchers=find_watchers(access, self._workloads, largest) if access and PODS in collections else [],
             leases=leases,
             savings=find_savings(largest),
             unseen=self._unseen,
@@ -130,6 +130,9 @@ class Survey:
         except KinformError as error:
             self._unseen.append(Unseen(name, str(error)))
             return None
+        if inventory.malformed:
+            why = f"{inventory.malformed:,} objects have another form than Kubernetes objects: only their size counts"
+            self._unseen.append(Unseen(name, why))
         estimates = [cost.of(inventory.objects, inventory.pruned_bytes) for cost in self._costs.clients]
         sizes = await sample.sizes(found.resource)
         estimates.insert(0, Estimate("kinform", sizes.stored, measured=True))

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 @click.command("demo", short_help="Compare kinform with a naive list-watch loop: time, CPU, memory.")
 @click.option(
-    "--pods", type=click.IntRange(min=1), default=20_000, show_default=True, metavar="N", help="Pods to generate."
+    "--pods", type=click.IntRange(min=1), default=10_000, show_default=True, metavar="N", help="Pods to generate."
 )
 @click.option(
     "--namespaces",
     type=click.IntRange(min=1),
-    default=20_000,
+    default=10_000,
     show_default=True,
     metavar="N",
     help="Namespaces to generate.",
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option(
     "--updates",
     type=click.IntRange(min=1),
-    default=10_000,
+    default=5_000,
     show_default=True,
     metavar="N",
     help="Number of updates. Pods and namespaces get updates in proportion to their numbers.",
@@ -62,8 +62,8 @@ def command(ctx: click.Context, /, as_json: bool, kubeconfig: str | None, contex
     go through an initial sync, many updates, and a relist after 410. They take turns: only one of them works at a time,
     so that neither slows the other. At the end, the demo compares both copies with the server.
 
-    With the default sizes, the demo takes about two minutes on two idle cores. It needs 3 GiB of memory, most of it for
-    the naive loop.
+    With the default sizes, the demo takes about one minute on two idle cores. It needs 1.5 GiB of memory, most of it
+    for the naive loop. It displays the number of the step, and the seconds that are left.
 
     Exits with 1 if a copy differs from the server.
     """
@@ -107,9 +107,9 @@ async def _run(plan: Plan) -> Scenario:
     scenario = Scenario(plan)
     display = ProgressDisplay(scenario)
     if or_none(Gauge(os.getpid()).rss) is None:
-        display.step_started("memory is not measured: this system has no /proc/PID/smaps_rollup")
+        click.echo("memory is not measured: this system has no /proc/PID/smaps_rollup", err=True)
     elif or_none(Gauge(os.getpid()).reset_peak) is None:
-        display.step_started("peaks include all earlier phases: /proc/PID/clear_refs is not writable")
+        click.echo("peaks include all earlier phases: /proc/PID/clear_refs is not writable", err=True)
     task = asyncio.current_task()
     assert task is not None
     for number in (signal.SIGTERM, signal.SIGHUP):

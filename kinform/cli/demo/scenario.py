@@ -43,6 +43,14 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     def phases(self) -> list[str]:
         return [SYNC, STORM, RELIST] if self.embedded else [SYNC, RELIST]
 
+    @property
+    def steps(self) -> int:
+        """Number of steps: the start, the turns, the comparison.
+
+        An embedded server also makes changes between two phases.
+        """
+        return 2 + 2 * len(self.phases) + (len(self.phases) - 1 if self.embedded else 0)
+
 
 class Measured(msgspec.Struct, frozen=True, kw_only=True):
     """The measurements of one turn.
@@ -126,6 +134,16 @@ class Scenario:
         self.contestants: list[Contestant] = []
         self.json_bytes: dict[str, int] = {}
         self.server: ChildProcess | None = None
+
+    def expected_seconds(self, contestant: Contestant, phase: str) -> float | None:
+        """Estimates a turn, by its objects, from the initial sync of the contestant.
+
+        Returns None before that.
+        """
+        first = contestant.measured.get(SYNC)
+        if first is None:
+            return None
+        return first.seconds * (self.plan.updates / max(first.objects, 1) if phase == STORM else 1.0)
 
     @asynccontextmanager
     async def started(self, listener: ProgressListener) -> AsyncIterator[None]:

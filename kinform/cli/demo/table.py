@@ -1,7 +1,8 @@
 """The output of the demo: progress on stderr, and the final table.
 
-A terminal shows a live table. A pipe gets a line per step, and one every two seconds during a turn. Measures nothing
-except how long the current turn has lasted.
+A terminal shows a live table. A pipe gets a line per step, and one every two seconds during a turn. Both name the
+number of the step, and the seconds left once each contestant has had a turn. Measures nothing except how long the
+current turn has lasted.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class ProgressDisplay:
     def __init__(self, scenario: Scenario) -> None:
         self._scenario = scenario
         self._step = ""
+        self._number = 0
         self._turn: tuple[Contestant, str, float] | None = None
         self._last_line = 0.0
         self._live: Live | None = None
@@ -53,10 +55,12 @@ class ProgressDisplay:
 
     def step_started(self, text: str) -> None:
         self._turn, self._step = None, text
+        self._number += 1
         self._print(text)
 
     def turn_started(self, contestant: Contestant, phase: str) -> None:
         self._turn, self._step = (contestant, phase, time.monotonic()), f"{contestant.name}: {phase}"
+        self._number += 1
         self._last_line = time.monotonic()
         self._print(f"{self._step} started")
 
@@ -70,7 +74,26 @@ class ProgressDisplay:
 
     def _print(self, line: str) -> None:
         if self._live is None:
-            print(line, file=sys.stderr, flush=True)
+            print(f"{self._progress()}: {line}", file=sys.stderr, flush=True)
+
+    def _progress(self) -> str:
+        step = f"step {self._number} of {self._scenario.plan.steps}"
+        left = self._seconds_left()
+        return step if left is None else f"{step}, about {left:.0f} s left"
+
+    def _seconds_left(self) -> float | None:
+        """Estimates the seconds of all turns to come. None before each had a turn."""
+        left, now = 0.0, time.monotonic()
+        for contestant in self._scenario.contestants:
+            for phase in self._scenario.plan.phases:
+                if phase in contestant.measured:
+                    continue
+                if (expected := self._scenario.expected_seconds(contestant, phase)) is None:
+                    return None
+                if self._turn is not None and self._turn[:2] == (contestant, phase):
+                    expected = max(expected - (now - self._turn[2]), 0.0)
+                left += expected
+        return left if self._scenario.contestants else None
 
     def _refresh(self) -> None:
         if self._live is not None:
@@ -87,7 +110,7 @@ class ProgressDisplay:
             )
 
     def _table(self) -> Table | Text:
-        text, server = self._step, self._scenario.server
+        text, server = f"{self._progress()}: {self._step}", self._scenario.server
         if not self._scenario.contestants:
             return Text(text + (f": {server.objects:,} objects" if server is not None and server.objects else ""))
         table = Table(title=text, title_justify="left", title_style="bold")

@@ -101,7 +101,7 @@ async def _survey(
     from kinform.cli.prune.user_type import load_type
 
     type = None if type_name is None else load_type(type_name)
-    if not suggest:
+    if not suggest or dump is not None:
         seconds = 0.0
     with Activity() as activity:
         if dump is not None:

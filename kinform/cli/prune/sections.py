@@ -10,6 +10,7 @@ from kinform.cli._report.section import (
     share_cell,
     size_bars,
     size_cell,
+    text_cell,
 )
 from kinform.cli._rows import quantity
 from kinform.cli.prune.report import PathReport, PruneReport
@@ -31,7 +32,7 @@ def document(report: PruneReport, *, suggest: bool) -> Document:
 def _paths(report: PruneReport) -> Section:
     rows = [
         [
-            Cell(each.path),
+            text_cell(each.path),
             count_cell(each.objects),
             size_cell(each.bytes),
             share_cell(each.bytes / report.bytes),

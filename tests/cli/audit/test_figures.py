@@ -138,6 +138,19 @@ class TestSizes:
         assert long is not None
         assert (long.longest, long.key, long.over, long.limit) == (50, "a/longest", 2, 20)
 
+    async def test_times_without_a_zone_are_reported_as_unread(self, server: Server) -> None:
+        created = {"creationTimestamp": "2026-01-01T00:00:00"}
+        server.put("example.com/v1/widgets", {"metadata": {"name": "odd", "namespace": "a", **created}})
+        server.put("example.com/v1/widgets", {"metadata": {"name": "w", "namespace": "a"}})
+        spec = {"holderIdentity": "x", "renewTime": "2026-01-01T00:00:00"}
+        server.put("coordination.k8s.io/v1/leases", {"metadata": {"name": "l", "namespace": "a"}, "spec": spec})
+        report = await audit(server)
+        assert collection(report, "example.com/v1/widgets").objects == 2
+        (unseen,) = (each for each in report.unseen if each.what == "example.com/v1/widgets")
+        assert unseen.why.startswith("1 objects have another form")
+        assert report.leases is not None
+        assert report.leases.held == 0
+
     async def test_an_empty_cluster_has_a_report(self, server: Server) -> None:
         report = await audit(server)
         assert not any(each.objects for each in report.collections)

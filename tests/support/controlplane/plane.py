@@ -58,6 +58,7 @@ class ControlPlane:
         tokens: The bearer token of every user.
         apiserver: The process of the kube-apiserver.
         etcd: The process of the etcd.
+        etcd_url: `http://127.0.0.1:PORT` of the etcd, without TLS.
     """
 
     def __init__(self, binaries: Path, flags: Sequence[str] = ()) -> None:
@@ -211,7 +212,7 @@ class ControlPlane:
     def _choose_ports(self) -> None:
         secure, client, peer = _free_ports(3)
         self.url = f"https://127.0.0.1:{secure}"
-        self._etcd_url = f"http://127.0.0.1:{client}"
+        self.etcd_url = f"http://127.0.0.1:{client}"
         peer_url = f"http://127.0.0.1:{peer}"
         folder = self.folder
         shutil.rmtree(folder / "etcd", ignore_errors=True)
@@ -219,7 +220,7 @@ class ControlPlane:
             [
                 self._binaries / "etcd",
                 "--data-dir", folder / "etcd",
-                "--listen-client-urls", self._etcd_url, "--advertise-client-urls", self._etcd_url,
+                "--listen-client-urls", self.etcd_url, "--advertise-client-urls", self.etcd_url,
                 "--listen-peer-urls", peer_url, "--initial-advertise-peer-urls", peer_url,
                 "--initial-cluster", f"default={peer_url}",
                 "--unsafe-no-fsync",
@@ -230,7 +231,7 @@ class ControlPlane:
         self.apiserver = Process(
             [
                 self._binaries / "kube-apiserver",
-                "--etcd-servers", self._etcd_url,
+                "--etcd-servers", self.etcd_url,
                 "--etcd-compaction-interval", "0",
                 "--bind-address", "127.0.0.1", "--secure-port", str(secure),
                 # Without it the server looks for a default route, which a sandbox may lack.
@@ -259,7 +260,7 @@ class ControlPlane:
         await self._wait(self.etcd, self._etcd_ready)
 
     async def _etcd_ready(self) -> bool:
-        async with _session() as session, session.get(f"{self._etcd_url}/health") as response:
+        async with _session() as session, session.get(f"{self.etcd_url}/health") as response:
             return response.status == 200
 
     async def _ready(self) -> bool:
@@ -285,7 +286,7 @@ class ControlPlane:
             raise StartError(f"{late}\n{process.tail()}") from None
 
     async def _etcd_call(self, path: str, body: dict[str, Any]) -> Any:
-        async with _session() as session, session.post(self._etcd_url + path, json=body) as response:
+        async with _session() as session, session.post(self.etcd_url + path, json=body) as response:
             response.raise_for_status()
             return await response.json()
 

@@ -1,0 +1,48 @@
+"""Checks of handlers: a wrong number of arguments is refused, and nothing else."""
+
+from __future__ import annotations
+
+import functools
+from unittest.mock import Mock
+
+import pytest
+
+from kinform._checks import require_handler
+from kinform._errors import OptionError
+
+
+def wrapped(function):
+    @functools.wraps(function)
+    def call(*arguments):
+        return function()
+
+    return call
+
+
+class Bound:
+    def two(self, old, new): ...
+
+    def __call__(self, found): ...
+
+
+@pytest.mark.parametrize(
+    "handler", [print, [].append, dict, Mock(), Bound(), wrapped(lambda: None), lambda *a: None, lambda a, b=1: None]
+)
+def test_a_handler_that_takes_one_argument_passes(handler):
+    require_handler(handler, "object")
+
+
+def test_a_handler_that_takes_two_arguments_passes():
+    for handler in (Bound().two, max, functools.partial(print, "x"), lambda old, new, more=None: None):
+        require_handler(handler, "old, new")
+
+
+@pytest.mark.parametrize("handler", [lambda: None, lambda a, b: None, Bound().two, lambda *, key: None, "text", None])
+def test_a_handler_that_takes_another_number_is_refused(handler):
+    with pytest.raises(OptionError, match=r"^handler: .*expected a callable with 1 argument: handler\(object\)"):
+        require_handler(handler, "object")
+
+
+def test_the_error_names_the_arguments():
+    with pytest.raises(OptionError, match=r"expected a callable with 2 arguments: handler\(old, new\)"):
+        require_handler(lambda new: None, "old, new")
