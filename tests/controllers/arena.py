@@ -23,16 +23,6 @@ from tests.support.clusters import RealCluster
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
 
-AUDIT_POLICY = """\
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-  - {level: RequestResponse, verbs: [create, update], resources: [{group: "", resources: [configmaps]}]}
-  - {level: RequestResponse, resources: [{group: coordination.k8s.io, resources: [leases]}]}
-  - {level: None}
-"""
-
 
 class Contender:
     """A contender: its process and its road.

@@ -35,7 +35,7 @@ ROOMS = {
         "vocabulary",
         "base adapter access credentials client_configuration http_client lean_import lent_client cluster_identity",
     ),
-    "_listwatch": Room("vocabulary _paths _transport", "stream fetch frames pacing pages"),
+    "_listwatch": Room("vocabulary _paths _transport", "stream fetch frames pacing pages capabilities"),
     "_connection": Room("vocabulary _paths _transport _listwatch", "bodies connection exchange listing target verbs"),
     "_store": Room("vocabulary _paths", "contents writer reader"),
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),
