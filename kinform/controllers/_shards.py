@@ -313,12 +313,27 @@ class Shards:
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            due = self._advance(self._loop.time())
+            try:
+                if self._leases.state == "failed":
+                    await self._follow_again()
+                due = self._advance(self._loop.time())
+            except Exception as error:  # the timers of the claims still end the work in time
+                self._set_error(error)
+                due = self._loop.time() + self._retry_seconds
             try:
                 async with asyncio.timeout_at(due):
                     await self._wake.wait()
             except TimeoutError:
                 pass
+
+    async def _follow_again(self) -> None:
+        """Follows the Leases again, after an error that ended their informer."""
+        error = await self._leases.failed()
+        self._set_error(error)
+        with suppress(type(error)):  # the end of its block raises it
+            await self._leases.__aexit__(None, None, None)
+        self._leases = self._informer()
+        await self._leases.__aenter__()
 
     def _advance(self, now: float) -> float:
         """Starts what has to be done now, and returns the time of the next step."""

@@ -184,3 +184,39 @@ async def test_a_cancelled_end_of_the_block_leaves_nothing_running(server: Serve
         server.thaw()
         async with shards:
             await until(lambda: len(shards.stats().owned) == COUNT, within=20)
+
+
+async def test_an_error_in_the_loop_is_reported_and_the_loop_goes_on(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    advance, failures = Shards._advance, iter([ValueError("a bug")] * 3)
+
+    def fails_at_first(shards: Shards, now: float) -> float:
+        for error in failures:
+            raise error
+        return advance(shards, now)
+
+    monkeypatch.setattr(Shards, "_advance", fails_at_first)
+    async with running(server, "a") as (replica,):
+        await until(lambda: len(replica.owned) == COUNT, within=20)
+    assert "ValueError" in caplog.text
+    assert "a bug" not in caplog.text
+
+
+async def test_leases_are_followed_again_after_a_fatal_error(
+    server: Server, replicas: list[Replica], caplog: pytest.LogCaptureFixture
+) -> None:
+    await until(lambda: fair(*replicas), within=20)
+    before = [replica.shards._leases for replica in replicas]
+    for informer in before:
+        for stream in informer._collection.streams.values():
+            stream.fail(kinform.KinformError("ended by the test"))
+    await until(lambda: all(replica.shards._leases is not old for replica, old in zip(replicas, before, strict=True)))
+    assert "ended by the test" in caplog.text
+    third = Replica(server, "c")
+    await third.start()
+    try:
+        await until(lambda: fair(*replicas, third), within=30)
+    finally:
+        await third.stop()
+    assert no_overlap(*replicas, third)
