@@ -11,6 +11,7 @@ import pytest
 import kinform
 from kinform.controllers import EventRecorder, EventStats
 from kinform.controllers._event_limits import BURST
+from kinform.controllers._events import MAX_RETRY_AFTER
 from kinform.testing import Forbidden, Hangup, LostResponse, Server, Stall, Unavailable
 from tests.support.clusters import Cluster
 from tests.support.virtual_time import run
@@ -234,6 +235,18 @@ def test_a_write_is_repeated_until_the_server_answers():
     writes, stats = in_virtual_time(program, *away)
     assert [verb for _, verb, _ in writes] == ["create"] * 4
     assert stats == {"created": 1}
+
+
+@pytest.mark.parametrize(("asked", "wait"), [(None, 1), (0.5, 1), (20, 20), (1e9, MAX_RETRY_AFTER)])
+def test_a_write_waits_for_retry_after_up_to_a_limit(asked, wait):
+    async def program(recorder):
+        recorder.event(about(), "Created", "made")
+        await asyncio.sleep(200)
+
+    for status in (429, 503):
+        writes, stats = in_virtual_time(program, kinform.StatusError("r", status, retry_after=asked))
+        assert wait <= writes[1][0] - writes[0][0] < 2 * wait
+        assert stats == {"created": 1}
 
 
 def test_a_series_whose_event_expired_is_created_again():
