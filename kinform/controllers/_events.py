@@ -191,7 +191,7 @@ class EventRecorder:
 
         Raises:
             OptionError: An argument is not valid.
-            KinformError: This is not the event loop of the recorder.
+            KinformError: The block of the recorder was not entered, or this is not its event loop.
         """
         self._binding.check()
         _require_text("reason", reason)
@@ -200,10 +200,12 @@ class EventRecorder:
         action = reason if action is None else action
         _require_text("action", action)
         about = Regarding.of(read_identity("regarding", regarding)[0])
-        now = asyncio.get_running_loop().time()
         if self._closed:
             self._dropped += 1
             return
+        if self._task is None:
+            raise KinformError(f"events of {self.name}: not running: enter the `async with` block, or `run`, first")
+        now = self._binding.loop.time()
         key = (about, type, reason, action)
         series = self._series.get(key)
         if series is not None and now - series.seen < SERIES_SECONDS:

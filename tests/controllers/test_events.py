@@ -293,12 +293,30 @@ async def test_a_refused_event_is_counted_and_logged_without_its_note(server: Se
 async def test_an_event_after_the_end_is_dropped(server: Server):
     async with kinform.connect(server.url) as api:
         recorder = EventRecorder(api, reporting_controller=NAME)
-        recorder.event(about(), "Early", "before the start")
         async with recorder:
+            recorder.event(about(), "Created", "made")
             with pytest.raises(kinform.KinformError, match="running"):
                 await recorder.__aenter__()
         recorder.event(about(), "Late", "after the end")
         assert counts(recorder.stats()) == {"created": 1, "dropped": 1}
+
+
+def test_an_event_before_the_start_is_refused():
+    recorder = EventRecorder(FakeApi(), reporting_controller=NAME)
+
+    async def main() -> None:
+        early()
+        async with recorder:
+            recorder.event(about(), "Created", "made")
+
+    def early() -> None:
+        with pytest.raises(kinform.KinformError, match=f"events of {NAME}: not running: enter"):
+            recorder.event(about(), "Early", "before the start")
+
+    early()
+    run(main())
+    recorder.event(about(), "Late", "after the end, without a loop")
+    assert counts(recorder.stats()) == {"created": 1, "dropped": 1}
 
 
 @pytest.mark.parametrize(
