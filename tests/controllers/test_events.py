@@ -126,6 +126,17 @@ async def test_events_of_cluster_scoped_objects_are_in_default(cluster: Cluster)
     assert event["regarding"] == {"apiVersion": "v1", "kind": "Namespace", "name": cluster.namespace, "uid": "u"}
 
 
+async def test_the_longest_name_of_a_controller_is_accepted(cluster: Cluster) -> None:
+    name = f"{'a.' * 126}b/{'o' * 63}"
+    await cluster.create("w")
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
+        found = await api.get(MAPS, f"{cluster.namespace}/w")
+        async with EventRecorder(api, reporting_controller=name) as recorder:
+            recorder.event(found, "Seen", "seen")
+        (event,) = [each async for each in api.list(EVENTS, scope=kinform.Scope(namespaces=[cluster.namespace]))]
+    assert event["reportingController"] == name
+
+
 async def test_an_event_in_a_missing_namespace_fails_alone(cluster: Cluster, caplog) -> None:
     await cluster.create("w")
     async with kinform.connect(cluster.url, **cluster.connect_options) as api:
