@@ -105,12 +105,9 @@ async def test_the_second_replica_works_when_the_first_one_ends(setting: Setting
         await setting.burst(20)
         await setting.converged(20)
         assert len(setting.writes()) <= 2 * 20
-        assert (
-            'leader_election_master_status{name="widget-operator/widget-operator"} 1.0' in first.answer("/metrics")[1]
-        )
-        assert (
-            'leader_election_master_status{name="widget-operator/widget-operator"} 0.0' in second.answer("/metrics")[1]
-        )
+        leads = 'leader_election_master_status{name="widget-operator/widget-operator"}'
+        assert f"{leads} 1.0" in first.answer("/metrics")[1]
+        assert f"{leads} 0.0" in second.answer("/metrics")[1]
         assert await first.stop() == 0
         await setting.put("last", 7)
         await setting.converged(21)
