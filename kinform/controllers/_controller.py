@@ -227,7 +227,7 @@ class Controller:
 
         Raises:
             OptionError: An argument is not valid.
-            KinformError: As for `events`; or this is not the event loop of the controller.
+            KinformError: As for `events`; or `run` was not called, or this is not its event loop.
         """
         events, obj = self.events, self._primary.store.raw(key)
         if obj is None:

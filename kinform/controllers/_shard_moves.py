@@ -14,12 +14,8 @@ from kinform._errors import ConflictError, NotFoundError
 from kinform._jitter import random_fraction
 from kinform.controllers._lease import Step
 from kinform.controllers._lease_requests import LEASES
+from kinform.controllers._lease_times import JITTER, MIN_RETRY
 from kinform.controllers._shard_claim import Claim
-
-JITTER = 0.2
-"""The largest part of `retry_seconds` that is added to a wait after a failure to take a Lease."""
-MIN_RETRY = 0.1
-"""The smallest part of `retry_seconds` between two attempts to renew, near the deadline."""
 
 
 class Moves:

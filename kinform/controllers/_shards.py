@@ -12,7 +12,6 @@ import asyncio
 import logging
 import math
 import os
-import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -22,23 +21,21 @@ from typing import Any
 import msgspec
 
 from kinform import Backoff, Connection, Informer, Scope, WatchOptions
-from kinform._checks import require_instance, require_integer, require_match, require_number, require_positive
+from kinform._checks import require_instance, require_integer, require_match
 from kinform._errors import KinformError, LeadershipLost, OptionError
 from kinform._printable import printable
 from kinform._sharding import MAX_SHARDS, ShardSet
 from kinform._throttled_log import ThrottledLog, function_name
 from kinform.controllers._lease_requests import LEASES
+from kinform.controllers._lease_times import LEASE_KEY, check_times
 from kinform.controllers._shard_claim import Claim
 from kinform.controllers._shard_members import Members
-from kinform.controllers._shard_moves import JITTER, Moves
+from kinform.controllers._shard_moves import Moves
 from kinform.controllers._shard_plan import plan
 from kinform.controllers._term import Term
 from kinform_ext._scan import shard_of
 
 _log = logging.getLogger("kinform.shards")
-
-_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
-_KEY = re.compile(rf"{_LABEL}/{_LABEL}(?:\.{_LABEL})*")
 
 
 class ShardsStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -119,18 +116,13 @@ class Shards:
         retry_seconds: float = 10.0,
     ) -> None:
         require_instance("api", api, Connection, "a kinform.Connection")
-        require_match("name", name, _KEY, 'the begin of the keys of Leases: "namespace/name"')
+        require_match("name", name, LEASE_KEY, 'the begin of the keys of Leases: "namespace/name"')
         require_integer("count", count, 1, f"a number of shards from 1 to {MAX_SHARDS}")
         if count > MAX_SHARDS:
             raise OptionError("count", count, f"a number of shards from 1 to {MAX_SHARDS}")
         if identity is not None and (not isinstance(identity, str) or not identity.strip()):
             raise OptionError("identity", identity, "a name for this replica, or None")
-        require_positive("retry_seconds", retry_seconds)
-        least = retry_seconds * (1 + JITTER)
-        above = f"a number of seconds above 1.2 * retry_seconds, {least:g}"
-        require_number("renew_deadline", renew_deadline, above, lambda n: least < n < float("inf"))
-        above = f"a number of seconds above renew_deadline, {renew_deadline:g}"
-        require_number("lease_seconds", lease_seconds, above, lambda n: renew_deadline < n < 1 << 31)
+        check_times(lease_seconds, renew_deadline, retry_seconds)
         self.name = name
         self.count = count
         self.identity = f"{identity or socket.gethostname()}_{os.urandom(8).hex()}"
