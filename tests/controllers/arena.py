@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 import kinform
-from kinform.controllers._lease_requests import LEASES
+from kinform.controllers._leases.lease_requests import LEASES
 from tests.controllers.contender import Line, Settings
 from tests.docs.markdown import ROOT
 from tests.support.clusters import RealCluster

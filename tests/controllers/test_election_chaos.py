@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from kinform.controllers._lease_requests import LEASES
+from kinform.controllers._leases.lease_requests import LEASES
 from tests.controllers.arena import Arena, Contender, arena, now
 from tests.support.audit import audit_events, audit_flags, written_config_maps
 from tests.support.clusters import RealCluster, real_cluster

@@ -10,8 +10,8 @@ import pytest
 
 import kinform
 from kinform.controllers import EventRecorder, EventStats
-from kinform.controllers._event_limits import BURST
-from kinform.controllers._events import MAX_RETRY_AFTER
+from kinform.controllers._events.limits import BURST
+from kinform.controllers._events.recorder import MAX_RETRY_AFTER
 from kinform.testing import Forbidden, Hangup, LostResponse, Server, Stall, Unavailable
 from tests.support.clusters import Cluster
 from tests.support.virtual_time import run
@@ -282,7 +282,7 @@ def test_a_series_whose_event_expired_is_created_again():
 
 @pytest.mark.parametrize("fault", [Unavailable(), Hangup(), LostResponse(), Stall()])
 async def test_faults_of_the_server_never_reach_the_caller(server: Server, fault, monkeypatch):
-    monkeypatch.setattr("kinform.controllers._events.REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr("kinform.controllers._events.recorder.REQUEST_SECONDS", 0.3)
     server.fault(fault, on="create", times=1)
     async with kinform.connect(server.url) as api, EventRecorder(api, reporting_controller=NAME) as recorder:
         recorder.event(about(), "Created", "made")

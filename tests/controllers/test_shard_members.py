@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from kinform.controllers._shard_members import Members
+from kinform.controllers._shards.members import Members
 
 NAME = "shop/widgets"
 

@@ -120,6 +120,19 @@ def test_rooms_import_only_rooms_below():
         below.add(name)
 
 
+# The rooms of `controllers`, from the lowest to the highest.
+CONTROLLERS = ("_queue", "_leases", "_identity", "_events", "_finalizers", "_election", "_shards", "_reconcile")
+
+
+def test_rooms_of_controllers_import_only_rooms_below():
+    for module in MODULES:
+        if module.startswith("controllers."):
+            here = CONTROLLERS.index(module.split(".")[1])
+            for other in IMPORTS[module]:
+                if other.startswith("controllers."):
+                    assert CONTROLLERS.index(other.split(".")[1]) <= here, f"{module} imports {other}"
+
+
 def test_no_module_imports_itself_through_others():
     open_, done = [], set()
 

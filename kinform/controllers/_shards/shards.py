@@ -26,13 +26,13 @@ from kinform._errors import KinformError, LeadershipLost, OptionError
 from kinform._printable import printable
 from kinform._sharding import MAX_SHARDS, ShardSet
 from kinform._throttled_log import ThrottledLog, function_name
-from kinform.controllers._lease_requests import LEASES
-from kinform.controllers._lease_times import LEASE_KEY, check_times
-from kinform.controllers._shard_claim import Claim
-from kinform.controllers._shard_members import Members
-from kinform.controllers._shard_moves import Moves
-from kinform.controllers._shard_plan import plan
-from kinform.controllers._term import Term
+from kinform.controllers._leases.lease_requests import LEASES
+from kinform.controllers._leases.lease_times import LEASE_KEY, check_times
+from kinform.controllers._leases.term import Term
+from kinform.controllers._shards.claim import Claim
+from kinform.controllers._shards.members import Members
+from kinform.controllers._shards.moves import Moves
+from kinform.controllers._shards.plan import plan
 from kinform_ext._scan import shard_of
 
 _log = logging.getLogger("kinform.shards")

@@ -31,8 +31,8 @@ from kinform._jitter import random_fraction
 from kinform._loop_binding import LoopBinding
 from kinform._options import Backoff
 from kinform._throttled_log import ThrottledLog
-from kinform.controllers._event_limits import EventLimits
-from kinform.controllers._event_series import EventSeries, Regarding
+from kinform.controllers._events.limits import EventLimits
+from kinform.controllers._events.series import EventSeries, Regarding
 from kinform.controllers._identity import QUALIFIED_NAME, AnyIdentity, read_identity
 
 log = logging.getLogger("kinform.controllers")

@@ -9,7 +9,7 @@ import math
 import os
 from typing import Any
 
-from kinform.controllers._lease import LeaseMachine
+from kinform.controllers._leases.lease import LeaseMachine
 
 
 class Members:

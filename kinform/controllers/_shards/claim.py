@@ -13,9 +13,9 @@ from typing import Any
 
 from kinform import Connection
 from kinform._errors import LeadershipLost
-from kinform.controllers._lease import LeaseMachine, Record, Step
-from kinform.controllers._lease_requests import LeaseRequests
-from kinform.controllers._term import Block, Term
+from kinform.controllers._leases.lease import LeaseMachine, Record, Step
+from kinform.controllers._leases.lease_requests import LeaseRequests
+from kinform.controllers._leases.term import Block, Term
 
 
 class Claim:

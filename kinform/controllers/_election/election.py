@@ -32,11 +32,11 @@ from kinform._errors import (
 from kinform._jitter import random_fraction
 from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog, function_name
-from kinform.controllers._election_events import report_event
-from kinform.controllers._lease import LeaseMachine, Step
-from kinform.controllers._lease_requests import LeaseRequests
-from kinform.controllers._lease_times import JITTER, LEASE_KEY, MIN_RETRY, check_times
-from kinform.controllers._term import Block, Term
+from kinform.controllers._election.events import report_event
+from kinform.controllers._leases.lease import LeaseMachine, Step
+from kinform.controllers._leases.lease_requests import LeaseRequests
+from kinform.controllers._leases.lease_times import JITTER, LEASE_KEY, MIN_RETRY, check_times
+from kinform.controllers._leases.term import Block, Term
 
 H = TypeVar("H", bound=Callable[[str], object])
 

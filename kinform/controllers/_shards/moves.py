@@ -12,10 +12,10 @@ from collections.abc import Callable
 from kinform import Connection
 from kinform._errors import ConflictError, NotFoundError
 from kinform._jitter import random_fraction
-from kinform.controllers._lease import Step
-from kinform.controllers._lease_requests import LEASES
-from kinform.controllers._lease_times import JITTER, MIN_RETRY
-from kinform.controllers._shard_claim import Claim
+from kinform.controllers._leases.lease import Step
+from kinform.controllers._leases.lease_requests import LEASES
+from kinform.controllers._leases.lease_times import JITTER, MIN_RETRY
+from kinform.controllers._shards.claim import Claim
 
 
 class Moves:
