@@ -49,6 +49,15 @@ class ShardSource(Protocol):
         ...
 
 
+def is_about_selector(message: str) -> bool:
+    """Returns whether the message of a refusal is about `shardSelector`.
+
+    The message of kube-apiserver 1.36 begins with "invalid shard selector". Its selectors are calls of `shardRange`.
+    """
+    text = message.lower().replace(" ", "")
+    return "shardselector" in text or "shardrange" in text
+
+
 class ShardSet(msgspec.Struct, frozen=True, gc=False):
     """A set of shards of a collection.
 

@@ -12,8 +12,9 @@ from random import Random
 from benchmarks.fleet.simulation import RETRY_AFTER_SECONDS, Agent, Send, Sleep
 from kinform import WatchOptions
 from kinform._fleet import FLEET_JITTER_SECONDS, first_delay
+from kinform._listwatch.capabilities import Capabilities
 from kinform._listwatch.frames import Bookmark, ListEnd
-from kinform._listwatch.machine import Capabilities, ListWatchMachine
+from kinform._listwatch.machine import ListWatchMachine
 from kinform._spec import CollectionSpec
 from kinform._status import Status
 

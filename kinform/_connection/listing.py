@@ -11,9 +11,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 
 from kinform._connection.exchange import Call, exchange
-from kinform._errors import ExpiredError, ProtocolError, SkippedError, StalledError, TransportError
+from kinform._errors import ExpiredError, ProtocolError, SkippedError, StalledError, StatusError, TransportError
+from kinform._listwatch.capabilities import capabilities_of
 from kinform._listwatch.frames import Foreign, Frames, ListEnd, Skip
 from kinform._listwatch.pages import MAX_UNASKED_OBJECTS, Pages, accept_header, page_params, selector_params
+from kinform._sharding import ShardSet, is_about_selector
 from kinform._spec import CollectionSpec
 from kinform._transport.base import Request, Response, Transport
 from kinform_ext._scan import Batch
@@ -121,14 +123,8 @@ class _Page:
 
     async def _request(self) -> AsyncGenerator[Batch, None]:
         """Requests the page once, and yields its batches."""
-        name, options, scope, shards = self.name, self._spec.options, self._spec.scope, self._spec.shards
-        request = Request(
-            path=self._spec.resource.path(self._namespace),
-            params=(*selector_params(scope, shards), *page_params(options.page_size, self._token)),
-            accept=accept_header(scope, watch=False),
-            gzip=options.compression == "gzip",
-        )
-        response = await exchange(self._transport, Call("list", name, request), _unread, timeout=self._timeout)
+        name, options, shards = self.name, self._spec.options, self._spec.shards
+        response = await self._open(shards)
         frames = Frames(
             "list", self._spec.prune.program(), name=name, max_object_bytes=options.max_object_bytes, shards=shards
         )
@@ -152,6 +148,31 @@ class _Page:
                 await asyncio.sleep(0)  # a body that has already arrived would block the loop
         finally:
             response.close()
+
+    async def _open(self, shards: ShardSet | None) -> Response:
+        """Opens the page; without `shardSelector` if the server refuses it."""
+        options, scope = self._spec.options, self._spec.scope
+        capabilities = capabilities_of(self._transport)
+
+        async def send(shards: ShardSet | None) -> Response:
+            request = Request(
+                path=self._spec.resource.path(self._namespace),
+                params=(*selector_params(scope, shards), *page_params(options.page_size, self._token)),
+                accept=accept_header(scope, watch=False),
+                gzip=options.compression == "gzip",
+            )
+            return await exchange(self._transport, Call("list", self.name, request), _unread, timeout=self._timeout)
+
+        if shards is None or capabilities.without_shards:
+            return await send(None)
+        try:
+            return await send(shards)
+        except StatusError as error:
+            if error.status not in (400, 422) and not (error.status == 500 and is_about_selector(error.message)):
+                raise
+        response = await send(None)
+        capabilities.refuses_shards(self.name)
+        return response
 
     async def _next(self, chunks: AsyncIterator[bytes], frames: Frames) -> bytes:
         """Returns the next chunk.

@@ -21,12 +21,12 @@ from kinform._errors import (
 )
 from kinform._events import Applied, Init, InitDone, Skipped, Step
 from kinform._listwatch.call_order import CallOrderError, ExpectedCall, expected_after
+from kinform._listwatch.capabilities import Capabilities
 from kinform._listwatch.frames import Bookmark, Foreign, Frame, ListEnd, Skip
 from kinform._listwatch.pages import accept_header, page_params, selector_params
 from kinform._listwatch.phases import Counters, Listing, Paging, Phase, PhaseData, Streaming, Watching
 from kinform._listwatch.transitions import MAX_STREAM_TRIES, TRANSITIONS, Next, Verdict, Wait
 from kinform._listwatch.verdicts import judge_end, judge_page, judge_refusal, judge_size
-from kinform._options import Resource
 from kinform._resource_versions import is_newer
 from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
@@ -40,17 +40,6 @@ MAX_BOOKMARKS_BEFORE_END = 5
 
 # Seconds a server may ask to wait: one bad header of a proxy must not park a stream for years.
 MAX_RETRY_AFTER = 600.0
-
-
-class Capabilities:
-    """Facts about a server, shared by all streams to it.
-
-    Attributes:
-        without_stream: Resources that have no WatchList.
-    """
-
-    def __init__(self) -> None:
-        self.without_stream: set[Resource] = set()
 
 
 class ListWatchMachine:
@@ -82,6 +71,7 @@ class ListWatchMachine:
         close_requested: The caller must close the current connection.
         reload_credentials: The last answer was 401: read the credentials again before the next request.
         shards: The shards to request; None: all objects.
+        names_shards: The last request has a `shardSelector`.
     """
 
     def __init__(
@@ -115,6 +105,8 @@ class ListWatchMachine:
         self.close_requested = False
         self.reload_credentials = False
         self.shards = spec.shards
+        self.names_shards = False
+        self._shards_refused = False  # a request with them was; it counts as soon as one without is accepted
         self._has_state = bool(resource_version)
         self._phase: PhaseData = Watching(resource_version) if resource_version else self._start()
 
@@ -126,7 +118,9 @@ class ListWatchMachine:
         self.close_requested = False
         self._timeout = int(self._options.watch_timeout * (1 + self._random()))
         scope, page_size = self._scope, self._options.page_size
-        params = selector_params(scope, self.shards)
+        shards = None if self._shards_refused or self._capabilities.without_shards else self.shards
+        self.names_shards = shards is not None
+        params = selector_params(scope, shards)
         watch = True
         match self._phase:
             case Listing() | Paging() as phase:
@@ -164,6 +158,8 @@ class ListWatchMachine:
         """Handles a status of 200. Returns `Init` if a new state begins."""
         self._called("accepted")
         self._counters.unauthorized = self._counters.refusals = 0
+        if self._shards_refused:
+            self._capabilities.refuses_shards(self.name)
         if isinstance(self._phase, Watching):
             self._phase.accepted = True
             self.state = "live"
@@ -365,6 +361,7 @@ class ListWatchMachine:
             self._phase,
             self._counters,
             event=event,
+            names_shards=self.names_shards,
             long_enough=self._options.backoff.maximum,
         )
         verb = "list" if isinstance(self._phase, Listing | Paging) else "watch"
@@ -384,6 +381,7 @@ class ListWatchMachine:
     def _move(self, verdict: Verdict, error: KinformError | None = None, *, token: str = "") -> None:
         """Makes the transition for a verdict: phase, delay and state."""
         transition = TRANSITIONS[self._phase.phase, verdict]
+        self._shards_refused |= verdict is Verdict.UNSHARDED
         watched = self.watching
         self.state = transition.state or self.state
         match transition.next:

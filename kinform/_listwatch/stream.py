@@ -28,9 +28,10 @@ from kinform._errors import (
 from kinform._events import Applied, Apply, Delete, Init, InitApply, InitDone, Skipped, Step
 from kinform._fleet import FLEET_JITTER_SECONDS, first_delay, node_name, process_age
 from kinform._jitter import random_fraction
+from kinform._listwatch.capabilities import capabilities_of
 from kinform._listwatch.frames import Bookmark, Foreign, Frame, Frames, ListEnd, Skip
 from kinform._listwatch.healing import Healing
-from kinform._listwatch.machine import MAX_RETRY_AFTER, Capabilities, ListWatchMachine
+from kinform._listwatch.machine import MAX_RETRY_AFTER, ListWatchMachine
 from kinform._listwatch.pacing import Cooldown, Pacing, Turn
 from kinform._objects import Object
 from kinform._options import Prune, Resource, Scope, WatchOptions
@@ -53,7 +54,6 @@ WatcherEvent = Init | InitApply | InitDone | Apply | Delete
 RESUMED_AFTER_SECONDS = 0.5
 
 # Shared by all streams to a cluster, and released with the client.
-_capabilities: weakref.WeakKeyDictionary[object, Capabilities] = weakref.WeakKeyDictionary()
 _cooldowns: weakref.WeakKeyDictionary[object, Cooldown] = weakref.WeakKeyDictionary()
 
 
@@ -119,7 +119,7 @@ class Stream:
         self._machine = ListWatchMachine(
             spec,
             namespace,
-            capabilities=_capabilities.setdefault(transport.identity, Capabilities()),
+            capabilities=capabilities_of(transport),
             random=random_fraction,
             resource_version=resource_version,
             counts=self._counts,
@@ -406,7 +406,8 @@ class Stream:
             if self._machine.watching:
                 self._counts.count_batch(frame.verb_counts())
             if self.shards is not None and self.shard_filter is None:
-                self.shard_filter = "server"  # until an object of another shard arrives
+                # "server" holds until an object of another shard arrives.
+                self.shard_filter = "server" if self._machine.names_shards else "client"
         elif isinstance(frame, Foreign):
             self.shard_filter = "client"
             self._counts.foreign += frame.count

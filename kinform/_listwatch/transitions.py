@@ -66,6 +66,10 @@ class Verdict(enum.Enum):
         f"(c) the conditions of RETRY, and at least {MAX_EMPTY_WATCHES} failed watches, including this one"
     )
     HEAL = "A watch skipped an object whose key is unknown, and the wait until the relist is over"
+    UNSHARDED = (
+        "The request had a `shardSelector`, and the server answered 400, 422 or 500 with a message about it, "
+        "or 400 or 422 to a LIST. From now on, requests do not have it"
+    )
     RESHARD = "The stream has to follow other shards, and some of them are new, or no state was complete"
     NARROW = "The stream has to follow fewer shards"
     RELOAD = "The first 401 since the last accepted request"
@@ -140,6 +144,7 @@ ROWS: tuple[tuple[Verdict, tuple[Phase, ...], Next, Wait, State | None], ...] = 
     (Verdict.RELIST,       (STREAM,),                                Next.START,       Wait.BACKOFF,  "retrying"),
     (Verdict.RELIST_LATER, (WATCH,),                                 Next.START,       Wait.BACKOFF,  "retrying"),
     (Verdict.HEAL,         (WATCH,),                                 Next.START,       Wait.INTERVAL, "relisting"),
+    (Verdict.UNSHARDED,    (LIST, PAGE, STREAM, STREAM_ONLY, WATCH), Next.AGAIN,       Wait.NONE,     None),
     (Verdict.RESHARD,      (LIST, PAGE, STREAM, STREAM_ONLY),        Next.START,       Wait.INTERVAL, None),
     (Verdict.RESHARD,      (WATCH,),                                 Next.START,       Wait.INTERVAL, "relisting"),
     (Verdict.NARROW,       (WATCH,),                                 Next.RESUME,      Wait.INTERVAL, None),

@@ -27,6 +27,7 @@ from kinform._listwatch.transitions import (
     MAX_STREAM_TRIES,
     Verdict,
 )
+from kinform._sharding import is_about_selector
 from kinform._status import Status
 
 _VERDICTS: dict[type[StatusError], Verdict] = {
@@ -75,6 +76,7 @@ def judge_refusal(
     counters: Counters,
     *,
     event: bool,
+    names_shards: bool,
     long_enough: float,
 ) -> Verdict:
     """Returns the verdict for a refusal.
@@ -85,8 +87,11 @@ def judge_refusal(
         phase: The phase in which it came.
         counters: Updated.
         event: The refusal is an ERROR event in the body, not an HTTP status.
+        names_shards: The request had a `shardSelector`.
         long_enough: Seconds after which a watch that brought nothing counts as progress.
     """
+    if names_shards and not event and _refuses_shards(status, phase):
+        return Verdict.UNSHARDED
     verdict = _VERDICTS.get(status.kind, Verdict.RETRY)
     if verdict in (Verdict.UNAUTHORIZED, Verdict.FORBIDDEN, Verdict.NOT_FOUND):
         counters.refusals = counters.refusals + 1 if status.code == counters.refused_status else 1
@@ -133,6 +138,12 @@ def judge_end(
             if counters.empty_watches >= MAX_EMPTY_WATCHES:
                 return _relist(counters)
     return Verdict.RETRY
+
+
+def _refuses_shards(status: Status, phase: PhaseData) -> bool:
+    if is_about_selector(status.message or ""):
+        return status.code in (400, 422, 500)
+    return status.code in (400, 422) and isinstance(phase, Listing)  # the stream would fail
 
 
 def _judge_refused_watch(verdict: Verdict, code: int, counters: Counters, *, event: bool) -> Verdict:

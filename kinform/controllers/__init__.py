@@ -5,16 +5,16 @@ Source: client-go's `util/workqueue`, controller-runtime.
 """
 
 from kinform._errors import LeadershipLost, QueueShutDown
-from kinform.controllers._controller import Controller
-from kinform.controllers._durations import Durations
-from kinform.controllers._election import ElectionHealth, ElectionStats, LeaderElection
-from kinform.controllers._events import EventRecorder, EventStats
+from kinform.controllers._election.election import ElectionHealth, ElectionStats, LeaderElection
+from kinform.controllers._events.recorder import EventRecorder, EventStats
 from kinform.controllers._finalizers import ensure_finalizer, remove_finalizer
-from kinform.controllers._predicates import MetadataChanged
-from kinform.controllers._shards import Shards, ShardsStats
-from kinform.controllers._term import Term
-from kinform.controllers._work_queue import QueueStats, WorkQueue
-from kinform.controllers._workers import Requeue
+from kinform.controllers._leases.term import Term
+from kinform.controllers._queue.durations import Durations
+from kinform.controllers._queue.work_queue import QueueStats, WorkQueue
+from kinform.controllers._reconcile.controller import Controller
+from kinform.controllers._reconcile.predicates import MetadataChanged
+from kinform.controllers._reconcile.workers import Requeue
+from kinform.controllers._shards.shards import Shards, ShardsStats
 
 __all__ = [
     "Controller",

@@ -17,10 +17,14 @@ from kinform._printable import NOT_SHOWN
 
 AnyIdentity: TypeAlias = Mapping[str, Any] | msgspec.Struct | bytes
 
+_LABEL: Final = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
 QUALIFIED_NAME: Final = re.compile(
-    r"(?=.{1,128}$)(?:[a-z0-9](?:[-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9](?:[-\w.]{0,61}[A-Za-z0-9])?", re.ASCII
+    rf"(?:(?=[^/]{{1,253}}/){_LABEL}(?:\.{_LABEL})*/)?[A-Za-z0-9](?:[-\w.]{{0,61}}[A-Za-z0-9])?", re.ASCII
 )
-"""A name as Kubernetes has it for labels, finalizers and controllers."""
+"""A name as Kubernetes has it for labels, finalizers and controllers: up to 63 characters, and a prefix of up to 253.
+
+Source: `IsQualifiedName` of apimachinery.
+"""
 _OBJECT: Final = "an object: a dict, a msgspec.Struct, or bytes with JSON, as of `store.raw`"
 
 

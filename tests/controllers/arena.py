@@ -16,22 +16,12 @@ from typing import Any
 import msgspec
 
 import kinform
-from kinform.controllers._lease_requests import LEASES
+from kinform.controllers._leases.lease_requests import LEASES
 from tests.controllers.contender import Line, Settings
 from tests.docs.markdown import ROOT
 from tests.support.clusters import RealCluster
 from tests.support.proxy import Proxy
 from tests.support.waiting import until
-
-AUDIT_POLICY = """\
-apiVersion: audit.k8s.io/v1
-kind: Policy
-omitStages: [RequestReceived]
-rules:
-  - {level: RequestResponse, verbs: [create, update], resources: [{group: "", resources: [configmaps]}]}
-  - {level: RequestResponse, resources: [{group: coordination.k8s.io, resources: [leases]}]}
-  - {level: None}
-"""
 
 
 class Contender:

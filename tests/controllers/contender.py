@@ -21,7 +21,8 @@ from typing import Any
 import msgspec
 
 import kinform
-from kinform.controllers import LeaderElection, LeadershipLost, Term, _lease_requests
+from kinform.controllers import LeaderElection, LeadershipLost, Term
+from kinform.controllers._leases import lease_requests
 
 PAUSE_SECONDS = 0.05
 
@@ -125,7 +126,7 @@ def let_the_clock_jump() -> None:
             return real_datetime.now(tz) + datetime.timedelta(hours=next(hours))
 
     time.time = lambda: real_time() + 3600 * next(hours)
-    _lease_requests.datetime = SimpleNamespace(datetime=Jumping, UTC=datetime.UTC)  # type: ignore[assignment]
+    lease_requests.datetime = SimpleNamespace(datetime=Jumping, UTC=datetime.UTC)  # type: ignore[assignment]
 
 
 def main(settings: Settings) -> None:

@@ -45,14 +45,14 @@ Object = dict[str, Any]
 
 
 class Process:
-    """The operator. It keeps its port when it is started again."""
+    """The operator. It keeps its port and its name when it is started again."""
 
-    def __init__(self, kubeconfig: Path) -> None:
+    def __init__(self, kubeconfig: Path, pod: str = "pod-0") -> None:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self._port = free.getsockname()[1]
         self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "PORT": str(self._port)}
-        self._environment["PYTHONPATH"] = str(ROOT)
+        self._environment |= {"PYTHONPATH": str(ROOT), "POD_NAME": pod}
         self._process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -94,7 +94,10 @@ class Setting(ABC):
 
     @abstractmethod
     def requests(self) -> list[tuple[str, str]]:
-        """Returns verb and path of the operator's requests so far, also of refused ones."""
+        """Returns verb and path of the operator's requests so far, also of refused ones.
+
+        Without those of its election.
+        """
 
     def writes(self) -> list[tuple[str, str]]:
         """Returns the requests that were writes."""
@@ -161,7 +164,8 @@ class SimSetting(Setting):
         """Reads the requests with a user agent of kinform, since the test sends some, too."""
         assert isinstance(self.cluster, SimCluster)
         found = self.cluster.server.requests
-        return [(each.verb, each.path) for each in found if "kinform" in each.headers.get("User-Agent", "")]
+        sent = [(each.verb, each.path) for each in found if "kinform" in each.headers.get("User-Agent", "")]
+        return _without_election(sent)
 
 
 class RealSetting(Setting):
@@ -178,13 +182,13 @@ class RealSetting(Setting):
         A watch has two entries: its start and its end.
         """
         events = [json.loads(line) for line in self._audit.read_text().splitlines()[self._earlier :]]
-        return [(each["verb"], each["requestURI"]) for each in events]
+        return _without_election([(each["verb"], each["requestURI"]) for each in events])
 
 
 @asynccontextmanager
-async def running(setting: Setting) -> AsyncIterator[Process]:
+async def running(setting: Setting, pod: str = "pod-0") -> AsyncIterator[Process]:
     """Runs the operator in the block."""
-    process = Process(setting.kubeconfig)
+    process = Process(setting.kubeconfig, pod)
     try:
         await process.start()
         yield process
@@ -215,6 +219,10 @@ async def real_setting(cluster: RealCluster, audit: Path, folder: Path) -> Setti
     kubeconfig = folder / "kubeconfig"
     write_kubeconfig(kubeconfig, cluster.url, cluster.control_plane.ca, {"operator": token})
     return RealSetting(cluster, kubeconfig, audit)
+
+
+def _without_election(requests: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [each for each in requests if "/namespaces/widget-operator/" not in each[1]]
 
 
 def _collection_of(manifest: Object) -> str:

@@ -356,6 +356,33 @@ async def test_a_lost_lead_cancels_the_work_and_stands_by_again(server: Server):
     assert election.released == 2
 
 
+async def test_idle_and_busy_workers_continue_after_a_lost_lead(server: Server):
+    server.put(PODS, pod("a"))
+    work, election = Work(), Election()
+    election.leads.set()
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        controller = Controller(pods, work, workers=3, leader=election)
+        async with running(controller) as task:
+            for term in (1, 2):
+                await until(lambda: work.started == ["shop/a"])  # one is busy, two wait for a key
+                election.lose()
+                await until(lambda term=term: election.released == term)
+                assert controller.queue.stats().processing == 0
+                assert not [name for name in own_tasks() if "worker" in name]
+                work.started.clear()
+                election.leads.set()
+            await until(lambda: work.started == ["shop/a"])
+            server.put(PODS, pod("b"))
+            server.put(PODS, pod("c"))
+            await until(lambda: sorted(work.started) == ["shop/a", "shop/b", "shop/c"])
+            assert controller.queue.stats().processing == 3, "each of the three has a key"
+            work.gate.set()
+            await until(lambda: sorted(work.ended) == ["shop/a", "shop/b", "shop/c"])
+            await idle(controller)
+            assert not task.done()
+    assert len(election.terms) == 3
+
+
 async def test_a_call_that_ignores_a_lost_lead_is_the_last_one(server: Server):
     async def work(key: str) -> None:
         try:

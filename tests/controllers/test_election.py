@@ -20,8 +20,10 @@ from unittest.mock import patch
 import pytest
 
 import kinform
-from kinform.controllers import LeaderElection, LeadershipLost, _election, _lease_requests
-from kinform.controllers._lease import MAX_TRANSITIONS
+from kinform.controllers import LeaderElection, LeadershipLost
+from kinform.controllers._election import election
+from kinform.controllers._leases import lease_requests
+from kinform.controllers._leases.lease import MAX_TRANSITIONS
 from tests.controllers.lease_server import KEY, Candidate, LeaseServer, Road, overlap, tokens
 from tests.support.virtual_time import run
 
@@ -97,7 +99,7 @@ async def test_a_missing_lease_is_created():
 async def test_the_record_has_micro_times_of_six_digits():
     server = LeaseServer()
     exact = datetime.datetime(2026, 5, 1, 12, tzinfo=datetime.UTC)
-    with patch.object(_lease_requests, "datetime", wraps=datetime) as module:
+    with patch.object(lease_requests, "datetime", wraps=datetime) as module:
         module.datetime.now = lambda _: exact
         [a] = await started(server, "a")
         spec = server.writes[-1][2]
@@ -268,10 +270,10 @@ async def test_a_wall_clock_that_jumps_by_hours_changes_nothing():
     def jump(*_: object) -> Any:
         return real + datetime.timedelta(seconds=next(hours))
 
-    with patch.object(_election, "random_fraction", lambda: 0.5):
+    with patch.object(election, "random_fraction", lambda: 0.5):
         calm = await history()
         with (
-            patch.object(_lease_requests, "datetime", wraps=datetime) as module,
+            patch.object(lease_requests, "datetime", wraps=datetime) as module,
             patch("time.time", lambda: jump().timestamp()),
         ):
             module.datetime.now = jump

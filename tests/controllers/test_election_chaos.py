@@ -14,11 +14,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
-from kinform.controllers._lease_requests import LEASES
-from tests.controllers.arena import AUDIT_POLICY, Arena, Contender, arena, now
+from kinform.controllers._leases.lease_requests import LEASES
+from tests.controllers.arena import Arena, Contender, arena, now
+from tests.support.audit import audit_events, audit_flags, written_config_maps
 from tests.support.clusters import RealCluster, real_cluster
 from tests.support.controlplane.pool import ControlPlanePool
 
@@ -34,30 +34,13 @@ def audit_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 async def audited(control_plane_pool: ControlPlanePool, audit_folder: Path) -> AsyncIterator[RealCluster]:
-    policy = audit_folder / "policy.yaml"
-    policy.write_text(AUDIT_POLICY)
-    flags = f"--audit-policy-file={policy}", f"--audit-log-path={audit_folder / 'log'}"
-    async with real_cluster(await control_plane_pool.get(*flags)) as cluster:
+    async with real_cluster(await control_plane_pool.get(*audit_flags(audit_folder))) as cluster:
         yield cluster
-
-
-def audit_events(folder: Path, namespace: str) -> list[dict[str, Any]]:
-    """Returns what the server has answered in a namespace."""
-    events = [msgspec.json.decode(line) for line in (folder / "log").read_bytes().splitlines()]
-    return [event for event in events if event["objectRef"].get("namespace") == namespace]
 
 
 def counted(events: list[dict[str, Any]]) -> list[tuple[int, int]]:
     """Returns the number and the token of each successful write, in their order."""
-    written = [
-        event["responseObject"]
-        for event in events
-        if event["objectRef"]["resource"] == "configmaps"
-        and event["verb"] == "update"
-        and event["responseStatus"]["code"] == 200
-    ]
-    written.sort(key=lambda each: int(each["metadata"]["resourceVersion"]))
-    return [(int(each["data"]["number"]), int(each["data"]["token"])) for each in written]
+    return [(int(each["data"]["number"]), int(each["data"]["token"])) for each in written_config_maps(events)]
 
 
 def check(contest: Arena, folder: Path, namespace: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import kinform
 from kinform.controllers import LeaderElection
-from kinform.controllers._lease_requests import LEASES
+from kinform.controllers._leases.lease_requests import LEASES
 from tests.support.clusters import Cluster, RealCluster
 from tests.support.waiting import until
 

@@ -10,7 +10,8 @@ import pytest
 
 import kinform
 from kinform.controllers import EventRecorder, EventStats
-from kinform.controllers._event_limits import BURST
+from kinform.controllers._events.limits import BURST
+from kinform.controllers._events.recorder import MAX_RETRY_AFTER
 from kinform.testing import Forbidden, Hangup, LostResponse, Server, Stall, Unavailable
 from tests.support.clusters import Cluster
 from tests.support.virtual_time import run
@@ -125,6 +126,17 @@ async def test_events_of_cluster_scoped_objects_are_in_default(cluster: Cluster)
     assert event["regarding"] == {"apiVersion": "v1", "kind": "Namespace", "name": cluster.namespace, "uid": "u"}
 
 
+async def test_the_longest_name_of_a_controller_is_accepted(cluster: Cluster) -> None:
+    name = f"{'a.' * 126}b/{'o' * 63}"
+    await cluster.create("w")
+    async with kinform.connect(cluster.url, **cluster.connect_options) as api:
+        found = await api.get(MAPS, f"{cluster.namespace}/w")
+        async with EventRecorder(api, reporting_controller=name) as recorder:
+            recorder.event(found, "Seen", "seen")
+        (event,) = [each async for each in api.list(EVENTS, scope=kinform.Scope(namespaces=[cluster.namespace]))]
+    assert event["reportingController"] == name
+
+
 async def test_an_event_in_a_missing_namespace_fails_alone(cluster: Cluster, caplog) -> None:
     await cluster.create("w")
     async with kinform.connect(cluster.url, **cluster.connect_options) as api:
@@ -236,6 +248,18 @@ def test_a_write_is_repeated_until_the_server_answers():
     assert stats == {"created": 1}
 
 
+@pytest.mark.parametrize(("asked", "wait"), [(None, 1), (0.5, 1), (20, 20), (1e9, MAX_RETRY_AFTER)])
+def test_a_write_waits_for_retry_after_up_to_a_limit(asked, wait):
+    async def program(recorder):
+        recorder.event(about(), "Created", "made")
+        await asyncio.sleep(200)
+
+    for status in (429, 503):
+        writes, stats = in_virtual_time(program, kinform.StatusError("r", status, retry_after=asked))
+        assert wait <= writes[1][0] - writes[0][0] < 2 * wait
+        assert stats == {"created": 1}
+
+
 def test_a_series_whose_event_expired_is_created_again():
     async def program(recorder):
         recorder.event(about(), "Created", "made")
@@ -258,7 +282,7 @@ def test_a_series_whose_event_expired_is_created_again():
 
 @pytest.mark.parametrize("fault", [Unavailable(), Hangup(), LostResponse(), Stall()])
 async def test_faults_of_the_server_never_reach_the_caller(server: Server, fault, monkeypatch):
-    monkeypatch.setattr("kinform.controllers._events.REQUEST_SECONDS", 0.3)
+    monkeypatch.setattr("kinform.controllers._events.recorder.REQUEST_SECONDS", 0.3)
     server.fault(fault, on="create", times=1)
     async with kinform.connect(server.url) as api, EventRecorder(api, reporting_controller=NAME) as recorder:
         recorder.event(about(), "Created", "made")
@@ -280,12 +304,30 @@ async def test_a_refused_event_is_counted_and_logged_without_its_note(server: Se
 async def test_an_event_after_the_end_is_dropped(server: Server):
     async with kinform.connect(server.url) as api:
         recorder = EventRecorder(api, reporting_controller=NAME)
-        recorder.event(about(), "Early", "before the start")
         async with recorder:
+            recorder.event(about(), "Created", "made")
             with pytest.raises(kinform.KinformError, match="running"):
                 await recorder.__aenter__()
         recorder.event(about(), "Late", "after the end")
         assert counts(recorder.stats()) == {"created": 1, "dropped": 1}
+
+
+def test_an_event_before_the_start_is_refused():
+    recorder = EventRecorder(FakeApi(), reporting_controller=NAME)
+
+    async def main() -> None:
+        early()
+        async with recorder:
+            recorder.event(about(), "Created", "made")
+
+    def early() -> None:
+        with pytest.raises(kinform.KinformError, match=f"events of {NAME}: not running: enter"):
+            recorder.event(about(), "Early", "before the start")
+
+    early()
+    run(main())
+    recorder.event(about(), "Late", "after the end, without a loop")
+    assert counts(recorder.stats()) == {"created": 1, "dropped": 1}
 
 
 @pytest.mark.parametrize(

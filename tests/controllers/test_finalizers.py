@@ -16,6 +16,7 @@ from tests.support.waiting import until
 
 MAPS = "v1/configmaps"
 OURS, OTHER = "example.com/ours", "example.com/other"
+LONGEST_PREFIX = f"{'a.' * 126}b"
 
 
 class Meta(msgspec.Struct):
@@ -61,6 +62,12 @@ async def test_a_finalizer_keeps_an_object_until_it_is_removed(cluster: Cluster,
     assert await remove_finalizer(api, MAPS, key, OURS) is None
     with pytest.raises(kinform.NotFoundError):
         await ensure_finalizer(api, MAPS, key, OURS)
+
+
+async def test_the_longest_name_of_a_finalizer_is_accepted(api, found):
+    longest = f"{LONGEST_PREFIX}/{'o' * 63}"
+    assert finalizers(await ensure_finalizer(api, MAPS, found, longest)) == [longest]
+    await remove_finalizer(api, MAPS, found, longest)
 
 
 async def test_finalizers_of_others_are_kept_from_a_stale_object(cluster: Cluster, api, found):
@@ -204,6 +211,9 @@ async def test_a_missing_object_in_the_store_is_asked_for(server: Server, sim):
     [
         ("api", (None, MAPS, "shop/a", OURS)),
         ("name", (..., MAPS, "shop/a", "Not a name")),
+        ("name", (..., MAPS, "shop/a", f"{LONGEST_PREFIX}c/ours")),
+        ("name", (..., MAPS, "shop/a", f"example.com/{'o' * 64}")),
+        ("name", (..., MAPS, "shop/a", "example..com/ours")),
         ("obj", (..., MAPS, 7, OURS)),
         ("obj.metadata.name", (..., MAPS, {"metadata": {}}, OURS)),
         ("resource", (..., "pods", "shop/a", OURS)),

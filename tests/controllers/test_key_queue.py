@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from kinform.controllers._key_queue import KeyQueue
+from kinform.controllers._queue.key_queue import KeyQueue
 from tests.support.oracles.work_queue import WorkQueueOracle
 
 KEYS = [*(f"shop/web-{n}" for n in range(6)), 7, ("shop", "web"), None]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kinform.controllers._lease import (
+from kinform.controllers._leases.lease import (
     DECISIONS,
     MAX_TRANSITIONS,
     Found,

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from kinform.controllers._shard_plan import plan
+from kinform.controllers._shards.plan import plan
 
 MEMBERS = [f"widget-{number}" for number in range(6)]
 

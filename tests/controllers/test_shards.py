@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import copy
-import itertools
 import math
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
@@ -16,111 +14,34 @@ import kinform
 from kinform.controllers import LeadershipLost, Shards
 from kinform.testing import Server
 from kinform_ext._scan import shard_of
-from tests.net.informers import quick
-from tests.support.proxy import Proxy
+from tests.controllers.shard_replicas import (
+    CONFIGS,
+    COUNT,
+    LEASE,
+    LEASES,
+    NAME,
+    Replica,
+    fair,
+    in_stores,
+    longest_gap,
+    no_overlap,
+    running,
+    serving,
+)
 from tests.support.waiting import until
-
-COUNT = 8
-LEASE = 2.0
-CONFIGS = "v1/configmaps"
-LEASES = "coordination.k8s.io/v1/leases"
-NAME = "shop/widget-shards"
-
-
-class Replica:
-    """A replica behind a proxy, which records when it has each shard.
-
-    Attributes:
-        times: By shard, the times from which and until which it had it.
-    """
-
-    def __init__(self, server: Server, identity: str) -> None:
-        self.identity = identity
-        self.times: dict[int, list[list[float]]] = {index: [] for index in range(COUNT)}
-        self._server = server
-        self._stack = AsyncExitStack()
-
-    async def start(self) -> None:
-        self.proxy = await self._stack.enter_async_context(Proxy(self._server.url))
-        api = await self._stack.enter_async_context(kinform.connect(self.proxy.url))
-        self.shards = Shards(
-            api, NAME, count=COUNT, identity=self.identity, lease_seconds=LEASE, renew_deadline=1.4, retry_seconds=0.5
-        )
-        self.shards.subscribe(self._changed)
-        await self._stack.enter_async_context(self.shards)
-        scope = kinform.Scope(shards=self.shards)
-        self.configs = kinform.Informer(api, CONFIGS, scope=scope, options=quick())
-        await self._stack.enter_async_context(self.configs)
-
-    async def stop(self) -> None:
-        await self._stack.aclose()
-
-    def _changed(self, current: Any) -> None:
-        now = asyncio.get_running_loop().time()
-        for index, times in self.times.items():
-            if times and times[-1][1] == math.inf and index not in current.indices:
-                times[-1][1] = now
-            elif index in current.indices and (not times or times[-1][1] != math.inf):
-                times.append([now, math.inf])
-
-    @property
-    def owned(self) -> list[int]:
-        return self.shards.stats().owned
 
 
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
-    async with Server() as server:
-        for number in range(80):
-            server.put(CONFIGS, {"metadata": {"name": f"c{number}", "namespace": "shop"}})
+    async with serving() as server:
         yield server
 
 
 @pytest.fixture
 async def replicas(server: Server) -> AsyncIterator[list[Replica]]:
     """Four replicas that have two shards each."""
-    found = [Replica(server, f"widget-{number}") for number in range(4)]
-    for each in found:
-        await each.start()
-    await until(lambda: fair(*found))
-    yield found
-    for each in found:
-        each.proxy.resume_forwarding()
-        await each.stop()
-
-
-def fair(*replicas: Replica) -> bool:
-    """Returns whether these replicas have all shards, and each its share."""
-    loads = [len(each.owned) for each in replicas]
-    owned = sorted(index for each in replicas for index in each.owned)
-    return owned == list(range(COUNT)) and max(loads) - min(loads) <= 1
-
-
-def no_overlap(*replicas: Replica) -> bool:
-    """Returns whether no two replicas had a shard at the same time."""
-    for index in range(COUNT):
-        times = sorted(times for each in replicas for times in each.times[index])
-        if any(first[1] > then[0] for first, then in itertools.pairwise(times)):
-            return False
-    return True
-
-
-def longest_gap(*replicas: Replica) -> float:
-    """Returns the longest time for which a shard had no replica."""
-    gaps = [0.0]
-    for index in range(COUNT):
-        times = sorted(times for each in replicas for times in each.times[index])
-        gaps += [then[0] - first[1] for first, then in itertools.pairwise(times)]
-    return max(gaps)
-
-
-def in_stores(server: Server, *replicas: Replica) -> bool:
-    """Returns whether each object is only in the store that has its shard."""
-    for key, (uid, _) in server.versions(CONFIGS).items():
-        having = [each for each in replicas if key in each.configs.store]
-        if [shard_of(uid, COUNT) in each.owned for each in having] != [True]:
-            return False
-    return True
+    async with running(server, *(f"widget-{number}" for number in range(4))) as found:
+        yield found
 
 
 async def test_replicas_have_fair_shares_and_their_objects(server: Server, replicas: list[Replica]) -> None:
@@ -128,11 +49,12 @@ async def test_replicas_have_fair_shares_and_their_objects(server: Server, repli
     assert [len(each.owned) for each in replicas] == [2, 2, 2, 2]
     assert no_overlap(*replicas)
     shards = replicas[0].shards
-    holders = sorted(each.identity for each in replicas for _ in range(2))
+    holders = sorted(each.shards.identity for each in replicas for _ in range(2))
     await until(lambda: sorted(shards.stats().holders) == holders)
     stats = shards.stats()
-    assert stats.members == [each.identity for each in replicas]
-    assert (stats.lost, stats.error) == (0, None)
+    assert stats.members == [each.shards.identity for each in replicas]
+    assert all(each.shards.identity.startswith(each.identity) for each in replicas)
+    assert (stats.waits_for, stats.lost, stats.error) == ([], 0, None)
 
 
 async def test_a_replica_that_stops_hands_over_at_once(server: Server, replicas: list[Replica]) -> None:
@@ -143,7 +65,7 @@ async def test_a_replica_that_stops_hands_over_at_once(server: Server, replicas:
     assert no_overlap(*replicas)
     assert longest_gap(*replicas) < LEASE
     assert sum("member" in key for key in server.keys(LEASES)) == 3
-    await until(lambda: others[0].shards.stats().members == [each.identity for each in others])
+    await until(lambda: others[0].shards.stats().members == [each.shards.identity for each in others])
 
 
 async def test_a_replica_that_is_cut_off_stops_before_others_begin(server: Server, replicas: list[Replica]) -> None:
@@ -303,7 +225,7 @@ async def test_a_block_can_be_entered_again(server: Server) -> None:
 
 async def test_a_dead_member_is_forgotten(server: Server) -> None:
     dead = {"holderIdentity": "dead", "leaseDurationSeconds": 1, "leaseTransitions": 1}
-    key = f"{NAME}-member-00"
+    key = f"{NAME}-member-{COUNT}-00"
     server.put(LEASES, {"metadata": {"name": key.split("/")[1], "namespace": "shop"}, "spec": dead})
     async with kinform.connect(server.url) as api:
         options = {"lease_seconds": 0.5, "renew_deadline": 0.3, "retry_seconds": 0.2}

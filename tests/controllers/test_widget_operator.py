@@ -100,6 +100,21 @@ async def test_a_killed_operator_goes_on_after_its_restart(setting: Setting):
     assert len(setting.writes()) <= 2 * (300 + WORKERS)
 
 
+async def test_the_second_replica_works_when_the_first_one_ends(setting: Setting):
+    async with running(setting) as first, running(setting, "pod-1") as second:
+        await setting.burst(20)
+        await setting.converged(20)
+        assert len(setting.writes()) <= 2 * 20
+        leads = 'leader_election_master_status{name="widget-operator/widget-operator"}'
+        assert f"{leads} 1.0" in first.answer("/metrics")[1]
+        assert f"{leads} 0.0" in second.answer("/metrics")[1]
+        assert await first.stop() == 0
+        await setting.put("last", 7)
+        await setting.converged(21)
+        assert await second.stop() == 0
+    assert len(setting.writes()) <= 2 * 21
+
+
 async def test_it_converges_after_a_crash_of_the_api_server(setting: Setting):
     async with running(setting) as operator:
         await setting.burst(20)

@@ -35,7 +35,7 @@ ROOMS = {
         "vocabulary",
         "base adapter access credentials client_configuration http_client lean_import lent_client cluster_identity",
     ),
-    "_listwatch": Room("vocabulary _paths _transport", "stream fetch frames pacing pages"),
+    "_listwatch": Room("vocabulary _paths _transport", "stream fetch frames pacing pages capabilities"),
     "_connection": Room("vocabulary _paths _transport _listwatch", "bodies connection exchange listing target verbs"),
     "_store": Room("vocabulary _paths", "contents writer reader"),
     "_dispatch": Room("vocabulary", "dispatcher handlers changes queue invoke"),
@@ -118,6 +118,19 @@ def test_rooms_import_only_rooms_below():
     for name, here in ROOMS.items():
         assert set(here.imports.split()) <= below | {"testing"}, name
         below.add(name)
+
+
+# The rooms of `controllers`, from the lowest to the highest.
+CONTROLLERS = ("_queue", "_leases", "_identity", "_events", "_finalizers", "_election", "_shards", "_reconcile")
+
+
+def test_rooms_of_controllers_import_only_rooms_below():
+    for module in MODULES:
+        if module.startswith("controllers."):
+            here = CONTROLLERS.index(module.split(".")[1])
+            for other in IMPORTS[module]:
+                if other.startswith("controllers."):
+                    assert CONTROLLERS.index(other.split(".")[1]) <= here, f"{module} imports {other}"
 
 
 def test_no_module_imports_itself_through_others():

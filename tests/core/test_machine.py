@@ -20,8 +20,9 @@ from kinform._errors import (
     TransportError,
 )
 from kinform._events import Applied, Init, InitDone, Skipped
+from kinform._listwatch.capabilities import Capabilities
 from kinform._listwatch.frames import Bookmark, ListEnd, Skip
-from kinform._listwatch.machine import MAX_BOOKMARKS_BEFORE_END, Capabilities, ListWatchMachine
+from kinform._listwatch.machine import MAX_BOOKMARKS_BEFORE_END, ListWatchMachine
 from kinform._options import Backoff, Resource, Scope, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._status import Cause, Details, Status

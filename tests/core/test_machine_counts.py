@@ -6,8 +6,9 @@ import pytest
 
 from kinform._counts import StreamCounts
 from kinform._errors import TransportError
+from kinform._listwatch.capabilities import Capabilities
 from kinform._listwatch.frames import ListEnd
-from kinform._listwatch.machine import Capabilities, ListWatchMachine
+from kinform._listwatch.machine import ListWatchMachine
 from kinform._options import Resource, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._status import Status

@@ -26,8 +26,9 @@ LEADS_TO = {
     Next.WATCH: [Phase.WATCH],
     Next.NOTHING: [],
 }
-# Transitions of a phase to itself that a counter bounds: the pages of a LIST, and a second 401 in a row.
-BOUNDED = {Verdict.NEXT_PAGE, Verdict.RELOAD}
+# Transitions of a phase to itself that are bounded: the pages of a LIST, a second 401 in a row, and a refusal of
+# `shardSelector`, which the next request does not have.
+BOUNDED = {Verdict.NEXT_PAGE, Verdict.RELOAD, Verdict.UNSHARDED}
 
 
 def relisted(machine: ListWatchMachine, resource_version: str) -> None:

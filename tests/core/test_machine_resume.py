@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from kinform._errors import ExpiredError, StalledError, TransportError
+from kinform._errors import ExpiredError, StalledError, StatusError, TransportError
 from kinform._events import Init, InitDone
+from kinform._listwatch.capabilities import Capabilities
 from kinform._listwatch.frames import Bookmark, ListEnd
-from kinform._listwatch.machine import Capabilities, ListWatchMachine
+from kinform._listwatch.machine import ListWatchMachine
 from kinform._listwatch.transitions import MAX_STREAM_TRIES
+from kinform._options import Scope
 from kinform._spec import CollectionSpec
 from kinform._status import Cause, Details, Status
 from tests.core.test_machine import EXPIRED, batch, listed, make_machine, params, refuse
@@ -143,3 +145,56 @@ class TestTooLarge:
         machine.refused(Status(504, "Timeout"))
         assert params(machine)["resourceVersion"] == "5"
         assert machine.delay == pytest.approx(0.8)
+
+
+class TestRefusedShards:
+    def sharded(self, initial="list", capabilities=None):
+        return make_machine(initial, capabilities=capabilities, scope=Scope(shard=(0, 4)))
+
+    @pytest.mark.parametrize("code", [400, 422, 500])
+    @pytest.mark.parametrize("initial", ["list", "stream", "auto"])
+    def test_a_request_with_a_refused_selector_is_sent_without(self, initial, code):
+        capabilities = Capabilities()
+        machine = self.sharded(initial, capabilities)
+        first = params(machine)
+        machine.refused(Status(code, message="invalid shard selector: unexpected expression"))
+        assert (machine.delay, machine.interval) == (0.0, 0.0)
+        second = params(machine)
+        assert first.pop("shardSelector")
+        assert second == first
+        assert not machine.names_shards
+        machine.accepted()
+        assert "shardSelector" not in params(self.sharded(capabilities=capabilities))
+
+    @pytest.mark.parametrize("code", [400, 422])
+    def test_a_list_that_would_fail_is_tried_without_a_selector(self, code):
+        machine = self.sharded()
+        machine.request()
+        machine.refused(Status(code))
+        assert "shardSelector" not in params(machine)
+        with pytest.raises(StatusError):
+            machine.refused(Status(code))
+
+    def test_a_selector_that_was_not_the_reason_is_not_remembered(self):
+        capabilities = Capabilities()
+        machine = self.sharded(capabilities=capabilities)
+        machine.request()
+        machine.refused(Status(400))
+        machine.request()
+        with pytest.raises(StatusError):
+            machine.refused(Status(400))
+        assert "shardSelector" in params(self.sharded(capabilities=capabilities))
+
+    @pytest.mark.parametrize("status", [Status(500), Status(503, message="shardSelector"), Status(403)])
+    def test_other_refusals_keep_the_selector(self, status):
+        machine = self.sharded()
+        machine.request()
+        machine.refused(status)
+        assert "shardSelector" in params(machine)
+
+    def test_a_watch_is_resumed_without_a_refused_selector(self):
+        machine = listed(self.sharded(), "5")
+        assert machine.names_shards
+        machine.refused(Status(500, message="invalid shard selector: unexpected expression"))
+        again = params(machine)
+        assert (again["resourceVersion"], "shardSelector" in again) == ("5", False)

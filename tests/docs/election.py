@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from kinform.controllers._lease import ROWS, Standing
+from kinform.controllers._leases.lease import ROWS, Standing
 
 
 def table() -> str:

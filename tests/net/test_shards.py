@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import kinform
-from kinform.testing import Server
+from kinform.testing import InternalError, Invalid, Server
 from kinform_ext._scan import shard_of
 from tests.net.informers import quick, versions
 from tests.support.waiting import until
@@ -232,3 +232,43 @@ async def test_a_factory_shares_equal_shards_only(server: Server, api: kinform.C
         assert [len(each.store) for each in informers] == [
             len(in_shard(server)), len(in_shard(server)), len(in_shard(server, 1)), len(server.versions(CONFIGS))
         ]  # fmt: skip
+
+
+@pytest.mark.parametrize("filters", ["server"], indirect=True)
+class TestARefusedSelector:
+    """A server with another syntax."""
+
+    @pytest.fixture(params=[InternalError, Invalid])
+    def refusing(self, request: pytest.FixtureRequest, server: Server) -> Server:
+        fault = request.param(message="invalid shard selector: unexpected function")
+        server.fault(fault, times=None, when=lambda request: "shardSelector" in request.params)
+        return server
+
+    @pytest.mark.parametrize("initial", ["list", "stream", "auto"])
+    async def test_kinform_filters(
+        self, refusing: Server, api: kinform.Connection, initial: Any, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for index in range(COUNT):
+            async with informer(api, index, options=quick(initial=initial)) as configs:
+                await configs.synced(timeout=10)
+                put(refusing, f"c{80 + index}")
+                refusing.delete(CONFIGS, one_of(refusing, index))
+                await until(lambda: versions(configs.store) == in_shard(refusing, index))  # noqa: B023
+                assert configs.stats().streams[""].shard_filter == "client"
+        assert sum("refuses shardSelector" in line for line in caplog.messages) == 1
+        assert sum("shardSelector" in each.params for each in refusing.requests) == 1
+
+    async def test_a_list_is_complete(
+        self, refusing: Server, api: kinform.Connection, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        for _ in range(2):
+            found = {obj["metadata"]["uid"] async for obj in api.list(CONFIGS, scope=shard(1), page_size=7)}
+            assert found == {uid for uid, _ in in_shard(refusing, 1).values()}
+        assert sum("refuses shardSelector" in line for line in caplog.messages) == 1
+        assert sum("shardSelector" in each.params for each in refusing.requests) == 1
+
+    async def test_another_refusal_of_a_list_is_raised(self, server: Server, api: kinform.Connection) -> None:
+        server.fault(InternalError(), on="list", times=None)
+        with pytest.raises(kinform.StatusError, match="went wrong"):
+            await anext(aiter(api.list(CONFIGS, scope=shard(1))))
+        assert len(server.requests) == 1

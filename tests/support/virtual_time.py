@@ -15,7 +15,8 @@ from unittest.mock import patch
 
 from kinform._informer import handle, healer, report
 from kinform._listwatch import pacing, stream
-from kinform.controllers import _election, _work_queue
+from kinform.controllers._election import election
+from kinform.controllers._queue import work_queue
 
 T = TypeVar("T")
 
@@ -48,6 +49,6 @@ def run(main: Coroutine[Any, Any, T]) -> T:
     with asyncio.Runner(loop_factory=_VirtualLoop) as runner:
         clock = SimpleNamespace(monotonic=runner.get_loop().time, time=runner.get_loop().time)
         with ExitStack() as stack:
-            for module in (_election, _work_queue, handle, healer, pacing, report, stream):
+            for module in (election, work_queue, handle, healer, pacing, report, stream):
                 stack.enter_context(patch.object(module, "time", clock))
             return runner.run(main)

@@ -2,10 +2,13 @@
 
 It compares before it writes. A new Widget takes two requests, a Widget that is as it should be takes none: so a restart
 with nothing to do writes nothing. The ConfigMap of a deleted Widget is deleted by the garbage collector of Kubernetes.
+One replica of several works, and the others stand by.
 
 Environment:
     KUBECONFIG    a kubeconfig; without it the service account of the pod
     PORT          the port of /healthz, /readyz and /metrics; default 8080
+    NAMESPACE     the namespace of the Lease; default widget-operator
+    POD_NAME      the name of this replica, which no other one has; default the host with a random part
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from prometheus_client import make_wsgi_app
 
 import kinform
 import kinform.prometheus
-from kinform.controllers import Controller
+from kinform.controllers import Controller, LeaderElection
 
 WIDGETS, CONFIG_MAPS = "example.com/v1/widgets", "v1/configmaps"
 LABELS = {"app.kubernetes.io/managed-by": "widget-operator"}
@@ -97,11 +100,16 @@ def matches(found: ConfigMap, wanted: ConfigMap) -> bool:
 class WidgetOperator:
     """The informers of the operator, and its reconcile.
 
+    Args:
+        api: The connection.
+        factory: Makes the informers.
+        leader: The election between the replicas; None: there is only one.
+
     Attributes:
         controller: Calls `reconcile`.
     """
 
-    def __init__(self, api: kinform.Connection, factory: kinform.Factory) -> None:
+    def __init__(self, api: kinform.Connection, factory: kinform.Factory, leader: LeaderElection | None = None) -> None:
         self._api = api
         self._widgets = factory.informer(
             WIDGETS, type=Widget, prune=kinform.Prune(keep=["metadata.generation", "spec", "status"])
@@ -112,7 +120,7 @@ class WidgetOperator:
             scope=kinform.Scope(label_selector=",".join(f"{name}={value}" for name, value in LABELS.items())),
             prune=kinform.Prune(keep=["metadata.labels", "metadata.ownerReferences", "data"]),
         )
-        self.controller = Controller(self._widgets, self.reconcile, owns=[self._maps], workers=4)
+        self.controller = Controller(self._widgets, self.reconcile, owns=[self._maps], workers=4, leader=leader)
 
     async def reconcile(self, key: str) -> None:
         """Makes the ConfigMap and the status of one Widget right."""
@@ -149,18 +157,19 @@ class _QuietHandler(WSGIRequestHandler):
 
 
 @contextmanager
-def serving(port: int, unready: Callable[[], str]) -> Iterator[int]:
+def serving(port: int, unready: Callable[[], str], unhealthy: Callable[[], str]) -> Iterator[int]:
     """Answers probes and scrapes in a thread, and yields the port.
 
     A stuck event loop does not stop it.
     """
+    probes = {"/healthz": unhealthy, "/readyz": unready}
     metrics = make_wsgi_app()
 
     def answer(environ: dict[str, Any], start_response: Any) -> Any:
         path = environ["PATH_INFO"]
         if path == "/metrics":
             return metrics(environ, start_response)
-        reason = {"/healthz": "", "/readyz": unready()}.get(path, "not found")
+        reason = probes.get(path, lambda: "not found")()
         status = "404 Not Found" if reason == "not found" else "503 Service Unavailable" if reason else "200 OK"
         start_response(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [(reason or "ok").encode()]
@@ -182,9 +191,11 @@ async def main() -> None:
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     async with kinform.connect() as api, kinform.Factory(api) as factory:
-        operator = WidgetOperator(api, factory)
-        kinform.prometheus.register(factory, operator.controller.queue)
-        with serving(int(os.environ.get("PORT", "8080")), operator.unready) as port:
+        lease = f"{os.environ.get('NAMESPACE', 'widget-operator')}/widget-operator"
+        election = LeaderElection(api, lease, identity=os.environ.get("POD_NAME"))
+        operator = WidgetOperator(api, factory, election)
+        kinform.prometheus.register(factory, operator.controller.queue, election)
+        with serving(int(os.environ.get("PORT", "8080")), operator.unready, lambda: election.health().reason) as port:
             logging.getLogger("widget-operator").info("probes and metrics at port %d", port)
             await operator.controller.run()
 

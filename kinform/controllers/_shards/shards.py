@@ -1,8 +1,9 @@
 """Shards: replicas divide a collection among themselves by Leases.
 
 Each shard has a Lease. `Shards` has the loop. `_shard_plan.py` decides who should have a shard, `_shard_claim.py` keeps
-one and stops its work, and `_lease.py` decides about its Lease. Each replica also has a Lease of its own, by which the
-others know it. All replicas watch all these Leases, so that a free shard is taken at once.
+one and stops its work, `_shard_moves.py` takes it, renews it and gives it up, and `_lease.py` decides about its Lease.
+Each replica also has a Lease of its own, by which the others know it: `_shard_members.py`. All replicas watch all these
+Leases, so that a free shard is taken at once.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import asyncio
 import logging
 import math
 import os
-import re
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -21,30 +21,21 @@ from typing import Any
 import msgspec
 
 from kinform import Backoff, Connection, Informer, Scope, WatchOptions
-from kinform._checks import require_instance, require_integer, require_match, require_number, require_positive
-from kinform._errors import KinformError, LeadershipLost, NotFoundError, OptionError
-from kinform._jitter import random_fraction
+from kinform._checks import require_instance, require_integer, require_match
+from kinform._errors import KinformError, LeadershipLost, OptionError
 from kinform._printable import printable
 from kinform._sharding import MAX_SHARDS, ShardSet
 from kinform._throttled_log import ThrottledLog, function_name
-from kinform.controllers._lease import LeaseMachine, Step
-from kinform.controllers._lease_requests import LEASES
-from kinform.controllers._shard_claim import Claim
-from kinform.controllers._shard_plan import plan
-from kinform.controllers._term import Term
+from kinform.controllers._leases.lease_requests import LEASES
+from kinform.controllers._leases.lease_times import LEASE_KEY, check_times
+from kinform.controllers._leases.term import Term
+from kinform.controllers._shards.claim import Claim
+from kinform.controllers._shards.members import Members
+from kinform.controllers._shards.moves import Moves
+from kinform.controllers._shards.plan import plan
 from kinform_ext._scan import shard_of
 
-JITTER = 0.2
-"""The largest part of `retry_seconds` that is added to a wait after a failure to take a Lease."""
-MIN_RETRY = 0.1
-"""The smallest part of `retry_seconds` between two attempts to renew, near the deadline."""
-FORGET_LEASES = 10
-"""A replica's Lease that was not renewed for this number of times its length is deleted."""
-
 _log = logging.getLogger("kinform.shards")
-
-_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
-_KEY = re.compile(rf"{_LABEL}/{_LABEL}(?:\.{_LABEL})*")
 
 
 class ShardsStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -56,7 +47,9 @@ class ShardsStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         count: Number of shards.
         owned: The shards that this replica has.
         holders: The holder of each shard, as last seen; `""`: none.
-        members: The identities of the live replicas, as last seen, with this one.
+        members: The identities of the live replicas with this number of shards, as last seen, with this one.
+        waits_for: The identities of live replicas with another number of shards that came before this one. It takes no
+            shard before they are gone.
         lost: Number of shards that this replica has lost without giving them up: it could not renew in time.
         error: The last error of a request; None since the last successful one.
     """
@@ -67,6 +60,7 @@ class ShardsStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     owned: list[int]
     holders: list[str]
     members: list[str]
+    waits_for: list[str]
     lost: int
     error: str | None
 
@@ -96,8 +90,10 @@ class Shards:
         api: An open `Connection`. Its user needs the verbs `get`, `list`, `watch`, `create`, `update` and `delete` on
             Leases of the namespace.
         name: `"namespace/name"`: the shard 3 has the Lease `"name-3"`. All replicas have the same.
-        count: Number of shards, the same in all replicas. Use a few times the largest number of replicas.
-        identity: The name of this replica, which no other one has. None: the name of the host, and a random part.
+        count: Number of shards. Use a few times the largest number of replicas. A replica with another number than
+            those that came before it takes no shard until they are gone.
+        identity: A name for this replica in Leases and logs. None: the name of the host. A random part follows, so
+            that no two replicas are the same.
         lease_seconds: Seconds after the last renewal at which another replica may take a shard.
         renew_deadline: Seconds after the last successful renewal at which the work for a shard stops. One attempt to
             write a Lease takes at most half of it, or `retry_seconds` if they are more.
@@ -120,21 +116,16 @@ class Shards:
         retry_seconds: float = 10.0,
     ) -> None:
         require_instance("api", api, Connection, "a kinform.Connection")
-        require_match("name", name, _KEY, 'the begin of the keys of Leases: "namespace/name"')
+        require_match("name", name, LEASE_KEY, 'the begin of the keys of Leases: "namespace/name"')
         require_integer("count", count, 1, f"a number of shards from 1 to {MAX_SHARDS}")
         if count > MAX_SHARDS:
             raise OptionError("count", count, f"a number of shards from 1 to {MAX_SHARDS}")
         if identity is not None and (not isinstance(identity, str) or not identity.strip()):
-            raise OptionError("identity", identity, "a text that no other replica has, or None")
-        require_positive("retry_seconds", retry_seconds)
-        least = retry_seconds * (1 + JITTER)
-        above = f"a number of seconds above 1.2 * retry_seconds, {least:g}"
-        require_number("renew_deadline", renew_deadline, above, lambda n: least < n < float("inf"))
-        above = f"a number of seconds above renew_deadline, {renew_deadline:g}"
-        require_number("lease_seconds", lease_seconds, above, lambda n: renew_deadline < n < 1 << 31)
+            raise OptionError("identity", identity, "a name for this replica, or None")
+        check_times(lease_seconds, renew_deadline, retry_seconds)
         self.name = name
         self.count = count
-        self.identity = identity or f"{socket.gethostname()}_{os.urandom(8).hex()}"
+        self.identity = f"{identity or socket.gethostname()}_{os.urandom(8).hex()}"
         self._api = api
         self._lease_seconds = lease_seconds
         self._renew_deadline = renew_deadline
@@ -143,8 +134,7 @@ class Shards:
         self._namespace = name.partition("/")[0]
         self._claims: list[Claim] = []
         self._by_key: dict[str, Claim] = {}
-        self._member_prefix = f"{name}-member-"
-        self._members: dict[str, LeaseMachine] = {}  # those of other replicas, by key
+        self._members = Members(name, count, self.identity, lease_seconds)
         self._current = ShardSet(count, frozenset())
         self._listeners: list[Callable[[ShardSet], None]] = []
         self._entered = False
@@ -161,9 +151,16 @@ class Shards:
         self._loop = asyncio.get_running_loop()
         self._wake = asyncio.Event()
         self._settled = asyncio.Event()
-        self._started = self._loop.time()
+        self._moves = Moves(
+            self._api,
+            lease_seconds=self._lease_seconds,
+            retry_seconds=self._retry_seconds,
+            attempt_seconds=self._attempt_seconds,
+            on_result=self._set_error,
+        )
         self._claims = [self._claim(f"{self.name}-{index}", self._changed) for index in range(self.count)]
-        self._own = self._claim(f"{self._member_prefix}{os.urandom(5).hex()}", lambda: None)
+        self._members = Members(self.name, self.count, self.identity, self._lease_seconds)
+        self._own = self._claim(self._members.key, lambda: None)
         self._by_key = {claim.key: claim for claim in self._claims}
         self._leases = self._informer()
         try:
@@ -197,11 +194,13 @@ class Shards:
             await self._leases.__aexit__(None, None, None)
             if operations := [each.operation for each in (*self._claims, self._own) if each.operation is not None]:
                 await asyncio.wait(operations)
-            await asyncio.gather(*(self._give_up(claim) for claim in self._claims), self._withdraw())
+            moves = self._moves
+            await asyncio.gather(*(moves.give_up(claim) for claim in self._claims), moves.withdraw(self._own))
         finally:
             for claim in (*self._claims, self._own):
+                if claim.operation is not None:  # this was cancelled
+                    claim.operation.cancel()
                 claim.lose("the block of the shards was left")
-            self._members.clear()
             self._entered = False
 
     # For programs
@@ -259,7 +258,8 @@ class Shards:
             count=self.count,
             owned=self._owned,
             holders=[claim.holder(now) for claim in self._claims] if self._entered else [""] * self.count,
-            members=sorted(self._live(now)) if self._entered else [],
+            members=sorted(self._members.live(now)) if self._entered else [],
+            waits_for=self._members.before(now) if self._entered else [],
             lost=sum(claim.lost for claim in self._claims),
             error=self._error,
         )
@@ -272,7 +272,9 @@ class Shards:
 
     def _informer(self) -> Informer[dict[str, Any]]:
         options = WatchOptions(
-            backoff=Backoff(initial=min(0.5, self._retry_seconds / 4), maximum=self._retry_seconds), start_jitter=0.0
+            backoff=Backoff(initial=min(0.5, self._retry_seconds / 4), maximum=self._retry_seconds),
+            silence_timeout=self._lease_seconds,  # the renewals of this replica come back by the watch
+            start_jitter=0.0,
         )
         leases = Informer(self._api, LEASES, scope=Scope(namespaces=[self._namespace]), options=options)
         leases.on_add(self._observe)
@@ -288,145 +290,83 @@ class Shards:
             if claim.machine.holder != before:  # a renewal changes no plan
                 claim.retry_at = -math.inf
                 self._wake.set()
-        elif key.startswith(self._member_prefix) and key != self._own.key:
-            now = self._loop.time()
-            machine = self._members.setdefault(key, LeaseMachine(key, self.identity, self._lease_seconds))
-            known = machine.holder if now < machine.held_until else ""
-            machine.observe(lease, now)
-            if machine.holder != known:
-                self._wake.set()
+        elif self._members.observe(key, lease, self._loop.time()):
+            self._wake.set()
 
     def _forget(self, lease: dict[str, Any]) -> None:
         key = f"{self._namespace}/{lease['metadata']['name']}"
-        self._members.pop(key, None)
         if (claim := self._by_key.get(key)) is not None:
             claim.observe(None)
+        self._members.observe(key, None, self._loop.time())
         self._wake.set()
-
-    def _live(self, now: float) -> set[str]:
-        others = {machine.holder for machine in list(self._members.values()) if now < machine.held_until}
-        return {self.identity, *others} - {""}
 
     # The loop
 
     async def _run(self) -> None:
         while True:
             self._wake.clear()
-            due = self._advance(self._loop.time())
+            try:
+                if self._leases.state == "failed":
+                    await self._follow_again()
+                due = self._advance(self._loop.time())
+            except Exception as error:  # the timers of the claims still end the work in time
+                self._set_error(error)
+                due = self._loop.time() + self._retry_seconds
             try:
                 async with asyncio.timeout_at(due):
                     await self._wake.wait()
             except TimeoutError:
                 pass
 
+    async def _follow_again(self) -> None:
+        """Follows the Leases again, after an error that ended their informer."""
+        error = await self._leases.failed()
+        self._set_error(error)
+        with suppress(type(error)):  # the end of its block raises it
+            await self._leases.__aexit__(None, None, None)
+        self._leases = self._informer()
+        await self._leases.__aenter__()
+
     def _advance(self, now: float) -> float:
         """Starts what has to be done now, and returns the time of the next step."""
-        holders = {index: holder for index, claim in enumerate(self._claims) if (holder := claim.holder(now))}
-        planned = plan(self._live(now), holders, self.count)
-        times = [machine.held_until for machine in self._members.values()]
+        if self._own.lost and self._own.operation is None:  # the others took it for dead
+            self._own = self._claim(self._members.new_key(), lambda: None)
+        wanted = self._wanted(now)
+        times = self._members.changes()
         everything = [*self._claims, self._own]
         for index, claim in enumerate(everything):
-            wanted = planned.get(index, self.identity) == self.identity
             times.append(claim.machine.held_until)
             if claim.operation is not None:
                 continue
-            if claim.owned and not wanted:
-                claim.start(self._give_up(claim), self._wake.set)
+            if claim.owned and index not in wanted:
+                claim.start(self._moves.give_up(claim), self._wake.set)
             elif claim.owned:
                 if now >= claim.renew_at:
-                    claim.start(self._renew(claim), self._wake.set)
+                    claim.start(self._moves.renew(claim), self._wake.set)
                 times.append(claim.renew_at)
-            elif wanted and now >= claim.machine.held_until:
+            elif index in wanted and now >= claim.machine.held_until:
                 if now >= claim.retry_at:
-                    claim.start(self._take(claim), self._wake.set)
+                    claim.start(self._moves.take(claim), self._wake.set)
                 times.append(claim.retry_at)
-        for key, machine in self._members.items():
-            forget_at = machine.held_until + FORGET_LEASES * self._lease_seconds
-            times.append(forget_at)
-            if now >= forget_at and self._own.operation is None:
-                machine.held_until = now  # tries again after the same time
-                self._own.start(self._delete(key), self._wake.set)
-        if self._own.owned and not any(claim.operation for claim in everything):
+        if self._own.operation is None and (dead := self._members.dead(now)) is not None:
+            self._own.start(self._moves.delete(*dead), self._wake.set)
+        if self._own.owned and self._members.announced and not any(claim.operation for claim in everything):
             self._settled.set()
         return min((when for when in times if when > now), default=now + self._retry_seconds)
 
-    async def _take(self, claim: Claim) -> None:
-        now = self._loop.time()
-        claim.retry_at = now + self._retry_seconds * (1 + JITTER * random_fraction())
-        await self._round(claim, now + self._attempt_seconds)
-        if claim.machine.term is None:
-            return
-        if self._loop.time() >= claim.deadline:
-            claim.machine.end_term()  # the process was stopped meanwhile
-            return
-        claim.retry_at = -math.inf
-        claim.renew_at = self._next_tick()
-        claim.begin()
+    def _wanted(self, now: float) -> set[int]:
+        """Returns the shards that this replica should have, and `count` for its own Lease.
 
-    async def _renew(self, claim: Claim) -> None:
-        sent = self._loop.time()
-        step = await self._round(claim, min(sent + self._attempt_seconds, claim.deadline))
-        if not claim.owned:
-            claim.machine.end_term()  # lost meanwhile, whatever the answer says
-        elif step is Step.LOSE:
-            claim.lose("another replica has taken the Lease")
-        elif step is Step.WAIT:
-            left = claim.deadline - self._loop.time()
-            claim.renew_at = sent + max(min(self._retry_seconds, left / 2), self._retry_seconds * MIN_RETRY)
-        else:
-            claim.renew_at = self._next_tick()
-            claim.extend()
-
-    async def _give_up(self, claim: Claim) -> None:
-        """Stops the work for a shard, waits for its end, and releases the Lease."""
-        if not claim.owned and claim.requests.unanswered:  # so it may have the Lease
-            await self._release(claim, self._loop.time() + self._attempt_seconds)
-        while claim.owned:
-            await claim.leave()
-            if not claim.busy:
-                break
-            if self._loop.time() >= claim.renew_at:
-                await self._renew(claim)
-        if claim.owned:
-            expires = claim.requests.renewed_at + self._lease_seconds
-            await self._release(claim, min(self._loop.time() + self._attempt_seconds, expires))
-            if claim.owned:
-                claim.end()
-            claim.retry_at = self._loop.time() + self._retry_seconds * MIN_RETRY  # the others come first
-
-    async def _release(self, claim: Claim, deadline: float) -> None:
-        try:
-            await claim.requests.release(deadline)
-        except Exception as error:
-            self._failed(error)
-
-    async def _round(self, claim: Claim, deadline: float) -> Step:
-        try:
-            step = await claim.requests.advance(deadline)
-            self._error = None
-        except Exception as error:  # an unexpected one, too: the timer of the shard still runs
-            self._failed(error)
-            return Step.WAIT
-        return step
-
-    async def _withdraw(self) -> None:
-        """Deletes the Lease of this replica."""
-        if self._own.owned:
-            self._own.end()
-        await self._delete(self._own.key)
-
-    async def _delete(self, key: str) -> None:
-        try:
-            await self._api.delete(LEASES, key, timeout=self._attempt_seconds)
-        except NotFoundError:
-            pass
-        except Exception as error:
-            self._failed(error)
-
-    def _next_tick(self) -> float:
-        """Returns the time of the next renewal of all Leases: they expire together."""
-        passed = (self._loop.time() - self._started) / self._retry_seconds
-        return self._started + (math.floor(passed) + 1) * self._retry_seconds
+        Before it has seen all replicas that came before it, it takes none: they may have another number of shards.
+        """
+        owned = {index for index, claim in enumerate(self._claims) if claim.owned}
+        if before := self._members.before(now):
+            self._log.warning("count", f"shards {self.name}: waits for {len(before)} replicas with another count")
+            return {self.count, *owned}
+        holders = {index: holder for index, claim in enumerate(self._claims) if (holder := claim.holder(now))}
+        planned = plan(self._members.live(now), holders, self.count)
+        wanted = {index for index, member in planned.items() if member == self.identity}
+        return {self.count, *(wanted if self._members.announced else wanted & owned)}
 
     def _claim(self, key: str, on_change: Callable[[], None]) -> Claim:
         return Claim(self._api, key, self.identity, self._lease_seconds, self._renew_deadline, on_change)
@@ -445,6 +385,9 @@ class Shards:
                 name = function_name(listener)
                 self._log.exception(name, f"shards {self.name}: listener {name} raised {type(error).__name__}", error)
 
-    def _failed(self, error: Exception) -> None:
+    def _set_error(self, error: Exception | None) -> None:
+        if error is None:
+            self._error = None
+            return
         self._error = str(error) if isinstance(error, KinformError) else type(error).__name__
         self._log.warning(type(error).__name__, f"shards {self.name}: {self._error}")

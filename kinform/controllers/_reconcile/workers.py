@@ -16,8 +16,8 @@ from kinform._checks import require_positive
 from kinform._dispatch.invoke import TimeSlice
 from kinform._errors import KinformError, OptionError, QueueShutDown
 from kinform._printable import listed, printable
-from kinform.controllers._call_timeout import CallTimeout
-from kinform.controllers._work_queue import WorkQueue
+from kinform.controllers._queue.work_queue import WorkQueue
+from kinform.controllers._reconcile.call_timeout import CallTimeout
 
 log = logging.getLogger("kinform.controllers")
 

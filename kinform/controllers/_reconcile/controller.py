@@ -18,17 +18,17 @@ from kinform._errors import KinformError, OptionError
 from kinform._informer.informer import Informer
 from kinform._options import Backoff, Resource
 from kinform._printable import printable
-from kinform.controllers._events import EventRecorder, EventType
-from kinform.controllers._feeds import Feed, FilteredFeed, KeyFeed, MappedFeed, Mapper, OwnedFeed
+from kinform.controllers._events.recorder import EventRecorder, EventType
 from kinform.controllers._identity import QUALIFIED_NAME
-from kinform.controllers._interrupt import Interrupt
-from kinform.controllers._owners import Owners
-from kinform.controllers._predicates import MetadataChanged, Predicate
-from kinform.controllers._retry_limits import DEFAULT_BACKOFF
-from kinform.controllers._sharded_calls import ShardedCalls, ShardedFeed
-from kinform.controllers._sigterm import on_sigterm
-from kinform.controllers._work_queue import WorkQueue
-from kinform.controllers._workers import Reconcile, Workers
+from kinform.controllers._queue.retry_limits import DEFAULT_BACKOFF
+from kinform.controllers._queue.work_queue import WorkQueue
+from kinform.controllers._reconcile.feeds import Feed, FilteredFeed, KeyFeed, MappedFeed, Mapper, OwnedFeed
+from kinform.controllers._reconcile.interrupt import Interrupt
+from kinform.controllers._reconcile.owners import Owners
+from kinform.controllers._reconcile.predicates import MetadataChanged, Predicate
+from kinform.controllers._reconcile.sharded_calls import ShardedCalls, ShardedFeed
+from kinform.controllers._reconcile.sigterm import on_sigterm
+from kinform.controllers._reconcile.workers import Reconcile, Workers
 
 log = logging.getLogger("kinform.controllers")
 
@@ -227,7 +227,7 @@ class Controller:
 
         Raises:
             OptionError: An argument is not valid.
-            KinformError: As for `events`; or this is not the event loop of the controller.
+            KinformError: As for `events`; or `run` was not called, or this is not its event loop.
         """
         events, obj = self.events, self._primary.store.raw(key)
         if obj is None:

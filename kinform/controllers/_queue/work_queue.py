@@ -19,9 +19,9 @@ from kinform._checks import require_instance, require_number
 from kinform._errors import OptionError, QueueShutDown
 from kinform._loop_binding import LoopBinding
 from kinform._options import Backoff
-from kinform.controllers._durations import Durations, Histogram
-from kinform.controllers._key_queue import K, KeyQueue
-from kinform.controllers._retry_limits import DEFAULT_BACKOFF, DEFAULT_BURST, DEFAULT_RATE, RetryLimits
+from kinform.controllers._queue.durations import Durations, Histogram
+from kinform.controllers._queue.key_queue import K, KeyQueue
+from kinform.controllers._queue.retry_limits import DEFAULT_BACKOFF, DEFAULT_BURST, DEFAULT_RATE, RetryLimits
 
 # Times that are closer than this share one float: a waiting key takes less memory, and durations stay exact enough.
 _SHARED_SECONDS = 1e-5

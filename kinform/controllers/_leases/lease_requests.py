@@ -12,7 +12,7 @@ from typing import Any
 
 from kinform import Connection
 from kinform._errors import AlreadyExistsError, ConflictError, NotFoundError, StalledError
-from kinform.controllers._lease import LeaseMachine, Step, micro_time
+from kinform.controllers._leases.lease import LeaseMachine, Step, micro_time
 
 LEASES = "coordination.k8s.io/v1/leases"
 

@@ -31,8 +31,8 @@ from kinform._jitter import random_fraction
 from kinform._loop_binding import LoopBinding
 from kinform._options import Backoff
 from kinform._throttled_log import ThrottledLog
-from kinform.controllers._event_limits import EventLimits
-from kinform.controllers._event_series import EventSeries, Regarding
+from kinform.controllers._events.limits import EventLimits
+from kinform.controllers._events.series import EventSeries, Regarding
 from kinform.controllers._identity import QUALIFIED_NAME, AnyIdentity, read_identity
 
 log = logging.getLogger("kinform.controllers")
@@ -51,6 +51,8 @@ ATTEMPTS: Final = 12
 """Requests for one write, if there is no answer, or the answer is 429 or 5xx."""
 REQUEST_SECONDS: Final = 10.0
 DRAIN_SECONDS: Final = 5.0
+MAX_RETRY_AFTER: Final = 60.0
+"""The longest Retry-After of a server that is followed. Later events wait for this one."""
 _BACKOFF: Final = Backoff(initial=1.0, maximum=10.0)
 
 
@@ -85,7 +87,8 @@ class EventRecorder:
     Events with the same object, type, reason and action within 6 minutes are a series: one Event with a count. The
     first repetition is written at once, later ones when the series ends or 30 minutes after its last write. An object
     can have 25 writes in a burst, and one more every 5 minutes; further events of it are counted in `stats().limited`.
-    If the server does not answer, or answers 429 or 5xx, there are up to 12 attempts, with a backoff of 1 to 10 s.
+    If the server does not answer, or answers 429 or 5xx, there are up to 12 attempts, with a backoff of 1 to 10 s, or
+    the Retry-After of the server if it is longer, up to 60 s.
 
     A recorder belongs to the event loop in which it is entered. It needs the permissions `create` and `patch` on
     `events` in the group `events.k8s.io`.
@@ -188,7 +191,7 @@ class EventRecorder:
 
         Raises:
             OptionError: An argument is not valid.
-            KinformError: This is not the event loop of the recorder.
+            KinformError: The block of the recorder was not entered, or this is not its event loop.
         """
         self._binding.check()
         _require_text("reason", reason)
@@ -197,10 +200,12 @@ class EventRecorder:
         action = reason if action is None else action
         _require_text("action", action)
         about = Regarding.of(read_identity("regarding", regarding)[0])
-        now = asyncio.get_running_loop().time()
         if self._closed:
             self._dropped += 1
             return
+        if self._task is None:
+            raise KinformError(f"events of {self.name}: not running: enter the `async with` block, or `run`, first")
+        now = self._binding.loop.time()
         key = (about, type, reason, action)
         series = self._series.get(key)
         if series is not None and now - series.seen < SERIES_SECONDS:
@@ -275,7 +280,9 @@ class EventRecorder:
                 if not again or attempt == ATTEMPTS - 1:
                     self._fail(series, error)
                     return
-                await asyncio.sleep(wait * (1 + _BACKOFF.jitter * random_fraction()))
+                asked = (error.retry_after or 0.0) if isinstance(error, StatusError) else 0.0
+                at_least = max(wait, min(asked, MAX_RETRY_AFTER))
+                await asyncio.sleep(at_least * (1 + _BACKOFF.jitter * random_fraction()))
                 wait = min(2 * wait, _BACKOFF.maximum)
             except Exception as error:
                 self._fail(series, error)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from kinform._errors import OptionError
 from kinform.controllers._identity import Identity
-from kinform.controllers._lease import micro_time
+from kinform.controllers._leases.lease import micro_time
 
 MAX_NOTE_BYTES: Final = 1024
 _CUT: Final = "..."

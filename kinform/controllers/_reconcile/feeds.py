@@ -21,9 +21,9 @@ from kinform._events import Added, Deleted, Synced, Updated
 from kinform._informer.informer import Informer
 from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog, function_name
-from kinform.controllers._owners import Owners
-from kinform.controllers._predicates import Predicate
-from kinform.controllers._work_queue import WorkQueue
+from kinform.controllers._queue.work_queue import WorkQueue
+from kinform.controllers._reconcile.owners import Owners
+from kinform.controllers._reconcile.predicates import Predicate
 
 log = logging.getLogger("kinform.controllers")
 

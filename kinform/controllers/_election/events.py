@@ -11,8 +11,8 @@ import logging
 
 from kinform import Connection
 from kinform._errors import KinformError
-from kinform.controllers._event_series import EventSeries, Regarding
-from kinform.controllers._events import RESOURCE
+from kinform.controllers._events.recorder import RESOURCE
+from kinform.controllers._events.series import EventSeries, Regarding
 
 _log = logging.getLogger("kinform.election")
 

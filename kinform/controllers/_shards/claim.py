@@ -13,9 +13,9 @@ from typing import Any
 
 from kinform import Connection
 from kinform._errors import LeadershipLost
-from kinform.controllers._lease import LeaseMachine, Record, Step
-from kinform.controllers._lease_requests import LeaseRequests
-from kinform.controllers._term import Block, Term
+from kinform.controllers._leases.lease import LeaseMachine, Record, Step
+from kinform.controllers._leases.lease_requests import LeaseRequests
+from kinform.controllers._leases.term import Block, Term
 
 
 class Claim:
@@ -87,7 +87,9 @@ class Claim:
         elif lease is not None:
             # The machine must not go back to an older event of this replica itself.
             record = Record.of(lease.get("spec") or {})
-            if (record.transitions or 0) > self.machine.term and self.machine.observe(lease, _now()) is Step.LOSE:
+            transitions, term = record.transitions or 0, self.machine.term
+            taken = transitions > term or (transitions == term and record.holder not in ("", self._identity))
+            if taken and self.machine.observe(lease, _now()) is Step.LOSE:
                 self.lose("another replica has taken the Lease")
 
     def start(self, work: Coroutine[Any, Any, None], done: Callable[[], None]) -> None:

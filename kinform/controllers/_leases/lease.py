@@ -143,6 +143,11 @@ class LeaseMachine:
         """The identity of the current holder, or `""`."""
         return self.record.holder if self.record else ""
 
+    @property
+    def resource_version(self) -> str:
+        """The resourceVersion of the Lease as last seen, or `""`."""
+        return str(self._lease["metadata"].get("resourceVersion", "")) if self._lease else ""
+
     def observe(self, lease: dict[str, Any] | None, now: float) -> Step:
         """Takes what a read has returned, and returns the next step.
 

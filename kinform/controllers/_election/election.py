@@ -11,7 +11,6 @@ import asyncio
 import inspect
 import logging
 import os
-import re
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -21,7 +20,7 @@ from typing import TypeVar
 import msgspec
 
 from kinform import Connection
-from kinform._checks import require_instance, require_match, require_number, require_positive
+from kinform._checks import require_instance, require_match, require_number
 from kinform._errors import (
     DecodeError,
     KinformError,
@@ -33,24 +32,17 @@ from kinform._errors import (
 from kinform._jitter import random_fraction
 from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog, function_name
-from kinform.controllers._election_events import report_event
-from kinform.controllers._lease import LeaseMachine, Step
-from kinform.controllers._lease_requests import LeaseRequests
-from kinform.controllers._term import Block, Term
+from kinform.controllers._election.events import report_event
+from kinform.controllers._leases.lease import LeaseMachine, Step
+from kinform.controllers._leases.lease_requests import LeaseRequests
+from kinform.controllers._leases.lease_times import JITTER, LEASE_KEY, MIN_RETRY, check_times
+from kinform.controllers._leases.term import Block, Term
 
 H = TypeVar("H", bound=Callable[[str], object])
-
-JITTER = 0.2
-"""The largest part of `retry_seconds` that is added to each wait of a candidate that stands by."""
-MIN_RETRY = 0.1
-"""The smallest part of `retry_seconds` between two attempts to renew, near the deadline."""
 
 _RETRIED = (StatusError, TransportError, ProtocolError, DecodeError)
 
 _log = logging.getLogger("kinform.election")
-
-_LABEL = r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
-_KEY = re.compile(rf"{_LABEL}/{_LABEL}(?:\.{_LABEL})*")
 
 
 class ElectionStats(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -141,15 +133,10 @@ class LeaderElection:
         warm: bool = True,
     ) -> None:
         require_instance("api", api, Connection, "a kinform.Connection")
-        require_match("name", name, _KEY, 'the key of a Lease: "namespace/name"')
+        require_match("name", name, LEASE_KEY, 'the key of a Lease: "namespace/name"')
         if identity is not None and (not isinstance(identity, str) or not identity.strip()):
             raise OptionError("identity", identity, "a text that no other candidate has, or None")
-        require_positive("retry_seconds", retry_seconds)
-        least = retry_seconds * (1 + JITTER)
-        above = f"a number of seconds above 1.2 * retry_seconds, {least:g}"
-        require_number("renew_deadline", renew_deadline, above, lambda n: least < n < float("inf"))
-        above = f"a number of seconds above renew_deadline, {renew_deadline:g}"
-        require_number("lease_seconds", lease_seconds, above, lambda n: renew_deadline < n < 1 << 31)
+        check_times(lease_seconds, renew_deadline, retry_seconds)
         require_instance("release_on_stop", release_on_stop, bool, "True or False")
         require_instance("warm", warm, bool, "True or False")
         self.name = name

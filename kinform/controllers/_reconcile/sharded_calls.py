@@ -14,11 +14,11 @@ from kinform._dispatch.queue import Entry
 from kinform._errors import LeadershipLost
 from kinform._informer.informer import Informer
 from kinform._sharding import ShardSet
-from kinform.controllers._feeds import LOW_PRIORITY, FilteredFeed
-from kinform.controllers._predicates import Predicate
-from kinform.controllers._shards import Shards
-from kinform.controllers._work_queue import WorkQueue
-from kinform.controllers._workers import Reconcile, Requeue
+from kinform.controllers._queue.work_queue import WorkQueue
+from kinform.controllers._reconcile.feeds import LOW_PRIORITY, FilteredFeed
+from kinform.controllers._reconcile.predicates import Predicate
+from kinform.controllers._reconcile.workers import Reconcile, Requeue
+from kinform.controllers._shards.shards import Shards
 
 RETRY_SECONDS = 1.0
 """The wait of a key without an object, while the objects of a new shard arrive."""
