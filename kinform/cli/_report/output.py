@@ -37,7 +37,7 @@ def _check_page(ctx: click.Context, param: click.Parameter, path: Path | None) -
 def write_report(
     report: msgspec.Struct, to_document: Callable[[Any], Document], *, as_json: bool, html: Path | None
 ) -> None:
-    """Prints tables or JSON, and also writes a page if asked. Names the page on standard error.
+    """Prints tables or JSON. Also writes a page, and names it on standard error.
 
     Raises:
         Failure: The page cannot be written.
