@@ -19,10 +19,6 @@ from kinform.testing import Forbidden, Server
 from tests.support.clusters import RealCluster, real_cluster
 from tests.support.controlplane.pool import ControlPlanePool
 
-RESOURCES = {
-    "rbac.authorization.k8s.io/v1/clusterroles": "ClusterRole",
-    "rbac.authorization.k8s.io/v1/clusterrolebindings": "ClusterRoleBinding",
-}
 METRICS = "metrics.k8s.io/v1beta1/pods"
 Object = dict[str, Any]
 
@@ -30,8 +26,6 @@ Object = dict[str, Any]
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     async with Server() as server:
-        for resource, kind in RESOURCES.items():
-            server.register(resource, kind=kind, namespaced=False)
         server.register(METRICS, kind="PodMetrics")
         server.register("example.com/v1/widgets", kind="Widget")
         yield server
