@@ -140,7 +140,7 @@ BUILT_IN: tuple[ServedResource, ...] = (
     _built_in("v1/configmaps", "ConfigMap"),
     _built_in("v1/secrets", "Secret", "type"),
     _built_in("v1/services", "Service", "spec.clusterIP", "spec.type", status=True),
-    _built_in("v1/serviceaccounts", "ServiceAccount", unconditional=False),
+    _built_in("v1/serviceaccounts", "ServiceAccount"),
     _built_in("apps/v1/deployments", "Deployment", status=True, generation=True),
     _built_in("batch/v1/jobs", "Job", "status.successful", status=True, generation=True),
     _built_in("coordination.k8s.io/v1/leases", "Lease", unconditional=False),
