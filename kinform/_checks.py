@@ -15,6 +15,14 @@ def require_match(field: str, value: object, pattern: re.Pattern[str], allowed: 
         raise OptionError(field, value, allowed)
 
 
+def require_scope(key: str, *, namespaced: bool) -> None:
+    """Requires a key that has a namespace exactly if the resource is namespaced."""
+    if namespaced and "/" not in key:
+        raise OptionError("key", key, '"namespace/name": an object in a namespace needs it in its key')
+    if not namespaced and "/" in key:
+        raise OptionError("key", key, '"name": an object of a cluster-scoped resource has no namespace')
+
+
 def require_instance(field: str, value: object, type: type[object], allowed: str) -> None:
     """Requires an instance of the type."""
     if not isinstance(value, type):

@@ -6,9 +6,13 @@ import re
 
 import msgspec
 
-from kinform._checks import require_match
+from kinform._checks import require_match, require_scope
 from kinform._errors import OptionError
 from kinform._options import Resource
+from kinform._plurals import is_built_in, is_cluster_scoped
+
+_NO_NAMESPACE = "an object in a namespace needs it in its metadata, or in its key"
+_NAMESPACE = "an object of a cluster-scoped resource has no namespace in its metadata, nor in its key"
 
 KEY = '"namespace/name", or "name" for a cluster-scoped object'
 
@@ -65,6 +69,21 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     def path(self) -> str:
         """The path on the API server."""
         return "/".join(part for part in (self.resource.path(self.namespace), self.name, self.subresource) if part)
+
+    @property
+    def scope_hint(self) -> str:
+        """The likely mistake if the server does not know the path."""
+        return _NAMESPACE if self.namespace else _NO_NAMESPACE
+
+    def check_scope(self) -> None:
+        """Checks the namespace of an object, if the resource is one of Kubernetes.
+
+        Raises:
+            OptionError: The namespace is missing, or there can be none.
+        """
+        resource = str(self.resource)
+        if is_built_in(resource):
+            require_scope(self.key, namespaced=not is_cluster_scoped(resource))
 
     def __str__(self) -> str:
         subresource = f"/{self.subresource}" if self.subresource else ""

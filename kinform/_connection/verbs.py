@@ -36,8 +36,6 @@ _PATCHES: dict[How, str] = {
 }
 _DRY_RUN = ("dryRun", "All")
 _APPLY = "application/apply-patch+yaml"  # JSON is YAML
-_NO_NAMESPACE = "an object in a namespace needs it in its metadata, or in its key"
-_NAMESPACE = "an object of a cluster-scoped resource has no namespace in its metadata, nor in its key"
 _FIELD_MANAGER = re.compile(r"[ -~]{1,128}")
 _FIELD_MANAGER_TEXT = 'a name like "widget-operator", of 1 to 128 printable characters'
 
@@ -371,8 +369,7 @@ class Verbs(Transport):
     async def _answer(self, verb: str, target: Target, request: Request, type: type[T], timeout: float) -> T:
         require_positive("timeout", timeout)
         check_type(type, None)
-        hint = _NAMESPACE if target.namespace else _NO_NAMESPACE
-        body = await exchange(self, Call(verb, str(target), request, hint), whole_body, timeout=timeout)
+        body = await exchange(self, Call(verb, str(target), request, target.scope_hint), whole_body, timeout=timeout)
         if verb in _STORING and target.subresource in ("", "status") and _DRY_RUN not in request.params:
             for listener in self.write_listeners:
                 listener(target.resource, body)

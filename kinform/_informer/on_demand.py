@@ -204,19 +204,21 @@ class OnDemand(Generic[T]):
             key: `"namespace/name"`, or `"name"` for a cluster-scoped object.
 
         Raises:
-            StatusError: The server refuses the request. `NotFoundError`: it does not know the resource.
+            StatusError: The server refuses the request. `NotFoundError`: it does not know the resource,
+                or the resource is cluster-scoped and the key has a namespace.
             TransportError: There was no response within `timeout`.
             SkippedError: The object is malformed, or has more than 16 MiB.
             DecodeError: The object does not fit the type.
             KinformError: The cache is not running, or stopped during the call.
-            OptionError: The key is not valid.
+            OptionError: The key is not valid, or does not fit the scope of the resource. For a custom resource, a
+                missing namespace is noticed only if an object in some namespace has this name.
         """
         self._check_running()
         called = time.monotonic()
         if isinstance(key, str) and self._is_current(key, called):
             self._hits += 1
             return self._answer(key, called)
-        Target.of_key(self.resource, key)
+        Target.of_key(self.resource, key).check_scope()
         self._misses += 1
         while True:
             failure = self._failures.get(key)
@@ -317,7 +319,9 @@ class OnDemand(Generic[T]):
 
     async def _request(self, key: str) -> tuple[float, bytes | None]:
         deadline = time.monotonic() + self._timeout
-        call = Call("list", f"{self.resource} {printable(key)}", request_of(self._spec, key))
+        target = Target.of_key(self.resource, key)
+        hint = target.scope_hint if target.namespace else ""  # the path without a namespace always exists
+        call = Call("list", f"{self.resource} {printable(key)}", request_of(self._spec, key), hint)
 
         async def read(response: Response) -> Fetched:
             try:

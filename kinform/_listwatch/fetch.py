@@ -11,6 +11,7 @@ import asyncio
 
 import msgspec
 
+from kinform._checks import require_scope
 from kinform._errors import ProtocolError, SkippedError, StalledError
 from kinform._listwatch.frames import Foreign, Frame, Frames, ListEnd, Skip
 from kinform._listwatch.pages import accept_header
@@ -55,6 +56,7 @@ async def fetch(
         StatusError: The server refuses the request.
         TransportError: The connection failed, or was silent for `headers_timeout` seconds.
         ProtocolError: The body is not a LIST of this object.
+        OptionError: The key has no namespace, but the objects have.
     """
     seconds = spec.options.headers_timeout
     response: Response | None = None
@@ -101,6 +103,7 @@ async def read_fetched(
         SkippedError: The object is malformed or oversized.
         TransportError: The body broke off.
         ProtocolError: The body is not a LIST of this object.
+        OptionError: The key has no namespace, but the objects have.
     """
     frames = Frames(
         "list", spec.prune.program(), name=name, max_object_bytes=spec.options.max_object_bytes, shards=shards
@@ -111,6 +114,8 @@ async def read_fetched(
             match frame:
                 case Batch() if found is None and len(frame) == 1 and frame.key(0) == key:
                     found = frame
+                case Batch() if frame.key(0).endswith(f"/{key}"):  # all namespaces were listed
+                    require_scope(key, namespaced=True)
                 case Foreign():
                     pass
                 case Skip():

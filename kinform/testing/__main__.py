@@ -25,15 +25,28 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--port", type=int, default=0, help="TCP port; 0 picks a free one (default)")
-    parser.add_argument("--pods", type=int, default=0, metavar="N", help="pods to generate, 8 KB each on average")
-    parser.add_argument("--namespaces", type=int, default=0, metavar="N", help="namespaces to generate")
+    parser.add_argument(
+        "--pods",
+        type=int,
+        default=0,
+        metavar="N",
+        help="pods to generate, 8 KB each on average, with their namespaces and nodes",
+    )
+    parser.add_argument(
+        "--namespaces",
+        type=int,
+        default=0,
+        metavar="N",
+        help="the least number of namespaces; there are more if the pods need them",
+    )
     parser.add_argument(
         "--custom-resource",
         type=_custom_resource,
         action="append",
         default=[],
-        metavar="RESOURCE=KIND",
-        help="serve a custom resource with a status, such as example.com/v1/widgets=Widget; can be repeated",
+        metavar="RESOURCE=KIND[:cluster]",
+        help="serve a custom resource with a status, such as example.com/v1/widgets=Widget, or one without namespaces,"
+        " such as example.com/v1/racks=Rack:cluster; can be repeated",
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the generated objects (default 0)")
     parser.add_argument("--no-watch-list", action="store_true", help="refuse WatchList with 422")
@@ -45,15 +58,19 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _custom_resource(text: str) -> tuple[str, str]:
+def _custom_resource(text: str) -> tuple[str, str, bool]:
+    """Returns the resource, its kind, and whether it is namespaced."""
     resource, _, kind = text.partition("=")
+    kind, colon, scope = kind.partition(":")
     try:
         group, _, _ = parse_name(resource)
     except ValueError:
         group = ""
-    if not group or not kind.isalnum():
-        raise argparse.ArgumentTypeError(f"{text!r}: expected RESOURCE=KIND, such as example.com/v1/widgets=Widget")
-    return resource, kind
+    if not group or not kind.isalnum() or (colon and scope != "cluster"):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: expected RESOURCE=KIND or RESOURCE=KIND:cluster, such as example.com/v1/widgets=Widget"
+        )
+    return resource, kind, not colon
 
 
 async def _serve(arguments: argparse.Namespace) -> None:
@@ -69,10 +86,10 @@ async def _serve(arguments: argparse.Namespace) -> None:
         bookmark_interval=arguments.bookmark_interval,
         token=arguments.token,
     )
-    for resource, kind in arguments.custom_resource:
-        server.register(resource, kind=kind, status_subresource=True)
+    for resource, kind, namespaced in arguments.custom_resource:
+        server.register(resource, kind=kind, namespaced=namespaced, status_subresource=True)
     server.generate("v1/namespaces", arguments.namespaces)
-    server.generate("v1/pods", arguments.pods)
+    _generate_pods(server, arguments.pods)
     async with server:
         if arguments.kubeconfig:
             server.write_kubeconfig(arguments.kubeconfig)
@@ -82,6 +99,17 @@ async def _serve(arguments: argparse.Namespace) -> None:
         await stopping.wait()
         if arguments.until_stdin_closes:
             loop.remove_reader(sys.stdin.fileno())
+
+
+def _generate_pods(server: Server, count: int) -> None:
+    """Generates pods, and the namespaces and nodes that they name."""
+    pods = [server.get("v1/pods", key) for key in server.generate("v1/pods", count)]
+    namespaces = {pod["metadata"]["namespace"] for pod in pods if pod is not None}
+    nodes = {pod["spec"]["nodeName"] for pod in pods if pod is not None and "nodeName" in pod["spec"]}
+    for resource, names in (("v1/namespaces", namespaces), ("v1/nodes", nodes)):
+        missing = names.difference(server.keys(resource))
+        while missing:
+            missing.difference_update(server.generate(resource, 1))
 
 
 def _read(stopping: asyncio.Event) -> None:

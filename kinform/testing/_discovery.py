@@ -16,6 +16,7 @@ _SHORT_NAMES = {
     "v1/namespaces": ["ns"],
     "v1/nodes": ["no"],
     "v1/pods": ["po"],
+    "v1/serviceaccounts": ["sa"],
     "v1/services": ["svc"],
     "apps/v1/deployments": ["deploy"],
 }

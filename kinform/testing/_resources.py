@@ -140,9 +140,14 @@ BUILT_IN: tuple[ServedResource, ...] = (
     _built_in("v1/configmaps", "ConfigMap"),
     _built_in("v1/secrets", "Secret", "type"),
     _built_in("v1/services", "Service", "spec.clusterIP", "spec.type", status=True),
+    _built_in("v1/serviceaccounts", "ServiceAccount"),
     _built_in("apps/v1/deployments", "Deployment", status=True, generation=True),
     _built_in("batch/v1/jobs", "Job", "status.successful", status=True, generation=True),
     _built_in("coordination.k8s.io/v1/leases", "Lease", unconditional=False),
     _built_in("discovery.k8s.io/v1/endpointslices", "EndpointSlice", generation=True),
+    _built_in("rbac.authorization.k8s.io/v1/clusterroles", "ClusterRole", namespaced=False),
+    _built_in("rbac.authorization.k8s.io/v1/clusterrolebindings", "ClusterRoleBinding", namespaced=False),
+    _built_in("rbac.authorization.k8s.io/v1/roles", "Role"),
+    _built_in("rbac.authorization.k8s.io/v1/rolebindings", "RoleBinding"),
 )
 """The resources that every server has."""

@@ -36,8 +36,10 @@ class Server:
     Serves as kube-apiserver does: LIST with consistent pages, WATCH from an earlier resourceVersion, WatchList,
     bookmarks, selectors, answers with metadata only. Also produces faults on demand. Has these resources: `v1/pods`,
     `v1/namespaces`, `v1/nodes`, `v1/events`, `events.k8s.io/v1/events`, `v1/configmaps`, `v1/secrets`, `v1/services`,
-    `apps/v1/deployments`, `batch/v1/jobs`, `coordination.k8s.io/v1/leases` and `discovery.k8s.io/v1/endpointslices`.
-    `register` adds custom resources.
+    `v1/serviceaccounts`, `apps/v1/deployments`, `batch/v1/jobs`, `coordination.k8s.io/v1/leases`,
+    `discovery.k8s.io/v1/endpointslices`, `rbac.authorization.k8s.io/v1/clusterroles`,
+    `rbac.authorization.k8s.io/v1/clusterrolebindings`, `rbac.authorization.k8s.io/v1/roles` and
+    `rbac.authorization.k8s.io/v1/rolebindings`. `register` adds custom resources.
 
     Use it as an async context manager. Its exit closes every connection and leaves no task. Objects can be written
     before the start and while it is stopped. It is bound to one event loop at a time, and is not thread-safe.

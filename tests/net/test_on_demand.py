@@ -365,6 +365,20 @@ async def test_an_unknown_resource_is_no_missing_object(server: Server) -> None:
             await cache.get("shop")
 
 
+@pytest.mark.parametrize(
+    ("resource", "key", "expected"),
+    [
+        ("v1/pods", "web", "an object in a namespace needs it in its key"),
+        ("v1/namespaces", "shop/web", "an object of a cluster-scoped resource has no namespace"),
+    ],
+)
+async def test_a_key_of_the_wrong_scope_is_refused(server: Server, resource: str, key: str, expected: str) -> None:
+    async with kinform.connect(server.url) as api, kinform.OnDemand(api, resource) as cache:
+        with pytest.raises(kinform.OptionError, match=rf"^key: '{key}' .*{expected}$"):
+            await cache.get(key)
+    assert not server.requests
+
+
 @pytest.mark.parametrize("max_watches", [0, 100])
 async def test_a_slow_server_raises_at_the_timeout(server: Server, make: Make, max_watches: int) -> None:
     for on in ("watch", "list"):
@@ -570,3 +584,20 @@ async def test_an_object_is_followed_on_a_server(cluster: Cluster) -> None:
             await becomes(value, None)
             assert configs.stats().watches == 1
             assert len(recording.watches) == 1
+
+
+@pytest.mark.parametrize("max_watches", [0, 100])
+async def test_the_scope_of_a_custom_resource_is_learned(cluster: Cluster, max_watches: int) -> None:
+    widgets = await cluster.create_custom_resource()
+    await cluster.create("w", widgets)
+    gadgets = await cluster.create_custom_resource(namespaced=False)
+    async with (
+        kinform.connect(cluster.url, **cluster.connect_options) as api,
+        kinform.OnDemand(api, widgets, max_watches=max_watches) as namespaced,
+        kinform.OnDemand(api, gadgets, max_watches=max_watches) as cluster_scoped,
+    ):
+        with pytest.raises(kinform.OptionError, match=r"an object in a namespace needs it in its key$"):
+            await namespaced.get("w")
+        assert await namespaced.get(f"{cluster.namespace}/w") is not None
+        with pytest.raises(kinform.NotFoundError, match="an object of a cluster-scoped resource has no namespace"):
+            await cluster_scoped.get(f"{cluster.namespace}/w")

@@ -178,6 +178,16 @@ async def test_replace_of_custom_objects_and_leases_needs_a_version(cluster: Clu
         assert causes(status) == {("metadata.resourceVersion", "FieldValueInvalid")}
 
 
+@pytest.mark.parametrize(
+    ("resource", "kind"), [("v1/serviceaccounts", "ServiceAccount"), ("rbac.authorization.k8s.io/v1/roles", "Role")]
+)
+async def test_replace_of_accounts_and_roles_needs_no_version(cluster: Cluster, resource: str, kind: str) -> None:
+    writer = Writer(cluster, resource, kind)
+    accepted(await writer.create(writer.obj("a")), 201)
+    replaced = accepted(await writer.replace("a", writer.obj("a", {"labels": {"k": "1"}})))
+    assert replaced["metadata"]["labels"] == {"k": "1"}
+
+
 # Patches
 
 

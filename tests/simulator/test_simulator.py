@@ -48,6 +48,10 @@ async def listed(client: aiohttp.ClientSession, path: str, **params: str) -> Any
         return await response.json()
 
 
+async def names_of(client: aiohttp.ClientSession, path: str) -> set[str]:
+    return {item["metadata"]["name"] for item in (await listed(client, path))["items"]}
+
+
 async def next_event(response: aiohttp.ClientResponse) -> tuple[str, dict[str, Any]]:
     line = json.loads(await response.content.readline())
     return line["type"], line["object"]
@@ -429,7 +433,16 @@ async def test_commands_ignore_a_freeze_and_are_not_recorded(server: Server, cli
     assert server.requests == []
 
 
-@pytest.mark.parametrize("text", ["example.com/v1/widgets", "v1/widgets=Widget", "widgets=Widget"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "example.com/v1/widgets",
+        "v1/widgets=Widget",
+        "widgets=Widget",
+        "example.com/v1/widgets=Widget:",
+        "example.com/v1/widgets=Widget:namespace",
+    ],
+)
 def test_a_malformed_custom_resource_is_a_usage_error(text: str) -> None:
     arguments = [sys.executable, "-m", "kinform.testing", "--custom-resource", text]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
@@ -441,6 +454,7 @@ async def test_a_process_runs_until_its_standard_input_closes(tmp_path: Path) ->
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-W", "error", "-m", "kinform.testing", "--pods", "30", "--namespaces", "7"),
         *("--custom-resource", "example.com/v1/widgets=Widget"),
+        *("--custom-resource", "example.com/v1/racks=Rack:cluster"),
         *("--kubeconfig", str(tmp_path / "config"), "--until-stdin-closes"),
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -451,9 +465,18 @@ async def test_a_process_runs_until_its_standard_input_closes(tmp_path: Path) ->
         async with asyncio.timeout(20):
             url = (await process.stdout.readline()).decode().strip()
             async with aiohttp.ClientSession(url) as client:
-                assert len((await listed(client, PODS))["items"]) == 30
-                assert len((await listed(client, "/api/v1/namespaces"))["items"]) == 7
+                pods = (await listed(client, PODS))["items"]
+                assert len(pods) == 30
+                namespaces = await names_of(client, "/api/v1/namespaces")
+                assert len(namespaces) >= 7
+                assert {pod["metadata"]["namespace"] for pod in pods} <= namespaces
+                nodes = {pod["spec"].get("nodeName") for pod in pods} - {None}
+                assert nodes
+                assert nodes <= await names_of(client, "/api/v1/nodes")
                 assert (await listed(client, "/apis/example.com/v1/widgets"))["kind"] == "WidgetList"
+                discovered = (await listed(client, "/apis/example.com/v1"))["resources"]
+                scopes = {each["name"]: each["namespaced"] for each in discovered}
+                assert (scopes["widgets"], scopes["racks"]) == (True, False)
             assert json.loads((tmp_path / "config").read_text())["clusters"][0]["cluster"]["server"] == url
             process.stdin.close()
             assert await process.wait() == 0

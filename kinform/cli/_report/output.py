@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def _check_page(ctx: click.Context, param: click.Parameter, path: Path | None) -
 def write_report(
     report: msgspec.Struct, to_document: Callable[[Any], Document], *, as_json: bool, html: Path | None
 ) -> None:
-    """Writes a report as the options say. A page replaces the tables in a pipe.
+    """Prints tables or JSON. Also writes a page, and names it on standard error.
 
     Raises:
         Failure: The page cannot be written.
@@ -52,9 +51,10 @@ def write_report(
                 file.write(render(to_document(report)))
         except OSError as error:
             raise Failure(f"cannot write {html}: {error.strerror}", OUTPUT) from None
+        click.echo(f"kinform: the report is in {html}", err=True)
     if as_json:
         click.echo(msgspec.json.encode(report))
-    elif html is None or sys.stdout.isatty():
+    else:
         from kinform.cli._report.terminal import print_document
 
         print_document(to_document(report))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections import Counter
 from datetime import datetime
 from typing import Annotated
@@ -76,6 +77,7 @@ class LeaseAges:
             renewers=[
                 Renewer(name, self._leases[name], self._renewals[name] / seconds if seconds else 0.0) for name in most
             ],
+            other_renewers=len(self._leases) - len(most),
         )
 
 
@@ -84,4 +86,5 @@ def _renewer(key: str) -> str:
 
 
 def _percentile(ordered: list[float], share: float) -> float:
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))] if ordered else 0.0
+    """Returns the percentile by nearest rank; 0.0 if there are no values."""
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0

@@ -153,6 +153,7 @@ class Leases(msgspec.Struct, frozen=True):
         age_p50: The median of the seconds since the last renewal, of leases with a holder.
         age_p99: The 99th percentile of them.
         renewers: Those with most renewals.
+        other_renewers: The number of those that `renewers` does not list.
     """
 
     leases: int
@@ -162,6 +163,7 @@ class Leases(msgspec.Struct, frozen=True):
     age_p50: float
     age_p99: float
     renewers: list[Renewer]
+    other_renewers: int
 
 
 class Saving(msgspec.Struct, frozen=True):

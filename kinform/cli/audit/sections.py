@@ -186,8 +186,10 @@ def _leases(report: Report) -> Section:
     if leases.seconds:
         text += (
             f"In {leases.seconds:.0f} s there were {leases.renewals_per_second:.1f} renewals per second. Each one is a "
-            "write to etcd. Elections with a longer lease duration renew less often."
+            "write to etcd. Elections with a longer lease duration renew less often. "
         )
+    if leases.other_renewers:
+        text += f"The table has those with most renewals; {leases.other_renewers:,} more are not listed."
     rows = [
         [
             text_cell(each.name),
@@ -196,7 +198,7 @@ def _leases(report: Report) -> Section:
         ]
         for each in leases.renewers
     ]
-    return Section("Leases", text, ["lease", "leases", "renewals/s"], rows)
+    return Section("Leases", text.rstrip(), ["lease", "leases", "renewals/s"], rows)
 
 
 def _savings(report: Report) -> Section:

@@ -69,6 +69,15 @@ async def test_a_missing_folder_is_an_error_before_the_survey(server: Server, tm
     assert not server.requests
 
 
+async def test_a_page_replaces_neither_tables_nor_json(server: Server, tmp_path: Path) -> None:
+    for number, (arguments, printed) in enumerate([((), "v1/pods"), (("--json",), '"resource":"v1/pods"')]):
+        page = tmp_path / f"{number}.html"
+        code, out, err = await audit(server, *arguments, "--html", str(page))
+        assert (code, err) == (0, f"kinform: the report is in {page}\n")
+        assert printed in out
+        assert page.exists()
+
+
 async def test_the_page_is_readable_by_its_owner_only(server: Server, tmp_path: Path) -> None:
     page = tmp_path / "audit.html"
     assert (await audit(server, "--html", str(page)))[0] == 0

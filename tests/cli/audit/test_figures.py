@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 import kinform
+from kinform.cli.audit.leases import LeaseAges
 from kinform.cli.audit.report import Collection, NamespaceShare, Report
+from kinform.cli.audit.sections import document
 from kinform.cli.audit.survey import Survey
 from kinform.testing import Forbidden, Server
 from tests.support.clusters import RealCluster, real_cluster
 from tests.support.controlplane.pool import ControlPlanePool
 
-RESOURCES = {
-    "rbac.authorization.k8s.io/v1/clusterroles": "ClusterRole",
-    "rbac.authorization.k8s.io/v1/clusterrolebindings": "ClusterRoleBinding",
-}
 METRICS = "metrics.k8s.io/v1beta1/pods"
 Object = dict[str, Any]
 
@@ -28,8 +26,6 @@ Object = dict[str, Any]
 @pytest.fixture
 async def server() -> AsyncIterator[Server]:
     async with Server() as server:
-        for resource, kind in RESOURCES.items():
-            server.register(resource, kind=kind, namespaced=False)
         server.register(METRICS, kind="PodMetrics")
         server.register("example.com/v1/widgets", kind="Widget")
         yield server
@@ -264,6 +260,29 @@ class TestLeases:
         assert found.seconds >= 1.9
         assert round(found.renewals_per_second * found.seconds) in range(15, 21)
         assert [(each.name, each.leases) for each in found.renewers[:1]] == [("nodes", 2)]
+        assert found.other_renewers == 0
+
+    async def test_leases_that_are_not_listed_are_counted(self, server: Server) -> None:
+        for number in range(12):
+            server.put("coordination.k8s.io/v1/leases", {"metadata": {"name": f"l{number}", "namespace": "shop"}})
+        report = await audit(server)
+        assert report.leases is not None
+        assert (len(report.leases.renewers), report.leases.other_renewers) == (10, 2)
+        (section,) = (each for each in document(report).sections if each.title == "Leases")
+        assert section.text.endswith("2 more are not listed.")
+
+    @pytest.mark.parametrize(
+        ("ages", "median", "p99"),
+        [([], 0, 0), ([4], 4, 4), ([2, 15], 2, 15), (range(1, 101), 50, 99), (range(1, 202), 101, 199)],
+    )
+    def test_percentiles_are_of_the_nearest_rank(self, ages: Iterable[int], median: int, p99: int) -> None:
+        now = datetime.now(UTC)
+        leases = LeaseAges(now)
+        for age in ages:
+            renewed = (now - timedelta(seconds=age)).isoformat()
+            leases.add(json.dumps({"spec": {"holderIdentity": "x", "renewTime": renewed}}).encode())
+        found = leases.report(0.0)
+        assert (found.age_p50, found.age_p99) == (median, p99)
 
 
 class TestPartialRights:

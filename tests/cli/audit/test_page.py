@@ -81,7 +81,7 @@ REPORT = Report(
             memory_bytes=5 << 30,
         )
     ],
-    leases=Leases(400, 399, 15.0, 31.5, 4.2, 9.9, [Renewer("nodes", 300, 30.0), Renewer("shop/x", 1, 0.5)]),
+    leases=Leases(400, 399, 15.0, 31.5, 4.2, 9.9, [Renewer("nodes", 300, 30.0), Renewer("shop/x", 1, 0.5)], 2),
     savings=[Saving("metadata only", 1 << 20, 99 << 20, "for programs that read labels")],
     unseen=[Unseen("v1/secrets", 'the server answered 403 & "<b>no</b>"')],
     costs="2026-11-27: client-go v0.36.6",
