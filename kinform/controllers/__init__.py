@@ -13,7 +13,7 @@ from kinform.controllers._queue.durations import Durations
 from kinform.controllers._queue.work_queue import QueueStats, WorkQueue
 from kinform.controllers._reconcile.controller import Controller
 from kinform.controllers._reconcile.predicates import MetadataChanged
-from kinform.controllers._reconcile.workers import Requeue
+from kinform.controllers._reconcile.user_calls import Requeue
 from kinform.controllers._shards.shards import Shards, ShardsStats
 
 __all__ = [

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import Any
 
 import pytest
 
 import kinform
-from kinform.controllers import Controller, MetadataChanged, Requeue
+from kinform.controllers import Controller, MetadataChanged, Requeue, Shards
 from kinform.testing import Server, Unavailable
 from tests.controllers.running import Recorder, idle, running
 from tests.net.informers import quick
@@ -604,6 +605,8 @@ async def test_a_wrong_argument_is_refused(server: Server):
             ({"reconcile_timeout": 0}, "reconcile_timeout: 0 is not allowed; expected a positive number of seconds"),
             ({"drain_timeout": -1}, "drain_timeout: -1 is not allowed"),
             ({"backoff": 5}, "backoff: 5 is not allowed; expected a Backoff"),
+            ({"leader": "shop/x"}, "leader: 'shop/x' is not allowed; expected an election, such as a LeaderElection"),
+            ({"owns": [pods]}, "owns: 'v1/pods' is not allowed; expected another informer than primary"),
         ):
             with pytest.raises(kinform.OptionError, match=message):
                 Controller(pods, work, **options)
@@ -612,6 +615,60 @@ async def test_a_wrong_argument_is_refused(server: Server):
         with pytest.raises(kinform.OptionError, match="primary: 'v1/pods' is not allowed"):
             Controller(PODS, work)
         assert repr(Controller(pods, work, name="pods")) == "<kinform.controllers.Controller 'pods': 0 keys>"
+
+
+async def test_an_owned_informer_with_shards_is_refused(server: Server):
+    async def work(key: str) -> None: ...
+
+    async with kinform.connect(server.url) as api:
+        pods = kinform.Informer(api, PODS)
+        shards = Shards(api, "shop/shards", count=4)
+        for scope in (kinform.Scope(shard=(1, 4)), kinform.Scope(shards=shards)):
+            maps = kinform.Informer(api, MAPS, scope=scope)
+            with pytest.raises(kinform.OptionError, match=r"owns: .*configmaps.* expected an informer without shards"):
+                Controller(pods, work, owns=[maps])
+            Controller(pods, work, watches={maps: lambda change: ()})
+
+
+async def test_a_reconcile_that_yields_is_refused(server: Server):
+    def generates(key: str) -> Any:
+        yield
+
+    class Yields:
+        async def __call__(self, key: str) -> Any:
+            yield
+
+    async with kinform.connect(server.url) as api:
+        for reconcile, name in ((generates, "generates"), (partial(generates), "partial"), (Yields(), "Yields")):
+            with pytest.raises(kinform.OptionError, match=f"reconcile: '.*{name}.*' is not .* without `yield`"):
+                Controller(kinform.Informer(api, PODS), reconcile)
+
+
+@pytest.mark.parametrize("scope", [kinform.Scope(), kinform.Scope(shard=(0, 1))])
+async def test_a_synchronous_reconcile_ends_the_controller(server: Server, scope: kinform.Scope):
+    def work(key: str) -> None:
+        calls.append(key)
+
+    calls: list[str] = []
+    server.generate(PODS, 5)
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS, scope=scope) as pods:
+        with pytest.raises(kinform.OptionError, match=r"reconcile: '.*work' is not .* has returned 'NoneType'"):
+            async with asyncio.timeout(10):
+                await Controller(pods, work).run()  # type: ignore[arg-type]
+    assert len(calls) == 1
+
+
+async def test_a_function_that_returns_an_awaitable_is_called(server: Server):
+    async def work(key: str) -> None:
+        called.set()
+
+    called = asyncio.Event()
+    server.put(PODS, pod("a"))
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        for reconcile in (lambda key: work(key), partial(work), lambda key: asyncio.ensure_future(work(key))):
+            called.clear()
+            async with running(Controller(pods, reconcile)), asyncio.timeout(10):
+                await called.wait()
 
 
 async def test_a_source_whose_pruning_drops_what_is_read_is_refused(server: Server):
@@ -627,5 +684,8 @@ async def test_a_source_whose_pruning_drops_what_is_read_is_refused(server: Serv
         with pytest.raises(kinform.OptionError, match="because pruning drops it"):
             Controller(pods, work, predicate=MetadataChanged("labels", "generation"))
         Controller(pods, work, predicate=MetadataChanged("labels"))
+        pods = kinform.Informer(api, PODS, prune=kinform.Prune(drop=["metadata.generation"]))
+        with pytest.raises(kinform.OptionError, match=r"does not read metadata.generation, because pruning drops it"):
+            Controller(pods, work, predicate=MetadataChanged("generation"))
         scope = kinform.Scope(metadata_only=True)
         Controller(pods, work, owns=[kinform.Informer(api, MAPS, scope=scope)])

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from kinform import Connection
 from kinform._checks import require_callable, require_instance, require_integer, require_match, require_positive
@@ -28,7 +28,8 @@ from kinform.controllers._reconcile.owners import Owners
 from kinform.controllers._reconcile.predicates import MetadataChanged, Predicate
 from kinform.controllers._reconcile.sharded_calls import ShardedCalls, ShardedFeed
 from kinform.controllers._reconcile.sigterm import on_sigterm
-from kinform.controllers._reconcile.workers import Reconcile, Workers
+from kinform.controllers._reconcile.user_calls import Reconcile, require_asynchronous
+from kinform.controllers._reconcile.workers import Workers
 
 log = logging.getLogger("kinform.controllers")
 
@@ -41,6 +42,7 @@ class LeadershipTerm(Protocol):
     lost: asyncio.Event
 
 
+@runtime_checkable
 class Leadership(Protocol):
     """An election, as far as a controller needs it: `LeaderElection`.
 
@@ -86,9 +88,11 @@ class Controller:
 
     Args:
         primary: The informer of the objects to reconcile. Its block, or that of its factory, is entered by the program.
-        reconcile: An asynchronous function that takes a key, and returns None or a `Requeue`.
+        reconcile: An asynchronous function that takes a key, and returns None or a `Requeue`. One that returns
+            something else to await counts, too; otherwise its first call ends `run`.
         owns: Informers of objects that belong to those of `primary`. A change of such an object reconciles the owner
-            that its `metadata.ownerReferences` names with `controller: true`, before and after the change.
+            that its `metadata.ownerReferences` names with `controller: true`, before and after the change. Their scopes
+            must not have shards: an owned object has another uid than its owner, so it is mostly in another shard.
         watches: Informers of other objects, each with a function. It takes an `Added`, `Updated` or `Deleted`, and
             returns the keys to reconcile. If it raises, the change is logged and ignored.
         predicate: A function that takes the pruned JSON of an object of `primary` before and after an update, as bytes,
@@ -133,7 +137,7 @@ class Controller:
         name: str | None = None,
     ) -> None:
         require_instance("primary", primary, Informer, _INFORMER)
-        require_callable("reconcile", reconcile, "an asynchronous function that takes a key")
+        require_asynchronous(reconcile)
         require_integer("workers", workers, 1, "a positive number of workers")
         if predicate is not None:
             require_callable("predicate", predicate, "a function that takes the old and the new JSON, or None")
@@ -141,6 +145,8 @@ class Controller:
             require_positive("reconcile_timeout", reconcile_timeout)
         require_positive("sync_timeout", sync_timeout)
         require_positive("drain_timeout", drain_timeout)
+        if leader is not None and not isinstance(leader, Leadership):
+            raise OptionError("leader", leader, "an election, such as a LeaderElection, or None")
         if name is not None:
             require_match("name", name, QUALIFIED_NAME, 'a name like "example.com/widget-operator", or None')
         self.name = f"controller of {primary.resource}" if name is None else name
@@ -177,6 +183,12 @@ class Controller:
         owners = Owners(primary)
         for informer in owns:
             require_instance("owns", informer, Informer, _INFORMER)
+            if informer is primary:
+                allowed = "another informer than primary; it may be one of the same resource"
+                raise OptionError("owns", informer.name, allowed)
+            if informer._shards is not None:
+                allowed = "an informer without shards: the shard of an owned object is not that of its owner"
+                raise OptionError("owns", informer.name, allowed)
             if not informer._keeps_owners():
                 raise OptionError("owns", informer.name, "an informer whose pruning keeps metadata.ownerReferences")
             feeds.append(OwnedFeed(informer, owners))
@@ -248,6 +260,7 @@ class Controller:
             SkippedError: The same, because an object was skipped.
             UnauthorizedError, ForbiddenError, NotFoundError: The server refuses the request of a source.
             StatusError, MemoryLimitError, SnapshotError: An informer has failed.
+            OptionError: `reconcile` is not asynchronous: it has returned something that cannot be awaited.
         """
         if self._started:
             raise KinformError(f"{self.name}: a controller runs once; make another one")

@@ -17,7 +17,7 @@ from kinform._sharding import ShardSet
 from kinform.controllers._queue.work_queue import WorkQueue
 from kinform.controllers._reconcile.feeds import LOW_PRIORITY, FilteredFeed
 from kinform.controllers._reconcile.predicates import Predicate
-from kinform.controllers._reconcile.workers import Reconcile, Requeue
+from kinform.controllers._reconcile.user_calls import Reconcile, Requeue, call
 from kinform.controllers._shards.shards import Shards
 
 RETRY_SECONDS = 1.0
@@ -67,10 +67,10 @@ class ShardedCalls:
     async def _call(self, key: str, uid: str) -> Requeue | None:
         source = self._informer._shard_source
         if not isinstance(source, Shards):
-            return await self._reconcile(key)
+            return await call(self._reconcile, key)
         try:
             async with source.hold(uid):
-                return await self._reconcile(key)
+                return await call(self._reconcile, key)
         except LeadershipLost:
             if self.has(uid):  # that of another block
                 raise

@@ -8,42 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
-import msgspec
-
-from kinform._checks import require_positive
 from kinform._dispatch.invoke import TimeSlice
 from kinform._errors import KinformError, OptionError, QueueShutDown
 from kinform._printable import listed, printable
 from kinform.controllers._queue.work_queue import WorkQueue
 from kinform.controllers._reconcile.call_timeout import CallTimeout
+from kinform.controllers._reconcile.user_calls import NotAsynchronous, Reconcile, Requeue, call
 
 log = logging.getLogger("kinform.controllers")
 
 # Seconds for cancelled reconciles to end: one that goes on must not keep a process from ending.
 CANCEL_SECONDS = 5.0
-
-
-class Requeue(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A result of `reconcile`: reconcile this key again after some time.
-
-    An earlier change of the object ends the wait. It is a success: the next failure begins with the shortest backoff.
-
-    Attributes:
-        after: Seconds to wait.
-
-    Raises:
-        OptionError: `after` is not a positive number.
-    """
-
-    after: float
-
-    def __post_init__(self) -> None:
-        require_positive("Requeue.after", self.after)
-
-
-Reconcile = Callable[[str], Awaitable[Requeue | None]]
 
 
 class Workers:
@@ -54,7 +31,8 @@ class Workers:
         queue: The queue.
         reconcile: The function of the user.
         timeout: Seconds that one call may take, or None.
-        on_error: A function that is called with an error of a worker itself, such as a `SystemExit` of `reconcile`.
+        on_error: A function that is called with an error of a worker itself, such as a `SystemExit` of `reconcile`, or
+            if that is not asynchronous.
     """
 
     def __init__(
@@ -131,9 +109,11 @@ class Workers:
         queue = self._queue
         try:
             with timeout:
-                result = await self._reconcile(key)
+                result = await call(self._reconcile, key)
             if result is not None and not isinstance(result, Requeue):
                 raise OptionError("the result of reconcile", type(result).__name__, "None or a Requeue")
+        except NotAsynchronous:
+            raise
         except asyncio.CancelledError as error:
             if self._cancelled:
                 queue.add(key)  # for the next term of leadership
