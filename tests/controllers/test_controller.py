@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from functools import partial
 from typing import Any
@@ -188,10 +189,26 @@ async def test_a_call_that_raises_is_repeated(server: Server, caplog: pytest.Log
                 assert controller.queue.num_requeues("shop/a") == 0
     lines = [record.getMessage() for record in caplog.records if record.name == "kinform.controllers"]
     assert len(lines) == 3, "once for each growth of the backoff: 5, 10 and 20 ms"
-    assert lines[0].startswith(
-        "controller of v1/pods: reconcile of shop/a failed 1 times: ValueError; it is called again"
-    )
+    place = f"test_controller.py:{work.__code__.co_firstlineno + 2}"
+    start = "controller of v1/pods: reconcile of shop/a failed"
+    assert lines[0].startswith(f"{start} once: ValueError at {place}; it is called again")
+    assert lines[1].startswith(f"{start} 2 times: ValueError at {place}; it is called again")
     assert "secret" not in caplog.text
+
+
+@pytest.mark.parametrize("wrap", [lambda work: work, partial, lambda work: lambda key: work(key)])
+async def test_the_place_of_an_error_is_in_the_program(server: Server, caplog: pytest.LogCaptureFixture, wrap: Any):
+    async def work(key: str) -> None:
+        calls.append(key)
+        if len(calls) == 1:
+            json.loads("no JSON")  # raises in a frame of another package
+
+    calls: list[str] = []
+    server.put(PODS, pod("a"))
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        async with running(Controller(pods, wrap(work), backoff=QUICK)):
+            await until(lambda: len(calls) == 2)
+    assert f"JSONDecodeError at test_controller.py:{work.__code__.co_firstlineno + 3};" in caplog.text
 
 
 async def test_the_log_has_the_text_of_an_error_of_kinform(server: Server, caplog: pytest.LogCaptureFixture):
@@ -230,7 +247,8 @@ async def test_a_call_that_takes_too_long_is_cancelled(server: Server, caplog: p
         async with running(controller):
             await until(lambda: len(recorder.keys) >= 4)
             await idle(controller)
-    assert "failed 1 times: no end within reconcile_timeout, 0.05 s" in caplog.text
+    line = work.__code__.co_firstlineno + 2
+    assert f"failed once: no end within reconcile_timeout, 0.05 s at test_controller.py:{line}" in caplog.text
 
 
 async def test_each_call_has_the_whole_time(server: Server):
@@ -264,7 +282,7 @@ async def test_a_timeout_of_a_call_itself_is_not_the_limit(server: Server, caplo
     async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
         async with running(Controller(pods, recorder, backoff=QUICK, reconcile_timeout=60)):
             await until(lambda: len(recorder.keys) == 2)
-    assert "failed 1 times: TimeoutError" in caplog.text
+    assert "failed once: TimeoutError at test_controller.py:" in caplog.text
 
 
 @pytest.mark.parametrize("error", [None, ValueError])
@@ -295,7 +313,7 @@ async def test_a_worker_goes_on_after_a_call_that_ignores_its_end(
             await until(lambda: len(left) >= 2)
             assert not task.done()
     assert left[-1] == 0
-    assert ("failed 1 times: ValueError" in caplog.text) == (error is not None)
+    assert ("failed once: ValueError" in caplog.text) == (error is not None)
 
 
 async def test_many_failed_keys_are_repeated_without_a_common_limit(server: Server):

@@ -72,8 +72,8 @@ class Controller:
     - Two calls for one key never run at the same time.
     - The first call comes after all sources are synced.
     - A call that raises is repeated after a backoff. So is one that takes longer than `reconcile_timeout`, which
-      cancels it. The log has the key and the type of the error each time that the backoff grows. Errors of kinform are
-      logged with their text. The exception of a call never ends the controller.
+      cancels it. The log has the key, the type of the error and its place, such as `operator.py:41`, each time that the
+      backoff grows. Errors of kinform are logged with their text. The exception of a call never ends the controller.
     - Keys of live changes come before those of the start and of resyncs.
     - After a write by the `Connection` of the informers, the stores of the sources show the server's answer at once, as
       after `Informer.expect`, unless the scope of the informer has a field selector.

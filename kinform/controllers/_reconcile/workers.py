@@ -15,6 +15,7 @@ from kinform._errors import KinformError, OptionError, QueueShutDown
 from kinform._printable import listed, printable
 from kinform.controllers._queue.work_queue import WorkQueue
 from kinform.controllers._reconcile.call_timeout import CallTimeout
+from kinform.controllers._reconcile.error_places import place_of
 from kinform.controllers._reconcile.user_calls import NotAsynchronous, Reconcile, Requeue, call
 
 log = logging.getLogger("kinform.controllers")
@@ -143,7 +144,11 @@ class Workers:
     def _failed(self, key: str, error: BaseException, why: str) -> None:
         queue = self._queue
         delay = queue.add_rate_limited(key)
-        message = f"{self._name}: reconcile of {printable(key)} failed {queue.num_requeues(key)} times: {why}"
+        failures = queue.num_requeues(key)
+        times = "once" if failures == 1 else f"{failures} times"
+        place = place_of(error, self._reconcile)
+        cause = f"{why} at {place}" if place else why
+        message = f"{self._name}: reconcile of {printable(key)} failed {times}: {cause}"
         if queue.backoff_grew(key):
             log.error("%s; it is called again in %.3g s", message, delay)
         log.debug("%s", message, exc_info=error)
