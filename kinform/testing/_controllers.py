@@ -1,6 +1,6 @@
 """Waits and checks for tests of controllers: idle queues, numbers of writes.
 
-Knows a controller only by its work queue, and imports no other part of kinform.
+Knows a controller only by its public attributes, and imports no other part of kinform.
 """
 
 from __future__ import annotations
@@ -26,6 +26,8 @@ class _QueueStats(Protocol):
     def processing(self) -> int: ...
     @property
     def adds(self) -> int: ...
+    @property
+    def failing(self) -> int: ...
 
 
 class _Queue(Protocol):
@@ -34,26 +36,33 @@ class _Queue(Protocol):
 
 class _Controller(Protocol):
     @property
+    def name(self) -> str: ...
+    @property
+    def started(self) -> bool: ...
+    @property
     def queue(self) -> Any: ...
+    @property
+    def last_failure(self) -> str | None: ...
 
 
 async def settled(server: Server, *controllers: _Controller, timeout: float = 10.0, quiet: float = 0.1) -> None:
     """Waits until controllers have nothing to do.
 
-    Then no key waits or is reconciled, the server has sent all events, and for `quiet` seconds there was no new key and
-    no request. Keys that wait for the end of a delay do not count: neither those of `Requeue(after=...)`, nor those of
-    a failed reconcile. So a test of a failure waits for its effect instead.
+    Then all of them run, no key waits or is reconciled, the server has sent all events, and for `quiet` seconds there
+    was no new key and no request. Keys that wait for the end of a delay do not count: neither those of
+    `Requeue(after=...)`, nor those of a failed reconcile. So a test of a failure waits for its effect instead.
 
     A hot loop never settles, so it fails the test here.
 
     Args:
         server: The server that the controllers talk to.
-        controllers: Each has a `queue` with `stats()`, as `kinform.controllers.Controller` has.
+        controllers: Those to wait for, such as a `kinform.controllers.Controller`.
         timeout: Seconds to wait.
         quiet: Seconds without anything new.
 
     Raises:
-        TimeoutError: They were still busy. The error has the depths of the queues and the most frequent requests.
+        TimeoutError: They were still busy, or were not started. The error has the depths of the queues, the number of
+            keys with retries, the last failure, and the most frequent requests.
     """
     loop = asyncio.get_running_loop()
     first, deadline = len(server.requests), loop.time() + timeout
@@ -62,13 +71,14 @@ async def settled(server: Server, *controllers: _Controller, timeout: float = 10
         await server.wait_until_sent(timeout=timeout)
         stats = [controller.queue.stats() for controller in controllers]
         now = len(server.requests), [each.adds for each in stats]
-        if now != seen or any(each.depth or each.processing for each in stats) or _open(server.requests):
+        busy = any(each.depth or each.processing for each in stats) or not all(each.started for each in controllers)
+        if now != seen or busy or _open(server.requests):
             seen, since = now, loop.time()
         elif loop.time() - since >= quiet:
             return
         if loop.time() > deadline:
-            depths = ", ".join(f"{each.depth} waiting and {each.processing} processed" for each in stats)
-            raise TimeoutError(f"not idle after {timeout:g} s: {depths} keys; {_summary(server.requests[first:])}")
+            work = "; ".join(_work(each) for each in controllers)
+            raise TimeoutError(f"not idle after {timeout:g} s: {work}; {_summary(server.requests[first:])}")
         await asyncio.sleep(_POLL_SECONDS)
 
 
@@ -91,6 +101,16 @@ def at_most(server: Server, number: int) -> Iterator[None]:
     found = writes(server)[before:]
     if len(found) > number:
         raise AssertionError(f"expected at most {number} writes: {_summary(found)}")
+
+
+def _work(controller: _Controller) -> str:
+    """Describes what a controller has to do."""
+    if not controller.started:
+        return f"{controller.name} was not started: nothing has called its run()"
+    stats: _QueueStats = controller.queue.stats()
+    keys = f"{stats.depth} waiting and {stats.processing} processed keys"
+    failing = f", {stats.failing} with retries (the last failure: {controller.last_failure})" if stats.failing else ""
+    return f"{controller.name} has {keys}{failing}"
 
 
 def _open(requests: list[RecordedRequest]) -> bool:

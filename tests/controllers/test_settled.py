@@ -11,7 +11,9 @@ import pytest
 import kinform
 from kinform.controllers import Controller, Requeue
 from kinform.testing import InternalError, Server, at_most, settled, writes
+from tests.controllers.running import running as run
 from tests.net.informers import quick
+from tests.support.waiting import until
 
 MAPS = "v1/configmaps"
 
@@ -61,6 +63,36 @@ async def test_a_hot_loop_never_settles_and_is_named(server: Server):
             TimeoutError, match=r"not idle after 1 s: .*patch /api/v1/namespaces/shop/configmaps/a \(\d+\)"
         ):
             await settled(server, controller, timeout=1)
+
+
+async def test_a_timeout_names_the_keys_that_fail(server: Server):
+    async def reconcile(api: kinform.Connection, key: str) -> None:
+        if key != "shop/busy":
+            raise ValueError("secret contents")
+        await asyncio.Event().wait()
+
+    async with running(server, reconcile) as controller:
+        for name in ("a", "b"):
+            put(server, name)
+        await until(lambda: controller.queue.stats().failing == 2)
+        put(server, "busy")
+        failure = r"2 with retries \(the last failure: shop/[ab]: ValueError at test_settled\.py:\d+\)"
+        with pytest.raises(TimeoutError, match=f"and 1 processed keys, {failure}; "):
+            await settled(server, controller, timeout=0.5)
+
+
+async def test_a_controller_that_was_not_started_is_named(server: Server):
+    async def reconcile(key: str) -> None: ...
+
+    async with kinform.connect(server.url) as api, kinform.Informer(api, MAPS, options=quick()) as maps:
+        controller = Controller(maps, reconcile, name="shop")
+        with pytest.raises(TimeoutError, match=r"not idle after 0\.3 s: shop was not started: .* run\(\)"):
+            await settled(server, controller, timeout=0.3)
+        waiting = asyncio.create_task(settled(server, controller))
+        await asyncio.wait([waiting], timeout=0.2)
+        assert not waiting.done()
+        async with run(controller):
+            await waiting
 
 
 async def test_a_later_requeue_does_not_keep_it_waiting(server: Server):

@@ -276,6 +276,8 @@ async def a_controller_takes_informers_of_each_type(
     )
     assert_type(await controller.run(), None)
     assert_type(controller.queue, WorkQueue[str])
+    assert_type(controller.started, bool)
+    assert_type(controller.last_failure, str | None)
     controller.event("shop/web-0", "Created", "made")
     controller.event("shop/web-0", "Failed", "no quota", type="Warning", action="Create")
     kinform.prometheus.register(controller.queue, controller.events)

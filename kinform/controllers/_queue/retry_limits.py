@@ -39,6 +39,10 @@ class RetryLimits:
         self._full_at = 0.0  # when all of the burst is there again
         self._failures: dict[Hashable, int] = {}
 
+    def __len__(self) -> int:
+        """Returns the number of keys with failures."""
+        return len(self._failures)
+
     def next_delay(self, key: Hashable, now: float) -> float:
         """Counts a failure of a key, and returns the seconds until its retry.
 

@@ -36,6 +36,7 @@ class QueueStats(msgspec.Struct, frozen=True, gc=False):
         processing: Keys that `get` has returned, without `done`.
         adds: Additions, without those of a key that waited already. A delayed key counts when it gets ready.
         retries: Calls of `add_after` and `add_rate_limited`.
+        failing: Keys with an `add_rate_limited` since their last `forget`.
         queue_durations: From the time that a key is ready, or added while it is processed, to its `get`.
         work_durations: From `get` to `done`.
         unfinished_seconds: The sum of the seconds since `get`, over all keys in `processing`.
@@ -47,6 +48,7 @@ class QueueStats(msgspec.Struct, frozen=True, gc=False):
     processing: int
     adds: int
     retries: int
+    failing: int
     queue_durations: Durations
     work_durations: Durations
     unfinished_seconds: float
@@ -352,6 +354,7 @@ class WorkQueue(Generic[K]):
             processing=len(ages),
             adds=keys.adds,
             retries=self._retries,
+            failing=len(self._limits),
             queue_durations=self._queue_durations.read(),
             work_durations=self._work_durations.read(),
             unfinished_seconds=sum(ages),

@@ -118,6 +118,7 @@ class Controller:
     Attributes:
         queue: The work queue, for metrics: `kinform.prometheus.register(controller.queue)`. Add a key to it to
             reconcile an object because of something else than an informer.
+        started: True from the start of `run`, also after its end.
     """
 
     def __init__(
@@ -165,7 +166,8 @@ class Controller:
         self._feeds = self._feeds_of(primary, predicate, owns, watches if watches is not None else {})
         self._informers = list({id(feed.informer): feed.informer for feed in self._feeds}.values())
         self._interrupt = Interrupt()
-        self._started = False
+        self._workers: Workers | None = None  # of the last term
+        self.started = False
 
     def _feeds_of(
         self,
@@ -206,6 +208,15 @@ class Controller:
 
     def __repr__(self) -> str:
         return f"<kinform.controllers.Controller {self.name!r}: {len(self.queue)} keys>"
+
+    @property
+    def last_failure(self) -> str | None:
+        """The last call that failed: `"shop/a: ValueError at operator.py:41"`, or None.
+
+        It stays after a success. `queue.stats().failing` is the number of keys that fail now. After a loss of the
+        leadership, it begins with None.
+        """
+        return None if self._workers is None else self._workers.last_failure
 
     @property
     def events(self) -> EventRecorder:
@@ -262,9 +273,9 @@ class Controller:
             StatusError, MemoryLimitError, SnapshotError: An informer has failed.
             OptionError: `reconcile` is not asynchronous: it has returned something that cannot be awaited.
         """
-        if self._started:
+        if self.started:
             raise KinformError(f"{self.name}: a controller runs once; make another one")
-        self._started = True
+        self.started = True
         for informer in self._informers:
             informer._check_running()
         guards = [
@@ -316,7 +327,7 @@ class Controller:
         """Reconciles until it is cancelled."""
         await self._sync()
         interrupt = self._interrupt.interrupt
-        workers = Workers(self.name, self.queue, self._reconcile, self._reconcile_timeout, interrupt)
+        workers = self._workers = Workers(self.name, self.queue, self._reconcile, self._reconcile_timeout, interrupt)
         feeds = [asyncio.create_task(self._feed(feed), name=f"kinform feed of {self.name}") for feed in self._feeds]
         workers.start(self._count)
         try:

@@ -34,6 +34,9 @@ class Workers:
         timeout: Seconds that one call may take, or None.
         on_error: A function that is called with an error of a worker itself, such as a `SystemExit` of `reconcile`, or
             if that is not asynchronous.
+
+    Attributes:
+        last_failure: The key and the error of the last call that failed, as in the log.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class Workers:
         timeout: float | None,
         on_error: Callable[[BaseException], None],
     ) -> None:
+        self.last_failure: str | None = None
         self._name = name
         self._queue = queue
         self._reconcile = reconcile
@@ -148,6 +152,7 @@ class Workers:
         times = "once" if failures == 1 else f"{failures} times"
         place = place_of(error, self._reconcile)
         cause = f"{why} at {place}" if place else why
+        self.last_failure = f"{printable(key)}: {cause}"
         message = f"{self._name}: reconcile of {printable(key)} failed {times}: {cause}"
         if queue.backoff_grew(key):
             log.error("%s; it is called again in %.3g s", message, delay)
