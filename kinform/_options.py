@@ -148,9 +148,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             uid. Each object is in exactly one of the shards 0 to 7, for its whole life. Objects without a uid are all
             in one shard. None: all objects. A server with the feature gate `ShardedListAndWatch` sends only these
             objects. Any other server sends all, and kinform drops those of other shards before they are stored.
-        shards: The shards that this process has at the moment: a `kinform.controllers.Shards`. If they change, a
-            running informer follows: objects of a lost shard leave the store at once, and handlers get a deletion for
-            each. Objects of a new one come in with a new complete state. None: all objects, or those of `shard`.
+        shards: The shards that this process has at the moment: a `kinform.controllers.Shards`, whose block is entered
+            before that of the informer. If they change, a running informer follows: objects of a lost shard leave the
+            store at once, and handlers get a deletion for each. Objects of a new one come in with a new complete state.
+            None: all objects, or those of `shard`.
 
     Raises:
         OptionError: A namespace, a selector or the shard is not valid, or both `shard` and `shards` are set.

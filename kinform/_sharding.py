@@ -36,6 +36,11 @@ class ShardSource(Protocol):
     name: str
 
     @property
+    def entered(self) -> bool:
+        """True while it gives changes. An informer does not start before."""
+        ...
+
+    @property
     def current(self) -> ShardSet:
         """The shards now. Their number never changes."""
         ...

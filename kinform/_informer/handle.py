@@ -89,12 +89,15 @@ class Handle:
         """Starts the informer. A lazy one without listeners waits for its first use.
 
         Raises:
-            OptionError: The connection is not open.
+            OptionError: The connection is not open, or the block of the shards was not entered.
             KinformError: The handle is entered already, or it was entered in another event loop.
         """
         if self.entered or self._ending:
             raise KinformError(f"{self._collection.name}: the informer is running already: its block was not left")
         require_open(self._collection.transport)
+        shards = self._collection.spec.scope.shards
+        if shards is not None and not shards.entered:
+            raise OptionError("Scope.shards", shards.name, "shards whose block was entered before that of the informer")
         self._dispatcher.open()
         self.entered, self.left = True, False
         self._readable = False

@@ -250,6 +250,7 @@ class Source:
     """Shards that a test changes."""
 
     name = "a test"
+    entered = True
 
     def __init__(self, *indices: int) -> None:
         self.current = ShardSet(2, frozenset(indices))

@@ -211,6 +211,27 @@ async def test_shards_belong_to_the_event_loop_of_their_block(server: Server) ->
             await asyncio.to_thread(asyncio.run, follow())
 
 
+@pytest.mark.parametrize("start", ["eager", "lazy"])
+async def test_an_informer_waits_for_the_block_of_its_shards(server: Server, start: Any) -> None:
+    async with kinform.connect(server.url) as api:
+        shards = Shards(api, NAME, count=COUNT)
+        configs = kinform.Informer(api, CONFIGS, scope=kinform.Scope(shards=shards), start=start)
+        message = f"Scope.shards: '{NAME}' is not allowed; expected shards whose block was entered"
+        with pytest.raises(kinform.OptionError, match=message):
+            await configs.__aenter__()
+        factory = kinform.Factory(api)
+        factory.informer(CONFIGS, scope=kinform.Scope(shards=shards))
+        with pytest.raises(kinform.OptionError, match=message):
+            await factory.__aenter__()
+        async with shards:
+            assert shards.entered
+            async with configs:
+                await configs.synced(timeout=10)
+        assert not shards.entered
+        with pytest.raises(kinform.OptionError, match=message):
+            await configs.__aenter__()
+
+
 async def test_a_block_can_be_entered_again(server: Server) -> None:
     async with kinform.connect(server.url) as api:
         shards = Shards(api, NAME, count=COUNT)

@@ -25,6 +25,7 @@ class Source:
     """Shards that a test sets."""
 
     name = "test"
+    entered = True
 
     def __init__(self, *indices: int) -> None:
         self.current = ShardSet(COUNT, frozenset(indices))

@@ -206,6 +206,11 @@ class Shards:
     # For programs
 
     @property
+    def entered(self) -> bool:
+        """True in the block. An informer of these shards raises before it."""
+        return self._entered
+
+    @property
     def current(self) -> ShardSet:
         """The shards that this replica has."""
         return self._current
