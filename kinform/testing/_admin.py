@@ -9,7 +9,7 @@ freeze, and are not recorded.
 | `POST /_kinform/storm?resource=v1/pods&count=N[&rate=R]` | updates objects, at most R per second |
 | `POST /_kinform/compact` | drops all history: requests with an older resourceVersion get 410 |
 | `POST /_kinform/disconnect` | ends the open watch streams cleanly |
-| `GET /_kinform/stats` | revision, open streams, requests by verb, objects by resource |
+| `GET /_kinform/stats` | revision, open streams, requests by verb, writes and objects by resource |
 | `GET /_kinform/digest?resource=v1/pods` | the number of objects, and their `digest` |
 """
 
@@ -26,6 +26,7 @@ from aiohttp import web
 from kinform.testing._objects.kinds import Object
 from kinform.testing._requests import RecordedRequest
 
+_READS = ("list", "watch", "get", "other")
 _PREFIX = "/_kinform/"
 _TOUCHES_PER_SLICE = 100
 _OBJECTS_PER_SLICE = 1000
@@ -125,5 +126,6 @@ def _stats(server: Controlled) -> dict[str, Any]:
         "resourceVersion": server.resource_version,
         "watchers": server.watchers,
         "requests": dict(Counter(request.verb for request in server.requests)),
+        "writes": dict(Counter(each.resource or "other" for each in server.requests if each.verb not in _READS)),
         "objects": {resource: len(server.keys(resource)) for resource in server.resources},
     }

@@ -89,6 +89,8 @@ class TestStart:
                     await pods.wait_for(server.resource_version, timeout=10)
                 case "changes":
                     assert (await anext(pods.changes())).key in keys
+                case "on_update":
+                    pods.on_update(lambda _, pod: heard.append(pod))
                 case handler:
                     getattr(pods, handler)(heard.append)
             await until(lambda: pods.state == "live" and in_sync(pods.store, server, PODS))
