@@ -228,7 +228,7 @@ async def test_threads_read_states_of_the_server_while_events_arrive(handlers, c
             followed = follower.result()
             assert followed.pop(f"shop/{name((EVENTS - 1) % OBJECTS)}") == EVENTS - 1
             assert {key: config.number() for key, config in configs.store.items()} == expected
-            assert all(reader.reads > 10 for reader in readers)
+            assert all(reader.reads for reader in readers)
             if handlers:
                 until(lambda: handled == expected, within=30)
             assert configs.stats().handler_errors == 0
