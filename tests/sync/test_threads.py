@@ -28,6 +28,8 @@ EVENTS = 50_000
 LAST = OBJECTS + EVENTS
 READERS = 8
 CHUNK_EVENTS = 500
+MIN_READS = 12
+"""The reads of each thread until the last event."""
 
 
 class Metadata(msgspec.Struct):
@@ -78,10 +80,14 @@ class Body:
 
 
 class Events:
-    """A transport: a list, and a watch whose events begin when `start` is set."""
+    """A transport: a list, and a watch whose events begin when `start` is set.
+
+    The events wait for the readers, so that each of them reads from the first event to the last.
+    """
 
     def __init__(self) -> None:
         self.start = threading.Event()
+        self.readers: list[Reader] = []
 
     @property
     def identity(self) -> object:
@@ -102,6 +108,8 @@ class Events:
         while not self.start.is_set():
             await asyncio.sleep(0.01)
         for first in range(0, EVENTS, CHUNK_EVENTS):
+            while any(reader.reads * EVENTS < MIN_READS * first for reader in self.readers):
+                await asyncio.sleep(0.001)
             numbers = range(first, first + CHUNK_EVENTS)
             lines = (b'{"type":"MODIFIED","object":%s}\n' % encoded(k % OBJECTS, OBJECTS + k) for k in numbers)
             yield b"".join(lines)
@@ -218,6 +226,7 @@ async def test_threads_read_states_of_the_server_while_events_arrive(handlers, c
         with configs, switching_often():
             configs.synced(timeout=20)
             readers = [Reader(configs, seed) for seed in range(READERS)]
+            events.readers = readers
             threads = [InThread(reader.run) for reader in readers]
             follower = InThread(lambda: follow(configs))
             events.start.set()
@@ -228,7 +237,7 @@ async def test_threads_read_states_of_the_server_while_events_arrive(handlers, c
             followed = follower.result()
             assert followed.pop(f"shop/{name((EVENTS - 1) % OBJECTS)}") == EVENTS - 1
             assert {key: config.number() for key, config in configs.store.items()} == expected
-            assert all(reader.reads for reader in readers)
+            assert all(reader.reads > 10 for reader in readers)
             if handlers:
                 until(lambda: handled == expected, within=30)
             assert configs.stats().handler_errors == 0
