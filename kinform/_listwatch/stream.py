@@ -1,6 +1,7 @@
 """The loop around the list-watch machine: network, clock, retries, cancellation.
 
-The only module that awaits the network. Never imports a store: the caller writes the steps to it.
+The only module that awaits the network. Never imports a store: the caller writes the steps to it. Over 500 lines: the
+order of one connection, from its request to its end, must be read in one place.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from aiohttp import web
 from kinform.testing._objects.kinds import Object
 from kinform.testing._requests import RecordedRequest
 
-_READS = ("list", "watch", "get", "other")
 _PREFIX = "/_kinform/"
 _TOUCHES_PER_SLICE = 100
 _OBJECTS_PER_SLICE = 1000
@@ -126,6 +125,6 @@ def _stats(server: Controlled) -> dict[str, Any]:
         "resourceVersion": server.resource_version,
         "watchers": server.watchers,
         "requests": dict(Counter(request.verb for request in server.requests)),
-        "writes": dict(Counter(each.resource or "other" for each in server.requests if each.verb not in _READS)),
+        "writes": dict(Counter(each.resource or "other" for each in server.requests if each.is_write)),
         "objects": {resource: len(server.keys(resource)) for resource in server.resources},
     }

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 from kinform.testing._requests import RecordedRequest
 from kinform.testing._server import Server
 
-_READS = {"list", "watch", "get", "other"}
 _POLL_SECONDS = 0.01
 _SHOWN_REQUESTS = 3
 
@@ -84,7 +83,7 @@ async def settled(server: Server, *controllers: _Controller, timeout: float = 10
 
 def writes(server: Server) -> list[RecordedRequest]:
     """Returns the requests that were writes, in their order."""
-    return [request for request in server.requests if request.verb not in _READS]
+    return [request for request in server.requests if request.is_write]
 
 
 @contextmanager

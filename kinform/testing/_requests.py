@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from kinform.testing._resources import ServedResource
 
+_READS = ("list", "watch", "get", "other")
+
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class RecordedRequest:
@@ -42,6 +44,11 @@ class RecordedRequest:
     """True after the client or the server has ended the exchange."""
     at: float = field(default_factory=time.monotonic)
     """The time of its arrival, in seconds of `time.monotonic`."""
+
+    @property
+    def is_write(self) -> bool:
+        """True for a request that creates, changes or deletes objects."""
+        return self.verb not in _READS
 
     @property
     def resource(self) -> str | None:

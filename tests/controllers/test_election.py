@@ -1,7 +1,7 @@
 """Leader election in virtual time: who leads when, and what candidates send.
 
 Each behaviour of client-go's `leaderelection` that matters to a Lease is a test, and so is each fault that other
-implementations in Python have.
+implementations in Python have. Over 500 lines: one file shows which of them have a test.
 """
 
 from __future__ import annotations

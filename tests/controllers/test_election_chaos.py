@@ -18,6 +18,7 @@ import pytest
 
 from kinform.controllers._leases.lease_requests import LEASES
 from tests.controllers.arena import Arena, Contender, arena, now
+from tests.controllers.garbled_leases import GARBLED
 from tests.support.audit import audit_events, audit_flags, written_config_maps
 from tests.support.clusters import RealCluster, real_cluster
 from tests.support.controlplane.pool import ControlPlanePool
@@ -108,18 +109,6 @@ async def test_a_leader_that_fails_is_replaced_in_time(audited: RealCluster, aud
             await asyncio.sleep(1)
         print(f"taken over after {', '.join(f'{each:.1f}' for each in took)} s")
         check(contest, audit_folder, audited.namespace)
-
-
-GARBLED: list[dict[str, Any]] = [
-    {"holderIdentity": None},
-    {"holderIdentity": ""},
-    {"leaseDurationSeconds": 1},
-    {"leaseDurationSeconds": None, "renewTime": None},
-    {"leaseTransitions": 0},
-    {"leaseTransitions": None, "acquireTime": None},
-    {"renewTime": "1970-01-01T00:00:00.000000Z"},
-    {"renewTime": "2999-01-01T00:00:00.000000Z"},
-]
 
 
 async def test_a_lease_changed_by_others_lets_no_two_act(audited: RealCluster, audit_folder: Path, tmp_path: Path):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any
 
 import pytest
 
 import kinform
 from kinform.controllers import Shards
 from kinform.testing import Server, Stall
+from tests.controllers.garbled_leases import GARBLED
 from tests.controllers.shard_replicas import (
     COUNT,
     LEASE,
@@ -41,18 +41,6 @@ async def replicas(server: Server) -> AsyncIterator[list[Replica]]:
 def periods(replica: Replica) -> list[tuple[float, float]]:
     """Returns the times from which and until which a replica had shards."""
     return sorted((begin, end) for times in replica.times.values() for begin, end in times)
-
-
-GARBLED: list[dict[str, Any]] = [
-    {"holderIdentity": None},
-    {"holderIdentity": ""},
-    {"leaseDurationSeconds": 1},
-    {"leaseDurationSeconds": None, "renewTime": None},
-    {"leaseTransitions": 0},
-    {"leaseTransitions": None, "acquireTime": None},
-    {"renewTime": "1970-01-01T00:00:00.000000Z"},
-    {"renewTime": "2999-01-01T00:00:00.000000Z"},
-]
 
 
 async def test_garbled_leases_give_no_object_two_replicas(server: Server, replicas: list[Replica]) -> None:

@@ -1,5 +1,6 @@
 """The work queue behaves as that of client-go, with priorities.
 
+Over 500 lines: one file shows which rules of the queue have a test.
 Source: the tests of client-go's `util/workqueue` and of controller-runtime's `priorityqueue`.
 """
 

@@ -87,7 +87,10 @@ class Run:
             await self._check_the_end()
 
     def _is_over(self) -> bool:
-        """Returns whether there were enough operations. Without a kind of error, up to four times as many are done."""
+        """Returns whether there were enough operations.
+
+        Until each error was seen, up to four times as many are done.
+        """
         if self.operations < OPERATIONS:
             return False
         return bool(self.max_stale) or self.operations >= 4 * OPERATIONS or all(map(self.outcomes.get, ERRORS))
