@@ -18,7 +18,6 @@ from kinform import OptionError
 from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import families
 from kinform.prometheus._labels import UniqueNames
-from kinform.prometheus._named_metrics import named_families
 from kinform.prometheus._on_demand_metrics import on_demand_families
 from kinform.prometheus._queue_metrics import QUEUE_ROWS
 from kinform.prometheus._recorder_metrics import RECORDER_ROWS
@@ -34,6 +33,7 @@ from kinform.prometheus._sources import (
     Shards,
     Source,
 )
+from kinform.prometheus._stats_metrics import named_families
 
 
 class Kind(NamedTuple):

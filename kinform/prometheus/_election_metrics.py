@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinform.prometheus._named_metrics import NamedRow
+from kinform.prometheus._stats_metrics import StatsRow
 
 if TYPE_CHECKING:
     from kinform.controllers import ElectionStats
 
-ELECTION_ROWS: tuple[NamedRow[ElectionStats], ...] = (
-    NamedRow(
+ELECTION_ROWS: tuple[StatsRow[ElectionStats], ...] = (
+    StatsRow(
         "leader_election_master_status", "gauge", "1 if this process leads, 0 otherwise.", lambda stats: stats.leading
     ),
-    NamedRow(
+    StatsRow(
         "leader_election_slowpath_total",
         "counter",
         "Renewals that had to read the Lease first, because another client had changed it.",

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kinform.prometheus._named_metrics import NamedRow
+from kinform.prometheus._stats_metrics import StatsRow
 
 if TYPE_CHECKING:
     from kinform.controllers import EventStats
 
 # fmt: off
-RECORDER_ROWS: tuple[NamedRow[EventStats], ...] = (
-    NamedRow("kinform_event_writes_waiting", "gauge", "Writes of Events that wait.",
+RECORDER_ROWS: tuple[StatsRow[EventStats], ...] = (
+    StatsRow("kinform_event_writes_waiting", "gauge", "Writes of Events that wait.",
         lambda stats: stats.waiting),
-    NamedRow("kinform_event_writes_total", "counter",
+    StatsRow("kinform_event_writes_total", "counter",
         "Writes of Events: created ones, updates of series, and those that the server refused or did not answer.",
         lambda stats: {"created": stats.created, "updated": stats.updated, "failed": stats.failed}, "result"),
-    NamedRow("kinform_event_repetitions_total", "counter", "Events that only added to the count of a series.",
+    StatsRow("kinform_event_repetitions_total", "counter", "Events that only added to the count of a series.",
         lambda stats: stats.repeated),
-    NamedRow("kinform_events_not_written_total", "counter",
+    StatsRow("kinform_events_not_written_total", "counter",
         "Events that were not written: their object has had too many (limited), or too many waited (dropped).",
         lambda stats: {"limited": stats.limited, "dropped": stats.dropped}, "reason"),
 )
