@@ -136,7 +136,9 @@ def _suggest_by_name(name: str) -> str:
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
-    """Selects objects of a resource. The server sends only these objects.
+    """Selects objects of a resource.
+
+    The server sends only these objects, unless the description of a field says otherwise.
 
     Attributes:
         namespaces: Names of namespaces, each with its own stream; or a `NamespaceSelector`, for an informer. None: all

@@ -506,6 +506,11 @@ class Informer(Generic[T]):
         """
         return resource == self.resource and not self._collection.spec.scope.field_selector
 
+    def _has_name(self, name: str) -> bool:
+        """Returns whether the scope has objects with this name."""
+        names = self._collection.spec.scope.names
+        return names is None or name in names
+
     def _keeps(self, *path: str) -> bool:
         """Returns whether pruning keeps the field at a path, or a part of it."""
         return self._collection.spec.keeps(path)
