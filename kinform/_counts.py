@@ -34,7 +34,8 @@ class StreamCounts(msgspec.Struct):
         events: Number of events of watches, by type. Objects of a complete state and skipped objects do not count.
         errors: Number of errors from which the streams recovered. Includes skipped objects.
         skipped: Number of skipped objects.
-        foreign: Number of objects of other shards that were dropped.
+        other_shards: Number of objects of other shards that were dropped.
+        other_names: Number of objects with other names that were dropped.
     """
 
     relists: dict[RelistReason, int] = msgspec.field(default_factory=_no_relists)
@@ -42,7 +43,8 @@ class StreamCounts(msgspec.Struct):
     events: dict[EventType, int] = msgspec.field(default_factory=_no_events)
     errors: int = 0
     skipped: int = 0
-    foreign: int = 0
+    other_shards: int = 0
+    other_names: int = 0
 
     def count_batch(self, verbs: tuple[int, int, int]) -> None:
         """Counts the objects of a batch of a watch: ADDED, MODIFIED, DELETED."""

@@ -29,7 +29,7 @@ from kinform._namespace_selector import NamespaceSelector
 from kinform._paths.prune_program import Program, compile_prune, intersection
 from kinform._paths.type_paths import paths_of_type
 from kinform._plurals import suggest_built_in, suggest_plural
-from kinform._selectors import check_field_selector, parse_label_selector
+from kinform._selectors import check_field_selector, field_paths, parse_label_selector
 from kinform._sharding import MAX_SHARDS, ShardSource
 
 Start = Literal["auto", "list", "stream"]
@@ -41,6 +41,7 @@ Strings = tuple[str, ...] | list[str] | AbstractSet[str]  # not a single string,
 _LAST_APPLIED = 'metadata.annotations["kubectl.kubernetes.io/last-applied-configuration"]'
 _DNS_LABEL = re.compile(r"[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?")
 _DNS_NAME = re.compile(rf"{_DNS_LABEL.pattern}(?:\.{_DNS_LABEL.pattern})*")
+_OBJECT_NAME = re.compile(r"(?!\.{1,2}\Z)[^/%\x00-\x1f\x7f\ud800-\udfff]{1,253}")
 _API_VERSION = re.compile(r"v[0-9]+(?:(?:alpha|beta)[0-9]+)?")
 
 
@@ -135,7 +136,9 @@ def _suggest_by_name(name: str) -> str:
 
 
 class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
-    """Selects objects of a resource. The server sends only these objects.
+    """Selects objects of a resource.
+
+    The server sends only these objects, unless the description of a field says otherwise.
 
     Attributes:
         namespaces: Names of namespaces, each with its own stream; or a `NamespaceSelector`, for an informer. None: all
@@ -143,6 +146,10 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         label_selector: Label selector as in `kubectl -l`. `""`: no condition.
         field_selector: Field selector as in `kubectl --field-selector`. `""`: no condition. Only the grammar is
             checked here; the server decides which fields the resource supports.
+        names: Names of objects, such as `["web", "db"]`: the objects with these names, in each of the namespaces. They
+            need not exist. For one name, the server sends only this object of each namespace. No request can name
+            several: then the server sends all objects, and kinform drops those with other names before they are stored.
+            None: all names.
         metadata_only: True: request metadata only (`PartialObjectMetadata`), without spec and status.
         shard: Index and number of shards, such as `(3, 8)`: only about one eighth of the objects, by a hash of their
             uid. Each object is in exactly one of the shards 0 to 7, for its whole life. Objects without a uid are all
@@ -154,12 +161,14 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             None: all objects, or those of `shard`.
 
     Raises:
-        OptionError: A namespace, a selector or the shard is not valid, or both `shard` and `shards` are set.
+        OptionError: A namespace, a selector, a name or the shard is not valid, `names` is set and `field_selector`
+            selects `metadata.name`, or both `shard` and `shards` are set.
     """
 
     namespaces: Strings | NamespaceSelector | None = None
     label_selector: str = ""
     field_selector: str = ""
+    names: Strings | None = None
     metadata_only: bool = False
     shard: tuple[int, int] | None = None
     shards: ShardSource | None = None
@@ -188,6 +197,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             require_instance(f"Scope.{field}", getattr(self, field), str, "a string")
         parse_label_selector(self.label_selector, field="Scope.label_selector")
         check_field_selector(self.field_selector, field="Scope.field_selector")
+        self._check_names()
         require_instance("Scope.metadata_only", self.metadata_only, bool, "True or False")
         if self.shard is not None:
             allowed = f"None, or index and number of shards like (3, 8), with 0 <= index < number <= {MAX_SHARDS}"
@@ -201,6 +211,20 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             require_instance("Scope.shards", self.shards, ShardSource, "None, or a kinform.controllers.Shards")
             if self.shard is not None:
                 raise OptionError("Scope.shards", self.shards, "None, because Scope.shard is set")
+
+    def _check_names(self) -> None:
+        if self.names is None:
+            return
+        allowed = 'None for all names, or a list of names of objects like ["web-0", "web-1"], without "/" and "%"'
+        names = require_strings("Scope.names", self.names, allowed)
+        if not names:
+            raise OptionError("Scope.names", self.names, allowed)
+        for name in names:
+            require_match("Scope.names", name, _OBJECT_NAME, allowed)
+        if "metadata.name" in field_paths(self.field_selector):
+            allowed = "a selector without metadata.name, because Scope.names is set"
+            raise OptionError("Scope.field_selector", self.field_selector, allowed)
+        force_setattr(self, "names", tuple(sorted(set(names))))
 
 
 class Prune(msgspec.Struct, frozen=True, kw_only=True):

@@ -73,6 +73,12 @@ def check_field_selector(text: str, *, field: str) -> None:
             raise OptionError(field, text, f"{_FIELD_GRAMMAR}; {part.strip()!r} is not a requirement")
 
 
+def field_paths(text: str) -> list[str]:
+    """Returns the paths of the fields that a valid field selector reads."""
+    parts = re.split(r"(?<!\\),", text)
+    return [found["key"] for part in parts if (found := re.fullmatch(_FIELD, part.strip()))]
+
+
 def selects_identity(text: str, namespace: str, name: str) -> bool:
     """Returns whether a valid field selector admits a namespace and a name."""
     values = {"metadata.namespace": namespace, "metadata.name": name}

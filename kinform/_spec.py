@@ -83,7 +83,7 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         return ShardSet(count, frozenset((index,)))
 
     def name(self, namespace: str = "") -> str:
-        """Names the collection in logs and errors: resource, namespaces, selectors, shard.
+        """Names the collection in logs and errors: resource, namespaces, conditions.
 
         An example is `"v1/pods in shop (labels app=web, fields status.phase=Running)"`.
 
@@ -97,6 +97,8 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
             name += f" in {listed(namespaces)}"
         selectors = (("labels", self.scope.label_selector), ("fields", self.scope.field_selector))
         shown = [f"{of} {printable(selector, MAX_SELECTOR)}" for of, selector in selectors if selector]
+        if self.scope.names is not None:
+            shown.append(f"names {listed(list(self.scope.names))}")
         if self.scope.shard is not None:
             shown.append("shard {} of {}".format(*self.scope.shard))
         if self.scope.shards is not None:

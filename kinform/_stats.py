@@ -237,6 +237,8 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
         skipped: Number of objects that were skipped, likewise.
         shard_dropped: Number of objects and events of other shards that arrived and were dropped, likewise. 0 if the
             server sends only the objects of the shards.
+        name_dropped: Number of objects and events with other names that arrived and were dropped, likewise. 0 without
+            `Scope.names`, and with one name if the server applies field selectors.
         decoded_cache: Statistics of the cache of decoded objects; None if the informer has none.
         expectations: Number of own writes that reads show before the stream has reached them: see `Informer.expect`.
         dropped_expectations: Number of own writes that reads no longer show, although the stream has not reached them.
@@ -269,6 +271,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     errors: int
     skipped: int
     shard_dropped: int
+    name_dropped: int
     decoded_cache: DecodedCacheStats | None
     expectations: int
     dropped_expectations: int

@@ -7,8 +7,8 @@ _Control: TypeAlias = tuple[Literal["BOOKMARK", "ERROR"], int, bytes]
 _ListEnd: TypeAlias = tuple[Literal["LIST_END"], int, str, str, str, str, int | None, str]
 # offset, verb, namespace (None: unknown), name (None: unknown), uid, resourceVersion, reason, size
 _Skip: TypeAlias = tuple[Literal["SKIP"], int, str, str | None, str | None, str, str, _Reason, int]
-# count, resourceVersion of the last one, or "" if an object came after it
-_Foreign: TypeAlias = tuple[Literal["FOREIGN"], int, str]
+# count, resourceVersion of the last one, or "" if an object came after it, count of those with other names
+_Foreign: TypeAlias = tuple[Literal["FOREIGN"], int, str, int]
 _Reason: TypeAlias = Literal["oversized", "malformed", "too deep", "unknown event type"]
 
 __all__ = ["MAX_DEPTH", "Batch", "Scanner", "shard_of"]
@@ -44,6 +44,7 @@ class Scanner:
         *,
         max_object_bytes: int = ...,
         shards: bytes | None = None,
+        names: frozenset[bytes] | None = None,
     ) -> None: ...
     @property
     def offset(self) -> int: ...

@@ -65,6 +65,7 @@ cdef class Scanner:
         max_object_bytes: Limit of one item or frame.
         shards: One byte for each shard of the collection, not 0 for those to keep: objects of other shards are dropped.
             None keeps all. The shard of an object is `shard_of` its uid.
+        names: The names of the objects to keep, in UTF-8: objects with other names are dropped. None keeps all.
 
     Raises:
         ValueError, TypeError: An argument is not valid.
@@ -93,14 +94,17 @@ cdef class Scanner:
         object envelope
         str member  # current member of the envelope, None for one that is ignored
         bytes shards  # see above
-        Py_ssize_t foreign  # objects of other shards since the last flush
+        frozenset names  # see above
+        Py_ssize_t foreign  # objects of other shards or names since the last flush
+        Py_ssize_t other_names  # those of them that have other names
         unsigned char foreign_version[MAX_VERSION]  # resourceVersion of the last of them, if no object came after it
         size_t foreign_version_len
 
     def __cinit__(self, *_, **__):
         self.error = "Scanner.__init__ was not called"
 
-    def __init__(self, str mode not None, program=None, *, max_object_bytes=16 << 20, bytes shards=None):
+    def __init__(self, str mode not None, program=None, *, max_object_bytes=16 << 20, bytes shards=None,
+                 frozenset names=None):
         if mode not in ("list", "watch"):
             raise ValueError(f"mode {mode!r}: expected 'list' or 'watch'")
         if self.builder is not None:
@@ -112,6 +116,7 @@ cdef class Scanner:
         if shards is not None and not 0 < len(shards) < 1 << 32:
             raise ValueError(f"{len(shards)} shards: expected at least 1")
         self.shards = shards
+        self.names = names
         self.watch = mode == "watch"
         self.limit = max_object_bytes
         self.envelope = Envelope()
@@ -176,27 +181,42 @@ cdef class Scanner:
             self.items.append(batch)
         if self.foreign:
             version = PyUnicode_DecodeUTF8(<char *>self.foreign_version, self.foreign_version_len, NULL)
-            self.items.append(("FOREIGN", self.foreign, version))
-            self.foreign = 0
+            self.items.append(("FOREIGN", self.foreign, version, self.other_names))
+            self.foreign = self.other_names = 0
         return 0
 
     cdef int accept(self, size_t wire_bytes, int verb) except -1:
-        """Keeps the object that was read last, unless it is of another shard."""
+        """Keeps the object that was read last, if its name and its shard are selected."""
         cdef ks_object *object = &self.builder.objects[self.builder.count]
+        cdef ks_span *name = &object.text[KS_NAME]
         cdef ks_span *uid = &object.text[KS_UID]
         cdef ks_span *version = &object.text[KS_RESOURCE_VERSION]
         cdef kj_ptr block = self.builder.pruner.block
-        if self.shards is not None and not self.keeps(block + uid.at, uid.len):
-            self.foreign += 1
+        if not self.keeps_name(block + name.at, name.len) or not self.keeps_uid(block + uid.at, uid.len):
             self.foreign_version_len = version.len if version.len <= MAX_VERSION else 0
             memcpy(self.foreign_version, block + version.at, self.foreign_version_len)
             return 0
         self.foreign_version_len = 0
         return self.builder.accept(wire_bytes, verb)
 
-    cdef bint keeps(self, kj_ptr uid, size_t length) noexcept:
-        cdef kj_ptr shards = <kj_ptr><char *>self.shards
-        return shards[ks_shard_of(uid, length, <uint32_t>len(self.shards))]
+    cdef bint keeps_name(self, kj_ptr name, size_t length) except -1:
+        """Returns whether an object of this name is kept, and counts it otherwise."""
+        if self.names is None or PyBytes_FromStringAndSize(<char *>name, length) in self.names:
+            return True
+        self.foreign += 1
+        self.other_names += 1
+        return False
+
+    cdef bint keeps_uid(self, kj_ptr uid, size_t length) except -1:
+        """Returns whether an object of this uid is kept, and counts it otherwise."""
+        cdef kj_ptr shards
+        if self.shards is None:
+            return True
+        shards = <kj_ptr><char *>self.shards
+        if shards[ks_shard_of(uid, length, <uint32_t>len(self.shards))]:
+            return True
+        self.foreign += 1
+        return False
 
     cdef int emit(self, tuple item) except -1:
         self.flush()
@@ -210,9 +230,8 @@ cdef class Scanner:
         """Emits a skipped object. `known`: verb, namespace, name, uid, resourceVersion."""
         if self.watch and known[0] in ("BOOKMARK", "ERROR"):
             raise ValueError(f"{reason} control frame at byte {offset}")
-        uid = known[3]
-        if uid and self.shards is not None and not self.shards[shard_of(uid, len(self.shards))]:
-            self.foreign += 1
+        cdef bytes name = (known[2] or "").encode(), uid = known[3].encode()
+        if (name and not self.keeps_name(name, len(name))) or (uid and not self.keeps_uid(uid, len(uid))):
             self.foreign_version_len = 0  # not copied: the next object or bookmark has one
             return 0
         return self.emit(("SKIP", offset, *known, reason, size))

@@ -70,7 +70,7 @@ class _Page:
     Attributes:
         name: The name of the list, for messages.
         keys: The keys of the objects that came, in their order.
-        foreign: Number of objects of other shards that came.
+        foreign: Number of objects of other shards, or with other names, that came.
         next_token: The token of the next page; `""` at the end of the list, and before the end of the page.
     """
 
@@ -126,7 +126,12 @@ class _Page:
         name, options, shards = self.name, self._spec.options, self._spec.shards
         response = await self._open(shards)
         frames = Frames(
-            "list", self._spec.prune.program(), name=name, max_object_bytes=options.max_object_bytes, shards=shards
+            "list",
+            self._spec.prune.program(),
+            name=name,
+            max_object_bytes=options.max_object_bytes,
+            shards=shards,
+            names=self._spec.scope.names,
         )
         try:
             chunks = aiter(response.chunks())

@@ -324,9 +324,9 @@ class Informer(Generic[T]):
         A deletion cannot be expected. After an own `delete`, do not pass its answer, except an object with a
         `deletionTimestamp` that finalizers keep. The store shows a deleted object until its event arrives.
 
-        It is pruned and transformed as all objects are. If the label selector of the scope excludes it, or a field
-        selector of its name, the store has no object of this key meanwhile. Other field selectors are not evaluated
-        here: an object that they exclude is readable until the stream has reached its resourceVersion.
+        It is pruned and transformed as all objects are. If the label selector or the names of the scope exclude it, or
+        a field selector of its name, the store has no object of this key meanwhile. Other field selectors are not
+        evaluated here: an object that they exclude is readable until the stream has reached its resourceVersion.
 
         Handlers and `changes()` get the change from the stream, as all others. `wait_for`, `stats().streams` and
         snapshots also know only the stream.
@@ -505,6 +505,11 @@ class Informer(Generic[T]):
         A field selector may exclude the object, and only the server can evaluate it.
         """
         return resource == self.resource and not self._collection.spec.scope.field_selector
+
+    def _has_name(self, name: str) -> bool:
+        """Returns whether the scope has objects with this name."""
+        names = self._collection.spec.scope.names
+        return names is None or name in names
 
     def _keeps(self, *path: str) -> bool:
         """Returns whether pruning keeps the field at a path, or a part of it."""

@@ -17,7 +17,7 @@ import msgspec
 
 from kinform._errors import KinformError
 from kinform._events import Applied, Init, InitDone, Skipped
-from kinform._listwatch.fetch import name_selector
+from kinform._listwatch.pages import name_selector
 from kinform._listwatch.stream import Stream
 from kinform._spec import CollectionSpec
 from kinform._throttled_log import ThrottledLog

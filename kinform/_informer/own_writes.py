@@ -27,7 +27,7 @@ class OwnWrite(NamedTuple):
     Attributes:
         stream: The namespace whose stream will bring it, `""` for the stream of all.
         batch: The object alone, pruned.
-        excluded: The selectors or the shards of the scope exclude it.
+        excluded: The selectors, the names or the shards of the scope exclude it.
     """
 
     stream: str
@@ -86,9 +86,10 @@ def read_own_write(
         raise OptionError("obj.metadata.namespace", namespace, f"a followed namespace: {listed(list(streams))}")
     matches = parse_label_selector(spec.scope.label_selector, field="Scope.label_selector")
     selected = selects_identity(spec.scope.field_selector, namespace, metadata.name)
+    named = spec.scope.names is None or metadata.name in spec.scope.names
     batch = _scan(spec, body)
     sharded = shards is None or shards.has(batch.uid(0))
-    return OwnWrite(stream, batch, excluded=not (selected and sharded and matches(metadata.labels or {})))
+    return OwnWrite(stream, batch, excluded=not (selected and named and sharded and matches(metadata.labels or {})))
 
 
 def _read(spec: CollectionSpec, obj: object, kind: str) -> tuple[_Written, bytes]:

@@ -14,10 +14,8 @@ import msgspec
 from kinform._checks import require_scope
 from kinform._errors import ProtocolError, SkippedError, StalledError
 from kinform._listwatch.frames import Foreign, Frame, Frames, ListEnd, Skip
-from kinform._listwatch.pages import accept_header
-from kinform._options import Scope
+from kinform._listwatch.pages import accept_header, name_selector
 from kinform._printable import printable
-from kinform._selector_builder import escape_field
 from kinform._sharding import ShardSet
 from kinform._spec import CollectionSpec
 from kinform._status import STATUS_BYTES, Status, read_status
@@ -86,12 +84,6 @@ def request_of(spec: CollectionSpec, key: str) -> Request:
         params=tuple(params),
         accept=accept_header(scope, watch=False),
     )
-
-
-def name_selector(scope: Scope, name: str) -> str:
-    """Returns the field selector of a scope for one name."""
-    selector = f"metadata.name={escape_field(name)}"  # the name of a Role may have any character
-    return f"{selector},{scope.field_selector}" if scope.field_selector else selector
 
 
 async def read_fetched(

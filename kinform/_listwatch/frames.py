@@ -5,6 +5,7 @@ Converts the scanner's tuples and ValueErrors to named types and ProtocolErrors.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal, TypeVar
 
 import msgspec
@@ -67,15 +68,17 @@ class Skip(msgspec.Struct, frozen=True, gc=False):
 
 
 class Foreign(msgspec.Struct, frozen=True, gc=False):
-    """Objects of other shards, which were dropped.
+    """Objects of other shards, or with other names, which were dropped.
 
     Attributes:
         count: The number of objects.
-        resource_version: The resourceVersion of the last one; `""` if an object of the shards came after it.
+        resource_version: The resourceVersion of the last one; `""` if an object that is kept came after it.
+        other_names: The number of those with other names.
     """
 
     count: int
     resource_version: str
+    other_names: int
 
 
 Frame = Batch | Bookmark | ListEnd | Skip | Foreign | Status
@@ -92,6 +95,7 @@ class Frames:
         name: The name of the stream, for errors.
         max_object_bytes: Larger objects are skipped.
         shards: Objects of other shards are dropped. None: none is.
+        names: Objects with other names are dropped. None: none is.
     """
 
     def __init__(
@@ -102,10 +106,12 @@ class Frames:
         name: str,
         max_object_bytes: int,
         shards: ShardSet | None = None,
+        names: Iterable[str] | None = None,
     ) -> None:
         self._what = f"{body} {name}"
         mask = None if shards is None else shards.mask()
-        self._scanner = Scanner(body, program, max_object_bytes=max_object_bytes, shards=mask)
+        texts = None if names is None else frozenset(each.encode() for each in names)
+        self._scanner = Scanner(body, program, max_object_bytes=max_object_bytes, shards=mask, names=texts)
 
     def feed(self, chunk: bytes) -> list[Frame]:
         """Takes the next bytes and returns the frames that are complete, in order.
@@ -150,8 +156,8 @@ def _control_frame(item: tuple[object, ...]) -> Frame:
             return _decode_object(raw, Status, "malformed ERROR: expected a Status")
         case ("LIST_END", int(), _, _, str(resource_version), str(page), _, str(shard_selector)):
             return ListEnd(resource_version, page, bool(shard_selector))
-        case ("FOREIGN", int(count), str(resource_version)):
-            return Foreign(count, resource_version)
+        case ("FOREIGN", int(count), str(resource_version), int(other_names)):
+            return Foreign(count, resource_version, other_names)
         case (
             "SKIP",
             int(offset),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from kinform._options import Scope
+from kinform._selector_builder import escape_field
 from kinform._sharding import ShardSet
 
 MAX_UNASKED_OBJECTS = 100_000
@@ -22,10 +23,27 @@ def selector_params(scope: Scope, shards: ShardSet | None) -> list[tuple[str, st
     """Returns the query parameters for selectors, and for the shards to request."""
     selectors = (
         ("labelSelector", scope.label_selector),
-        ("fieldSelector", scope.field_selector),
+        ("fieldSelector", _field_selector(scope)),
         ("shardSelector", "" if shards is None else shards.selector()),
     )
     return [(name, value) for name, value in selectors if value]
+
+
+def _field_selector(scope: Scope) -> str:
+    """Returns the field selector to send.
+
+    It cannot name several objects. Then the scanner drops all others.
+    """
+    match scope.names:
+        case (str(name),):
+            return name_selector(scope, name)
+    return scope.field_selector
+
+
+def name_selector(scope: Scope, name: str) -> str:
+    """Returns the field selector of a scope for one name."""
+    selector = f"metadata.name={escape_field(name)}"  # the name of a Role may have any character
+    return f"{selector},{scope.field_selector}" if scope.field_selector else selector
 
 
 def page_params(limit: int, token: str) -> list[tuple[str, str]]:

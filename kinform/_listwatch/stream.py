@@ -108,6 +108,7 @@ class Stream:
         self.on_progress: Callable[[], None] = lambda: None
         self._transport = transport
         self._program = spec.prune.program()
+        self._names = spec.scope.names
         self._options = spec.options
         self._log = ThrottledLog(log) if throttled_log is None else throttled_log
         self._last_request = -math.inf
@@ -293,6 +294,7 @@ class Stream:
                     name=self.name,
                     max_object_bytes=self._options.max_object_bytes,
                     shards=machine.shards,
+                    names=self._names,
                 )
                 chunks = aiter(response.chunks())
                 heard = time.monotonic()  # white space and a frame that does not end are silence, too
@@ -410,8 +412,10 @@ class Stream:
                 # "server" holds until an object of another shard arrives.
                 self.shard_filter = "server" if self._machine.names_shards else "client"
         elif isinstance(frame, Foreign):
-            self.shard_filter = "client"
-            self._counts.foreign += frame.count
+            self._counts.other_names += frame.other_names
+            if other_shards := frame.count - frame.other_names:
+                self.shard_filter = "client"
+                self._counts.other_shards += other_shards
         elif isinstance(frame, ListEnd):
             if frame.sharded:
                 self.shard_filter = "server"

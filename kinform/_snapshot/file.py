@@ -60,6 +60,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         resource: The resource.
         scope: Label selector, field selector, and whether only metadata is requested.
         shards: The number of shards, and those of the collection; None: all objects.
+        names: The names of the objects, sorted; None: all.
         namespaces: The namespaces; None: all.
         prune: The fields `drop`, `keep` and `keep_last` of the Prune, sorted.
         transform: Name of the function that replaces objects; `""` without a transform.
@@ -70,6 +71,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     resource: str
     scope: tuple[str, str, bool]
     shards: tuple[int, tuple[int, ...]] | None = None
+    names: tuple[str, ...] | None = None
     namespaces: tuple[str, ...] | None
     prune: tuple[tuple[str, ...], tuple[str, ...], tuple[tuple[str, int], ...]]
     transform: str
@@ -83,6 +85,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
             ("resource", "another resource"),
             ("scope", "another scope"),
             ("shards", "other shards"),
+            ("names", "other names"),
             ("namespaces", "other namespaces"),
             ("prune", "other pruning"),
             ("transform", "another transform"),

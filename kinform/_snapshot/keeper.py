@@ -242,6 +242,7 @@ def _origin(spec: CollectionSpec) -> Origin:
         resource=str(spec.resource),
         scope=(scope.label_selector, scope.field_selector, scope.metadata_only),
         shards=_shards(spec.shards),
+        names=None if scope.names is None else tuple(scope.names),
         namespaces=None if scope.fixed_namespaces is None else tuple(sorted(scope.fixed_namespaces)),
         prune=(tuple(prune.drop), tuple(prune.keep), tuple(sorted(prune.keep_last.items()))),
         transform=_qualified(spec.transform),

@@ -412,6 +412,21 @@ async def test_only_controllers_of_the_right_kind_are_owners(server: Server):
                 assert recorder.keys == ["shop/web"]
 
 
+async def test_an_owner_whose_name_is_not_in_the_scope_is_ignored(server: Server):
+    server.put(PODS, pod("web"))
+    recorder = Recorder()
+    async with kinform.connect(server.url) as api:
+        scope = kinform.Scope(names=["web", "api"])
+        async with kinform.Informer(api, PODS, scope=scope) as pods, kinform.Informer(api, MAPS) as maps:
+            async with running(Controller(pods, recorder, owns=[maps])):
+                await recorder.called("shop/web")
+                recorder.forget()
+                for name in ("other", "api"):
+                    server.put(MAPS, config_map(f"of-{name}", owner=reference(name)))
+                await recorder.called("shop/api")
+                assert recorder.keys == ["shop/api"]
+
+
 async def test_an_owner_can_be_cluster_scoped(server: Server):
     server.put(NODES, {"metadata": {"name": "node-1"}})
     recorder = Recorder()

@@ -64,12 +64,12 @@ def test_a_list_has_only_the_objects_of_the_shards() -> None:
 @pytest.mark.parametrize("verb", ["ADDED", "MODIFIED", "DELETED"])
 def test_events_of_other_shards_are_dropped(verb: str) -> None:
     body = frame(OTHERS[0], 1, verb) + frame(OURS[0], 2, verb) + frame(OTHERS[1], 3, verb)
-    assert scan("watch", body) == ["2", ("FOREIGN", 2, "3")]
+    assert scan("watch", body) == ["2", ("FOREIGN", 2, "3", 0)]
 
 
 def test_dropped_events_have_a_version_only_if_they_come_last() -> None:
-    assert scan("watch", frame(OTHERS[0], 1) + frame(OURS[0], 2)) == ["2", ("FOREIGN", 1, "")]
-    assert scan("watch", frame(OTHERS[0], 1) + frame(OTHERS[1], 2)) == [("FOREIGN", 2, "2")]
+    assert scan("watch", frame(OTHERS[0], 1) + frame(OURS[0], 2)) == ["2", ("FOREIGN", 1, "", 0)]
+    assert scan("watch", frame(OTHERS[0], 1) + frame(OTHERS[1], 2)) == [("FOREIGN", 2, "2", 0)]
 
 
 def test_dropped_events_come_before_a_later_bookmark() -> None:
@@ -91,7 +91,7 @@ def test_chunks_of_any_size_give_the_same_objects(size: int) -> None:
 def test_an_object_without_a_uid_is_in_the_shard_of_no_text(uid: str | None) -> None:
     shards = bytes(index == shard_of("", COUNT) for index in range(COUNT))
     assert len(Scanner("watch", shards=shards).feed(frame(uid, 1))[0]) == 1
-    assert Scanner("watch", shards=bytes(not shard for shard in shards)).feed(frame(uid, 1)) == [("FOREIGN", 1, "1")]
+    assert Scanner("watch", shards=bytes(not shard for shard in shards)).feed(frame(uid, 1)) == [("FOREIGN", 1, "1", 0)]
 
 
 def test_an_escaped_uid_has_the_shard_of_its_value() -> None:

@@ -7,24 +7,10 @@ import asyncio
 import pytest
 
 import kinform
+from tests.real.rights import grant_one
 from tests.support.clusters import RealCluster
 from tests.support.recording import RecordingTransport
 from tests.support.waiting import until
-
-RBAC = "rbac.authorization.k8s.io"
-
-
-async def grant(real: RealCluster, user: str, *verbs: str) -> None:
-    """Grants rights on one object, the config map `a`, in the namespace of the test."""
-    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["a"], "verbs": list(verbs)}
-    await real.api.create(f"{RBAC}/v1/roles", {"kind": "Role", **real.build_object("one"), "rules": [rule]})
-    binding = {
-        "kind": "RoleBinding",
-        **real.build_object("one"),
-        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": "one"},
-        "subjects": [{"apiGroup": RBAC, "kind": "User", "name": user}],
-    }
-    await real.api.create(f"{RBAC}/v1/rolebindings", binding)
 
 
 async def value(configs: kinform.OnDemand, key: str) -> str | None:
@@ -45,7 +31,7 @@ async def becomes(configs: kinform.OnDemand, key: str, expected: str | None) -> 
 async def test_rights_on_one_object_are_enough(real: RealCluster, verbs: tuple[str, ...]) -> None:
     await real.create("a", data={"k": "1"})
     await real.create("b", data={"k": "other"})
-    await grant(real, "unprivileged", *verbs)
+    await grant_one(real, "unprivileged", *verbs)
     async with kinform.connect(real.url, **real.connect_options_of("unprivileged")) as api:
         recording = RecordingTransport(api)
         async with kinform.OnDemand(recording, real.resource, ttl=300 if "watch" in verbs else 1) as configs:

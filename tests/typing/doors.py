@@ -158,6 +158,12 @@ def a_scope_takes_a_selector_of_namespaces(pods: kinform.Informer[Pod]) -> None:
     assert_type(pods.stats().namespaces, kinform.NamespacesStats | None)
 
 
+def a_scope_takes_names_of_objects(pods: kinform.Informer[Pod], names: set[str]) -> None:
+    kinform.Scope(names=["web-0", "web-1"])
+    kinform.Scope(names=names)
+    assert_type(pods.stats().name_dropped, int)
+
+
 def a_store_has_the_type_of_its_reader() -> None:
     _, dicts = kinform.store()
     assert_type(dicts, kinform.Store[dict[str, Any]])

@@ -22,6 +22,7 @@ from tests.typing.doors import Pod
 
 def options(api: kinform.Connection) -> None:
     kinform.Scope(namespaces="shop")  # type: ignore[arg-type]
+    kinform.Scope(names="web-0")  # type: ignore[arg-type]
     kinform.Prune(drop="metadata.managedFields")  # type: ignore[arg-type]
     kinform.WatchOptions(initial="snapshot")  # type: ignore[arg-type]
     kinform.Informer(42, "v1/pods")  # type: ignore[arg-type]

@@ -91,7 +91,8 @@ class Controller:
         reconcile: An asynchronous function that takes a key, and returns None or a `Requeue`. One that returns
             something else to await counts, too; otherwise its first call ends `run`.
         owns: Informers of objects that belong to those of `primary`. A change of such an object reconciles the owner
-            that its `metadata.ownerReferences` names with `controller: true`, before and after the change. Their scopes
+            that its `metadata.ownerReferences` names with `controller: true`, before and after the change, unless
+            `Scope.names` of `primary` lacks its name. Their scopes
             must not have shards: an owned object has another uid than its owner, so it is mostly in another shard.
         watches: Informers of other objects, each with a function. It takes an `Added`, `Updated` or `Deleted`, and
             returns the keys to reconcile. If it raises, the change is logged and ignored.

@@ -34,7 +34,9 @@ class Owners:
         self._namespaced = True
 
     def key_of(self, owner: str) -> str | None:
-        """Returns the key of an owner, or None if it is of another kind.
+        """Returns the key of an owner, or None if the collection cannot have it.
+
+        It cannot have owners of another kind, and those that `Scope.names` lacks.
 
         Args:
             owner: `"Kind.group/namespace/name"`: see `Informer._add_owner_listener`.
@@ -48,7 +50,9 @@ class Owners:
             self._learn()
         if kind != self._kind if self._kind else plural_of(kind) != resource.plural:
             return None
-        return key if self._namespaced else key.rpartition("/")[2]
+        if not self._informer._has_name(name := key.rpartition("/")[2]):
+            return None  # without this, it would seem to be deleted
+        return key if self._namespaced else name
 
     def _learn(self) -> None:
         """Reads kind and scope from an object of the collection, if it has one."""
