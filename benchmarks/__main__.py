@@ -32,6 +32,7 @@ COMMANDS = {
     "dropin": "benchmarks.dropin",
     "controllers": "benchmarks.controllers",
     "store": "benchmarks.store",
+    "parts": "benchmarks.parts",
     "scope": "benchmarks.scope",
     "fleet": "benchmarks.fleet",
     "bounded": "benchmarks.bounded",

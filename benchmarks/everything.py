@@ -28,14 +28,15 @@ from benchmarks.harness.process import ROOT
 NO_BASELINE = "--representative --rounds 1 --only kinform --only jemalloc --only client-go"
 """Arguments of `peers`: the best client of each compiled language, and none that keeps dicts."""
 RUNS: dict[str, float] = {
-    "fleet": 0.5,
-    "delays --rounds 1": 1,
-    "threads --rounds 1": 2,
+    "fleet": 0.25,
+    "delays --rounds 1": 0.75,
+    "threads --rounds 1": 1,
     "variants --rounds 1": 4,
     "memory --rounds 1": 3,
     "speed --save --quick --objects 5000": 4,
     "dropin --rounds 1": 1.5,
     "controllers --rounds 1": 5,
+    "parts --rounds 1": 1.75,
     "store --rounds 1": 3.5,
     "scope": 1.5,
     "bounded --rounds 1": 2,

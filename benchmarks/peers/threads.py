@@ -33,6 +33,10 @@ PEER = Peer(
 )
 
 
+COMPUTING = "other work after each read"
+"""Marks the title of a load that also computes."""
+
+
 class Load(msgspec.Struct, frozen=True):
     """Threads that read.
 
@@ -59,7 +63,7 @@ class Load(msgspec.Struct, frozen=True):
             return "no readers"
         what = f"{self.pause * 1e3:g} ms between two reads" if self.pause else "without a pause"
         if self.computes:
-            what = f"{self.computes * 1e3:g} ms of other work after each read"
+            what = f"{self.computes * 1e3:g} ms of {COMPUTING}"
         who = "1 reader" if self.readers == 1 else f"{self.readers} readers"
         return f"{who}, {what}, switch interval {self.switch_interval * 1e3:g} ms"
 

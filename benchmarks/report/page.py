@@ -26,7 +26,9 @@ def page(records: list[Record]) -> str:
     Leaves out each section, from a heading to the next, that has a value without records.
     """
     found = [each for each in records if each["benchmark"] != "soak"]  # which has a page of its own
-    return complete((FOLDER / "page.md").read_text(), {name: value(found) for name, value in VALUES.items()})
+    values = {name: value(found) for name, value in VALUES.items()}
+    values |= {name: value(records) for name, value in TARGETS.items()}
+    return complete((FOLDER / "page.md").read_text(), values)
 
 
 def _peers(records: list[Record]) -> str:
@@ -148,6 +150,7 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "adversarial": tables.adversarial,
     "realism": tables.realism,
     "fixed": tables.fixed,
+    "parts": tables.parts,
     "idle": tables.idle,
     "warm_transport": lambda records: transports(records, "store", record="warm"),
     "warm": tables.warm,
@@ -157,7 +160,7 @@ VALUES: dict[str, Callable[[list[Record]], str]] = {
     "scale": tables.scale,
     "growth": tables.growth,
     "growth_faster": tables.growth_faster,
-    "targets": _target_rows,
-    "target_counts": _target_counts,
 }
-"""The value of each placeholder in `page.md`."""
+"""The value of each placeholder in `page.md`, but those of the targets."""
+TARGETS: dict[str, Callable[[list[Record]], str]] = {"targets": _target_rows, "target_counts": _target_counts}
+"""The values of the targets, which also judge the records of `soak`."""

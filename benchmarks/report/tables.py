@@ -10,6 +10,7 @@ from typing import Any
 from benchmarks import bounded as bounded_benchmark
 from benchmarks import fleet as fleet_benchmark
 from benchmarks import memory
+from benchmarks import parts as parts_benchmark
 from benchmarks import scale as scale_benchmark
 from benchmarks import scope as scope_benchmark
 from benchmarks.corpus.realism import ratio as realism_ratio
@@ -343,6 +344,11 @@ def idle(records: Records) -> str:
         for title, name, unit in idle_benchmark.COLUMNS
     ]
     return table(["figure", "value"], rows) if rows else ""
+
+
+def parts(records: Records) -> str:
+    """Formats the memory that parts of kinform add."""
+    return figures(of(records, "parts", record="part"), {"part": itemgetter("title")}, parts_benchmark.COLUMNS)
 
 
 def warm(records: Records) -> str:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from benchmarks.harness.results import CORPUS, Record, of, transport
 from benchmarks.harness.text import MIB, UNITS
 from benchmarks.peers.catalogue import CLIENT_GO, CLIENT_GO_PROTOBUF, KINFORM, KINFORM_UVLOOP, KUBE_RS
+from benchmarks.peers.threads import COMPUTING
 from benchmarks.report.headline import headline
 from benchmarks.report.titles import ADVERSARIAL, COLLECTIONS
 from benchmarks.store.blobs import NOTHING
@@ -456,6 +457,56 @@ def _watches(records: list[Record]) -> Iterator[Finding]:
     yield _at_most(f"memory of each of {many}, TLS", median(found, "watch"), 64 * 1024, "KiB", 1)
 
 
+def _parts(records: list[Record]) -> Iterator[Finding]:
+    found = {each["part"]: each for each in of(records, "parts", record="part")}
+    for part, (what, bound) in PART_BYTES.items():
+        yield _at_most(f"memory that {what}", median(found.get(part), "more"), bound, "MiB", 2)
+
+
+PART_BYTES: dict[str, tuple[str, float]] = {
+    "import": ("`import kinform.sync` adds", MIB),
+    "handles": ("each further informer on one stream adds", 50 * 1024),
+    "writes": ("300 requests add to an idle process", MIB),
+    "queue, ready": ("100,000 keys take in a `WorkQueue`", 20 * MIB),
+    "queue, delayed": ("100,000 delayed keys take in a `WorkQueue`", 20 * MIB),
+    "log agent": ("a log agent takes above idle, plain HTTP", MIB),
+    "log agent, TLS": ("a log agent takes above idle, TLS", MIB),
+}
+"""The description and the bound of each part."""
+
+
+def _threads(records: list[Record]) -> Iterator[Finding]:
+    """Checks the delay of the event loop with readers that only read."""
+    found = of(records, "threads", record="load")
+    target = "delay of the event loop in an update burst, p99"
+    if not found:
+        yield _missing(target, "at most 10 ms")
+    for each in found:
+        if COMPUTING not in each["load"]:
+            yield _at_most(f"{target}, {each['load']}", median(each, "p99"), 0.010, "ms")
+
+
+def _soak(records: list[Record]) -> Iterator[Finding]:
+    for kind in ("simulator", "control-plane"):
+        target = f"objects lost, invented or wrong, and events out of order, under faults, {kind}"
+        runs = of(records, "soak", record="run", kind=kind)
+        if not runs:
+            yield _missing(target, "none")
+        for each in runs:
+            wrong = sum(each["figures"][name] for name in WRONG) + len(each["stuck"])
+            yield target, "none", f"{wrong:,.0f} after {each['faults']:,} faults", wrong == 0
+    cells = [each for each in of(records, "soak", record="cell") if each["applied"]]
+    target = "faults after which the content is wrong, or the requests are not bounded"
+    if not cells:
+        yield _missing(target, "none")
+        return
+    bad = sum(not (each["equal"] and each["bounded"]) for each in cells)
+    yield target, "none", f"{bad} of {len(cells)}", bad == 0
+
+
+WRONG = ("lost", "invented", "wrong", "order")
+
+
 def _controllers(records: list[Record]) -> Iterator[Finding]:
     found = {each["peer"]: each for each in of(records, "controllers", record="reconciles")}
     mine = found.get("kinform")
@@ -508,4 +559,7 @@ CHECKS: tuple[Callable[[list[Record]], Iterator[Finding]], ...] = (
     _dropin,
     _fleet,
     _controllers,
+    _parts,
+    _threads,
+    _soak,
 )

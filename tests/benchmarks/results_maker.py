@@ -14,6 +14,7 @@ from benchmarks.controllers import operators, reconciles
 from benchmarks.fleet import COLUMNS as FLEET
 from benchmarks.harness.results import CORPUS, Record
 from benchmarks.harness.text import MIB
+from benchmarks.parts import PARTS
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
 from benchmarks.peers.real import COLUMNS as REAL
 from benchmarks.peers.variants import COLUMNS as VARIANTS
@@ -122,6 +123,9 @@ def all_records() -> list[Record]:
         record = {"record": "client", "client": client, "agents": 1_000, "objects": 100_000, "slots": 24, "queue": 300}
         record |= {"bytes_per_second": 1e9, "timeline": [1, 2]}
         records.append({"benchmark": "fleet", **record, "figures": figures})
+    for part, (title, _) in PARTS.items():
+        record = {"benchmark": "parts", "record": "part", "part": part, "title": title}
+        records.append({**record, "figures": spreads(["more"], MIB)})
     for name in ("kinform", "client-go, WatchList, transform", "kopf"):
         found = spreads(tuple(figure for _, figure, _ in reconciles.COLUMNS), 1e3)
         record = {"benchmark": "controllers", "peer": name}

@@ -1,4 +1,4 @@
-"""Memory of informers that share a stream and a store."""
+"""Memory of informers that stop and start again."""
 
 from __future__ import annotations
 
@@ -16,37 +16,7 @@ from tests.memory.follower import MIB, TRIMMED_SECONDS, Source
 from tests.memory.test_idle import ready, start
 
 KIB = 1 << 10
-OBJECTS = 2_000
-HANDLES = 20
 ROUNDS = 1_000
-
-SHARED = """
-import asyncio, sys
-import msgspec
-import kinform
-
-class Metadata(msgspec.Struct):
-    name: str
-    labels: dict[str, str] = {}
-
-class Service(msgspec.Struct):
-    metadata: Metadata
-
-def heard(found): ...
-
-async def main(url, objects, handles):
-    async with kinform.connect(url) as api, kinform.Factory(api) as factory:
-        for number in range(handles):
-            informer = factory.informer("v1/services", type=Service if number % 2 else dict)
-            informer.on_add(heard)
-        await factory.synced(timeout=60)
-        assert factory.stats().streams == 1
-        assert {len(informer.store) for informer in factory.informers} == {objects}
-        print("ready", flush=True)
-        await asyncio.Event().wait()
-
-asyncio.run(main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
-"""
 
 AGAIN = """
 import asyncio, sys
@@ -90,31 +60,10 @@ asyncio.run(main(sys.argv[1]))
 
 
 @pytest.fixture(scope="module")
-def services() -> Iterator[str]:
-    """Serves small objects; yields the URL."""
-    with Process(SERVER, resource="services", objects=OBJECTS, seed=0, corpus=None) as server:
-        yield server.do("open")["url"]
-
-
-@pytest.fixture(scope="module")
 def few_services() -> Iterator[str]:
     """Serves very few objects; yields the URL."""
     with Process(SERVER, resource="services", objects=5, seed=0, corpus=None) as server:
         yield server.do("open")["url"]
-
-
-def test_each_further_informer_takes_at_most_50_kib(services: str, capsys: pytest.CaptureFixture[str]) -> None:
-    held = []
-    for handles in (1, 1 + HANDLES):
-        with start(SHARED, services, str(OBJECTS), str(handles)) as process:
-            ready(process)
-            wait_until_idle(Gauge(process.pid), 30.0, idle_seconds=TRIMMED_SECONDS)
-            held.append(Gauge(process.pid).rss())
-            process.kill()
-    each = (held[1] - held[0]) / HANDLES / KIB
-    with capsys.disabled():
-        print(f"\n{HANDLES} informers that share {OBJECTS} services with another one: {each:.1f} KiB each")
-    assert each <= 50
 
 
 def test_an_idle_informer_returns_the_memory_of_its_store(

@@ -16,16 +16,6 @@ from tests.memory.conftest import serving
 ROOT = Path(__file__).parents[2]
 MIB = float(1 << 20)
 
-IMPORT = """
-import sys
-import kinform
-print("ready", flush=True)
-sys.stdin.readline()
-import kinform.sync
-print("ready", flush=True)
-sys.stdin.readline()
-"""
-
 ASYNCHRONOUS = """
 import asyncio, sys
 import kinform
@@ -86,28 +76,9 @@ class Program:
         wait_until_idle(gauge, 20.0, idle_seconds=3.0)
         return gauge.rss()
 
-    def go_on(self) -> None:
-        """Continues the program after it was ready."""
-        assert self._process.stdin is not None
-        self._process.stdin.write("\n")
-        self._process.stdin.flush()
-
     def close(self) -> None:
         self._process.kill()
         self._process.communicate()
-
-
-def test_the_import_takes_at_most_a_mebibyte(bytecode: dict[str, str], capsys: pytest.CaptureFixture[str]) -> None:
-    program = Program(IMPORT, bytecode)
-    try:
-        before = program.resident()
-        program.go_on()
-        more = (program.resident() - before) / MIB
-    finally:
-        program.close()
-    with capsys.disabled():
-        print(f"\nimport of kinform.sync: {more:.2f} MiB more than kinform")
-    assert more <= 1.0
 
 
 def test_an_idle_program_with_threads_takes_little_more(

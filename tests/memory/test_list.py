@@ -1,4 +1,4 @@
-"""Memory of a process that lists and writes without a client of Kubernetes."""
+"""Memory of a process that lists without a client of Kubernetes."""
 
 from __future__ import annotations
 
@@ -10,23 +10,11 @@ import pytest
 
 from benchmarks.harness.waiting import wait_until_idle
 from kinform.cli._process_memory import Gauge
-from tests.memory.follower import TRIMMED_SECONDS
 from tests.memory.test_idle import MIB, ROOT, ready, start
 
 PROGRAM = """
 import asyncio, sys
 import kinform
-
-def config_map(number):
-    return {"kind": "ConfigMap", "metadata": {"namespace": "shop", "name": "c"}, "data": {"number": str(number)}}
-
-async def write(api):
-    for number in range(50):
-        await api.create("v1/configmaps", config_map(number))
-        await api.apply("v1/configmaps", config_map(number), field_manager="writer", force=True)
-        await api.patch("v1/configmaps", "shop/c", {"data": {"patched": "1"}})
-        await api.replace("v1/configmaps", await api.get("v1/configmaps", "shop/c"))
-        await api.delete("v1/configmaps", "shop/c")
 
 async def read(api):
     found = 0
@@ -34,19 +22,16 @@ async def read(api):
         found += bool(pod["spec"])
     assert found == 2000
 
-async def main(url, work):
+async def main(url):
     async with kinform.connect(url) as api, kinform.Informer(api, "v1/namespaces") as namespaces:
         await namespaces.synced()
-        if work == "writes":
-            await write(api)
         print("ready", flush=True)
-        if work == "reads":
-            sys.stdin.readline()
-            await read(api)
-            print("ready", flush=True)
+        sys.stdin.readline()
+        await read(api)
+        print("ready", flush=True)
         await asyncio.Event().wait()
 
-asyncio.run(main(*sys.argv[1:]))
+asyncio.run(main(sys.argv[1]))
 """
 
 
@@ -61,23 +46,9 @@ def url() -> Iterator[str]:
         simulator.stdin.close()
 
 
-def test_an_idle_process_that_writes_takes_little_more(url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    mib = {}
-    with start(PROGRAM, url, "nothing") as idle, start(PROGRAM, url, "writes") as writing:
-        for name, process in (("idle", idle), ("writes", writing)):
-            ready(process)
-            wait_until_idle(Gauge(process.pid), 20.0, idle_seconds=TRIMMED_SECONDS)
-            mib[name] = Gauge(process.pid).rss() / MIB
-        for process in (idle, writing):
-            process.kill()
-    with capsys.disabled():
-        print(f"\nidle: {mib['idle']:.1f} MiB, after 300 requests: {mib['writes']:.1f} MiB")
-    assert mib["writes"] <= mib["idle"] + 1
-
-
 def test_a_list_takes_no_page_in_memory(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The response is several times larger than the limit."""
-    with start(PROGRAM, url, "reads") as process:
+    with start(PROGRAM, url) as process:
         assert process.stdin is not None
         ready(process)
         gauge = Gauge(process.pid)
