@@ -56,7 +56,7 @@ from kinform._store.reader import Store, store
 from kinform._store.writer import Writer
 from kinform._transport.base import Request, Response, Transport
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Added",
