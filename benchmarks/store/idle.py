@@ -2,7 +2,8 @@
 
 The process is that of `benchmarks.peers`: one informer with one handler, on an empty collection. Its memory depends on
 how it connects: by a URL, by a kubeconfig, or as in a pod, with the files and variables of a service account. A process
-with many informers on that collection has as many idle watches, each with its TLS connection.
+with many informers on that collection has as many idle watches, each with its TLS connection. A program without kinform
+has as many, so that the difference is what kinform adds to OpenSSL.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -26,7 +27,8 @@ from benchmarks.harness.waiting import wait_until_idle
 from benchmarks.peers.catalogue import KINFORM
 from tests.support.kubeconfig import write_kubeconfig
 
-SERVER, MANY_INFORMERS = "benchmarks/harness/server.py", "benchmarks/store/many.py"
+SERVER = "benchmarks/harness/server.py"
+MANY_INFORMERS, OPENSSL_WATCHES = "benchmarks/store/many.py", "benchmarks/store/openssl_watches.py"
 WATCHES = 200
 IMPORTS = 10
 IDLE_TIMEOUT = 60.0
@@ -49,8 +51,10 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
             "kubeconfig": _resident({"url": _kubeconfig(Path(folder), about)}),
             "in_cluster": _resident({"url": None, "account": folder}, _pod(Path(folder), about)),
         }
-        one, many = _watching(server, about, 1), _watching(server, about, WATCHES)
-        found["watch"] = (many - one) / (WATCHES - 1)
+        informers = {"url": about["url"], "ca": about["ca"], "resource": about["resource"]}
+        found["watch"] = _each_watch(server, lambda count: {"informers": count} | informers, MANY_INFORMERS)
+        sockets = {"url": about["url"], "ca": about["ca"], "path": about["path"]}
+        found["openssl"] = _each_watch(server, lambda count: {"watches": count} | sockets, OPENSSL_WATCHES)
     figures = spreads([found]) | {"import": spread([_import_seconds() for _ in range(IMPORTS + 1)][1:])}
     yield {"record": "idle", "watches": WATCHES, "figures": figures}
 
@@ -78,16 +82,18 @@ def _resident(given: dict[str, Any], environment: dict[str, str] | None = None) 
         return process.gauge.rss()
 
 
-def _watching(server: Process, about: dict[str, Any], informers: int) -> int:
-    """The memory of a process with as many watches."""
-    before = _watches(server)
-    given = {"url": about["url"], "ca": about["ca"], "resource": about["resource"], "informers": informers}
-    with Process(python(MANY_INFORMERS), **given) as process:
-        process.do("objects")  # answers when all informers are synced
-        wait_until_idle(process.gauge, IDLE_TIMEOUT)
-        if _watches(server) - before != informers:
-            raise SystemExit("store: an informer has no watch, or more than one; no figures are reported")
-        return process.gauge.rss()
+def _each_watch(server: Process, options: Callable[[int], dict[str, Any]], program: str) -> float:
+    """The memory of one more watch in a process with many."""
+    sizes = []
+    for count in (1, WATCHES):
+        before = _watches(server)
+        with Process(python(program), **options(count)) as process:
+            process.do("count")  # answers when all watches have sent their state
+            wait_until_idle(process.gauge, IDLE_TIMEOUT)
+            if _watches(server) - before != count:
+                raise SystemExit(f"store: {program} has more or fewer than {count} watches; no figures are reported")
+            sizes.append(process.gauge.rss())
+    return (sizes[1] - sizes[0]) / (WATCHES - 1)
 
 
 def _watches(server: Process) -> int:
@@ -106,6 +112,7 @@ COLUMNS: tuple[Column, ...] = (
     ("memory with one informer, a kubeconfig with TLS", "kubeconfig", "MiB"),
     ("memory with one informer, in a pod", "in_cluster", "MiB"),
     (f"memory of each of {WATCHES} idle watches, TLS", "watch", "KiB"),
+    (f"memory of each of {WATCHES} idle TLS watches without kinform", "openssl", "KiB"),
     ("`import kinform`: elapsed time", "import", "ms"),
 )
 
