@@ -342,6 +342,7 @@ def idle(records: Records) -> str:
         [title, f"{cell(each['figures'][name], unit)} {unit}"]
         for each in of(records, "store", record="idle")
         for title, name, unit in idle_benchmark.COLUMNS
+        if name in each["figures"]
     ]
     return table(["figure", "value"], rows) if rows else ""
 

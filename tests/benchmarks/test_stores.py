@@ -135,8 +135,9 @@ def test_a_missing_watch_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idle, "_watches", lambda server: 0)
     with Process(python(idle.SERVER), resource="pods", objects=0, seed=0, corpus=None, tls=True) as server:
         about = server.do("open")
-        with pytest.raises(SystemExit, match="has no watch"):
-            idle._watching(server, about, 1)
+        given = {"url": about["url"], "ca": about["ca"], "path": about["path"], "watches": 1}
+        with pytest.raises(SystemExit, match="more or fewer than 1 watches"):
+            idle._each_watch(server, lambda count: given, idle.OPENSSL_WATCHES)
 
 
 # Blobs
