@@ -259,7 +259,7 @@ class Watch:
 def _limit_requests(stream: WatchStream, func: Callable[..., Any]) -> bool:
     """Limits the silence before the headers, and returns whether it could.
 
-    Not if the caller limits it, nor for a function that may not have this argument.
+    Changes nothing if the caller limits it, or if the function may not have the argument `_request_timeout`.
     """
     arguments = stream.func.keywords
     if "_request_timeout" in arguments or stream.log or not is_method_of_a_client(func):
