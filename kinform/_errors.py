@@ -211,7 +211,7 @@ class TransportError(KinformError):
     `__cause__` is the error of the HTTP client, if there was one.
 
     Attributes:
-        reached: True if a connection was established; False if connecting failed.
+        reached: False if the server got nothing of the request; True if it may have got it.
     """
 
     def __init__(self, message: str, *, reached: bool = True) -> None:
@@ -314,7 +314,8 @@ class SnapshotError(KinformError):
 class MemoryLimitError(KinformError):
     """The store takes more memory than `memory_limit`.
 
-    kinform compares `stats().memory.held_bytes` with the limit. The informer stops and does not start again.
+    kinform compares `stats().memory.held_bytes` with the limit. If a stream exceeds it, the informer fails, and
+    does not start again within its block.
 
     Attributes:
         resource: The resource, with its namespaces and its selectors if it has them: see `StatusError`.
