@@ -139,7 +139,7 @@ class Watch:
         Raises:
             ApiException: The server refuses the request, or sent an ERROR event. After a 410, see `on_expired`.
             ProtocolError: The body is not a stream of watch events.
-            urllib3.exceptions.HTTPError: The connection failed.
+            HTTPError: The connection failed. The class is that of urllib3.
             TypeError: The function belongs to an asyncio client, which `kinform.watch` serves.
         """
         require_client(func, client_of(func, None, SYNC_CLIENTS).package, SYNC_CLIENTS)  # before an `async for` fails
