@@ -12,7 +12,7 @@
     │   ├── ConflictError        409: the object has another version, uid or owner than expected
     │   └── ExpiredError         410, or a resourceVersion the server cannot serve: a new list is needed
     ├── TransportError       network: a connection is refused, reset or cut
-    │   └── StalledError         the connection is open, but nothing arrives before the deadline
+    │   └── StalledError         the requested data does not arrive before the deadline
     ├── ProtocolError        response: the body is not a LIST, a WATCH or an object
     ├── SkippedError         response: one object is skipped, the stream continues
     ├── DecodeError          data: an object does not decode to the requested type
@@ -220,7 +220,7 @@ class TransportError(KinformError):
 
 
 class StalledError(TransportError):
-    """The connection is open, but nothing arrived before the deadline."""
+    """The requested data did not arrive before the deadline."""
 
 
 class ProtocolError(KinformError):
