@@ -1,4 +1,4 @@
-"""Objects of a program as JSON: encodes them, and reads whose they are.
+"""Objects of a program as JSON: encodes them, and reads their kind and names.
 
 Errors name fields, never values: an object may be a Secret.
 """
@@ -37,7 +37,7 @@ class ObjectNames(msgspec.Struct, frozen=True, gc=False):
 
 
 class Envelope(msgspec.Struct, frozen=True, gc=False):
-    """The members that say what an object is."""
+    """The apiVersion, the kind and the names of an object."""
 
     apiVersion: str | None = None
     kind: str | None = None
@@ -45,7 +45,7 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
 
 
 def encode_object(obj: object, resource: Resource | None) -> tuple[Envelope, bytes]:
-    """Returns what an object is, and its JSON.
+    """Returns the kind and names of an object, and its JSON.
 
     Adds a missing apiVersion, and a kind that only the declaration of a Struct has.
 
@@ -66,7 +66,7 @@ def encode_object(obj: object, resource: Resource | None) -> tuple[Envelope, byt
 
 
 def read_envelope(body: bytes, type: type[E]) -> E:
-    """Returns what an object is.
+    """Returns the kind and names of an object.
 
     Args:
         body: The JSON of the object.

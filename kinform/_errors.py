@@ -12,7 +12,7 @@
     │   ├── ConflictError        409: the object has another version, uid or owner than expected
     │   └── ExpiredError         410, or a resourceVersion the server cannot serve: a new list is needed
     ├── TransportError       network: a connection is refused, reset or cut
-    │   └── StalledError         the connection is open, but nothing arrives before the deadline
+    │   └── StalledError         the requested data does not arrive before the deadline
     ├── ProtocolError        response: the body is not a LIST, a WATCH or an object
     ├── SkippedError         response: one object is skipped, the stream continues
     ├── DecodeError          data: an object does not decode to the requested type
@@ -211,7 +211,7 @@ class TransportError(KinformError):
     `__cause__` is the error of the HTTP client, if there was one.
 
     Attributes:
-        reached: True if a connection was established; False if connecting failed.
+        reached: False if the server got nothing of the request; True if it may have got it.
     """
 
     def __init__(self, message: str, *, reached: bool = True) -> None:
@@ -220,7 +220,7 @@ class TransportError(KinformError):
 
 
 class StalledError(TransportError):
-    """The connection is open, but nothing arrived before the deadline."""
+    """The requested data did not arrive before the deadline."""
 
 
 class ProtocolError(KinformError):
@@ -314,7 +314,8 @@ class SnapshotError(KinformError):
 class MemoryLimitError(KinformError):
     """The store takes more memory than `memory_limit`.
 
-    kinform compares `stats().memory.held_bytes` with the limit. The informer stops and does not start again.
+    kinform compares `stats().memory.held_bytes` with the limit. If a stream exceeds it, the informer fails, and
+    does not start again within its block.
 
     Attributes:
         resource: The resource, with its namespaces and its selectors if it has them: see `StatusError`.

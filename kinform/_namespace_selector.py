@@ -17,10 +17,10 @@ class NamespaceSelector(msgspec.Struct, frozen=True):
     deleted. Permissions to `list` and `watch` namespaces are necessary in addition.
 
     Each namespace has its own stream, up to `max_streams`. If there are more, one stream of all namespaces takes their
-    place, and kinform drops the objects of other namespaces as they arrive, before they are stored. Namespaces that
-    begin to match later have their own streams again, until there are too many again. This stream needs the permission
-    to list and watch the resource in all namespaces. It stays until the informer stops, also if fewer namespaces match
-    later.
+    place, and kinform drops the objects of other namespaces as they arrive, before they are stored. This stream needs
+    the permission to list and watch the resource in all namespaces. It stays until the informer stops, also if fewer
+    namespaces match later. Namespaces that begin to match later have their own streams again, until there are too many
+    again.
 
     Attributes:
         label_selector: Label selector for namespaces, as in `kubectl get namespaces -l`. Not `""`: for all namespaces,

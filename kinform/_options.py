@@ -336,8 +336,8 @@ class Backoff(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         initial: Seconds to wait after the first failure. Each further failure doubles the wait. It is also the shortest
             time from one watch to the next if there was no failure.
         maximum: Upper limit of the wait in seconds. The jitter is added after this limit is applied.
-        jitter: A random time is added to each wait, from 0 to `jitter` times the wait. It prevents that many clients
-            retry at the same moment.
+        jitter: A random time is added to each wait, from 0 to `jitter` times the wait. It keeps many clients
+            from retrying at the same moment.
         refused: Seconds to wait after 401, 403 or 404. They usually last until an operator changes something.
 
     Raises:

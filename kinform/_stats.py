@@ -234,11 +234,11 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
             a complete state and skipped objects do not count.
         errors: Number of errors from which the streams recovered. Includes skipped objects and the streams of removed
             namespaces.
-        skipped: Number of objects that were skipped, likewise.
-        shard_dropped: Number of objects and events of other shards that arrived and were dropped, likewise. 0 if the
-            server sends only the objects of the shards.
-        name_dropped: Number of objects and events with other names that arrived and were dropped, likewise. 0 without
-            `Scope.names`, and with one name if the server applies field selectors.
+        skipped: Number of objects that were skipped. Includes the streams of removed namespaces.
+        shard_dropped: Number of objects and events of other shards that arrived and were dropped. Includes the streams
+            of removed namespaces. 0 if the server sends only the objects of the shards.
+        name_dropped: Number of objects and events with other names that arrived and were dropped. Includes the streams
+            of removed namespaces. 0 without `Scope.names`, and with one name if the server applies field selectors.
         decoded_cache: Statistics of the cache of decoded objects; None if the informer has none.
         expectations: Number of own writes that reads show before the stream has reached them: see `Informer.expect`.
         dropped_expectations: Number of own writes that reads no longer show, although the stream has not reached them.
@@ -319,7 +319,7 @@ class FactoryStats(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         state: The worst state of its informers.
-        informers: Number of informers that were not left.
+        informers: Number of informers whose blocks were not left.
         collections: Number of different collections. Each has one store, and one stream or one for each namespace.
         streams: Number of streams.
         queued: Number of streams that wait because of `max_concurrent_syncs`.

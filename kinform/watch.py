@@ -118,14 +118,22 @@ class Watch:
 
     @property
     def func(self) -> Callable[[], Awaitable[Any]]:
-        """The function, with the arguments of the next request. Not before `stream`."""
+        """The function, with the arguments of the next request.
+
+        Raises:
+            AttributeError: `stream` was not called yet.
+        """
         if self._started is None:
             raise AttributeError(f"func: {_NO_STREAM}")
         return self._started.func
 
     @property
     def return_type(self) -> Any:
-        """The type of `event["object"]` in the stream. Not before `stream`."""
+        """The type of `event["object"]` in the stream.
+
+        Raises:
+            AttributeError: `stream` was not called yet.
+        """
         if self._started is None:
             raise AttributeError(f"return_type: {_NO_STREAM}")
         return self._started.return_type

@@ -65,6 +65,7 @@ async def exchange(
     Raises:
         StatusError: The server refuses the request.
         TransportError: There was no response, or it broke off.
+        Exception: An error that `take` raises.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout

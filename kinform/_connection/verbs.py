@@ -94,7 +94,7 @@ class Verbs(Transport):
             TransportError: The connection failed, twice without a further object.
             SkippedError: An object is malformed, or has more than 16 MiB.
             DecodeError: An object does not fit the type.
-            ProtocolError: The response is not a LIST.
+            ProtocolError: The response is not a LIST, or its pages have no end.
         """
         spec = list_spec(resource, type, scope, prune, page_size, timeout)
         return _decoded(list_objects(self, spec, timeout=timeout), make_decoder(type))
@@ -121,6 +121,7 @@ class Verbs(Transport):
             NotFoundError: There is no such object, as with `kubectl get`.
             StatusError: The server refuses the request.
             TransportError: There was no response.
+            ProtocolError: The response has more than 16 MiB.
             DecodeError: The object does not fit the type.
             OptionError: An argument is not valid.
         """
@@ -156,6 +157,7 @@ class Verbs(Transport):
             InvalidError: A field is not valid.
             StatusError: The server refuses the request.
             TransportError: There was no response. If its `reached` is True, the object may have been created.
+            ProtocolError: The response has more than 16 MiB. The object has been created.
             DecodeError: The result does not fit the type. The object has been created.
             OptionError: An argument is not valid.
         """
@@ -206,6 +208,7 @@ class Verbs(Transport):
             InvalidError: A field is not valid.
             StatusError: The server refuses the request.
             TransportError: There was no response. If its `reached` is True, the object may have been applied.
+            ProtocolError: The response has more than 16 MiB. The object has been applied.
             DecodeError: The result does not fit the type. The object has been applied.
             OptionError: An argument is not valid.
         """
@@ -263,6 +266,7 @@ class Verbs(Transport):
             BadRequestError: The patch has another form, or the resource does not support it (415).
             StatusError: The server refuses the request.
             TransportError: There was no response. If its `reached` is True, the patch may have taken effect.
+            ProtocolError: The response has more than 16 MiB. The patch has taken effect.
             DecodeError: The result does not fit the type. The patch has taken effect.
             OptionError: An argument is not valid.
         """
@@ -313,6 +317,7 @@ class Verbs(Transport):
             InvalidError: A field is not valid.
             StatusError: The server refuses the request.
             TransportError: There was no response. If its `reached` is True, the object may have been replaced.
+            ProtocolError: The response has more than 16 MiB. The object has been replaced.
             DecodeError: The result does not fit the type. The object has been replaced.
             OptionError: An argument is not valid.
         """
@@ -359,6 +364,7 @@ class Verbs(Transport):
             ConflictError: It has another uid or resourceVersion.
             StatusError: The server refuses the request.
             TransportError: There was no response. If its `reached` is True, the object may have been deleted.
+            ProtocolError: The response has more than 16 MiB. The server has accepted the request.
             OptionError: An argument is not valid.
         """
         target = Target.of_key(resource, key)

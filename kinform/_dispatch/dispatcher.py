@@ -28,7 +28,7 @@ Present = Callable[[], Iterator[Version]]
 class KeyListener(Protocol):
     """A part of kinform that takes keys in the step that changes the store.
 
-    It never raises.
+    It never raises. Those of `owner_listeners` take the owners of the objects instead of their keys.
     """
 
     def changed(self, keys: Iterable[str]) -> None:

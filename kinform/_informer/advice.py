@@ -20,7 +20,7 @@ def advice(spec: CollectionSpec, others: Iterable[CollectionSpec]) -> str | None
         others: The collections that exist.
 
     Returns:
-        Two parts of a sentence, or None if no other collection has the same resource and scope.
+        Two clauses, for a message; or None if no other collection has the same resource and scope.
     """
     similar = [_differences(spec, other) for other in others if (other.resource, other.scope) == _objects(spec)]
     if not similar:

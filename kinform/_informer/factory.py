@@ -124,7 +124,7 @@ class Factory:
             queue_bound: Number of events that can wait for a slow reader of this informer.
             decoded_cache: Number of decoded objects that the store of this informer keeps for further reads.
             start: `"lazy"`: this informer uses the stream only from its first use on.
-            idle_timeout: Seconds without a use after which a lazy informer stops to use the stream.
+            idle_timeout: Seconds without a use after which a lazy informer stops using the stream.
             resync_period: Seconds between two resyncs of this informer's listeners.
 
         Raises:

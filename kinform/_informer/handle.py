@@ -224,7 +224,7 @@ class Handle:
             task.cancel()
         await self._collection.close(self._dispatcher, tasks, self.indexes)
 
-    async def _sleep(self, before: asyncio.Task[None] | None) -> None:
+    async def _close_idle(self, before: asyncio.Task[None] | None) -> None:
         if before is not None:
             await asyncio.wait([before])
         await self._close()
@@ -275,7 +275,7 @@ class Handle:
             self._timer = asyncio.get_running_loop().call_later(left, self._watch_use)
         else:
             self.started = self._readable = self.opened = False
-            closing = self._sleep(self._transition)
+            closing = self._close_idle(self._transition)
             self._transition = self._create_task(closing, "stop")
 
     def _create_task(self, work: Coroutine[Any, Any, None], what: str) -> asyncio.Task[None]:

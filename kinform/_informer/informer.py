@@ -364,8 +364,10 @@ class Informer(Generic[T]):
             allow_skipped: Do not wait for skipped objects.
 
         Raises:
-            OptionError: The informer follows all namespaces, this is not a valid name, or `timeout` is not a number.
-            KinformError: The namespace was removed again before its objects arrived.
+            OptionError: The informer follows all namespaces or those of a selector, this is not a valid name, or
+                `timeout` is not a number.
+            KinformError: The informer has not started, or has stopped; or the namespace was removed again before its
+                objects arrived.
             UnauthorizedError, ForbiddenError, NotFoundError: The server has refused the request twice in a row, and
                 `wait` is False; or it refuses the request at the timeout.
             SkippedError: The timeout passed, and only skipped objects are missing. The error names their keys.
@@ -393,7 +395,8 @@ class Informer(Generic[T]):
         Listeners get each removed object as deleted.
 
         Raises:
-            OptionError: The informer follows all namespaces, or does not follow this one.
+            OptionError: The informer follows all namespaces or those of a selector, or does not follow this one.
+            KinformError: The informer has not started, or has stopped.
         """
         self._dispatcher.binding.check()
         with self._handle.waiting():
@@ -412,8 +415,7 @@ class Informer(Generic[T]):
         exception with its text. All handlers of one event get the same object.
 
         Raises:
-            OptionError: The handler does not take one argument. So do the other methods for handlers that do not take
-                theirs.
+            OptionError: The handler cannot be called with one argument.
         """
         self._add_handler("added", handler)
         return handler
@@ -423,12 +425,19 @@ class Informer(Generic[T]):
 
         `old` may be None: see `Updated`. A new handler is not called for changes before its registration, such as
         those of an earlier relist, even if other handlers have not received these changes yet.
+
+        Raises:
+            OptionError: The handler cannot be called with two arguments.
         """
         self._add_handler("updated", handler)
         return handler
 
     def on_delete(self, handler: Callable[[T], R]) -> Callable[[T], R]:
-        """Calls `handler(object)` with the last known state of each deleted object."""
+        """Calls `handler(object)` with the last known state of each deleted object.
+
+        Raises:
+            OptionError: The handler cannot be called with one argument.
+        """
         self._add_handler("deleted", handler)
         return handler
 
@@ -440,6 +449,9 @@ class Informer(Generic[T]):
         call, the store has the last of these versions or a newer one, or no object if it was deleted. These handlers
         run one at a time, in another task than the handlers of `on_add`, `on_update` and `on_delete`. So there is no
         order between the two groups. An exception is counted and logged as by `on_add`, and stops nothing.
+
+        Raises:
+            OptionError: The handler cannot be called with one argument.
         """
         self._dispatcher.binding.check()
         self._collection.enable_notifications(keys_only=True)
@@ -476,7 +488,7 @@ class Informer(Generic[T]):
         self._handle.start()
         return changes
 
-    # Doors for `kinform.sync` and `kinform.controllers`
+    # For `kinform.sync` and `kinform.controllers`
 
     def _states(self) -> str:
         """Returns the state of each stream and its cause, or `""`. Any thread may call it."""

@@ -1,6 +1,6 @@
-"""The store of a lazy informer: a read is a use, and none sees an idle store.
+"""The store of a lazy informer: it raises an error without a complete state.
 
-An ordinary store pays nothing for it.
+Each read counts as a use of the informer. An ordinary store pays nothing for it.
 """
 
 from __future__ import annotations

@@ -68,9 +68,9 @@ def read_own_write(
         OptionError: It is not an object of the collection, or has no resourceVersion that is a number.
     """
     known = _sample(table)
-    of_table = "" if known is None or spec.scope.metadata_only else known[1]
-    written, body = _read(spec, obj, of_table)
-    _check_kind(spec, written.kind or "", of_table)
+    stored_kind = "" if known is None or spec.scope.metadata_only else known[1]
+    written, body = _read(spec, obj, stored_kind)
+    _check_kind(spec, written.kind or "", stored_kind)
     metadata = written.metadata or _WrittenMetadata()
     if not metadata.name:
         raise OptionError("obj.metadata.name", metadata.name, "the name of the object")
@@ -116,15 +116,15 @@ def _sample(table: Table) -> tuple[str, str] | None:
     return None
 
 
-def _check_kind(spec: CollectionSpec, kind: str, of_table: str) -> None:
+def _check_kind(spec: CollectionSpec, kind: str, stored_kind: str) -> None:
     """Checks the kind.
 
     Compares it with an object in the table. If the table is empty, compares it with the plural, for resources of
     Kubernetes only.
     """
-    if of_table and kind != of_table:
-        raise OptionError("obj.kind", kind, f'"{of_table}", as in {spec.resource}')
-    if kind and not of_table and "." not in spec.resource.group and plural_of(kind) != spec.resource.plural:
+    if stored_kind and kind != stored_kind:
+        raise OptionError("obj.kind", kind, f'"{stored_kind}", as in {spec.resource}')
+    if kind and not stored_kind and "." not in spec.resource.group and plural_of(kind) != spec.resource.plural:
         raise OptionError("obj.kind", kind, f"the kind of {spec.resource}")
 
 

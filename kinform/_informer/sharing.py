@@ -1,4 +1,4 @@
-"""Informers that share collections, and who they are.
+"""The informers of one factory, and the collections that they share.
 
 The last informer that stops ends the collection; no registry keeps one alive. Never decodes an object.
 Source: client-go's shared informer factory, which keeps all.

@@ -1,7 +1,7 @@
 """The loop around the list-watch machine: network, clock, retries, cancellation.
 
-The only module that awaits the network. Never imports a store: the caller writes the steps to it. Over 500 lines: the
-order of one connection, from its request to its end, must be read in one place.
+Only this module and `fetch` await the network in `_listwatch`. Never imports a store: the caller writes the steps to
+it. Over 500 lines: the order of one connection, from its request to its end, must be read in one place.
 """
 
 from __future__ import annotations
@@ -113,9 +113,9 @@ class Stream:
         self._log = ThrottledLog(log) if throttled_log is None else throttled_log
         self._last_request = -math.inf
         self._relist_requested = False
-        self._resharded = False  # the next request has to name other shards than the last one
         self.lacks_shards = False
-        self._complete = True  # ... and the present state has all objects of them
+        self._resharded = False  # the next request has to name other shards than the last one
+        self._complete = True  # the present state has all objects of the shards that the next request names
         self._failure: KinformError | None = None
         self._deadline: asyncio.Timeout | None = None  # of the wait for the next chunk
         self._machine = ListWatchMachine(
@@ -463,7 +463,7 @@ class Stream:
 
 
 def cooldown_of(transport: Transport) -> Cooldown:
-    """Returns the wait that all clients in this process owe to a server."""
+    """Returns the cooldown of a server, which all clients in this process share."""
     return _cooldowns.setdefault(transport.identity, Cooldown(MAX_RETRY_AFTER))
 
 

@@ -68,7 +68,7 @@ class Verdict(enum.Enum):
     HEAL = "A watch skipped an object whose key is unknown, and the wait until the relist is over"
     UNSHARDED = (
         "The request had a `shardSelector`, and the server answered 400, 422 or 500 with a message about it, "
-        "or 400 or 422 to a LIST. From now on, requests do not have it"
+        "or 400 or 422 to the first page of a LIST. From now on, requests do not have it"
     )
     RESHARD = "The stream has to follow other shards, and some of them are new, or no state was complete"
     NARROW = "The stream has to follow fewer shards"

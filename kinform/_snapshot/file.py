@@ -56,7 +56,7 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         cluster: The uid of the cluster; `""` if it cannot be read.
-        place: Address of the cluster. It is compared if one of the uids is unknown.
+        place: Digest of the URL and the CA of the server. It is compared if one of the uids is unknown.
         resource: The resource.
         scope: Label selector, field selector, and whether only metadata is requested.
         shards: The number of shards, and those of the collection; None: all objects.

@@ -218,15 +218,15 @@ def _pieces(dump: Dump) -> Iterator[bytes]:
 
 async def _threaded(work: Callable[[threading.Event], Result]) -> Result:
     """Runs work in a thread; a cancellation stops the work and waits for its end."""
-    abandon = threading.Event()
+    cancelled = threading.Event()
     try:
-        future = asyncio.get_running_loop().run_in_executor(None, work, abandon)
+        future = asyncio.get_running_loop().run_in_executor(None, work, cancelled)
     except RuntimeError:  # at the end of a program, when no thread can start
-        return work(abandon)
+        return work(cancelled)
     try:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
-        abandon.set()
+        cancelled.set()
         await asyncio.wait([future])
         if not future.cancelled():
             future.exception()  # or asyncio logs that it was never retrieved

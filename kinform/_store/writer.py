@@ -387,6 +387,7 @@ class Writer:
 
     @property
     def _listens(self) -> int:
+        """Flags for what the listeners take: `NOTHING`, `KEYS` or `CHANGES`, and `OWNERS`."""
         changes = CHANGES if self.listener is not None else KEYS if self.key_listener is not None else NOTHING
         return changes if self.owner_listener is None else changes | OWNERS
 

@@ -1,8 +1,8 @@
 """The transport over an ApiClient: sends a request, streams the response body.
 
 Serves kubernetes_asyncio's `ApiClient`, and that of `kubernetes.aio`, whose calls have another signature.
-A failed connection and a TLS certificate that is not accepted become a TransportError in `open`. Which
-certificates are accepted is set in `credentials`.
+A failed connection and a TLS certificate that is not accepted become a TransportError in `open`. The configuration of
+the client says which certificates are accepted.
 
 Never retries, never measures silence, never interprets a status: `_listwatch` does. Never closes a client
 that the caller made.
@@ -42,7 +42,7 @@ _CONNECT_ERRORS = (
 )
 _NETWORK_ERRORS = (aiohttp.ClientError, aiohttp.http.HttpProcessingError, OSError, EOFError)
 # Their `repr` shows the headers of the request, which include the token, or the URL of a proxy with its password.
-_TELLTALE_ERRORS = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
+_ERRORS_WITH_SECRETS = (aiohttp.ClientResponseError, aiohttp.InvalidURL)
 
 
 class ApiClientTransport:
@@ -263,7 +263,7 @@ def _refuse_other_server(path: str, response: aiohttp.ClientResponse) -> None:
 def _transport_error(path: str, error: Exception) -> TransportError:
     """Returns the error for one of aiohttp. Its cause shows no secret."""
     failure = TransportError(f"{path}: {_describe(error)}", reached=not isinstance(error, _CONNECT_ERRORS))
-    failure.__cause__ = None if isinstance(error, _TELLTALE_ERRORS) else error
+    failure.__cause__ = None if isinstance(error, _ERRORS_WITH_SECRETS) else error
     return failure
 
 

@@ -21,10 +21,10 @@ from kinform._transport.authorization import TOKEN, CredentialError, bearer_toke
 from kinform._transport.kubeconfig import Context, read_file
 from kinform._transport.lean_import import Configuration
 
-# Shared with `connection`: one logger for all that happens to a connection (docs/reference/logs.md).
 _IRREPLACEABLE = (errno.EBUSY, errno.EXDEV, errno.EACCES, errno.EPERM, errno.EROFS)
 """Errors that say that a file cannot be replaced. Not ENOSPC: a file that is overwritten could lose its end."""
 
+# Shared with `connection`: one logger for all that happens to a connection (docs/reference/logs.md).
 _log = logging.getLogger("kinform.connection")
 
 

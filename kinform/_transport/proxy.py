@@ -212,7 +212,7 @@ async def connect_through(
 
     Raises:
         ProxyError: The proxy refused, or did not answer with HTTP.
-        ssl.SSLError: The TLS handshake with the server failed.
+        SSLError: The TLS handshake with the server failed.
     """
     try:
         await _connect(connection, proxy, format_address(host, port))

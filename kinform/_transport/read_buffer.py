@@ -46,19 +46,19 @@ class ReadBuffer:
             loop.call_later(QUIET_SECONDS, self._release_if_quiet, loop)
 
 
-class _OfThread(threading.local):
+class _ThreadBuffers(threading.local):
     def __init__(self) -> None:
         self.plaintext, self.ciphertext = ReadBuffer(), ReadBuffer()
 
 
-_of_thread = _OfThread()
+_thread_buffers = _ThreadBuffers()
 
 
 def read_buffer() -> ReadBuffer:
     """Returns the buffer of this thread."""
-    return _of_thread.plaintext
+    return _thread_buffers.plaintext
 
 
 def ciphertext_buffer() -> ReadBuffer:
     """Returns the buffer of this thread for what is to be decrypted."""
-    return _of_thread.ciphertext
+    return _thread_buffers.ciphertext

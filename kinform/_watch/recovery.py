@@ -24,8 +24,8 @@ MIN_INTERVAL = 0.5  # seconds between two requests
 MAX_INTERVAL = 4.0  # seconds, after several connections without an event
 PATIENCE = 30.0  # seconds without an event, in which lost connections are replaced
 GRACE = 5.0  # seconds after `timeout_seconds`, in which the server must end the response
-QUIET = 3  # times `idle_timeout`: the patience with a connection that has bookmarks only
-SETTLED = 1.0  # seconds of a pause, before which the initial state came to its end
+QUIET = 3  # factor of `idle_timeout` for a connection that sends only bookmarks
+SETTLED = 1.0  # seconds without data after which the initial state counts as complete
 
 
 class Ended(Exception):

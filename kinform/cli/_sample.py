@@ -32,7 +32,7 @@ class Sample:
         self._size = 0
 
     def add(self, raw: bytes) -> None:
-        """Adds an object of the collection. The sample has it as long as there is room."""
+        """Counts an object of the collection, and keeps it if the sample has room for it."""
         self.total += 1
         if len(self.objects) < SAMPLE_OBJECTS and self._size + len(raw) <= SAMPLE_BYTES:
             self.objects.append(raw)

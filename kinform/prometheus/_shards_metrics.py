@@ -1,4 +1,4 @@
-"""The metrics of shards, as data; `name` is the begin of the keys of Leases."""
+"""The metrics of shards, as data; `name` is the beginning of the keys of Leases."""
 
 from __future__ import annotations
 

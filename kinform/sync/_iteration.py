@@ -49,22 +49,22 @@ class _Pull(Generic[Item]):
     def __init__(self, items: AsyncGenerator[Item, None]) -> None:
         self._items = items
         self._lock = asyncio.Lock()
-        self._waits: asyncio.Task[object] | None = None
+        self._waiting: asyncio.Task[object] | None = None
 
     async def __aenter__(self) -> None:
         pass
 
     async def __aexit__(self, *_: object) -> None:
-        if self._waits is not None:
-            self._waits.cancel()
+        if self._waiting is not None:
+            self._waiting.cancel()
         async with self._lock:  # a generator cannot be closed before it has ended its last step
             await self._items.aclose()
 
     async def next(self) -> Item | None:
         """Waits for the next item; returns None at the end."""
         async with self._lock:
-            self._waits = asyncio.current_task()
+            self._waiting = asyncio.current_task()
             try:
                 return await anext(self._items, None)
             finally:
-                self._waits = None
+                self._waiting = None

@@ -139,7 +139,7 @@ class Watch:
         Raises:
             ApiException: The server refuses the request, or sent an ERROR event. After a 410, see `on_expired`.
             ProtocolError: The body is not a stream of watch events.
-            urllib3.exceptions.HTTPError: The connection failed.
+            HTTPError: The connection failed. The class is that of urllib3.
             TypeError: The function belongs to an asyncio client, which `kinform.watch` serves.
         """
         require_client(func, client_of(func, None, SYNC_CLIENTS).package, SYNC_CLIENTS)  # before an `async for` fails
@@ -259,7 +259,7 @@ class Watch:
 def _limit_requests(stream: WatchStream, func: Callable[..., Any]) -> bool:
     """Limits the silence before the headers, and returns whether it could.
 
-    Not if the caller limits it, nor for a function that may not have this argument.
+    Changes nothing if the caller limits it, or if the function may not have the argument `_request_timeout`.
     """
     arguments = stream.func.keywords
     if "_request_timeout" in arguments or stream.log or not is_method_of_a_client(func):

@@ -95,7 +95,7 @@ async def _serve(arguments: argparse.Namespace) -> None:
             server.write_kubeconfig(arguments.kubeconfig)
         print(server.url, flush=True)
         if arguments.until_stdin_closes:
-            loop.add_reader(sys.stdin.fileno(), _read, stopping)
+            loop.add_reader(sys.stdin.fileno(), _stop_at_eof, stopping)
         await stopping.wait()
         if arguments.until_stdin_closes:
             loop.remove_reader(sys.stdin.fileno())
@@ -112,7 +112,7 @@ def _generate_pods(server: Server, count: int) -> None:
             missing.difference_update(server.generate(resource, 1))
 
 
-def _read(stopping: asyncio.Event) -> None:
+def _stop_at_eof(stopping: asyncio.Event) -> None:
     if not os.read(sys.stdin.fileno(), 4096):
         stopping.set()
 

@@ -42,7 +42,9 @@ class Server:
     `rbac.authorization.k8s.io/v1/rolebindings`. `register` adds custom resources.
 
     Use it as an async context manager. Its exit closes every connection and leaves no task. Objects can be written
-    before the start and while it is stopped. It is bound to one event loop at a time, and is not thread-safe.
+    before the start and while it is stopped. It is bound to one event loop at a time, and is not thread-safe. Methods
+    that read or write objects raise ValueError if the name of the resource is not valid, and KeyError if the server
+    does not serve it.
 
     Args:
         port: The TCP port. 0: a free port, which stays the same after `stop` and `start`.
@@ -280,6 +282,9 @@ class Server:
             namespaced: False: its objects are cluster-scoped.
             status_subresource: True: only requests to the subresource `status` write the status, and the generation
                 does not count its changes.
+
+        Raises:
+            ValueError: The name of the resource is not valid.
         """
         group, version, plural = parse_name(resource)
         self._storage.add(
@@ -328,6 +333,9 @@ class Server:
             namespace: Only requests with this namespace in their path.
             skip: The number of matching requests that do not get this fault, before the first one that does.
             when: Only requests for which it returns True (`lambda request: "continue" in request.params`).
+
+        Raises:
+            ValueError: `resource`, `on` or `times` is not valid.
         """
         if resource is not None:
             parse_name(resource)
@@ -368,10 +376,13 @@ class Server:
         self._storage.compact()
 
     def bookmark(self, resource: str | None = None) -> int:
-        """Sends a bookmark to the open watches of a resource that allow bookmarks.
+        """Sends a bookmark to the open watches that allow bookmarks.
+
+        Args:
+            resource: The resource of the watches. None: all resources.
 
         Returns:
-            The number of open watches of the resource, also of those that do not allow bookmarks. None: all resources.
+            The number of open watches of the resource, also of those that do not allow bookmarks.
         """
         streams = self._streams(resource)
         for stream in streams:

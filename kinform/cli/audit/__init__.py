@@ -1,4 +1,4 @@
 """`kinform audit`: what namespaces, leases and watchers cost in a cluster.
 
-`survey` reads the cluster once and fills the report. `terminal` and `page` show it.
+`survey` reads the cluster once and fills the report. `sections` arranges it for `_report`, which shows it.
 """

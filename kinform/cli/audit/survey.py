@@ -43,7 +43,7 @@ PROGRESS_OBJECTS = 1_000
 SYNC_SECONDS = 60.0
 """The longest time until the first state of the leases."""
 ON_DEMAND_OBJECTS = 500
-"""The objects that a program keeps that reads on demand."""
+"""Number of objects that a program with on-demand reads is assumed to keep."""
 
 DUPLICATES = {("events.k8s.io", "events")}
 """Resources that are another name of the same objects."""
@@ -236,7 +236,7 @@ def _group_and_plural(name: str) -> tuple[str, str]:
 
 
 def find_savings(collections: list[Collection]) -> list[Saving]:
-    """Returns what a program saves that follows less than all of these collections."""
+    """Returns the memory that programs save by storing less of the collections."""
     wire, pruned, metadata = (
         sum(getattr(each, name) for each in collections) for name in ("wire_bytes", "pruned_bytes", "metadata_bytes")
     )

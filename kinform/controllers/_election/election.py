@@ -1,7 +1,7 @@
 """Leader election: one process of several acts at a time.
 
-`LeaderElection` has the loops: one stands by, one renews. `_lease.py` decides, `_lease_requests.py` asks the server,
-`_term.py` stops the work. The wall clock is written into the Lease, and never read.
+`LeaderElection` has the loops: one stands by, one renews. `lease.py` decides, `lease_requests.py` asks the server, and
+`term.py` stops the work. The wall clock is written into the Lease, and never read.
 Source: client-go's `tools/leaderelection`.
 """
 

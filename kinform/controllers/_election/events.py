@@ -1,6 +1,6 @@
 """Events of an election: "became leader", "stopped leading".
 
-They are for people. A missing right or an error never has an effect on the election. Each is one request without a
+They are for people. A missing permission or an error never has an effect on the election. Each is one request without a
 repetition: unlike those of `EventRecorder`, it must not outlive the term.
 Source: client-go's `resourcelock`.
 """

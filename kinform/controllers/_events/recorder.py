@@ -1,6 +1,6 @@
 """Events about objects, aggregated, limited, and written in the background.
 
-Never blocks or fails the caller. `_event_series` has the counts and the bodies; this file has the queue and the
+Never blocks or fails the caller. `series` has the counts and the bodies; this file has the queue and the
 requests.
 Source: client-go's `tools/events` (series), and the spam filter of its `tools/record` (limits); KEP-383.
 """
@@ -204,7 +204,8 @@ class EventRecorder:
             self._dropped += 1
             return
         if self._task is None:
-            raise KinformError(f"events of {self.name}: not running: enter the `async with` block, or `run`, first")
+            what = "enter the `async with` block of the recorder, or call the controller's `run`, first"
+            raise KinformError(f"events of {self.name}: not running: {what}")
         now = self._binding.loop.time()
         key = (about, type, reason, action)
         series = self._series.get(key)

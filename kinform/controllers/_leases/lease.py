@@ -53,7 +53,7 @@ class Step(enum.Enum):
     CREATE = "create the Lease"
     TAKE = "write the Lease, and begin to lead"
     RENEW = "write the Lease, and go on"
-    LOSE = "stop to lead"
+    LOSE = "stop leading"
 
 
 # fmt: off

@@ -1,6 +1,6 @@
 """The work queue: keys for workers, with waits, delays, rate limits and counts.
 
-Never calls a function of the user. `_key_queue` has the rules of the order.
+Never calls a function of the user. `key_queue` has the rules of the order.
 Source: client-go's `util/workqueue`, controller-runtime's `priorityqueue`.
 """
 

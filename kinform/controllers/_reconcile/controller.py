@@ -88,12 +88,12 @@ class Controller:
 
     Args:
         primary: The informer of the objects to reconcile. Its block, or that of its factory, is entered by the program.
-        reconcile: An asynchronous function that takes a key, and returns None or a `Requeue`. One that returns
-            something else to await counts, too; otherwise its first call ends `run`.
+        reconcile: An asynchronous function that takes a key, and returns None or a `Requeue`. An ordinary function may
+            return an awaitable of these. If a call returns no awaitable, `run` raises an OptionError.
         owns: Informers of objects that belong to those of `primary`. A change of such an object reconciles the owner
             that its `metadata.ownerReferences` names with `controller: true`, before and after the change, unless
-            `Scope.names` of `primary` lacks its name. Their scopes
-            must not have shards: an owned object has another uid than its owner, so it is mostly in another shard.
+            `Scope.names` of `primary` lacks its name. Their scopes must not have shards: an owned object has another
+            uid than its owner, so it is mostly in another shard.
         watches: Informers of other objects, each with a function. It takes an `Added`, `Updated` or `Deleted`, and
             returns the keys to reconcile. If it raises, the change is logged and ignored.
         predicate: A function that takes the pruned JSON of an object of `primary` before and after an update, as bytes,
@@ -239,8 +239,8 @@ class Controller:
         `run` writes the Events in the background, with the series and limits of `EventRecorder`. At its end, it writes
         those that wait, for at most 5 s.
 
-        An object that the store does not have gets no Event. Record an Event about the last step
-        of a cleanup before you remove the finalizer.
+        An object that the store does not have gets no Event. Record an Event about the last step of a cleanup before
+        you remove the finalizer.
 
         Args:
             key: The key of the object.

@@ -29,7 +29,7 @@ log = logging.getLogger("kinform.controllers")
 
 LOW_PRIORITY = -100
 """The priority of keys that no live change has caused."""
-MOST_CHANGES = 64
+BATCH_CHANGES = 64
 """Changes that a feed takes at a time."""
 
 Change = Added[Any] | Updated[Any] | Deleted[Any]
@@ -140,7 +140,7 @@ class ChangeFeed:
         changes = self.informer.changes()
         try:
             live = False
-            while entries := await changes.take(MOST_CHANGES):
+            while entries := await changes.take(BATCH_CHANGES):
                 for entry in entries:
                     if entry.kind == "synced":
                         live = True

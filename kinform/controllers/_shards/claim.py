@@ -105,7 +105,7 @@ class Claim:
     # The states
 
     def begin(self) -> None:
-        """Begins to have the shard: the Lease was written."""
+        """Marks the shard as owned: the Lease was written."""
         self.owned, self.leaving = True, False
         self.extend()
         self._on_change()
@@ -145,7 +145,7 @@ class Claim:
         return bool(self._blocks)
 
     def end(self) -> None:
-        """Ends to have the shard."""
+        """Marks the shard as no longer owned."""
         self.owned = self.leaving = False
         self.machine.end_term()
         if self._timer is not None:

@@ -1,9 +1,9 @@
 """Shards: replicas divide a collection among themselves by Leases.
 
-Each shard has a Lease. `Shards` has the loop. `_shard_plan.py` decides who should have a shard, `_shard_claim.py` keeps
-one and stops its work, `_shard_moves.py` takes it, renews it and gives it up, and `_lease.py` decides about its Lease.
-Each replica also has a Lease of its own, by which the others know it: `_shard_members.py`. All replicas watch all these
-Leases, so that a free shard is taken at once.
+Each shard has a Lease. `Shards` has the loop. `plan.py` decides who should have a shard, `claim.py` keeps one and stops
+its work, `moves.py` takes it, renews it and gives it up, and `lease.py` decides about its Lease. Each replica also has
+a Lease of its own, by which the others know it: `members.py`. All replicas watch all these Leases, so that a free shard
+is taken at once.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ class Shards:
         retry_seconds: float = 10.0,
     ) -> None:
         require_instance("api", api, Connection, "a kinform.Connection")
-        require_match("name", name, LEASE_KEY, 'the begin of the keys of Leases: "namespace/name"')
+        require_match("name", name, LEASE_KEY, 'the beginning of the keys of Leases: "namespace/name"')
         require_integer("count", count, 1, f"a number of shards from 1 to {MAX_SHARDS}")
         if count > MAX_SHARDS:
             raise OptionError("count", count, f"a number of shards from 1 to {MAX_SHARDS}")
