@@ -13,7 +13,7 @@ import time
 import kinform
 
 
-async def main(url: str, resource: str, snapshot: str | None) -> None:
+async def main(url: str, resource: str, key: str, snapshot: str | None) -> None:
     """Runs until standard input ends."""
     async with kinform.connect(url) as api:
         start, cpu = time.perf_counter(), time.process_time()
@@ -22,7 +22,6 @@ async def main(url: str, resource: str, snapshot: str | None) -> None:
         ) as informer:
             if not len(informer.store):
                 await informer.synced()
-            key = min(informer.store.keys())
             found = informer.store[key]
             seconds, used = time.perf_counter() - start, time.process_time() - cpu
             print(json.dumps({"from_open": seconds, "cpu_from_open": used, "found": found}), flush=True)

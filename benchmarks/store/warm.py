@@ -32,7 +32,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
     served = {"resource": "namespaces", "objects": objects, "seed": options.seed, "corpus": None}
     with Process(python(SERVER), **served) as server, tempfile.TemporaryDirectory() as folder:
         about, snapshot = server.do("open"), str(Path(folder) / "namespaces.kinform")
-        given = {"url": about["url"], "resource": about["resource"]}
+        given = {"url": about["url"], "resource": about["resource"], "key": min(server.do("versions"))}
         _start(given | {"snapshot": snapshot})  # writes it
         rounds, lists = [], 0
         for _ in range(options.rounds):
