@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import datetime
-import functools
-import inspect
 import itertools
 import re
 import time
-from collections.abc import Callable, Coroutine
 from typing import Any
 from unittest.mock import patch
 
@@ -25,20 +22,10 @@ from kinform.controllers._election import election
 from kinform.controllers._leases import lease_requests
 from kinform.controllers._leases.lease import MAX_TRANSITIONS
 from tests.controllers.lease_server import KEY, Candidate, LeaseServer, Road, overlap, tokens
-from tests.support.virtual_time import run
+from tests.support.virtual_time import in_virtual_time, now, run
 
 MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 HELD = {"holderIdentity": "x", "leaseDurationSeconds": 15, "leaseTransitions": 4}
-
-
-def in_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
-    @functools.wraps(test)
-    def test_in_virtual_time(**arguments: Any) -> None:
-        run(test(**arguments))
-
-    del test_in_virtual_time.__wrapped__  # pytest would await it
-    test_in_virtual_time.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]
-    return test_in_virtual_time
 
 
 async def started(server: LeaseServer, *names: str, **options: Any) -> list[Candidate]:
@@ -53,10 +40,6 @@ async def started(server: LeaseServer, *names: str, **options: Any) -> list[Cand
 async def stopped(candidates: list[Candidate]) -> None:
     for each in candidates:
         await each.stop()
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 # What a candidate sends

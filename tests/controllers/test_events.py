@@ -52,8 +52,8 @@ def counts(stats: EventStats) -> dict[str, int]:
     return {field: value for field, value in values.items() if value}
 
 
-def in_virtual_time(program, *errors: Exception, **options):
-    """Runs a program with a recorder; returns the writes and the counts."""
+def recorded(program, *errors: Exception, **options):
+    """Runs a program with a recorder in virtual time; returns writes and counts."""
     api = FakeApi(*errors)
 
     async def main() -> EventStats:
@@ -158,7 +158,7 @@ def test_a_pause_of_six_minutes_starts_a_new_event():
             recorder.event(about(), "Created", "made")
         await asyncio.sleep(1000)
 
-    writes, stats = in_virtual_time(program)
+    writes, stats = recorded(program)
     assert [(verb, round(at)) for at, verb, _ in writes] == [
         ("create", 0),
         ("patch", 100),
@@ -177,7 +177,7 @@ def test_a_series_that_goes_on_is_written_each_half_hour():
             recorder.event(about(), "Created", "made")
             await asyncio.sleep(60)
 
-    writes, _ = in_virtual_time(program)
+    writes, _ = recorded(program)
     assert [verb for _, verb, _ in writes] == ["create"] + ["patch"] * (len(writes) - 1)
     assert 5 <= len(writes) <= 9
     assert writes[-1][2]["series"]["count"] == 180
@@ -198,7 +198,7 @@ def test_another_object_type_reason_or_action_is_another_event(other):
         recorder.event(about(), "Created", "made")
         recorder.event(**({"regarding": about(), "reason": "Created", "note": "made"} | other))
 
-    writes, _ = in_virtual_time(program)
+    writes, _ = recorded(program)
     assert [verb for _, verb, _ in writes] == ["create"] * 2
 
 
@@ -211,7 +211,7 @@ def test_an_object_has_25_writes_and_one_more_each_five_minutes():
         recorder.event(about(), "Later", "made")
         recorder.event(about(), "TooLate", "made")
 
-    writes, stats = in_virtual_time(program)
+    writes, stats = recorded(program)
     assert stats == {"created": BURST + 2, "limited": 11}
     assert writes[-1][2]["reason"] == "Later"
 
@@ -222,7 +222,7 @@ def test_a_full_queue_drops_events_and_counts_them():
             recorder.event(about(f"w{at}"), "Created", "made")
         assert recorder.stats().waiting == 4
 
-    _, stats = in_virtual_time(program, queue_bound=4)
+    _, stats = recorded(program, queue_bound=4)
     assert stats == {"created": 4, "dropped": 6}
 
 
@@ -231,7 +231,7 @@ def test_the_end_waits_five_seconds_for_the_last_writes():
         for at in range(10):
             recorder.event(about(f"w{at}"), "Created", "made")
 
-    writes, stats = in_virtual_time(program, *(kinform.TransportError("away") for _ in range(10_000)))
+    writes, stats = recorded(program, *(kinform.TransportError("away") for _ in range(10_000)))
     assert stats == {"dropped": 10}
     assert 3 <= len(writes) <= 5
     assert writes[-1][0] <= 5
@@ -243,7 +243,7 @@ def test_a_write_is_repeated_until_the_server_answers():
         await asyncio.sleep(60)
 
     away = [kinform.TransportError("away"), kinform.StatusError("r", 503), kinform.StatusError("r", 429)]
-    writes, stats = in_virtual_time(program, *away)
+    writes, stats = recorded(program, *away)
     assert [verb for _, verb, _ in writes] == ["create"] * 4
     assert stats == {"created": 1}
 
@@ -255,7 +255,7 @@ def test_a_write_waits_for_retry_after_up_to_a_limit(asked, wait):
         await asyncio.sleep(200)
 
     for status in (429, 503):
-        writes, stats = in_virtual_time(program, kinform.StatusError("r", status, retry_after=asked))
+        writes, stats = recorded(program, kinform.StatusError("r", status, retry_after=asked))
         assert wait <= writes[1][0] - writes[0][0] < 2 * wait
         assert stats == {"created": 1}
 

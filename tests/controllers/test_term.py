@@ -12,8 +12,8 @@ import pytest
 import kinform
 from kinform.controllers import LeaderElection, LeadershipLost, Term
 from tests.controllers.lease_server import KEY, LeaseServer, Road
-from tests.controllers.test_election import in_virtual_time, now
 from tests.support.loops import on_each_loop, other_tasks, pending_timers
+from tests.support.virtual_time import in_virtual_time, now
 
 
 def elected(identity: str = "a", server: LeaseServer | None = None) -> tuple[LeaderElection, Road]:

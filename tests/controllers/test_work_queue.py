@@ -9,27 +9,16 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 import pytest
 
 import kinform
 from kinform.controllers import QueueShutDown, WorkQueue
-from tests.support import virtual_time
+from tests.support.virtual_time import in_virtual_time, now
 
 EXACT = kinform.Backoff(initial=0.005, maximum=1000.0, jitter=0.0)
 UNLIMITED = {"backoff": EXACT, "rate": None}
-
-
-def in_virtual_time(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:
-    def run() -> None:
-        virtual_time.run(test())
-
-    return run
-
-
-def now() -> float:
-    return asyncio.get_running_loop().time()
 
 
 async def take_all(queue: WorkQueue[str]) -> list[str]:

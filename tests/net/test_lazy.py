@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ import kinform
 from kinform.testing import Forbidden, Invalid, Server, Stall
 from tests.net.informers import fails, in_sync, quick
 from tests.support.server_behaviours import BadTransport, healthy
-from tests.support.virtual_time import run
+from tests.support.virtual_time import in_virtual_time
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -26,15 +26,6 @@ async def lazy(server: Server) -> AsyncIterator[Lazy]:
     """Makes lazy informers on pods of the simulator."""
     async with kinform.connect(server.url) as api:
         yield functools.partial(kinform.Informer, api, PODS, options=quick(), start="lazy")
-
-
-def in_virtual_time(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    @functools.wraps(test)
-    def test_in_virtual_time() -> None:
-        run(test())
-
-    del test_in_virtual_time.__wrapped__  # pytest would await it
-    return test_in_virtual_time
 
 
 def on_healthy_server(**options: Any) -> tuple[BadTransport, kinform.Informer]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
-from typing import Any
+
+import pytest
 
 from kinform._transport.read_flow import COLLECT_SECONDS, SMALL_READ_BYTES, ReadFlow
-from tests.support.virtual_time import run
+from tests.support.virtual_time import in_virtual_time
 
 
 class FakeTransport(asyncio.Transport):
@@ -28,13 +28,9 @@ class FakeTransport(asyncio.Transport):
         return self.closing
 
 
-def in_virtual_time(test: Callable[[FakeTransport], Coroutine[Any, Any, None]]) -> Callable[[], None]:
-    """Runs a test in virtual time, so that its waits are exact."""
-
-    def test_in_virtual_time() -> None:
-        run(test(FakeTransport()))
-
-    return test_in_virtual_time
+@pytest.fixture
+def transport() -> FakeTransport:
+    return FakeTransport()
 
 
 @in_virtual_time

@@ -6,8 +6,10 @@ Hours of waiting take milliseconds, and a program that only waits behaves the sa
 from __future__ import annotations
 
 import asyncio
+import functools
+import inspect
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from types import SimpleNamespace
 from typing import Any, TypeVar
@@ -52,3 +54,20 @@ def run(main: Coroutine[Any, Any, T]) -> T:
             for module in (election, work_queue, handle, healer, pacing, report, stream):
                 stack.enter_context(patch.object(module, "time", clock))
             return runner.run(main)
+
+
+def in_virtual_time(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Runs an async test in virtual time. It cannot use async fixtures."""
+
+    @functools.wraps(test)
+    def run_test(**arguments: Any) -> None:
+        run(test(**arguments))
+
+    del run_test.__wrapped__  # pytest would await it
+    run_test.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]
+    return run_test
+
+
+def now() -> float:
+    """Returns the virtual time of the running loop."""
+    return asyncio.get_running_loop().time()
