@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -19,12 +18,6 @@ RESOURCES = {
     "apps/v1/deployments": ["deployments", "deploy", "deployments.apps", "deployment.v1.apps", "apps/v1/deployments"],
     "coordination.k8s.io/v1/leases": ["lease", "leases.coordination.k8s.io", "leases.v1.coordination.k8s.io"],
 }
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with Server() as server:
-        yield server
 
 
 @pytest.mark.parametrize("resource", RESOURCES)

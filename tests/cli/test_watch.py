@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -16,12 +15,6 @@ from tests.support.clusters import RealCluster
 from tests.support.kubeconfig import write_contexts
 
 CLOSED = "http://127.0.0.1:9"  # the discard port, on which nothing listens
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with Server() as server:
-        yield server
 
 
 def pod(name: str, *, namespace: str = "shop", **spec: str) -> dict[str, object]:

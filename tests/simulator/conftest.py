@@ -1,11 +1,21 @@
-"""Fixtures: collections to write to."""
+"""Fixtures: a plain HTTP client of the simulator, and collections to write to."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
+import aiohttp
 import pytest
 
+from kinform.testing import Server
 from tests.simulator.conformance_writes import Writer, accepted, deployment
 from tests.support.clusters import Cluster
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(server.url, timeout=aiohttp.ClientTimeout(total=10)) as session:
+        yield session
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -12,23 +11,11 @@ import pytest
 
 from kinform import testing
 from kinform.testing import Server
+from tests.support import admin
 
 MAPS = "/api/v1/configmaps"
-WATCH_LIST = {
-    "watch": "true",
-    "sendInitialEvents": "true",
-    "resourceVersionMatch": "NotOlderThan",
-    "allowWatchBookmarks": "true",
-}
-
-
+WATCH_LIST = {"watch": "true", **admin.WATCH_LIST}
 SILENCE = 0.05  # seconds without data after which a stream counts as silent
-
-
-@pytest.fixture
-async def client(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(server.url, timeout=aiohttp.ClientTimeout(total=10)) as session:
-        yield session
 
 
 @pytest.fixture(autouse=True)

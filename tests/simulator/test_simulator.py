@@ -1,6 +1,6 @@
 """The simulator's own interface: start and stop, objects, streams, commands.
 
-test_conformance has the tests that run on a real API server as well.py, faults are in test_faults.py.
+The tests that also run on a real API server are in test_conformance*.py, and those of faults in test_faults.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -21,25 +20,15 @@ import pytest
 
 from kinform.testing import Server, digest
 from kinform.testing._resources import BUILT_IN
+from tests.support import admin
 
 PODS = "/api/v1/pods"
 MAPS = "/api/v1/configmaps"
-WATCH_LIST = {
-    "watch": "true",
-    "sendInitialEvents": "true",
-    "resourceVersionMatch": "NotOlderThan",
-    "allowWatchBookmarks": "true",
-}
+WATCH_LIST = {"watch": "true", **admin.WATCH_LIST}
 
 
 def config_map(name: str, namespace: str = "shop", **labels: str) -> dict[str, Any]:
     return {"metadata": {"name": name, "namespace": namespace, "labels": labels}, "data": {"k": "v"}}
-
-
-@pytest.fixture
-async def client(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(server.url, timeout=aiohttp.ClientTimeout(total=10)) as session:
-        yield session
 
 
 async def listed(client: aiohttp.ClientSession, path: str, **params: str) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
 from typing import Any, get_args
 
 import aiohttp
@@ -17,12 +16,6 @@ MAPS = "/api/v1/namespaces/shop/configmaps"
 TYPES = {"patch": "application/merge-patch+json", "apply": "application/apply-patch+yaml"}
 METHODS = {"create": "POST", "replace": "PUT", "patch": "PATCH", "apply": "PATCH", "delete": "DELETE", "get": "GET"}
 WRITES = ["create", "replace", "patch", "apply", "delete"]
-
-
-@pytest.fixture
-async def client(server: Server) -> AsyncIterator[aiohttp.ClientSession]:
-    async with aiohttp.ClientSession(server.url, timeout=aiohttp.ClientTimeout(total=10)) as session:
-        yield session
 
 
 def config_map(name: str = "a", **data: str) -> dict[str, Any]:

@@ -29,6 +29,7 @@ from kinform.testing import (
 )
 from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.watch.clients import SYNC_CLIENT, FakeSyncApi, event
+from tests.watch.config_maps import names, put
 
 pytest.importorskip("kubernetes")
 
@@ -41,14 +42,6 @@ def api(server: Server) -> Iterator[Any]:
     yield SYNC_CLIENT.client.CoreV1Api(api_client)
     api_client.close()
     api_client.rest_client.pool_manager.clear()
-
-
-def put(server: Server, name: str, **fields: Any) -> str:
-    return server.put("v1/configmaps", {"metadata": {"name": name, "namespace": "shop"}, **fields})
-
-
-def names(events: list[Any]) -> list[tuple[str, str]]:
-    return [(each["type"], each["raw_object"]["metadata"]["name"]) for each in events]
 
 
 async def take(stream: Iterator[T], count: int | None = None) -> list[T]:

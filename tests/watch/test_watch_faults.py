@@ -32,6 +32,7 @@ from kinform.watch import Watch
 from tests.support.scripted_server import ReceivedRequest, scripted_server
 from tests.support.waiting import until
 from tests.watch.clients import Client, FakeApi, collect, error, event, exhaust
+from tests.watch.config_maps import names, put
 
 
 @pytest.fixture
@@ -39,14 +40,6 @@ async def api(client: Client, server: Server) -> AsyncIterator[Any]:
     """The core API of a client of `server`."""
     async with client.connect(server.url) as api_client:
         yield client.client.CoreV1Api(api_client)
-
-
-def put(server: Server, name: str, **fields: Any) -> str:
-    return server.put("v1/configmaps", {"metadata": {"name": name, "namespace": "shop"}, **fields})
-
-
-def names(events: list[Any]) -> list[tuple[str, str]]:
-    return [(each["type"], each["raw_object"]["metadata"]["name"]) for each in events]
 
 
 def versions(server: Server) -> list[str | None]:
