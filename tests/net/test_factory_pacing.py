@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 
 import kinform
+from kinform._listwatch import pacing, stream
 from kinform.testing import Forbidden, Gone, Stall, Trickle
 from tests.net.informers import quick, requested_states
+from tests.net.sleepless import Sleepless
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -73,19 +76,22 @@ class TestPacing:
             async with maps:
                 await maps.synced(timeout=10)
 
-    async def test_first_requests_are_spread_only_at_the_start(self, server, api):
+    async def test_first_requests_are_spread_only_at_the_start(self, server, api, monkeypatch):
+        sleepless, clock = Sleepless(), SimpleNamespace(monotonic=lambda: clock.now, now=100.0)
+        monkeypatch.setattr(stream, "asyncio", sleepless)
+        monkeypatch.setattr(pacing, "time", clock)
         resources = [PODS, MAPS, "v1/secrets", "v1/services"]
-        factory = kinform.Factory(api, start_jitter=0.5)
+        factory = kinform.Factory(api, start_jitter=60)
         for resource in resources:
             factory.informer(resource, options=quick())
         async with factory:
             await factory.synced(timeout=10)
-            await asyncio.sleep(0.5)
-            server.fault(Stall(headers=False))
-            factory.informer("v1/nodes", options=quick())
-            before = asyncio.get_running_loop().time()
-            await until(lambda: len(server.requests) > len(resources))
-            assert asyncio.get_running_loop().time() - before < 0.5
+            assert len(sleepless.waited) == len(resources)
+            assert all(0 < seconds < 60 for seconds in sleepless.waited)
+            sleepless.waited.clear()
+            clock.now += 60
+            await factory.informer("v1/nodes", options=quick()).synced(timeout=10)
+            assert sleepless.waited == []
 
     @pytest.mark.parametrize(
         ("field", "value"), [("start_jitter", -1), ("start_jitter", "5"), ("max_concurrent_syncs", 0)]
