@@ -10,8 +10,9 @@ import pytest
 from kinform._errors import DecodeError, OptionError
 from kinform._stats import DecodedCacheStats
 from kinform._store.reader import Store
+from tests.core.kept_store import Kept
+from tests.core.pods import Pod
 from tests.core.test_index import pod
-from tests.core.test_store import Kept, Pod
 from tests.core.wire import batch, obj
 
 

@@ -12,7 +12,8 @@ import pytest
 import kinform
 from kinform._errors import DecodeError, OptionError
 from kinform._objects import Object
-from tests.core.test_store import Kept, obj
+from tests.core.kept_store import Kept
+from tests.core.wire import obj
 
 
 class Colour(enum.Enum):

@@ -14,18 +14,12 @@ from kinform._store.contents import StoreContents
 from kinform._store.reader import Store
 from kinform._store.writer import Writer
 from kinform_ext._table import Dump
-from tests.core.test_store import Kept
-from tests.core.wire import batch, obj
+from tests.core.kept_store import Kept
+from tests.core.pods import pod
+from tests.core.wire import batch
 from tests.ext.tables import load
 
 INDEXES = {"node": "spec.nodeName", "image": "spec.containers[*].image", "app": 'metadata.labels["example.com/app"]'}
-
-
-def pod(name, node, *images, rv=1, app=None, **more):
-    found = obj(name, rv=rv, spec={"nodeName": node, "containers": [{"image": image} for image in images]}, **more)
-    if app is not None:
-        found["metadata"]["labels"] = {"example.com/app": app, "tier": "front"}
-    return found
 
 
 @pytest.fixture

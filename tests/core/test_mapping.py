@@ -14,7 +14,8 @@ from kinform._errors import DecodeError, OptionError
 from kinform._options import Prune
 from kinform._store.reader import Store
 from kinform._store.reader import store as make_store
-from tests.core.test_store import Kept, Pod
+from tests.core.kept_store import Kept
+from tests.core.pods import Pod
 from tests.core.wire import batch, obj
 from tests.ext.resembling import take
 

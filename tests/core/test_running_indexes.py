@@ -15,8 +15,8 @@ from kinform._store.contents import StoreContents
 from kinform._store.reader import Store
 from kinform._store.writer import Writer
 from kinform_ext._table import Dump
-from tests.core.test_index import pod
-from tests.core.test_store import Kept
+from tests.core.kept_store import Kept
+from tests.core.pods import pod
 from tests.core.wire import batch, events
 from tests.ext.tables import load
 

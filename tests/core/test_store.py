@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 
-import msgspec
 import pytest
 
 from kinform._errors import DecodeError, MemoryLimitError, OptionError
@@ -15,18 +14,10 @@ from kinform._objects import Meta
 from kinform._store import writer
 from kinform._store.reader import store
 from tests.core.kept_store import Kept
+from tests.core.pods import Pod
 from tests.core.wire import batch, events, obj
 from tests.ext.resembling import take
 from tests.support.waiting import until
-
-
-class Metadata(msgspec.Struct):
-    name: str
-
-
-class Pod(msgspec.Struct):
-    metadata: Metadata
-    replicas: int = 0
 
 
 @pytest.fixture

@@ -11,27 +11,17 @@ import pytest
 from kinform._errors import OptionError
 from kinform._store import writer
 from tests.core.kept_store import Kept
+from tests.core.pods import pod
 from tests.core.wire import batch, events, obj
 from tests.support.oracles.store import StoreOracle
-
-
-@pytest.fixture
-def kept():
-    kept = Kept()
-    kept.relist(obj("a"), obj("b"), obj("c"))
-    kept.notified()
-    return kept
 
 
 class TestIndexes:
     @pytest.fixture
     def kept(self):
         kept = Kept(indexes={"node": "spec.nodeName", "image": "spec.containers[*].image"})
-        kept.relist(self.pod("a", "n1", "nginx", "redis"), self.pod("b", "n1", "nginx"), self.pod("c", "n2"))
+        kept.relist(pod("a", "n1", "nginx", "redis"), pod("b", "n1", "nginx"), pod("c", "n2"))
         return kept
-
-    def pod(self, name, node, *images, rv=1):
-        return obj(name, rv=rv, spec={"nodeName": node, "containers": [{"image": image} for image in images]})
 
     def test_find_objects_by_value(self, kept):
         assert kept.store.index_keys("node", "n1") == ["shop/a", "shop/b"]
@@ -39,14 +29,14 @@ class TestIndexes:
         assert kept.store.index_values("image") == ["nginx", "redis"]
 
     def test_remove_old_values(self, kept):
-        kept.live("MODIFIED", self.pod("a", "n2", "redis", rv=2))
+        kept.live("MODIFIED", pod("a", "n2", "redis", rv=2))
         assert kept.store.index_keys("image", "nginx") == ["shop/b"]
-        kept.live("DELETED", self.pod("b", "n1", rv=3))
+        kept.live("DELETED", pod("b", "n1", rv=3))
         assert kept.store.index_values("image") == ["redis"]
         assert kept.store.index_values("node") == ["n2"]
 
     def test_survive_a_relist(self, kept):
-        kept.relist(self.pod("a", "n1", "nginx", "redis"), self.pod("d", "n3", "nginx"))
+        kept.relist(pod("a", "n1", "nginx", "redis"), pod("d", "n3", "nginx"))
         assert kept.store.index_keys("image", "nginx") == ["shop/a", "shop/d"]
         assert kept.store.index_values("node") == ["n1", "n3"]
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 
-from kinform_ext._scan import Batch, Scanner, shard_of
+from kinform_ext._scan import shard_of
+from tests.ext import filtered_scan
 
 NAMES = frozenset((b"a", b"c", "é".encode()))
 
@@ -18,18 +20,10 @@ def item(name: str | None, version: int, **fields: Any) -> bytes:
 
 
 def frame(name: str | None, version: int, verb: str = "ADDED", **fields: Any) -> bytes:
-    return b'{"type":"%s","object":%s}\n' % (verb.encode(), item(name, version, **fields))
+    return filtered_scan.frame(item(name, version, **fields), verb)
 
 
-def scan(mode: Any, body: bytes, size: int = 1 << 20, **options: Any) -> list[Any]:
-    """Returns the versions of batches, and the other items, of a body in chunks."""
-    scanner = Scanner(mode, names=NAMES, **options)
-    found: list[Any] = []
-    for at in range(0, len(body), size):
-        for each in scanner.feed(body[at : at + size]):
-            found += [each.resource_version(i) for i in range(len(each))] if isinstance(each, Batch) else [each]
-    scanner.finish()
-    return found
+scan = partial(filtered_scan.filtered, names=NAMES)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1 << 20])

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from kinform.testing._shards import fnv_1a
-from kinform_ext._scan import Batch, Scanner, shard_of
+from kinform_ext._scan import Scanner, shard_of
+from tests.ext import filtered_scan
 
 UIDS = [str(UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128)) for number in range(1, 41)]
 COUNT = 4
@@ -24,18 +26,10 @@ def item(uid: str | None, version: int, **fields: Any) -> bytes:
 
 
 def frame(uid: str | None, version: int, verb: str = "ADDED", **fields: Any) -> bytes:
-    return b'{"type":"%s","object":%s}\n' % (verb.encode(), item(uid, version, **fields))
+    return filtered_scan.frame(item(uid, version, **fields), verb)
 
 
-def scan(mode: Any, body: bytes, size: int = 1 << 20, **options: Any) -> list[Any]:
-    """Returns the versions of batches, and the other items, of a body in chunks."""
-    scanner = Scanner(mode, shards=SHARDS, **options)
-    found: list[Any] = []
-    for at in range(0, len(body), size):
-        for each in scanner.feed(body[at : at + size]):
-            found += [each.resource_version(i) for i in range(len(each))] if isinstance(each, Batch) else [each]
-    scanner.finish()
-    return found
+scan = partial(filtered_scan.filtered, shards=SHARDS)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 1000, 1024])
