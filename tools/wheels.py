@@ -1,4 +1,4 @@
-"""Builds a source distribution and wheels, and tests each wheel without a compiler.
+"""Builds a source distribution and wheels, and tests them without a compiler.
 
 Usage: python tools/wheels.py PYTHON...
 

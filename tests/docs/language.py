@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tests.docs.markdown import ROOT
 
-FOLDERS = ("kinform", "kinform_ext", "tests", "benchmarks", "docs")
+FOLDERS = ("kinform", "kinform_ext", "tests", "benchmarks", "tools", "docs")
 ENDINGS = {".py", ".pyx", ".pxi", ".pyi", ".pxd", ".h", ".md"}
 EXCEPT = {Path("tests/docs/language.py"), Path("tests/docs/test_language.py")}
 
@@ -77,7 +77,7 @@ def findings(paths: Iterable[Path]) -> Iterator[str]:
 def files(names: list[str]) -> list[Path]:
     """Returns the files to check below these paths; without paths, all files."""
     found = []
-    for name in names or [*FOLDERS, *(path.name for path in ROOT.glob("*.md"))]:
+    for name in names or [*FOLDERS, "setup.py", *(path.name for path in ROOT.glob("*.md"))]:
         path = (ROOT / name).resolve()
         found += sorted(path.rglob("*")) if path.is_dir() else [path]
     return [path for path in found if path.suffix in ENDINGS and path.relative_to(ROOT) not in EXCEPT]
