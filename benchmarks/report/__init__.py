@@ -1,8 +1,8 @@
-"""Writes the pages of benchmarks, their plots, and tables in other pages.
+"""Writes the pages of benchmarks, their plots, and tables in README.md.
 
 The pages are `docs/benchmarks.md` and `docs/reliability.md`. Measures nothing: all figures come from the results file.
-In README.md and docs/explanation/compression.md, it replaces the text between `<!-- benchmarks: NAME -->` and
-`<!-- end -->`. A test fails if a page differs from the results file.
+In README.md, it replaces the text between `<!-- benchmarks: NAME -->` and `<!-- end -->`. It also writes the costs from
+which `kinform audit` estimates savings. A test fails if a page differs from the results file.
 """
 
 from __future__ import annotations

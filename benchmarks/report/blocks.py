@@ -1,4 +1,4 @@
-"""The documents with figures: two pages, and blocks in other documents."""
+"""The documents with figures: two pages, the blocks of README.md, and the costs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.harness.process import ROOT
-from benchmarks.harness.results import CORPUS, Record, of, transport
+from benchmarks.harness.results import Record, of, transport
 from benchmarks.report import tables
 from benchmarks.report.costs import PATH as COSTS
 from benchmarks.report.costs import costs
@@ -15,8 +15,6 @@ from benchmarks.report.headline import headline
 from benchmarks.report.markdown import bullets
 from benchmarks.report.page import page
 from benchmarks.report.reliability import reliability
-from benchmarks.report.runs import machine
-from benchmarks.store.blobs import HALF, NOTHING, OTHER
 
 README = (
     "kinform",
@@ -42,9 +40,8 @@ def documents(records: list[Record]) -> dict[Path, str]:
         texts[ROOT / "docs/reliability.md"] = text
     if text := costs(records):
         texts[COSTS] = text
-    for name in ("README.md", "docs/explanation/compression.md"):
-        path = ROOT / name
-        texts[path] = BLOCK.sub(lambda found: _block(found[1], records, found[0]), path.read_text())
+    path = ROOT / "README.md"
+    texts[path] = BLOCK.sub(lambda found: _block(found[1], records, found[0]), path.read_text())
     return texts
 
 
@@ -93,15 +90,4 @@ with *protobuf* in its name receives protobuf, the others receive JSON. With *uv
 {rows}"""
 
 
-def _corpus(before: str) -> Callable[[list[Record]], str]:
-    return lambda records: tables.blobs(of(records, "store", data=CORPUS, record="blobs", before=before))
-
-
-BLOCKS: dict[str, Callable[[list[Record]], str]] = {
-    "readme": _readme,
-    "real": _real,
-    "machine": machine,
-    "corpora-whole": _corpus(NOTHING),
-    "corpora-half": _corpus(HALF),
-    "corpora-other": _corpus(OTHER),
-}
+BLOCKS: dict[str, Callable[[list[Record]], str]] = {"readme": _readme, "real": _real}

@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.bounded import COLUMNS as BOUNDED
 from benchmarks.controllers import operators, reconciles
 from benchmarks.fleet import COLUMNS as FLEET
-from benchmarks.harness.results import CORPUS, Record
+from benchmarks.harness.results import Record
 from benchmarks.harness.text import MIB
 from benchmarks.parts import PARTS
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY
@@ -23,7 +23,7 @@ from benchmarks.scale import GROWTH
 from benchmarks.soak import RUN
 from benchmarks.soak.matrix import NO_FAULT, STARTS
 from benchmarks.store.adversarial import COLUMNS as ADVERSARIAL
-from benchmarks.store.blobs import HALF, NOTHING, OTHER, SIZES, TIMES
+from benchmarks.store.blobs import NOTHING, SIZES, TIMES
 from benchmarks.store.idle import COLUMNS as IDLE
 
 MACHINE = {
@@ -142,10 +142,8 @@ def all_records() -> list[Record]:
         {"benchmark": "speed", "group": "scan, LIST", "name": name, "figures": spreads(("ns", "gb_per_s"))}
         for name in ("kinform", "memcpy")
     ]
-    for data, before in (({}, NOTHING), *(({"data": CORPUS}, before) for before in (NOTHING, HALF, OTHER))):
-        found = some((*SIZES, *(() if data else TIMES)))
-        record = {"record": "blobs", "collection": "pods", "before": before}
-        records.append({"benchmark": "store", **record, "figures": found, **data})
+    record = {"record": "blobs", "collection": "pods", "before": NOTHING}
+    records.append({"benchmark": "store", **record, "figures": some((*SIZES, *TIMES))})
     record = {"record": "adversarial", "collection": "words", "objects": 100}
     records.append({"benchmark": "store", **record, "figures": some(ADVERSARIAL)})
     found = some(("pruned", "dictionary", "xz"), lambda name: 2)
