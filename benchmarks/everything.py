@@ -3,8 +3,8 @@
 Each benchmark stores its records as if it had run alone. If a benchmark fails, the others still run. The failed ones
 are listed at the end.
 
-Each run has a share of at most 75 minutes. It may use the time that earlier runs have left. A run that needs more is
-ended, and counts as failed.
+All runs together take at most 75 minutes. Each has a share of them, and may use the time that earlier runs have left. A
+run that needs more is ended, and counts as failed.
 
 If `all` is stopped, or if a run failed, the same command continues: it repeats the runs that are not complete. It
 begins anew on another commit, and with another results file.

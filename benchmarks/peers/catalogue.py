@@ -103,7 +103,7 @@ PEERS: tuple[Peer, ...] = (
     _python("kubernetes SharedInformer", "informer.py", "informer", **FEW),
     _python("lightkube", "lightkube_.py", "watch", **FEW),
     _python("kr8s", "kr8s_.py", "watch", **FEW),
-    _python("kopf", "kopf_.py", "index", **FEW),
+    _python("kopf", "kopf_.py", "events", **FEW),
     _kinform("kinform, metadata only", "metadata", metadata=True),
     _rust("kube-rs, metadata only, cleared", "metadata", metadata=True),
     _go("client-go, metadata only, transform", "metadata", metadata=True),
