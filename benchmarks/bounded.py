@@ -22,7 +22,7 @@ import msgspec
 from benchmarks.corpus import MADE, Kind, key_of, make
 from benchmarks.harness.arguments import count, only, plain, selected
 from benchmarks.harness.digest import Digest, same_objects
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spread, spreads
 from benchmarks.harness.text import MIB, Column, rows
@@ -30,7 +30,6 @@ from benchmarks.harness.waiting import wait_until_idle
 from benchmarks.peers.catalogue import PEERS, Peer
 from kinform.cli.audit.costs import read_costs
 
-SERVER = "benchmarks/harness/server.py"
 IDLE_TIMEOUT = 60.0
 CLIENTS = ("json into a dict, paged", "kinform")
 ESTIMATED = "client-go"

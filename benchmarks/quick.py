@@ -16,7 +16,7 @@ import msgspec
 
 from benchmarks import speed
 from benchmarks.harness.arguments import count
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.memory import runs
@@ -92,7 +92,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
 
 def _memory(options: argparse.Namespace) -> Iterator[tuple[tuple[str, str], float]]:
     served = {"resource": "pods", "objects": options.objects, "seed": options.seed, "corpus": None}
-    with Process(python("benchmarks/harness/server.py"), **served) as server:
+    with Process(python(SERVER), **served) as server:
         source = runs.Source(server)
         for mode in ("naive", "kinform", "events"):
             found = spreads([runs.resident(source, mode) for _ in range(options.rounds)])

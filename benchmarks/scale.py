@@ -13,12 +13,12 @@ import math
 from collections.abc import Iterator
 
 from benchmarks.harness.arguments import count, plain
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import TITLE_WIDTH, Column, rows
 from benchmarks.peers.catalogue import KINFORM
-from benchmarks.peers.compare import SERVER, progress
+from benchmarks.peers.compare import progress
 from benchmarks.peers.lifecycle import Lifecycle, Source, derived
 
 HEADLINE = 88_000

@@ -18,7 +18,7 @@ import msgspec
 from benchmarks.corpus import Object, key_of, make
 from benchmarks.harness.arguments import count, plain
 from benchmarks.harness.digest import Digest, same_objects
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Column, rows
@@ -26,7 +26,6 @@ from benchmarks.harness.waiting import wait_until_idle
 from kinform import Prune
 from kinform._sharding import ShardSet
 
-SERVER = "benchmarks/harness/server.py"
 PEER, ON_DEMAND_PEER = "benchmarks/peers/kinform_peer.py", "benchmarks/peers/on_demand_peer.py"
 IDLE_TIMEOUT = 60.0
 SELECTED_SHARE = 0.01

@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness.arguments import count
+from benchmarks.harness.process import ROOT
 from benchmarks.harness.results import Record
 from benchmarks.harness.text import nanoseconds
 
 OBJECTS, OBJECTS_QUICK = 20_000, 500
-ROOT = Path(__file__).parents[1]
 HISTORY = "build/benchmarks/micro"
 
 

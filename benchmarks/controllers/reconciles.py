@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.harness.arguments import selected
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Column
@@ -22,7 +22,6 @@ from benchmarks.peers.catalogue import CONTROLLERS, Peer
 from benchmarks.peers.compare import progress
 from benchmarks.peers.phase import BRIEF_SECONDS, Figures, phase, rates
 
-SERVER = "benchmarks/harness/server.py"
 COLUMNS: tuple[Column, ...] = (
     ("initial: reconciles per CPU second", "initial.per_total_cpu_second", ""),
     ("updates: reconciles per CPU second", "updates.per_total_cpu_second", ""),

@@ -19,12 +19,12 @@ from operator import itemgetter
 from typing import Any
 
 from benchmarks.harness.arguments import count, only, plain, selected
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spread
 from benchmarks.harness.text import MIB
 
-SERVER, LOOP = "benchmarks/harness/server.py", "benchmarks/dropin/loop.py"
+LOOP = "benchmarks/dropin/loop.py"
 CLIENTS = ("kubernetes_asyncio", "kubernetes.aio", "kubernetes")
 TOUCHES = ("type and key", "raw_object", "object")
 EVENTS_AHEAD = 10_000_000
@@ -49,7 +49,7 @@ def measure(options: argparse.Namespace) -> Iterator[Record]:
     """Yields a record for each client and touch, and one for the memory.
 
     Raises:
-        SystemExit: Two loops of a client did not see the same objects.
+        SystemExit: A loop with more than two events per object did not see every object.
     """
     clients = [each for each in CLIENTS if selected(each, options) and _is_installed(each)]
     with Process(

@@ -19,6 +19,8 @@ from typing import Any, Self
 from kinform.cli._process_memory import Gauge
 
 ROOT = Path(__file__).parents[2]
+SERVER = "benchmarks/harness/server.py"
+"""The program of the server, for `python`."""
 TIMEOUT = 600.0
 """Seconds that a command may take by default."""
 

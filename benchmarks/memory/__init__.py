@@ -2,8 +2,9 @@
 
 Until version 0.92, kube-rs stored a collection up to three times in a relist: the pages in a list, their copies in the
 new store, and the old store. Since then it stores the collection twice. Its authors measured 60 % less memory with a
-store and 80 % less without a store, for 10,000 RoleBindings. The modes of `benchmarks.memory.modes` do the same in
-Python, over one transport: a first sync, then a relist in which every object has changed.
+store and 80 % less without a store, for 10,000 RoleBindings: https://github.com/kube-rs/kube/pull/1494. The modes of
+`benchmarks.memory.modes` do the same in Python, over one transport: a first sync, then a relist in which every object
+has changed.
 
 One mode is an informer of kinform. Each mode runs in three processes. In the first, the resident memory is measured
 from outside, over several rounds. In the second, memray records the heap, native allocations included. In the third,
@@ -24,7 +25,7 @@ from pathlib import Path
 
 from benchmarks.corpus import MADE
 from benchmarks.harness.arguments import count, plain
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Column, shown
@@ -90,7 +91,7 @@ def measure(options: argparse.Namespace) -> list[Record]:
 
 def _server(options: argparse.Namespace, objects: int) -> Process:
     served = {"resource": options.kind, "objects": objects, "seed": options.seed, "corpus": None}
-    return Process(python("benchmarks/harness/server.py"), **served, tls=not options.plain)
+    return Process(python(SERVER), **served, tls=not options.plain)
 
 
 COLUMNS: tuple[Column, ...] = (

@@ -7,10 +7,11 @@ and after 90 % of the objects were deleted. The last figure is compared with a n
 client verifies its certificate. Its own throughput is reported too.
 
 Clients that need minutes for all objects get fewer objects. Their bytes per object and their rates hardly depend on the
-number. (kinform's do: some megabytes of Python are as large for a hundred objects, and templates take more than other
-objects.) All phases of one client take one or two minutes, and most of that is waiting until it is at rest. A client
-that was not built is reported as absent, and a failed phase with its reason. One or two clients of each language are
-representative: they run all rounds. The others run one round, with fewer objects if `--others` says so.
+number. Those of kinform do: part of its memory has a fixed size, and the first objects of a collection become its
+templates, which take more memory than other objects. All phases of one client take one or two minutes, and most of that
+is waiting until it is at rest. A client that was not built is reported as absent, and a failed phase with its reason.
+One or two clients of each language are representative: they run all rounds. The others run one round, with fewer
+objects if `--others` says so.
 """
 
 from __future__ import annotations
@@ -24,15 +25,13 @@ from benchmarks.corpus import MADE
 from benchmarks.harness.arguments import corpus, count, plain
 from benchmarks.harness.ceiling import ceiling
 from benchmarks.harness.digest import WrongContent
-from benchmarks.harness.process import Process, ProcessDied, python
+from benchmarks.harness.process import SERVER, Process, ProcessDied, python
 from benchmarks.harness.results import Record, transport
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import rows
 from benchmarks.peers.catalogue import PEERS, Peer
 from benchmarks.peers.lifecycle import CPU_TIME, MEMORY, Lifecycle, Source, derived
 from benchmarks.peers.phase import Figures
-
-SERVER = "benchmarks/harness/server.py"
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -17,12 +17,12 @@ import msgspec
 from benchmarks.corpus import MADE
 from benchmarks.harness.arguments import count, plain
 from benchmarks.harness.digest import agree
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Column, rows
 from benchmarks.peers.catalogue import Peer
-from benchmarks.peers.compare import SERVER, progress
+from benchmarks.peers.compare import progress
 from benchmarks.peers.lifecycle import Source
 
 PEER = Peer(

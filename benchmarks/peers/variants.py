@@ -17,12 +17,12 @@ from msgspec.structs import replace
 
 from benchmarks.harness.arguments import count, only, selected
 from benchmarks.harness.digest import agree
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Column, rows
 from benchmarks.peers.catalogue import CLIENT_GO_LIST, KINFORM, KINFORM_UVLOOP, KUBE_RS, Peer
-from benchmarks.peers.compare import SERVER, progress
+from benchmarks.peers.compare import progress
 from benchmarks.peers.lifecycle import Source
 from benchmarks.peers.phase import BRIEF_SECONDS, Figures, phase, rates
 

@@ -10,13 +10,13 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Column, rows
 from benchmarks.harness.waiting import wait_until_idle
 
-SERVER, MANY_INFORMERS = "benchmarks/harness/server.py", "benchmarks/store/many.py"
+MANY_INFORMERS = "benchmarks/store/many.py"
 OBJECTS = 200
 MANY = 50
 IDLE_TIMEOUT = 60.0

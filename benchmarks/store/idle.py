@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from benchmarks.harness.process import ROOT, Process, python
+from benchmarks.harness.process import ROOT, SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spread, spreads
 from benchmarks.harness.text import Column, rows
@@ -27,7 +27,6 @@ from benchmarks.harness.waiting import wait_until_idle
 from benchmarks.peers.catalogue import KINFORM
 from tests.support.kubeconfig import write_kubeconfig
 
-SERVER = "benchmarks/harness/server.py"
 MANY_INFORMERS, OPENSSL_WATCHES = "benchmarks/store/many.py", "benchmarks/store/openssl_watches.py"
 WATCHES = 200
 IMPORTS = 10

@@ -17,12 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness.process import ROOT, Process, python
+from benchmarks.harness.process import ROOT, SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.harness.spread import spreads
 from benchmarks.harness.text import Column, rows
 
-SERVER, PROGRAM = "benchmarks/harness/server.py", "benchmarks/store/start.py"
+PROGRAM = "benchmarks/store/start.py"
 OBJECTS = 100_000
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.corpus import dump
 from benchmarks.harness.digest import WrongContent
-from benchmarks.harness.process import Process, ProcessDied, python
+from benchmarks.harness.process import SERVER, Process, ProcessDied, python
 from benchmarks.harness.results import Record, of
 from benchmarks.harness.text import Column
 from benchmarks.peers import compare, lifecycle, phase
@@ -134,7 +134,7 @@ def empty() -> Iterator[Source]:
 
 
 def _serving(objects: int) -> Process:
-    return Process(python(compare.SERVER), resource="pods", objects=objects, seed=0, corpus=None, tls=True)
+    return Process(python(SERVER), resource="pods", objects=objects, seed=0, corpus=None, tls=True)
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from benchmarks.corpus import dump, key_of, make
 from benchmarks.harness.ceiling import ceiling
 from benchmarks.harness.digest import Digest, agree
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 
 PODS = 50
 PATH = "/api/v1/pods"
@@ -71,9 +71,7 @@ class Served:
 
 @contextmanager
 def serving(**more: Any) -> Iterator[Process]:
-    with Process(
-        python("benchmarks/harness/server.py"), resource="pods", objects=PODS, seed=0, corpus=None, **more
-    ) as process:
+    with Process(python(SERVER), resource="pods", objects=PODS, seed=0, corpus=None, **more) as process:
         yield process
 
 

@@ -12,7 +12,7 @@ import pytest
 from benchmarks import scope, store
 from benchmarks.corpus import MADE, make
 from benchmarks.harness.digest import Digest
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.results import Record
 from benchmarks.store import adversarial, blobs, filling, idle, warm
 from benchmarks.store.rivals import Frames
@@ -80,7 +80,7 @@ def test_scopes_reduce_the_wire_and_pruning_the_store(scopes: Scopes, kind: str)
 def test_a_scope_with_other_objects_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scope, "wait_until_idle", lambda gauge, timeout: 0.0)
     served: dict[str, Any] = {"resource": "pods", "objects": 9, "seed": 0, "corpus": None, "tls": True}
-    with Process(python(scope.SERVER), **served) as server, pytest.raises(SystemExit, match="9 objects, 0 expected"):
+    with Process(python(SERVER), **served) as server, pytest.raises(SystemExit, match="9 objects, 0 expected"):
         scope._follow(server.do("open"), {}, Digest(), 0)
 
 
@@ -133,7 +133,7 @@ def test_an_idle_process_connects_in_each_way(monkeypatch: pytest.MonkeyPatch) -
 def test_a_missing_watch_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idle, "wait_until_idle", lambda gauge, timeout: 0.0)
     monkeypatch.setattr(idle, "_watches", lambda server: 0)
-    with Process(python(idle.SERVER), resource="pods", objects=0, seed=0, corpus=None, tls=True) as server:
+    with Process(python(SERVER), resource="pods", objects=0, seed=0, corpus=None, tls=True) as server:
         about = server.do("open")
         given = {"url": about["url"], "ca": about["ca"], "path": about["path"], "watches": 1}
         with pytest.raises(SystemExit, match="more or fewer than 1 watches"):
