@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     "--for",
     "type_name",
     metavar="FILE.py:TYPE",
-    help="Suggest what this type reads, such as types.py:Pod. The file is run.",
+    help="Suggest what this type reads, such as pods.py:Pod. The file is run.",
 )
 @click.option("-n", "--namespace", "namespaces", multiple=True, metavar="NS", help="Namespace. May be repeated.")
 @click.option("-A", "--all-namespaces", is_flag=True, help="All namespaces. The default without -n.")

@@ -11,14 +11,14 @@ from kinform.cli._exit_codes import USAGE, Failure
 
 
 def load_type(name: str) -> Any:
-    """Returns a type by file and name, such as `"types.py:Pod"`. Runs the file.
+    """Returns a type by file and name, such as `"pods.py:Pod"`. Runs the file.
 
     Raises:
         Failure: The file cannot be read or run, or has no such name.
     """
     file, colon, attribute = name.rpartition(":")
     if not colon or not file.endswith(".py") or not attribute.isidentifier():
-        raise Failure(f'--for: "{name}" is not valid: expected FILE.py:TYPE, such as types.py:Pod', USAGE)
+        raise Failure(f'--for: "{name}" is not valid: expected FILE.py:TYPE, such as pods.py:Pod', USAGE)
     path = Path(file)
     if not path.is_file():
         raise Failure(f"--for: {file} does not exist", USAGE)

@@ -92,8 +92,8 @@ async def test_changes_are_counted_while_it_watches(server: Server) -> None:
 
 
 async def test_a_type_gives_the_fields_that_it_reads(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "types.py").write_text(TYPE)
-    ended = await prune(server, "pods", "--for", f"{tmp_path}/types.py:Pod", "--seconds", "0")
+    (tmp_path / "pods.py").write_text(TYPE)
+    ended = await prune(server, "pods", "--for", f"{tmp_path}/pods.py:Pod", "--seconds", "0")
     assert (ended.code, ended.err) == (0, "")
     assert list(suggested(ended.out).keep) == ["spec.nodeName"]
 
