@@ -4,7 +4,7 @@
 #     make demo      compares kinform with a list-watch loop
 #     make lint      runs the linters and type checkers
 #     make real      runs only the tests that need a real kube-apiserver, and fails without one
-#     make quick     runs a minute of benchmarks, and fails if a ratio is out of bounds
+#     make quick     runs two minutes of benchmarks, and fails if a ratio is out of bounds
 #     make bench     installs what all benchmarks need, and builds the other clients
 #     make peers     builds only the other clients: for Python, and for Go and Rust if these are installed
 #     make checked   tests the compiled modules in a build that checks bounds and overflows
