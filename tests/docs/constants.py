@@ -4,6 +4,7 @@ A page writes `<!-- constant: kinform._store.writer:SWEEP_OBJECTS -->64<!-- end 
 tests.docs.reference` fills in the value. The name stands after a module or the path of a file:
 
     kinform:WatchOptions.page_size                            a field of options: its default
+    kinform.controllers:LeaderElection.retry_seconds          an argument of a class: its default
     kinform._transport.base:CHUNK_BYTES in KiB                256 KiB
     kinform_ext/records/slabs.h:KR_MAX_SLAB in KiB           a macro or an enumerator of integers
     tests/support/controlplane/go.mod:k8s.io/kubernetes       the version of a Go module
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import operator
 import re
 from collections.abc import Callable, Iterator
@@ -79,12 +81,19 @@ def _value(name: str) -> Any:
         raise LookupError(f"{name}: {place} does not require it")
     found: Any = importlib.import_module(place)
     for part in attribute.split("."):
-        fields = msgspec.structs.fields(found) if isinstance(found, type) and issubclass(found, msgspec.Struct) else ()
-        defaults = {field.name: field.default for field in fields}
+        defaults = _defaults(found) if isinstance(found, type) else {}
         if part not in defaults and not hasattr(found, part):
             raise LookupError(f"{name}: {place} has no such constant")
         found = defaults[part] if part in defaults else getattr(found, part)
     return found
+
+
+def _defaults(kind: type) -> dict[str, Any]:
+    """Returns the defaults of the fields of a Struct, or of the arguments of a class."""
+    if issubclass(kind, msgspec.Struct):
+        return {field.name: field.default for field in msgspec.structs.fields(kind)}
+    parameters = inspect.signature(kind).parameters.values()
+    return {each.name: each.default for each in parameters if each.default is not each.empty}
 
 
 def _macro(header: str, wanted: str, name: str) -> int:

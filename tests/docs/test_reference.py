@@ -149,6 +149,8 @@ def test_a_constant_does_not_begin_a_line():
         ("kinform:WatchOptions.page_size", None, "500"),
         ("kinform:WatchOptions.max_object_bytes", "MiB", "16 MiB"),
         ("kinform:Backoff.initial", "seconds", "0.8 seconds"),
+        ("kinform.controllers:LeaderElection.lease_seconds", None, "40"),
+        ("kinform.controllers:LeaderElection.name", None, None),
         ("kinform_ext/records/slabs.h:KR_MAX_SLAB", "KiB", "256 KiB"),
         ("kinform_ext/records/ids.h:KR_ID_PAGE", None, "4,096"),
         ("kinform_ext/records/ids.h:KR_NO_SUCH_MACRO", None, None),
