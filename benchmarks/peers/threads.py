@@ -116,10 +116,11 @@ def _round(source: Source, loads: list[Load], events: int) -> dict[Load, dict[st
         process.do("sync")
         for load in loads:
             progress(load.title)
-            source.do("prepare", events=load.events(events))
+            sent = load.events(events)
+            source.do("prepare", events=sent)
             process.do("read", **msgspec.to_builtins(load))
             seconds = process.do("reach", version=str(source.do("send")))
-            figures[load] = process.do("stop") | {"events_per_second": events / seconds}
+            figures[load] = process.do("stop") | {"events_per_second": sent / seconds}
             if not agree(source.do("digest"), process.do("digest")):
                 raise SystemExit("threads: kinform holds other objects than the server; no figures are reported")
     return figures
