@@ -11,8 +11,7 @@ from kinform._errors import DecodeError, OptionError
 from kinform._stats import DecodedCacheStats
 from kinform._store.reader import Store
 from tests.core.kept_store import Kept
-from tests.core.pods import Pod
-from tests.core.test_index import pod
+from tests.core.pods import Pod, pod
 from tests.core.wire import batch, obj
 
 

@@ -13,8 +13,7 @@ from kinform._events import Skipped
 from kinform._store import expectations
 from kinform._store.expectations import EXPECT_SECONDS, MAX_EXPECTED
 from tests.core.kept_store import Kept
-from tests.core.pods import Pod
-from tests.core.test_index import pod
+from tests.core.pods import Pod, pod
 from tests.core.wire import batch, events, obj
 
 INDEXES = {"node": "spec.nodeName", "image": "spec.containers[*].image", "app": 'metadata.labels["example.com/app"]'}

@@ -1,11 +1,6 @@
-"""The list-watch state machine: each fault of the protocol, without I/O.
-
-Over 500 lines: one file shows which faults have a test.
-"""
+"""The list-watch state machine: each fault of the protocol, without I/O."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 
@@ -22,77 +17,12 @@ from kinform._errors import (
 from kinform._events import Applied, Init, InitDone, Skipped
 from kinform._listwatch.capabilities import Capabilities
 from kinform._listwatch.frames import Bookmark, ListEnd, Skip
-from kinform._listwatch.machine import MAX_BOOKMARKS_BEFORE_END, ListWatchMachine
-from kinform._options import Backoff, Resource, Scope, WatchOptions
-from kinform._spec import CollectionSpec
+from kinform._listwatch.machine import MAX_BOOKMARKS_BEFORE_END
+from kinform._options import Backoff, Scope
 from kinform._status import Cause, Details, Status
-from kinform_ext._scan import Batch, Scanner
+from tests.core.machines import EXPIRED, PODS, batch, close, listed, make_machine, params, refuse, watching
 
-PODS = Resource.of("v1/pods")
-EXPIRED = Status(410, "Expired")
 TOO_LARGE = Status(504, "Timeout", details=Details(causes=[Cause(reason="ResourceVersionTooLarge")]))
-
-
-def make_machine(
-    initial="list", *, capabilities=None, scope=None, namespace=None, random=lambda: 0.0, overload_jitter=0.0, **options
-):
-    return ListWatchMachine(
-        CollectionSpec.of(PODS, scope, options=WatchOptions(initial=initial, **options)),
-        namespace or "",
-        capabilities=capabilities or Capabilities(),
-        random=random,
-        overload_jitter=overload_jitter,
-    )
-
-
-def batch(*names: str, verb: str = "ADDED", resource_version: int = 10) -> Batch:
-    frames = b"".join(
-        json.dumps(
-            {"type": verb, "object": {"metadata": {"name": name, "resourceVersion": str(resource_version + i)}}}
-        ).encode()
-        for i, name in enumerate(names)
-    )
-    (found,) = Scanner("watch").feed(frames)
-    return found
-
-
-def params(machine: ListWatchMachine) -> dict[str, str]:
-    return dict(machine.request().params)
-
-
-def listed(machine: ListWatchMachine, resource_version: str = "5") -> ListWatchMachine:
-    """Lists, and requests a watch."""
-    machine.request()
-    machine.accepted()
-    machine.take(ListEnd(resource_version))
-    assert params(machine)["resourceVersion"] == resource_version
-    return machine
-
-
-def watching(machine: ListWatchMachine, resource_version: str = "5") -> ListWatchMachine:
-    """Lists, and opens a watch."""
-    listed(machine, resource_version).accepted()
-    return machine
-
-
-def refuse(machine: ListWatchMachine, status: Status, *, event: bool = False) -> None:
-    """Refuses the request by an HTTP status, or accepts it and sends an ERROR event."""
-    if event:
-        machine.accepted()
-        machine.take(status)
-    else:
-        machine.refused(status)
-
-
-def close(machine: ListWatchMachine, times: int = 1, error=None, elapsed: float = 0.0) -> list[float]:
-    """Ends the current watch and accepts the next. Returns the waits."""
-    delays = []
-    for _ in range(times):
-        machine.ended(error, elapsed)
-        delays.append(machine.delay)
-        machine.request()
-        machine.accepted()
-    return delays
 
 
 class TestStart:

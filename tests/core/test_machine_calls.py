@@ -17,7 +17,7 @@ from kinform._sharding import ShardSet
 from kinform._stats import State
 from kinform._status import Status
 from kinform._transport.base import Request
-from tests.core.test_machine import batch, make_machine
+from tests.core.machines import batch, make_machine
 
 ARGUMENTS = {
     "refused": (Status(503),),

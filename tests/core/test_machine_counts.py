@@ -12,7 +12,7 @@ from kinform._listwatch.machine import ListWatchMachine
 from kinform._options import Resource, WatchOptions
 from kinform._spec import CollectionSpec
 from kinform._status import Status
-from tests.core.test_machine import close, watching
+from tests.core.machines import close, watching
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from kinform._listwatch.phases import Phase
 from kinform._listwatch.transitions import MAX_PAGES, TRANSITIONS, Next, Verdict, Wait
 from kinform._status import Status
 from kinform_ext._scan import Scanner
-from tests.core.test_machine import EXPIRED, batch, close, listed, make_machine, params, refuse, watching
+from tests.core.machines import EXPIRED, batch, close, listed, make_machine, params, refuse, watching
 
 UNREACHABLE = TransportError("no route", reached=False)
 START = [Phase.LIST, Phase.STREAM, Phase.STREAM_ONLY]

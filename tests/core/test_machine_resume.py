@@ -13,7 +13,7 @@ from kinform._listwatch.transitions import MAX_STREAM_TRIES
 from kinform._options import Scope
 from kinform._spec import CollectionSpec
 from kinform._status import Cause, Details, Status
-from tests.core.test_machine import EXPIRED, batch, listed, make_machine, params, refuse
+from tests.core.machines import EXPIRED, batch, listed, make_machine, params, refuse
 
 CUT = TransportError("cut")
 

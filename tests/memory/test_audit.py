@@ -7,12 +7,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
+from benchmarks.harness.process import ROOT
 from kinform.cli._process_memory import Gauge
 
-ROOT = Path(__file__).parents[2]
-MIB = float(1 << 20)
 BYTES_PER_NAMESPACE = 300
 
 SERVER = """

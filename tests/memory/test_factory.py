@@ -13,7 +13,7 @@ from benchmarks.harness.waiting import wait_until_idle
 from kinform.cli._process_memory import Gauge
 from tests.memory.conftest import SERVER
 from tests.memory.follower import MIB, TRIMMED_SECONDS, Source
-from tests.memory.test_idle import ready, start
+from tests.memory.programs import ready, start
 
 KIB = 1 << 10
 ROUNDS = 1_000

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -16,12 +12,10 @@ from benchmarks.harness.process import Process
 from benchmarks.harness.waiting import wait_until_idle
 from kinform.cli._process_memory import Gauge
 from tests.memory.conftest import SERVER
-from tests.memory.follower import TRIMMED_SECONDS
+from tests.memory.follower import MIB, TRIMMED_SECONDS
+from tests.memory.programs import ready, start
 from tests.support.kubeconfig import write_contexts
 from tests.support.tls import CERTIFICATES
-
-ROOT = Path(__file__).parents[2]
-MIB = float(1 << 20)
 
 FOLLOW = """
 import asyncio, pathlib, sys
@@ -131,26 +125,6 @@ class Idle(NamedTuple):
 
     mib: float
     modules: set[str]
-
-
-def start(program: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """Starts a process that prints a line when it is ready."""
-    return subprocess.Popen(
-        [sys.executable, "-c", program, *arguments],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **environment},
-    )
-
-
-def ready(process: subprocess.Popen[str]) -> set[str]:
-    """Waits until the process is ready, and returns the words that it printed."""
-    assert process.stdout is not None
-    first, *words = process.stdout.readline().split() or [""]
-    assert first == "ready"
-    return set(words)
 
 
 @pytest.fixture(scope="module")

@@ -8,9 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.harness.process import ROOT
 from benchmarks.harness.waiting import wait_until_idle
 from kinform.cli._process_memory import Gauge
-from tests.memory.test_idle import MIB, ROOT, ready, start
+from tests.memory.follower import MIB
+from tests.memory.programs import ready, start
 
 PROGRAM = """
 import asyncio, sys

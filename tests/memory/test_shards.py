@@ -8,18 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import pytest
 
+from benchmarks.harness.process import ROOT
 from benchmarks.harness.waiting import wait_until_idle
 from kinform.cli._process_memory import Gauge
 from tests.memory.conftest import serving
 from tests.memory.follower import MIB, TRIMMED_SECONDS, Source
 
-ROOT = Path(__file__).parents[2]
 OBJECTS = 100_000
 REPLICAS = 4
 

@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
+from benchmarks.harness.process import ROOT
 from benchmarks.harness.waiting import wait_until_idle
 from kinform.cli._process_memory import Gauge
 from tests.memory.conftest import serving
-
-ROOT = Path(__file__).parents[2]
-MIB = float(1 << 20)
+from tests.memory.follower import MIB
 
 ASYNCHRONOUS = """
 import asyncio, sys

@@ -6,16 +6,14 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import pytest
 
+from benchmarks.harness.process import ROOT
 from kinform.cli._process_memory import Gauge
-
-ROOT = Path(__file__).parents[2]
-MIB = 1 << 20
+from tests.memory.follower import MIB
 
 PROGRAM = """
 import json, random, resource, sys
