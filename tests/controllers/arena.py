@@ -25,11 +25,11 @@ from tests.support.waiting import until
 
 
 class Contender:
-    """A contender: its process and its road.
+    """A contender: its process and its proxy.
 
     Attributes:
         identity: Its identity.
-        proxy: The road of its requests for the Lease.
+        proxy: The proxy of its requests for the Lease.
     """
 
     def __init__(self, settings: Settings, proxy: Proxy) -> None:
@@ -77,7 +77,7 @@ class Arena:
         """Adds a contender, and starts it."""
         settings = Settings(
             identity=identity,
-            road=proxy.url,
+            lease_url=proxy.url,
             url=self._cluster.url,
             **self._cluster.connect_options,
             lease=self.lease,

@@ -1,6 +1,6 @@
 """`python -m tests.controllers.contender`: a candidate as a process, for chaos.
 
-Its requests for the Lease take a road of their own, which the test can break. Its work does not: it writes to a shared
+Its requests for the Lease go through a proxy, which the test can break. Its work does not: it writes to a shared
 counter as long as it believes to lead, each time with its fencing token. It never compares tokens itself, so that a
 leader that was deposed can be seen. Each step is a line in a log, with the monotonic clock, which all processes of a
 machine share.
@@ -32,7 +32,7 @@ class Settings(msgspec.Struct, frozen=True):
 
     Attributes:
         identity: Its identity.
-        road: The URL for requests for the Lease.
+        lease_url: The URL for requests for the Lease.
         url: The URL for its work.
         token: The bearer token.
         ca: The file with the CA.
@@ -44,7 +44,7 @@ class Settings(msgspec.Struct, frozen=True):
     """
 
     identity: str
-    road: str
+    lease_url: str
     url: str
     token: str
     ca: str
@@ -79,10 +79,10 @@ async def contend(settings: Settings, note: Note) -> None:
     credentials: dict[str, Any] = {"token": settings.token, "ca": settings.ca}
     options: dict[str, Any] = {**settings.options, "identity": settings.identity}
     async with (
-        kinform.connect(settings.road, **credentials) as road,
+        kinform.connect(settings.lease_url, **credentials) as leases,
         kinform.connect(settings.url, **credentials) as api,
     ):
-        election = LeaderElection(road, settings.lease, **options)
+        election = LeaderElection(leases, settings.lease, **options)
         election.on_new_leader(lambda leader: note("saw"))
         while True:
             try:

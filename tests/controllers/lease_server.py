@@ -1,7 +1,7 @@
 """An API server with Leases and Events in memory, and candidates.
 
-For virtual time: it has no sockets. Each candidate has a road of its own, which can delay, hang and drop. A fault
-belongs to one road or to the server.
+For virtual time: it has no sockets. Each candidate has a link of its own, which can delay, hang and drop. A fault
+belongs to one link or to the server.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class LeaseServer:
         return lease
 
 
-class Road(kinform.Connection):
+class Link(kinform.Connection):
     """The connection of one candidate.
 
     Attributes:
@@ -160,15 +160,15 @@ class Candidate:
     """A candidate that leads as soon as it can, and records when it acts.
 
     Attributes:
-        road: Its connection.
+        link: Its connection.
         election: Its election.
         terms: The terms: the token, the begin and the end.
         losses: The errors that ended its blocks.
     """
 
     def __init__(self, server: LeaseServer, name: str, **options: Any) -> None:
-        self.road = Road(server, name)
-        self.election = LeaderElection(self.road, KEY, identity=name, **options)
+        self.link = Link(server, name)
+        self.election = LeaderElection(self.link, KEY, identity=name, **options)
         self.terms: list[tuple[int, float, float]] = []
         self.losses: list[Exception] = []
         self.changed = asyncio.Event()

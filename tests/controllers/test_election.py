@@ -21,7 +21,7 @@ from kinform.controllers import LeaderElection, LeadershipLost
 from kinform.controllers._election import election
 from kinform.controllers._leases import lease_requests
 from kinform.controllers._leases.lease import MAX_TRANSITIONS
-from tests.controllers.lease_server import KEY, Candidate, LeaseServer, Road, overlap, tokens
+from tests.controllers.lease_server import KEY, Candidate, LeaseServer, Link, overlap, tokens
 from tests.support.virtual_time import in_virtual_time, now, run
 
 MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
@@ -183,7 +183,7 @@ async def test_candidates_that_race_for_a_free_lease_elect_one():
     server = LeaseServer()
     candidates = [Candidate(server, name) for name in "abcdef"]
     for each in candidates:
-        each.road.delay = 0.2
+        each.link.delay = 0.2
         each.start()
     await asyncio.sleep(30)
     assert sum(each.leads for each in candidates) == 1
@@ -201,7 +201,7 @@ async def test_a_silent_leader_is_replaced_within_lease_and_retry():
     a, b = await started(server, "a", "b")
     await asyncio.sleep(60)
     last = server.writes[-1][0]
-    a.road.hang()
+    a.link.hang()
     await asyncio.sleep(60)
     assert b.leads
     assert 40 <= b.terms[0][1] - last <= 40 + 12.1
@@ -241,9 +241,9 @@ async def test_a_wall_clock_that_jumps_by_hours_changes_nothing():
         a, b = await started(server, "a", "b")
         begin = now()
         await asyncio.sleep(100)
-        a.road.hang()
+        a.link.hang()
         await asyncio.sleep(100)
-        a.road.heal()
+        a.link.heal()
         await stopped([a, b])
         return [(token, round(first - begin, 3), round(last - begin, 3)) for token, first, last in a.terms + b.terms]
 
@@ -319,7 +319,7 @@ async def test_a_deletion_does_not_let_a_standby_act_early():
     server = LeaseServer()
     a, b = await started(server, "a", "b")
     await asyncio.sleep(12)
-    a.road.hang()
+    a.link.hang()
     server.lease = None
     await asyncio.sleep(60)
     assert b.leads
@@ -379,7 +379,7 @@ async def test_a_shortened_duration_does_not_let_a_standby_act_early():
     server = LeaseServer()
     a, b = await started(server, "a", "b")
     await asyncio.sleep(5)
-    a.road.hang()
+    a.link.hang()
     server.edit(leaseDurationSeconds=1)
     await asyncio.sleep(60)
     assert b.leads
@@ -414,7 +414,7 @@ async def test_the_token_never_goes_back_after_a_deletion():
     assert len(seen) == 5
 
 
-# Faults of the server and of the road to it
+# Faults of the server and of the link to it
 
 
 @in_virtual_time
@@ -423,7 +423,7 @@ async def test_a_leader_whose_calls_hang_stops_at_its_deadline():
     a, b = await started(server, "a", "b")
     await asyncio.sleep(24.5)
     last = server.writes[-1][0]
-    a.road.hang()
+    a.link.hang()
     await asyncio.sleep(60)
     assert a.terms[0][2] - last == pytest.approx(30)
     assert isinstance(a.losses[0].__cause__, kinform.StalledError)
@@ -435,21 +435,21 @@ async def test_a_leader_whose_calls_hang_stops_at_its_deadline():
 async def test_the_deadline_counts_from_the_sending_of_a_renewal():
     server = LeaseServer()
     [a] = await started(server, "a")
-    a.road.delay = 4.5
+    a.link.delay = 4.5
     await asyncio.sleep(19)  # sent at 10, answered at 19
-    a.road.hang()
+    a.link.hang()
     await asyncio.sleep(30)
     assert a.terms[0][2] == pytest.approx(40)
-    a.road.heal()
+    a.link.heal()
     await a.stop()
 
 
 @in_virtual_time
-async def test_a_slow_road_lets_no_two_act():
+async def test_a_slow_link_lets_no_two_act():
     server = LeaseServer()
     a, b = await started(server, "a", "b")
     for delay in (3, 4.9, 7, 12, 19):
-        a.road.delay = delay
+        a.link.delay = delay
         await asyncio.sleep(150)
     assert overlap([a, b]) == 0
     assert b.terms
@@ -460,9 +460,9 @@ async def test_a_slow_road_lets_no_two_act():
 async def test_a_leader_goes_on_if_only_answers_are_lost_for_a_while():
     server = LeaseServer()
     a, b = await started(server, "a", "b")
-    a.road.drops_answers = True
+    a.link.drops_answers = True
     await asyncio.sleep(25)
-    a.road.heal()
+    a.link.heal()
     await asyncio.sleep(100)
     assert a.leads
     assert not a.losses
@@ -474,7 +474,7 @@ async def test_a_leader_goes_on_if_only_answers_are_lost_for_a_while():
 async def test_a_leader_whose_answers_are_lost_stops_at_its_deadline():
     server = LeaseServer()
     a, b = await started(server, "a", "b")
-    a.road.drops_answers = True
+    a.link.drops_answers = True
     await asyncio.sleep(120)
     assert a.terms[0][2] == pytest.approx(30, abs=0.1)
     assert overlap([a, b]) == 0
@@ -486,10 +486,10 @@ async def test_a_leader_whose_answers_are_lost_stops_at_its_deadline():
 async def test_a_short_outage_of_the_server_is_survived(status: int):
     server = LeaseServer()
     [a] = await started(server, "a")
-    a.road.refuses = status
+    a.link.refuses = status
     await asyncio.sleep(25)
     assert a.election.stats().error is not None
-    a.road.heal()
+    a.link.heal()
     await asyncio.sleep(50)
     assert a.leads
     assert not a.losses
@@ -501,13 +501,13 @@ async def test_a_short_outage_of_the_server_is_survived(status: int):
 async def test_a_candidate_without_rights_waits_for_them(caplog: pytest.LogCaptureFixture):
     server = LeaseServer()
     a = Candidate(server, "a")
-    a.road.refuses = 403
+    a.link.refuses = 403
     a.start()
     await asyncio.sleep(300)
     assert not a.terms
     assert len(caplog.records) == 1
     assert "answered 403" in caplog.text
-    a.road.heal()
+    a.link.heal()
     await asyncio.sleep(13)
     assert a.leads
     await a.stop()
@@ -545,7 +545,7 @@ async def test_a_stop_without_release_leaves_the_lease():
 @in_virtual_time
 async def test_a_lease_is_released_only_after_the_work_is_over():
     server = LeaseServer()
-    election = LeaderElection(Road(server, "a"), KEY, identity="a")
+    election = LeaderElection(Link(server, "a"), KEY, identity="a")
     ended = []
 
     async def work() -> None:
@@ -605,15 +605,15 @@ async def test_a_lease_that_is_gone_is_not_released():
 @in_virtual_time
 async def test_a_lost_lease_that_is_still_held_is_released():
     server = LeaseServer()
-    road = Road(server, "a")
+    link = Link(server, "a")
 
     async def work() -> None:
-        async with LeaderElection(road, KEY, identity="a").leading():
-            road.refuses = 500
+        async with LeaderElection(link, KEY, identity="a").leading():
+            link.refuses = 500
             try:
                 await asyncio.sleep(1000)
             finally:
-                road.heal()
+                link.heal()
 
     with pytest.raises(LeadershipLost):
         await work()
@@ -625,7 +625,7 @@ async def test_a_lost_lease_that_is_still_held_is_released():
 async def test_a_stop_with_a_hanging_server_ends_within_the_lease():
     server = LeaseServer()
     [a] = await started(server, "a")
-    a.road.hang()
+    a.link.hang()
     before = now()
     await a.stop()
     assert now() - before <= 30
@@ -636,7 +636,7 @@ async def test_a_candidate_cancelled_while_it_takes_releases():
     server = LeaseServer()
     server.put({"holderIdentity": ""})
     a = Candidate(server, "a")
-    a.road.delay = 1
+    a.link.delay = 1
     a.start()
     await asyncio.sleep(3.5)  # the write has arrived, its answer has not
     assert server.writes[-1][2]["holderIdentity"] == "a"
@@ -650,13 +650,13 @@ async def test_a_candidate_stopped_after_an_unanswered_write_releases():
     server = LeaseServer()
     server.put({"holderIdentity": ""})
     a = Candidate(server, "a")
-    a.road.delay = 1
+    a.link.delay = 1
     a.start()
     await asyncio.sleep(2.5)  # it has read the Lease
-    a.road.drops_answers = True
+    a.link.drops_answers = True
     await asyncio.sleep(2.5)  # now it waits for its next attempt
     assert server.writes[-1][2]["holderIdentity"] == "a"
-    a.road.heal()
+    a.link.heal()
     await a.stop()
     assert server.writes[-1][2]["holderIdentity"] == ""
     assert not a.terms
@@ -665,7 +665,7 @@ async def test_a_candidate_stopped_after_an_unanswered_write_releases():
 @in_virtual_time
 async def test_a_body_that_raises_ends_the_renewals_and_releases():
     server = LeaseServer()
-    election = LeaderElection(Road(server, "a"), KEY)
+    election = LeaderElection(Link(server, "a"), KEY)
     with pytest.raises(ZeroDivisionError):
         async with election.leading():
             raise ZeroDivisionError
@@ -682,7 +682,7 @@ async def test_a_failing_task_of_the_body_ends_the_term():
         raise ZeroDivisionError
 
     async def lead() -> None:
-        async with LeaderElection(Road(server, "a"), KEY).leading(), asyncio.TaskGroup() as tasks:
+        async with LeaderElection(Link(server, "a"), KEY).leading(), asyncio.TaskGroup() as tasks:
             tasks.create_task(fails())
             tasks.create_task(asyncio.sleep(1000))
 
@@ -753,7 +753,7 @@ async def test_statistics_follow_the_term():
     assert leading.seconds_since_renewal == pytest.approx(5.5)
     assert (waiting.leading, waiting.leader, waiting.transitions) == (False, "a", None)
     assert waiting.seconds_since_renewal is None
-    a.road.hang()
+    a.link.hang()
     await asyncio.sleep(60)
     assert (a.election.stats().leading, a.election.stats().lost) == (False, 1)
     await stopped([b])
@@ -762,13 +762,13 @@ async def test_statistics_follow_the_term():
 @in_virtual_time
 async def test_health_fails_if_the_work_outlives_its_lease():
     server = LeaseServer()
-    road = Road(server, "a")
-    election = LeaderElection(road, KEY)
+    link = Link(server, "a")
+    election = LeaderElection(link, KEY)
     assert election.health().ok
 
     async def stubborn() -> None:
         async with election.leading() as term:
-            road.hang()
+            link.hang()
             while now() < 60:
                 try:
                     await asyncio.sleep(60 - now())
@@ -813,7 +813,7 @@ async def test_health_fails_if_the_work_outlives_its_lease():
 @in_virtual_time
 async def test_options_that_cannot_work_are_refused(options: dict[str, Any], field: str):
     with pytest.raises(kinform.OptionError) as raised:
-        LeaderElection(Road(LeaseServer(), "a"), KEY, **options)
+        LeaderElection(Link(LeaseServer(), "a"), KEY, **options)
     assert raised.value.field == field
 
 
@@ -821,13 +821,13 @@ async def test_options_that_cannot_work_are_refused(options: dict[str, Any], fie
 @in_virtual_time
 async def test_names_that_are_no_keys_are_refused(name: Any):
     with pytest.raises(kinform.OptionError, match="name"):
-        LeaderElection(Road(LeaseServer(), "a"), name)
+        LeaderElection(Link(LeaseServer(), "a"), name)
 
 
 @in_virtual_time
 async def test_each_election_has_an_identity_of_its_own():
-    road = Road(LeaseServer(), "a")
-    identities = {LeaderElection(road, KEY).identity for _ in range(100)}
+    link = Link(LeaseServer(), "a")
+    identities = {LeaderElection(link, KEY).identity for _ in range(100)}
     assert len(identities) == 100
 
 
@@ -842,7 +842,7 @@ async def test_a_handler_that_is_async_is_refused():
     async def handler(leader: str) -> None: ...
 
     with pytest.raises(kinform.OptionError, match="handler"):
-        LeaderElection(Road(LeaseServer(), "a"), KEY).on_new_leader(handler)
+        LeaderElection(Link(LeaseServer(), "a"), KEY).on_new_leader(handler)
 
 
 @in_virtual_time

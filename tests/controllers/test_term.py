@@ -11,14 +11,14 @@ import pytest
 
 import kinform
 from kinform.controllers import LeaderElection, LeadershipLost, Term
-from tests.controllers.lease_server import KEY, LeaseServer, Road
+from tests.controllers.lease_server import KEY, LeaseServer, Link
 from tests.support.loops import on_each_loop, other_tasks, pending_timers
 from tests.support.virtual_time import in_virtual_time, now
 
 
-def elected(identity: str = "a", server: LeaseServer | None = None) -> tuple[LeaderElection, Road]:
-    road = Road(server or LeaseServer(), identity)
-    return LeaderElection(road, KEY, identity=identity), road
+def elected(identity: str = "a", server: LeaseServer | None = None) -> tuple[LeaderElection, Link]:
+    link = Link(server or LeaseServer(), identity)
+    return LeaderElection(link, KEY, identity=identity), link
 
 
 def pause(seconds: float) -> None:
@@ -34,10 +34,10 @@ async def lead(election: LeaderElection, body: Callable[[Term], Awaitable[None]]
 
 @in_virtual_time
 async def test_the_body_is_cancelled_and_the_block_raises():
-    election, road = elected()
+    election, link = elected()
 
     async def body(term: Term) -> None:
-        road.hang()
+        link.hang()
         try:
             await asyncio.sleep(1000)
         finally:
@@ -56,10 +56,10 @@ async def test_the_body_is_cancelled_and_the_block_raises():
 
 @in_virtual_time
 async def test_a_body_that_ignores_the_cancellation_raises_at_its_end():
-    election, road = elected()
+    election, link = elected()
 
     async def body(term: Term) -> None:
-        road.hang()
+        link.hang()
         try:
             await asyncio.sleep(1000)
         except asyncio.CancelledError:
@@ -72,10 +72,10 @@ async def test_a_body_that_ignores_the_cancellation_raises_at_its_end():
 
 @in_virtual_time
 async def test_an_error_of_the_body_is_not_replaced():
-    election, road = elected()
+    election, link = elected()
 
     async def body(term: Term) -> None:
-        road.hang()
+        link.hang()
         try:
             await asyncio.sleep(1000)
         finally:
@@ -101,11 +101,11 @@ async def test_a_body_that_is_over_at_the_loss_raises():
 
 @in_virtual_time
 async def test_a_cancellation_from_elsewhere_goes_on():
-    election, road = elected()
+    election, link = elected()
 
     async def work() -> None:
         async with election.leading():
-            road.hang()
+            link.hang()
             try:
                 await asyncio.sleep(1000)
             finally:
@@ -121,7 +121,7 @@ async def test_a_cancellation_from_elsewhere_goes_on():
 
 @in_virtual_time
 async def test_a_task_group_in_the_body_ends_before_the_block():
-    election, road = elected()
+    election, link = elected()
     ended = []
 
     async def worker() -> None:
@@ -132,7 +132,7 @@ async def test_a_task_group_in_the_body_ends_before_the_block():
 
     async def body(term: Term) -> None:
         async with asyncio.TaskGroup() as tasks:
-            road.hang()
+            link.hang()
             for _ in range(3):
                 tasks.create_task(worker())
 
@@ -262,12 +262,12 @@ async def test_a_connection_that_is_not_open_is_an_error():
 async def test_a_block_leaves_no_task_and_no_timer():
     times = {"lease_seconds": 0.6, "renew_deadline": 0.4, "retry_seconds": 0.1}
     server = LeaseServer()
-    road = Road(server, "a")
-    election = LeaderElection(road, KEY, **times)
+    link = Link(server, "a")
+    election = LeaderElection(link, KEY, **times)
     await lead(election, body=lambda _: asyncio.sleep(0.3))
 
     async def body(term: Term) -> None:
-        road.hang()
+        link.hang()
         await asyncio.sleep(10)
 
     with pytest.raises(LeadershipLost):
