@@ -12,6 +12,7 @@ import logging
 import pytest
 
 import kinform
+from kinform._listwatch import stream
 from kinform.testing import (
     BookmarkWithoutEnd,
     CutMidObject,
@@ -37,6 +38,7 @@ from kinform.testing import (
     Unavailable,
 )
 from tests.net.informers import expected_object, fails, in_sync, quick
+from tests.net.sleepless import Sleepless
 from tests.support.waiting import until
 
 PODS = "v1/pods"
@@ -233,24 +235,26 @@ class TestBackoff:
     @pytest.mark.parametrize("fault", [TooManyRequests(retry_after=1), Unavailable(retry_after=1, plain=True)])
     async def test_retry_after_is_honoured(self, server, api, fault):
         server.fault(fault, on="list")
-        loop = asyncio.get_running_loop()
+        start = asyncio.get_running_loop().time()
         async with kinform.Informer(api, PODS, options=quick(initial="list")) as pods:
-            await server.wait_for_request(on="list", timeout=10)
-            start = loop.time()
             await pods.synced(timeout=10)
-        assert loop.time() - start > 0.9
+        assert asyncio.get_running_loop().time() - start > 0.9
 
     @pytest.mark.parametrize("fault", [Empty(), Hangup(), Gone(event=True)])
-    async def test_watches_that_end_at_once_are_retried_with_backoff(self, server, api, fault):
+    async def test_watches_that_end_at_once_are_retried_with_backoff(self, server, api, fault, monkeypatch):
+        sleepless = Sleepless()
+        monkeypatch.setattr(stream, "asyncio", sleepless)
         server.generate(PODS, 3)
-        server.fault(fault, on="watch", times=None)
-        options = quick(initial="list", backoff=kinform.Backoff(initial=0.05, maximum=5, jitter=0))
+        server.fault(fault, on="watch", times=8)
+        options = quick(initial="list", backoff=kinform.Backoff(initial=1, maximum=20, jitter=0))
         async with kinform.Informer(api, PODS, options=options) as pods:
             await pods.synced(timeout=10)
-            await asyncio.sleep(1)
-            # Without backoff: hundreds. The HTTP client retries some itself.
-            assert 3 <= len(params_of(server, "watch")) <= 12
+            await until(lambda: server.faults_left == 0)
+            await server.wait_for_watchers(1)
             assert len(pods.store) == 3
+        assert len(params_of(server, "watch")) == 9
+        assert sleepless.waited == sorted(sleepless.waited)
+        assert {round(seconds) for seconds in sleepless.waited} >= {1, 2, 4, 8, 16}  # the HTTP client retries some
 
     async def test_several_empty_watches_lead_to_a_relist(self, server, api):
         server.generate(PODS, 3)

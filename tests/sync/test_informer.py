@@ -15,6 +15,7 @@ import kinform
 import kinform.sync
 from kinform.testing import Forbidden
 from tests.net.informers import in_sync, quick
+from tests.support import waiting
 from tests.sync.conftest import InThread
 from tests.sync.programs import until
 
@@ -56,8 +57,7 @@ async def test_a_program_follows_a_collection_in_a_thread(cluster):
                     return
 
     running = InThread(program)
-    while not any(name == "Synced" for name, _ in events) and running.runs:
-        await asyncio.sleep(0.02)
+    await waiting.until(lambda: any(name == "Synced" for name, _ in events) or not running.runs)
     replaced = await cluster.replace("a", data={"k": "2"})
     assert replaced["data"] == {"k": "2"}
     await cluster.delete("a")

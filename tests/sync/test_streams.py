@@ -13,6 +13,7 @@ import kinform
 import kinform.sync
 from kinform.testing import Invalid
 from tests.net.informers import quick
+from tests.support import waiting
 from tests.sync.conftest import InThread
 from tests.sync.programs import until
 
@@ -40,8 +41,7 @@ async def test_a_watcher_yields_the_events_of_a_collection(cluster):
                     break
 
     running = InThread(program)
-    while ("InitDone", "") not in seen and running.runs:
-        await asyncio.sleep(0.02)
+    await waiting.until(lambda: ("InitDone", "") in seen or not running.runs)
     await cluster.replace("a", data={"k": "2"})
     await cluster.delete("a")
     await asyncio.to_thread(running.result)
