@@ -18,6 +18,7 @@ from kinform_ext._table import Dump, Table, Version
 from tests.core.wire import batch
 from tests.ext.resembling import Resembling
 from tests.ext.tables import indexed, load
+from tests.support.switching import switching_after
 
 SEED = int(os.environ.get("KINFORM_SEED", "23"))
 SECONDS = 8.0
@@ -161,17 +162,6 @@ def untraced() -> Iterator[None]:
         sys.settrace(trace)
 
 
-@contextmanager
-def switching_often() -> Iterator[None]:
-    """Lets another thread run after 1 us."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
 def run(shared: Shared, read: Callable[[Shared, random.Random], None], seed: int) -> None:
     rng = random.Random(seed)
     try:
@@ -186,7 +176,7 @@ def test_threads_see_only_what_was_written():
     shared = Shared()
     readers = (read_keys, read_ids, read_versions, read_stats, read_dump)
     threads = [threading.Thread(target=run, args=(shared, read, place)) for place, read in enumerate(readers)]
-    with untraced(), switching_often():
+    with untraced(), switching_after(1e-6):
         for thread in threads:
             thread.start()
         try:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import sys
 import threading
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -20,6 +18,7 @@ import pytest
 
 import kinform
 import kinform.sync
+from tests.support.switching import switching_after
 from tests.sync.conftest import InThread
 from tests.sync.programs import until
 
@@ -190,17 +189,6 @@ def follow(configs: Configs) -> dict[str, int]:
     return last
 
 
-@contextmanager
-def switching_often() -> Iterator[None]:
-    """Lets another thread run after 50 us, so that the threads meet in many states."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(5e-5)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
 @pytest.mark.parametrize(("handlers", "cache"), [(False, False), (True, True)])
 async def test_threads_read_states_of_the_server_while_events_arrive(handlers, cache):
     events = Events()
@@ -223,7 +211,7 @@ async def test_threads_read_states_of_the_server_while_events_arrive(handlers, c
             def updated(old: Config | None, new: Config) -> None:
                 handled[f"shop/{new.metadata.name}"] = new.number()
 
-        with configs, switching_often():
+        with configs, switching_after(5e-5):
             configs.synced(timeout=20)
             readers = [Reader(configs, seed) for seed in range(READERS)]
             events.readers = readers
