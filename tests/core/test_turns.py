@@ -48,7 +48,7 @@ class Reader:
         self.ident = self._thread.submit(threading.get_ident).result()
 
     def read(self, seconds: float = 0.0) -> None:
-        """Reads again and again, for so long or once."""
+        """Reads again and again for a number of seconds; 0: once."""
         end = self._clock.now + seconds
         while True:
             self._thread.submit(self._found.give_way).result(10)
