@@ -27,8 +27,8 @@ PAGE_SIZE = 100
 LONGEST_OUTAGE = 5.0
 
 
-class Scene:
-    """A control plane, the network in front of it, and a generator of parameters."""
+class PlaneTarget:
+    """The target of faults: a control plane, its network, and a generator."""
 
     def __init__(self, plane: ControlPlane, proxy: Proxy, random: Random) -> None:
         self.plane = plane
@@ -40,58 +40,58 @@ class Scene:
         await asyncio.sleep(LONGEST_OUTAGE * self._random.uniform(0.1, 1.0))
 
 
-async def _kill_apiserver(scene: Scene) -> None:
-    scene.plane.apiserver.kill()
-    await scene.some_time()
-    scene.plane.apiserver.start()
+async def _kill_apiserver(target: PlaneTarget) -> None:
+    target.plane.apiserver.kill()
+    await target.some_time()
+    target.plane.apiserver.start()
 
 
-async def _kill_etcd(scene: Scene) -> None:
-    scene.plane.etcd.kill()
-    await scene.some_time()
-    scene.plane.etcd.start()
+async def _kill_etcd(target: PlaneTarget) -> None:
+    target.plane.etcd.kill()
+    await target.some_time()
+    target.plane.etcd.start()
 
 
-async def _kill_both(scene: Scene) -> None:
-    scene.plane.apiserver.kill()
-    scene.plane.etcd.kill()
-    await scene.some_time()
-    scene.plane.etcd.start()
-    scene.plane.apiserver.start()
+async def _kill_both(target: PlaneTarget) -> None:
+    target.plane.apiserver.kill()
+    target.plane.etcd.kill()
+    await target.some_time()
+    target.plane.etcd.start()
+    target.plane.apiserver.start()
 
 
-async def _freeze_apiserver(scene: Scene) -> None:
-    await scene.plane.freeze()
-    await scene.some_time()
-    await scene.plane.thaw()
+async def _freeze_apiserver(target: PlaneTarget) -> None:
+    await target.plane.freeze()
+    await target.some_time()
+    await target.plane.thaw()
 
 
-async def _freeze_etcd(scene: Scene) -> None:
-    scene.plane.etcd.freeze()
-    await scene.some_time()
-    scene.plane.etcd.thaw()
+async def _freeze_etcd(target: PlaneTarget) -> None:
+    target.plane.etcd.freeze()
+    await target.some_time()
+    target.plane.etcd.thaw()
 
 
-async def _compact(scene: Scene) -> None:
-    await scene.plane.compact()
+async def _compact(target: PlaneTarget) -> None:
+    await target.plane.compact()
 
 
-async def _expire(scene: Scene) -> None:
-    await scene.plane.compact()
-    await _kill_apiserver(scene)
+async def _expire(target: PlaneTarget) -> None:
+    await target.plane.compact()
+    await _kill_apiserver(target)
 
 
-async def _reset(scene: Scene) -> None:
-    scene.proxy.reset_connections()
+async def _reset(target: PlaneTarget) -> None:
+    target.proxy.reset_connections()
 
 
-async def _blackhole(scene: Scene) -> None:
-    scene.proxy.stop_forwarding()
+async def _blackhole(target: PlaneTarget) -> None:
+    target.proxy.stop_forwarding()
     await asyncio.sleep(LONGEST_OUTAGE)
-    scene.proxy.resume_forwarding()
+    target.proxy.resume_forwarding()
 
 
-FAULTS: dict[str, Callable[[Scene], Awaitable[None]]] = {
+FAULTS: dict[str, Callable[[PlaneTarget], Awaitable[None]]] = {
     "kube-apiserver killed (SIGKILL), then started": _kill_apiserver,
     "etcd killed (SIGKILL), then started": _kill_etcd,
     "both killed, then started": _kill_both,
@@ -130,7 +130,7 @@ async def _soak(plane: ControlPlane, options: argparse.Namespace) -> list[Record
                 await follower.do("open", initial="auto", page_size=PAGE_SIZE)
                 run = WatchedRun(follower, load)
                 async with run.running():
-                    await _strike_all(run, Scene(plane, proxy, random), random, options)
+                    await _inject_all(run, PlaneTarget(plane, proxy, random), random, options)
                 records = await run.records()
                 await follower.do("close")
         finally:
@@ -139,14 +139,14 @@ async def _soak(plane: ControlPlane, options: argparse.Namespace) -> list[Record
     return records
 
 
-async def _strike_all(run: WatchedRun, scene: Scene, random: Random, options: argparse.Namespace) -> None:
+async def _inject_all(run: WatchedRun, target: PlaneTarget, random: Random, options: argparse.Namespace) -> None:
     start, kinds = time.monotonic(), list[str]()
     while (passed := time.monotonic() - start) < options.seconds:
         if not kinds:
             kinds = [kind for kind in FAULTS if selected(kind, options)]
             random.shuffle(kinds)
         kind = kinds.pop()
-        seconds = await run.strike(kind, FAULTS[kind](scene))
+        seconds = await run.inject(kind, FAULTS[kind](target))
         shown = "STUCK" if seconds is None else f"{seconds:.2f} s to recover"
         print(f"control-plane: {passed:.0f} s: {kind}: {shown}", file=sys.stderr, flush=True)
         if not await run.checkpoint(content=True):

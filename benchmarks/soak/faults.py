@@ -48,8 +48,8 @@ Requests = Literal["all", "list", "later page", "streaming list"]
 """The requests to which a fault can be applied."""
 
 
-class Scene:
-    """A server, the network in front of it, and a seeded generator of parameters.
+class FaultTarget:
+    """The target of faults: a server, its network, and a generator of parameters.
 
     Attributes:
         longest: The longest outage, seconds.
@@ -144,76 +144,76 @@ REQUEST_FAULTS: dict[str, RequestFault] = {
 }
 
 
-async def _restart(scene: Scene) -> None:
-    await scene.server.stop()
-    await scene.some_time()
-    await scene.server.start()
+async def _restart(target: FaultTarget) -> None:
+    await target.server.stop()
+    await target.some_time()
+    await target.server.start()
 
 
-async def _freeze(scene: Scene) -> None:
-    scene.server.freeze()
-    await scene.some_time()
-    scene.server.thaw()
+async def _freeze(target: FaultTarget) -> None:
+    target.server.freeze()
+    await target.some_time()
+    target.server.thaw()
 
 
-async def _expire(scene: Scene) -> None:
-    scene.server.compact()
-    scene.server.disconnect()
+async def _expire(target: FaultTarget) -> None:
+    target.server.compact()
+    target.server.disconnect()
 
 
-async def _drip(scene: Scene) -> None:
-    scene.server.interrupt(Trickle(bytes=500))
-    await scene.some_time()
-    scene.server.disconnect()
+async def _drip(target: FaultTarget) -> None:
+    target.server.interrupt(Trickle(bytes=500))
+    await target.some_time()
+    target.server.disconnect()
 
 
-async def _reset(scene: Scene) -> None:
-    scene.proxy.reset_connections()
+async def _reset(target: FaultTarget) -> None:
+    target.proxy.reset_connections()
 
 
-async def _close(scene: Scene) -> None:
-    scene.proxy.close_connections()
+async def _close(target: FaultTarget) -> None:
+    target.proxy.close_connections()
 
 
-async def _reset_after_bytes(scene: Scene) -> None:
-    count = scene.random.randrange(1, 200_000)
-    end = scene.proxy.bytes_to_client + count
-    scene.proxy.reset_after_bytes(count)
-    await scene.proxy.wait_until(lambda proxy: proxy.bytes_to_client >= end, within=60)
+async def _reset_after_bytes(target: FaultTarget) -> None:
+    count = target.random.randrange(1, 200_000)
+    end = target.proxy.bytes_to_client + count
+    target.proxy.reset_after_bytes(count)
+    await target.proxy.wait_until(lambda proxy: proxy.bytes_to_client >= end, within=60)
 
 
-async def _refuse(scene: Scene) -> None:
-    await scene.proxy.refuse_connections()
-    scene.proxy.reset_connections()
-    await scene.some_time()
-    await scene.proxy.accept_connections()
+async def _refuse(target: FaultTarget) -> None:
+    await target.proxy.refuse_connections()
+    target.proxy.reset_connections()
+    await target.some_time()
+    await target.proxy.accept_connections()
 
 
-async def _blackhole(scene: Scene) -> None:
-    scene.proxy.stop_forwarding()
-    await asyncio.sleep(3 * scene.longest)
-    scene.proxy.resume_forwarding()
+async def _blackhole(target: FaultTarget) -> None:
+    target.proxy.stop_forwarding()
+    await asyncio.sleep(3 * target.longest)
+    target.proxy.resume_forwarding()
 
 
-async def _pause(scene: Scene) -> None:
-    scene.proxy.stop_forwarding()
-    await scene.some_time()
-    scene.proxy.resume_forwarding()
+async def _pause(target: FaultTarget) -> None:
+    target.proxy.stop_forwarding()
+    await target.some_time()
+    target.proxy.resume_forwarding()
 
 
-async def _delay(scene: Scene) -> None:
-    scene.proxy.delay = 0.05
-    await scene.some_time()
-    scene.proxy.delay = 0.0
+async def _delay(target: FaultTarget) -> None:
+    target.proxy.delay = 0.05
+    await target.some_time()
+    target.proxy.delay = 0.0
 
 
-async def _throttle(scene: Scene) -> None:
-    scene.proxy.bytes_per_second = 200_000.0
-    await scene.some_time()
-    scene.proxy.bytes_per_second = None
+async def _throttle(target: FaultTarget) -> None:
+    target.proxy.bytes_per_second = 200_000.0
+    await target.some_time()
+    target.proxy.bytes_per_second = None
 
 
-OUTAGES: dict[str, Callable[[Scene], Awaitable[None]]] = {
+OUTAGES: dict[str, Callable[[FaultTarget], Awaitable[None]]] = {
     "server killed and started again": _restart,
     "server frozen": _freeze,
     "history dropped, and watches ended": _expire,

@@ -24,7 +24,7 @@ from typing import Any
 from benchmarks.harness.arguments import selected
 from benchmarks.harness.results import Record
 from benchmarks.soak.copies import Differences
-from benchmarks.soak.faults import KINDS, MATCHES, OUTAGES, REQUEST_FAULTS, Scene, is_state_request
+from benchmarks.soak.faults import KINDS, MATCHES, OUTAGES, REQUEST_FAULTS, FaultTarget, is_state_request
 from benchmarks.soak.load import PODS, PodLoad
 from benchmarks.soak.watched import Follower, in_background
 from kinform.testing import Server
@@ -58,13 +58,13 @@ async def _measure(kinds: list[str], seed: int) -> list[Record]:
     load = PodLoad(server, OBJECTS, random, PAUSE)
     with tempfile.TemporaryDirectory() as folder:
         async with server, Proxy(server.url) as proxy:
-            follower, scene = Follower(PODS, proxy.url), Scene(server, proxy, random, LONGEST_OUTAGE)
+            follower, target = Follower(PODS, proxy.url), FaultTarget(server, proxy, random, LONGEST_OUTAGE)
             with follower.process:
                 await follower.do("open", initial="auto", page_size=PAGE_SIZE)  # imports what each start needs
                 await follower.do("close")
                 async with in_background(load.run()):
                     for kind in kinds:
-                        row = [_Cell(kind, start, scene, load, follower) for start in STARTS]
+                        row = [_Cell(kind, start, target, load, follower) for start in STARTS]
                         found = [await cell.run(f"{folder}/{len(cells)}") for cell in row]
                         shown = ", ".join(f"{each['start']} {each['figures']['seconds']:.2f} s" for each in found)
                         print(f"matrix: {kind}: {shown}", file=sys.stderr, flush=True)
@@ -79,35 +79,35 @@ async def _measure(kinds: list[str], seed: int) -> list[Record]:
 class _Cell:
     """A start under a fault."""
 
-    def __init__(self, kind: str, start: str, scene: Scene, load: PodLoad, follower: Follower) -> None:
+    def __init__(self, kind: str, start: str, target: FaultTarget, load: PodLoad, follower: Follower) -> None:
         self._kind = kind
         self._start = start
-        self._scene = scene
+        self._target = target
         self._load = load
         self._follower = follower
         self._snapshot: str | None = None
 
     async def run(self, snapshot: str) -> Record:
         """Starts under the fault, and returns the record; `snapshot` is a free path."""
-        scene, load, follower = self._scene, self._load, self._follower
+        target, load, follower = self._target, self._load, self._follower
         self._snapshot = snapshot if self._start == "snapshot" else None
         before = await self._prepare()
         version = [load.write() for _ in range(CHANGES)][-1]
         load.resume()
         start = time.monotonic()
-        strike = asyncio.create_task(self._strike())
+        injecting = asyncio.create_task(self._inject())
         if self._start == "relist":
-            scene.server.compact()
-            scene.server.disconnect()
+            target.server.compact()
+            target.server.disconnect()
         else:
             await self._open()
         await follower.reach(version, WITHIN)
-        await strike
+        await injecting
         at = await follower.reach(await load.probe(), WITHIN)
         await load.pause()
         await follower.reach(await load.probe(), WITHIN)
-        applied = not scene.server.faults_left
-        scene.server.heal()
+        applied = not target.server.faults_left
+        target.server.heal()
         differences, report = Differences(), await follower.do("report")
         truth, copies = await load.truth(), await follower.do("copies", content=True)
         equal = [differences.compare(truth, copy) for copy in copies.values()]
@@ -140,17 +140,17 @@ class _Cell:
         initial = "list" if self._start == "list" else "auto"
         await self._follower.do("open", initial=initial, page_size=PAGE_SIZE, snapshot=self._snapshot)
 
-    async def _strike(self) -> None:
+    async def _inject(self) -> None:
         """Applies the fault; returns when an outage is over."""
-        scene, kind = self._scene, self._kind
+        target, kind = self._target, self._kind
         if kind in OUTAGES:
-            sent = scene.proxy.bytes_to_client
-            await scene.proxy.wait_until(lambda proxy: proxy.bytes_to_client > sent, within=WITHIN)
-            await OUTAGES[kind](scene)
+            sent = target.proxy.bytes_to_client
+            await target.proxy.wait_until(lambda proxy: proxy.bytes_to_client > sent, within=WITHIN)
+            await OUTAGES[kind](target)
         elif kind != NO_FAULT:
             fault, relist = REQUEST_FAULTS[kind], self._start == "relist"
             matches = MATCHES[fault.requests]
-            scene.server.fault(
+            target.server.fault(
                 fault.make(OBJECTS_BEFORE),
                 when=lambda request: matches(request) and (is_state_request(request) or not relist),
             )

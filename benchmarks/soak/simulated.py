@@ -1,7 +1,7 @@
 """The soak against the simulator: random faults of all kinds while pods change.
 
 The simulator and a TCP proxy run in this process, kinform in another one. Faults follow each other in random order:
-each kind once, then each kind again. Each strikes an open watch, the next watch, or the next complete state. The load
+each kind once, then each kind again. Each affects an open watch, the next watch, or the next complete state. The load
 goes on meanwhile.
 """
 
@@ -17,7 +17,7 @@ from random import Random
 
 from benchmarks.harness.arguments import selected
 from benchmarks.harness.results import Record
-from benchmarks.soak.faults import KINDS, MATCHES, OUTAGES, REQUEST_FAULTS, RequestFault, Scene, is_state_request
+from benchmarks.soak.faults import KINDS, MATCHES, OUTAGES, REQUEST_FAULTS, FaultTarget, RequestFault, is_state_request
 from benchmarks.soak.load import PODS, PodLoad
 from benchmarks.soak.watched import Follower, WatchedRun
 from kinform.testing import Forbidden, RecordedRequest, Server
@@ -49,34 +49,34 @@ async def _soak(options: argparse.Namespace) -> list[Record]:
         follower = Follower(PODS, proxy.url)
         with follower.process:
             await follower.do("open", initial="auto", page_size=PAGE_SIZE)
-            scene = Scene(server, proxy, random, LONGEST_OUTAGE)
+            target = FaultTarget(server, proxy, random, LONGEST_OUTAGE)
             run = WatchedRun(follower, load)
             async with run.running():
-                await _strike_all(run, scene, load, options)
+                await _inject_all(run, target, load, options)
             records = await run.records()
             await follower.do("close")
     records[0] |= {"objects": options.objects}
     return records
 
 
-async def _strike_all(run: WatchedRun, scene: Scene, load: PodLoad, options: argparse.Namespace) -> None:
-    server, start = scene.server, time.monotonic()
+async def _inject_all(run: WatchedRun, target: FaultTarget, load: PodLoad, options: argparse.Namespace) -> None:
+    server, start = target.server, time.monotonic()
     next_content = options.events / CONTENT_CHECKS
-    kinds = _kinds(scene.random, options)
+    kinds = _kinds(target.random, options)
     while load.made < options.events:
         await load.wait_for(options.events // QUIET_PARTS)
         kind = next(kinds)
         if kind in OUTAGES:
-            await run.strike(kind, OUTAGES[kind](scene))
+            await run.inject(kind, OUTAGES[kind](target))
         else:
-            await run.strike(kind, _apply(REQUEST_FAULTS[kind], scene, load))
+            await run.inject(kind, _apply(REQUEST_FAULTS[kind], target, load))
         server.heal()
         server.requests.clear()
         content = load.made >= next_content
         equal = await run.checkpoint(content=content)
         if content or not equal:
             next_content = load.made + options.events / CONTENT_CHECKS
-            text = f"{load.made:,} events, {run.struck:,} faults, {time.monotonic() - start:.0f} s"
+            text = f"{load.made:,} events, {run.injected:,} faults, {time.monotonic() - start:.0f} s"
             print(f"simulator: {text}: {'equal' if equal else run.differences}", file=sys.stderr, flush=True)
     await run.checkpoint(content=True)
 
@@ -96,9 +96,9 @@ def _most(kind: str) -> float:
     return math.inf if most is None else most
 
 
-async def _apply(fault: RequestFault, scene: Scene, load: PodLoad) -> None:
-    """Applies a fault to a request; returns when it has struck."""
-    server, random = scene.server, scene.random
+async def _apply(fault: RequestFault, target: FaultTarget, load: PodLoad) -> None:
+    """Applies a fault to a request; returns when it has had its effect."""
+    server, random = target.server, target.random
     after = random.randrange(MAX_OBJECTS_BEFORE)
     made = fault.make(after)
     if not (fault.breaks_streams and random.random() < 0.5 and server.interrupt(made)):

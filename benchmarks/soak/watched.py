@@ -84,7 +84,7 @@ class WatchedRun:
     Attributes:
         differences: The differences between the copies and the truth, over all checkpoints.
         checkpoints: The number of checkpoints.
-        struck: The number of faults.
+        injected: The number of faults.
         stuck: Faults after which the follower did not recover.
         recoveries: Seconds to recover, by kind of fault.
     """
@@ -95,7 +95,7 @@ class WatchedRun:
         self._memory = MemoryRecord(follower.process.gauge)
         self._start = 0.0
         self.differences = Differences()
-        self.checkpoints = self.struck = 0
+        self.checkpoints = self.injected = 0
         self.stuck: list[str] = []
         self.recoveries: dict[str, list[float]] = defaultdict(list)
 
@@ -108,13 +108,13 @@ class WatchedRun:
             self._load.resume()
             yield
 
-    async def strike(self, kind: str, fault: Awaitable[None]) -> float | None:
+    async def inject(self, kind: str, fault: Awaitable[None]) -> float | None:
         """Runs a fault to its end.
 
         Returns the seconds to recover, or None if the follower is stuck.
         """
         await fault
-        self.struck += 1
+        self.injected += 1
         version, start = await self._load.probe(), time.monotonic()
         at = await self._follower.reach(version)
         if at is None:
@@ -149,7 +149,7 @@ class WatchedRun:
             "record": "run",
             "events": self._load.made,
             "seconds": seconds,
-            "faults": self.struck,
+            "faults": self.injected,
             "kinds": len(self.recoveries),
             "checkpoints": self.checkpoints,
             "errors": report["errors"],
