@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from benchmarks.harness.process import Process, python
+from benchmarks.harness.process import SERVER, Process, python
 from benchmarks.harness.waiting import wait_until_idle
 from kinform.testing import Server
 
-SERVER, PROGRAM = "benchmarks/harness/server.py", "benchmarks/parts/program.py"
+PROGRAM = "benchmarks/parts/program.py"
 IDLE_TIMEOUT = 60.0
 HANDLES = 20
 SERVICES = 2_000
