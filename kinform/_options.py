@@ -316,10 +316,7 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
         return Prune(drop={*self.drop, *other.drop}, keep=keep, keep_last=lasts)
 
     def program(self) -> Program | None:
-        """Returns the paths in a compiled form, or None if nothing is pruned.
-
-        For internal use: the part of kinform that reads responses (the *scanner*) takes this form.
-        """
+        """Returns the paths as the scanner takes them, or None if nothing is pruned."""
         return compile_prune(self.drop, self.keep, self.keep_last)
 
 
