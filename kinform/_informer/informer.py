@@ -62,7 +62,8 @@ class Informer(Generic[T]):
         indexes: Maps the name of each index to the path of the field by which the index finds objects.
         type: The type that objects are decoded to: `dict`, any type that msgspec decodes to, or a model of a Kubernetes
             client, like `kubernetes_asyncio.client.V1Pod`. A model needs all fields that it requires, such as
-            `spec.containers`: do not prune them. The client itself decodes to its models, much slower than msgspec.
+            `spec.containers`: do not prune them. This is not checked here; without them, each read raises a
+            `DecodeError`. The client itself decodes to its models, much slower than msgspec.
         transform: Takes the pruned bytes of an object. Returns the bytes to store, a JSON object, or None to store
             nothing. If it raises or returns anything else, the object is stored without it: see
             `stats().transform_errors`.
