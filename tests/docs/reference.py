@@ -3,8 +3,8 @@
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
 `errors`, `metrics`, `shared metrics`, `metrics of caches`, `metrics of recorders`, `metrics of work queues`, `metrics
 of elections`, `metrics of shards`, `decisions of elections`, `options of kinform COMMAND`, `JSON of kinform COMMAND`,
-`rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes are filled in as well: see `constants`.
-Text outside of these marks is written by hand and stays as it is.
+`types of signatures`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes are filled in as
+well: see `constants`. Text outside of these marks is written by hand and stays as it is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import kinform
 import kinform.controllers
 import kinform.testing
 from kinform.cli._app import COMMANDS
-from tests.docs import constants, election, metrics, rooms
+from tests.docs import constants, election, metrics, rooms, signature_types
 from tests.docs.markdown import ROOT, pages
 
 _REGION = re.compile(r"(<!-- from the code: (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -59,6 +59,8 @@ def names(page: str) -> list[str]:
 
 def rendered(name: str) -> str:
     """Returns the Markdown of a region."""
+    if name == "types of signatures":
+        return signature_types.program()
     if name == "rooms":
         return rooms.table()
     if name == "graph of rooms":

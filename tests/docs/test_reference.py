@@ -23,7 +23,7 @@ import kinform.watch
 from kinform._stats import State
 from kinform.cli import _exit_codes
 from tests.core.test_floors import ROOMS
-from tests.docs import constants, reference
+from tests.docs import constants, reference, signature_types
 from tests.docs.markdown import DOCS, PROJECT_URL, ROOT, pages
 from tests.support.controlplane.build import versions
 
@@ -66,6 +66,15 @@ def test_every_public_module_is_in_the_stability_policy():
 def test_a_block_is_shown_as_a_context_manager():
     assert "-> AbstractContextManager[None]" in reference.rendered("kinform.testing.at_most")
     assert "leading() -> AbstractAsyncContextManager[Term]" in reference.rendered("kinform.controllers.LeaderElection")
+
+
+def test_every_type_in_a_signature_is_explained():
+    regions = re.findall(r"<!-- from the code: kinform\..+?<!-- end -->", "\n".join(PAGES.values()), re.DOTALL)
+    table = re.findall(r"^\| (`.+?) \|", PAGES["types"], re.MULTILINE)
+    explained = set(re.findall(r"`(\w+)`", " ".join(table)))
+    public = {name for module in PUBLIC_MODULES for name in module.__all__}
+    used = set(signature_types.unexplained(regions, public))
+    assert used == explained | set(signature_types.aliases())
 
 
 def test_every_field_of_every_option_is_described():
