@@ -13,7 +13,7 @@ import msgspec
 RelistReason = Literal["expired", "failing", "not_found", "no_resource_version", "requested"]
 """Why a complete state replaces a watch. docs/reference/metrics.md explains each."""
 
-EventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
+WatchEventType = Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
 """The type of a watch event, as the server sends it."""
 
 
@@ -21,8 +21,8 @@ def _no_relists() -> dict[RelistReason, int]:
     return dict.fromkeys(get_args(RelistReason), 0)
 
 
-def _no_events() -> dict[EventType, int]:
-    return dict.fromkeys(get_args(EventType), 0)
+def _no_events() -> dict[WatchEventType, int]:
+    return dict.fromkeys(get_args(WatchEventType), 0)
 
 
 class StreamCounts(msgspec.Struct):
@@ -40,7 +40,7 @@ class StreamCounts(msgspec.Struct):
 
     relists: dict[RelistReason, int] = msgspec.field(default_factory=_no_relists)
     reconnects: int = 0
-    events: dict[EventType, int] = msgspec.field(default_factory=_no_events)
+    events: dict[WatchEventType, int] = msgspec.field(default_factory=_no_events)
     errors: int = 0
     skipped: int = 0
     other_shards: int = 0

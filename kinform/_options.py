@@ -150,7 +150,8 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             need not exist. For one name, the server sends only this object of each namespace. No request can name
             several: then the server sends all objects, and kinform drops those with other names before they are stored.
             None: all names.
-        metadata_only: True: request metadata only (`PartialObjectMetadata`), without spec and status.
+        metadata_only: True: request metadata only (`PartialObjectMetadata`), without spec and status. A `Prune` must
+            keep a part of the metadata.
         shard: Index and number of shards, such as `(3, 8)`: only about one eighth of the objects, by a hash of their
             uid. Each object is in exactly one of the shards 0 to 7, for its whole life. Objects without a uid are all
             in one shard. None: all objects. A server with the feature gate `ShardedListAndWatch` sends only these
@@ -316,10 +317,7 @@ class Prune(msgspec.Struct, frozen=True, kw_only=True):
         return Prune(drop={*self.drop, *other.drop}, keep=keep, keep_last=lasts)
 
     def program(self) -> Program | None:
-        """Returns the paths in a compiled form, or None if nothing is pruned.
-
-        For internal use: the part of kinform that reads responses (the *scanner*) takes this form.
-        """
+        """Returns the paths as the scanner takes them, or None if nothing is pruned."""
         return compile_prune(self.drop, self.keep, self.keep_last)
 
 

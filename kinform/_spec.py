@@ -13,10 +13,11 @@ import msgspec
 
 from kinform._checks import require_callable, require_instance
 from kinform._decoding import check_type
+from kinform._errors import OptionError
 from kinform._namespace_selector import NamespaceSelector
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Transform, WatchOptions
 from kinform._paths.conflicts import check_indexes, keeps
-from kinform._paths.grammar import Path
+from kinform._paths.grammar import STAR, Path, parse
 from kinform._printable import listed, printable
 from kinform._sharding import ShardSet
 
@@ -39,7 +40,8 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
         options: How the streams start and how long they wait.
 
     Raises:
-        OptionError: A field is not of its type.
+        OptionError: A field is not of its type; or `prune` keeps only fields that the server does not send, because
+            of `Scope.metadata_only`.
     """
 
     resource: Resource
@@ -51,6 +53,11 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         for field, type_ in (("resource", Resource), ("scope", Scope), ("prune", Prune), ("options", WatchOptions)):
             require_instance(field, getattr(self, field), type_, f"a kinform.{type_.__name__}")
+        if self.scope.metadata_only and self.prune.keep:
+            members = {parse(path, field="Prune.keep")[0] for path in self.prune.keep}
+            if members.isdisjoint(("apiVersion", "kind", "metadata", STAR)):
+                allowed = "paths of which one is in metadata, because Scope.metadata_only is set"
+                raise OptionError("Prune.keep", self.prune.keep, allowed)
         if self.transform is not None:
             require_callable("transform", self.transform, "a callable from bytes to bytes or None")
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from kinform._counts import EventType, RelistReason
+from kinform._counts import RelistReason, WatchEventType
 
 State = Literal[
     "idle",
@@ -267,7 +267,7 @@ class Stats(msgspec.Struct, frozen=True, kw_only=True):
     transform_seconds: float
     relists: dict[RelistReason, int]
     reconnects: int
-    events: dict[EventType, int]
+    events: dict[WatchEventType, int]
     errors: int
     skipped: int
     shard_dropped: int

@@ -140,6 +140,8 @@ class Verbs(Transport):
     ) -> T:
         """Creates an object, in the namespace that its metadata names.
 
+        Creates no subresources, such as the eviction of a pod: see `open`.
+
         Args:
             resource: `"v1/configmaps"`, `"apps/v1/deployments"`, or a `Resource`.
             obj: The object: a dict, or a Struct, which is encoded as it is declared. It has `metadata.name` or

@@ -21,11 +21,6 @@ class Changes(Generic[T]):
     """The async iterator that `Informer.changes` returns.
 
     Yields `Added`, `Synced`, `Updated` and `Deleted`.
-
-    Attributes:
-        queue: The changes that wait.
-        allow_skipped: `Synced` does not wait for skipped objects.
-        synced: True if `Synced` was queued or read.
     """
 
     def __init__(
@@ -39,9 +34,9 @@ class Changes(Generic[T]):
         check: Callable[[], None],
         failure: Callable[[], Exception | None],
     ) -> None:
-        self.queue = queue
-        self.allow_skipped = allow_skipped
-        self.synced = self._synced_pending = synced
+        self.queue = queue  # the changes that wait
+        self.allow_skipped = allow_skipped  # `Synced` does not wait for skipped objects
+        self.synced = self._synced_pending = synced  # True if `Synced` was queued or read
         self._decoder = decoder
         self._present: Iterator[Version] | None = present
         self._check = check
@@ -120,5 +115,8 @@ class Changes(Generic[T]):
         self.queue.close()
 
     async def aclose(self) -> None:
-        """Ends the iteration, as `close` does."""
+        """Ends the iteration; what waits is dropped.
+
+        An iterator to which nothing refers is released without it.
+        """
         self.close()

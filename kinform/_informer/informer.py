@@ -62,7 +62,8 @@ class Informer(Generic[T]):
         indexes: Maps the name of each index to the path of the field by which the index finds objects.
         type: The type that objects are decoded to: `dict`, any type that msgspec decodes to, or a model of a Kubernetes
             client, like `kubernetes_asyncio.client.V1Pod`. A model needs all fields that it requires, such as
-            `spec.containers`: do not prune them. The client itself decodes to its models, much slower than msgspec.
+            `spec.containers`: do not prune them. This is not checked here; without them, each read raises a
+            `DecodeError`. The client itself decodes to its models, much slower than msgspec.
         transform: Takes the pruned bytes of an object. Returns the bytes to store, a JSON object, or None to store
             nothing. If it raises or returns anything else, the object is stored without it: see
             `stats().transform_errors`.
@@ -414,6 +415,8 @@ class Informer(Generic[T]):
         most one line in ten minutes, with the key and the type of the exception. At the level DEBUG, it has each
         exception with its text. All handlers of one event get the same object.
 
+        A handler cannot be removed: to follow changes for a limited time, read `changes()` in a task, and cancel it.
+
         Raises:
             OptionError: The handler cannot be called with one argument.
         """
@@ -472,6 +475,10 @@ class Informer(Generic[T]):
 
         The iteration does not raise a 401, 403 or 404: it waits until the refusal ends. Await `synced` first, which
         raises it.
+
+        Every iterator begins with the objects of the store. To follow later changes alone, skip all events up to
+        `Synced`. After the end of the block, a new iterator raises no error: it yields the objects that the store still
+        has, `Synced` if they are a complete copy, and ends.
 
         Args:
             allow_skipped: `Synced` does not wait for skipped objects.

@@ -43,16 +43,16 @@ COMPACT_BYTES = 256 << 10  # moved by compaction between two yields to the event
 class Writer:
     """Fills a store.
 
-    `reflector` calls its methods. Use a writer on one thread only. Readers can be on any thread, and never see a
-    half-written object. They see each object of a batch as a change of its own. They see a commit, which replaces the
-    old complete state of a stream by a new one, as one change.
+    Pass it to `reflector`, which calls its methods. They are not public: only the attributes are. Use a writer on one
+    thread only. Readers can be on any thread, and never see a half-written object. They see each object of a batch as a
+    change of its own. They see a commit, which replaces the old complete state of a stream by a new one, as one change.
 
     Attributes:
         listener: A function that is called with each change, after readers can see the change.
         key_listener: A function that is called with the keys of all changes of a call, if there is no `listener`.
             Without a `listener`, kinform does not create the objects that describe changes, which saves time.
         owner_listener: A function that is called with the owners of the changed objects of a call, before and after
-            their changes: see `Table.owners_of`. The store must have an index of controllers.
+            their changes, such as `"ReplicaSet.apps/shop/web-1"`. The store must have an index of controllers.
         transform: A function that takes the pruned bytes of an object. It returns the bytes to store, or None to store
             nothing.
         transform_seconds: Seconds spent in `transform`.
@@ -61,11 +61,10 @@ class Writer:
         wire_bytes: Bytes of all objects received, as the server sent them.
         memory_limit: Largest `held_bytes` that is allowed; None: no limit.
         peak_bytes: The largest `held_bytes` while the last complete state came in.
-        contents: The contents of the store, which its readers share.
     """
 
     def __init__(self, contents: StoreContents) -> None:
-        self.contents = contents
+        self.contents = contents  # which the readers share
         self.listener: Callable[[Change], None] | None = None
         self.key_listener: Callable[[list[str]], None] | None = None
         self.owner_listener: Callable[[list[str]], None] | None = None

@@ -47,8 +47,9 @@ def _print_version(ctx: click.Context, param: click.Parameter, requested: bool) 
     cls=_LazyGroup,
     help="A memory-efficient Kubernetes informer: watch a collection, audit a cluster, or compare kinform with a"
     " list-watch loop.",
-    epilog="Exit codes: 0 success, 64 usage error, 69 unavailable, 77 denied (401 or 403). "
-    "`kinform demo` also exits with 1 if the copies differ from the server.",
+    epilog="Exit codes: 0 success, 64 usage error, 69 unavailable, 74 standard output failed, 77 denied (401 or 403),"
+    " 130 interrupted by Ctrl-C, which ends `kinform watch` with 0. `kinform demo` also exits with 1 if the copies"
+    " differ from the server, and with 70 if a child process died.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(

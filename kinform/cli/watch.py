@@ -178,7 +178,7 @@ async def _find(api: Connection, arguments: Arguments, progress: ProgressReporte
                     if "/" not in name:
                         raise Failure(missing, USAGE)
                     why, code = f"not found ({missing})", UNAVAILABLE
-                    progress.report(missing)
+                    progress.report(f"{missing} yet; waiting for it")
                 except (UnauthorizedError, ForbiddenError):
                     if "/" not in name:
                         raise

@@ -47,7 +47,8 @@ async def ensure_finalizer(
         type: The type of the result: `dict`, any type that msgspec decodes to, or a model of a Kubernetes client.
 
     Returns:
-        The object with the finalizer.
+        The object with the finalizer. While a `Controller` runs, the stores of its informers show it at once. Without
+        one, pass it to `informer.expect`, or its store shows it when its event arrives.
 
     Raises:
         NotFoundError: There is no such object.

@@ -197,7 +197,11 @@ class Informer(Generic[T]):
         """Returns an iterator over the objects in the store and all later changes.
 
         The iteration does not raise a 401, 403 or 404: it waits until the refusal ends. Call `synced` first, which
-        raises it.
+        raises it. An iterator that was made in the block can be read after its end. Everything else is as in
+        `kinform.Informer`.
+
+        Raises:
+            EndedError: The block has ended.
         """
         changes = self._lifetime.run(self._informer.changes, allow_skipped=allow_skipped)
         return Changes(changes, self._informer, self._lifetime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import tomllib
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 import kinform
 from kinform.__main__ import EXTRA
-from kinform.cli import _app
+from kinform.cli import _app, _exit_codes
 from tests.cli.running import run
 
 
@@ -20,6 +21,13 @@ async def test_help_names_the_commands() -> None:
     for command in _app.COMMANDS:
         assert f"\n  {command} " in ended.out
     assert ended.err == ""
+
+
+def test_help_lists_every_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _app.run(["--help"]) == 0
+    _, _, listed = " ".join(capsys.readouterr().out.split()).partition("Exit codes: ")
+    codes = {value for name, value in vars(_exit_codes).items() if name.isupper() and isinstance(value, int)}
+    assert {int(code) for code in re.findall(r"\b\d+\b", listed)} - {401, 403} == codes | {0}
 
 
 async def test_version_is_printed() -> None:

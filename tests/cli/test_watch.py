@@ -172,7 +172,7 @@ async def test_a_real_server_is_watched_and_a_refusal_exits_with_77(real: RealCl
 async def test_an_unknown_resource_is_retried(server: Server) -> None:
     watching = await Running.start("watch", "example.com/v1/widgets", "--server", server.url)
     missing = 'the server doesn\'t have a resource type "example.com/v1/widgets"'
-    assert await watching.line(watching.err) == f"kinform: {missing}"
+    assert await watching.line(watching.err) == f"kinform: {missing} yet; waiting for it"
     server.register("example.com/v1/widgets", kind="Widget", namespaced=False)
     server.put("example.com/v1/widgets", {"metadata": {"name": "one"}})
     assert (await watching.line(watching.out, "ADDED")).endswith(" ADDED    one")

@@ -87,6 +87,14 @@ def test_a_field_of_another_type_is_refused(field, value):
         CollectionSpec.of("v1/pods", **{field: value})
 
 
+def test_a_prune_that_keeps_nothing_of_the_metadata_is_refused():
+    scope = Scope(metadata_only=True)
+    with pytest.raises(kinform.OptionError, match=r"Prune.keep: .*spec.nodeName.*Scope.metadata_only is set"):
+        CollectionSpec.of("v1/pods", scope, Prune(keep=["spec.nodeName", "status"]))
+    for keep in (["spec", "metadata.labels"], ["kind"], ["[*].labels"], []):
+        assert CollectionSpec.of("v1/pods", scope, Prune(keep=keep, drop=["spec"])).prune.keep == tuple(sorted(keep))
+
+
 def test_a_type_that_needs_a_dropped_field_is_refused():
     with pytest.raises(kinform.OptionError, match="spec"):
         CollectionSpec.of("v1/pods", prune=Prune(drop=["spec"])).check_readable(Pod, {})

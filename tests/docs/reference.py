@@ -2,9 +2,9 @@
 
 A page marks them by `<!-- from the code: NAME -->` and `<!-- end -->`, where NAME is a public name (`kinform.Scope`),
 `errors`, `metrics`, `shared metrics`, `metrics of caches`, `metrics of recorders`, `metrics of work queues`, `metrics
-of elections`, `metrics of shards`, `decisions of elections`, `options of kinform COMMAND`, `rooms`, `graph of rooms` or
-`files of FOLDER`. The constants that a page quotes are filled in as well: see `constants`. Text outside of these marks
-is written by hand and stays as it is.
+of elections`, `metrics of shards`, `decisions of elections`, `options of kinform COMMAND`, `JSON of kinform COMMAND`,
+`types of signatures`, `rooms`, `graph of rooms` or `files of FOLDER`. The constants that a page quotes are filled in as
+well: see `constants`. Text outside of these marks is written by hand and stays as it is.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import kinform
 import kinform.controllers
 import kinform.testing
 from kinform.cli._app import COMMANDS
-from tests.docs import constants, election, metrics, rooms
+from tests.docs import constants, election, metrics, rooms, signature_types
 from tests.docs.markdown import ROOT, pages
 
 _REGION = re.compile(r"(<!-- from the code: (?P<name>.+?) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -36,8 +36,14 @@ _ENTRY = re.compile(r"(?P<name>[\w*, ]+): (?P<text>.*)")
 _PARAMETERS = {"Args": "Arguments", "Attributes": "Attributes", "Raises": "Raises"}
 
 # Public by name for the sake of other modules; their arguments are not public.
-_OMITTED_MEMBERS = {"event", "refusal"}
-_WITHOUT_MEMBERS = {kinform.Writer, kinform.Changes}
+_OMITTED_MEMBERS = {
+    ("kinform._listwatch.stream", "steps"),
+    ("kinform._options", "program"),
+    ("kinform.testing._faults", "event"),
+    ("kinform.testing._faults", "refusal"),
+}
+# The only members that users call.
+_SHOWN_MEMBERS = {kinform.Writer: (), kinform.Changes: ("aclose",)}
 _WITHOUT_SIGNATURE = {"Changes", "Connection", "Selector", "Store", "Stream", "Term", "Writer"}
 
 
@@ -53,6 +59,8 @@ def names(page: str) -> list[str]:
 
 def rendered(name: str) -> str:
     """Returns the Markdown of a region."""
+    if name == "types of signatures":
+        return signature_types.program()
     if name == "rooms":
         return rooms.table()
     if name == "graph of rooms":
@@ -71,6 +79,8 @@ def rendered(name: str) -> str:
         return election.table()
     if name.startswith("options of kinform "):
         return _options(name.removeprefix("options of kinform "))
+    if name.startswith("JSON of kinform "):
+        return _json(name.removeprefix("JSON of kinform "))
     module, _, attribute = name.rpartition(".")
     return _public(attribute, getattr(importlib.import_module(module), attribute))
 
@@ -90,8 +100,9 @@ def _public(name: str, found: Any) -> str:
     if bases:
         parts.append(f"A kind of {', '.join(f'`{base}`' for base in bases)}.\n")
     parts.append(_doc(found, fields or {}))
-    if found not in _WITHOUT_MEMBERS:
-        parts += [_member(name, key, member) for key, member in _members(found).items() if _is_documented(key, member)]
+    members = _members(found)
+    shown = _SHOWN_MEMBERS.get(found, members)
+    parts += [_member(name, key, members[key]) for key in shown if _is_documented(key, members[key])]
     return "\n".join(parts)
 
 
@@ -113,9 +124,7 @@ def _is_documented(name: str, member: Any) -> bool:
     member = member.fget if isinstance(member, property) else getattr(member, "__func__", member)
     if name.startswith("_") or not inspect.isfunction(member):
         return False
-    if name in _OMITTED_MEMBERS and member.__module__.startswith("kinform.testing"):
-        return False
-    return bool(inspect.getdoc(member))
+    return bool(inspect.getdoc(member)) and (member.__module__, name) not in _OMITTED_MEMBERS
 
 
 def _member(owner: str, name: str, member: Any) -> str:
@@ -148,12 +157,23 @@ def _signature(name: str, found: Any) -> str:
         default = "" if parameter.default is parameter.empty else f" = {_value(parameter.default)}"
         stars = {parameter.VAR_POSITIONAL: "*", parameter.VAR_KEYWORD: "**"}.get(parameter.kind, "")
         parts.append(f"{stars}{parameter.name}: {annotation}{default}")
-    returns = "" if inspect.isclass(found) else f" -> {_annotation(signature.return_annotation)}"
+    returns = "" if inspect.isclass(found) else f" -> {_returned(found, signature)}"
     before = "async " if inspect.iscoroutinefunction(found) else ""
     line = f"{before}{name}({', '.join(parts)}){returns}"
     if len(line) > 100:
         line = f"{before}{name}(\n" + "".join(f"    {part},\n" for part in parts) + f"){returns}"
     return f"```text\n{line}\n```\n"
+
+
+def _returned(found: Any, signature: inspect.Signature) -> str:
+    """Returns the type of the result: a context manager, if a decorator makes one."""
+    annotation = _annotation(signature.return_annotation)
+    body = inspect.unwrap(found)
+    if body is not found and inspect.isasyncgenfunction(body):
+        return annotation.replace("AsyncIterator", "AbstractAsyncContextManager")
+    if body is not found and inspect.isgeneratorfunction(body):
+        return annotation.replace("Iterator", "AbstractContextManager")
+    return annotation
 
 
 def _annotation(annotation: Any) -> str:
@@ -281,6 +301,25 @@ def _options(command: str) -> str:
     usage = found.get_usage(context).removeprefix("Usage: ")
     rows = "".join(_row(parameter) for parameter in found.params if isinstance(parameter, click.Option))
     return f"```text\n{usage}\n```\n\n{_flow_all(found.help or '')}\n\n| option | default | |\n|---|---|---|\n{rows}"
+
+
+def _json(command: str) -> str:
+    """Returns the fields of a report, and those of the structures in it."""
+    module = importlib.import_module(f"kinform.cli.{command}.report")
+    structures = {name: found for name, found in vars(module).items() if inspect.isclass(found)}
+    shown = [list(structures)[-1]]  # the report is below its parts
+    for name in shown:
+        types = " ".join(type_ for type_, _ in (_fields(structures[name]) or {}).values())
+        shown += [each for each in re.findall(r"\w+", types) if each in structures and each not in shown]
+    return "\n".join(_structure(name, structures[name]) for name in shown)
+
+
+def _structure(name: str, found: Any) -> str:
+    described = _entries(dict(_sections(inspect.getdoc(found) or "")[1])["Attributes"])
+    fields = _fields(found) or {}
+    lines = [f"- `{field}` (`{type_}`): {described[field]}\n" for field, (type_, _) in fields.items()]
+    first = (inspect.getdoc(found) or "").splitlines()[0]
+    return f"**{name}**: {first}\n\n{''.join(lines)}"
 
 
 def _row(option: click.Option) -> str:

@@ -14,6 +14,7 @@ import pytest
 
 import kinform
 import kinform.controllers
+import kinform.prometheus
 import kinform.sync
 import kinform.sync.watch
 import kinform.testing
@@ -21,11 +22,20 @@ import kinform.watch
 from kinform._stats import _FROM_BEST_TO_WORST, State
 from kinform.cli import _exit_codes
 from tests.core.test_floors import ROOMS
-from tests.docs import constants, reference
+from tests.docs import constants, reference, signature_types
 from tests.docs.markdown import DOCS, PROJECT_URL, ROOT, pages
 from tests.support.controlplane.build import versions
 
 PAGES = {path.stem: path.read_text() for path in sorted((DOCS / "reference").glob("*.md"))}
+PUBLIC_MODULES = (
+    kinform,
+    kinform.controllers,
+    kinform.prometheus,
+    kinform.sync,
+    kinform.testing,
+    kinform.watch,
+    kinform.sync.watch,
+)
 
 
 def test_pages_are_up_to_date_with_the_code():
@@ -34,11 +44,36 @@ def test_pages_are_up_to_date_with_the_code():
 
 def test_every_public_name_is_on_one_page():
     shown = [name for page in PAGES.values() for name in reference.names(page)]
-    for module in (kinform, kinform.controllers, kinform.sync, kinform.testing, kinform.watch, kinform.sync.watch):
+    for module in PUBLIC_MODULES:
         for name in module.__all__:
             own = module is kinform or getattr(module, name) is not getattr(kinform, name, None)
-            if name != "testing" and not name.isupper() and own:
+            if name not in ("testing", "Source") and not name.isupper() and own:
                 assert shown.count(f"{module.__name__}.{name}") == 1, f"{module.__name__}.{name}"
+
+
+def test_every_public_module_is_in_the_stability_policy():
+    public, _, _ = PAGES["stability"].partition("Everything else is private")
+    packages = (path.parent for path in (ROOT / "kinform").glob("*/__init__.py"))
+    files = (path for path in (ROOT / "kinform").rglob("*.py") if "__all__" in path.read_text())
+    found = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in (*packages, *files)}
+    names = {name.removesuffix(".__init__") for name in found if "._" not in name.removesuffix(".__init__")}
+    assert names - {"kinform.cli"} == {module.__name__ for module in PUBLIC_MODULES}
+    for module in PUBLIC_MODULES:
+        assert re.search(rf"^\|.*`{module.__name__}`.*\|.*\|$", public, re.MULTILINE), module.__name__
+
+
+def test_a_block_is_shown_as_a_context_manager():
+    assert "-> AbstractContextManager[None]" in reference.rendered("kinform.testing.at_most")
+    assert "leading() -> AbstractAsyncContextManager[Term]" in reference.rendered("kinform.controllers.LeaderElection")
+
+
+def test_every_type_in_a_signature_is_explained():
+    regions = re.findall(r"<!-- from the code: kinform\..+?<!-- end -->", "\n".join(PAGES.values()), re.DOTALL)
+    table = re.findall(r"^\| (`.+?) \|", PAGES["types"], re.MULTILINE)
+    explained = set(re.findall(r"`(\w+)`", " ".join(table)))
+    public = {name for module in PUBLIC_MODULES for name in module.__all__}
+    used = set(signature_types.unexplained(regions, public))
+    assert used == explained | set(signature_types.aliases())
 
 
 def test_every_field_of_every_option_is_described():

@@ -117,7 +117,7 @@ class WidgetOperator:
         self._maps = factory.informer(
             CONFIG_MAPS,
             type=ConfigMap,
-            scope=kinform.Scope(label_selector=",".join(f"{name}={value}" for name, value in LABELS.items())),
+            scope=kinform.Scope(label_selector=kinform.Selector.labels(LABELS)),
             prune=kinform.Prune(keep=["metadata.labels", "metadata.ownerReferences", "data"]),
         )
         self.controller = Controller(self._widgets, self.reconcile, owns=[self._maps], workers=4, leader=leader)
