@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use crate::handler::Handler;
 use crate::options::Mode;
 
-/// An object that can be followed: pods, namespaces, and the metadata of either.
+/// An object that can be followed, or its metadata.
 pub trait Object: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static {}
 
 impl<K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static> Object for K {}

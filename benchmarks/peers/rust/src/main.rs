@@ -10,7 +10,7 @@ mod options;
 mod peer;
 
 use anyhow::{Context, bail};
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
 use kube::core::PartialObjectMeta;
 
 use crate::options::{Mode, Options};
@@ -30,6 +30,8 @@ async fn main() -> anyhow::Result<()> {
         ("v1/pods", _) => peer::run::<Pod>(options).await,
         ("v1/namespaces", Mode::Metadata) => peer::run::<PartialObjectMeta<Namespace>>(options).await,
         ("v1/namespaces", _) => peer::run::<Namespace>(options).await,
-        (other, _) => bail!("`{other}` is not supported: expected v1/pods or v1/namespaces"),
+        ("v1/events", Mode::Metadata) => peer::run::<PartialObjectMeta<Event>>(options).await,
+        ("v1/events", _) => peer::run::<Event>(options).await,
+        (other, _) => bail!("`{other}` is not supported: expected v1/pods, v1/namespaces or v1/events"),
     }
 }
