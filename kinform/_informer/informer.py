@@ -470,8 +470,9 @@ class Informer(Generic[T]):
         `Synced` comes as soon as the objects that came before are a complete copy, which is when `synced` returns. If
         an object was skipped, because it is malformed or oversized, `Synced` comes after kinform has received it.
         Each object is decoded when the reader reaches it. A slow reader gets the newest version of each object: if
-        more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
-        stops. An iterator that is made before the start can be read after it.
+        more than `queue_bound` events wait, events of the same object are merged. Several tasks can read one iterator:
+        each event goes to one of them. The iterator ends when the informer stops. An iterator that is made before the
+        start can be read after it.
 
         The iteration does not raise a 401, 403 or 404: it waits until the refusal ends. Await `synced` first, which
         raises it.
