@@ -161,6 +161,8 @@ class Collection:
             except BaseException:
                 if dispatcher in self._dispatchers:
                     self._dispatchers.remove(dispatcher)
+                if self.keeper is not None and not self._dispatchers:
+                    self.keeper.release()
                 await self.writer.drop_indexes(indexes)
                 raise
 
