@@ -136,11 +136,14 @@ class Sharing:
     async def stop(self) -> None:
         """Stops all informers."""
         self.running = False
-        try:
-            await asyncio.gather(*(informer._handle.leave() for informer in self.informers))
+        try:  # waits for all, even if it is cancelled or one raises
+            ends = await asyncio.gather(*(each._handle.leave() for each in self.informers), return_exceptions=True)
         finally:
             self.changed.set()
             self.waits.wake()
+        for error in ends:
+            if error is not None:
+                raise error
 
     @property
     def failure(self) -> Exception | None:
