@@ -20,6 +20,7 @@ from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._encoding import AnyObject
 from kinform._errors import KinformError, OptionError
+from kinform._events import Skipped
 from kinform._heap import start_trim
 from kinform._informer.background import start_background
 from kinform._informer.covering_writer import CoveringWriter
@@ -196,6 +197,8 @@ class Collection:
             self._follow_selected(self._selector)
         if loaded is not None:
             for namespace, keys in loaded.degraded.items():
+                for key in keys:
+                    self.writer.skip(namespace, Skipped("MODIFIED", key, initial=False))  # no effect without an object
                 self._healers[namespace].restore(keys)
         self._background_tasks = [start_background(self.name, "compaction", self.writer.run_background())]
         if self.keeper is not None:
