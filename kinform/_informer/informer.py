@@ -22,6 +22,7 @@ from kinform._encoding import AnyObject
 from kinform._informer.collection import Collection
 from kinform._informer.handle import Handle
 from kinform._informer.lazy_store import LazyStore
+from kinform._informer.own_writes import sample
 from kinform._informer.report import health_of, stats_of
 from kinform._informer.waits import describe
 from kinform._listwatch.stream import Stream
@@ -525,6 +526,10 @@ class Informer(Generic[T]):
         A field selector may exclude the object, and only the server can evaluate it.
         """
         return resource == self.resource and not self._collection.spec.scope.field_selector
+
+    def _sample(self) -> tuple[str, str] | None:
+        """Returns key and kind of an object, or None without one; `""`: no known kind."""
+        return sample(self._collection.spec, self._collection.contents.table)
 
     def _has_name(self, name: str) -> bool:
         """Returns whether the scope has objects with this name."""
