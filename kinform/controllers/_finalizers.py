@@ -12,7 +12,7 @@ import msgspec
 
 from kinform import Connection, Informer
 from kinform._checks import require_instance, require_match
-from kinform._decoding import DICT, T, decode_object, make_decoder
+from kinform._decoding import DICT, T, check_type, decode_object, make_decoder
 from kinform._errors import ConflictError, NotFoundError
 from kinform._options import Resource
 from kinform._printable import printable
@@ -102,6 +102,7 @@ async def _change(
 ) -> T | None:
     require_instance("api", api, Connection, "a kinform.Connection")
     require_match("name", name, QUALIFIED_NAME, _FINALIZER)
+    check_type(type, None)
     store, whole = None, False
     if isinstance(resource, Informer):
         spec = resource._collection.spec

@@ -335,6 +335,7 @@ def test_an_event_before_the_start_is_refused():
     [
         ("reason", {"reason": ""}),
         ("reason", {"reason": "x" * 129}),
+        ("reason", {"reason": "\ud800"}),
         ("note", {"note": None}),
         ("type", {"type": "Error"}),
         ("action", {"action": ""}),

@@ -225,3 +225,9 @@ async def test_wrong_arguments_are_named(sim, field, arguments):
         with pytest.raises(kinform.OptionError) as caught:
             await function(*arguments)
         assert caught.value.field == field
+
+
+async def test_a_type_that_objects_cannot_have_is_refused(sim):
+    for function in (ensure_finalizer, remove_finalizer):
+        with pytest.raises(kinform.OptionError, match=r"^type: "):
+            await function(sim, MAPS, "shop/a", OURS, type=int)

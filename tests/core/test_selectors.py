@@ -60,7 +60,7 @@ def test_a_valid_field_selector_is_accepted(selector):
     check_field_selector(selector, field="Scope.field_selector")
 
 
-@pytest.mark.parametrize("selector", ["status.phase", "=x", "a=b,", "a in (b)", "a=b=c"])
+@pytest.mark.parametrize("selector", ["status.phase", "=x", "a=b,", "a in (b)", "a=b=c", "a=\ud800"])
 def test_an_invalid_field_selector_is_refused(selector):
     with pytest.raises(OptionError, match=r"Scope\.field_selector: .* is not a requirement$"):
         check_field_selector(selector, field="Scope.field_selector")
