@@ -220,3 +220,23 @@ async def test_a_failed_informer_keeps_no_lease_at_the_end(server: Server, caplo
     assert "ended by the test" in caplog.text
     found = [server.get(LEASES, f"{NAME}-{index}") for index in range(COUNT)]
     assert [lease["spec"]["holderIdentity"] for lease in found if lease] == [""] * COUNT
+
+
+async def test_an_end_that_is_cancelled_at_any_step_leaves_no_task(server: Server) -> None:
+    async with kinform.connect(server.url) as api:
+        for steps in range(4):
+            shards = Shards(api, NAME, count=2, lease_seconds=60, renew_deadline=40, retry_seconds=0.5)
+            ending = asyncio.Event()
+
+            async def run(shards: Shards = shards, ending: asyncio.Event = ending) -> None:
+                async with shards:
+                    ending.set()
+
+            task = asyncio.create_task(run())
+            await ending.wait()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            await asyncio.sleep(0)
+            assert not [each for each in asyncio.all_tasks() if each.get_name().startswith("kinform")], steps

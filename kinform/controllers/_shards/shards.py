@@ -190,8 +190,10 @@ class Shards:
     ) -> None:
         self._main.cancel()
         try:
-            await asyncio.wait([self._main])
-            await self._leave_leases()
+            try:
+                await asyncio.wait([self._main])
+            finally:  # also if this is cancelled
+                await self._leave_leases()
             if operations := [each.operation for each in (*self._claims, self._own) if each.operation is not None]:
                 await asyncio.wait(operations)
             moves = self._moves
