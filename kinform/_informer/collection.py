@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kinform._counts import StreamCounts
@@ -285,7 +286,7 @@ class Collection:
         follower.stream.on_progress = self.wake
         self.streams[NAMESPACES] = follower.stream
         self._stream_tasks[NAMESPACES] = asyncio.create_task(
-            self._run(follower.stream, follower.run()), name=f"kinform {follower.stream.name}"
+            self._run(follower.stream, follower.run), name=f"kinform {follower.stream.name}"
         )
 
     async def leave(self, namespace: str) -> None:
@@ -335,7 +336,7 @@ class Collection:
         stream.on_progress = progress
         self.streams[namespace] = stream
         self._stream_tasks[namespace] = asyncio.create_task(
-            self._run(stream, self._fill(stream, writer)), name=f"kinform {stream.name}"
+            self._run(stream, partial(self._fill, stream, writer)), name=f"kinform {stream.name}"
         )
         return stream
 
@@ -354,10 +355,10 @@ class Collection:
         finally:
             writer.abort(stream.namespace, stream)
 
-    async def _run(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, stream: Stream, work: Callable[[], Awaitable[None]]) -> None:
         """Runs the work of a stream. Its failure is that of the collection."""
         try:
-            await work
+            await work()
         except Exception as error:
             # The text of an error that is not ours, such as a bug of a transport, may quote anything.
             why = error if isinstance(error, KinformError) else type(error).__name__
