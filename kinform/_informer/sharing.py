@@ -136,14 +136,20 @@ class Sharing:
     async def stop(self) -> None:
         """Stops all informers."""
         self.running = False
-        try:  # waits for all, even if it is cancelled or one raises
-            ends = await asyncio.gather(*(each._handle.leave() for each in self.informers), return_exceptions=True)
-        finally:
-            self.changed.set()
-            self.waits.wake()
-        for error in ends:
-            if error is not None:
-                raise error
+        ends = [asyncio.create_task(informer._handle.leave()) for informer in self.informers]
+        cancelled: asyncio.CancelledError | None = None
+        while waiting := [end for end in ends if not end.done()]:
+            try:
+                await asyncio.wait(waiting)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                for end in waiting:  # `gather` would do it before they start
+                    end.cancel()
+        self.changed.set()
+        self.waits.wake()
+        errors = [cancelled, *(end.exception() for end in ends if not end.cancelled())]
+        if first := next(filter(None, errors), None):
+            raise first
 
     @property
     def failure(self) -> Exception | None:

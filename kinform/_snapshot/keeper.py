@@ -227,7 +227,9 @@ async def _threaded(work: Callable[[threading.Event], Result]) -> Result:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         cancelled.set()
-        await asyncio.wait([future])
+        while not future.done():  # however often it is cancelled: the thread uses the path
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([future])
         if not future.cancelled():
             future.exception()  # or asyncio logs that it was never retrieved
         raise

@@ -437,6 +437,28 @@ class TestLife:
         assert sorted(ended) == ["maps", "pods"]
         assert tasks() == []
 
+    @pytest.mark.parametrize("between", [0, 1, 2, 5])
+    async def test_two_cancellations_at_any_step_leave_nothing(self, server, api, tmp_path, between):
+        server.generate(PODS, 3)
+
+        async def use() -> None:
+            factory = kinform.Factory(api)
+            pods = factory.informer(PODS, snapshot=tmp_path / "pods", options=quick())
+            factory.informer(MAPS, options=quick())
+            async with factory, kinform.Informer(api, PODS, snapshot=tmp_path / "mine", options=quick()):
+                await pods.synced(timeout=10)
+
+        for steps in range(0, 90, 3):
+            using = asyncio.create_task(use())
+            for iterations in (steps, between):
+                for _ in range(iterations):
+                    await asyncio.sleep(0)
+                using.cancel()
+            await asyncio.wait([using])
+            await asyncio.sleep(0)
+            assert tasks() == [], steps
+            assert not [found.name for found in tmp_path.iterdir() if found.name.startswith(".")], steps
+
     async def test_a_snapshot_that_cannot_be_used_ends_the_start(self, server, api, tmp_path):
         (tmp_path / "notes").write_text("mine")
         factory = kinform.Factory(api)
