@@ -147,12 +147,20 @@ def without_finalizers(raw: bytes) -> bytes:
     return msgspec.json.encode(obj)
 
 
+def with_the_last_finalizer(raw: bytes) -> bytes:
+    obj = msgspec.json.decode(raw)
+    del obj["metadata"]["finalizers"][:-1]
+    return msgspec.json.encode(obj)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"prune": kinform.Prune(drop=["metadata.finalizers"])},
         {"prune": kinform.Prune(drop=["metadata.finalizers"]), "type": KeyOnly},
+        {"prune": kinform.Prune(keep_last={"metadata.finalizers": 1})},
         {"transform": without_finalizers},
+        {"transform": with_the_last_finalizer},
     ],
 )
 async def test_finalizers_that_the_store_lacks_are_kept(server: Server, sim, options):
