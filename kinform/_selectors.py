@@ -84,6 +84,7 @@ def selects_identity(text: str, namespace: str, name: str) -> bool:
     values = {"metadata.namespace": namespace, "metadata.name": name}
     for part in re.split(r"(?<!\\),", text) if text.strip() else ():
         field, op, value = (each.strip() for each in re.split(r"(==|!=|=)", part, maxsplit=1))
+        value = re.sub(r"\\(.)", r"\1", value)  # as `escape_field` has escaped it
         if field in values and (values[field] == value) == (op == "!="):
             return False
     return True
