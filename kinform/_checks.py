@@ -29,7 +29,7 @@ def require_instance(field: str, value: object, type: type[object], allowed: str
         raise OptionError(field, value, allowed)
 
 
-def require_callable(field: str, value: object, allowed: str = "a callable") -> None:
+def require_callable(field: str, value: object, allowed: str) -> None:
     """Requires a callable."""
     if not callable(value):
         raise OptionError(field, value, allowed)

@@ -29,7 +29,9 @@ may be a Secret.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import islice
 
 import msgspec
@@ -43,6 +45,8 @@ MAX_MESSAGE = 1000
 MAX_NAME = 253
 MAX_CAUSES = 10
 
+_PLAIN = (str, int, float, os.PathLike, type(None))  # values that an error shows
+
 
 class KinformError(Exception):
     """Base class of all kinform exceptions."""
@@ -51,6 +55,9 @@ class KinformError(Exception):
 class OptionError(KinformError, ValueError):
     """An argument is not valid. Options are checked when they are constructed.
 
+    The text shows the value. If the value is a dict, bytes or another object, which may be a Secret, the text shows
+    only its type.
+
     Attributes:
         field: Name of the option, for example `"Scope.namespaces"`.
         value: The value that was passed.
@@ -58,10 +65,19 @@ class OptionError(KinformError, ValueError):
     """
 
     def __init__(self, field: str, value: object, allowed: str) -> None:
-        super().__init__(f"{field}: {value!r} is not allowed; expected {allowed}")
+        super().__init__(f"{field}: {_shown(value)} is not allowed; expected {allowed}")
         self.field = field
         self.value = value
         self.allowed = allowed
+
+
+def _shown(value: object) -> str:
+    """Returns the text of a value; the type alone of what may be a Secret."""
+    if isinstance(value, list | tuple | AbstractSet):
+        is_plain = all(isinstance(each, _PLAIN) for each in value)
+    else:
+        is_plain = isinstance(value, _PLAIN) or callable(value) or type(value).__module__.partition(".")[0] == "kinform"
+    return repr(value) if is_plain else f"<{type(value).__name__}>"
 
 
 class StatusCause(msgspec.Struct, frozen=True, gc=False):

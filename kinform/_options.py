@@ -404,7 +404,8 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
         require_one_of("WatchOptions.compression", self.compression, get_args(Compression))
         require_integer("WatchOptions.page_size", self.page_size, 0, "0 for one page, or a positive number")
         require_integer("WatchOptions.max_object_bytes", self.max_object_bytes, 1024, "at least 1024 bytes")
-        require_number("WatchOptions.watch_timeout", self.watch_timeout, "at least 1 second", lambda n: n >= 1)
+        allowed = "a finite number of seconds, at least 1"
+        require_number("WatchOptions.watch_timeout", self.watch_timeout, allowed, lambda n: 1 <= n < float("inf"))
         require_positive("WatchOptions.headers_timeout", self.headers_timeout)
         if self.silence_timeout is not None:
             require_positive("WatchOptions.silence_timeout", self.silence_timeout)

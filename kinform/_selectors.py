@@ -21,7 +21,7 @@ _SET = r"(?P<key>[^\s!=,()]+)\s+(?P<op>in|notin)\s*\((?P<values>[^()]*)\)"
 _EQUAL = r"(?P<key>[^\s!=,()]+)\s*(?P<op>==|!=|=)\s*(?P<value>[^\s!=,()]*)"
 _EXISTS = r"(?P<op>!?)\s*(?P<key>[^\s!=,()<>]+)"
 _COMPARE = r"(?P<key>[^\s!=,()<>]+)\s*(?P<op>[<>])\s*(?P<value>-?\d+)"
-_FIELD = r"(?P<key>[A-Za-z0-9_.\-/\[\]]+)\s*(?:==|!=|=)\s*(?:[^\\,=]|\\[\\,=])*"
+_FIELD = r"(?P<key>[A-Za-z0-9_.\-/\[\]]+)\s*(?:==|!=|=)\s*(?:[^\\,=\ud800-\udfff]|\\[\\,=])*"
 
 _LABEL_GRAMMAR = (
     "requirements joined by commas: key=value, key!=value, key in (a,b), key notin (a,b), key, !key, key<1, key>1"
@@ -84,6 +84,7 @@ def selects_identity(text: str, namespace: str, name: str) -> bool:
     values = {"metadata.namespace": namespace, "metadata.name": name}
     for part in re.split(r"(?<!\\),", text) if text.strip() else ():
         field, op, value = (each.strip() for each in re.split(r"(==|!=|=)", part, maxsplit=1))
+        value = re.sub(r"\\(.)", r"\1", value)  # as `escape_field` has escaped it
         if field in values and (values[field] == value) == (op == "!="):
             return False
     return True

@@ -16,8 +16,9 @@ from kinform._decoding import check_type
 from kinform._errors import OptionError
 from kinform._namespace_selector import NamespaceSelector
 from kinform._options import DEFAULT_PRUNE, Prune, Resource, Scope, Transform, WatchOptions
-from kinform._paths.conflicts import check_indexes, keeps
+from kinform._paths.conflicts import check_indexes, keeps, keeps_whole
 from kinform._paths.grammar import STAR, Path, parse
+from kinform._paths.prune_program import Program
 from kinform._printable import listed, printable
 from kinform._sharding import ShardSet
 
@@ -135,5 +136,13 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     def keeps(self, *paths: Path) -> bool:
         """Returns whether objects keep the field at each path, or a part of it."""
+        return all(keeps(program, path) for program in self._programs for path in paths)
+
+    def keeps_whole(self, path: Path) -> bool:
+        """Returns whether objects keep the field at a path as the server sent it."""
+        return self.transform is None and all(keeps_whole(program, path) for program in self._programs)
+
+    @property
+    def _programs(self) -> list[Program]:
         programs = [self.prune.program(), _METADATA if self.scope.metadata_only else None]
-        return all(program is None or keeps(program, path) for program in programs for path in paths)
+        return [program for program in programs if program is not None]

@@ -38,7 +38,7 @@ def delete_options(
         OptionError: An option is not valid.
     """
     for field, value in (("uid", uid), ("resource_version", resource_version)):
-        if value is not None and (not isinstance(value, str) or not value):
+        if value is not None and (not isinstance(value, str) or not value or not value.isprintable()):
             raise OptionError(field, value, f"the {field} of an object, or None")
     if propagation is not None:
         require_one_of("propagation", propagation, get_args(Propagation))

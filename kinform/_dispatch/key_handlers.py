@@ -58,10 +58,6 @@ class KeyHandlers:
         self._present.append((handler, present))
         self._pushed.set()
 
-    def push(self, key: str) -> None:
-        """Queues a key, if there is a handler."""
-        self.push_all((key,))
-
     def push_all(self, keys: Iterable[str]) -> None:
         """Queues keys, if there is a handler."""
         if self._registrations:

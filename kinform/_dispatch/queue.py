@@ -75,7 +75,7 @@ class Queue:
         self._latest: dict[str, Entry] = {}
         self._pinned = 0
         self._closed = False
-        self._waiting: asyncio.Future[None] | None = None
+        self._waiters: list[asyncio.Future[None]] = []
         self._resync: Iterator[Version | None] | None = None
         self.depth = 0
         self.pushed = 0
@@ -191,16 +191,18 @@ class Queue:
         return None if found is None else Entry("updated", found.key, found, found, number=sys.maxsize)
 
     async def wait(self) -> None:
-        """Waits for the next `push` or `close`."""
-        self._waiting = asyncio.get_running_loop().create_future()
+        """Waits for the next `push` or `close`. Several tasks may wait."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
         try:
-            await self._waiting
+            await waiter
         finally:
-            self._waiting = None
+            self._waiters.remove(waiter)
 
     def _wake(self) -> None:
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 def _pinned(entry: Entry) -> int:

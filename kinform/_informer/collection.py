@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from kinform._counts import StreamCounts
@@ -20,6 +21,7 @@ from kinform._dispatch.changes import Changes
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._encoding import AnyObject
 from kinform._errors import KinformError, OptionError
+from kinform._events import Skipped
 from kinform._heap import start_trim
 from kinform._informer.background import start_background
 from kinform._informer.covering_writer import CoveringWriter
@@ -161,6 +163,8 @@ class Collection:
             except BaseException:
                 if dispatcher in self._dispatchers:
                     self._dispatchers.remove(dispatcher)
+                if self.keeper is not None and not self._dispatchers:
+                    self.keeper.release()
                 await self.writer.drop_indexes(indexes)
                 raise
 
@@ -194,6 +198,8 @@ class Collection:
             self._follow_selected(self._selector)
         if loaded is not None:
             for namespace, keys in loaded.degraded.items():
+                for key in keys:
+                    self.writer.skip(namespace, Skipped("MODIFIED", key, initial=False))  # no effect without an object
                 self._healers[namespace].restore(keys)
         self._background_tasks = [start_background(self.name, "compaction", self.writer.run_background())]
         if self.keeper is not None:
@@ -280,7 +286,7 @@ class Collection:
         follower.stream.on_progress = self.wake
         self.streams[NAMESPACES] = follower.stream
         self._stream_tasks[NAMESPACES] = asyncio.create_task(
-            self._run(follower.stream, follower.run()), name=f"kinform {follower.stream.name}"
+            self._run(follower.stream, follower.run), name=f"kinform {follower.stream.name}"
         )
 
     async def leave(self, namespace: str) -> None:
@@ -330,7 +336,7 @@ class Collection:
         stream.on_progress = progress
         self.streams[namespace] = stream
         self._stream_tasks[namespace] = asyncio.create_task(
-            self._run(stream, self._fill(stream, writer)), name=f"kinform {stream.name}"
+            self._run(stream, partial(self._fill, stream, writer)), name=f"kinform {stream.name}"
         )
         return stream
 
@@ -349,10 +355,10 @@ class Collection:
         finally:
             writer.abort(stream.namespace, stream)
 
-    async def _run(self, stream: Stream, work: Coroutine[Any, Any, None]) -> None:
+    async def _run(self, stream: Stream, work: Callable[[], Awaitable[None]]) -> None:
         """Runs the work of a stream. Its failure is that of the collection."""
         try:
-            await work
+            await work()
         except Exception as error:
             # The text of an error that is not ours, such as a bug of a transport, may quote anything.
             why = error if isinstance(error, KinformError) else type(error).__name__

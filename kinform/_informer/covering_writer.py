@@ -77,11 +77,6 @@ class CoveringWriter:
         if namespace in self.covered:
             self._writer.heal(namespace, key, batch)
 
-    def skip(self, stream: str, skipped: Skipped) -> None:
-        """Records that an object was skipped. See `Writer.skip`."""
-        if skipped.key is not None and (namespace := skipped.key.rpartition("/")[0]) in self.covered:
-            self._writer.skip(namespace, skipped)
-
     def abort(self, stream: str, owner: object = None) -> None:
         """Discards the states that are coming in."""
         for namespace in self._staged:

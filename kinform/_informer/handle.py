@@ -100,6 +100,7 @@ class Handle:
             raise OptionError("Scope.shards", shards.name, "shards whose block was entered before that of the informer")
         self._dispatcher.open()
         self.entered, self.left = True, False
+        self._index_lock = asyncio.Lock()  # a new one, as the event loop may be another one than last time
         self._readable = False
         if not self._lazy or self._dispatcher.has_listeners:
             self.start()

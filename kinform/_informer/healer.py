@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterable
 
 from kinform._errors import KinformError, MemoryLimitError, StatusError
-from kinform._events import Skipped
 from kinform._informer.covering_writer import CoveringWriter
 from kinform._listwatch.fetch import fetch
 from kinform._listwatch.stream import Stream
@@ -60,7 +59,6 @@ class Healer:
         for known in degraded:
             key = None if known == UNKNOWN_KEYS else known
             self._stream.healing.skip(key, time.monotonic(), initial=False)
-            self._writer.skip(self._stream.namespace, Skipped("MODIFIED", key, initial=False))
         self.update()
 
     def stop(self) -> list[asyncio.Task[None]]:

@@ -22,6 +22,7 @@ from kinform._encoding import AnyObject
 from kinform._informer.collection import Collection
 from kinform._informer.handle import Handle
 from kinform._informer.lazy_store import LazyStore
+from kinform._informer.own_writes import sample
 from kinform._informer.report import health_of, stats_of
 from kinform._informer.waits import describe
 from kinform._listwatch.stream import Stream
@@ -470,8 +471,9 @@ class Informer(Generic[T]):
         `Synced` comes as soon as the objects that came before are a complete copy, which is when `synced` returns. If
         an object was skipped, because it is malformed or oversized, `Synced` comes after kinform has received it.
         Each object is decoded when the reader reaches it. A slow reader gets the newest version of each object: if
-        more than `queue_bound` events wait, events of the same object are merged. The iterator ends when the informer
-        stops. An iterator that is made before the start can be read after it.
+        more than `queue_bound` events wait, events of the same object are merged. Several tasks can read one iterator:
+        each event goes to one of them. The iterator ends when the informer stops. An iterator that is made before the
+        start can be read after it.
 
         The iteration does not raise a 401, 403 or 404: it waits until the refusal ends. Await `synced` first, which
         raises it.
@@ -524,6 +526,10 @@ class Informer(Generic[T]):
         A field selector may exclude the object, and only the server can evaluate it.
         """
         return resource == self.resource and not self._collection.spec.scope.field_selector
+
+    def _sample(self) -> tuple[str, str] | None:
+        """Returns key and kind of an object, or None without one; `""`: no known kind."""
+        return sample(self._collection.spec, self._collection.contents.table)
 
     def _has_name(self, name: str) -> bool:
         """Returns whether the scope has objects with this name."""

@@ -67,8 +67,8 @@ def read_own_write(
     Raises:
         OptionError: It is not an object of the collection, or has no resourceVersion that is a number.
     """
-    known = _sample(table)
-    stored_kind = "" if known is None or spec.scope.metadata_only else known[1]
+    known = sample(spec, table)
+    stored_kind = "" if known is None else known[1]
     written, body = _read(spec, obj, stored_kind)
     _check_kind(spec, written.kind or "", stored_kind)
     metadata = written.metadata or _WrittenMetadata()
@@ -107,11 +107,13 @@ def _read(spec: CollectionSpec, obj: object, kind: str) -> tuple[_Written, bytes
     return complete(written, body, spec.resource, kind=declared if isinstance(declared, str) else kind)
 
 
-def _sample(table: Table) -> tuple[str, str] | None:
-    """Returns key and kind of an object in the table, or None if it is empty."""
-    ids = table.ids()
-    for id in ids:
-        kind = msgspec.json.decode(table.raw_of(id), type=_Stored).kind
+def sample(spec: CollectionSpec, table: Table) -> tuple[str, str] | None:
+    """Returns key and kind of an object in the table, or None if it is empty.
+
+    The kind is `""` if the object does not have it: it is only metadata, or a transform has changed it.
+    """
+    for id in table.ids():
+        kind = "" if spec.scope.metadata_only else msgspec.json.decode(table.raw_of(id), type=_Stored).kind
         return table.key_of(id), kind if isinstance(kind, str) else ""
     return None
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from kinform._dispatch.dispatcher import Dispatcher
 from kinform._informer.collection import Collection
-from kinform._jitter import random_fraction
+from kinform._jitter import varied
 from kinform_ext._table import Version
 
 JITTER = 0.1  # largest random part of the period that is added or subtracted
@@ -20,7 +20,7 @@ JITTER = 0.1  # largest random part of the period that is added or subtracted
 async def run_resyncs(period: float, collection: Collection, dispatcher: Dispatcher[Any]) -> None:
     """Starts a resync each `period` seconds. Runs until it is cancelled."""
     while True:
-        await asyncio.sleep(period * (1 + JITTER * (2 * random_fraction() - 1)))
+        await asyncio.sleep(varied(period, JITTER))
         dispatcher.resync(lambda: _objects(collection), lambda: _keys(collection), collection.present_owners)
 
 

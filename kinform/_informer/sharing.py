@@ -136,11 +136,20 @@ class Sharing:
     async def stop(self) -> None:
         """Stops all informers."""
         self.running = False
-        try:
-            await asyncio.gather(*(informer._handle.leave() for informer in self.informers))
-        finally:
-            self.changed.set()
-            self.waits.wake()
+        ends = [asyncio.create_task(informer._handle.leave()) for informer in self.informers]
+        cancelled: asyncio.CancelledError | None = None
+        while waiting := [end for end in ends if not end.done()]:
+            try:
+                await asyncio.wait(waiting)
+            except asyncio.CancelledError as error:
+                cancelled = error
+                for end in waiting:  # `gather` would do it before they start
+                    end.cancel()
+        self.changed.set()
+        self.waits.wake()
+        errors = [cancelled, *(end.exception() for end in ends if not end.cancelled())]
+        if first := next(filter(None, errors), None):
+            raise first
 
     @property
     def failure(self) -> Exception | None:

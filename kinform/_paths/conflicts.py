@@ -83,15 +83,23 @@ def check_labels(selector: str, keys: Iterable[str], program: Program) -> None:
 
 def keeps(program: Program, path: Path) -> bool:
     """Returns whether a program keeps a field, or a part of it."""
+    return _target_of(program, path) != DROP
+
+
+def keeps_whole(program: Program, path: Path) -> bool:
+    """Returns whether a program keeps a field as it is."""
+    return _target_of(program, path) == KEEP
+
+
+def _target_of(program: Program, path: Path) -> int:
+    """Returns the node at a path, or `KEEP` or `DROP` for all below it."""
     node = 0
     for step in path:
         children, other, _, _ = program[node]
         node = other if step is STAR else dict(children).get(str(step).encode(), other)
-        if node == KEEP:
-            return True
-        if node == DROP:
-            return False
-    return True
+        if node in (KEEP, DROP):
+            break
+    return node
 
 
 def accepts_object(info: msgspec.inspect.Type) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import random
 import sys
 import threading
 import time
@@ -21,6 +20,7 @@ from typing import TypeVar
 import msgspec
 
 from kinform._errors import SnapshotError
+from kinform._jitter import varied
 from kinform._listwatch.stream import Stream
 from kinform._options import Snapshot, Transform
 from kinform._sharding import ShardSet
@@ -150,7 +150,7 @@ class SnapshotKeeper:
     async def run(self) -> None:
         """Writes the snapshot at each interval, until cancelled."""
         while True:
-            await asyncio.sleep(self._snapshot.interval * random.uniform(1 - JITTER, 1 + JITTER))
+            await asyncio.sleep(varied(self._snapshot.interval, JITTER))
             if not self._origin.cluster:
                 self._origin = msgspec.structs.replace(self._origin, cluster=await cluster_uid(self._transport))
             while not self._writer.idle:
@@ -227,7 +227,9 @@ async def _threaded(work: Callable[[threading.Event], Result]) -> Result:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         cancelled.set()
-        await asyncio.wait([future])
+        while not future.done():  # however often it is cancelled: the thread uses the path
+            with suppress(asyncio.CancelledError):
+                await asyncio.wait([future])
         if not future.cancelled():
             future.exception()  # or asyncio logs that it was never retrieved
         raise

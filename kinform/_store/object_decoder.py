@@ -144,11 +144,12 @@ class _Labels(msgspec.Struct, gc=False):
 
 
 class _ObjectLabels(msgspec.Struct, gc=False):
-    metadata: _Labels
+    metadata: _Labels | None = None
 
 
 _labels_decoder = msgspec.json.Decoder(_ObjectLabels)
 
 
 def _labels(key: str, raw: bytes) -> dict[str, str]:
-    return decode_object(_labels_decoder, key, raw).metadata.labels or {}
+    metadata = decode_object(_labels_decoder, key, raw).metadata
+    return (metadata and metadata.labels) or {}

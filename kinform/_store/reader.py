@@ -26,6 +26,8 @@ from kinform_ext._table import Ids, Table
 
 R = TypeVar("R")
 
+_KEY = 'a string: "namespace/name", or "name" for a cluster-scoped object'
+
 
 class Store(Mapping[str, T]):
     """Reads a collection, from any thread. Each call sees one complete state.
@@ -186,7 +188,7 @@ class Store(Mapping[str, T]):
             OptionError: The selector or `on_undecodable` is not valid, or pruning drops a label of the selector.
             DecodeError: The iteration reached an object that does not fit the type of the store.
         """
-        if not label_selector and on_undecodable == "raise":
+        if label_selector == "" and on_undecodable == "raise":
             return self._state(namespace).items()
         return self._selection(namespace, label_selector, on_undecodable, lambda pairs: pairs)
 
@@ -212,7 +214,7 @@ class Store(Mapping[str, T]):
             OptionError: The selector or `on_undecodable` is not valid, or pruning drops a label of the selector.
             DecodeError: The iteration reached an object that does not fit the type of the store.
         """
-        if not label_selector and on_undecodable == "raise":
+        if label_selector == "" and on_undecodable == "raise":
             return self._state(namespace).values()
         return self._selection(namespace, label_selector, on_undecodable, lambda pairs: map(itemgetter(1), pairs))
 
@@ -276,8 +278,11 @@ class Store(Mapping[str, T]):
             owner: The key of the owner. With a namespace, the result has objects of this namespace only.
 
         Raises:
+            OptionError: An argument is not a string.
             KinformError: The store has no such index, or the index is not built yet.
         """
+        require_instance("kind", kind, str, 'the kind of the owner with its group: "ReplicaSet.apps", "Node"')
+        require_instance("owner", owner, str, _KEY)
         namespace, _, name = owner.rpartition("/")
         return sorted(self._indexed(OWNER_PATH, f"{kind}/{name}", namespace or None))
 
@@ -364,6 +369,7 @@ class Store(Mapping[str, T]):
         select: Callable[[Iterator[tuple[str, T]]], Iterator[R]],
     ) -> Selection[R]:
         require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
+        require_instance("label_selector", label_selector, str, "a label selector as a string")
         matches = None
         if label_selector:
             matches = parse_label_selector(label_selector, field="label_selector")
@@ -391,7 +397,7 @@ class Store(Mapping[str, T]):
             values.update(values_of(path, expected.raw))
 
     def _path_of(self, name: str) -> IndexPath:
-        path = self._indexes.get(name)
+        path = self._indexes.get(name) if isinstance(name, str) else None
         if path is None:
             known = " or ".join(map(repr, self._indexes))
             raise OptionError("index", name, known or "an index, of which the store has none")
@@ -411,7 +417,7 @@ def _require_value(value: object) -> None:
 
 
 def _require_key(key: object) -> None:
-    require_instance("key", key, str, 'a string: "namespace/name", or "name" for a cluster-scoped object')
+    require_instance("key", key, str, _KEY)
 
 
 def store(
@@ -435,5 +441,6 @@ def store(
             is not positive.
     """
     check_type(type, None)
+    require_instance("name", name, str, "a text")
     contents = StoreContents(name, indexes)
     return Writer(contents), Store(contents, type, indexes, decoded_cache)

@@ -47,7 +47,7 @@ def is_server_name(name: str) -> bool:
     return len(ascii_name) <= 253 and _HOST_NAME.fullmatch(ascii_name) is not None
 
 
-class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
+class ClusterAccess(msgspec.Struct, frozen=True, kw_only=True):
     """The address of a cluster and the credentials of one user.
 
     Attributes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import weakref
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
@@ -23,10 +24,12 @@ def as_transport(api: object) -> Transport:
     """Returns `api` if it is a transport, else wraps it.
 
     Raises:
-        OptionError: Neither an ApiClient of kubernetes_asyncio nor a transport.
+        OptionError: Neither an ApiClient of kubernetes_asyncio nor a transport; or a transport with another identity
+            than `Transport` allows.
     """
     if not isinstance(api, type):
         if isinstance(api, Transport):
+            _check_identity(api)
             return api
         client: Any = api
         # The synchronous client has the same methods, but its `close` is no coroutine function.
@@ -39,3 +42,13 @@ def as_transport(api: object) -> Transport:
         api,
         "a connection from kinform.connect(), an ApiClient of kubernetes_asyncio, or a kinform.Transport",
     )
+
+
+def _check_identity(transport: Transport) -> None:
+    identity = transport.identity
+    try:
+        hash(identity)
+        weakref.ref(identity)
+    except TypeError:
+        allowed = "an object that is hashable and weakly referenceable, such as the transport itself"
+        raise OptionError("Transport.identity", identity, allowed) from None

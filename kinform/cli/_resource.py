@@ -8,6 +8,7 @@ Source: "API Discovery", unaggregated (kubernetes.io); kubectl's `ResourceBuilde
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from typing import TypeVar
@@ -23,6 +24,7 @@ from kinform import (
     ProtocolError,
     Request,
     Resource,
+    StalledError,
     StatusError,
     UnauthorizedError,
 )
@@ -30,6 +32,7 @@ from kinform import (
 Decoded = TypeVar("Decoded")
 
 MAX_BODY_BYTES = 4 << 20
+TIMEOUT_SECONDS = 30.0
 ERRORS = {401: UnauthorizedError, 403: ForbiddenError, 404: NotFoundError}
 
 _NAME = re.compile(r"[a-zA-Z0-9-]+(\.[a-z0-9-]+)*")
@@ -109,26 +112,31 @@ async def followable_resources(api: Connection) -> AsyncIterator[Found | tuple[s
     """Yields each resource that can be listed and watched.
 
     Each has the preferred version of its group if that has it, otherwise the first other one. For a group whose server
-    is down, yields the name of the group and the error.
+    is down, and for a resource that kinform cannot follow, yields its name and the error.
 
     Raises:
         StatusError: The server refuses the discovery of groups, or fails.
         TransportError: The connection failed.
-        ProtocolError: An answer is not one of a Kubernetes API server.
+        ProtocolError: The list of groups is not one of a Kubernetes API server.
     """
     seen = set[tuple[str, str]]()
     async for group, version in _versions(api, ""):
         path = f"/apis/{group}/{version}" if group else f"/api/{version}"
         try:
             listed = await _get(api, path, _ApiResources)
-        except StatusError as error:
+        except (StatusError, ProtocolError) as error:
             yield f"{group}/{version}" if group else version, error
             continue
         for each in listed.resources if listed else ():
             if "/" in each.name or (group, each.name) in seen or not {"list", "watch"}.issubset(each.verbs or ()):
                 continue
             seen.add((group, each.name))
-            yield Found(Resource(group=group, version=version, plural=each.name), each.namespaced)
+            try:
+                resource = Resource(group=group, version=version, plural=each.name)
+            except OptionError as error:  # a CRD may have a version like "stable"
+                yield f"{group}/{version}/{each.name}", error
+            else:
+                yield Found(resource, each.namespaced)
 
 
 async def _versions(api: Connection, rest: str) -> AsyncIterator[tuple[str, str]]:
@@ -170,8 +178,12 @@ async def _find_in(api: Connection, group: str, version: str, name: str) -> Foun
 
 async def _get(api: Connection, path: str, type: type[Decoded]) -> Decoded | None:
     """Returns a decoded answer, or None for 404."""
-    response = await api.open(Request(path=path, params=()))
-    body = await response.head(MAX_BODY_BYTES)
+    try:
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            response = await api.open(Request(path=path, params=()))
+            body = await response.head(MAX_BODY_BYTES)
+    except TimeoutError:
+        raise StalledError(f"get {path}: no complete response within {TIMEOUT_SECONDS:g} s") from None
     if response.status == 404:
         return None
     if response.status != 200:

@@ -12,7 +12,7 @@ import msgspec
 
 from kinform import Connection, Informer
 from kinform._checks import require_instance, require_match
-from kinform._decoding import DICT, T, decode_object, make_decoder
+from kinform._decoding import DICT, T, check_type, decode_object, make_decoder
 from kinform._errors import ConflictError, NotFoundError
 from kinform._options import Resource
 from kinform._printable import printable
@@ -35,14 +35,15 @@ async def ensure_finalizer(
 
     As long as an object has a finalizer, a deletion only sets its `metadata.deletionTimestamp`. So the controller can
     clean up first. Sends no request if the object that was passed, or that the store has, has the finalizer. Otherwise
-    sends one patch; before it a `get` if neither object is known, or if it has no finalizers, and pruning, a transform
-    or its type may have removed them. Finalizers of others are kept: if the object has changed, the server refuses the
-    patch, and the function tries again from the newest state, up to 5 times.
+    sends one patch; before it a `get` if neither object is known, if the object that was passed has no finalizers, or
+    if pruning or a transform may have removed some from that of the store. Finalizers of others are kept: if the object
+    has changed, the server refuses the patch, and the function tries again from the newest state, up to 5 times.
 
     Args:
         api: The connection.
         resource: The resource, such as `"v1/configmaps"`, or an informer of it, whose store is read for a key.
-        obj: The key of the object, or the object: a dict, a Struct, or bytes with JSON.
+        obj: The key of the object, or the object: a dict, a Struct, or bytes with JSON. It has all of its finalizers,
+            or none.
         name: The finalizer: `"example.com/cleanup"`.
         type: The type of the result: `dict`, any type that msgspec decodes to, or a model of a Kubernetes client.
 
@@ -102,20 +103,23 @@ async def _change(
 ) -> T | None:
     require_instance("api", api, Connection, "a kinform.Connection")
     require_match("name", name, QUALIFIED_NAME, _FINALIZER)
+    check_type(type, None)
     store, whole = None, False
     if isinstance(resource, Informer):
-        spec = resource._collection.spec
-        whole = isinstance(obj, str) and spec.transform is None and spec.keeps(("metadata", "finalizers"))
+        whole = resource._collection.spec.keeps_whole(("metadata", "finalizers"))
         store, resource = resource.store, resource.resource
     known: tuple[Identity, bytes] | None = None
     if not isinstance(obj, str):
         known = read_identity("obj", obj)
+        whole = bool(known[0].metadata.finalizers)
     elif store is not None and (raw := store.raw(obj)) is not None:
         known = read_identity("obj", raw)
     key = obj if isinstance(obj, str) else known[0].key if known is not None else ""
     uid = None if known is None else known[0].metadata.uid
-    if known is not None and not (known[0].metadata.resourceVersion and (whole or known[0].metadata.finalizers)):
-        known = None  # not an object of the server, or it may be pruned: a patch would remove the finalizers of others
+    if known is not None:
+        trusted = whole or _has_already(known[0], name, present)
+        if not (trusted and known[0].metadata.resourceVersion):
+            known = None  # it may not be of the server, or lack finalizers of others, which a patch would remove
     conflict: ConflictError | None = None
     try:
         for _ in range(CONFLICTS):
@@ -141,6 +145,11 @@ async def _change(
     if present and conflict is not None:
         raise conflict
     return None
+
+
+def _has_already(identity: Identity, name: str, present: bool) -> bool:
+    """Returns whether nothing is to be added, whatever other finalizers there are."""
+    return present and name in (identity.metadata.finalizers or ())
 
 
 def _recreated(resource: Resource | str, key: str) -> ConflictError:

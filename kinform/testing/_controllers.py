@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Protocol
 
 from kinform.testing._requests import RecordedRequest
 from kinform.testing._server import Server
@@ -39,7 +39,7 @@ class _Controller(Protocol):
     @property
     def started(self) -> bool: ...
     @property
-    def queue(self) -> Any: ...
+    def queue(self) -> _Queue: ...
     @property
     def last_failure(self) -> str | None: ...
 
@@ -106,7 +106,7 @@ def _work(controller: _Controller) -> str:
     """Describes what a controller has to do."""
     if not controller.started:
         return f"{controller.name} was not started: nothing has called its run()"
-    stats: _QueueStats = controller.queue.stats()
+    stats = controller.queue.stats()
     keys = f"{stats.depth} waiting and {stats.processing} processed keys"
     failing = f", {stats.failing} with retries (the last failure: {controller.last_failure})" if stats.failing else ""
     return f"{controller.name} has {keys}{failing}"

@@ -146,6 +146,7 @@ class Server:
         }
         path = Path(path)
         path.touch(mode=0o600)
+        path.chmod(0o600)  # of a file that was there before, too
         path.write_bytes(dumps(config))  # JSON is YAML
         return path
 

@@ -95,3 +95,32 @@ async def test_a_failed_discovery_is_an_error(answer: tuple[int, object], error:
     async with scripted_server(answering({"/api/v1": answer})) as server, kinform.connect(server.url) as api:
         with pytest.raises(error, match=text):
             await find_resource(api, "pods")
+
+
+async def test_what_cannot_be_followed_is_yielded_with_its_error() -> None:
+    verbs = ["list", "watch"]
+    answers = {
+        "/api/v1": (200, {"resources": [{"name": "pods", "namespaced": True, "verbs": verbs}]}),
+        "/apis": (200, {"groups": [DOWN, {"name": "example.com", "preferredVersion": {"version": "stable"}}, GROUP]}),
+        "/apis/metrics.example.com/v1": (200, "<html>"),
+        "/apis/example.com/stable": (200, {"resources": [{"name": "widgets", "namespaced": True, "verbs": verbs}]}),
+        "/apis/apps/v1": (200, {"resources": [{"name": "deployments", "namespaced": True, "verbs": verbs}]}),
+    }
+    async with scripted_server(answering(answers)) as server, kinform.connect(server.url) as api:
+        found = [each async for each in followable_resources(api)]
+    assert [str(each.resource) if isinstance(each, Found) else (each[0], type(each[1])) for each in found] == [
+        "v1/pods",
+        ("metrics.example.com/v1", kinform.ProtocolError),
+        ("example.com/stable/widgets", kinform.OptionError),
+        "apps/v1/deployments",
+    ]
+
+
+async def test_a_silent_server_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def handle(request: ReceivedRequest) -> None:
+        await request.disconnected.wait()
+
+    monkeypatch.setattr("kinform.cli._resource.TIMEOUT_SECONDS", 0.05)
+    async with scripted_server(handle) as server, kinform.connect(server.url) as api:
+        with pytest.raises(kinform.StalledError, match=r"get /api/v1: no complete response within 0\.05 s"):
+            await find_resource(api, "pods")

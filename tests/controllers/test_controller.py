@@ -427,6 +427,30 @@ async def test_an_owner_whose_name_is_not_in_the_scope_is_ignored(server: Server
                 assert recorder.keys == ["shop/api"]
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"scope": kinform.Scope(metadata_only=True)},
+        {"transform": lambda raw: b'{"kind":7}'},
+        {"transform": lambda raw: b"{}"},
+    ],
+    ids=["metadata only", "other kind", "no kind"],
+)
+async def test_an_owner_without_a_known_kind_is_reconciled(server: Server, options: dict[str, Any]):
+    server.put(PODS, pod("web"))
+    recorder = Recorder()
+    async with kinform.connect(server.url) as api:
+        async with kinform.Informer(api, PODS, **options) as pods, kinform.Informer(api, MAPS) as maps:
+            async with running(Controller(pods, recorder, owns=[maps])):
+                await recorder.called("shop/web")
+                recorder.forget()
+                server.put(MAPS, config_map("of-node", owner=reference("web", "Node")))
+                server.put(MAPS, config_map("of-pod", owner=reference("web")))
+                await recorder.called("shop/web")
+                await until(lambda: maps.stats().objects == 2)
+                assert recorder.keys == ["shop/web"]
+
+
 async def test_an_owner_can_be_cluster_scoped(server: Server):
     server.put(NODES, {"metadata": {"name": "node-1"}})
     recorder = Recorder()

@@ -17,6 +17,7 @@ import pytest
 
 import kinform
 from kinform.controllers import Controller, LeaderElection
+from kinform.controllers._reconcile.sigterm import on_sigterm
 from kinform.testing import Forbidden, Server, Unavailable
 from tests.controllers.running import Recorder, idle, running
 from tests.net.informers import fails, quick
@@ -214,6 +215,26 @@ async def test_a_controller_runs_in_another_thread(server: Server):
     thread.start()
     await asyncio.to_thread(thread.join)
     assert recorder.keys == ["shop/a"]
+
+
+async def test_sigterm_stops_no_controller_of_another_thread():
+    stopped: list[str] = []
+
+    async def other() -> None:
+        with on_sigterm(lambda: stopped.append("other")):
+            inside.set()
+            await asyncio.to_thread(outside.wait)
+
+    inside, outside = threading.Event(), threading.Event()
+    thread = threading.Thread(target=lambda: asyncio.run(other()))
+    with on_sigterm(lambda: stopped.append("main")):
+        thread.start()
+        await asyncio.to_thread(inside.wait)
+        signal.raise_signal(signal.SIGTERM)
+        await until(lambda: stopped)
+        outside.set()
+        await asyncio.to_thread(thread.join)
+    assert stopped == ["main"]
 
 
 # Starts

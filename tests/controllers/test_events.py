@@ -335,6 +335,7 @@ def test_an_event_before_the_start_is_refused():
     [
         ("reason", {"reason": ""}),
         ("reason", {"reason": "x" * 129}),
+        ("reason", {"reason": "\ud800"}),
         ("note", {"note": None}),
         ("type", {"type": "Error"}),
         ("action", {"action": ""}),
@@ -342,6 +343,7 @@ def test_an_event_before_the_start_is_refused():
         ("regarding", {"regarding": b"[]"}),
         ("regarding.metadata.name", {"regarding": {"apiVersion": "v1", "kind": "Pod"}}),
         ("regarding.kind", {"regarding": {"apiVersion": "v1", "metadata": {"name": "a"}}}),
+        ("regarding.kind", {"regarding": {**about(), "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata"}}),
         ("regarding.apiVersion", {"regarding": {"kind": "Pod", "metadata": {"name": "a"}}}),
     ],
 )

@@ -147,12 +147,20 @@ def without_finalizers(raw: bytes) -> bytes:
     return msgspec.json.encode(obj)
 
 
+def with_the_last_finalizer(raw: bytes) -> bytes:
+    obj = msgspec.json.decode(raw)
+    del obj["metadata"]["finalizers"][:-1]
+    return msgspec.json.encode(obj)
+
+
 @pytest.mark.parametrize(
     "options",
     [
         {"prune": kinform.Prune(drop=["metadata.finalizers"])},
         {"prune": kinform.Prune(drop=["metadata.finalizers"]), "type": KeyOnly},
+        {"prune": kinform.Prune(keep_last={"metadata.finalizers": 1})},
         {"transform": without_finalizers},
+        {"transform": with_the_last_finalizer},
     ],
 )
 async def test_finalizers_that_the_store_lacks_are_kept(server: Server, sim, options):
@@ -225,3 +233,9 @@ async def test_wrong_arguments_are_named(sim, field, arguments):
         with pytest.raises(kinform.OptionError) as caught:
             await function(*arguments)
         assert caught.value.field == field
+
+
+async def test_a_type_that_objects_cannot_have_is_refused(sim):
+    for function in (ensure_finalizer, remove_finalizer):
+        with pytest.raises(kinform.OptionError, match=r"^type: "):
+            await function(sim, MAPS, "shop/a", OURS, type=int)

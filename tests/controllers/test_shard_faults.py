@@ -208,3 +208,35 @@ async def test_leases_are_followed_again_after_a_fatal_error(
     finally:
         await third.stop()
     assert no_overlap(*replicas, third)
+
+
+async def test_a_failed_informer_keeps_no_lease_at_the_end(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    async with kinform.connect(server.url) as api:
+        async with Shards(api, NAME, count=COUNT, lease_seconds=60, renew_deadline=40, retry_seconds=30) as shards:
+            await until(lambda: len(shards.stats().owned) == COUNT)
+            for stream in shards._leases._collection.streams.values():
+                stream.fail(kinform.KinformError("ended by the test"))
+            await until(lambda: shards._leases.state == "failed")
+    assert "ended by the test" in caplog.text
+    found = [server.get(LEASES, f"{NAME}-{index}") for index in range(COUNT)]
+    assert [lease["spec"]["holderIdentity"] for lease in found if lease] == [""] * COUNT
+
+
+async def test_an_end_that_is_cancelled_at_any_step_leaves_no_task(server: Server) -> None:
+    async with kinform.connect(server.url) as api:
+        for steps in range(4):
+            shards = Shards(api, NAME, count=2, lease_seconds=60, renew_deadline=40, retry_seconds=0.5)
+            ending = asyncio.Event()
+
+            async def run(shards: Shards = shards, ending: asyncio.Event = ending) -> None:
+                async with shards:
+                    ending.set()
+
+            task = asyncio.create_task(run())
+            await ending.wait()
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.wait([task])
+            await asyncio.sleep(0)
+            assert not [each for each in asyncio.all_tasks() if each.get_name().startswith("kinform")], steps

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib
 import pickle
 
+import msgspec
 import pytest
 
-from kinform._errors import MAX_CAUSES, StatusCause, StatusError
+import kinform
+from kinform._errors import MAX_CAUSES, OptionError, StatusCause, StatusError
 from kinform._printable import in_seconds, printable, without_documents
 
 HOSTILE = "line\nline\r\x1b[2J\x00\x9b\u2028\u202e\ud800" * 10_000
@@ -43,6 +45,33 @@ def test_control_characters_are_escaped_and_length_is_bounded(text, shown):
 )
 def test_objects_in_the_words_of_a_server_are_not_shown(text, shown):
     assert without_documents(text) == shown
+
+
+class Secret(msgspec.Struct):
+    data: dict[str, str]
+
+
+SECRET = {"data": {"password": "hunter2"}}
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (SECRET, "<dict>"),
+        (msgspec.json.encode(SECRET), "<bytes>"),
+        (Secret(SECRET["data"]), "<Secret>"),
+        ([SECRET], "<list>"),
+        (None, "None"),
+        (7, "7"),
+        (["a", 1], "['a', 1]"),
+        (Secret, f"{Secret!r}"),
+        (kinform.Scope(), "Scope()"),
+    ],
+)
+def test_an_error_of_an_argument_shows_no_object(value, shown):
+    error = OptionError("key", value, "a string")
+    assert str(error) == f"key: {shown} is not allowed; expected a string"
+    assert error.value is value
 
 
 def test_no_word_of_a_server_is_unbounded_or_unprintable():

@@ -370,6 +370,17 @@ def test_arguments_of_the_wrong_type_are_refused(kept):
     for read in (indexed.index, indexed.index_keys):
         with pytest.raises(OptionError, match=r"^value: 3 is not allowed; expected a string, also for numbers"):
             read("node", 3)
+    for read in (kept.store.items, kept.store.values):
+        for selector in (None, {"app": "web"}, []):
+            with pytest.raises(OptionError, match=r"^label_selector: .* expected a label selector as a string"):
+                read(label_selector=selector)
+    with pytest.raises(OptionError, match=r"^index: .* expected 'node'"):
+        indexed.index_values(["node"])
+    for field, arguments in (("kind", (None, "shop/a")), ("owner", ("ReplicaSet.apps", None))):
+        with pytest.raises(OptionError, match=f"^{field}: None is not allowed"):
+            kept.store.owned_keys(*arguments)
+    with pytest.raises(OptionError, match=r"^name: 3 is not allowed; expected a text"):
+        make_store(name=3)
 
 
 def test_the_repr_of_a_store_has_its_size_and_no_contents(kept):

@@ -166,6 +166,7 @@ def test_namespaces_keep_their_order_without_duplicates():
         (lambda: WatchOptions(initial="lists"), "WatchOptions.initial"),
         (lambda: WatchOptions(compression="br"), "WatchOptions.compression"),
         (lambda: WatchOptions(watch_timeout=0), "WatchOptions.watch_timeout"),
+        (lambda: WatchOptions(watch_timeout=float("inf")), "WatchOptions.watch_timeout"),
         (lambda: WatchOptions(headers_timeout=-1), "WatchOptions.headers_timeout"),
         (lambda: WatchOptions(silence_timeout="9"), "WatchOptions.silence_timeout"),
         (lambda: WatchOptions(max_object_bytes=0), "WatchOptions.max_object_bytes"),

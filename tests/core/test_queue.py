@@ -146,6 +146,20 @@ async def test_pop_waits_for_a_push_and_ends_at_close():
     assert await waiting is None
 
 
+async def test_each_of_several_tasks_that_wait_is_served():
+    queue = Queue(10)
+    waiting = [asyncio.ensure_future(queue.pop()) for _ in range(4)]
+    await asyncio.sleep(0)
+    waiting.pop().cancel()
+    queue.push(added(1, key="shop/a"))
+    queue.push(added(1, key="shop/b"))
+    await asyncio.sleep(0)
+    queue.close()
+    async with asyncio.timeout(10):
+        found = await asyncio.gather(*waiting)
+    assert [entry and entry.key for entry in found] == ["shop/a", "shop/b", None]
+
+
 async def test_a_sealed_queue_merges_nothing_into_what_waits():
     queue = Queue(1)
     queue.push(added(1))

@@ -7,7 +7,8 @@ import re
 import pytest
 
 from kinform._errors import OptionError
-from kinform._selectors import check_field_selector, parse_label_selector
+from kinform._selector_builder import Selector
+from kinform._selectors import check_field_selector, parse_label_selector, selects_identity
 
 WEB = {"app": "web", "tier": "front", "example.com/rank": "3"}
 
@@ -60,7 +61,15 @@ def test_a_valid_field_selector_is_accepted(selector):
     check_field_selector(selector, field="Scope.field_selector")
 
 
-@pytest.mark.parametrize("selector", ["status.phase", "=x", "a=b,", "a in (b)", "a=b=c"])
+@pytest.mark.parametrize("selector", ["status.phase", "=x", "a=b,", "a in (b)", "a=b=c", "a=\ud800"])
 def test_an_invalid_field_selector_is_refused(selector):
     with pytest.raises(OptionError, match=r"Scope\.field_selector: .* is not a requirement$"):
         check_field_selector(selector, field="Scope.field_selector")
+
+
+@pytest.mark.parametrize("name", ["web", "system:a,b", "a=b", "a\\b"])
+def test_a_field_selector_admits_the_name_that_it_escapes(name):
+    selector = Selector.fields({"metadata.name": name})
+    assert selects_identity(selector, "shop", name)
+    assert not selects_identity(selector, "shop", f"{name}x")
+    assert not selects_identity(selector.replace("=", "!=", 1), "shop", name)

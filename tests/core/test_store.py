@@ -354,6 +354,14 @@ class TestReading:
         with pytest.raises(OptionError, match="label_selector"):
             kept.store.items(label_selector="a b")
 
+    @pytest.mark.parametrize("raw", [b"{}", b'{"metadata":null}', b'{"metadata":{"labels":null}}'])
+    def test_a_transformed_object_may_have_no_labels(self, raw):
+        kept = Kept()
+        kept.writer.transform = lambda _: raw
+        kept.live("ADDED", obj("a"))
+        assert list(kept.store.items(label_selector="app=web")) == []
+        assert [key for key, _ in kept.store.items(label_selector="!app")] == ["shop/a"]
+
     def test_a_user_type_is_decoded_and_errors_show_no_values(self):
         kept = Kept(type=Pod)
         kept.relist(obj("a", replicas=3), obj("b", replicas="hunter2"))

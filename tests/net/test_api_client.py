@@ -20,6 +20,7 @@ from kinform._transport.api_client import ApiClientTransport
 from kinform._transport.base import Request
 from kinform._transport.lean_import import ApiClient
 from tests.support.loops import on_each_loop
+from tests.support.recording import RecordingTransport
 from tests.support.scripted_server import ReceivedRequest, ScriptedServer, scripted_server
 from tests.support.transports import PODS, api_client_transport, body_of
 
@@ -232,6 +233,17 @@ class SynchronousClient:
 def test_an_object_that_is_not_a_client_is_refused(api: object) -> None:
     with pytest.raises(OptionError, match=r"^api: .*kinform\.connect\(\)"):
         as_transport(api)
+
+
+@pytest.mark.parametrize("identity", ["https://example.com", {}, 7])
+def test_a_transport_with_another_identity_is_refused(identity: object) -> None:
+    class WithIdentity(RecordingTransport):
+        @property
+        def identity(self) -> object:
+            return identity
+
+    with pytest.raises(OptionError, match=r"^Transport\.identity: .* hashable and weakly referenceable"):
+        as_transport(WithIdentity(kinform.connect("http://127.0.0.1:1")))
 
 
 @on_each_loop

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from pathlib import Path
 
 import pytest
@@ -158,3 +159,12 @@ async def test_a_second_handle_starts_if_the_first_one_failed_to(server, monkeyp
         await synced(collection)
         await collection.close(second)
         await server.wait_for_watchers(0)
+
+
+async def test_a_stream_closed_before_it_starts_warns_of_nothing(server):
+    async with kinform.connect(server.url) as api:
+        collection, handle = collection_of(api), dispatcher()
+        await collection.open(handle)
+        await collection.close(handle)  # nothing was awaited in between
+        assert server.requests == []
+        gc.collect()  # a coroutine that was never awaited is an error of the test

@@ -401,6 +401,64 @@ class TestLife:
         assert (tmp_path / "pods").exists()
         await leaving
 
+    async def test_a_cancelled_end_waits_for_all_informers(self, server, api):
+        server.put(PODS, {"metadata": {"name": "a", "namespace": "shop"}})
+        server.put(MAPS, {"metadata": {"name": "a", "namespace": "shop"}})
+        running, ended = list[str](), list[str]()
+
+        def ends_after(name: str, steps: int) -> Any:
+            async def handler(obj: object) -> None:
+                running.append(name)
+                try:
+                    await asyncio.Event().wait()
+                finally:
+                    for _ in range(steps):
+                        with contextlib.suppress(asyncio.CancelledError):
+                            await asyncio.sleep(0)
+                    ended.append(name)
+
+            return handler
+
+        async def use() -> None:
+            async with kinform.Factory(api) as factory:
+                factory.informer(PODS, options=quick()).on_add(ends_after("pods", 100))
+                factory.informer(MAPS, options=quick()).on_add(ends_after("maps", 20))
+                await until(lambda: len(running) == 2)
+                leaving.set()
+
+        leaving = asyncio.Event()
+        using = asyncio.create_task(use())
+        await leaving.wait()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        using.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await using
+        assert sorted(ended) == ["maps", "pods"]
+        assert tasks() == []
+
+    @pytest.mark.parametrize("between", [0, 1, 2, 5])
+    async def test_two_cancellations_at_any_step_leave_nothing(self, server, api, tmp_path, between):
+        server.generate(PODS, 3)
+
+        async def use() -> None:
+            factory = kinform.Factory(api)
+            pods = factory.informer(PODS, snapshot=tmp_path / "pods", options=quick())
+            factory.informer(MAPS, options=quick())
+            async with factory, kinform.Informer(api, PODS, snapshot=tmp_path / "mine", options=quick()):
+                await pods.synced(timeout=10)
+
+        for steps in range(0, 90, 3):
+            using = asyncio.create_task(use())
+            for iterations in (steps, between):
+                for _ in range(iterations):
+                    await asyncio.sleep(0)
+                using.cancel()
+            await asyncio.wait([using])
+            await asyncio.sleep(0)
+            assert tasks() == [], steps
+            assert not [found.name for found in tmp_path.iterdir() if found.name.startswith(".")], steps
+
     async def test_a_snapshot_that_cannot_be_used_ends_the_start(self, server, api, tmp_path):
         (tmp_path / "notes").write_text("mine")
         factory = kinform.Factory(api)

@@ -239,3 +239,35 @@ async def test_a_listener_beside_handlers_of_objects_gets_all_owners(server, map
         await until(lambda: seen == of("shop/one", "shop/one", "shop/two"))
         server.delete(MAPS, "shop/a")
         await until(lambda: seen[3:] == of("shop/two"))
+
+
+def test_listeners_can_be_added_at_once_in_each_event_loop():
+    class OfEachRun:
+        connection: kinform.Connection
+
+        @property
+        def identity(self) -> object:
+            return self
+
+        async def open(self, request: kinform.Request) -> kinform.Response:
+            return await self.connection.open(request)
+
+        async def refresh_credentials(self) -> bool:
+            return False
+
+    async def run() -> None:
+        async with Server() as server, kinform.connect(server.url) as transport.connection:
+            for number in range(100):  # more than one slice of the index
+                server.put(MAPS, owned(f"m-{number}", "one", text="x" * 10_000))
+            async with maps:
+                await maps.synced(timeout=10)
+                seen = [Seen(), Seen()]
+                await asyncio.gather(*map(maps._add_owner_listener, seen))
+                assert [set(each) for each in seen] == [{*of("shop/one")}] * 2
+                for each in seen:
+                    await maps._remove_owner_listener(each)
+
+    transport = OfEachRun()
+    maps = kinform.Informer(transport, MAPS, options=quick())
+    for _ in range(2):
+        asyncio.run(run())

@@ -11,12 +11,14 @@ import logging
 import os
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import kinform
+from kinform._sharding import ShardSet
 from kinform.testing import Server, Stall
 from tests.net.informers import fails, in_sync, quick, versions
 from tests.support.clusters import Cluster
@@ -485,6 +487,20 @@ async def test_a_second_informer_on_one_path_raises(server, api, path):
     async with informer(api, path) as pods:
         assert pods.stats().snapshot.loaded
     assert sorted(found.name for found in path.parent.iterdir()) == ["link", "other", "pods.kinform"]
+
+
+async def test_a_start_that_fails_releases_the_path(server, api, path):
+    class OfAnotherLoop:
+        name, entered, current = "shop/worker", True, ShardSet(1, frozenset({0}))
+
+        def subscribe(self, listener: object) -> Callable[[], None]:
+            raise kinform.KinformError("another event loop")
+
+    put(server, "a")
+    with pytest.raises(kinform.KinformError, match="another event loop"):
+        await run_once(api, path, scope=kinform.Scope(shards=OfAnotherLoop()))
+    assert list(path.parent.iterdir()) == []
+    await run_once(api, path)
 
 
 async def test_a_path_in_use_by_another_process_raises(server, api, path):

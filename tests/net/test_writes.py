@@ -366,6 +366,7 @@ class ArrayLike(msgspec.Struct, array_like=True):
         ("patch", (MAPS, "shop/a", {}), {"how": "mege"}, "^how: 'mege' is not allowed; expected \"merge\" or"),
         ("replace", (MAPS, {"metadata": {}}), {}, "^obj.metadata.name: None"),
         ("delete", (MAPS, "shop/a"), {"uid": ""}, "^uid: ''"),
+        ("delete", (MAPS, "shop/a"), {"uid": "\ud800"}, "^uid: "),
         ("delete", (MAPS, "shop/a"), {"resource_version": 7}, "^resource_version: 7"),
         ("delete", (MAPS, "shop/a"), {"propagation": "background"}, "^propagation: 'background'"),
         ("delete", (MAPS, "shop/a"), {"grace_period": -1}, "^grace_period: -1"),

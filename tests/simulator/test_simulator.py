@@ -143,6 +143,7 @@ async def test_a_token_is_required_and_can_change(server: Server, client: aiohtt
 
 
 def test_a_kubeconfig_is_private_and_names_the_server(tmp_path: Path) -> None:
+    (tmp_path / "config").touch(mode=0o644)
     path = Server(port=12345, token="abc").write_kubeconfig(tmp_path / "config")
     assert path.stat().st_mode & 0o777 == 0o600
     config = json.loads(path.read_text())

@@ -328,6 +328,5 @@ class Answer(msgspec.Struct, gc=False):
 
 
 def _require_text(field: str, value: object) -> None:
-    require_instance(field, value, str, f"a text of 1 to {MAX_REASON} characters")
-    if not value or len(str(value)) > MAX_REASON:
-        raise OptionError(field, value, f"a text of 1 to {MAX_REASON} characters")
+    if not isinstance(value, str) or not value or len(value) > MAX_REASON or not value.isprintable():
+        raise OptionError(field, value, f"a text of 1 to {MAX_REASON} printable characters")

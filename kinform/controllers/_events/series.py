@@ -16,6 +16,7 @@ from kinform.controllers._leases.lease import micro_time
 
 MAX_NOTE_BYTES: Final = 1024
 _CUT: Final = "..."
+_OF_METADATA: Final = ("PartialObjectMetadata", "meta.k8s.io/v1")  # kind and apiVersion of every object
 _MAX_NAME: Final = 253 - 17  # a dot and a time follow
 _SUBDOMAIN: Final = re.compile(r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?(?:\.[a-z0-9](?:[-a-z0-9]*[a-z0-9])?)*")
 
@@ -34,13 +35,13 @@ class Regarding(NamedTuple):
         """Returns the reference to an object.
 
         Raises:
-            OptionError: It has no apiVersion or no kind.
+            OptionError: It has no apiVersion or no kind, or those of all metadata.
         """
         for field, value, allowed in (
+            ("kind", identity.kind, 'the kind, like "Widget", which objects of Scope(metadata_only=True) do not have'),
             ("apiVersion", identity.apiVersion, 'the apiVersion, like "example.com/v1"'),
-            ("kind", identity.kind, 'the kind, like "Widget"'),
         ):
-            if not value:
+            if not value or value in _OF_METADATA:
                 raise OptionError(f"regarding.{field}", value, allowed)
         metadata = identity.metadata
         return cls(

@@ -250,7 +250,7 @@ class Controller:
             action: The action of the controller, as a word for programs. At most 128 characters. None: the reason.
 
         Raises:
-            OptionError: An argument is not valid.
+            OptionError: An argument is not valid; or `primary` has metadata only, so that it does not know the kind.
             KinformError: As for `events`; or `run` was not called, or this is not its event loop.
         """
         events, obj = self.events, self._primary.store.raw(key)

@@ -7,22 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
 from kinform._informer.informer import Informer
 from kinform._plurals import plural_of
-
-
-class _Kind(msgspec.Struct, gc=False):
-    kind: str = ""
 
 
 class Owners:
     """Finds the keys of owners in the collection of an informer.
 
     A reference names the kind of the owner, not its resource, and not whether it has a namespace. Both are those of an
-    object in the collection. As long as it had no object, the plural of the kind decides, and the owner is in the
-    namespace of its object.
+    object in the collection. As long as it had no object, the owner is in the namespace of its object. Without a known
+    kind, such as in a collection of metadata only, the plural of the kind decides.
 
     Args:
         informer: The informer of the owners.
@@ -30,8 +24,7 @@ class Owners:
 
     def __init__(self, informer: Informer[Any]) -> None:
         self._informer = informer
-        self._kind = ""
-        self._namespaced = True
+        self._sample: tuple[str, str] | None = None  # key and kind of an object of the collection
 
     def key_of(self, owner: str) -> str | None:
         """Returns the key of an owner, or None if the collection cannot have it.
@@ -46,19 +39,10 @@ class Owners:
         kind, _, group = kind_and_group.partition(".")
         if group != resource.group:
             return None
-        if not self._kind:
-            self._learn()
-        if kind != self._kind if self._kind else plural_of(kind) != resource.plural:
+        self._sample = self._sample or self._informer._sample()
+        its_key, its_kind = self._sample or ("/", "")
+        if kind != its_kind if its_kind else plural_of(kind) != resource.plural:
             return None
         if not self._informer._has_name(name := key.rpartition("/")[2]):
             return None  # without this, it would seem to be deleted
-        return key if self._namespaced else name
-
-    def _learn(self) -> None:
-        """Reads kind and scope from an object of the collection, if it has one."""
-        store = self._informer.store
-        for key in store:
-            if (raw := store.raw(key)) is not None:
-                self._kind = msgspec.json.decode(raw, type=_Kind).kind
-                self._namespaced = "/" in key
-                return
+        return key if "/" in its_key else name

@@ -20,13 +20,12 @@ def on_sigterm(stop: Callable[[], None]) -> Iterator[None]:
 
     Has no effect in another thread, and if the program has a handler of its own.
     """
-    loop = asyncio.get_running_loop()
-    installs = not _running and _is_free()
-    if installs:
-        loop.add_signal_handler(signal.SIGTERM, _stop_all)
-    elif not _running:
+    if threading.current_thread() is not threading.main_thread() or not (_running or _is_free()):
         yield
         return
+    loop = asyncio.get_running_loop()
+    if not _running:
+        loop.add_signal_handler(signal.SIGTERM, _stop_all)
     _running.append(stop)
     try:
         yield
@@ -37,7 +36,7 @@ def on_sigterm(stop: Callable[[], None]) -> Iterator[None]:
 
 
 def _is_free() -> bool:
-    return threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    return signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 def _stop_all() -> None:

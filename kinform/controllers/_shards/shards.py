@@ -190,8 +190,10 @@ class Shards:
     ) -> None:
         self._main.cancel()
         try:
-            await asyncio.wait([self._main])
-            await self._leases.__aexit__(None, None, None)
+            try:
+                await asyncio.wait([self._main])
+            finally:  # also if this is cancelled
+                await self._leave_leases()
             if operations := [each.operation for each in (*self._claims, self._own) if each.operation is not None]:
                 await asyncio.wait(operations)
             moves = self._moves
@@ -325,12 +327,16 @@ class Shards:
 
     async def _follow_again(self) -> None:
         """Follows the Leases again, after an error that ended their informer."""
-        error = await self._leases.failed()
-        self._set_error(error)
-        with suppress(type(error)):  # the end of its block raises it
-            await self._leases.__aexit__(None, None, None)
+        await self._leave_leases()
         self._leases = self._informer()
         await self._leases.__aenter__()
+
+    async def _leave_leases(self) -> None:
+        """Stops following the Leases. An error that ended their informer is reported."""
+        try:
+            await self._leases.__aexit__(None, None, None)
+        except Exception as error:
+            self._set_error(error)
 
     def _advance(self, now: float) -> float:
         """Starts what has to be done now, and returns the time of the next step."""
