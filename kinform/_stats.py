@@ -288,11 +288,12 @@ class OnDemandStats(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         objects: Number of objects in the cache.
         missing: Number of keys that are known to have no object.
-        watches: Number of objects that have a watch.
+        watches: Number of watches. Each has a connection, and follows one object, or several namespaces.
         hits: Number of reads that were answered without a request.
         misses: Number of other reads. Several may wait for one request.
         stale_answers: Number of reads that got an answer that is older than promised, because of `max_stale`.
-        requests: Number of fetches: LISTs of an object, and watches that begin with it. Other watches do not count.
+        requests: Number of fetches: LISTs of an object, and watches that begin with one or several. Other watches do
+            not count.
         errors: Number of those that failed. Readers got the error, or a stale answer.
         evictions: Number of answers that were removed to make room for others.
         wire_bytes: Bytes of all objects received, as the server sent them.

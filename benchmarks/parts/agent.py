@@ -77,8 +77,9 @@ async def _change(server: Server, agent: Process, pod: str, number: int) -> floa
 
     Returns the seconds until the agent reads it.
     """
-    labels = {"tenant": f"t{number}"}
-    server.put("v1/namespaces", {"metadata": {"name": pod.partition("/")[0], "labels": labels}})
+    namespace = pod.partition("/")[0]
+    labels = {"kubernetes.io/metadata.name": namespace, "tenant": f"t{number}"}
+    server.put("v1/namespaces", {"metadata": {"name": namespace, "labels": labels}})
     changed = time.monotonic()
     while (found := await asyncio.to_thread(agent.do, "labels", pod=pod))["namespace"] != labels:
         if time.monotonic() > changed + LATEST:

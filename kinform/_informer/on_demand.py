@@ -1,6 +1,7 @@
 """A read-through cache: objects are fetched at their first read, and kept current.
 
-Decides what is requested, and what readers get. `on_demand_cache` keeps the answers, `on_demand_watch` follows objects.
+Decides what is requested, and what readers get. In `read_through`, `answers` keeps the answers, and `watch_set` follows
+objects.
 Source: the managers of Secrets and ConfigMaps in the kubelet; RFC 5861 (stale-if-error) for stale answers.
 """
 
@@ -17,10 +18,12 @@ from kinform._connection.connection import require_open
 from kinform._connection.exchange import Call, exchange
 from kinform._connection.target import Target
 from kinform._decoding import DICT, T, decode_object, make_decoder
-from kinform._errors import KinformError, StalledError, StatusError, release_frames
+from kinform._errors import KinformError, StatusError, release_frames
 from kinform._informer.background import start_background
-from kinform._informer.on_demand_cache import AnswerCache
-from kinform._informer.on_demand_watch import End, ObjectWatch
+from kinform._informer.read_through.answers import AnswerCache
+from kinform._informer.read_through.names_watch import NamesWatch
+from kinform._informer.read_through.request_turns import RequestTurns
+from kinform._informer.read_through.watch_set import WatchSet
 from kinform._listwatch.fetch import Fetched, read_fetched, request_of
 from kinform._listwatch.stream import cooldown_of
 from kinform._loop_binding import LoopBinding
@@ -32,11 +35,9 @@ from kinform._stats import OnDemandStats
 from kinform._throttled_log import ThrottledLog
 from kinform._transport.adapter import ApiClient, as_transport
 from kinform._transport.base import Response, Transport
-from kinform_ext._scan import Batch
 
 log = logging.getLogger("kinform.on_demand")
 
-MAX_CONCURRENT_REQUESTS = 16
 ERROR_SECONDS = 1.0  # after a failed request, its error is the answer for this long
 MAX_RETRY_AFTER = 600.0  # seconds: one bad header of a proxy must not stop a key for years
 TIDY_SECONDS = 15.0  # between two searches for unread answers and watches; less for a short ttl
@@ -58,6 +59,11 @@ class OnDemand(Generic[T]):
     A first read sends one request with the field selector `metadata.name`, for all concurrent readers of the key: a
     watch that begins with the object (WatchList, KEP-3157). Servers without WatchList get a LIST, then a watch. If a
     server accepts the watch, but sends no complete state in half of the `timeout`, it counts as one of them.
+
+    Several namespaces can share one watch, because each has a label with its name (KEP-2161): those that are first read
+    at the same time, and after about a second those that had watches of their own, if these are five or more. If a
+    shared watch is refused or fails at its start, each of them is requested alone.
+
     Cancellation of a reader does not affect the others. An object keeps its watch as long as it is read at least once
     in `ttl` seconds. If there are `max_watches` others, if the object does not exist, or if the watch fails, a read of
     a missing or old answer sends a LIST. After a watch was refused, the `ttl` alone keeps the object current.
@@ -82,7 +88,8 @@ class OnDemand(Generic[T]):
             evicted first.
         max_bytes: The most bytes that the objects may take, without free space: `memory.held_bytes` minus
             `memory.dead_bytes` of `stats()`. At least one object is kept. None: no limit.
-        max_watches: The most watches. Each has an HTTP connection. 0: the `ttl` alone keeps objects current.
+        max_watches: The most watches. Each has an HTTP connection, and follows one object, or for `v1/namespaces` as
+            many as a request can name, about 170. 0: the `ttl` alone keeps objects current.
         max_stale: If a request fails, an answer may be older than its age allows by this number of seconds. 0: the
             error is raised.
         prune: The fields of each object to keep. Default: all but `metadata.managedFields`.
@@ -140,12 +147,18 @@ class OnDemand(Generic[T]):
     def _begin(self) -> None:
         """Makes everything for a start without answers."""
         self._cache = AnswerCache(self.name, self._max_objects, self._max_bytes)
-        self._watches: dict[str, ObjectWatch] = {}
+        self._turns = RequestTurns(self._cooldown)
+        self._watches = WatchSet(
+            self._transport,
+            self._spec,
+            self._cache,
+            self._turns,
+            max_watches=self._max_watches,
+            ttl=self._ttl,
+            throttled_log=self._log,
+        )
         self._fetches: dict[str, asyncio.Task[tuple[float, bytes | None]]] = {}
-        self._failures: dict[str, tuple[KinformError, float]] = {}  # with the time until which it is the answer
         self._background_tasks: list[asyncio.Task[None]] = []
-        self._slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
-        self._begins_watches = True
 
     def __repr__(self) -> str:
         state = "running" if self._running else "not running"
@@ -174,6 +187,7 @@ class OnDemand(Generic[T]):
         self._background_tasks = [
             start_background(self.name, "compaction", self._cache.writer.run_background()),
             start_background(self.name, "expiry", self._tidy()),
+            start_background(self.name, "merge of watches", self._watches.merge()),
         ]
         return self
 
@@ -187,7 +201,8 @@ class OnDemand(Generic[T]):
         tasks: list[asyncio.Task[object]] = [*self._background_tasks, *self._fetches.values()]
         for task in tasks:
             task.cancel()
-        tasks += [watch.stop() for watch in self._watches.values()]
+        tasks += self._watches.stop()
+        self._requests += self._watches.requests
         self._evictions += self._cache.evictions
         self._wire_bytes += self._cache.writer.wire_bytes
         self._begin()
@@ -221,9 +236,8 @@ class OnDemand(Generic[T]):
         Target.of_key(self.resource, key).check_scope()
         self._misses += 1
         while True:
-            failure = self._failures.get(key)
-            if failure is not None and time.monotonic() < failure[1]:
-                return self._stale_answer(key, failure[0])
+            if (failure := self._cache.failure(key, time.monotonic())) is not None:
+                return self._stale_answer(key, failure)
             fetch = self._fetches.get(key)
             if fetch is None:
                 name = f"kinform fetch of {self.name} {printable(key)}"
@@ -250,7 +264,7 @@ class OnDemand(Generic[T]):
             hits=self._hits,
             misses=self._misses,
             stale_answers=self._stale_answers,
-            requests=self._requests,
+            requests=self._requests + self._watches.requests,
             errors=self._errors,
             evictions=self._evictions + cache.evictions,
             wire_bytes=self._wire_bytes + cache.writer.wire_bytes,
@@ -265,8 +279,7 @@ class OnDemand(Generic[T]):
     def _current_at(self, key: str) -> float | None:
         """Returns the last time at which the answer was certainly current, or None."""
         current_at = self._cache.current_at(key)
-        watch = self._watches.get(key)
-        return current_at if watch is None or current_at is None else max(current_at, watch.current_at)
+        return None if current_at is None else max(current_at, self._watches.current_at(key))
 
     def _limit(self, key: str) -> float:
         return self._ttl if self._cache.has_object(key) else self._negative_ttl
@@ -277,8 +290,7 @@ class OnDemand(Generic[T]):
 
     def _answer(self, key: str, now: float) -> T | None:
         self._cache.note_read(key)
-        if (watch := self._watches.get(key)) is not None:
-            watch.last_read = now
+        self._watches.note_read(key, now)
         raw = self._cache.raw(key)
         return None if raw is None else decode_object(self._decoder, key, raw)
 
@@ -309,9 +321,7 @@ class OnDemand(Generic[T]):
                 self._cooldown.begin(error.retry_after)
             wait = error.retry_after if isinstance(error, StatusError) and error.retry_after is not None else 0.0
             until = time.monotonic() + min(max(wait, ERROR_SECONDS), MAX_RETRY_AFTER)
-            if len(self._failures) >= self._max_objects:
-                del self._failures[next(iter(self._failures))]
-            self._failures[key] = error, until
+            self._cache.put_failure(key, error, until)
             raise
         finally:
             if self._fetches.get(key) is asyncio.current_task():
@@ -329,147 +339,59 @@ class OnDemand(Generic[T]):
             finally:
                 response.close()
 
-        await self._take_slot(call)
-        try:
-            self._requests += 1
-            await self._await_cooldown(call, deadline)
-            watch = self._begin_watch(key)
-            if watch is not None and await self._has_first_state(watch, deadline):
+        watch = await self._begin_watch(key, deadline)
+        if watch is not None:
+            current_at = self._cache.current_at(key)
+            if current_at is not None and current_at >= watch.started:
                 return watch.started, self._cache.raw(key)
-            await self._await_cooldown(call, deadline)
+            refusal = watch.error
+            if isinstance(refusal, StatusError) and time.monotonic() + (refusal.retry_after or 0.0) >= deadline:
+                raise refusal
+        async with self._turns.turn(str(call), deadline):
+            if watch is None or watch.by_label:
+                self._requests += 1
             started = time.monotonic()
             fetched = await exchange(self._transport, call, read, timeout=deadline - started)
-        finally:
-            self._slots.release()
-        self._take(key, fetched, started, follow=watch is None or not watch.is_refused)
+        if watch is not None and fetched.batch is not None and watch.overlooked(key, fetched.resource_version):
+            self._watches.stop_batching()
+        self._take(key, fetched, started, follow=watch is None or watch.by_label or not watch.is_refused)
         return started, None if fetched.batch is None else fetched.batch.raw(0)
 
-    async def _take_slot(self, call: Call) -> None:
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._slots.acquire()
-        except TimeoutError as error:
-            raise StalledError(f"{call}: waited {self._timeout:g} s for other requests") from error
-
-    def _begin_watch(self, key: str) -> ObjectWatch | None:
+    async def _begin_watch(self, key: str, deadline: float) -> NamesWatch | None:
         """Starts a watch that begins with the object, which saves a request.
 
         None for an object that was missing: most likely it still is, and then the connection would be lost.
         """
         is_missing = self._cache.current_at(key) is not None and not self._cache.has_object(key)
-        return self._follow(key, "") if self._begins_watches and not is_missing and key not in self._watches else None
-
-    async def _has_first_state(self, watch: ObjectWatch, deadline: float) -> bool:
-        """Waits until the cache has the first state of a watch; False: it does not come."""
-        key, arrived = watch.key, False
-        try:
-            async with asyncio.timeout((deadline - time.monotonic()) / 2):  # the rest is for a LIST
-                arrived = await watch.first_state
-        except TimeoutError:
-            self._begins_watches = (
-                False  # some servers ignore the parameters of WatchList, and send no end of the state
-            )
-        finally:
-            if watch.first_state.cancelled():
-                self._stop_watch(key)
-        if arrived and self._cache.current_at(key) is not None:  # it may be evicted
-            if not self._cache.has_object(key):
-                self._stop_watch(key)  # there is nothing to follow
-            return True
-        refusal = watch.error
-        if isinstance(refusal, StatusError) and time.monotonic() + (refusal.retry_after or 0.0) >= deadline:
-            raise refusal
-        return False
-
-    async def _await_cooldown(self, call: Call, deadline: float) -> None:
-        """Waits for the time that the server has demanded of any client in this process."""
-        while (wait := self._cooldown.seconds()) > 0:
-            if time.monotonic() + wait >= deadline:
-                raise StalledError(f"{call}: the server has asked to send no requests for {wait:.0f} s more")
-            await asyncio.sleep(wait)
+        return None if is_missing else await self._watches.begin(key, deadline)
 
     def _take(self, key: str, fetched: Fetched, started: float, *, follow: bool) -> None:
         """Keeps a fetched answer, and follows the object if this makes sense."""
-        self._failures.pop(key, None)
-        watch = self._watches.get(key)
-        if watch is not None:
+        if key in self._watches:
             seen = self._cache.resource_version(key)
             found = None if fetched.batch is None else fetched.batch.resource_version(0)
             if seen == found or (seen and not is_newer(fetched.resource_version, seen)):
                 self._cache.confirm(key, started)  # the watch works, or is ahead of the answer
-                watch.last_read = time.monotonic()
+                self._watches.note_read(key, time.monotonic())
                 return
-            self._stop_watch(key)
-        for evicted in self._cache.put(key, fetched.batch, started):
-            self._stop_watch(evicted)
+        self._watches.release(key)
+        for evicted in self._cache.put({key: started}, [] if fetched.batch is None else [fetched.batch]):
+            self._watches.release(evicted)
         if follow and fetched.batch is not None and fetched.state:
-            self._follow(key, fetched.state)
-
-    # Watches
-
-    def _follow(self, key: str, resource_version: str) -> ObjectWatch | None:
-        """Starts a watch, if there are not too many that are in use."""
-        if not self._max_watches:
-            return None
-        if len(self._watches) >= self._max_watches:
-            oldest = min(self._watches.values(), key=lambda watch: watch.last_read)
-            if oldest.last_read >= time.monotonic() - self._ttl:
-                return None
-            self._stop_watch(oldest.key)
-        watch = self._watches[key] = ObjectWatch(
-            self._transport,
-            self._spec,
-            key,
-            resource_version,
-            throttled_log=self._log,
-            on_events=self._apply,
-            on_state=self._replace,
-            on_end=self._watch_ended,
-        )
-        return watch
-
-    def _apply(self, batch: Batch) -> None:
-        for evicted in self._cache.apply(batch):
-            self._stop_watch(evicted)
-
-    def _replace(self, watch: ObjectWatch, batch: Batch | None) -> None:
-        if self._watches.get(watch.key) is not watch:
-            return  # it was stopped in the middle of a chunk
-        before = self._cache.current_at(watch.key)
-        # The state is as old as its request, whose time is not known: it counts as no younger than the watch or before.
-        self._failures.pop(watch.key, None)
-        for evicted in self._cache.put(watch.key, batch, max(watch.started, before or watch.started)):
-            self._stop_watch(evicted)
-
-    def _watch_ended(self, watch: ObjectWatch, end: End) -> None:
-        if self._watches.get(watch.key) is not watch:
-            return
-        del self._watches[watch.key]
-        if self._cache.current_at(watch.key) is None:
-            return  # the first state did not come
-        self._cache.confirm(watch.key, watch.current_at)
-        if end == "lost":
-            self._cache.limit(watch.key, time.monotonic() - self._ttl)
-
-    def _stop_watch(self, key: str) -> None:
-        if (watch := self._watches.pop(key, None)) is not None:
-            if self._cache.current_at(key) is not None:  # it may be evicted
-                self._cache.confirm(key, watch.current_at)
-            watch.stop()
+            self._watches.follow(key, fetched.state)
 
     async def _tidy(self) -> None:
         """Ends watches of unread objects, and drops answers that are too old to be used."""
         while True:
             await asyncio.sleep(min(TIDY_SECONDS, self._ttl / 4))
             now = time.monotonic()
-            for watch in [watch for watch in self._watches.values() if watch.last_read < now - self._ttl]:
-                self._stop_watch(watch.key)
+            self._watches.tidy(now)
             oldest = now - self._max_stale
             for key in self._cache.older_than(oldest - self._ttl, oldest - self._negative_ttl):
                 if key not in self._watches and key not in self._fetches:
+                    self._watches.release(key)
                     self._cache.remove(key)
-            for key in [key for key, (_, until) in self._failures.items() if until < now]:
-                del self._failures[key]
+            self._cache.drop_failures(now)
 
 
 def _copy_of(error: KinformError) -> KinformError:

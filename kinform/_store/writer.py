@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 from threading import get_ident
 from typing import Any
 
@@ -123,19 +123,27 @@ class Writer:
         self._open[stream] = owner
         self._incomplete.discard(stream)
 
-    def apply(self, stream: str, batch: Batch, *, initial: bool) -> None:
+    def apply(self, stream: str, batch: Batch, *, initial: bool, keys: Container[str] | None = None) -> None:
         """Adds a batch to the staged state (`initial`), or to the state that readers see.
+
+        Args:
+            stream: The stream that received it.
+            batch: The batch.
+            initial: The batch belongs to a staged state.
+            keys: Objects with other keys are ignored. None: all are added.
 
         Raises:
             MemoryLimitError: The store takes more than `memory_limit`.
         """
         self.wire_bytes += batch.wire_bytes
         self._writes += 1
-        if self._transformer.function is None:
+        ignores = keys is not None and any(batch.key(i) not in keys for i in range(len(batch)))
+        if self._transformer.function is None and not ignores:
             self._notify(self._table.apply(self._number(stream), batch, initial, self._listens))
         else:
             for i in range(len(batch)):
-                self._apply_transformed(stream, batch, i, initial=initial)
+                if keys is None or batch.key(i) in keys:
+                    self._apply_one(stream, batch, i, initial=initial)
         self._check_memory()
 
     def apply_to_streams(self, batch: Batch, streams: Collection[str], *, initial: bool) -> None:
@@ -156,7 +164,7 @@ class Writer:
         for i in range(len(batch)):
             namespace = batch.namespace(i)
             if namespace in streams:
-                self._apply_transformed(namespace, batch, i, initial=initial)
+                self._apply_one(namespace, batch, i, initial=initial)
         self._check_memory()
 
     def skip(self, stream: str, skipped: Skipped) -> None:
@@ -452,7 +460,7 @@ class Writer:
         """Objects that were stored without the transformation."""
         return self._transformer.errors
 
-    def _apply_transformed(self, stream: str, batch: Batch, i: int, *, initial: bool) -> None:
+    def _apply_one(self, stream: str, batch: Batch, i: int, *, initial: bool) -> None:
         key, number, listens = batch.key(i), self._number(stream), self._listens
         raw = self._transformer.transform(key, batch.raw(i))
         meta = batch.namespace(i), batch.name(i), batch.uid(i), batch.resource_version(i)

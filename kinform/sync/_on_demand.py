@@ -25,7 +25,7 @@ class OnDemand(Generic[T]):
         negative_ttl: The largest age of the answer that there is no such object, in seconds.
         max_objects: The most answers that are kept.
         max_bytes: The most bytes that the objects may take; None: no limit.
-        max_watches: The most watches.
+        max_watches: The most watches. Each follows one object, or several namespaces.
         max_stale: Seconds by which an answer may be older than its age allows, if a request fails.
         prune: The fields of each object to keep.
         type: The type that objects are decoded to.

@@ -8,8 +8,9 @@
 
 The server answers LIST, WATCH, WatchList, bookmarks, selectors and metadata-only requests as kube-apiserver does, to
 any client. `python -m kinform.testing` runs it in a process of its own. It does no admission, defaulting, validation,
-discovery or RBAC: it serves objects as they are written. It carries out writes over HTTP, with patches, server-side
-apply, preconditions and finalizers.
+discovery or RBAC: it serves objects as they are written. Only a namespace also gets the label
+`kubernetes.io/metadata.name`, as on every server. It carries out writes over HTTP, with patches, server-side apply,
+preconditions and finalizers.
 """
 
 from kinform.testing._admin import digest

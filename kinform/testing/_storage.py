@@ -274,6 +274,7 @@ class Storage:
         metadata.update(name=name, uid=uid, resourceVersion=str(revision), creationTimestamp=created)
         if namespace:
             metadata["namespace"] = namespace
+        set_defaults(resource, metadata)
         body = encode_body(resource, {**obj, "metadata": metadata})
         return Record(namespace, name, uid, revision, body)
 
@@ -282,6 +283,7 @@ class Storage:
         metadata = dict(obj["metadata"])
         old_metadata = old.decode()["metadata"]
         metadata.update({field: old_metadata[field] for field in ("uid", "resourceVersion", "creationTimestamp")})
+        set_defaults(collection.resource, metadata)
         return encode_body(collection.resource, {**obj, "metadata": metadata}) == old.body
 
     def _identify(self, resource: ServedResource, obj: Mapping[str, Any]) -> tuple[Object, str, str]:
@@ -320,6 +322,15 @@ class Storage:
         self.revision += 1
         for collection in self.collections.values():
             collection.compact(self.revision)
+
+
+def set_defaults(resource: ServedResource, metadata: Object) -> None:
+    """Completes the metadata of an object with a name, as a server does at each write.
+
+    A namespace has a label with its name, whatever the client sends. Source: KEP-2161.
+    """
+    if resource.name == "v1/namespaces":
+        metadata["labels"] = {**(metadata.get("labels") or {}), "kubernetes.io/metadata.name": metadata["name"]}
 
 
 def time_of(revision: int) -> str:

@@ -1,7 +1,8 @@
 """Writes over HTTP: create, replace, patch, apply and delete.
 
 Checks names, preconditions and finalizers; keeps uid, generation, managedFields and, where it is a subresource, status.
-Does no admission, defaulting, validation of fields, graceful deletion or garbage collection. Knows no sockets.
+Does no admission, validation of fields, graceful deletion or garbage collection, and sets no defaults but the label of
+a namespace. Knows no sockets.
 Source: "API Concepts" and "API Conventions" of Kubernetes, and the answers of kube-apiserver 1.36.
 """
 
@@ -18,7 +19,7 @@ from kinform.testing._field_managers import Manager, apply, record_update
 from kinform.testing._objects.kinds import Object
 from kinform.testing._patches import json_patch, merge, strategic_merge
 from kinform.testing._requests import RecordedRequest
-from kinform.testing._storage import Record, Storage, StoredCollection, time_of
+from kinform.testing._storage import Record, Storage, StoredCollection, set_defaults, time_of
 
 MERGE = "application/merge-patch+json"
 JSON_PATCH = "application/json-patch+json"
@@ -190,6 +191,8 @@ class _Write:
             metadata["generation"] = 1
         if self._request.verb == "create":
             metadata.pop("managedFields", None)
+            if name:
+                set_defaults(self._resource, metadata)
             record_update(None, obj, Manager(self._manager, "Update"), self._resource.api_version, self._time)
         return self._put(None, obj)
 
@@ -204,6 +207,7 @@ class _Write:
         if new.get("status") is None:
             new.pop("status", None)
         new["metadata"]["managedFields"] = old["metadata"].get("managedFields")
+        set_defaults(self._resource, new["metadata"])
         manager = Manager(self._manager, "Update", self._request.subresource)
         record_update(old, new, manager, self._resource.api_version, self._time)
         return self._finish(record, old, new)

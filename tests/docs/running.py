@@ -65,8 +65,7 @@ async def main():
     async with kinform.testing.Server() as server:
         for namespace in ("shop", "billing"):
             server.generate("v1/pods", 5, namespace=namespace)
-            labels = {"kubernetes.io/metadata.name": namespace}
-            server.put("v1/namespaces", {"metadata": {"name": namespace, "labels": labels}})
+            server.put("v1/namespaces", {"metadata": {"name": namespace}})
         async with kinform.connect(server.url) as api:
 """
 _BEFORE_TLS = """\

@@ -21,22 +21,17 @@ def test_a_part_of_kinform_takes_little(part: str, capsys: pytest.CaptureFixture
     assert more <= bound
 
 
-@pytest.mark.parametrize(("tls", "most"), [(False, 1.25), (True, 2.6)])
-async def test_a_log_agent_holds_only_the_labels_it_reads(
-    tls: bool, most: float, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The target is 1 MiB; two equal processes differ by a part of one.
-
-    Over TLS it is missed: each watch has a connection, and so its own state of OpenSSL.
-    """
+@pytest.mark.parametrize("tls", [False, True])
+async def test_a_log_agent_holds_only_the_labels_it_reads(tls: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """The target is 1 MiB; two equal processes differ by a part of one."""
     agent = await measure_agent(tls=tls)
     with capsys.disabled():
         print(
             f"\na log agent with {PODS} pods{' over TLS' if tls else ''}: {agent.more / MIB:.2f} MiB above idle, "
             f"a changed label after {agent.delay * 1e3:.0f} ms, {sum(agent.requests.values())} requests"
         )
-    assert agent.requests == {"v1/pods": 1, "v1/namespaces": PODS}  # also after the changes
-    assert agent.more <= most * MIB
+    assert agent.requests == {"v1/pods": 1, "v1/namespaces": 1}  # also after the changes
+    assert agent.more <= 1.25 * MIB
 
 
 def test_each_part_has_a_target() -> None:

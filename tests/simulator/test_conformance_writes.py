@@ -59,6 +59,32 @@ async def test_a_name_that_exists_is_409_already_exists(maps: Writer) -> None:
     assert status["details"] == {"name": "a", "kind": "configmaps"}
 
 
+async def test_a_namespace_always_has_the_label_with_its_name(cluster: Cluster) -> None:
+    label, name = "kubernetes.io/metadata.name", f"{cluster.namespace}-labelled"
+    path = f"/api/v1/namespaces/{name}"
+
+    async def written(method: str, path: str, body: Object, kind: str = "") -> Object:
+        headers = {"Content-Type": kind} if kind else {}
+        answer = await cluster.api.request(method, path, body=body, headers=headers, params={"fieldManager": "test"})
+        metadata: Object = accepted(answer, answer.status)["metadata"]
+        return metadata
+
+    made = await written("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    assert made["labels"] == {label: name}
+    assert made["managedFields"][0]["fieldsV1"]["f:metadata"]["f:labels"] == {".": {}, f"f:{label}": {}}
+    for labels in ({"x": "1"}, {label: "other"}, None):
+        body = {"metadata": {"name": name, "labels": labels}}
+        assert (await written("PUT", path, body))["labels"] == {
+            label: name,
+            **({"x": "1"} if labels == {"x": "1"} else {}),
+        }
+    unlabelled = {"metadata": {"labels": {label: None}}}
+    before = (await written("PATCH", path, unlabelled, MERGE))["resourceVersion"]
+    after = await written("PATCH", path, unlabelled, MERGE)
+    assert (after["labels"], after["resourceVersion"]) == ({label: name}, before)
+    await cluster.api.request("DELETE", path)
+
+
 @pytest.mark.parametrize(
     ("metadata", "reason"),
     [({}, "FieldValueRequired"), ({"name": "A_b"}, "FieldValueInvalid"), ({"name": "-a"}, "FieldValueInvalid")],

@@ -1,4 +1,4 @@
-"""An API server in memory that answers requests for single objects, with faults.
+"""An API server in memory that answers requests for named objects, with faults.
 
 It keeps the whole history of each object, so that a test can say which answers a reader may get.
 """
@@ -20,10 +20,10 @@ BOOKMARK_SECONDS = 60.0
 
 
 class Watcher:
-    """An open watch of one object."""
+    """An open watch of one or several objects."""
 
-    def __init__(self, key: str, resource_version: int) -> None:
-        self.key = key
+    def __init__(self, keys: list[str], resource_version: int) -> None:
+        self.keys = keys
         self.sent = resource_version
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue()  # None: the connection breaks
         self.silent = False  # nothing arrives any more, and no end either
@@ -69,6 +69,7 @@ class SingleObjects:
     Args:
         random: Decides about faults.
         faults: The probability of a fault for each request.
+        unlabelled: Keys of objects without the label that has their name.
 
     Attributes:
         history: For each key, times and the label from then on; None: there is no object.
@@ -76,12 +77,13 @@ class SingleObjects:
         faults: The probability of a fault for each request.
     """
 
-    def __init__(self, random: random.Random, *, faults: float = 0.0) -> None:
+    def __init__(self, random: random.Random, *, faults: float = 0.0, unlabelled: frozenset[str] = frozenset()) -> None:
         self.history: dict[str, list[tuple[float, str | None]]] = {}
         self.requests: list[kinform.Request] = []
         self.faults = faults
         self.watchers: set[Watcher] = set()
         self._random = random
+        self._unlabelled = unlabelled
         self._revision = 100
         self._events: dict[str, list[tuple[int, bytes]]] = {}
         self._bodies: dict[str, bytes | None] = {}
@@ -118,7 +120,7 @@ class SingleObjects:
         event = b'{"type":"%s","object":%s}\n' % (verb, body)
         self._events.setdefault(key, []).append((self._revision, event))
         for watcher in self.watchers:
-            if watcher.key == key and not watcher.silent:
+            if key in watcher.keys and not watcher.silent:
                 watcher.queue.put_nowait(event)
 
     def labels(self, key: str, earliest: float, latest: float) -> set[str | None]:
@@ -132,12 +134,21 @@ class SingleObjects:
 
     async def open(self, request: kinform.Request) -> Reply:
         self.requests.append(request)
-        selector = dict(request.params)["fieldSelector"]
-        key = selector.removeprefix("metadata.name=")
+        keys = self._selected(dict(request.params))
         if self._random.random() < self.faults:
-            return await self._fail(request, key)
+            return await self._fail(request, keys)
         await asyncio.sleep(self._random.random() * 0.01)
-        return self._watch(request, key) if request.watch else self._list(key)
+        return self._answer(request, keys)
+
+    def _selected(self, params: dict[str, str]) -> list[str]:
+        if "fieldSelector" in params:
+            return [params["fieldSelector"].removeprefix("metadata.name=")]
+        start, _, names = params["labelSelector"].removesuffix(")").partition(" in (")
+        assert start == "kubernetes.io/metadata.name"
+        return [name for name in names.split(",") if name not in self._unlabelled]
+
+    def _answer(self, request: kinform.Request, keys: list[str]) -> Reply:
+        return self._watch(request, keys) if request.watch else self._list(keys)
 
     def bookmark(self, end: bytes = b"false") -> bytes:
         about = b'"resourceVersion":"%d","annotations":{"k8s.io/initial-events-end":"%s"}' % (self._revision, end)
@@ -146,29 +157,29 @@ class SingleObjects:
     def disturb(self) -> None:
         """Breaks or silences a random watch."""
         if self.watchers:
-            watcher = self._random.choice(sorted(self.watchers, key=lambda each: (each.key, id(each))))
+            watcher = self._random.choice(sorted(self.watchers, key=lambda each: (each.keys, id(each))))
             if self._random.random() < 0.5:
                 watcher.silent = True
             else:
                 watcher.queue.put_nowait(None)
 
-    def _list(self, key: str) -> Reply:
-        items = self._bodies.get(key) or b""
+    def _list(self, keys: list[str]) -> Reply:
+        items = b",".join(body for key in keys if (body := self._bodies.get(key)) is not None)
         start = b'{"kind":"NamespaceList","apiVersion":"v1","metadata":{"resourceVersion":"%d"},"items":['
         return Reply(self, 200, [start % self._revision + items + b"]}"])
 
-    def _watch(self, request: kinform.Request, key: str) -> Reply:
+    def _watch(self, request: kinform.Request, keys: list[str]) -> Reply:
         params = dict(request.params)
-        watcher = Watcher(key, int(params.get("resourceVersion", self._revision)))
+        watcher = Watcher(keys, int(params.get("resourceVersion", self._revision)))
         self.watchers.add(watcher)
         if "sendInitialEvents" in params:
-            body = self._bodies.get(key)
-            events = [] if body is None else [b'{"type":"ADDED","object":%s}\n' % body]
+            bodies = [body for key in keys if (body := self._bodies.get(key)) is not None]
+            events = [b'{"type":"ADDED","object":%s}\n' % body for body in bodies]
             return Reply(self, 200, [*events, self.bookmark(b"true")], watcher)
-        missed = [event for revision, event in self._events.get(key, []) if revision > watcher.sent]
-        return Reply(self, 200, missed, watcher)
+        later = [each for key in keys for each in self._events.get(key, []) if each[0] > watcher.sent]
+        return Reply(self, 200, [event for _, event in sorted(later)], watcher)
 
-    async def _fail(self, request: kinform.Request, key: str) -> Reply:
+    async def _fail(self, request: kinform.Request, keys: list[str]) -> Reply:
         match self._random.randrange(9):
             case 0:
                 raise kinform.TransportError("refused", reached=False)
@@ -180,20 +191,22 @@ class SingleObjects:
                 return reply
             case 3:  # slow, with a state from before or after
                 await asyncio.sleep(self._random.random() * 40)
-                return self._watch(request, key) if request.watch else self._list(key)
+                return self._answer(request, keys)
             case 4:
-                reply = self._watch(request, key) if request.watch else self._list(key)
+                reply = self._answer(request, keys)
+                if reply._watcher is not None and self._random.random() < 0.5:
+                    reply._watcher.silent = True  # after a state from before
                 await asyncio.sleep(self._random.random() * 40)
                 return reply
             case 5 if request.watch:
                 gone = b'{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired"}}\n'
                 return Reply(self, 200, [gone])
             case 6 if request.watch:  # accepted, and silent from the start
-                watcher = Watcher(key, 0)
+                watcher = Watcher(keys, 0)
                 watcher.silent = True
                 return Reply(self, 200, [], watcher)
             case 7:
-                reply = self._list(key)
+                reply = self._list(keys)
                 return Reply(self, 200, [reply._chunks[0][:60], b""])
             case _:
                 with suppress(asyncio.CancelledError):

@@ -1,13 +1,15 @@
 """The answers of a read-through cache, and when each was current.
 
-An answer is an object, or that there is no such object. Objects are in a table, as in a store. The least recently read
-answer is evicted first. Never does I/O or reads a clock.
+An answer is an object, or that there is no such object; after a failed request, it is an error for a while. Objects are
+in a table, as in a store. The least recently read answer is evicted first. Never does I/O or reads a clock.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Collection, Mapping
 
+from kinform._errors import KinformError
 from kinform._store.contents import StoreContents
 from kinform._store.writer import Writer
 from kinform_ext._scan import Batch
@@ -36,6 +38,7 @@ class AnswerCache:
         self._max_objects = max_objects
         self._max_bytes = max_bytes
         self._current: OrderedDict[str, float] = OrderedDict()  # from the least to the most recently read
+        self._failures: dict[str, tuple[KinformError, float]] = {}  # with the time until which it is the answer
 
     def __len__(self) -> int:
         return len(self._current)
@@ -66,30 +69,38 @@ class AnswerCache:
         """Makes an answer the most recently read one."""
         self._current.move_to_end(key)
 
-    def put(self, key: str, batch: Batch | None, current_at: float) -> list[str]:
-        """Adds or replaces an answer, and evicts others.
+    def put(self, current_at: Mapping[str, float], batches: Collection[Batch]) -> list[str]:
+        """Adds or replaces answers, and evicts others.
 
         Args:
-            key: The key.
-            batch: The object alone; None if there is no such object.
-            current_at: A time at which the answer was current.
+            current_at: For each key, a time at which the answer was current. From the least to the most recently read.
+            batches: The objects. A key without an object here has none. Objects of other keys are ignored.
 
         Returns:
             The keys of the evicted answers.
         """
-        self.writer.heal(_STREAM, key, batch)
-        self._current[key] = current_at
-        self._current.move_to_end(key)
+        found = set[str]()
+        for batch in batches:
+            self.writer.apply(_STREAM, batch, initial=False, keys=current_at)
+            found.update(batch.key(i) for i in range(len(batch)))
+        for key, then in current_at.items():
+            if key not in found:
+                self.writer.heal(_STREAM, key, None)
+            self._failures.pop(key, None)
+            self._current[key] = then
+            self._current.move_to_end(key)
         return self._evict()
 
-    def apply(self, batch: Batch) -> list[str]:
-        """Applies events of objects that have answers. Returns evicted keys."""
-        self.writer.apply(_STREAM, batch, initial=False)
+    def apply(self, batch: Batch, keys: Collection[str]) -> list[str]:
+        """Applies the events of some keys, which have answers. Returns evicted keys."""
+        self.writer.apply(_STREAM, batch, initial=False, keys=keys)
         return self._evict()
 
     def confirm(self, key: str, current_at: float) -> None:
         """Notes that an answer was current at a time."""
-        self._current[key] = max(current_at, self._current[key])
+        if current_at > self._current[key]:
+            self._current[key] = current_at
+            self._failures.pop(key, None)
 
     def limit(self, key: str, current_at: float) -> None:
         """Notes that it is not certain that an answer was current after a time."""
@@ -112,6 +123,25 @@ class AnswerCache:
             for key, current_at in self._current.items()
             if current_at < (objects_before if self.has_object(key) else missing_before)
         ]
+
+    def put_failure(self, key: str, error: KinformError, until: float) -> None:
+        """Makes an error the answer until a time.
+
+        It is for readers to whom the answer before is too old.
+        """
+        if len(self._failures) >= self._max_objects:
+            del self._failures[next(iter(self._failures))]
+        self._failures[key] = error, until
+
+    def failure(self, key: str, now: float) -> KinformError | None:
+        """Returns the error that is the answer, or None."""
+        error, until = self._failures.get(key, (None, now))
+        return error if now < until else None
+
+    def drop_failures(self, now: float) -> None:
+        """Removes the errors whose time is over."""
+        for key in [key for key, (_, until) in self._failures.items() if until < now]:
+            del self._failures[key]
 
     def _evict(self) -> list[str]:
         evicted = []
