@@ -26,6 +26,8 @@ from benchmarks.micro.stores import DictOfBytes, DictOfDicts, Kinform
 OBJECTS = int(os.environ.get("KINFORM_BENCH_OBJECTS", 20_000))
 SEED = int(os.environ.get("KINFORM_BENCH_SEED", 0))
 HERE = Path(__file__).parent
+ROUNDS, ROUNDS_QUICK = 25, 5
+"""The rounds of an operation with a preparation that is not timed."""
 
 Timed = Callable[..., None]
 
@@ -59,7 +61,7 @@ def no_garbage_collector() -> Iterator[None]:
 
 
 @pytest.fixture
-def timed(benchmark: BenchmarkFixture) -> Timed:
+def timed(benchmark: BenchmarkFixture, request: pytest.FixtureRequest) -> Timed:
     """Returns the timer: `timed(operation, objects=N, size=BYTES)`.
 
     It is called after the answer was checked. `objects` and `size` are what one call processes. `before` runs before
@@ -75,7 +77,8 @@ def timed(benchmark: BenchmarkFixture) -> Timed:
         if before is None:
             benchmark(operation)
         else:
-            benchmark.pedantic(operation, setup=before, rounds=25, warmup_rounds=1)  # type: ignore[no-untyped-call]
+            rounds = ROUNDS_QUICK if request.config.getoption("benchmark_min_rounds") < ROUNDS_QUICK else ROUNDS
+            benchmark.pedantic(operation, setup=before, rounds=rounds, warmup_rounds=1)  # type: ignore[no-untyped-call]
 
     return timed
 
