@@ -29,8 +29,10 @@ may be a Secret.
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -45,7 +47,14 @@ MAX_CAUSES = 10
 
 
 class KinformError(Exception):
-    """Base class of all kinform exceptions."""
+    """Base class of all kinform exceptions.
+
+    Every one can be copied and pickled, with all its attributes. So it also passes from a worker process to its parent.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception would call the class with the message alone.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class OptionError(KinformError, ValueError):
@@ -53,7 +62,7 @@ class OptionError(KinformError, ValueError):
 
     Attributes:
         field: Name of the option, for example `"Scope.namespaces"`.
-        value: The value that was passed.
+        value: The value that was passed. In a copy: its `repr`, if it cannot be pickled.
         allowed: The accepted values, in words.
     """
 
@@ -62,6 +71,16 @@ class OptionError(KinformError, ValueError):
         self.field = field
         self.value = value
         self.allowed = allowed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import pickle  # most programs never need it
+
+        make, arguments, attributes = super().__reduce__()
+        try:
+            pickle.dumps(self.value)
+        except Exception:  # such as that of a lambda
+            attributes = attributes | {"value": repr(self.value)}
+        return make, arguments, attributes
 
 
 class StatusCause(msgspec.Struct, frozen=True, gc=False):
