@@ -173,6 +173,7 @@ class Informer(Generic[T]):
         if binding.forked:
             return  # tasks, connections and the snapshot belong to the parent process
         binding.check()
+        self._handle.check_caller()
         await self._leave()
         if error is None and self._dispatcher.failure is not None:
             raise self._dispatcher.failure.with_traceback(None)
@@ -413,7 +414,8 @@ class Informer(Generic[T]):
         never delays the stream: its events wait. If more than `queue_bound` wait, events of the same object are
         merged. An exception is counted in `stats().handler_errors` and stops nothing. For each handler, the log has at
         most one line in ten minutes, with the key and the type of the exception. At the level DEBUG, it has each
-        exception with its text. All handlers of one event get the same object.
+        exception with its text. All handlers of one event get the same object. A handler cannot end the block of its
+        informer, which raises a `KinformError`: it can set an event for which the block waits.
 
         A handler cannot be removed: to follow changes for a limited time, read `changes()` in a task, and cancel it.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
 
 import msgspec
 import pytest
@@ -227,3 +228,37 @@ async def test_objects_that_raise_in_their_type_stop_no_listener(server, caplog)
         await until(lambda: len(updated) == 1)
         assert (await anext(changes)).key == "shop/e"
     assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("register", ["on_add", "on_change"])
+@pytest.mark.parametrize("owner", ["informer", "factory"])
+async def test_a_handler_cannot_end_its_own_informer(server, register, owner):
+    server.generate(PODS, 1)
+    errors = []
+    async with kinform.connect(server.url) as api, AsyncExitStack() as stack:
+        factory = kinform.Factory(api)
+        pods = kinform.Informer(api, PODS, options=quick()) if owner == "informer" else factory.informer(PODS)
+        await stack.enter_async_context(pods if owner == "informer" else factory)
+
+        @getattr(pods, register)
+        async def end(found):
+            with pytest.raises(kinform.KinformError) as raised:
+                await (pods if owner == "informer" else factory).__aexit__(None, None, None)
+            errors.append(str(raised.value))
+
+        await until(lambda: errors)
+        await pods.synced(timeout=10)  # it goes on
+        await stack.aclose()
+        assert pods.state == "stopped"
+    assert errors[0].startswith(f"{PODS}: a handler cannot end the block: ")
+
+
+async def test_a_task_of_a_handler_can_end_its_informer(server):
+    server.generate(PODS, 1)
+    async with kinform.connect(server.url) as api:
+        pods = await kinform.Informer(api, PODS, options=quick()).__aenter__()
+        tasks = []
+        pods.on_add(lambda pod: tasks.append(asyncio.create_task(pods.__aexit__(None, None, None))))
+        await until(lambda: tasks)
+        await tasks[0]
+        assert pods.state == "stopped"
