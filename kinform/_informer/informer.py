@@ -413,9 +413,10 @@ class Informer(Generic[T]):
         A handler may be a coroutine function. Handlers run one at a time, in the order of the changes. A slow handler
         never delays the stream: its events wait. If more than `queue_bound` wait, events of the same object are
         merged. An exception is counted in `stats().handler_errors` and stops nothing. For each handler, the log has at
-        most one line in ten minutes, with the key and the type of the exception. At the level DEBUG, it has each
-        exception with its text. All handlers of one event get the same object. A handler cannot end the block of its
-        informer, which raises a `KinformError`: it can set an event for which the block waits.
+        most one line in ten minutes, with the key, and the type and the place of the exception, `app.py:41`. At the
+        level DEBUG, it has each exception with its text. All handlers of one event get the same object. A handler
+        cannot end the block of its informer, which raises a `KinformError`: it can set an event for which the block
+        waits.
 
         A handler cannot be removed: to follow changes for a limited time, read `changes()` in a task, and cancel it.
 

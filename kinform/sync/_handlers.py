@@ -120,7 +120,9 @@ def _error_of(function: Callable[[], object]) -> Exception | None:
     except Exception as error:
         return error
     except BaseException as error:  # SystemExit, for example: it would end the event loop
-        return RuntimeError(type(error).__name__)
+        # The log has the name of the class, and the place from the traceback.
+        substitute: type[Exception] = type(type(error).__name__, (RuntimeError,), {})
+        return substitute().with_traceback(error.__traceback__)
     return None
 
 

@@ -402,7 +402,8 @@ class TestTransform:
         kept.relist(obj("a", password="hunter2"))
         assert "shop/a" in kept.store
         assert "store: transform " in caplog.text
-        assert "transform raised ValueError at shop/a; the object is stored without it" in caplog.text
+        place = f"test_store.py:{transform.__code__.co_firstlineno + 1}"
+        assert f"transform raised ValueError at {place} for shop/a; the object is stored without it" in caplog.text
         assert "hunter2" not in caplog.text
 
     @pytest.mark.parametrize(
@@ -429,5 +430,5 @@ class TestTransform:
         assert kept.store.meta("shop/c").resource_version == "2"
         assert kept.writer.transform_errors == 4
         (record,) = caplog.records  # of four
-        assert f"<lambda> {why} at shop/a; the object is stored without it" in record.getMessage()
+        assert f"<lambda> {why} for shop/a; the object is stored without it" in record.getMessage()
         assert "hunter2" not in caplog.text

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.invoke import TimeSlice
 from kinform._dispatch.queue import Entry
+from kinform._error_places import cause_of
 from kinform._errors import OptionError
 from kinform._events import Added, Deleted, Synced, Updated
 from kinform._informer.informer import Informer
@@ -163,7 +164,7 @@ class ChangeFeed:
 
     def _failed(self, function: Callable[..., Any], key: str, error: BaseException) -> None:
         name = function_name(function)
-        why = error if isinstance(error, OptionError) else type(error).__name__
+        why = error if isinstance(error, OptionError) else cause_of(error, function)
         message = f"{self._name}: {name} failed at {self.informer.name} {printable(key)}: {why}"
         self._log.exception(f"{name} {id(function)}", message, error)
 

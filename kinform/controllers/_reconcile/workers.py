@@ -11,11 +11,11 @@ import logging
 from collections.abc import Callable
 
 from kinform._dispatch.invoke import TimeSlice
+from kinform._error_places import place_of
 from kinform._errors import KinformError, OptionError, QueueShutDown
 from kinform._printable import listed, printable
 from kinform.controllers._queue.work_queue import WorkQueue
 from kinform.controllers._reconcile.call_timeout import CallTimeout
-from kinform.controllers._reconcile.error_places import place_of
 from kinform.controllers._reconcile.user_calls import NotAsynchronous, Reconcile, Requeue, call
 
 log = logging.getLogger("kinform.controllers")
