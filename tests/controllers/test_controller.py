@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 import kinform
 from kinform.controllers import Controller, MetadataChanged, Requeue, Shards
+from kinform.controllers._reconcile.workers import LOGGED_FAILURES
 from kinform.testing import Server, Unavailable
 from tests.controllers.running import Recorder, idle, running
 from tests.net.informers import quick
@@ -197,6 +199,38 @@ async def test_a_call_that_raises_is_repeated(server: Server, caplog: pytest.Log
     assert lines[0].startswith(f"{start} once: ValueError at {place}; it is called again")
     assert lines[1].startswith(f"{start} 2 times: ValueError at {place}; it is called again")
     assert "secret" not in caplog.text
+
+
+async def test_the_log_of_many_failing_keys_is_bounded(
+    server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    async def work(key: str) -> None:
+        if fails:
+            raise LookupError if key == "shop/other" else ValueError
+
+    fails = True
+    server.generate(PODS, 100)
+    recorder = Recorder(work)
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        controller = Controller(pods, recorder, backoff=QUICK)
+        async with running(controller):
+            await recorder.called(*server.keys(PODS))
+            server.put(PODS, pod("other"))
+            await recorder.called("shop/other")
+            monkeypatch.setattr("kinform._throttled_log.REPEAT_SECONDS", 0.0)  # the period ends
+            server.put(PODS, pod("later"))
+            await recorder.called("shop/later")
+            fails = False
+            await idle(controller)
+    lines = [record.getMessage() for record in caplog.records if record.name == "kinform.controllers"]
+    ends = [number for number, line in enumerate(lines) if "(and " in line]
+    before = [line for line in lines[: ends[0]] if "ValueError" in line]
+    assert len(before) == LOGGED_FAILURES
+    assert before[-1].endswith(" s (similar ones are only counted for some minutes)")
+    assert len({line.split()[5] for line in before}) > 2, "several keys"
+    assert any("shop/other failed once: LookupError" in line for line in lines), "an error of another type"
+    (suppressed,) = re.findall(r" s \(and (\d+) similar ones since the last\)", lines[ends[0]])
+    assert int(suppressed) >= 100 - LOGGED_FAILURES
 
 
 @pytest.mark.parametrize("wrap", [lambda work: work, partial, lambda work: lambda key: work(key)])
