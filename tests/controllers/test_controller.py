@@ -269,7 +269,7 @@ async def test_a_result_of_another_type_is_a_failure(server: Server, caplog: pyt
     async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
         async with running(Controller(pods, recorder, backoff=QUICK)):
             await until(lambda: len(recorder.keys) > 1)
-    assert "the result of reconcile: 'int' is not allowed; expected None or a Requeue" in caplog.text
+    assert "the result of reconcile: a value of type int is not allowed; expected None or a Requeue" in caplog.text
 
 
 async def test_a_call_that_takes_too_long_is_cancelled(server: Server, caplog: pytest.LogCaptureFixture):
@@ -669,7 +669,10 @@ async def test_a_wrong_argument_is_refused(server: Server):
             ({"workers": 0}, "workers: 0 is not allowed; expected a positive number of workers"),
             ({"owns": nodes}, "owns: .* is not allowed; expected a list of informers"),
             ({"owns": [NODES]}, "owns: 'v1/nodes' is not allowed; expected an informer of kinform"),
-            ({"watches": [nodes]}, "watches: 'list' is not allowed; expected a dict of informers and functions"),
+            (
+                {"watches": [nodes]},
+                "watches: a value of type list is not allowed; expected a dict of informers and functions",
+            ),
             ({"watches": {nodes: 7}}, "watches: 7 is not allowed; expected a function that takes a change"),
             ({"predicate": 7}, "predicate: 7 is not allowed"),
             ({"reconcile_timeout": 0}, "reconcile_timeout: 0 is not allowed; expected a positive number of seconds"),

@@ -13,7 +13,7 @@ import kinform
 import kinform.controllers
 import kinform.sync
 from kinform._errors import MAX_CAUSES, KinformError, StatusCause, StatusError
-from kinform._printable import in_seconds, printable, without_documents
+from kinform._printable import in_seconds, printable, type_of, without_documents
 
 HOSTILE = "line\nline\r\x1b[2J\x00\x9b\u2028\u202e\ud800" * 10_000
 
@@ -124,3 +124,10 @@ def test_a_copy_has_the_repr_of_a_value_that_is_not_picklable():
         for make in COPIES:
             assert (str(make(error)), make(error).value) == (str(error), repr(value))
         assert error.value is value
+
+
+def test_an_error_about_a_secret_value_shows_its_type_alone():
+    error = kinform.OptionError("obj", type_of({"data": "hunter2"}), "a msgspec.Struct")
+    assert str(error) == "obj: a value of type dict is not allowed; expected a msgspec.Struct"
+    for make in COPIES:
+        assert (repr(make(error).value), make(error).value) == ("a value of type dict", "dict")

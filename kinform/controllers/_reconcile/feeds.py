@@ -20,7 +20,7 @@ from kinform._error_places import cause_of
 from kinform._errors import OptionError
 from kinform._events import Added, Deleted, Synced, Updated
 from kinform._informer.informer import Informer
-from kinform._printable import printable
+from kinform._printable import printable, type_of
 from kinform._throttled_log import ThrottledLog, function_name
 from kinform.controllers._queue.work_queue import WorkQueue
 from kinform.controllers._reconcile.owners import Owners
@@ -216,7 +216,7 @@ class MappedFeed(ChangeFeed):
             found = self._mapper(change)
             keys = () if isinstance(found, str) else tuple(found)
             if isinstance(found, str) or not all(isinstance(key, str) for key in keys):
-                raise OptionError("watches", type(found).__name__, "a function that returns an iterable of keys")
+                raise OptionError("watches", type_of(found), "a function that returns an iterable of keys")
         except Exception as error:
             self._failed(self._mapper, entry.key, error)
             return ()

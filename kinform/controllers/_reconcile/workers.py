@@ -13,7 +13,7 @@ from collections.abc import Callable
 from kinform._dispatch.invoke import TimeSlice
 from kinform._error_places import place_of
 from kinform._errors import KinformError, OptionError, QueueShutDown
-from kinform._printable import listed, printable
+from kinform._printable import listed, printable, type_of
 from kinform._throttled_log import ThrottledLog
 from kinform.controllers._queue.work_queue import WorkQueue
 from kinform.controllers._reconcile.call_timeout import CallTimeout
@@ -121,7 +121,7 @@ class Workers:
             with timeout:
                 result = await call(self._reconcile, key)
             if result is not None and not isinstance(result, Requeue):
-                raise OptionError("the result of reconcile", type(result).__name__, "None or a Requeue")
+                raise OptionError("the result of reconcile", type_of(result), "None or a Requeue")
         except NotAsynchronous:
             raise
         except asyncio.CancelledError as error:
