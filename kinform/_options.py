@@ -15,7 +15,6 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from kinform._checks import (
-    require_callable,
     require_instance,
     require_integer,
     require_match,
@@ -23,6 +22,7 @@ from kinform._checks import (
     require_one_of,
     require_positive,
     require_strings,
+    require_synchronous,
 )
 from kinform._errors import KinformError, OptionError
 from kinform._namespace_selector import NamespaceSelector
@@ -381,11 +381,11 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
             waits for a part of them: a random one, or on a node the one that follows from the node's name. None: 20
             seconds from the import of kinform if the environment names the node (`NODE_NAME`, `K8S_NODE_NAME`,
             `KUBE_NODE_NAME` or `KUBERNETES_NODE_NAME`), because such a program runs on every node; otherwise 0.
-        on_error: Called with each error from which the stream recovers. If it raises, the log has one line in ten
-            minutes, and at the level DEBUG each exception with its text.
+        on_error: Called with each error from which the stream recovers. It cannot be a coroutine function. If it
+            raises, the log has one line in ten minutes, and at the level DEBUG each exception with its text.
 
     Raises:
-        OptionError: A value is out of range.
+        OptionError: A value is out of range, or `on_error` is a coroutine function.
     """
 
     initial: Start = "auto"
@@ -414,7 +414,7 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
             )
         require_instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
         if self.on_error is not None:
-            require_callable("WatchOptions.on_error", self.on_error, "a callable, or None")
+            require_synchronous("WatchOptions.on_error", self.on_error, "None, or a function")
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):

@@ -65,8 +65,8 @@ class Informer(Generic[T]):
             `spec.containers`: do not prune them. This is not checked here; without them, each read raises a
             `DecodeError`. The client itself decodes to its models, much slower than msgspec.
         transform: Takes the pruned bytes of an object. Returns the bytes to store, a JSON object, or None to store
-            nothing. If it raises or returns anything else, the object is stored without it: see
-            `stats().transform_errors`.
+            nothing. It cannot be a coroutine function. If it raises or returns anything else, the object is stored
+            without it: see `stats().transform_errors`.
         options: How the streams start, and how long they wait.
         snapshot: The path of a file, or a `Snapshot`. A start from a snapshot sends no LIST, and its objects can be
             read at once. Until the server accepts a watch that continues from it, the informer is not synced, and

@@ -360,7 +360,7 @@ class ArrayLike(msgspec.Struct, array_like=True):
         ("apply", (MAPS, {"kind": "ConfigMap"}), {"field_manager": "x"}, "^obj.metadata.name: None"),
         ("apply", (MAPS, OBJ), {"field_manager": "x", "subresource": "a/b"}, "^subresource: 'a/b'"),
         ("patch", (MAPS, "a/b/c", {}), {}, "^key: 'a/b/c'"),
-        ("patch", (MAPS, "shop/a", []), {}, "^patch: a value of type list .*or a list with how=\"json\""),
+        ("patch", (MAPS, "shop/a", []), {}, '^patch: a value of type list .*or a list with how="json"'),
         (
             "patch",
             (MAPS, "shop/a", {}),
