@@ -316,8 +316,8 @@ class DecodeError(KinformError):
 class SnapshotError(KinformError):
     """A snapshot cannot be written, or must not be loaded.
 
-    An informer raises it at its start if kinform must not replace the file, or if another informer uses the path. All
-    other errors are logged, and the informer continues without the snapshot.
+    An informer raises it at its start if the folder does not exist, if kinform must not replace the file, or if another
+    informer uses the path. All other errors are logged, and the informer continues without the snapshot.
 
     Attributes:
         path: Path of the file.

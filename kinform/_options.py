@@ -426,8 +426,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     or from another cluster, resource, scope, pruning or transform. Then it logs a warning and lists the collection.
 
     kinform writes only to a free path, or over a snapshot that it wrote itself. If there is anything else at the path,
-    such as a text file, a FIFO, a device or a symbolic link, the start of the informer raises a `SnapshotError`, and so
-    does the start of a second informer with the same path.
+    such as a text file, a FIFO, a device or a symbolic link, or if its folder does not exist, the start of the informer
+    raises a `SnapshotError`, and so does the start of a second informer with the same path.
 
     kinform cannot detect every restore of etcd from a backup. After a restore the same resourceVersion may identify
     another state. Objects that do not change afterwards can then stay wrong in the copy. Delete the files after a

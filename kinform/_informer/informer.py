@@ -72,7 +72,8 @@ class Informer(Generic[T]):
             read at once. Until the server accepts a watch that continues from it, the informer is not synced, and
             `state` is `"stale"`. The file contains the name of the `transform` function, and is refused for a
             function with another name. kinform does not detect a change of its code. The start raises a
-            `SnapshotError` if kinform must not replace the file at this path, or if another informer uses it.
+            `SnapshotError` if the folder does not exist, if kinform must not replace the file at this path, or if
+            another informer uses it.
         memory_limit: Largest `stats().memory.held_bytes` that is allowed. If the store takes more, the informer fails
             with a `MemoryLimitError`. It does not include the cache that all stores of the process share.
         queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.

@@ -1,4 +1,4 @@
-"""Checks of functions: kinform refuses those that it could not call, and no others."""
+"""Checks of functions: kinform refuses those that it could not call, no others."""
 
 from __future__ import annotations
 
