@@ -296,6 +296,18 @@ async def test_the_error_of_an_auth_provider_shows_no_kubeconfig_text(tmp_path: 
 # --- open and close
 
 
+async def test_a_closed_connection_is_the_error_in_any_loop() -> None:
+    async with scripted_server() as server, connect(server.url) as api:
+        pass
+
+    async def use() -> None:
+        with pytest.raises(OptionError, match="closed> is not allowed; expected a connection inside its block"):
+            await api.open(PODS)
+
+    await use()
+    await asyncio.to_thread(asyncio.run, use())
+
+
 @on_each_loop
 async def test_a_connection_is_a_transport_inside_its_block() -> None:
     async with scripted_server() as server:
