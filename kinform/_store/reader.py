@@ -402,8 +402,13 @@ class Store(Mapping[str, T]):
         if number is not None:
             with suppress(IndexError):  # dropped just now
                 return read(self._contents.table, number)
-        name = next((repr(name) for name, its_path in self._indexes.items() if its_path == path), CONTROLLER)
-        raise KinformError(f"{self._contents.name}: index {name} is not built yet, or its informer has stopped")
+        name = next((name for name, its_path in self._indexes.items() if its_path == path), None)
+        if name is None:
+            raise KinformError(
+                f"{self._contents.name}: no index has the path {CONTROLLER}: declare one in `indexes`, or pass the "
+                "informer to a Controller as `owns`, which builds it when it runs"
+            )
+        raise KinformError(f"{self._contents.name}: index {name!r} is not built yet, or its informer has stopped")
 
 
 def _require_value(value: object) -> None:
