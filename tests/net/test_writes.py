@@ -150,6 +150,17 @@ async def test_apply_reports_conflicts_unless_forced(cluster: Cluster, api: kinf
     assert again["metadata"]["resourceVersion"] == applied["metadata"]["resourceVersion"]
 
 
+async def test_a_missing_subresource_is_named_as_the_likely_mistake(cluster: Cluster, api: kinform.Connection) -> None:
+    key = f"{cluster.namespace}/a"
+    await api.create(MAPS, ConfigMap(Meta(name="a", namespace=cluster.namespace)))
+    with pytest.raises(kinform.NotFoundError, match=r"; v1/configmaps may have no subresource 'status'$"):
+        await api.patch(MAPS, key, {"data": {}}, subresource="status")
+    with pytest.raises(
+        kinform.NotFoundError, match=r"; v1/configmaps may have no .* 'status'; an object in a namespace"
+    ):
+        await api.get(MAPS, "a", subresource="status")
+
+
 async def test_the_status_is_written_by_its_subresource(cluster: Cluster, api: kinform.Connection) -> None:
     resource, key = await cluster.create_custom_resource(status=True), f"{cluster.namespace}/w"
     made = await api.create(resource, Widget(Meta(name="w", namespace=cluster.namespace)), type=Widget)
