@@ -194,8 +194,6 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             for name in names:
                 require_match("Scope.namespaces", name, _DNS_LABEL, allowed)
             force_setattr(self, "namespaces", tuple(dict.fromkeys(names)))
-        for field in ("label_selector", "field_selector"):
-            require_instance(f"Scope.{field}", getattr(self, field), str, "a string")
         parse_label_selector(self.label_selector, field="Scope.label_selector")
         check_field_selector(self.field_selector, field="Scope.field_selector")
         self._check_names()

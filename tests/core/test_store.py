@@ -353,6 +353,8 @@ class TestReading:
         assert [key for key, _ in kept.store.items(label_selector="app notin (web)")] == ["shop/b", "shop/c"]
         with pytest.raises(OptionError, match="label_selector"):
             kept.store.items(label_selector="a b")
+        with pytest.raises(OptionError, match=r"label_selector: \{'app': 'web'\} .*`Selector\.labels`"):
+            kept.store.items(label_selector={"app": "web"})
 
     def test_a_user_type_is_decoded_and_errors_show_no_values(self):
         kept = Kept(type=Pod)
