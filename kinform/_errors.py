@@ -191,7 +191,9 @@ class NotFoundError(StatusError):
         path, _, word = resource.rpartition("/")
         plural = suggest_plural(path.rpartition("/")[0], word)
         if plural not in ("", word):
-            return f"did you mean {path}/{plural}?"
+            is_custom = not suggest_built_in(f"{plural}.{path.rpartition('/')[0]}")
+            crd = "the server may not have its CRD, or this group and version; " if is_custom else ""
+            return f"{crd}did you mean {path}/{plural}?"
         if is_cluster_scoped(resource) and (where.startswith("in ") or "/" in where):
             return f"{word} have no namespace: leave it out"
         if is_built_in(resource):
