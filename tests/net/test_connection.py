@@ -201,6 +201,17 @@ def test_a_meaningless_argument_is_refused_without_io(options: dict[str, Any], f
     assert caught.value.allowed
 
 
+@pytest.mark.parametrize("address", ["localhost:8080", "10.0.0.1:443/prefix", "[::1]:6443", "my-api.example:6443"])
+def test_an_address_without_a_scheme_gets_a_hint(address: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        connect(address)
+    assert str(caught.value).endswith(f"; did you mean http://{address} or https://{address}?")
+    for path in ("/none/such", "a.yaml:b.yaml", "./host:80", "user@host:80"):
+        with pytest.raises(OptionError) as caught:
+            connect(path)
+        assert "did you mean" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "options",
     [
