@@ -111,5 +111,7 @@ def require_max_age(max_age: object) -> None:
 
 def require_integer(field: str, value: object, minimum: int, allowed: str) -> None:
     """Requires an integer of at least `minimum`."""
+    if isinstance(value, float):  # such as 1e6
+        raise OptionError(field, value, f"{allowed}; as an integer")
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise OptionError(field, value, allowed)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from kinform._checks import require_integer, require_timeout
 from kinform._decoding import DICT, T
@@ -157,6 +157,9 @@ class Informer(Generic[T]):
     def __repr__(self) -> str:
         objects = len(self._collection.contents.table)
         return f"<kinform.Informer of {self._collection.name}: {self.state}, {objects} objects>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {self!r}: start an informer in the other process")
 
     async def __aenter__(self) -> Informer[T]:
         self._begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from contextlib import suppress
 from operator import itemgetter
-from typing import Literal, TypeVar, get_args, overload
+from typing import Literal, NoReturn, TypeVar, get_args, overload
 
 from kinform._checks import require_instance, require_one_of
 from kinform._decoding import DICT, T, check_type
@@ -55,6 +55,9 @@ class Store(Mapping[str, T]):
 
     def __hash__(self) -> int:
         return id(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {self!r}: pass its objects, or start an informer in the other process")
 
     def __repr__(self) -> str:  # not the contents: they may be Secrets
         return f"<kinform.Store of {self._contents.name}: {len(self._contents.table)} objects>"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import functools
+import pickle
 from unittest.mock import Mock
 
 import pytest
@@ -90,3 +92,20 @@ def test_a_function_that_runs_after_its_call_is_refused(function):
             make()
         assert caught.value.field in ("WatchOptions.on_error", "transform")
         assert caught.value.value is function
+
+
+@pytest.mark.parametrize("value", [1e6, 0.5, -1.0])
+def test_a_float_in_place_of_an_integer_is_named_as_the_mistake(value):
+    for options in ({"memory_limit": value}, {"queue_bound": value}):
+        with pytest.raises(OptionError, match=r"expected a positive number of .*; as an integer$"):
+            kinform.Informer(Mock(kinform.Transport), "v1/pods", **options)
+
+
+def test_pickling_an_informer_or_a_store_is_a_clear_error():
+    pods = kinform.Informer(Mock(kinform.Transport), "v1/pods")
+    for thing in (pods, pods.store):
+        for make in (pickle.dumps, copy.copy, copy.deepcopy):
+            with pytest.raises(
+                TypeError, match=r"^cannot pickle <kinform\.\w+ of v1/pods: .*start an informer in the other process$"
+            ):
+                make(thing)
