@@ -35,6 +35,18 @@ def require_callable(field: str, value: object, allowed: str) -> None:
         raise OptionError(field, value, allowed)
 
 
+def require_synchronous(field: str, value: object, allowed: str) -> None:
+    """Requires a callable that has run when its call returns.
+
+    A lambda around a coroutine function passes: only its result shows it.
+    """
+    require_callable(field, value, allowed)
+    for function in (value, getattr(value, "__call__", None)):  # noqa: B004 (of an object)
+        for is_deferred in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
+            if is_deferred(function):
+                raise OptionError(field, value, f"{allowed}, without `async` and `yield`")
+
+
 def require_handler(handler: object, arguments: str) -> None:
     """Requires a callable that takes these arguments, such as `"old, new"`.
 
@@ -99,5 +111,7 @@ def require_max_age(max_age: object) -> None:
 
 def require_integer(field: str, value: object, minimum: int, allowed: str) -> None:
     """Requires an integer of at least `minimum`."""
+    if isinstance(value, float):  # such as 1e6
+        raise OptionError(field, value, f"{allowed}; as an integer")
     if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
         raise OptionError(field, value, allowed)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from kinform._errors import DecodeError, OptionError
-from kinform._models.builders import builder_of
+from kinform._models.builders import builder_of, missing_field
 from kinform._models.client import get_client
 from kinform._paths.conflicts import check_required_fields
 from kinform._paths.prune_program import Program
@@ -30,7 +30,6 @@ DICT: type[dict[str, Any]] = dict
 _PATH = re.compile(r" - at (?:`key` in )?`(\$[^`]*)`\Z")
 _MISSING = re.compile(r"Object missing required field `([^`]*)`")
 _EXPECTED = re.compile(r"Expected `([\w |]+)`, got `(\w+)`")
-_MISSING_IN_MODEL = re.compile(r"Invalid value for `(\w+)`, must not be `None`")
 _UNKNOWN = "Object contains unknown field"
 
 
@@ -105,10 +104,14 @@ class _ModelDecoder:
 
 def _missing_field(error: Any) -> str:
     """Returns the required field that a model misses, or `""`."""
-    if missing := _MISSING_IN_MODEL.match(str(error)):
-        return missing[1]
+    if missing := missing_field(error):
+        return missing
     found = error.errors() if hasattr(error, "errors") else []  # of pydantic
-    return next((".".join(map(str, each["loc"])) for each in found if each["input"] is None), "")
+    if not any(each["input"] is None for each in found):
+        return ""
+    whole: list[Any] = getattr(error.__context__, "errors", list)()  # the other validation was of a part of the object
+    path = next((each["loc"] for each in whole if each["type"] == "missing"), found[0]["loc"])
+    return "".join("[...]" if isinstance(step, int) else f".{step}" for step in path)[1:]
 
 
 _CLASS = type

@@ -13,7 +13,7 @@ import msgspec
 from kinform._decoding import is_model
 from kinform._errors import OptionError
 from kinform._options import Resource
-from kinform._printable import NOT_SHOWN
+from kinform._printable import NOT_SHOWN, type_of
 
 
 class ClientModel(Protocol):
@@ -116,10 +116,10 @@ def encode(field: str, value: object, allowed: str) -> bytes:
         OptionError: It is neither a dict nor a Struct, or cannot be encoded.
     """
     if not isinstance(value, dict | msgspec.Struct):
-        raise OptionError(field, type(value).__name__, allowed)
+        raise OptionError(field, type_of(value), allowed)
     body = encode_json(field, value)
     if not body.startswith(b"{"):  # a Struct that is array-like
-        raise OptionError(field, type(value).__name__, f"{allowed} that is encoded as a JSON object")
+        raise OptionError(field, type_of(value), f"{allowed} that is encoded as a JSON object")
     return body
 
 

@@ -29,10 +29,12 @@ may be a Secret.
 
 from __future__ import annotations
 
+import copyreg
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -49,7 +51,14 @@ _PLAIN = (str, int, float, os.PathLike, type(None))  # values that an error show
 
 
 class KinformError(Exception):
-    """Base class of all kinform exceptions."""
+    """Base class of all kinform exceptions.
+
+    Every one can be copied and pickled, with all its attributes. So it also passes from a worker process to its parent.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exception would call the class with the message alone.
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class OptionError(KinformError, ValueError):
@@ -60,7 +69,7 @@ class OptionError(KinformError, ValueError):
 
     Attributes:
         field: Name of the option, for example `"Scope.namespaces"`.
-        value: The value that was passed.
+        value: The value that was passed. In a copy: its text, if it cannot be pickled.
         allowed: The accepted values, in words.
     """
 
@@ -69,6 +78,16 @@ class OptionError(KinformError, ValueError):
         self.field = field
         self.value = value
         self.allowed = allowed
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        import pickle  # most programs never need it
+
+        make, arguments, attributes = super().__reduce__()
+        try:
+            pickle.dumps(self.value)
+        except Exception:  # such as that of a lambda
+            attributes = attributes | {"value": _shown(self.value)}
+        return make, arguments, attributes
 
 
 def _shown(value: object) -> str:
@@ -188,7 +207,9 @@ class NotFoundError(StatusError):
         path, _, word = resource.rpartition("/")
         plural = suggest_plural(path.rpartition("/")[0], word)
         if plural not in ("", word):
-            return f"did you mean {path}/{plural}?"
+            is_custom = not suggest_built_in(f"{plural}.{path.rpartition('/')[0]}")
+            crd = "the server may not have its CRD, or this group and version; " if is_custom else ""
+            return f"{crd}did you mean {path}/{plural}?"
         if is_cluster_scoped(resource) and (where.startswith("in ") or "/" in where):
             return f"{word} have no namespace: leave it out"
         if is_built_in(resource):
@@ -313,8 +334,8 @@ class DecodeError(KinformError):
 class SnapshotError(KinformError):
     """A snapshot cannot be written, or must not be loaded.
 
-    An informer raises it at its start if kinform must not replace the file, or if another informer uses the path. All
-    other errors are logged, and the informer continues without the snapshot.
+    An informer raises it at its start if the folder does not exist, if kinform must not replace the file, or if another
+    informer uses the path. All other errors are logged, and the informer continues without the snapshot.
 
     Attributes:
         path: Path of the file.

@@ -15,7 +15,6 @@ import msgspec
 from msgspec.structs import force_setattr
 
 from kinform._checks import (
-    require_callable,
     require_instance,
     require_integer,
     require_match,
@@ -23,6 +22,7 @@ from kinform._checks import (
     require_one_of,
     require_positive,
     require_strings,
+    require_synchronous,
 )
 from kinform._errors import KinformError, OptionError
 from kinform._namespace_selector import NamespaceSelector
@@ -194,8 +194,6 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
             for name in names:
                 require_match("Scope.namespaces", name, _DNS_LABEL, allowed)
             force_setattr(self, "namespaces", tuple(dict.fromkeys(names)))
-        for field in ("label_selector", "field_selector"):
-            require_instance(f"Scope.{field}", getattr(self, field), str, "a string")
         parse_label_selector(self.label_selector, field="Scope.label_selector")
         check_field_selector(self.field_selector, field="Scope.field_selector")
         self._check_names()
@@ -381,11 +379,11 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
             waits for a part of them: a random one, or on a node the one that follows from the node's name. None: 20
             seconds from the import of kinform if the environment names the node (`NODE_NAME`, `K8S_NODE_NAME`,
             `KUBE_NODE_NAME` or `KUBERNETES_NODE_NAME`), because such a program runs on every node; otherwise 0.
-        on_error: Called with each error from which the stream recovers. If it raises, the log has one line in ten
-            minutes, and at the level DEBUG each exception with its text.
+        on_error: Called with each error from which the stream recovers. It cannot be a coroutine function. If it
+            raises, the log has one line in ten minutes, and at the level DEBUG each exception with its text.
 
     Raises:
-        OptionError: A value is out of range.
+        OptionError: A value is out of range, or `on_error` is a coroutine function.
     """
 
     initial: Start = "auto"
@@ -415,7 +413,7 @@ class WatchOptions(msgspec.Struct, frozen=True, kw_only=True):
             )
         require_instance("WatchOptions.backoff", self.backoff, Backoff, "a Backoff")
         if self.on_error is not None:
-            require_callable("WatchOptions.on_error", self.on_error, "a callable, or None")
+            require_synchronous("WatchOptions.on_error", self.on_error, "None, or a function")
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -427,8 +425,8 @@ class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
     or from another cluster, resource, scope, pruning or transform. Then it logs a warning and lists the collection.
 
     kinform writes only to a free path, or over a snapshot that it wrote itself. If there is anything else at the path,
-    such as a text file, a FIFO, a device or a symbolic link, the start of the informer raises a `SnapshotError`, and so
-    does the start of a second informer with the same path.
+    such as a text file, a FIFO, a device or a symbolic link, or if its folder does not exist, the start of the informer
+    raises a `SnapshotError`, and so does the start of a second informer with the same path.
 
     kinform cannot detect every restore of etcd from a backup. After a restore the same resourceVersion may identify
     another state. Objects that do not change afterwards can then stay wrong in the copy. Delete the files after a

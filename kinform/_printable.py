@@ -12,6 +12,16 @@ NOT_SHOWN = "(not shown)"
 """Stands in an error for a value that may be or have a secret."""
 
 
+class _TypeName(str):
+    def __repr__(self) -> str:
+        return f"a value of type {self}"
+
+
+def type_of(value: object) -> str:
+    """Returns the name of the type of a value, which an error shows instead of it."""
+    return _TypeName(type(value).__name__)
+
+
 def printable(text: str | None, limit: int = MAX_KEY) -> str:
     """Escapes control characters of a text, and cuts it at `limit` characters.
 

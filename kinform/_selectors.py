@@ -39,6 +39,7 @@ def parse_label_selector(text: str, *, field: str) -> LabelMatch:
     Raises:
         OptionError: The selector is not valid. The message names the invalid requirement.
     """
+    _require_text(text, field, 'a string like "app=web", which `Selector.labels` makes of a dict')
     matches = [_requirement(part.strip(), text, field) for part in _split(text)] if text.strip() else []
     return lambda labels: all(match(labels) for match in matches)
 
@@ -68,6 +69,7 @@ def check_field_selector(text: str, *, field: str) -> None:
     Raises:
         OptionError: The selector is not valid. The message names the invalid requirement.
     """
+    _require_text(text, field, 'a string like "spec.nodeName=node-7", which `Selector.fields` makes of a dict')
     for part in re.split(r"(?<!\\),", text) if text.strip() else ():
         if not re.fullmatch(_FIELD, part.strip()):
             raise OptionError(field, text, f"{_FIELD_GRAMMAR}; {part.strip()!r} is not a requirement")
@@ -88,6 +90,11 @@ def selects_identity(text: str, namespace: str, name: str) -> bool:
         if field in values and (values[field] == value) == (op == "!="):
             return False
     return True
+
+
+def _require_text(text: object, field: str, allowed: str) -> None:
+    if not isinstance(text, str):
+        raise OptionError(field, text, allowed)
 
 
 def _split(text: str) -> list[str]:

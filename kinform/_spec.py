@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from kinform._checks import require_callable, require_instance
+from kinform._checks import require_instance, require_synchronous
 from kinform._decoding import check_type
 from kinform._errors import OptionError
 from kinform._namespace_selector import NamespaceSelector
@@ -60,7 +60,7 @@ class CollectionSpec(msgspec.Struct, frozen=True, kw_only=True):
                 allowed = "paths of which one is in metadata, because Scope.metadata_only is set"
                 raise OptionError("Prune.keep", self.prune.keep, allowed)
         if self.transform is not None:
-            require_callable("transform", self.transform, "a callable from bytes to bytes or None")
+            require_synchronous("transform", self.transform, "a callable from bytes to bytes or None")
 
     @classmethod
     def of(

@@ -11,14 +11,16 @@ REPEAT_SECONDS = 600.0
 
 
 class ThrottledLog:
-    """Logs at most one message of each category in `REPEAT_SECONDS`."""
+    """Logs at most `burst` messages of each category in `REPEAT_SECONDS`."""
 
-    def __init__(self, log: logging.Logger) -> None:
+    def __init__(self, log: logging.Logger, burst: int = 1) -> None:
         self._log = log
-        self._logged: dict[str, tuple[float, int]] = {}  # time of the last message, and how many were suppressed since
+        self._burst = burst
+        # The start of the period, the messages since then, and how many were suppressed since the last of them.
+        self._logged: dict[str, tuple[float, int, int]] = {}
 
     def warning(self, category: str, message: str) -> None:
-        """Logs the message, or counts it if one of its category was logged recently."""
+        """Logs the message, or counts it if enough of its category were logged recently."""
         self._throttle(logging.WARNING, category, message)
 
     def error(self, category: str, message: str) -> None:
@@ -34,13 +36,18 @@ class ThrottledLog:
         self._log.debug("%s", message, exc_info=error)
 
     def _throttle(self, level: int, category: str, message: str) -> None:
-        last, suppressed = self._logged.get(category, (float("-inf"), 0))
+        start, logged, suppressed = self._logged.get(category, (float("-inf"), 0, 0))
         now = time.monotonic()
-        if now - last < REPEAT_SECONDS:
-            self._logged[category] = (last, suppressed + 1)
+        if now - start >= REPEAT_SECONDS:
+            start, logged = now, 0
+        elif logged == self._burst:
+            self._logged[category] = (start, logged, suppressed + 1)
             return
-        self._logged[category] = (now, 0)
-        self._log.log(level, "%s%s", message, f" (and {suppressed} similar ones since the last)" if suppressed else "")
+        self._logged[category] = (start, logged + 1, 0)
+        note = f" (and {suppressed} similar ones since the last)" if suppressed else ""
+        if logged + 1 == self._burst > 1:
+            note += " (similar ones are only counted for some minutes)"
+        self._log.log(level, "%s%s", message, note)
 
 
 def function_name(function: Callable[..., Any]) -> str:

@@ -30,6 +30,7 @@ from kinform._watch.functions import (
     USE_SYNC_WATCH,
     client_of,
     follows_a_log,
+    require_return_type,
     return_type_of,
     wrong_answer,
 )
@@ -89,6 +90,7 @@ class Watch:
     ) -> None:
         self.resource_version: Any = None
         self.resp: Any = None
+        require_return_type(return_type)
         self._raw_return_type = return_type
         self._options = Options(on_expired=on_expired, idle_timeout=idle_timeout, dedup=dedup, newest=newest)
         self._stop = False

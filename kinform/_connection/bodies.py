@@ -9,6 +9,7 @@ import msgspec
 from kinform._checks import require_instance, require_integer, require_one_of
 from kinform._encoding import encode_json
 from kinform._errors import OptionError
+from kinform._printable import type_of
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 
@@ -21,7 +22,7 @@ def encode_operations(patch: object) -> bytes:
     """
     allowed = 'a list of operations like {"op": "add", "path": "/metadata/labels/app", "value": "web"}'
     if not isinstance(patch, list | tuple) or not all(isinstance(each, dict | msgspec.Struct) for each in patch):
-        raise OptionError("patch", type(patch).__name__, allowed)
+        raise OptionError("patch", type_of(patch), allowed)
     return encode_json("patch", patch)
 
 

@@ -286,7 +286,8 @@ class Connection(Verbs):
             raise OptionError("connect.target", str(self._source), why) from error
 
     def _require_open(self) -> HttpClient:
-        self._binding.check()
+        if not self._closed:  # which is the same in every event loop
+            self._binding.check()
         if self._client is None:
             raise OptionError("api", self, "a connection inside its block")
         return self._client

@@ -72,8 +72,13 @@ class Target(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     @property
     def scope_hint(self) -> str:
-        """The likely mistake if the server does not know the path."""
-        return _NAMESPACE if self.namespace else _NO_NAMESPACE
+        """The likely mistake if the server does not know the path, or `""`."""
+        resource, scope = str(self.resource), _NAMESPACE if self.namespace else _NO_NAMESPACE
+        if is_built_in(resource) and bool(self.namespace) != is_cluster_scoped(resource):
+            scope = ""  # it is the right one
+        if not self.subresource:
+            return scope
+        return f"{self.resource} may have no subresource {self.subresource!r}" + (f"; {scope}" if scope else "")
 
     def check_scope(self) -> None:
         """Checks the namespace of an object, if the resource is one of Kubernetes.

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Generator
 from types import coroutine
 from typing import Any
 
+from kinform._error_places import cause_of
 from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog, function_name
 
@@ -118,5 +119,5 @@ class Invoker:
     def _report(self, handler: Handler, key: str, error: BaseException) -> None:
         self.errors += 1
         name = function_name(handler)
-        message = f"{self._name}: handler {name} raised {type(error).__name__} at {printable(key)}"
+        message = f"{self._name}: handler {name} raised {cause_of(error, handler)} for {printable(key)}"
         self._log.exception(f"{name} {id(handler)}", message, error)

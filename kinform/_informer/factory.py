@@ -79,6 +79,8 @@ class Factory:
         if sharing.binding.forked:
             return  # tasks, connections and snapshots belong to the parent process
         sharing.binding.check()
+        for informer in self.informers:
+            informer._handle.check_caller()
         await sharing.stop()
         if error is None and (failure := sharing.failure) is not None:
             raise failure.with_traceback(None)

@@ -198,6 +198,18 @@ class Handle:
 
     # End
 
+    def check_caller(self) -> None:
+        """Checks that the caller is not a handler.
+
+        Raises:
+            KinformError: It is, and wants to end the block, which waits for it.
+        """
+        if asyncio.current_task() in self._tasks:
+            raise KinformError(
+                f"{self._collection.name}: a handler cannot end the block: the end waits for the handler. Set an event "
+                "for which the block waits"
+            )
+
     async def leave(self) -> None:
         """Ends all that the handle has started. The last handle stops the collection."""
         self.entered, self.left, self._ending = False, True, True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from kinform._checks import require_integer, require_timeout
 from kinform._decoding import DICT, T
@@ -66,14 +66,15 @@ class Informer(Generic[T]):
             `spec.containers`: do not prune them. This is not checked here; without them, each read raises a
             `DecodeError`. The client itself decodes to its models, much slower than msgspec.
         transform: Takes the pruned bytes of an object. Returns the bytes to store, a JSON object, or None to store
-            nothing. If it raises or returns anything else, the object is stored without it: see
-            `stats().transform_errors`.
+            nothing. It cannot be a coroutine function. If it raises or returns anything else, the object is stored
+            without it: see `stats().transform_errors`.
         options: How the streams start, and how long they wait.
         snapshot: The path of a file, or a `Snapshot`. A start from a snapshot sends no LIST, and its objects can be
             read at once. Until the server accepts a watch that continues from it, the informer is not synced, and
             `state` is `"stale"`. The file contains the name of the `transform` function, and is refused for a
             function with another name. kinform does not detect a change of its code. The start raises a
-            `SnapshotError` if kinform must not replace the file at this path, or if another informer uses it.
+            `SnapshotError` if the folder does not exist, if kinform must not replace the file at this path, or if
+            another informer uses it.
         memory_limit: Largest `stats().memory.held_bytes` that is allowed. If the store takes more, the informer fails
             with a `MemoryLimitError`. It does not include the cache that all stores of the process share.
         queue_bound: Number of events that can wait for a slow reader. If more wait, events of one object are merged.
@@ -158,6 +159,9 @@ class Informer(Generic[T]):
         objects = len(self._collection.contents.table)
         return f"<kinform.Informer of {self._collection.name}: {self.state}, {objects} objects>"
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {self!r}: start an informer in the other process")
+
     async def __aenter__(self) -> Informer[T]:
         self._begin()
         try:
@@ -174,6 +178,7 @@ class Informer(Generic[T]):
         if binding.forked:
             return  # tasks, connections and the snapshot belong to the parent process
         binding.check()
+        self._handle.check_caller()
         await self._leave()
         if error is None and self._dispatcher.failure is not None:
             raise self._dispatcher.failure.with_traceback(None)
@@ -413,8 +418,10 @@ class Informer(Generic[T]):
         A handler may be a coroutine function. Handlers run one at a time, in the order of the changes. A slow handler
         never delays the stream: its events wait. If more than `queue_bound` wait, events of the same object are
         merged. An exception is counted in `stats().handler_errors` and stops nothing. For each handler, the log has at
-        most one line in ten minutes, with the key and the type of the exception. At the level DEBUG, it has each
-        exception with its text. All handlers of one event get the same object.
+        most one line in ten minutes, with the key, and the type and the place of the exception, `app.py:41`. At the
+        level DEBUG, it has each exception with its text. All handlers of one event get the same object. A handler
+        cannot end the block of its informer, which raises a `KinformError`: it can set an event for which the block
+        waits.
 
         A handler cannot be removed: to follow changes for a limited time, read `changes()` in a task, and cancel it.
 

@@ -16,6 +16,7 @@ from contextlib import aclosing
 from typing import TypeVar
 
 from kinform._counts import StreamCounts
+from kinform._error_places import cause_of
 from kinform._errors import (
     KinformError,
     OptionError,
@@ -458,7 +459,7 @@ class Stream:
             try:
                 on_error(error)
             except (Exception, asyncio.CancelledError) as raised:  # a function that awaits nothing is not cancelled
-                message = f"{self.name}: on_error {function_name(on_error)} raised {type(raised).__name__}"
+                message = f"{self.name}: on_error {function_name(on_error)} raised {cause_of(raised, on_error)}"
                 self._log.exception("on_error", message, raised)
 
 

@@ -26,6 +26,7 @@ Builder = Callable[[Any], Any]
 _LIST = re.compile(r"[lL]ist\[(.*)\]")
 _DICT = re.compile(r"[dD]ict[(\[][^,]*, (.*)[)\]]")
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", re.ASCII)
+_MISSING = re.compile(r"Invalid value for `(\w+)`, must not be `None`")
 _PRIMITIVES: dict[str, type] = {"int": int, "long": int, "float": float, "str": str, "bool": bool}
 
 
@@ -75,12 +76,46 @@ def _ask_client(client: Client, type: Any, data: Any) -> Any:
     return api_client.deserialize(SimpleNamespace(data=text), type)
 
 
+def missing_field(error: BaseException) -> str:
+    """Returns the path of the required field whose absence a builder has raised.
+
+    Source: the messages of the models' setters.
+
+    Returns:
+        The path, such as `"spec.containers"`, or `""` for any other error.
+    """
+    missing = _MISSING.match(str(error))
+    if not missing:
+        return ""
+    steps = getattr(error, "steps", [])
+    return "".join([*reversed(steps), "" if getattr(error, "is_whole", False) else f".{missing[1]}"])[1:]
+
+
+def _note(error: BaseException, step: str) -> None:
+    """Notes on its way up from where in the object an error comes."""
+    vars(error).setdefault("steps", []).append(step)
+
+
 def _build_list(build: Builder) -> Builder:
-    return lambda data: None if data is None else [build(item) for item in data]
+    def build_all(data: Any) -> Any:
+        try:
+            return None if data is None else [build(item) for item in data]
+        except Exception as error:
+            _note(error, "[...]")
+            raise
+
+    return build_all
 
 
 def _build_dict(build: Builder) -> Builder:
-    return lambda data: None if data is None else {key: build(value) for key, value in data.items()}
+    def build_all(data: Any) -> Any:
+        try:
+            return None if data is None else {key: build(value) for key, value in data.items()}
+        except Exception as error:
+            _note(error, "[...]")
+            raise
+
+    return build_all
 
 
 def _build_primitive(cls: type) -> Builder:
@@ -113,8 +148,12 @@ def _build_pydantic(cls: Any) -> Builder:
     def build(data: Any) -> Any:
         try:
             return cls.model_validate(data)
-        except ValueError:  # from_dict ignores fields that the model does not have, and raises for real errors
-            return cls.from_dict(data)
+        except ValueError as whole:  # from_dict ignores fields that the model does not have, and raises for real errors
+            try:
+                return cls.from_dict(data)
+            except ValueError as error:
+                error.__context__ = whole  # which pydantic does not set
+                raise
 
     return build
 
@@ -182,10 +221,19 @@ class _Plan:
         fields = self._fields or self.fields
         for key, value in data.items():
             if value is not None and (field := fields.get(key)) is not None:
-                attributes[field[0]] = field[1](value)
+                try:
+                    attributes[field[0]] = field[1](value)
+                except Exception as error:
+                    _note(error, f".{key}")
+                    raise
         for name, attribute in self.required:
             if attributes[attribute] is None:
-                setattr(instance, name, None)
+                try:
+                    setattr(instance, name, None)
+                except ValueError as error:
+                    _note(error, f".{self.cls.attribute_map[name]}")
+                    vars(error)["is_whole"] = True  # the message has the name in Python
+                    raise
         return instance
 
 

@@ -109,7 +109,8 @@ class SnapshotKeeper:
         A snapshot that is refused is logged with the reason, and gives None as well.
 
         Raises:
-            SnapshotError: The path has a file that kinform must not replace, or another informer uses it.
+            SnapshotError: The folder does not exist, the path has a file that kinform must not replace, or another
+                informer uses it.
         """
         try:
             with suppress(OSError):  # a failing disk stops no informer; reading or writing reports it

@@ -59,15 +59,19 @@ class Location:
         On a file system without locks, other informers are not noticed.
 
         Raises:
-            SnapshotError: There is a file that kinform must not replace, or another informer uses the path.
+            SnapshotError: There is no such folder, there is a file that kinform must not replace, or another informer
+                uses the path.
             OSError: The path cannot be examined, or the lock cannot be created.
         """
         if self._lock is not None and self._lock[1] == os.getpid():
             return
-        with self.folder() as folder:
-            self._check_replaceable(folder)
-            self._lock = self._acquire(folder), os.getpid()
-            self._remove_leftovers(folder)
+        try:
+            with self.folder() as folder:
+                self._check_replaceable(folder)
+                self._lock = self._acquire(folder), os.getpid()
+                self._remove_leftovers(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            raise self.error(f"its folder {self._folder} does not exist") from None
 
     def release(self) -> None:
         """Releases the path, if it is claimed."""

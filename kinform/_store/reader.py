@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
 from contextlib import suppress
 from operator import itemgetter
-from typing import Literal, TypeVar, get_args, overload
+from typing import Literal, NoReturn, TypeVar, get_args, overload
 
 from kinform._checks import require_instance, require_one_of
 from kinform._decoding import DICT, T, check_type
@@ -57,6 +57,9 @@ class Store(Mapping[str, T]):
 
     def __hash__(self) -> int:
         return id(self)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle {self!r}: pass its objects, or start an informer in the other process")
 
     def __repr__(self) -> str:  # not the contents: they may be Secrets
         return f"<kinform.Store of {self._contents.name}: {len(self._contents.table)} objects>"
@@ -408,8 +411,13 @@ class Store(Mapping[str, T]):
         if number is not None:
             with suppress(IndexError):  # dropped just now
                 return read(self._contents.table, number)
-        name = next((repr(name) for name, its_path in self._indexes.items() if its_path == path), CONTROLLER)
-        raise KinformError(f"{self._contents.name}: index {name} is not built yet, or its informer has stopped")
+        name = next((name for name, its_path in self._indexes.items() if its_path == path), None)
+        if name is None:
+            raise KinformError(
+                f"{self._contents.name}: no index has the path {CONTROLLER}: declare one in `indexes`, or pass the "
+                "informer to a Controller as `owns`, which builds it when it runs"
+            )
+        raise KinformError(f"{self._contents.name}: index {name!r} is not built yet, or its informer has stopped")
 
 
 def _require_value(value: object) -> None:

@@ -8,6 +8,7 @@ import time
 
 import msgspec
 
+from kinform._error_places import cause_of
 from kinform._options import Transform
 from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog, function_name
@@ -52,9 +53,9 @@ class Transformer:
 
     def _report(self, function: Transform, key: str, error: BaseException) -> None:
         self.errors += 1
-        why = str(error) if isinstance(error, _NotJsonObjectError) else f"raised {type(error).__name__}"
+        why = str(error) if isinstance(error, _NotJsonObjectError) else f"raised {cause_of(error, function)}"
         what = f"transform {function_name(function)} {why}"
-        message = f"{self._name}: {what} at {printable(key)}; the object is stored without it"
+        message = f"{self._name}: {what} for {printable(key)}; the object is stored without it"
         self._log.exception("transform", message, error)
 
 

@@ -19,7 +19,7 @@ from urllib.parse import quote, urlsplit
 import msgspec
 
 from kinform._errors import OptionError, TransportError
-from kinform._printable import NOT_SHOWN
+from kinform._printable import NOT_SHOWN, type_of
 from kinform._transport.access import SERVER_NAME, SERVER_URL, ClusterAccess, is_server_name, is_server_url
 from kinform._transport.proxy import is_excluded, parse_proxy
 
@@ -56,7 +56,7 @@ class ClientConfigurationSource:
         hook = getattr(configuration, "refresh_api_key_hook", None)
         if isinstance(configuration, type) or not known or inspect.iscoroutinefunction(hook):
             allowed = "a Configuration of the synchronous client, such as kubernetes.client.Configuration()"
-            raise OptionError("connect.configuration", type(configuration).__name__, allowed)
+            raise OptionError("connect.configuration", type_of(configuration), allowed)
         self._configuration: Any = configuration
         self._access()
 

@@ -16,6 +16,7 @@ Source: client-go's `rest.InClusterConfig`, and its loading rules for `$KUBECONF
 from __future__ import annotations
 
 import os
+import re
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -80,7 +81,9 @@ def find_source(
         return _default_source(context)
     path = os.path.expanduser(path)
     if not os.path.isfile(path) or os.pathsep in path:
-        raise OptionError("connect.target", target, "the path of an existing kubeconfig, or an http(s):// URL")
+        address = re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):\d{1,5}(/.*)?", path)
+        hint = f"; did you mean http://{path} or https://{path}?" if address else ""
+        raise OptionError("connect.target", target, f"the path of an existing kubeconfig, or an http(s):// URL{hint}")
     return KubeconfigSource(path, context)
 
 

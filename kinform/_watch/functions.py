@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from kinform._errors import OptionError
 from kinform._models.client import Client, get_client
 from kinform._printable import printable
 from kinform._throttled_log import function_name
@@ -94,6 +95,12 @@ def name_of(func: Any) -> str:
     while isinstance(func, functools.partial):
         func = func.func
     return printable(function_name(func))
+
+
+def require_return_type(return_type: object) -> None:
+    """Requires the type of objects as a Watch takes it: a class, a name, or None."""
+    if not isinstance(return_type, type | str | None):
+        raise OptionError("Watch.return_type", return_type, 'a class or name of a model, like "V1Pod", or None')
 
 
 def return_type_of(func: Callable[..., Any], client: Client) -> Any:

@@ -15,6 +15,7 @@ from prometheus_client import Metric
 from prometheus_client.registry import Collector as PrometheusCollector
 
 from kinform import OptionError
+from kinform._printable import type_of
 from kinform.prometheus._election_metrics import ELECTION_ROWS
 from kinform.prometheus._informer_metrics import families
 from kinform.prometheus._labels import UniqueNames
@@ -139,11 +140,11 @@ def _labels(kind: Kind, source: Any, names: UniqueNames) -> str | tuple[str, str
 def _reference(source: Source) -> weakref.ref[Source]:
     is_known = isinstance(source, Metrics | InformerGroup) or _kind_of(source) is not None
     if isinstance(source, type) or not is_known:
-        raise OptionError("sources", type(source).__name__, ALLOWED)
+        raise OptionError("sources", type_of(source), ALLOWED)
     try:
         return weakref.ref(source)
     except TypeError:  # a class with `__slots__`
-        raise OptionError("sources", type(source).__name__, "objects that have a `__weakref__`") from None
+        raise OptionError("sources", type_of(source), "objects that have a `__weakref__`") from None
 
 
 def _merged(metrics: Iterable[Metric]) -> Iterable[Metric]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 import kinform
 from kinform import OptionError, Transport
+from kinform._printable import type_of
 from kinform._transport.credentials import CredentialSource, find_source
 from kinform.sync._lifetime import Lifetime
 from kinform.sync._verbs import Verbs
@@ -49,7 +50,7 @@ def connect(
     if configuration is None:
         return Connection(find_source(target, context=context, token=token, ca=ca, verify=verify))
     if (target, context, token, ca, verify) != (None, None, None, None, True):
-        raise OptionError("connect.configuration", type(configuration).__name__, "None, or no other argument")
+        raise OptionError("connect.configuration", type_of(configuration), "None, or no other argument")
     # Imported here: most programs have no such configuration.
     from kinform._transport.client_configuration import ClientConfigurationSource
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread, current_thread
 from typing import Any, ParamSpec
@@ -20,6 +22,11 @@ from kinform._throttled_log import function_name
 P = ParamSpec("P")
 
 Done = asyncio.Future[None]
+
+LOG_SECONDS = 3.0
+"""Seconds that the end of a block waits for a handler until the log names it."""
+
+_log = logging.getLogger("kinform.sync")
 
 
 class HandlerThread:
@@ -33,9 +40,10 @@ class HandlerThread:
     def __init__(self, name: str, running: set[HandlerThread] | None = None) -> None:
         self._name = name
         self._running = set() if running is None else running
-        self._calls: SimpleQueue[tuple[Done, Callable[[], object]] | None] = SimpleQueue()
+        self._calls: SimpleQueue[tuple[Done, partial[object]] | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._ended: Done | None = None
+        self._handler = ""  # the name of the one that runs
 
     def check_caller(self) -> None:
         """Checks that the caller is not a handler.
@@ -60,7 +68,7 @@ class HandlerThread:
             if self._thread is None:
                 self._start()
             done = asyncio.get_running_loop().create_future()
-            self._calls.put((done, lambda: handler(*args, **kwargs)))
+            self._calls.put((done, partial(handler, *args, **kwargs)))
             await done
 
         call.__qualname__ = function_name(handler)
@@ -74,10 +82,17 @@ class HandlerThread:
         if self._thread is not None:
             self._calls.put(None)
             assert self._ended is not None
-            await self._ended
+            timer = asyncio.get_running_loop().call_later(LOG_SECONDS, self._log_wait)
+            try:
+                await self._ended
+            finally:
+                timer.cancel()
             self._thread.join()
             self._thread = None
             self._running.discard(self)
+
+    def _log_wait(self) -> None:
+        _log.warning("%s: the end of the block waits for the handler %s, which still runs", self._name, self._handler)
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -91,6 +106,7 @@ class HandlerThread:
     def _work(self, loop: asyncio.AbstractEventLoop, ended: Done) -> None:
         while call := self._calls.get():
             done, function = call
+            self._handler = function_name(function.func)
             if not done.cancelled():
                 loop.call_soon_threadsafe(_settle, done, _error_of(function))
             del call, done, function  # the next call may come hours later
@@ -104,7 +120,9 @@ def _error_of(function: Callable[[], object]) -> Exception | None:
     except Exception as error:
         return error
     except BaseException as error:  # SystemExit, for example: it would end the event loop
-        return RuntimeError(type(error).__name__)
+        # The log has the name of the class, and the place from the traceback.
+        substitute: type[Exception] = type(type(error).__name__, (RuntimeError,), {})
+        return substitute().with_traceback(error.__traceback__)
     return None
 
 

@@ -173,7 +173,9 @@ class Informer(Generic[T]):
 
         All handlers of an informer run in a thread of their own, one at a time, in the order of the changes. So a
         handler may block, and may call methods of the informer. A handler cannot be a coroutine function. The end of
-        the block waits for the handler that runs. Everything else is as in `kinform.Informer`.
+        the block waits for the handler that runs. If that takes long, the log names the handler. `sys.exit` in a
+        handler is counted and logged as any other exception: it ends neither the thread nor the program. Everything
+        else is as in `kinform.Informer`.
         """
         self._lifetime.run(self._informer.on_add, self._handlers.wrap(handler, "object"))
         return handler

@@ -87,12 +87,13 @@ class EventLoop:
     def end_users(self) -> None:
         """Ends all users, the last one first, and waits until the thread has ended.
 
-        Gives up after `EXIT_SECONDS` for each.
+        Gives up after `EXIT_SECONDS` for each. The thread of a user that goes on does not end.
         """
         for user, life in reversed(list(self._users.items())):
             self.submit(user.request_end)
             wait([life], EXIT_SECONDS)
-        self._thread.join(EXIT_SECONDS)
+        if not self._users:
+            self._thread.join(EXIT_SECONDS)
 
     def _add(self, user: User) -> Future[None]:
         life = self._users[user] = self._submit(self._live(user))

@@ -32,6 +32,7 @@ from kinform._watch.functions import (
     follows_a_log,
     is_method_of_a_client,
     require_client,
+    require_return_type,
     return_type_of,
     wrong_answer,
 )
@@ -81,6 +82,7 @@ class Watch:
         newest: bool = True,
     ) -> None:
         self.resource_version: Any = None
+        require_return_type(return_type)
         self._raw_return_type = return_type
         self._options = Options(on_expired=on_expired, idle_timeout=idle_timeout, dedup=dedup, newest=newest)
         self._stopped = threading.Event()

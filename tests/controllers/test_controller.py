@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from functools import partial
 from typing import Any
 
@@ -15,6 +16,7 @@ import pytest
 
 import kinform
 from kinform.controllers import Controller, MetadataChanged, Requeue, Shards
+from kinform.controllers._reconcile.workers import LOGGED_FAILURES
 from kinform.testing import Server, Unavailable
 from tests.controllers.running import Recorder, idle, running
 from tests.net.informers import quick
@@ -199,6 +201,38 @@ async def test_a_call_that_raises_is_repeated(server: Server, caplog: pytest.Log
     assert "secret" not in caplog.text
 
 
+async def test_the_log_of_many_failing_keys_is_bounded(
+    server: Server, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    async def work(key: str) -> None:
+        if fails:
+            raise LookupError if key == "shop/other" else ValueError
+
+    fails = True
+    server.generate(PODS, 100)
+    recorder = Recorder(work)
+    async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
+        controller = Controller(pods, recorder, backoff=QUICK)
+        async with running(controller):
+            await recorder.called(*server.keys(PODS))
+            server.put(PODS, pod("other"))
+            await recorder.called("shop/other")
+            monkeypatch.setattr("kinform._throttled_log.REPEAT_SECONDS", 0.0)  # the period ends
+            server.put(PODS, pod("later"))
+            await recorder.called("shop/later")
+            fails = False
+            await idle(controller)
+    lines = [record.getMessage() for record in caplog.records if record.name == "kinform.controllers"]
+    ends = [number for number, line in enumerate(lines) if "(and " in line]
+    before = [line for line in lines[: ends[0]] if "ValueError" in line]
+    assert len(before) == LOGGED_FAILURES
+    assert before[-1].endswith(" s (similar ones are only counted for some minutes)")
+    assert len({line.split()[5] for line in before}) > 2, "several keys"
+    assert any("shop/other failed once: LookupError" in line for line in lines), "an error of another type"
+    (suppressed,) = re.findall(r" s \(and (\d+) similar ones since the last\)", lines[ends[0]])
+    assert int(suppressed) >= 100 - LOGGED_FAILURES
+
+
 @pytest.mark.parametrize("wrap", [lambda work: work, partial, lambda work: lambda key: work(key)])
 async def test_the_place_of_an_error_is_in_the_program(server: Server, caplog: pytest.LogCaptureFixture, wrap: Any):
     async def work(key: str) -> None:
@@ -235,7 +269,7 @@ async def test_a_result_of_another_type_is_a_failure(server: Server, caplog: pyt
     async with kinform.connect(server.url) as api, kinform.Informer(api, PODS) as pods:
         async with running(Controller(pods, recorder, backoff=QUICK)):
             await until(lambda: len(recorder.keys) > 1)
-    assert "the result of reconcile: 'int' is not allowed; expected None or a Requeue" in caplog.text
+    assert "the result of reconcile: a value of type int is not allowed; expected None or a Requeue" in caplog.text
 
 
 async def test_a_call_that_takes_too_long_is_cancelled(server: Server, caplog: pytest.LogCaptureFixture):
@@ -659,7 +693,10 @@ async def test_a_wrong_argument_is_refused(server: Server):
             ({"workers": 0}, "workers: 0 is not allowed; expected a positive number of workers"),
             ({"owns": nodes}, "owns: .* is not allowed; expected a list of informers"),
             ({"owns": [NODES]}, "owns: 'v1/nodes' is not allowed; expected an informer of kinform"),
-            ({"watches": [nodes]}, "watches: 'list' is not allowed; expected a dict of informers and functions"),
+            (
+                {"watches": [nodes]},
+                "watches: a value of type list is not allowed; expected a dict of informers and functions",
+            ),
             ({"watches": {nodes: 7}}, "watches: 7 is not allowed; expected a function that takes a change"),
             ({"predicate": 7}, "predicate: 7 is not allowed"),
             ({"reconcile_timeout": 0}, "reconcile_timeout: 0 is not allowed; expected a positive number of seconds"),

@@ -37,10 +37,13 @@ def test_an_object_decodes_to_a_model(client):
     assert found.status.start_time is None
 
 
-@pytest.mark.parametrize("client", [kubernetes_asyncio.client, kubernetes.client])
+@CLIENTS
 def test_an_error_names_the_field_that_a_model_misses(client):
-    with pytest.raises(kinform.DecodeError, match=r"containers: missing"):
+    with pytest.raises(kinform.DecodeError, match=r" at \$\.spec\.containers: missing$"):
         pod(b'{"metadata":{"name":"web-0"},"spec":{"nodeName":"node-7"}}').decode(client.V1Pod)
+    with pytest.raises(kinform.DecodeError) as raised:
+        pod(POD.replace(b'"containerPort":80', b'"name":"secret"')).decode(client.V1Pod)
+    assert (raised.value.path, raised.value.why) == ("$.spec.containers[...].ports[...].containerPort", "missing")
 
 
 @CLIENTS

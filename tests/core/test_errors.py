@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import pickle
+import threading
 
 import msgspec
 import pytest
 
 import kinform
-from kinform._errors import MAX_CAUSES, OptionError, StatusCause, StatusError
-from kinform._printable import in_seconds, printable, without_documents
+import kinform.controllers
+import kinform.sync
+from kinform._errors import MAX_CAUSES, KinformError, OptionError, StatusCause, StatusError
+from kinform._printable import in_seconds, printable, type_of, without_documents
 
 HOSTILE = "line\nline\r\x1b[2J\x00\x9b\u2028\u202e\ud800" * 10_000
 
@@ -104,3 +108,54 @@ def test_an_error_has_the_name_that_programs_import(name):
 )
 def test_a_timeout_is_rounded(timeout, shown):
     assert in_seconds(timeout) == shown
+
+
+ERRORS = [
+    kinform.OptionError("Scope.namespaces", ["Shop"], "a list of DNS labels"),
+    kinform.NotFoundError("v1/pods", 404, "NotFound", details={"kind": "pods"}, causes=[StatusCause("a", "b", "c")]),
+    kinform.ExpiredError("v1/pods", 410, verb="watch", retry_after=2.0, hint="list it again"),
+    kinform.TransportError("refused", reached=False),
+    kinform.StalledError("no byte"),
+    kinform.ProtocolError("no LIST", 7),
+    kinform.SkippedError("v1/pods", "shop/a", "malformed", offset=3, size=9),
+    kinform.DecodeError("shop/a", "$.spec.replicas", "missing"),
+    kinform.SnapshotError("/tmp/pods", "a folder"),
+    kinform.MemoryLimitError("v1/pods", 3, 900, 700, 800),
+    kinform.sync.EndedError("the block has ended"),
+    kinform.controllers.LeadershipLost("shop/operator", "another candidate holds it"),
+    kinform.controllers.QueueShutDown("the queue was shut down"),
+]
+COPIES = [copy.copy, copy.deepcopy, *(lambda error, p=p: pickle.loads(pickle.dumps(error, p)) for p in range(6))]
+
+
+def test_every_public_error_has_an_example():
+    names = [(module, name) for module in (kinform, kinform.sync, kinform.controllers) for name in module.__all__]
+    public = {getattr(module, name) for module, name in names}
+    errors = {each for each in public if isinstance(each, type) and issubclass(each, KinformError)}
+    with_attributes = {each for each in errors if "__init__" in vars(each)}
+    assert with_attributes - {StatusError} <= {type(error) for error in ERRORS} <= errors
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_an_error_is_copied_and_pickled_with_its_attributes(error):
+    for make in COPIES:
+        copied = make(error)
+        assert copied is not error
+        assert (type(copied), copied.args, str(copied)) == (type(error), error.args, str(error))
+        assert vars(copied) == vars(error)
+
+
+def test_a_copy_has_the_repr_of_a_value_that_is_not_picklable():
+    lock = threading.Lock()
+    for value in (lock, lambda: None):
+        error = kinform.OptionError("handler", value, "another one")
+        for make in COPIES:
+            assert (str(make(error)), make(error).value) == (str(error), repr(value))
+        assert error.value is value
+
+
+def test_an_error_about_a_secret_value_shows_its_type_alone():
+    error = kinform.OptionError("obj", type_of({"data": "hunter2"}), "a msgspec.Struct")
+    assert str(error) == "obj: a value of type dict is not allowed; expected a msgspec.Struct"
+    for make in COPIES:
+        assert (repr(make(error).value), make(error).value) == ("a value of type dict", "dict")

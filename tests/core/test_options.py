@@ -106,7 +106,10 @@ def test_a_part_of_a_url_is_not_a_group(group):
     ],
 )
 def test_404_suggests_the_plural_or_the_group(resource, meant):
-    assert str(NotFoundError(resource, 404, "NotFound")).endswith(f"; did you mean {meant}?")
+    text = str(NotFoundError(resource, 404, "NotFound"))
+    assert text.endswith(f"; did you mean {meant}?")
+    is_custom = resource.startswith(("example.com/", "gateway."))  # its name cannot be known
+    assert ("; the server may not have its CRD, or this group and version; did you mean" in text) == is_custom
 
 
 @pytest.mark.parametrize(
@@ -183,6 +186,13 @@ def test_an_invalid_option_is_refused_by_name(make, field):
         make()
     assert caught.value.field.startswith(field)
     assert caught.value.allowed
+
+
+@pytest.mark.parametrize(("field", "method"), [("label_selector", "labels"), ("field_selector", "fields")])
+@pytest.mark.parametrize("value", [{"app": "web"}, None, 7])
+def test_a_selector_that_is_no_string_names_what_makes_one(field, method, value):
+    with pytest.raises(OptionError, match=rf"^Scope\.{field}: .* expected a string like .*`Selector\.{method}`"):
+        Scope(**{field: value})
 
 
 def test_options_are_frozen():

@@ -353,6 +353,8 @@ class TestReading:
         assert [key for key, _ in kept.store.items(label_selector="app notin (web)")] == ["shop/b", "shop/c"]
         with pytest.raises(OptionError, match="label_selector"):
             kept.store.items(label_selector="a b")
+        with pytest.raises(OptionError, match=r"label_selector: \{'app': 'web'\} .*`Selector\.labels`"):
+            kept.store.items(label_selector={"app": "web"})
 
     @pytest.mark.parametrize("raw", [b"{}", b'{"metadata":null}', b'{"metadata":{"labels":null}}'])
     def test_a_transformed_object_may_have_no_labels(self, raw):
@@ -410,7 +412,8 @@ class TestTransform:
         kept.relist(obj("a", password="hunter2"))
         assert "shop/a" in kept.store
         assert "store: transform " in caplog.text
-        assert "transform raised ValueError at shop/a; the object is stored without it" in caplog.text
+        place = f"test_store.py:{transform.__code__.co_firstlineno + 1}"
+        assert f"transform raised ValueError at {place} for shop/a; the object is stored without it" in caplog.text
         assert "hunter2" not in caplog.text
 
     @pytest.mark.parametrize(
@@ -437,5 +440,5 @@ class TestTransform:
         assert kept.store.meta("shop/c").resource_version == "2"
         assert kept.writer.transform_errors == 4
         (record,) = caplog.records  # of four
-        assert f"<lambda> {why} at shop/a; the object is stored without it" in record.getMessage()
+        assert f"<lambda> {why} for shop/a; the object is stored without it" in record.getMessage()
         assert "hunter2" not in caplog.text

@@ -201,6 +201,17 @@ def test_a_meaningless_argument_is_refused_without_io(options: dict[str, Any], f
     assert caught.value.allowed
 
 
+@pytest.mark.parametrize("address", ["localhost:8080", "10.0.0.1:443/prefix", "[::1]:6443", "my-api.example:6443"])
+def test_an_address_without_a_scheme_gets_a_hint(address: str) -> None:
+    with pytest.raises(OptionError) as caught:
+        connect(address)
+    assert str(caught.value).endswith(f"; did you mean http://{address} or https://{address}?")
+    for path in ("/none/such", "a.yaml:b.yaml", "./host:80", "user@host:80"):
+        with pytest.raises(OptionError) as caught:
+            connect(path)
+        assert "did you mean" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -294,6 +305,18 @@ async def test_the_error_of_an_auth_provider_shows_no_kubeconfig_text(tmp_path: 
 
 
 # --- open and close
+
+
+async def test_a_closed_connection_is_the_error_in_any_loop() -> None:
+    async with scripted_server() as server, connect(server.url) as api:
+        pass
+
+    async def use() -> None:
+        with pytest.raises(OptionError, match="closed> is not allowed; expected a connection inside its block"):
+            await api.open(PODS)
+
+    await use()
+    await asyncio.to_thread(asyncio.run, use())
 
 
 @on_each_loop

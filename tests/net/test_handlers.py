@@ -85,10 +85,12 @@ async def test_an_exception_is_logged_once_and_stops_nothing(server, pods, caplo
         server.touch(PODS, keys[0])
         await until(lambda: in_sync(pods.store, server, PODS))
     assert pods.stats().handler_errors == 4
-    errors = [record.getMessage().rpartition(" at ") for record in caplog.records if record.levelname == "ERROR"]
+    errors = [record.getMessage().rpartition(" for ") for record in caplog.records if record.levelname == "ERROR"]
+    raised = [what.rpartition(".<locals>.")[2].rpartition(" at ")[0] for what, _, _ in errors]
+    assert raised == ["broken raised RuntimeError", "broken_too raised RuntimeError"]
     assert [what.rpartition(".")[2] for what, _, _ in errors] == [
-        "broken raised RuntimeError",
-        "broken_too raised RuntimeError",
+        f"py:{broken.__code__.co_firstlineno + 2}",
+        f"py:{broken_too.__code__.co_firstlineno + 2}",
     ]
     assert {key for _, _, key in errors} < set(keys)
 
@@ -422,7 +424,8 @@ async def test_a_cancelled_await_in_a_handler_stops_nothing(server, pods, caplog
     keys = server.generate(PODS, 3)
     async with pods:
         await until(lambda: len(received) == 3)
-    assert "raised CancelledError at" in caplog.text
+    place = f"test_handlers.py:{added.__code__.co_firstlineno + 6}"
+    assert f"raised CancelledError at {place} for " in caplog.text
     assert set(received[1:]) < {key.split("/")[1] for key in keys}
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import AsyncExitStack
+from typing import Any
 
 import msgspec
 import pytest
@@ -51,6 +53,11 @@ def cancel_twice_and_raise(*_: object) -> None:
     raise ZeroDivisionError
 
 
+def place_in(function: Any, line: int) -> str:
+    """The place of a line of a function in the log."""
+    return f"test_misbehaving_handlers.py:{function.__code__.co_firstlineno + line}"
+
+
 CANCEL = [cancel_at_once, cancel_and_wait, cancel_after_a_wait, cancel_and_catch, cancel_twice_and_raise]
 
 
@@ -66,8 +73,12 @@ async def test_a_handler_that_cancels_its_own_task_stops_nothing(server, pods, c
         assert pods.stats().handler_errors == 3
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     what = "ZeroDivisionError" if handler is cancel_twice_and_raise else "CancelledError"
-    assert record.getMessage().rpartition(" at ")[0] == f"{PODS}: handler {handler.__name__} raised {what}"
-    assert record.getMessage().rpartition(" at ")[2] in keys
+    if line := {cancel_twice_and_raise: 3, cancel_and_wait: 2}.get(
+        handler
+    ):  # the others do not wait after their cancel
+        what += f" at {place_in(handler, line)}"
+    assert record.getMessage().rpartition(" for ")[0] == f"{PODS}: handler {handler.__name__} raised {what}"
+    assert record.getMessage().rpartition(" for ")[2] in keys
 
 
 @pytest.mark.parametrize("register", ["on_add", "on_change"])
@@ -131,7 +142,8 @@ async def test_a_handler_that_always_raises_is_logged_once(server, pods, caplog,
             await until(lambda: len(received) == 20)
             assert pods.stats().handler_errors == 20
     (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-    assert f"{PODS}: handler {broken.__qualname__} raised ValueError at " in record.getMessage()
+    cause = f"ValueError at {place_in(broken, 1)}"
+    assert record.getMessage().startswith(f"{PODS}: handler {broken.__qualname__} raised {cause} for ")
     assert "hunter2" not in caplog.text
 
 
@@ -177,7 +189,8 @@ async def test_an_on_error_that_always_raises_is_logged_once(server, caplog, err
             await pods.synced(timeout=10)
             assert pods.stats().streams[""].errors == 5
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert record.getMessage() == f"{PODS}: on_error {broken.__qualname__} raised {type(error).__name__}"
+    place = place_in(broken, 1)
+    assert record.getMessage() == f"{PODS}: on_error {broken.__qualname__} raised {type(error).__name__} at {place}"
     assert "hunter2" not in caplog.text
 
 
@@ -227,3 +240,37 @@ async def test_objects_that_raise_in_their_type_stop_no_listener(server, caplog)
         await until(lambda: len(updated) == 1)
         assert (await anext(changes)).key == "shop/e"
     assert "hunter2" not in caplog.text
+
+
+@pytest.mark.parametrize("register", ["on_add", "on_change"])
+@pytest.mark.parametrize("owner", ["informer", "factory"])
+async def test_a_handler_cannot_end_its_own_informer(server, register, owner):
+    server.generate(PODS, 1)
+    errors = []
+    async with kinform.connect(server.url) as api, AsyncExitStack() as stack:
+        factory = kinform.Factory(api)
+        pods = kinform.Informer(api, PODS, options=quick()) if owner == "informer" else factory.informer(PODS)
+        await stack.enter_async_context(pods if owner == "informer" else factory)
+
+        @getattr(pods, register)
+        async def end(found):
+            with pytest.raises(kinform.KinformError) as raised:
+                await (pods if owner == "informer" else factory).__aexit__(None, None, None)
+            errors.append(str(raised.value))
+
+        await until(lambda: errors)
+        await pods.synced(timeout=10)  # it goes on
+        await stack.aclose()
+        assert pods.state == "stopped"
+    assert errors[0].startswith(f"{PODS}: a handler cannot end the block: ")
+
+
+async def test_a_task_of_a_handler_can_end_its_informer(server):
+    server.generate(PODS, 1)
+    async with kinform.connect(server.url) as api:
+        pods = await kinform.Informer(api, PODS, options=quick()).__aenter__()
+        tasks = []
+        pods.on_add(lambda pod: tasks.append(asyncio.create_task(pods.__aexit__(None, None, None))))
+        await until(lambda: tasks)
+        await tasks[0]
+        assert pods.state == "stopped"

@@ -116,6 +116,13 @@ async def test_each_owner_of_random_writes_comes(server, maps):
                 assert maps.store.owned_keys("Widget.example.com", f"shop/{owner}") == keys
 
 
+async def test_owned_keys_without_an_index_says_how_to_get_one(server, api):
+    store = kinform.Informer(api, MAPS).store
+    why = r"no index has the path metadata\.ownerReferences\[controller\]: declare one in `indexes`"
+    with pytest.raises(kinform.KinformError, match=why):
+        store.owned_keys("Widget.example.com", "shop/one")
+
+
 async def test_owned_keys_are_of_the_namespace_of_the_owner(server, maps):
     server.put(MAPS, owned("a", "one"))
     server.put(MAPS, owned("b", "one", namespace="till"))

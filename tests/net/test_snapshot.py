@@ -9,6 +9,7 @@ import asyncio
 import errno
 import logging
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Callable
@@ -283,7 +284,8 @@ async def test_the_snapshot_is_written_at_intervals_while_changes_come(server, a
 async def test_a_failing_disk_is_counted_and_stops_nothing(server, api, path, caplog, monkeypatch, why):
     put(server, "a")
     if why == "missing":
-        path = path.parent / "nowhere" / "pods"
+        path = path.parent / "removed" / "pods"
+        path.parent.mkdir(mode=0o700)
     else:
 
         def full(_: int) -> None:
@@ -291,6 +293,8 @@ async def test_a_failing_disk_is_counted_and_stops_nothing(server, api, path, ca
 
         monkeypatch.setattr(os, "fsync", full)
     async with informer(api, kinform.Snapshot(path=path, interval=0.05)) as pods:
+        if why == "missing":  # from now on
+            shutil.rmtree(path.parent)
         await pods.synced(timeout=10)
         await until(lambda: pods.stats().snapshot.failures >= 2)
         put(server, "b")
@@ -452,6 +456,16 @@ async def test_a_fifo_named_like_a_temporary_file_stays(server, api, path):
     async with asyncio.timeout(10):
         await run_once(api, path)
     assert stat.S_ISFIFO(fifo.lstat().st_mode)
+
+
+@pytest.mark.parametrize("name", ["nowhere/pods", "file/pods"])
+async def test_a_missing_folder_is_an_error_at_the_start(server, api, path, name):
+    put(server, "a")
+    path = path.parent / name
+    (path.parent.parent / "file").touch()
+    with pytest.raises(kinform.SnapshotError, match=rf"{path}: its folder {path.parent} does not exist"):
+        await run_once(api, path)
+    assert not server.requests
 
 
 @pytest.mark.parametrize("mode", [0o770, 0o707, 0o1777])

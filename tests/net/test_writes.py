@@ -150,6 +150,17 @@ async def test_apply_reports_conflicts_unless_forced(cluster: Cluster, api: kinf
     assert again["metadata"]["resourceVersion"] == applied["metadata"]["resourceVersion"]
 
 
+async def test_a_missing_subresource_is_named_as_the_likely_mistake(cluster: Cluster, api: kinform.Connection) -> None:
+    key = f"{cluster.namespace}/a"
+    await api.create(MAPS, ConfigMap(Meta(name="a", namespace=cluster.namespace)))
+    with pytest.raises(kinform.NotFoundError, match=r"; v1/configmaps may have no subresource 'status'$"):
+        await api.patch(MAPS, key, {"data": {}}, subresource="status")
+    with pytest.raises(
+        kinform.NotFoundError, match=r"; v1/configmaps may have no .* 'status'; an object in a namespace"
+    ):
+        await api.get(MAPS, "a", subresource="status")
+
+
 async def test_the_status_is_written_by_its_subresource(cluster: Cluster, api: kinform.Connection) -> None:
     resource, key = await cluster.create_custom_resource(status=True), f"{cluster.namespace}/w"
     made = await api.create(resource, Widget(Meta(name="w", namespace=cluster.namespace)), type=Widget)
@@ -333,10 +344,15 @@ class ArrayLike(msgspec.Struct, array_like=True):
     ("verb", "arguments", "options", "message"),
     [
         ("create", ("configmaps", OBJ), {}, "^resource: 'configmaps'"),
-        ("create", (MAPS, "secret"), {}, "^obj: 'str' is not allowed; expected a dict or a msgspec.Struct$"),
-        ("create", (MAPS, [OBJ]), {}, "^obj: 'list'"),
-        ("create", (MAPS, ConfigMap), {}, "^obj: 'StructMeta'"),
-        ("create", (MAPS, ArrayLike(Meta())), {}, "^obj: 'ArrayLike'"),
+        (
+            "create",
+            (MAPS, "secret"),
+            {},
+            "^obj: a value of type str is not allowed; expected a dict or a msgspec.Struct$",
+        ),
+        ("create", (MAPS, [OBJ]), {}, "^obj: a value of type list "),
+        ("create", (MAPS, ConfigMap), {}, "^obj: a value of type StructMeta "),
+        ("create", (MAPS, ArrayLike(Meta())), {}, "^obj: a value of type ArrayLike "),
         ("create", (MAPS, {**OBJ, "data": {"k": object()}}), {}, "TypeError: Encoding objects of type object is uns"),
         ("create", (MAPS, {**OBJ, "metadata": "secret"}), {}, r"got `str` - at `\$.metadata`"),
         ("create", (MAPS, {**OBJ, "metadata": {"name": 7}}), {}, r"got `int` - at `\$.metadata.name`"),
@@ -355,14 +371,14 @@ class ArrayLike(msgspec.Struct, array_like=True):
         ("apply", (MAPS, {"kind": "ConfigMap"}), {"field_manager": "x"}, "^obj.metadata.name: None"),
         ("apply", (MAPS, OBJ), {"field_manager": "x", "subresource": "a/b"}, "^subresource: 'a/b'"),
         ("patch", (MAPS, "a/b/c", {}), {}, "^key: 'a/b/c'"),
-        ("patch", (MAPS, "shop/a", []), {}, "^patch: 'list'.*or a list with how=\"json\""),
+        ("patch", (MAPS, "shop/a", []), {}, '^patch: a value of type list .*or a list with how="json"'),
         (
             "patch",
             (MAPS, "shop/a", {}),
             {"how": "json"},
-            "^patch: 'dict' is not allowed; expected a list of operations",
+            "^patch: a value of type dict is not allowed; expected a list of operations",
         ),
-        ("patch", (MAPS, "shop/a", ["add"]), {"how": "json"}, "^patch: 'list'"),
+        ("patch", (MAPS, "shop/a", ["add"]), {"how": "json"}, "^patch: a value of type list "),
         ("patch", (MAPS, "shop/a", {}), {"how": "mege"}, "^how: 'mege' is not allowed; expected \"merge\" or"),
         ("replace", (MAPS, {"metadata": {}}), {}, "^obj.metadata.name: None"),
         ("delete", (MAPS, "shop/a"), {"uid": ""}, "^uid: ''"),

@@ -293,7 +293,7 @@ async def test_a_handler_that_raises_stops_nothing(server, error, caplog):
     await asyncio.to_thread(program)
     assert len(calls) == 3
     (record,) = [found for found in caplog.records if found.levelno == logging.ERROR]
-    assert "raise_at_each_object raised" in record.getMessage()
+    assert f"raise_at_each_object raised {type(error).__name__} at test_informer.py:" in record.getMessage()
     assert "secret" not in caplog.text
 
 

@@ -157,6 +157,18 @@ async def test_a_call_after_the_end_raises(server, call):
     await asyncio.to_thread(program)
 
 
+async def test_a_start_after_the_end_of_its_connection_says_so(server):
+    def program() -> None:
+        with kinform.sync.connect(server.url) as api:
+            pods = kinform.sync.Informer(api, PODS)
+            with pods:
+                pods.synced(timeout=10)
+        with pytest.raises(kinform.OptionError, match="closed> is not allowed; expected a connection inside its block"):
+            pods.__enter__()
+
+    await asyncio.to_thread(program)
+
+
 async def test_a_call_that_waits_raises_at_the_end_of_the_block(server):
     def program() -> None:
         with kinform.sync.connect(server.url) as api:

@@ -216,6 +216,31 @@ go_on.set()
         assert (code, set(rest.split()), errors) == (0, {"holds"}, "")
 
 
+async def test_a_second_ctrl_c_ends_the_wait_for_a_handler(server):
+    server.generate(PODS, 1)
+    text = f"""
+import kinform.sync._handlers, kinform.sync._loop
+kinform.sync._handlers.LOG_SECONDS = kinform.sync._loop.EXIT_SECONDS = 0.1
+def stuck(pod):
+    print("runs")
+    threading.Event().wait()
+with kinform.sync.connect(url) as api, kinform.sync.Informer(api, "{PODS}") as pods:
+    pods.on_add(stuck)
+    time.sleep(60)
+"""
+    async with program(text, server.url) as process:
+        assert await line(process) == "runs"
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        async with asyncio.timeout(SECONDS):
+            logged = (await process.stderr.readline()).decode()
+        assert logged == f"{PODS}: the end of the block waits for the handler stuck, which still runs\n"
+        process.send_signal(signal.SIGINT)
+        code, rest, errors = await end(process)
+    assert (code, rest) == (-signal.SIGINT, "")
+    assert errors.rstrip().endswith("KeyboardInterrupt")
+
+
 async def test_ctrl_c_during_the_start_leaves_nothing(server, tmp_path):
     started = tmp_path / "started"
     plugin = tmp_path / "plugin"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import kinform.sync.watch
 from kinform._errors import OptionError, ProtocolError
 from kinform._watch import recovery
 from kinform.testing import (
@@ -551,9 +552,12 @@ async def test_options_are_checked():
         {"idle_timeout": "1"},
         {"dedup": 1},
         {"newest": None},
+        {"return_type": 3},
+        {"return_type": list[str]},
     ):
-        with pytest.raises(OptionError, match=rf"Watch\.{next(iter(arguments))}"):
-            Watch(**arguments)
+        for make in (Watch, kinform.sync.watch.Watch):
+            with pytest.raises(OptionError, match=rf"Watch\.{next(iter(arguments))}"):
+                make(**arguments)
 
 
 # The log

@@ -21,6 +21,7 @@ import msgspec
 
 from kinform import Connection
 from kinform._checks import require_instance, require_match, require_number
+from kinform._error_places import cause_of
 from kinform._errors import (
     DecodeError,
     KinformError,
@@ -361,7 +362,7 @@ class LeaderElection:
                 handler(self._leader)
             except Exception as error:
                 name = function_name(handler)
-                message = f"election {self.name}: handler {name} raised {type(error).__name__}"
+                message = f"election {self.name}: handler {name} raised {cause_of(error, handler)}"
                 self._log.exception(name, message, error)
 
     def _age(self) -> float:

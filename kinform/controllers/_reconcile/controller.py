@@ -17,7 +17,7 @@ from kinform._checks import require_callable, require_instance, require_integer,
 from kinform._errors import KinformError, OptionError
 from kinform._informer.informer import Informer
 from kinform._options import Backoff, Resource
-from kinform._printable import printable
+from kinform._printable import printable, type_of
 from kinform.controllers._events.recorder import EventRecorder, EventType
 from kinform.controllers._identity import QUALIFIED_NAME
 from kinform.controllers._queue.retry_limits import DEFAULT_BACKOFF
@@ -180,7 +180,7 @@ class Controller:
         if isinstance(owns, Informer) or not isinstance(owns, Iterable):
             raise OptionError("owns", owns, "a list of informers")
         if not isinstance(watches, Mapping):
-            raise OptionError("watches", type(watches).__name__, "a dict of informers and functions")
+            raise OptionError("watches", type_of(watches), "a dict of informers and functions")
         _check_kept(primary, predicate)
         feeds: list[Feed] = [self._primary_feed(primary, predicate)]
         owners = Owners(primary)

@@ -16,10 +16,11 @@ from typing import Any, Protocol
 from kinform._dispatch.changes import Changes
 from kinform._dispatch.invoke import TimeSlice
 from kinform._dispatch.queue import Entry
+from kinform._error_places import cause_of
 from kinform._errors import OptionError
 from kinform._events import Added, Deleted, Synced, Updated
 from kinform._informer.informer import Informer
-from kinform._printable import printable
+from kinform._printable import printable, type_of
 from kinform._throttled_log import ThrottledLog, function_name
 from kinform.controllers._queue.work_queue import WorkQueue
 from kinform.controllers._reconcile.owners import Owners
@@ -163,7 +164,7 @@ class ChangeFeed:
 
     def _failed(self, function: Callable[..., Any], key: str, error: BaseException) -> None:
         name = function_name(function)
-        why = error if isinstance(error, OptionError) else type(error).__name__
+        why = error if isinstance(error, OptionError) else cause_of(error, function)
         message = f"{self._name}: {name} failed at {self.informer.name} {printable(key)}: {why}"
         self._log.exception(f"{name} {id(function)}", message, error)
 
@@ -215,7 +216,7 @@ class MappedFeed(ChangeFeed):
             found = self._mapper(change)
             keys = () if isinstance(found, str) else tuple(found)
             if isinstance(found, str) or not all(isinstance(key, str) for key in keys):
-                raise OptionError("watches", type(found).__name__, "a function that returns an iterable of keys")
+                raise OptionError("watches", type_of(found), "a function that returns an iterable of keys")
         except Exception as error:
             self._failed(self._mapper, entry.key, error)
             return ()

@@ -11,17 +11,21 @@ import logging
 from collections.abc import Callable
 
 from kinform._dispatch.invoke import TimeSlice
+from kinform._error_places import place_of
 from kinform._errors import KinformError, OptionError, QueueShutDown
-from kinform._printable import listed, printable
+from kinform._printable import listed, printable, type_of
+from kinform._throttled_log import ThrottledLog
 from kinform.controllers._queue.work_queue import WorkQueue
 from kinform.controllers._reconcile.call_timeout import CallTimeout
-from kinform.controllers._reconcile.error_places import place_of
 from kinform.controllers._reconcile.user_calls import NotAsynchronous, Reconcile, Requeue, call
 
 log = logging.getLogger("kinform.controllers")
 
 # Seconds for cancelled reconciles to end: one that goes on must not keep a process from ending.
 CANCEL_SECONDS = 5.0
+
+LOGGED_FAILURES = 20
+"""Failed calls with errors of the same type and place that are logged in `REPEAT_SECONDS`, over all keys."""
 
 
 class Workers:
@@ -53,6 +57,7 @@ class Workers:
         self._reconcile = reconcile
         self._timeout = timeout
         self._on_error = on_error
+        self._log = ThrottledLog(log, LOGGED_FAILURES)
         self._tasks: list[asyncio.Task[None]] = []
         self._keys: dict[asyncio.Task[None], str] = {}  # that are being reconciled
         self._draining = self._cancelled = False
@@ -116,7 +121,7 @@ class Workers:
             with timeout:
                 result = await call(self._reconcile, key)
             if result is not None and not isinstance(result, Requeue):
-                raise OptionError("the result of reconcile", type(result).__name__, "None or a Requeue")
+                raise OptionError("the result of reconcile", type_of(result), "None or a Requeue")
         except NotAsynchronous:
             raise
         except asyncio.CancelledError as error:
@@ -155,7 +160,7 @@ class Workers:
         self.last_failure = f"{printable(key)}: {cause}"
         message = f"{self._name}: reconcile of {printable(key)} failed {times}: {cause}"
         if queue.backoff_grew(key):
-            log.error("%s; it is called again in %.3g s", message, delay)
+            self._log.error(f"{type(error).__name__} {place}", f"{message}; it is called again in {delay:.3g} s")
         log.debug("%s", message, exc_info=error)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

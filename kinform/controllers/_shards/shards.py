@@ -22,6 +22,7 @@ import msgspec
 
 from kinform import Backoff, Connection, Informer, Scope, WatchOptions
 from kinform._checks import require_instance, require_integer, require_match
+from kinform._error_places import cause_of
 from kinform._errors import KinformError, LeadershipLost, OptionError
 from kinform._printable import printable
 from kinform._sharding import MAX_SHARDS, ShardSet
@@ -394,7 +395,8 @@ class Shards:
                 listener(self._current)
             except Exception as error:
                 name = function_name(listener)
-                self._log.exception(name, f"shards {self.name}: listener {name} raised {type(error).__name__}", error)
+                message = f"shards {self.name}: listener {name} raised {cause_of(error, listener)}"
+                self._log.exception(name, message, error)
 
     def _set_error(self, error: Exception | None) -> None:
         if error is None:
