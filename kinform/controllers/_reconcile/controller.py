@@ -7,13 +7,21 @@ Source: controller-runtime's `Controller` and `Manager`.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from typing import Any, Protocol, runtime_checkable
 
 from kinform import Connection
-from kinform._checks import require_callable, require_instance, require_integer, require_match, require_positive
+from kinform._checks import (
+    require_arguments,
+    require_instance,
+    require_integer,
+    require_match,
+    require_positive,
+    require_synchronous,
+)
 from kinform._errors import KinformError, OptionError
 from kinform._informer.informer import Informer
 from kinform._options import Backoff, Resource
@@ -142,7 +150,9 @@ class Controller:
         require_asynchronous(reconcile)
         require_integer("workers", workers, 1, "a positive number of workers")
         if predicate is not None:
-            require_callable("predicate", predicate, "a function that takes the old and the new JSON, or None")
+            allowed = "a function that takes the old and the new JSON, or None"
+            require_arguments("predicate", predicate, 2, allowed)
+            require_synchronous("predicate", predicate, allowed)
         if reconcile_timeout is not None:
             require_positive("reconcile_timeout", reconcile_timeout)
         require_positive("sync_timeout", sync_timeout)
@@ -197,7 +207,7 @@ class Controller:
             feeds.append(OwnedFeed(informer, owners))
         for informer, mapper in watches.items():
             require_instance("watches", informer, Informer, _INFORMER)
-            require_callable("watches", mapper, "a function that takes a change and returns keys")
+            _require_mapper(mapper)
             feeds.append(MappedFeed(informer, self.name, mapper))
         return feeds
 
@@ -353,6 +363,15 @@ class Controller:
             if informer._can_expect(resource):
                 with suppress(KinformError):  # of another scope, or without an order
                     informer.expect(body)
+
+
+def _require_mapper(mapper: Any) -> None:
+    """Requires a function that returns keys, or yields them."""
+    allowed = "a function that takes a change and returns keys"
+    require_arguments("watches", mapper, 1, allowed)
+    for function in (mapper, mapper.__call__):
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise OptionError("watches", mapper, f"{allowed}, without `async`")
 
 
 def _reporter(resource: Resource) -> str:
