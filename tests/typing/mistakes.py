@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import kinform
 import kinform.prometheus
+from kinform import Infomer  # type: ignore[attr-defined]  # noqa: F401
 from kinform.controllers import (
     Controller,
     EventRecorder,
@@ -18,6 +19,16 @@ from kinform.controllers import (
     ensure_finalizer,
 )
 from tests.typing.doors import Pod
+
+
+async def misspelt_names(url: str) -> None:
+    await kinform.conect(url)  # type: ignore[attr-defined]
+    kinform.NotFoundErorr  # type: ignore[attr-defined]  # noqa: B018
+    kinform.controler  # type: ignore[attr-defined]  # noqa: B018
+    kinform.sync.conect(url)  # type: ignore[attr-defined]
+    kinform.sync.connect(42)  # type: ignore[arg-type]
+    kinform.testing.Server(port="0")  # type: ignore[arg-type]
+    kinform.watch.Watch(on_expired="retry")  # type: ignore[arg-type]
 
 
 def options(api: kinform.Connection) -> None:
