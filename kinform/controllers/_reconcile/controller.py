@@ -20,6 +20,7 @@ from kinform._checks import (
     require_integer,
     require_match,
     require_positive,
+    require_scope,
     require_synchronous,
 )
 from kinform._errors import KinformError, OptionError
@@ -265,6 +266,10 @@ class Controller:
         """
         events, obj = self.events, self._primary.store.raw(key)
         if obj is None:
+            some = next(iter(self._primary.store), None)
+            if some is not None:
+                require_scope(key, namespaced="/" in some)
+            events._check_running()
             log.debug("%s: no event about %s: the store does not have it", self.name, printable(key))
         else:
             events.event(obj, reason, note, type=type, action=action)
