@@ -206,11 +206,12 @@ def a_collector_takes_informers_and_collectors(
     factory: kinform.Factory,
     threads: kinform.sync.Factory,
     adds: Counter,
+    controller: Controller,
 ) -> None:
     registry = CollectorRegistry()
     registry.register(kinform.prometheus.Collector(pods, nodes, factory, threads, adds))
     registry.register(kinform.prometheus.Collector(kinform.prometheus.LeaseRenewalAge(pods)))
-    assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)
+    assert_type(kinform.prometheus.register(pods, nodes, controller, registry=registry), None)
 
 
 async def shards_are_a_scope_and_give_terms(api: kinform.Connection) -> None:

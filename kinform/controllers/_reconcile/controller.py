@@ -92,6 +92,8 @@ class Controller:
       leaves with its shard is no deletion. No replica sees a deletion while none has the shard: use finalizers for
       cleanups.
 
+    `kinform.prometheus.register(controller)` adds the metrics of its queue and of its Events.
+
     `event` records Events. It needs the permissions `create` and `patch` on `events` in the group `events.k8s.io`;
     without them, only the log has a line.
 
@@ -126,8 +128,7 @@ class Controller:
         OptionError: An argument is not valid, or pruning drops what `owns` or a `MetadataChanged` reads.
 
     Attributes:
-        queue: The work queue, for metrics: `kinform.prometheus.register(controller.queue)`. Add a key to it to
-            reconcile an object because of something else than an informer.
+        queue: The work queue. Add a key to it to reconcile an object because of something else than an informer.
         started: True from the start of `run`, also after its end.
     """
 
@@ -233,8 +234,6 @@ class Controller:
     @property
     def events(self) -> EventRecorder:
         """The recorder of `event`.
-
-        For metrics: `kinform.prometheus.register(controller.events)`.
 
         Raises:
             KinformError: The informer of `primary` has no `kinform.Connection`, but another transport.
