@@ -32,7 +32,7 @@ from kinform._errors import (
     TransportError,
     UnauthorizedError,
 )
-from kinform._events import Added, Apply, Delete, Deleted, Init, InitApply, InitDone, Synced, Updated
+from kinform._events import Added, Apply, Change, Delete, Deleted, Init, InitApply, InitDone, Synced, Updated
 from kinform._informer.factory import Factory
 from kinform._informer.informer import Informer
 from kinform._informer.on_demand import OnDemand
@@ -65,6 +65,7 @@ __all__ = [
     "Apply",
     "Backoff",
     "BadRequestError",
+    "Change",
     "Changes",
     "ConflictError",
     "Connection",

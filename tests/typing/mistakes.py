@@ -18,7 +18,7 @@ from kinform.controllers import (
     WorkQueue,
     ensure_finalizer,
 )
-from tests.typing.doors import Pod
+from tests.typing.doors import Pod, a_function_takes_a_change
 
 
 async def misspelt_names(url: str) -> None:
@@ -82,6 +82,10 @@ def handlers(pods: kinform.Informer[Pod]) -> None:
 async def an_event_needs_a_check_of_its_kind(pods: kinform.Informer[Pod]) -> None:
     async for change in pods.changes():
         change.object.metadata  # type: ignore[union-attr]  # noqa: B018
+
+
+def a_change_has_the_objects_of_its_type(change: kinform.Change[kinform.Meta]) -> None:
+    a_function_takes_a_change(change)  # type: ignore[arg-type]
 
 
 def a_function_takes_an_informer_of_its_type(pods: kinform.Informer) -> None:
