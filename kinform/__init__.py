@@ -7,6 +7,7 @@ imported at their first use.
 
 import importlib
 from types import ModuleType
+from typing import TYPE_CHECKING
 
 from kinform._connection.connection import Connection, connect
 from kinform._dispatch.changes import Changes
@@ -31,7 +32,7 @@ from kinform._errors import (
     TransportError,
     UnauthorizedError,
 )
-from kinform._events import Added, Apply, Delete, Deleted, Init, InitApply, InitDone, Synced, Updated
+from kinform._events import Added, Apply, Change, Delete, Deleted, Init, InitApply, InitDone, Synced, Updated
 from kinform._informer.factory import Factory
 from kinform._informer.informer import Informer
 from kinform._informer.on_demand import OnDemand
@@ -64,6 +65,7 @@ __all__ = [
     "Apply",
     "Backoff",
     "BadRequestError",
+    "Change",
     "Changes",
     "ConflictError",
     "Connection",
@@ -123,14 +125,21 @@ __all__ = [
     "watcher",
 ]
 
+if TYPE_CHECKING:  # a type checker that saw `__getattr__` would accept each name
+    from kinform import controllers as controllers
+    from kinform import prometheus as prometheus
+    from kinform import sync as sync
+    from kinform import testing as testing
+    from kinform import watch as watch
+else:
 
-def __getattr__(name: str) -> ModuleType:
-    if name in (
-        "controllers",
-        "prometheus",
-        "sync",
-        "testing",
-        "watch",
-    ):  # `testing` imports a web server, which production code does not need
-        return importlib.import_module(f"kinform.{name}")
-    raise AttributeError(f"module 'kinform' has no attribute {name!r}")
+    def __getattr__(name: str) -> ModuleType:
+        if name in (
+            "controllers",
+            "prometheus",
+            "sync",
+            "testing",
+            "watch",
+        ):  # `testing` imports a web server, which production code does not need
+            return importlib.import_module(f"kinform.{name}")
+        raise AttributeError(f"module 'kinform' has no attribute {name!r}")

@@ -1,7 +1,7 @@
 """The entry point of `kinform` and `python -m kinform`.
 
-Prints one line if packages of the extra `cli` are missing. It names these packages and not the extra: so the command in
-it is right for each way in which kinform can be installed, such as from a clone.
+Prints one line if packages of the extra `cli` are missing. Its command has these packages and not the extra: so it is
+right for each way in which kinform can be installed, such as from a clone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ def main() -> None:
     missing = [name for name in EXTRA if importlib.util.find_spec(name) is None]
     if missing:
         print(
-            f"kinform: the command line needs {' and '.join(missing)}: python -m pip install {' '.join(missing)}",
+            f"kinform: the command line needs {' and '.join(missing)}, of the extra kinform[cli]:"
+            f" python -m pip install {' '.join(missing)}",
             file=sys.stderr,
         )
         sys.exit(69)

@@ -48,22 +48,27 @@ def require_synchronous(field: str, value: object, allowed: str) -> None:
 
 
 def require_handler(handler: object, arguments: str) -> None:
-    """Requires a callable that takes these arguments, such as `"old, new"`.
+    """Requires a callable that takes these arguments, such as `"old, new"`."""
+    count = len(arguments.split(", "))
+    allowed = f"a callable with {count} {'argument' if count == 1 else 'arguments'}: handler({arguments})"
+    require_arguments("handler", handler, count, allowed)
+
+
+def require_arguments(field: str, value: object, count: int, allowed: str) -> None:
+    """Requires a callable that takes this number of arguments.
 
     A callable whose parameters are not known passes.
     """
-    count = len(arguments.split(", "))
-    allowed = f"a callable with {count} {'argument' if count == 1 else 'arguments'}: handler({arguments})"
-    if not callable(handler):
-        raise OptionError("handler", handler, allowed)
+    if not callable(value):
+        raise OptionError(field, value, allowed)
     try:  # not those of a function that it wraps: it may pass other arguments
-        signature = inspect.signature(handler, follow_wrapped=False)
+        signature = inspect.signature(value, follow_wrapped=False)
     except (TypeError, ValueError):
         return
     try:
         signature.bind(*range(count))
     except TypeError:
-        raise OptionError("handler", handler, allowed) from None
+        raise OptionError(field, value, allowed) from None
 
 
 def require_strings(field: str, value: object, allowed: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ A store yields `Added`, `Updated`, `Deleted` and `Synced`.
 
 from __future__ import annotations
 
-from typing import Generic
+from typing import Generic, TypeAlias
 
 import msgspec
 
@@ -156,8 +156,8 @@ class Skipped(msgspec.Struct, frozen=True, gc=False):
     initial: bool
 
 
-Event = Added[T] | Updated[T] | Deleted[T] | Synced
-"""An event of a store, whose objects have the type of the reader."""
+Change: TypeAlias = Added[T] | Updated[T] | Deleted[T] | Synced
+"""An event of `changes()`, for annotations: `Change[Pod]`."""
 
 Step = Init | Applied | Skipped | InitDone
 """A stream gives steps to a store: `Init`, then batches, then `InitDone`, and then the batches of the watch."""

@@ -16,3 +16,12 @@ verb, as in `kr_slab_release`: init and free for the whole structure; reserve, w
 acquire and release for a refcount. A function that cannot get memory returns 0, NULL or a constant ..._NONE. Each
 header holds one structure. Its first comment states the invariant and the bound.
 """
+
+import importlib.util
+
+if importlib.util.find_spec("kinform_ext._scan") is None:
+    raise ModuleNotFoundError(
+        f"the compiled modules of kinform are not built in {__path__[0]}: for a clone, `python -m pip install -e .`"
+        " builds them; to use a kinform that is installed, start Python in another folder",
+        name="kinform_ext._scan",
+    )

@@ -13,14 +13,14 @@ from kinform._decoding import T
 from kinform._dispatch.event_decoder import EventDecoder, Kept
 from kinform._dispatch.invoke import TimeSlice
 from kinform._dispatch.queue import Entry, Queue
-from kinform._events import Event
+from kinform._events import Change
 from kinform_ext._table import Version
 
 
 class Changes(Generic[T]):
     """The async iterator that `Informer.changes` returns.
 
-    Yields `Added`, `Synced`, `Updated` and `Deleted`.
+    Yields `Change[T]`: `Added`, `Synced`, `Updated` and `Deleted`.
     """
 
     def __init__(
@@ -50,10 +50,10 @@ class Changes(Generic[T]):
             self.synced = True
             self.queue.push(Entry("synced"))
 
-    def __aiter__(self) -> AsyncIterator[Event[T]]:
+    def __aiter__(self) -> AsyncIterator[Change[T]]:
         return self
 
-    async def __anext__(self) -> Event[T]:
+    async def __anext__(self) -> Change[T]:
         while entries := await self.take(1):
             if event := self.decode(entries[0]):
                 return event
@@ -87,7 +87,7 @@ class Changes(Generic[T]):
             entries.append(entry)
         return entries
 
-    def decode(self, entry: Entry) -> Event[T] | None:
+    def decode(self, entry: Entry) -> Change[T] | None:
         """Returns the event, or None for an object that cannot be decoded.
 
         Call it in the order of the changes, from any thread, but not from two at once.

@@ -13,7 +13,7 @@ from typing import Generic
 from kinform._decoding import T, decode_object, make_decoder
 from kinform._dispatch.queue import Entry
 from kinform._errors import DecodeError
-from kinform._events import Added, Deleted, Event, Synced, Updated
+from kinform._events import Added, Change, Deleted, Synced, Updated
 from kinform._printable import printable
 from kinform._throttled_log import ThrottledLog
 from kinform_ext._table import Version
@@ -47,7 +47,7 @@ class EventDecoder(Generic[T]):
         self._log = ThrottledLog(log)
         self.undecodable = 0
 
-    def __call__(self, entry: Entry, kept: Kept) -> Event[T] | None:
+    def __call__(self, entry: Entry, kept: Kept) -> Change[T] | None:
         """Returns the event, or None for an object that cannot be decoded.
 
         Args:

@@ -544,7 +544,7 @@ class Informer(Generic[T]):
         return names is None or name in names
 
     def _keeps(self, *path: str) -> bool:
-        """Returns whether pruning keeps the field at a path, or a part of it."""
+        """Returns whether scope and pruning keep the field at a path, or a part of it."""
         return self._collection.spec.keeps(path)
 
     def _keeps_owners(self) -> bool:

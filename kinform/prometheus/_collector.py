@@ -25,6 +25,7 @@ from kinform.prometheus._recorder_metrics import RECORDER_ROWS
 from kinform.prometheus._shards_metrics import SHARDS_ROWS
 from kinform.prometheus._sources import (
     Cache,
+    Controller,
     Election,
     InformerGroup,
     InformerSource,
@@ -61,8 +62,8 @@ KINDS = (
     Kind(Cache, on_demand_families, has_resource=True),
 )
 ALLOWED = (
-    "informers, caches, objects with `informers`, work queues, elections, shards, recorders of Events, or objects with "
-    "a method `collect`"
+    "informers, caches, objects with `informers`, controllers, work queues, elections, shards, recorders of Events, or "
+    "objects with a method `collect`"
 )
 
 
@@ -79,7 +80,8 @@ class Collector(PrometheusCollector):
 
     Args:
         sources: Informers, caches, objects with informers, work queues, elections, shards, recorders of Events, and
-            objects with metrics of their own, such as collectors of `prometheus_client`.
+            objects with metrics of their own, such as collectors of `prometheus_client`. A `Controller` stands for its
+            `queue` and its `events`, but not for its informers.
 
     Raises:
         OptionError: An argument is something else.
@@ -97,7 +99,7 @@ class Collector(PrometheusCollector):
         Raises:
             OptionError: An argument is not a source. None is added then.
         """
-        added = [_reference(source) for source in sources]
+        added = [_reference(part) for source in sources for part in _parts(source)]
         with self._lock:
             alive = [found for found in self._sources if found() is not None]
             # By identity: sources may be equal, or have no hash. All references to one source are the same object.
@@ -135,6 +137,13 @@ def _kind_of(source: object) -> int | None:
 def _labels(kind: Kind, source: Any, names: UniqueNames) -> str | tuple[str, str]:
     name = names.of(source)
     return (str(source.resource), name) if kind.has_resource else name
+
+
+def _parts(source: Source) -> Iterable[Source]:
+    """The sources that a source stands for."""
+    if not isinstance(source, Controller) or isinstance(source, type):
+        return (source,)
+    return (source.queue,) if source._events is None else (source.queue, source._events)
 
 
 def _reference(source: Source) -> weakref.ref[Source]:

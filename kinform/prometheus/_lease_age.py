@@ -44,6 +44,7 @@ class _Leases(Protocol):
     @property
     def store(self) -> _Store: ...
     def on_change(self, handler: Callable[[str], None], /) -> object: ...
+    def _keeps(self, *path: str) -> bool: ...
 
 
 class LeaseRenewalAge:
@@ -63,13 +64,16 @@ class LeaseRenewalAge:
         leases: An informer on `coordination.k8s.io/v1/leases`, of `kinform` or of `kinform.sync`.
 
     Raises:
-        OptionError: `leases` is something else.
+        OptionError: `leases` is something else, or its scope or its pruning drops one of these fields.
     """
 
     def __init__(self, leases: _Leases) -> None:
         resource = str(getattr(leases, "resource", type(leases).__name__))
         if not resource.endswith("/leases"):
             raise OptionError("leases", resource, "an informer on coordination.k8s.io/v1/leases")
+        for field in ("renewTime", "holderIdentity"):
+            if not leases._keeps("spec", field):
+                raise OptionError("leases", resource, f"an informer that keeps spec.{field}")
         self._leases = leases
         self._lock = threading.Lock()
         self._renewed: dict[str, tuple[str, float]] = {}

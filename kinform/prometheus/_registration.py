@@ -7,6 +7,7 @@ import weakref
 
 from prometheus_client import REGISTRY, CollectorRegistry
 
+from kinform._checks import require_instance
 from kinform.prometheus._collector import Collector
 from kinform.prometheus._sources import Source
 
@@ -24,9 +25,10 @@ def register(*sources: Source, registry: CollectorRegistry = REGISTRY) -> None:
         registry: The registry. Default: that of `prometheus_client.start_http_server` and `generate_latest`.
 
     Raises:
-        OptionError: An argument is not a source. None is added then.
+        OptionError: An argument is not a source, or `registry` is not a registry. None is added then.
         ValueError: The registry has a `Collector` that `register` has not made.
     """
+    require_instance("registry", registry, CollectorRegistry, "a CollectorRegistry of prometheus_client")
     with _lock:
         collector = _collectors.get(registry)
         if collector is not None:

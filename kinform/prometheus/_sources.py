@@ -130,6 +130,24 @@ class Recorder(Protocol):
 
 
 @runtime_checkable
+class Controller(Protocol):
+    """A controller: `kinform.controllers.Controller`.
+
+    It stands for its queue and its recorder.
+    """
+
+    @property
+    def queue(self) -> Queue:
+        """The work queue."""
+        ...
+
+    @property
+    def _events(self) -> Recorder | None:
+        """The recorder, or None if the controller cannot record Events."""
+        ...
+
+
+@runtime_checkable
 class Metrics(Protocol):
     """An object with metrics of its own, in the form of `prometheus_client`.
 
@@ -142,5 +160,5 @@ class Metrics(Protocol):
         ...
 
 
-Source: TypeAlias = InformerSource | Cache | InformerGroup | Queue | Election | Shards | Recorder | Metrics
+Source: TypeAlias = InformerSource | Cache | InformerGroup | Controller | Queue | Election | Shards | Recorder | Metrics
 """An object whose metrics a collector returns."""

@@ -17,7 +17,7 @@ from kinform._checks import require_timeout
 from kinform._decoding import T
 from kinform._dispatch.queue import Entry
 from kinform._errors import EndedError
-from kinform._events import Event
+from kinform._events import Change
 from kinform._printable import in_seconds
 from kinform.sync._lifetime import Lifetime
 
@@ -32,8 +32,8 @@ class _Waited(Exception):
 class Changes(Generic[T]):
     """The iterator that `Informer.changes` returns.
 
-    Yields `Added`, `Synced`, `Updated` and `Deleted`. Waits for the next change, and ends when the informer stops, or
-    after `close`. Several threads can read one iterator: each change goes to one of them.
+    Yields `Change[T]`: `Added`, `Synced`, `Updated` and `Deleted`. Waits for the next change, and ends when the
+    informer stops, or after `close`. Several threads can read one iterator: each change goes to one of them.
     """
 
     def __init__(self, changes: kinform.Changes[T], informer: kinform.Informer[T], lifetime: Lifetime) -> None:
@@ -44,16 +44,16 @@ class Changes(Generic[T]):
         self._taken: deque[Entry] = deque()
         self._closed = False
 
-    def __iter__(self) -> Iterator[Event[T]]:
+    def __iter__(self) -> Iterator[Change[T]]:
         return self
 
-    def __next__(self) -> Event[T]:
+    def __next__(self) -> Change[T]:
         event = self.next()
         if event is None:
             raise StopIteration
         return event
 
-    def next(self, timeout: float | None = None) -> Event[T] | None:
+    def next(self, timeout: float | None = None) -> Change[T] | None:
         """Waits for the next event, and returns it; returns None at the end.
 
         Args:

@@ -121,6 +121,9 @@ class Informer(Generic[T]):
         """Returns whether the store is a complete and recent copy, and why not."""
         return self._informer.health(max_age, allow_skipped=allow_skipped)
 
+    def _keeps(self, *path: str) -> bool:
+        return self._informer._keeps(*path)
+
     # Waits
 
     def synced(

@@ -176,6 +176,8 @@ class Watch:
                 for event in self._events(stream, limited):
                     yield event if deserialize or stream.log else decode(event.line)
             except Exception as error:
+                if self._stopped.is_set():
+                    return  # `stop` ended the connection
                 self._recover(stream, Silent(str(error)) if limited and is_read_timeout(error) else error)
             if self._stopped.is_set():
                 return

@@ -11,13 +11,15 @@ import asyncio
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kinform.testing import _admin
 from kinform.testing._resources import parse_name
 from kinform.testing._server import Server
 
 
-def _arguments() -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m kinform.testing",
         description="A Kubernetes API server simulator. Prints its URL as the first line.",
@@ -27,14 +29,14 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--port", type=int, default=0, help="TCP port; 0 picks a free one (default)")
     parser.add_argument(
         "--pods",
-        type=int,
+        type=_count,
         default=0,
         metavar="N",
         help="pods to generate, 8 KB each on average, with their namespaces and nodes",
     )
     parser.add_argument(
         "--namespaces",
-        type=int,
+        type=_count,
         default=0,
         metavar="N",
         help="the least number of namespaces; there are more if the pods need them",
@@ -55,7 +57,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--token", help="require this bearer token")
     parser.add_argument("--kubeconfig", metavar="PATH", help="write a kubeconfig for this server")
     parser.add_argument("--until-stdin-closes", action="store_true", help="end when standard input closes")
-    return parser.parse_args()
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number, at least 0")
+    return int(text)
 
 
 def _custom_resource(text: str) -> tuple[str, str, bool]:
@@ -73,32 +81,54 @@ def _custom_resource(text: str) -> tuple[str, str, bool]:
     return resource, kind, not colon
 
 
-async def _serve(arguments: argparse.Namespace) -> None:
+def main() -> None:
+    """Runs the simulator; exits with 2 if an argument is not valid."""
+    parser = _parser()
+    arguments = parser.parse_args()
+    try:
+        server = Server(
+            port=arguments.port,
+            seed=arguments.seed,
+            watch_list=not arguments.no_watch_list,
+            sharding=arguments.sharding,
+            bookmark_interval=arguments.bookmark_interval,
+            token=arguments.token,
+        )
+    except ValueError as error:
+        parser.error(str(error))
+    asyncio.run(_serve(server, arguments, parser))
+
+
+async def _serve(server: Server, arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    server = Server(
-        port=arguments.port,
-        seed=arguments.seed,
-        watch_list=not arguments.no_watch_list,
-        sharding=arguments.sharding,
-        bookmark_interval=arguments.bookmark_interval,
-        token=arguments.token,
-    )
     for resource, kind, namespaced in arguments.custom_resource:
         server.register(resource, kind=kind, namespaced=namespaced, status_subresource=True)
     server.generate("v1/namespaces", arguments.namespaces)
     _generate_pods(server, arguments.pods)
+    with _reported(parser, f"argument --port: {arguments.port}"):
+        await server.start()
     async with server:
         if arguments.kubeconfig:
-            server.write_kubeconfig(arguments.kubeconfig)
+            with _reported(parser, f"argument --kubeconfig: {arguments.kubeconfig}"):
+                server.write_kubeconfig(arguments.kubeconfig)
         print(server.url, flush=True)
         if arguments.until_stdin_closes:
             loop.add_reader(sys.stdin.fileno(), _stop_at_eof, stopping)
         await stopping.wait()
         if arguments.until_stdin_closes:
             loop.remove_reader(sys.stdin.fileno())
+
+
+@contextmanager
+def _reported(parser: argparse.ArgumentParser, argument: str) -> Iterator[None]:
+    """Reports a refusal of the operating system as one of an argument."""
+    try:
+        yield
+    except OSError as error:
+        parser.error(f"{argument}: {error.strerror}")
 
 
 def _generate_pods(server: Server, count: int) -> None:
@@ -118,4 +148,4 @@ def _stop_at_eof(stopping: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(_serve(_arguments()))
+    main()

@@ -282,6 +282,13 @@ class LateBookmark(Fault, frozen=True, kw_only=True):
     """The number of changes that are sent before the end bookmark."""
 
 
+def require_fault(fault: object) -> None:
+    """Requires an object of a class of faults, and not the class itself."""
+    if not isinstance(fault, Fault):
+        found = f"the class {fault.__name__}" if isinstance(fault, type) else repr(fault)
+        raise ValueError(f"fault must be an object of a class of faults, such as Gone(): {found}")
+
+
 class ArmedFault(msgspec.Struct, kw_only=True):
     """A fault, and a filter for the requests to which it is applied."""
 
@@ -294,8 +301,11 @@ class ArmedFault(msgspec.Struct, kw_only=True):
     when: Callable[[RecordedRequest], bool] | None
 
     def __post_init__(self) -> None:
+        require_fault(self.fault)
         if self.times is not None and self.times < 1:
             raise ValueError(f"times must be at least 1, or None: {self.times}")
+        if self.skip < 0:
+            raise ValueError(f"skip must be at least 0: {self.skip}")
 
     def matches(self, request: RecordedRequest) -> bool:
         """Returns whether the filter accepts the request."""

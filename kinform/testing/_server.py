@@ -18,7 +18,7 @@ from aiohttp import web
 
 from kinform.testing._admin import answer_command
 from kinform.testing._encoding import dumps, watch_form
-from kinform.testing._faults import ArmedFault, Empty, Fault, RequestKind
+from kinform.testing._faults import ArmedFault, Empty, Fault, RequestKind, require_fault
 from kinform.testing._handler import RequestHandler, ServerState
 from kinform.testing._objects.generator import Generator
 from kinform.testing._objects.kinds import Object, touch
@@ -28,6 +28,7 @@ from kinform.testing._storage import Storage, time_of
 from kinform.testing._watch import WatchStream
 
 _HOST = "127.0.0.1"
+MAX_PORT = 65_535
 
 
 class Server:
@@ -57,6 +58,9 @@ class Server:
             with another token. None: no token is required. The attribute can be set at any time.
         history: Number of writes that are kept for each resource. A request with an older resourceVersion gets 410.
         seed: The seed of uids and generated objects. The same calls with the same seed give the same bytes.
+
+    Raises:
+        ValueError: `port`, `bookmark_interval` or `history` is not valid.
     """
 
     def __init__(
@@ -70,6 +74,12 @@ class Server:
         history: int = 50_000,
         seed: int = 0,
     ) -> None:
+        if not _is_integer(port) or not 0 <= port <= MAX_PORT:
+            raise ValueError(f"port must be an integer from 0 to {MAX_PORT}: {port!r}")
+        if not isinstance(bookmark_interval, float | int) or not bookmark_interval > 0:
+            raise ValueError(f"bookmark_interval must be a positive number of seconds: {bookmark_interval!r}")
+        if not _is_integer(history) or history < 0:
+            raise ValueError(f"history must be a number of writes, at least 0: {history!r}")
         self._port = port
         self._seed = seed
         self._storage = Storage(seed=seed, history=history)
@@ -203,7 +213,7 @@ class Server:
             KeyError: The object does not exist, or the resource is not served.
         """
         collection = self._storage.collection(resource)
-        obj = collection.records[key].decode()
+        obj = collection.record(key).decode()
         mutate(obj)
         return str(self._storage.put(collection, obj).revision)
 
@@ -245,7 +255,12 @@ class Server:
 
         Returns:
             Their keys, in the order of creation.
+
+        Raises:
+            ValueError: `n` is negative.
         """
+        if n < 0:
+            raise ValueError(f"n must be a number of objects, at least 0: {n}")
         collection = self._storage.collection(resource)
         namespaces = [namespace] if isinstance(namespace, str) else namespace
         objects = self._generator.generate(
@@ -258,7 +273,11 @@ class Server:
         return [self._storage.put(collection, obj).key for obj in objects]
 
     def touch(self, resource: str, key: str) -> str:
-        """Updates an object as controllers do: a condition, a counter, or an annotation."""
+        """Updates an object as controllers do: a condition, a counter, or an annotation.
+
+        Raises:
+            KeyError: The object does not exist, or the resource is not served.
+        """
         revision = self._storage.revision + 1
         return self.update(resource, key, lambda obj: touch(obj, revision, time_of(revision)))
 
@@ -336,7 +355,7 @@ class Server:
             when: Only requests for which it returns True (`lambda request: "continue" in request.params`).
 
         Raises:
-            ValueError: `resource`, `on` or `times` is not valid.
+            ValueError: `fault`, `on`, `times`, `resource` or `skip` is not valid.
         """
         if resource is not None:
             parse_name(resource)
@@ -350,7 +369,11 @@ class Server:
         """Applies a fault to the open watch streams, after the events that wait now.
 
         Before the fault, `after` more events are sent. Returns the number of streams that get the fault.
+
+        Raises:
+            ValueError: `fault` is not an object of a class of faults.
         """
+        require_fault(fault)
         streams = self._streams(resource)
         for stream in streams:
             stream.queue_fault(fault)
@@ -440,3 +463,7 @@ class Server:
         await self._state.changed.wait_for(
             lambda: all(stream.idle for stream in self._state.streams), "the open streams to be idle", timeout
         )
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)

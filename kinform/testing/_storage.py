@@ -154,6 +154,13 @@ class StoredCollection:
         while len(self._states) > _CACHED_STATES:
             del self._states[next(iter(self._states))]
 
+    def record(self, key: str) -> Record:
+        """Returns the object with this key; KeyError if it does not exist."""
+        record = self.records.get(key)
+        if record is None:
+            raise KeyError(f"{self.resource.name} has no {key}")
+        return record
+
     def current(self) -> list[Record]:
         """Returns all objects, ordered by key. The list is never changed afterwards."""
         if self._sorted is None:
@@ -306,9 +313,7 @@ class Storage:
 
     def delete(self, collection: StoredCollection, key: str) -> Record:
         """Deletes an object; KeyError if it does not exist."""
-        old = collection.records.get(key)
-        if old is None:
-            raise KeyError(f"{collection.resource.name} has no {key}")
+        old = collection.record(key)
         self.revision += 1
         last = old.decode()
         last["metadata"]["resourceVersion"] = str(self.revision)

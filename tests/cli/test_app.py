@@ -115,7 +115,9 @@ async def test_a_missing_extra_is_reported_in_one_line(missing: str) -> None:
     )
     ended = await run(program=("-c", without))
     assert ended.code == 69
-    assert ended.err == f"kinform: the command line needs {missing}: python -m pip install {missing}\n"
+    assert ended.err == (
+        f"kinform: the command line needs {missing}, of the extra kinform[cli]: python -m pip install {missing}\n"
+    )
     assert ended.out == ""
 
 

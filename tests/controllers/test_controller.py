@@ -687,6 +687,17 @@ async def test_at_rest_no_request_is_sent(server: Server):
 async def test_a_wrong_argument_is_refused(server: Server):
     async def work(key: str) -> None: ...
 
+    async def asynchronous(old: bytes, new: bytes) -> bool:
+        return True
+
+    async def yields_later(change: Any) -> Any:
+        yield "shop/a"
+
+    def yields_keys(change: Any) -> Any:
+        yield "shop/a"
+
+    async def of_a_pair(name: str, namespace: str) -> None: ...
+
     async with kinform.connect(server.url) as api:
         pods, nodes = kinform.Informer(api, PODS), kinform.Informer(api, NODES)
         for options, message in (
@@ -698,7 +709,15 @@ async def test_a_wrong_argument_is_refused(server: Server):
                 "watches: a value of type list is not allowed; expected a dict of informers and functions",
             ),
             ({"watches": {nodes: 7}}, "watches: 7 is not allowed; expected a function that takes a change"),
+            ({"watches": {nodes: lambda: ()}}, "watches: .* expected a function that takes a change and returns keys"),
+            ({"watches": {nodes: yields_later}}, "watches: .*yields_later.* returns keys, without `async`"),
+            ({"watches": {nodes: work}}, "watches: .*work.* returns keys, without `async`"),
             ({"predicate": 7}, "predicate: 7 is not allowed"),
+            ({"predicate": lambda new: True}, "predicate: .* expected a function that takes the old and the new JSON"),
+            (
+                {"predicate": asynchronous},
+                "predicate: .* takes the old and the new JSON, or None, without `async` and `yield`",
+            ),
             ({"reconcile_timeout": 0}, "reconcile_timeout: 0 is not allowed; expected a positive number of seconds"),
             ({"drain_timeout": -1}, "drain_timeout: -1 is not allowed"),
             ({"backoff": 5}, "backoff: 5 is not allowed; expected a Backoff"),
@@ -707,8 +726,12 @@ async def test_a_wrong_argument_is_refused(server: Server):
         ):
             with pytest.raises(kinform.OptionError, match=message):
                 Controller(pods, work, **options)
-        with pytest.raises(kinform.OptionError, match="reconcile: 7 is not allowed"):
-            Controller(pods, 7)
+        for reconcile in (7, of_a_pair, lambda: work("a")):
+            with pytest.raises(
+                kinform.OptionError, match=r"reconcile: .* expected an asynchronous function that takes"
+            ):
+                Controller(pods, reconcile)
+        Controller(pods, work, watches={nodes: yields_keys})
         with pytest.raises(kinform.OptionError, match="primary: 'v1/pods' is not allowed"):
             Controller(PODS, work)
         assert repr(Controller(pods, work, name="pods")) == "<kinform.controllers.Controller 'pods': 0 keys>"
@@ -749,9 +772,11 @@ async def test_a_synchronous_reconcile_ends_the_controller(server: Server, scope
     calls: list[str] = []
     server.generate(PODS, 5)
     async with kinform.connect(server.url) as api, kinform.Informer(api, PODS, scope=scope) as pods:
-        with pytest.raises(kinform.OptionError, match=r"reconcile: '.*work' is not .* has returned 'NoneType'"):
+        message = r"reconcile: '.*work' is not .* has returned 'NoneType'"
+        with pytest.raises(kinform.OptionError, match=message) as raised:
             async with asyncio.timeout(10):
                 await Controller(pods, work).run()  # type: ignore[arg-type]
+    assert raised.type is kinform.OptionError
     assert len(calls) == 1
 
 

@@ -110,8 +110,11 @@ async def test_a_wrong_argument_of_an_event_is_named(server: Server):
             controller.event("shop/a", "Created", "made", type=wrong)
         with pytest.raises(kinform.OptionError, match="name: 'my operator' is not allowed"):
             Controller(maps, work, name="my operator")
-        with pytest.raises(kinform.KinformError, match=r"events of configmaps: not running: .* `run`, first"):
-            controller.event("shop/a", "Early", "before run")
+        for key in ("shop/a", "shop/missing"):
+            with pytest.raises(kinform.KinformError, match=r"events of configmaps: not running: .* `run`, first"):
+                controller.event(key, "Early", "before run")
+        with pytest.raises(kinform.OptionError, match="key: 'a' is not allowed; expected \"namespace/name\""):
+            controller.event("a", "Created", "made")
 
 
 async def test_events_need_a_connection_of_kinform(server: Server):

@@ -17,6 +17,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import click
@@ -89,6 +90,8 @@ def rendered(name: str) -> str:
 
 
 def _public(name: str, found: Any) -> str:
+    if isinstance(found, type(kinform.Change)):
+        return _alias(name)
     if not inspect.isclass(found):
         return _callable(name, found, level=3)
     parts = [_heading(name, 3)]
@@ -104,6 +107,18 @@ def _public(name: str, found: Any) -> str:
     shown = _SHOWN_MEMBERS.get(found, members)
     parts += [_member(name, key, members[key]) for key in shown if _is_documented(key, members[key])]
     return "\n".join(parts)
+
+
+def _alias(name: str) -> str:
+    """Returns an alias of events, and the string below it."""
+    statements = ast.parse(inspect.getsource(kinform._events)).body
+    for statement, after in pairwise(statements):
+        if isinstance(statement, ast.AnnAssign) and ast.unparse(statement.target) == name:
+            assert statement.value is not None
+            assert isinstance(after, ast.Expr)
+            code = f"{name}[T] = {ast.unparse(statement.value)}"
+            return f"{_heading(name, 3)}\n```text\n{code}\n```\n\n{_flow(ast.literal_eval(after.value))}\n"
+    raise LookupError(name)
 
 
 def _is_public(found: type) -> bool:

@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator
 _ALIASES = {
     "kinform._options": ("Start", "StartMode", "Compression", "Transform", "Strings"),
     "kinform._selector_builder": ("LabelValues",),
-    "kinform._events": ("Event",),
     "kinform._listwatch.stream": ("WatcherEvent",),
     "kinform._stats": ("State", "ShardFilter"),
     "kinform._counts": ("RelistReason", "WatchEventType"),
@@ -40,13 +39,12 @@ _ALIASES = {
 _HEADER = """\
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import msgspec
-from kinform import Added, Apply, Delete, Deleted, Init, InitApply, InitDone, Synced, Updated
+from kinform import Added, Apply, Delete, Deleted, Init, InitApply, InitDone, Updated
 from kinform.controllers import Requeue
 
-T = TypeVar("T")
 """
 
 _NAME = re.compile(r"\b[A-Z]\w+")  # a single letter is a type variable

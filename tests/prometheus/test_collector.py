@@ -7,13 +7,14 @@ import gc
 import os
 import threading
 
+import kubernetes_asyncio
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Metric
 
 import kinform
 import kinform.prometheus
 import kinform.sync
-from kinform.controllers import LeaderElection, Shards
+from kinform.controllers import Controller, LeaderElection, Shards
 from kinform.prometheus._informer_metrics import ROWS, SHARED_ROWS, STATES
 from kinform.testing import Gone, Oversized, Server
 from tests.net.informers import fails, quick
@@ -288,6 +289,34 @@ async def test_register_adds_to_the_collector_of_a_registry(server: Server):
         found = registered_samples(registry)
     assert value(found, "kinform_healthy") == 0
     assert value(found, "kinform_healthy", "v1/nodes") == 0
+
+
+async def test_a_controller_stands_for_its_queue_and_events(server: Server):
+    async def reconcile(key: str) -> None: ...
+
+    registry = CollectorRegistry()
+    async with kinform.connect(server.url) as api:
+        controller = Controller(kinform.Informer(api, PODS), reconcile, name="operator")
+        kinform.prometheus.register(controller, registry=registry)
+        found = registered_samples(registry)
+        assert found == samples(kinform.prometheus.Collector(controller.queue, controller.events))
+    assert {name for name, _ in found} >= {"workqueue_depth", "kinform_event_writes_waiting"}
+
+
+async def test_a_controller_without_events_stands_for_its_queue(server: Server):
+    async def reconcile(key: str) -> None: ...
+
+    configuration = kubernetes_asyncio.client.Configuration(host=server.url)
+    async with kubernetes_asyncio.client.ApiClient(configuration) as client:
+        controller = Controller(kinform.Informer(client, PODS), reconcile)
+        found = samples(kinform.prometheus.Collector(controller))
+        assert found == samples(kinform.prometheus.Collector(controller.queue))
+
+
+@pytest.mark.parametrize("registry", [3, None, CollectorRegistry])
+def test_what_is_no_registry_is_refused(registry):
+    with pytest.raises(kinform.OptionError, match=r"registry: .* expected a CollectorRegistry of prometheus_client"):
+        kinform.prometheus.register(Group(), registry=registry)
 
 
 def test_a_registry_refuses_a_second_collector():

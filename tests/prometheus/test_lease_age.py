@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, start_http_server
 
 import kinform
 import kinform.prometheus
+import kinform.sync
 from kinform.prometheus import LeaseRenewalAge
 from kinform.testing import Server
 from tests.net.informers import quick
@@ -80,6 +81,31 @@ async def test_it_needs_an_informer_on_leases(server: Server):
     async with kinform.connect(server.url) as api:
         with pytest.raises(kinform.OptionError, match="leases"):
             LeaseRenewalAge(kinform.Informer(api, "v1/pods"))
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"prune": kinform.Prune(drop=["spec.renewTime"])}, "renewTime"),
+        ({"prune": kinform.Prune(keep=["spec.renewTime"])}, "holderIdentity"),
+        ({"scope": kinform.Scope(metadata_only=True)}, "renewTime"),
+    ],
+)
+async def test_it_needs_the_fields_that_it_reads(server: Server, options: dict[str, Any], field: str):
+    async with kinform.connect(server.url) as api:
+        with pytest.raises(kinform.OptionError, match=f"leases: .*{LEASES}.* an informer that keeps spec.{field}"):
+            LeaseRenewalAge(kinform.Informer(api, LEASES, **options))
+        LeaseRenewalAge(
+            kinform.Informer(api, LEASES, prune=kinform.Prune(keep=["spec.renewTime", "spec.holderIdentity"]))
+        )
+
+
+def test_a_blocking_informer_is_checked_too():
+    with kinform.sync.connect("http://127.0.0.1:1") as api:
+        LeaseRenewalAge(kinform.sync.Informer(api, LEASES))
+        pruned = kinform.sync.Informer(api, LEASES, prune=kinform.Prune(drop=["spec.renewTime"]))
+        with pytest.raises(kinform.OptionError, match=f"leases: .*{LEASES}.* an informer that keeps spec.renewTime"):
+            LeaseRenewalAge(pruned)
 
 
 @pytest.mark.skipif(binary() is None, reason="prometheus is not installed; KINFORM_PROMETHEUS names it")

@@ -149,6 +149,13 @@ def test_an_invalid_fault_is_refused() -> None:
         server.fault(testing.Gone(), times=0)
     with pytest.raises(ValueError, match="is not a resource"):
         server.fault(testing.Gone(), resource="pods")
+    with pytest.raises(ValueError, match="skip must be at least 0: -1"):
+        server.fault(testing.Gone(), skip=-1)
+    for refused in (server.fault, server.interrupt):
+        with pytest.raises(ValueError, match=r"such as Gone\(\): the class Stall$"):
+            refused(testing.Stall)
+        with pytest.raises(ValueError, match=r"fault must be an object of a class of faults, such as Gone\(\): 410$"):
+            refused(410)
     with pytest.raises(ValueError, match="on must be"):
         server.fault(testing.Gone(), on="scale")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="bytes"):

@@ -196,6 +196,34 @@ def test_an_unknown_resource_is_a_key_error() -> None:
         Server().put("example.com/v1/widgets", {"metadata": {"name": "a"}})
 
 
+def test_a_missing_object_is_named_by_its_resource_and_key() -> None:
+    server = Server()
+    for write in (server.touch, server.delete, lambda resource, key: server.update(resource, key, lambda obj: None)):
+        with pytest.raises(KeyError, match="v1/pods has no shop/nope"):
+            write("v1/pods", "shop/nope")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"port": "x"}, "port must be an integer from 0 to 65535: 'x'"),
+        ({"port": 65_536}, "port must be an integer from 0 to 65535: 65536"),
+        ({"bookmark_interval": -1}, "bookmark_interval must be a positive number of seconds: -1"),
+        ({"bookmark_interval": 0}, "bookmark_interval must be a positive number of seconds: 0"),
+        ({"bookmark_interval": "1s"}, "bookmark_interval must be a positive number of seconds: '1s'"),
+        ({"history": -1}, "history must be a number of writes, at least 0: -1"),
+    ],
+)
+def test_an_invalid_option_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        Server(**options)
+
+
+def test_a_negative_number_of_objects_is_refused() -> None:
+    with pytest.raises(ValueError, match="n must be a number of objects, at least 0: -1"):
+        Server().generate("v1/pods", -1)
+
+
 def test_put_copies_its_argument() -> None:
     server, obj = Server(), config_map("a")
     server.put("v1/configmaps", obj)
@@ -438,6 +466,25 @@ def test_a_malformed_custom_resource_is_a_usage_error(text: str) -> None:
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2
     assert f"argument --custom-resource: {text!r}: expected RESOURCE=KIND" in done.stderr
+
+
+async def test_an_invalid_argument_of_the_program_is_one_line(server: Server, tmp_path: Path) -> None:
+    port = server.url.rpartition(":")[2]
+    missing = tmp_path / "missing" / "config"
+    for arguments, message in (
+        (["--pods", "-1"], "argument --pods: '-1': expected a number, at least 0"),
+        (["--namespaces", "many"], "argument --namespaces: 'many': expected a number, at least 0"),
+        (["--port", "65536"], "port must be an integer from 0 to 65535: 65536"),
+        (["--bookmark-interval", "0"], "bookmark_interval must be a positive number of seconds: 0.0"),
+        (["--port", port], f"argument --port: {port}: "),
+        (["--kubeconfig", str(missing)], f"argument --kubeconfig: {missing}: No such file or directory"),
+    ):
+        program = [sys.executable, "-W", "error", "-m", "kinform.testing", *arguments]
+        done = await asyncio.to_thread(subprocess.run, program, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 2
+        assert f"python -m kinform.testing: error: {message}" in done.stderr.splitlines()[-1]
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
 
 
 async def test_a_process_runs_until_its_standard_input_closes(tmp_path: Path) -> None:

@@ -63,15 +63,20 @@ async def an_informer_gives_objects_of_its_type(api: kinform.Connection) -> None
         for pod in pods.store.values(namespace="shop", on_undecodable="skip"):
             assert_type(pod, Pod)
         async for change in pods.changes():
-            assert_type(change.key, str)
-            match change:
-                case kinform.Added(object=pod) | kinform.Deleted(object=pod):
-                    assert_type(pod, Pod)
-                case kinform.Updated(object=pod, old=old):
-                    assert_type(pod, Pod)
-                    assert_type(old, Pod | None)
-                case kinform.Synced():
-                    pass
+            assert_type(change, kinform.Change[Pod])
+            a_function_takes_a_change(change)
+
+
+def a_function_takes_a_change(change: kinform.Change[Pod]) -> None:
+    assert_type(change.key, str)
+    match change:
+        case kinform.Added(object=pod) | kinform.Deleted(object=pod):
+            assert_type(pod, Pod)
+        case kinform.Updated(object=pod, old=old):
+            assert_type(pod, Pod)
+            assert_type(old, Pod | None)
+        case kinform.Synced():
+            pass
 
 
 async def own_writes_are_expected_in_any_form(
@@ -206,11 +211,12 @@ def a_collector_takes_informers_and_collectors(
     factory: kinform.Factory,
     threads: kinform.sync.Factory,
     adds: Counter,
+    controller: Controller,
 ) -> None:
     registry = CollectorRegistry()
     registry.register(kinform.prometheus.Collector(pods, nodes, factory, threads, adds))
     registry.register(kinform.prometheus.Collector(kinform.prometheus.LeaseRenewalAge(pods)))
-    assert_type(kinform.prometheus.register(pods, nodes, registry=registry), None)
+    assert_type(kinform.prometheus.register(pods, nodes, controller, registry=registry), None)
 
 
 async def shards_are_a_scope_and_give_terms(api: kinform.Connection) -> None:

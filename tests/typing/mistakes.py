@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import kinform
 import kinform.prometheus
+from kinform import Infomer  # type: ignore[attr-defined]  # noqa: F401
 from kinform.controllers import (
     Controller,
     EventRecorder,
@@ -17,7 +18,17 @@ from kinform.controllers import (
     WorkQueue,
     ensure_finalizer,
 )
-from tests.typing.doors import Pod
+from tests.typing.doors import Pod, a_function_takes_a_change
+
+
+async def misspelt_names(url: str) -> None:
+    await kinform.conect(url)  # type: ignore[attr-defined]
+    kinform.NotFoundErorr  # type: ignore[attr-defined]  # noqa: B018
+    kinform.controler  # type: ignore[attr-defined]  # noqa: B018
+    kinform.sync.conect(url)  # type: ignore[attr-defined]
+    kinform.sync.connect(42)  # type: ignore[arg-type]
+    kinform.testing.Server(port="0")  # type: ignore[arg-type]
+    kinform.watch.Watch(on_expired="retry")  # type: ignore[arg-type]
 
 
 def options(api: kinform.Connection) -> None:
@@ -71,6 +82,10 @@ def handlers(pods: kinform.Informer[Pod]) -> None:
 async def an_event_needs_a_check_of_its_kind(pods: kinform.Informer[Pod]) -> None:
     async for change in pods.changes():
         change.object.metadata  # type: ignore[union-attr]  # noqa: B018
+
+
+def a_change_has_the_objects_of_its_type(change: kinform.Change[kinform.Meta]) -> None:
+    a_function_takes_a_change(change)  # type: ignore[arg-type]
 
 
 def a_function_takes_an_informer_of_its_type(pods: kinform.Informer) -> None:

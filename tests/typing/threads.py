@@ -41,6 +41,11 @@ def an_informer_gives_objects_of_its_type() -> None:
         assert_type(changes.next(timeout=1), Event | None)
         for change in changes:
             assert_type(change, Event)
+            takes_a_change(change)
+
+
+def takes_a_change(change: kinform.Change[Pod]) -> None:
+    assert_type(change, Event)
 
 
 def handlers_take_objects_of_the_type(pods: kinform.sync.Informer[Pod]) -> None:

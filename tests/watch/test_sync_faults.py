@@ -181,7 +181,7 @@ async def test_a_timeout_of_the_caller_is_raised_as_it_is(api, server):
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-async def test_stop_wakes_a_thread_that_waits_for_data(chunked):
+async def test_stop_wakes_a_thread_that_waits_for_data(chunked, caplog):
     async def hold(request: ReceivedRequest) -> None:
         line = json.dumps(event("ADDED", "a", "1")).encode() + b"\n"
         if chunked:
@@ -202,6 +202,7 @@ async def test_stop_wakes_a_thread_that_waits_for_data(chunked):
         watch.stop()
         assert await asyncio.wait_for(waiting, 5) == []
         assert len(server.requests) == 1
+        assert caplog.messages == []
         core.api_client.rest_client.pool_manager.clear()
 
 

@@ -194,7 +194,7 @@ async def main() -> None:
         lease = f"{os.environ.get('NAMESPACE', 'widget-operator')}/widget-operator"
         election = LeaderElection(api, lease, identity=os.environ.get("POD_NAME"))
         operator = WidgetOperator(api, factory, election)
-        kinform.prometheus.register(factory, operator.controller.queue, election)
+        kinform.prometheus.register(factory, operator.controller, election)
         with serving(int(os.environ.get("PORT", "8080")), operator.unready, lambda: election.health().reason) as port:
             logging.getLogger("widget-operator").info("probes and metrics at port %d", port)
             await operator.controller.run()

@@ -193,19 +193,16 @@ class EventRecorder:
             OptionError: An argument is not valid.
             KinformError: The block of the recorder was not entered, or this is not its event loop.
         """
-        self._binding.check()
         _require_text("reason", reason)
         require_instance("note", note, str, "a text")
         require_one_of("type", type, get_args(EventType))
         action = reason if action is None else action
         _require_text("action", action)
         about = Regarding.of(read_identity("regarding", regarding)[0])
+        self._check_running()
         if self._closed:
             self._dropped += 1
             return
-        if self._task is None:
-            what = "enter the `async with` block of the recorder, or call the controller's `run`, first"
-            raise KinformError(f"events of {self.name}: not running: {what}")
         now = self._binding.loop.time()
         key = (about, type, reason, action)
         series = self._series.get(key)
@@ -222,6 +219,17 @@ class EventRecorder:
                 self._end(next(iter(self._series)))
             self._series[key] = series = EventSeries(about, self._reporter, type, reason, action, note, now)
             self._push(series)
+
+    def _check_running(self) -> None:
+        """Checks that the block was entered, in this event loop. It may have ended.
+
+        Raises:
+            KinformError: It was not.
+        """
+        self._binding.check()
+        if self._task is None and not self._closed:
+            what = "enter the `async with` block of the recorder, or call the controller's `run`, first"
+            raise KinformError(f"events of {self.name}: not running: {what}")
 
     def _repeat(self, key: tuple[object, ...], series: EventSeries, now: float) -> None:
         self._repeated += 1

@@ -7,13 +7,22 @@ Source: controller-runtime's `Controller` and `Manager`.
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, ExitStack, nullcontext, suppress
 from typing import Any, Protocol, runtime_checkable
 
 from kinform import Connection
-from kinform._checks import require_callable, require_instance, require_integer, require_match, require_positive
+from kinform._checks import (
+    require_arguments,
+    require_instance,
+    require_integer,
+    require_match,
+    require_positive,
+    require_scope,
+    require_synchronous,
+)
 from kinform._errors import KinformError, OptionError
 from kinform._informer.informer import Informer
 from kinform._options import Backoff, Resource
@@ -83,6 +92,8 @@ class Controller:
       leaves with its shard is no deletion. No replica sees a deletion while none has the shard: use finalizers for
       cleanups.
 
+    `kinform.prometheus.register(controller)` adds the metrics of its queue and of its Events.
+
     `event` records Events. It needs the permissions `create` and `patch` on `events` in the group `events.k8s.io`;
     without them, only the log has a line.
 
@@ -117,8 +128,7 @@ class Controller:
         OptionError: An argument is not valid, or pruning drops what `owns` or a `MetadataChanged` reads.
 
     Attributes:
-        queue: The work queue, for metrics: `kinform.prometheus.register(controller.queue)`. Add a key to it to
-            reconcile an object because of something else than an informer.
+        queue: The work queue. Add a key to it to reconcile an object because of something else than an informer.
         started: True from the start of `run`, also after its end.
     """
 
@@ -142,7 +152,9 @@ class Controller:
         require_asynchronous(reconcile)
         require_integer("workers", workers, 1, "a positive number of workers")
         if predicate is not None:
-            require_callable("predicate", predicate, "a function that takes the old and the new JSON, or None")
+            allowed = "a function that takes the old and the new JSON, or None"
+            require_arguments("predicate", predicate, 2, allowed)
+            require_synchronous("predicate", predicate, allowed)
         if reconcile_timeout is not None:
             require_positive("reconcile_timeout", reconcile_timeout)
         require_positive("sync_timeout", sync_timeout)
@@ -197,7 +209,7 @@ class Controller:
             feeds.append(OwnedFeed(informer, owners))
         for informer, mapper in watches.items():
             require_instance("watches", informer, Informer, _INFORMER)
-            require_callable("watches", mapper, "a function that takes a change and returns keys")
+            _require_mapper(mapper)
             feeds.append(MappedFeed(informer, self.name, mapper))
         return feeds
 
@@ -222,8 +234,6 @@ class Controller:
     @property
     def events(self) -> EventRecorder:
         """The recorder of `event`.
-
-        For metrics: `kinform.prometheus.register(controller.events)`.
 
         Raises:
             KinformError: The informer of `primary` has no `kinform.Connection`, but another transport.
@@ -255,6 +265,10 @@ class Controller:
         """
         events, obj = self.events, self._primary.store.raw(key)
         if obj is None:
+            some = next(iter(self._primary.store), None)
+            if some is not None:
+                require_scope(key, namespaced="/" in some)
+            events._check_running()
             log.debug("%s: no event about %s: the store does not have it", self.name, printable(key))
         else:
             events.event(obj, reason, note, type=type, action=action)
@@ -353,6 +367,15 @@ class Controller:
             if informer._can_expect(resource):
                 with suppress(KinformError):  # of another scope, or without an order
                     informer.expect(body)
+
+
+def _require_mapper(mapper: Any) -> None:
+    """Requires a function that returns keys, or yields them."""
+    allowed = "a function that takes a change and returns keys"
+    require_arguments("watches", mapper, 1, allowed)
+    for function in (mapper, mapper.__call__):
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise OptionError("watches", mapper, f"{allowed}, without `async`")
 
 
 def _reporter(resource: Resource) -> str:

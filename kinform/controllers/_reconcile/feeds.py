@@ -33,8 +33,7 @@ LOW_PRIORITY = -100
 BATCH_CHANGES = 64
 """Changes that a feed takes at a time."""
 
-Change = Added[Any] | Updated[Any] | Deleted[Any]
-Mapper = Callable[[Change], Iterable[str]]
+Mapper = Callable[[Added[Any] | Updated[Any] | Deleted[Any]], Iterable[str]]
 """Takes a change of a watched object, and returns the keys to reconcile."""
 
 

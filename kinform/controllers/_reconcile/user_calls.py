@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from kinform._checks import require_callable, require_positive
+from kinform._checks import require_arguments, require_positive
 from kinform._errors import OptionError
 from kinform._throttled_log import function_name
 
@@ -40,17 +40,27 @@ Reconcile = Callable[[str], Awaitable[Requeue | None]]
 _ALLOWED = "an asynchronous function that takes a key"
 
 
-class NotAsynchronous(OptionError):
-    """`reconcile` returns no awaitable. Ends the controller."""
+class NotAsynchronous(Exception):
+    """`reconcile` returns no awaitable.
+
+    It ends the controller, as no exception of `reconcile` does.
+
+    Args:
+        error: The error that `run` raises.
+    """
+
+    def __init__(self, error: OptionError) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 def require_asynchronous(reconcile: Any) -> None:
-    """Requires a function that may return an awaitable.
+    """Requires a function that takes a key, and may return an awaitable.
 
     Raises:
-        OptionError: It is not callable, or a generator function.
+        OptionError: It is not callable with one argument, or a generator function.
     """
-    require_callable("reconcile", reconcile, _ALLOWED)
+    require_arguments("reconcile", reconcile, 1, _ALLOWED)
     for function in (reconcile, reconcile.__call__):
         if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
             raise OptionError("reconcile", function_name(function), f"{_ALLOWED}, without `yield`")
@@ -65,5 +75,5 @@ def call(reconcile: Reconcile, key: str) -> Awaitable[Requeue | None]:
     result: Any = reconcile(key)
     if not inspect.isawaitable(result):
         allowed = f"{_ALLOWED}; it has returned {type(result).__name__!r}"
-        raise NotAsynchronous("reconcile", function_name(reconcile), allowed)
+        raise NotAsynchronous(OptionError("reconcile", function_name(reconcile), allowed))
     return result

@@ -165,4 +165,4 @@ class Workers:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._on_error(error)
+            self._on_error(error.error if isinstance(error, NotAsynchronous) else error)

@@ -98,6 +98,18 @@ async def test_a_type_gives_the_fields_that_it_reads(server: Server, tmp_path: P
     assert list(suggested(ended.out).keep) == ["spec.nodeName"]
 
 
+@pytest.mark.parametrize("call", ["asyncio.run(main())", "asyncio.new_event_loop().run_until_complete(main())"])
+async def test_a_file_that_starts_its_program_is_refused(tmp_path: Path, call: str) -> None:
+    file = tmp_path / "operator.py"
+    file.write_text(f"import asyncio\nasync def main(): raise SystemExit(3)\n{call}\n")
+    ended = await run("prune", "--dump", __file__, "--for", f"{file}:Pod")
+    assert ended.code == 64
+    assert ended.err == (
+        f"kinform: --for: {file} starts a program: move the call, such as `asyncio.run(main())`, below"
+        ' `if __name__ == "__main__":`\n'
+    )
+
+
 @pytest.mark.parametrize("form", ["list", "lines"])
 async def test_a_dump_is_read_without_a_server(server: Server, tmp_path: Path, form: str) -> None:
     raws = [(server.raw("v1/pods", key) or b"").decode() for key in server.keys("v1/pods")]
