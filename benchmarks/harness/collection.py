@@ -9,7 +9,8 @@ Each object is encoded once and never copied. A response is a list of buffers, m
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection as AbstractCollection
 from typing import Self
 
 import msgspec
@@ -23,6 +24,8 @@ CHUNK_BUFFERS = 600
 """The most buffers in a chunk, roughly. One system call takes up to 1024."""
 
 Chunks = Callable[[], Iterable[Chunk]]
+LabelValues = Mapping[str, AbstractCollection[str]]
+"""The values that a label selector accepts, by label."""
 
 PARTIAL = Kind("meta.k8s.io/v1/partialobjectmetadata", "PartialObjectMetadata", custom=True)
 """The items of its LIST carry apiVersion and kind, as those of a custom resource do."""
@@ -50,6 +53,10 @@ def partial(item: bytes) -> bytes:
     """Encodes an object as PartialObjectMetadata."""
     metadata = bytes(msgspec.json.decode(item, type=WithMetadata).metadata)
     return b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":%s}' % metadata
+
+
+def _matches(wanted: LabelValues, labels: Mapping[str, str]) -> bool:
+    return all(labels.get(name) in values for name, values in wanted.items())
 
 
 def watch_event(verb: str, item: bytes) -> bytes:
@@ -80,8 +87,8 @@ class Collection:
         part.items = {key: partial(item) for key, item in self.items.items()}
         return part
 
-    def select(self, namespace: str | None, labels: dict[str, str], name: str | None = None) -> Self:
-        """Returns the objects of a namespace, or of all, that have all of these labels.
+    def select(self, namespace: str | None, labels: LabelValues, name: str | None = None) -> Self:
+        """Returns the objects of a namespace, or of all, whose labels have these values.
 
         With a name: at most one object. It is looked up, because there may be a request for each of many names.
         """
@@ -94,7 +101,7 @@ class Collection:
             key: item
             for key, item in self.items.items()
             if (namespace is None or key.startswith(f"{namespace}/"))
-            and (not labels or labels.items() <= msgspec.json.decode(item, type=Labelled).metadata.labels.items())
+            and (not labels or _matches(labels, msgspec.json.decode(item, type=Labelled).metadata.labels))
         }
         return part
 

@@ -1,11 +1,11 @@
 """The benchmark server: an API server that is much faster than its clients.
 
 Serves one collection: LIST with pages, WATCH, WatchList and bookmarks; also metadata only, one namespace, a label
-selector, or the field selector of one name. Ignores shard selectors, as a kube-apiserver does by default. Over TLS, its
-certificate is that of the tests. It keeps no history: a watch from any version but the current one ends with 410. It
-sends a WATCH in chunks of 64 KiB, where a kube-apiserver under load sends smaller ones. Every path but the collection's
-is an empty collection. Changes are encoded in advance (`prepare`), so that the server only writes bytes while a client
-is measured.
+selector with `=` and `in`, or the field selector of one name. Ignores shard selectors, as a kube-apiserver does by
+default. Over TLS, its certificate is that of the tests. It keeps no history: a watch from any version but the current
+one ends with 410. It sends a WATCH in chunks of 64 KiB, where a kube-apiserver under load sends smaller ones. Every
+path but the collection's is an empty collection. Changes are encoded in advance (`prepare`), so that the server only
+writes bytes while a client is measured.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import gzip
 import json
 import queue
 import random
+import re
 import sys
 import threading
 from collections import Counter
@@ -24,7 +25,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.corpus import Kind, make, read_dump, touch
-from benchmarks.harness.collection import Chunks, Collection, in_chunks, partial, watch_event
+from benchmarks.harness.collection import Chunks, Collection, LabelValues, in_chunks, partial, watch_event
 from benchmarks.harness.digest import Identified
 from benchmarks.harness.discovery import discovery
 from benchmarks.harness.wire import Connection, HttpRequest, Listener
@@ -298,7 +299,7 @@ class Server:
             namespace = request.path[len(prefix) : -len(plural) - 1]
         elif request.path != collection.path:
             return Collection(Kind("v1/nothings", "Nothing"), [])
-        labels = dict(term.split("=") for term in request.query.get("labelSelector", "").split(",") if term)
+        labels = _labels(request.query.get("labelSelector", ""))
         fields = dict(term.split("=") for term in request.query.get("fieldSelector", "").split(",") if term)
         name = fields.get("metadata.name")
         wanted = (namespace, tuple(labels.items()), name, metadata)
@@ -329,6 +330,12 @@ class Server:
 def _with_state(request: HttpRequest) -> bool:
     """Returns whether a watch starts with the initial events."""
     return request.query.get("sendInitialEvents") == "true" or request.query.get("resourceVersion", "0") == "0"
+
+
+def _labels(selector: str) -> LabelValues:
+    """Parses a label selector of terms such as `app=web` and `app in (web,db)`."""
+    terms = re.findall(r"([^,=()\s]+)(?:=([^,]*)|\s+in\s+\(([^)]*)\))", selector)
+    return {name: tuple(several.split(",") if several else [value]) for name, value, several in terms}
 
 
 def _version_of(item: bytes) -> bytes:

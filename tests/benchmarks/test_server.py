@@ -365,6 +365,17 @@ def test_a_label_selector_selects_objects_with_all_labels(served: Served, pods: 
         assert list(map(key_of, served.list(f"labelSelector={selector}")["items"])) == wanted
 
 
+def test_a_label_selector_selects_objects_with_one_of_several_values(served: Served, pods: dict[str, Found]) -> None:
+    name = next(iter(next(found["metadata"]["labels"] for found in pods.values() if found["metadata"].get("labels"))))
+    values = sorted(
+        {found["metadata"]["labels"][name] for found in pods.values() if name in found["metadata"]["labels"]}
+    )
+    wanted = [key for key in sorted(pods) if pods[key]["metadata"].get("labels", {}).get(name) in values[:2]]
+    selector = f"{name} in ({','.join(values[:2])})".replace(" ", "%20").replace(",", "%2C")
+    assert 0 < len(wanted) < PODS
+    assert list(map(key_of, served.list(f"labelSelector={selector}")["items"])) == wanted
+
+
 # TLS and gzip
 
 
