@@ -365,7 +365,7 @@ def test_a_label_selector_selects_objects_with_all_labels(served: Served, pods: 
         assert list(map(key_of, served.list(f"labelSelector={selector}")["items"])) == wanted
 
 
-def test_a_label_selector_selects_objects_with_one_of_several_values(served: Served, pods: dict[str, Found]) -> None:
+def test_a_label_selector_selects_by_one_of_several_values(served: Served, pods: dict[str, Found]) -> None:
     name = next(iter(next(found["metadata"]["labels"] for found in pods.values() if found["metadata"].get("labels"))))
     values = sorted(
         {found["metadata"]["labels"][name] for found in pods.values() if name in found["metadata"]["labels"]}
