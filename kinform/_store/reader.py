@@ -372,9 +372,8 @@ class Store(Mapping[str, T]):
         select: Callable[[Iterator[tuple[str, T]]], Iterator[R]],
     ) -> Selection[R]:
         require_one_of("on_undecodable", on_undecodable, get_args(OnUndecodable))
-        require_instance("label_selector", label_selector, str, "a label selector as a string")
         matches = None
-        if label_selector:
+        if label_selector != "":
             matches = parse_label_selector(label_selector, field="label_selector")
             if self._program is not None:
                 check_labels(label_selector, label_keys(label_selector), self._program)

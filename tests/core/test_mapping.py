@@ -372,7 +372,7 @@ def test_arguments_of_the_wrong_type_are_refused(kept):
             read("node", 3)
     for read in (kept.store.items, kept.store.values):
         for selector in (None, {"app": "web"}, []):
-            with pytest.raises(OptionError, match=r"^label_selector: .* expected a label selector as a string"):
+            with pytest.raises(OptionError, match=r"^label_selector: .* expected a string like"):
                 read(label_selector=selector)
     with pytest.raises(OptionError, match=r"^index: .* expected 'node'"):
         indexed.index_values(["node"])
