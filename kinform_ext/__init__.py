@@ -17,13 +17,19 @@ acquire and release for a refcount. A function that cannot get memory returns 0,
 header holds one structure. Its first comment states the invariant and the bound.
 """
 
-try:
-    import kinform_ext._scan  # noqa: F401
-except ModuleNotFoundError as error:
-    if error.name != "kinform_ext._scan":
-        raise
-    raise ModuleNotFoundError(
-        f"the compiled modules of kinform are not built in {__path__[0]}: for a clone, `python -m pip install -e .`"
-        " builds them; to use a kinform that is installed, start Python in another folder",
-        name="kinform_ext._scan",
-    ) from None
+
+def _require_modules() -> None:
+    try:
+        import kinform_ext._scan  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "kinform_ext._scan":
+            raise
+        raise ModuleNotFoundError(
+            f"the compiled modules of kinform are not built in {__path__[0]}: for a clone,"
+            " `python -m pip install -e .` builds them; to use a kinform that is installed, start Python in another"
+            " folder",
+            name="kinform_ext._scan",
+        ) from None
+
+
+_require_modules()
