@@ -4,7 +4,8 @@ It finds changes that make kinform much larger or slower. A ratio is a figure of
 simple program in the same run, mostly with plain dicts. No absolute time or size has a bound, so the load of the
 machine hardly matters. With the default number of objects, the fixed memory of a process, such as its cache of
 templates, is still a large part; and with the few pods of the speed gates, most templates have few users and many are
-not in the cache. A bound leaves room for noise: most are less than twice the ratio that was reached.
+not in the cache. A bound leaves room for noise: most are less than twice the ratio that was reached. The CPU time of a
+first sync and of a read differ most, with the caches of the processor.
 """
 
 from __future__ import annotations
@@ -49,15 +50,15 @@ GATES = (
     Gate("peak of the first sync, above idle", ("kinform", "sync_peak"), ("naive", "sync_peak"), 0.045),
     Gate("peak of a relist, all changed, above idle", ("kinform", "relist_peak"), ("naive", "relist_peak"), 0.028),
     Gate("peak of a relist without a store, above idle", ("events", "relist_peak"), ("naive", "relist_peak"), 0.01),
-    Gate("CPU time of the first sync", ("kinform", "sync_cpu"), ("naive", "sync_cpu"), 0.4),
-    Gate("CPU time of a relist, all changed", ("kinform", "relist_cpu"), ("naive", "relist_cpu"), 0.28),
+    Gate("CPU time of the first sync", ("kinform", "sync_cpu"), ("naive", "sync_cpu"), 0.5),
+    Gate("CPU time of a relist, all changed", ("kinform", "relist_cpu"), ("naive", "relist_cpu"), 0.35),
     Gate(
         "split of a LIST, managedFields dropped",
         ("drop managedFields, LIST", "kinform"),
         ("", "msgspec, Raw members"),
         0.4,
     ),
-    Gate("read of the JSON of one object", ("raw, random order", "kinform"), ("", "dict of dicts, msgspec"), 0.3),
+    Gate("read of the JSON of one object", ("raw, random order", "kinform"), ("", "dict of dicts, msgspec"), 0.6),
     Gate("store of a new object", ("put, new pods", "kinform"), ("", "dict of dicts, json"), 1.4),
     Gate("store of a changed object", ("put, changed pods", "kinform"), ("", "dict of dicts, json"), 0.36),
     Gate(
@@ -67,7 +68,7 @@ GATES = (
         "watch event to the call of a handler",
         ("event to handler", "kinform, on_change: a key"),
         ("", "naive loop, json"),
-        0.35,
+        0.45,
     ),
 )
 
