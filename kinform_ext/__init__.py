@@ -17,10 +17,12 @@ acquire and release for a refcount. A function that cannot get memory returns 0,
 header holds one structure. Its first comment states the invariant and the bound.
 """
 
+import importlib
+
 
 def _require_modules() -> None:
     try:
-        import kinform_ext._scan  # noqa: F401
+        importlib.import_module("kinform_ext._scan")
     except ModuleNotFoundError as error:
         if error.name != "kinform_ext._scan":
             raise
