@@ -9,15 +9,26 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from typing import Protocol
 
 
-async def carry_out(program: object) -> None:
-    """Carries out commands until standard input ends.
+class Program(Protocol):
+    """A program whose coroutine methods are commands."""
+
+    async def end(self) -> None:
+        """Stops all that was started."""
+
+
+async def carry_out(program: Program) -> None:
+    """Carries out commands until standard input ends, then ends the program.
 
     A command is the name of a coroutine method of `program`. Its result is the answer.
     """
     commands = asyncio.StreamReader()
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(commands), sys.stdin)
-    while line := await commands.readline():
-        command = json.loads(line)
-        print(json.dumps(await getattr(program, command["do"])(**command["with"])), flush=True)
+    try:
+        while line := await commands.readline():
+            command = json.loads(line)
+            print(json.dumps(await getattr(program, command["do"])(**command["with"])), flush=True)
+    finally:
+        await program.end()

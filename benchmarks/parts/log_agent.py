@@ -43,18 +43,14 @@ class LogAgent:
         assert namespace is not None
         return {"pod": found["metadata"]["labels"], "namespace": namespace["metadata"]["labels"]}
 
-    async def close(self) -> None:
+    async def end(self) -> None:
         """Stops the agent."""
         await self._stack.aclose()
 
 
 async def main(options: dict[str, Any]) -> None:
     """Carries out commands until standard input ends."""
-    agent = LogAgent(**options)
-    try:
-        await carry_out(agent)
-    finally:
-        await agent.close()
+    await carry_out(LogAgent(**options))
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ class Program:
         stats = queue.stats()
         return stats.delayed if delay else stats.depth
 
-    async def close(self) -> None:
+    async def end(self) -> None:
         """Stops all informers."""
         await self._stack.aclose()
 
@@ -112,11 +112,7 @@ def _config_map(number: int) -> dict[str, Any]:
 
 async def main(options: dict[str, Any]) -> None:
     """Carries out commands until standard input ends."""
-    program = Program(**options)
-    try:
-        await carry_out(program)
-    finally:
-        await program.close()
+    await carry_out(Program(**options))
 
 
 if __name__ == "__main__":

@@ -104,11 +104,7 @@ class KinformController:
 async def main() -> None:
     """Carries out commands until standard input ends."""
     logging.getLogger("kinform").setLevel(logging.ERROR)
-    running = KinformController(**json.loads(sys.argv[1]))
-    try:
-        await carry_out(running)
-    finally:
-        await running.end()
+    await carry_out(KinformController(**json.loads(sys.argv[1])))
 
 
 if __name__ == "__main__":

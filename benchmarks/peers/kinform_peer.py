@@ -188,7 +188,7 @@ class KinformPeer:
             self._late.append(time.perf_counter() - start - TICK)
             self._busy.append(time.thread_time() - used)
 
-    async def close(self) -> None:
+    async def end(self) -> None:
         """Stops everything that was started."""
         async with AsyncExitStack() as stack:
             for each in self._started:
@@ -198,11 +198,7 @@ class KinformPeer:
 async def main(options: dict[str, Any]) -> None:
     """Carries out commands until standard input ends."""
     logging.getLogger("kinform").setLevel(logging.ERROR)  # the server's 410s are intended
-    peer = KinformPeer(**options)
-    try:
-        await carry_out(peer)
-    finally:
-        await peer.close()
+    await carry_out(KinformPeer(**options))
 
 
 def new_uvloop() -> asyncio.AbstractEventLoop:

@@ -50,18 +50,14 @@ class OnDemandPeer:
         """Returns the stats of the cache."""
         return msgspec.to_builtins(self._cache.stats())
 
-    async def close(self) -> None:
+    async def end(self) -> None:
         """Stops the cache."""
         await self._stack.aclose()
 
 
 async def main(options: dict[str, Any]) -> None:
     """Carries out commands until standard input ends."""
-    peer = OnDemandPeer(**options)
-    try:
-        await carry_out(peer)
-    finally:
-        await peer.close()
+    await carry_out(OnDemandPeer(**options))
 
 
 if __name__ == "__main__":

@@ -132,7 +132,7 @@ async def _soak(plane: ControlPlane, options: argparse.Namespace) -> list[Record
                 async with run.running():
                     await _inject_all(run, PlaneTarget(plane, proxy, random), random, options)
                 records = await run.records()
-                await follower.do("close")
+                await follower.do("end")
         finally:
             await load.close()
     records[0] |= {"objects": OBJECTS, "servers": build.versions(), "tls": True}

@@ -129,7 +129,7 @@ class FollowerProgram:
             "snapshot_loaded": stats.snapshot is not None and stats.snapshot.loaded,
         }
 
-    async def close(self) -> None:
+    async def end(self) -> None:
         """Stops the informer, which writes its snapshot, and closes the connection."""
         stack, self._stack = self._stack, AsyncExitStack()
         await stack.aclose()
@@ -148,11 +148,7 @@ OPTIONS = kinform.WatchOptions(
 async def main(options: dict[str, Any]) -> None:
     """Carries out commands until standard input ends."""
     logging.getLogger("kinform").setLevel(logging.CRITICAL)  # the faults are intended
-    program = FollowerProgram(**options)
-    try:
-        await carry_out(program)
-    finally:
-        await program.close()
+    await carry_out(FollowerProgram(**options))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ async def _measure(kinds: list[str], seed: int) -> list[Record]:
             follower, target = Follower(PODS, proxy.url), FaultTarget(server, proxy, random, LONGEST_OUTAGE)
             with follower.process:
                 await follower.do("open", initial="auto", page_size=PAGE_SIZE)  # imports what each start needs
-                await follower.do("close")
+                await follower.do("end")
                 async with in_background(load.run()):
                     for kind in kinds:
                         row = [_Cell(kind, start, target, load, follower) for start in STARTS]
@@ -111,7 +111,7 @@ class _Cell:
         differences, report = Differences(), await follower.do("report")
         truth, copies = await load.truth(), await follower.do("copies", content=True)
         equal = [differences.compare(truth, copy) for copy in copies.values()]
-        await follower.do("close")
+        await follower.do("end")
         figures: dict[str, Any] = {"requests": report["requests"] - before}
         figures["seconds"] = WITHIN if at is None else at - start
         record = {"record": "cell", "fault": self._kind, "start": self._start, "applied": applied}
@@ -131,7 +131,7 @@ class _Cell:
         await self._open()
         await self._follower.reach(await self._load.probe(), WITHIN)
         if self._start == "snapshot":
-            await self._follower.do("close")  # which writes it
+            await self._follower.do("end")  # which writes it
             return 0
         requests: int = (await self._follower.do("report"))["requests"]
         return requests

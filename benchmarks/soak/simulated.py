@@ -54,7 +54,7 @@ async def _soak(options: argparse.Namespace) -> list[Record]:
             async with run.running():
                 await _inject_all(run, target, load, options)
             records = await run.records()
-            await follower.do("close")
+            await follower.do("end")
     records[0] |= {"objects": options.objects}
     return records
 

@@ -11,9 +11,9 @@ import json
 import sys
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
-from benchmarks.harness.commands import carry_out
+from benchmarks.harness.commands import Program, carry_out
 from benchmarks.peers.python.peer import Peer
 
 
@@ -92,13 +92,6 @@ class Follower(Peer):
             raise RuntimeError("the program has stopped following the collection")
 
 
-class Program(Protocol):
-    """A program whose methods are commands."""
-
-    async def end(self) -> None:
-        """Stops all that was started."""
-
-
 def run(program: Callable[..., Program]) -> None:
     """Carries out commands until standard input ends.
 
@@ -108,8 +101,4 @@ def run(program: Callable[..., Program]) -> None:
 
 
 async def _run(program: Callable[..., Program]) -> None:
-    running = program(**json.loads(sys.argv[1]))
-    try:
-        await carry_out(running)
-    finally:
-        await running.end()
+    await carry_out(program(**json.loads(sys.argv[1])))
