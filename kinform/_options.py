@@ -188,11 +188,7 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
     def __post_init__(self) -> None:
         if self.namespaces is not None and not isinstance(self.namespaces, NamespaceSelector):
             allowed = 'None for all namespaces, or a list of DNS labels (a-z, 0-9 and "-") like ["shop", "bank"]'
-            names = require_strings("Scope.namespaces", self.namespaces, allowed)
-            if not names:
-                raise OptionError("Scope.namespaces", self.namespaces, allowed)
-            for name in names:
-                require_match("Scope.namespaces", name, _DNS_LABEL, allowed)
+            names = _require_names("Scope.namespaces", self.namespaces, _DNS_LABEL, allowed)
             force_setattr(self, "namespaces", tuple(dict.fromkeys(names)))
         parse_label_selector(self.label_selector, field="Scope.label_selector")
         check_field_selector(self.field_selector, field="Scope.field_selector")
@@ -215,15 +211,21 @@ class Scope(msgspec.Struct, frozen=True, kw_only=True, repr_omit_defaults=True):
         if self.names is None:
             return
         allowed = 'None for all names, or a list of names of objects like ["web-0", "web-1"], without "/" and "%"'
-        names = require_strings("Scope.names", self.names, allowed)
-        if not names:
-            raise OptionError("Scope.names", self.names, allowed)
-        for name in names:
-            require_match("Scope.names", name, _OBJECT_NAME, allowed)
+        names = _require_names("Scope.names", self.names, _OBJECT_NAME, allowed)
         if "metadata.name" in field_paths(self.field_selector):
             allowed = "a selector without metadata.name, because Scope.names is set"
             raise OptionError("Scope.field_selector", self.field_selector, allowed)
         force_setattr(self, "names", tuple(sorted(set(names))))
+
+
+def _require_names(field: str, value: object, pattern: re.Pattern[str], allowed: str) -> tuple[str, ...]:
+    """Requires an iterable of at least one name, each of this pattern."""
+    names = require_strings(field, value, allowed)
+    if not names:
+        raise OptionError(field, value, allowed)
+    for name in names:
+        require_match(field, name, pattern, allowed)
+    return names
 
 
 class Prune(msgspec.Struct, frozen=True, kw_only=True):
